@@ -1,0 +1,63 @@
+# Two commands do everything: `make demo` and `make test`. Both set up .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+RUNS := out/runs
+SHARDS := out/render
+
+.PHONY: help demo test check fix bench bundle clean
+
+help:
+	@echo "make demo   install, then bundled products -> pictures and out/demo/index.html"
+	@echo "make test   install, then all tests with branch coverage"
+	@echo "make check  what must be green before a commit: style, types, spelling, layers"
+	@echo "make fix    format and repair style"
+	@echo "make bench  benchmarks against the peers (long)"
+	@echo "make bundle renders the set and trains the bundled model again, into out/bundle (hours)"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,synth]"
+	$(BIN)/python -c "import pymatting"  # compiles and caches its kernels once
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/cyclorama demo --out out/demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell src tests docs benchmarks recipes *.md
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/contract
+
+fix: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/generation.py
+	$(BIN)/python benchmarks/training.py
+
+bundle: $(STAMP)
+	$(BIN)/cyclorama synth --out $(SHARDS) --count 896 --seed 1 --workers 2
+	$(BIN)/cyclorama train base --resume --config recipes/bundled-base.yaml --out $(RUNS)/base \
+		--set data.source.path=$(SHARDS)
+	$(BIN)/cyclorama train autoencoder --resume --config recipes/bundled-autoencoder.yaml --out $(RUNS)/autoencoder \
+		--set data.source.path=$(SHARDS) --set model.base=$(RUNS)/base/model
+	$(BIN)/cyclorama train category --resume --config recipes/bundled-category.yaml --out $(RUNS)/category \
+		--set data.source.path=$(SHARDS) --set model.base=$(RUNS)/base/model
+	$(BIN)/cyclorama train personality --resume --config recipes/bundled-personality.yaml --out $(RUNS)/personality \
+		--set data.source.path=$(SHARDS) --set model.base=$(RUNS)/category/model
+	$(BIN)/cyclorama models bundle --model $(RUNS)/personality/model --autoencoder $(RUNS)/autoencoder/model \
+		--aliases recipes/bundled-categories.yaml --out out/bundle
+
+clean:
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache
