@@ -1,0 +1,1 @@
+"""Training data: manifests, shards, published sets, examples, perturbation."""

@@ -1,0 +1,295 @@
+"""Reader of the published BG60k, BG1k and BG-pair sets (arXiv 2312.13309, section 4.2).
+
+Layout: ``bg60k_info.txt`` (image name, category name), pictures in ``bg60k_imgs_<i>/`` and masks in
+``bg60k_masks_<i>/``; likewise ``bg1k``; ``bgpair_info.txt`` (image name, reference name, category name).
+Everything the publication leaves unstated is detected on a sample and reported. The sets are for
+academic use, which every record's ``licence`` repeats; they cannot be shipped with this package.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from cyclorama.data.bg60k_files import FileIndex, find_file, index_files, index_references, name_folders
+from cyclorama.data.decode import open_picture
+from cyclorama.data.detection import (
+    Finding,
+    as_mask_means,
+    detect_encoding,
+    detect_mask_means,
+    detect_mask_pattern,
+    detect_script,
+    detect_separator,
+    split_line,
+)
+from cyclorama.data.schema import MaskMeans, Record, RejectedRow
+from cyclorama.errors import DataError
+
+T = TypeVar("T")
+Subset = Literal["bg60k", "bg1k", "bgpair"]
+LICENCE = "BG60k, academic use only"
+
+
+@dataclass(frozen=True)
+class Bg60kSettings:
+    """What to take as given instead of detecting it (None = detect)."""
+
+    encoding: str | None = None
+    separator: str | None = None
+    mask_pattern: str | None = None
+    """File name of a mask, with ``{stem}`` for the picture's name without suffix: ``{stem}_mask.png``."""
+    mask_means: MaskMeans | None = None
+    sample_lines: int = 2000
+    """Lines looked at for separator and mask names."""
+    sample_masks: int = 64
+    """Masks opened for their polarity."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found in a published set and by what evidence; ``describe`` puts it into words."""
+
+    subset: Subset
+    info_file: Path
+    encoding: Finding
+    separator: Finding
+    mask_pattern: Finding
+    mask_means: Finding
+    category_script: Finding
+    image_folders: tuple[str, ...]
+    mask_folders: tuple[str, ...]
+    image_suffixes: dict[str, int] = field(hash=False)
+    """Pictures per file suffix."""
+    lines: int
+    records: int
+    categories: int
+    missing_images: int
+    missing_masks: int
+    bad_lines: int
+    """Lines with another number of fields, and lines that repeat a picture."""
+
+    def describe(self) -> str:
+        """One line per finding, with its evidence."""
+        found = {
+            "text encoding": self.encoding,
+            "separator": Finding(repr(self.separator.value), self.separator.evidence),
+            "mask names": self.mask_pattern,
+            "mask means": self.mask_means,
+            "category names": self.category_script,
+        }
+        lines = [
+            f"{self.info_file}: {self.lines} lines, {self.records} records, {self.categories} categories"
+        ]
+        lines += [f"  {name}: {finding.value} ({finding.evidence})" for name, finding in found.items()]
+        suffixes = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.image_suffixes.items()))
+        lines.append(f"  pictures in {', '.join(self.image_folders)}: {suffixes}")
+        lines.append(f"  masks in {', '.join(self.mask_folders)}")
+        lines.append(
+            f"  left out: {self.missing_images} without picture, {self.missing_masks} without mask, "
+            f"{self.bad_lines} unreadable lines"
+        )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """Records and rejected lines of an info file (together: every line), and what was detected."""
+
+    records: list[Record]
+    rejected: list[RejectedRow]
+    detection: Detection
+
+
+def load_bg60k(
+    folder: str | Path, subset: Subset = "bg60k", settings: Bg60kSettings | None = None
+) -> PublishedSet:
+    """The records of one published set, the lines that gave none, and the detection report.
+
+    For ``bgpair`` the reference is looked for among the set's own pictures first, then in BG1k's and
+    BG60k's; its mask, if there is one, becomes ``reference_mask`` (one ``mask_means`` holds for both).
+    Invariant: lines in = records + rejected.
+
+    Raises DataError: no info file or folders (naming archives still packed), nothing matches, or an
+    ambiguity, naming the setting of ``Bg60kSettings`` that decides it.
+    """
+    folder, settings = Path(folder), settings or Bg60kSettings()
+    if subset not in get_args(Subset):
+        raise DataError(f"subset is {subset!r}, must be one of {', '.join(get_args(Subset))}")
+    info = folder / f"{subset}_info.txt"
+    if not info.is_file():
+        raise DataError(f"no {info.name} in {folder}; give the folder that holds it")
+    files = _index_set(folder, subset)
+    encoding, lines = _read_lines(info, settings)
+    layout = _detect_layout(files, lines, settings, info)
+    records, rejected = _build_records(subset, files, lines, layout)
+    categories = sorted({record.category or "" for record in records})
+    reasons = Counter(str(row.values["kind"]) for row in rejected)
+    detection = Detection(
+        subset=subset,
+        info_file=info,
+        encoding=encoding,
+        separator=layout.separator,
+        mask_pattern=layout.pattern,
+        mask_means=layout.means,
+        category_script=detect_script(categories),
+        image_folders=name_folders(files.images, folder),
+        mask_folders=name_folders(files.masks, folder),
+        image_suffixes=dict(Counter(record.image.suffix.lower() for record in records)),
+        lines=len(lines),
+        records=len(records),
+        categories=len(categories),
+        missing_images=reasons["picture"],
+        missing_masks=reasons["mask"],
+        bad_lines=reasons["line"],
+    )
+    return PublishedSet(records, rejected, detection)
+
+
+@dataclass(frozen=True)
+class _Files:
+    images: FileIndex
+    masks: FileIndex
+    references: FileIndex | None
+    reference_masks: FileIndex
+
+    @property
+    def fields(self) -> int:
+        return 2 if self.references is None else 3
+
+    def knows(self, name: str) -> bool:
+        return name in self.images or (self.references is not None and name in self.references)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    separator: Finding
+    pattern: Finding
+    means: Finding
+
+
+def _index_set(folder: Path, subset: Subset) -> _Files:
+    images, masks = index_files(folder, subset, "imgs"), index_files(folder, subset, "masks")
+    if subset != "bgpair":
+        return _Files(images, masks, None, {})
+    return _Files(
+        images, masks, index_references(folder, images, "imgs"), index_references(folder, masks, "masks")
+    )
+
+
+def _read_lines(info: Path, settings: Bg60kSettings) -> tuple[Finding, list[tuple[int, str]]]:
+    try:
+        data = info.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {info}: {error.strerror or error}") from error
+    if settings.encoding is not None:
+        encoding = Finding(settings.encoding, "setting")
+    else:
+        encoding = detect_encoding(data, str(info))
+    try:
+        text = data.decode(encoding.value)
+    except (UnicodeDecodeError, LookupError) as error:
+        raise DataError(
+            f"{info}: cannot decode as {encoding.value!r} (setting 'encoding'): {error}"
+        ) from error
+    lines = [(number, line.strip("\r ")) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
+        raise DataError(f"{info} is empty")
+    return encoding, lines
+
+
+def _detect_layout(
+    files: _Files, lines: Sequence[tuple[int, str]], settings: Bg60kSettings, info: Path
+) -> _Layout:
+    texts = [text for _, text in _spread(lines, settings.sample_lines)]
+    if settings.separator is not None:
+        separator = Finding(settings.separator, "setting")
+    else:
+        separator = detect_separator(texts, files.fields, files.knows, str(info))
+    cells = [split_line(text, separator.value, files.fields) for text in texts]
+    stems = [
+        Path(c[0]).stem if c[0] in files.images and Path(c[0]).suffix else c[0]
+        for c in cells
+        if c is not None
+    ]
+    stems = [stem for stem in stems if stem in files.images]
+    if not stems:
+        raise DataError(
+            f"{info}: no line names a picture that exists under the separator {separator.value!r}"
+        )
+    if settings.mask_pattern is not None:
+        pattern = Finding(settings.mask_pattern, "setting")
+    else:
+        pattern = detect_mask_pattern(stems, files.masks.__contains__, str(info))
+    if settings.mask_means is not None:
+        return _Layout(separator, pattern, Finding(settings.mask_means, "setting"))
+    found = [
+        files.masks[name][0] for stem in stems if (name := pattern.value.format(stem=stem)) in files.masks
+    ]
+    if not found:
+        raise DataError(f"{info}: no masks named {pattern.value!r}; give the setting 'mask_pattern'")
+    masks = [open_picture(path.read_bytes(), str(path)) for path in _spread(found, settings.sample_masks)]
+    return _Layout(separator, pattern, detect_mask_means(masks, str(info)))
+
+
+def _build_records(
+    subset: Subset, files: _Files, lines: Sequence[tuple[int, str]], layout: _Layout
+) -> tuple[list[Record], list[RejectedRow]]:
+    records: list[Record] = []
+    rejected: list[RejectedRow] = []
+    taken: dict[str, int] = {}
+    for number, text in lines:
+
+        def reject(kind: str, reason: str, number: int = number, text: str = text) -> None:
+            rejected.append(RejectedRow(number, reason, {"line": text, "kind": kind}))
+
+        cells = split_line(text, layout.separator.value, files.fields)
+        if cells is None:
+            reject("line", f"does not hold {files.fields} fields")
+            continue
+        image = find_file(files.images, cells[0])
+        if image is None:
+            reject("picture", f"no picture {cells[0]!r}")
+            continue
+        reference = None if files.references is None else find_file(files.references, cells[1])
+        if files.references is not None and reference is None:
+            reject("picture", f"no reference {cells[1]!r}")
+            continue
+        mask_name = layout.pattern.value.format(stem=image.stem)
+        mask = find_file(files.masks, mask_name)
+        if mask is None:
+            reject("mask", f"no mask {mask_name!r}")
+            continue
+        name = f"{subset}/{image.stem}" if reference is None else f"{subset}/{image.stem}-{reference.stem}"
+        if name in taken:
+            reject("line", f"repeats line {taken[name]}")
+            continue
+        taken[name] = number
+        reference_mask = None
+        if reference is not None:
+            reference_mask = find_file(
+                files.reference_masks, layout.pattern.value.format(stem=reference.stem)
+            )
+        records.append(
+            Record(
+                id=name,
+                image=image,
+                mask=mask,
+                mask_means=as_mask_means(layout.means),
+                category=cells[-1],
+                product_id=f"{subset}/{image.stem}",
+                reference=reference,
+                reference_mask=reference_mask,
+                licence=LICENCE,
+            )
+        )
+    return records, rejected
+
+
+def _spread(items: Sequence[T], count: int) -> list[T]:
+    """At most ``count`` items, evenly spread over the sequence."""
+    step = max(1, len(items) // max(1, count))
+    return list(items[::step])[:count]

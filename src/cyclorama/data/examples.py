@@ -1,0 +1,137 @@
+"""Training examples by index: pixels, product mask and labels at the training size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from cyclorama.data.decode import decode_example
+from cyclorama.data.sources import ItemInfo, RecordSource, Source, SourceConfig, open_source
+from cyclorama.errors import ConfigError
+from cyclorama.seeding import compute_seed
+
+if TYPE_CHECKING:
+    from cyclorama.data.schema import Record
+    from cyclorama.types import Matte, Pixels, Size
+
+
+@dataclass(frozen=True)
+class ExampleConfig:
+    """Size and geometry of the examples."""
+
+    height: int = 512
+    """Pixels."""
+    width: int = 512
+    """Pixels."""
+    fit: Literal["crop", "pad"] = "crop"
+    """``crop``: short side to size, centre crop. ``pad``: long side to size, border pixels repeated."""
+    flip: bool = False
+    """Mirror left to right with probability 1/2; off where packs carry text."""
+    seed: int = 0
+    """Of the flips."""
+
+    def __post_init__(self) -> None:
+        if not (8 <= self.height <= 8192 and 8 <= self.width <= 8192):
+            raise ConfigError(f"example size {self.height} x {self.width} must be 8 to 8192 pixels each way")
+        if self.fit not in ("crop", "pad"):
+            raise ConfigError(f"fit is {self.fit!r}, must be 'crop' or 'pad'")
+
+    @property
+    def size(self) -> Size:
+        """(height, width) in pixels."""
+        return (self.height, self.width)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One training picture: the whole advertisement and where its product is."""
+
+    pixels: Pixels
+    """uint8 (H, W, 3), sRGB; not multiplied by the mask."""
+    product_mask: Matte
+    """float32 (H, W) in [0, 1], 1 = product."""
+    category: str
+    brand: str | None
+    id: str
+    flipped: bool = False
+
+    def flip(self) -> Example:
+        """The mirror image (left to right)."""
+        return Example(
+            pixels=self.pixels[:, ::-1].copy(),
+            product_mask=self.product_mask[:, ::-1].copy(),
+            category=self.category,
+            brand=self.brand,
+            id=self.id,
+            flipped=not self.flipped,
+        )
+
+
+class Examples(Protocol):
+    """What a training loop needs to know of its data; decoded on the fly or packed."""
+
+    config: ExampleConfig
+    infos: Sequence[ItemInfo]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+    def load(self, index: int, draw: int) -> Example:
+        """The ``draw``-th showing of picture ``index``, mirrored if the config and its seed say so."""
+        ...
+
+    def compute_fingerprint(self) -> str:
+        """A short hash that changes when the contents may have changed."""
+        ...
+
+
+def decide_flip(config: ExampleConfig, item_id: str, draw: int) -> bool:
+    """Whether the ``draw``-th showing of a picture is mirrored: a pure function of (seed, id, draw)."""
+    return config.flip and compute_seed(config.seed, f"{item_id}#{draw}", "flip") % 2 == 1
+
+
+class ExampleSource:
+    """Examples decoded from their files whenever they are asked for.
+
+    ``source[i]`` is the unflipped picture; ``load(i, draw)`` mirrors it if the config says so, and depends
+    on its arguments only. Invariant: equal files and config give equal arrays, in any order or process.
+    """
+
+    def __init__(self, source: Source, config: ExampleConfig) -> None:
+        self.source = source
+        self.config = config
+        self.infos: Sequence[ItemInfo] = source.infos
+
+    @classmethod
+    def open(cls, source: SourceConfig, config: ExampleConfig) -> ExampleSource:
+        """The examples of shards, a manifest or a published set. Raises DataError, ManifestError."""
+        return cls(open_source(source), config)
+
+    @classmethod
+    def from_records(
+        cls, records: Sequence[Record], config: ExampleConfig, split: str | None = None
+    ) -> ExampleSource:
+        """The examples of records. Raises DataError if one lacks category or mask."""
+        return cls(RecordSource(records, split), config)
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def __getitem__(self, index: int) -> Example:
+        info = self.infos[index]
+        item = self.source.read(index if index >= 0 else index + len(self))
+        pixels, product_mask = decode_example(
+            item.image, item.mask, item.mask_means, self.config.size, self.config.fit, f"picture {info.id!r}"
+        )
+        return Example(pixels, product_mask, info.category, info.brand, info.id)
+
+    def load(self, index: int, draw: int) -> Example:
+        """The ``draw``-th showing of picture ``index``. Raises DataError naming the picture."""
+        example = self[index]
+        return example.flip() if decide_flip(self.config, example.id, draw) else example
+
+    def compute_fingerprint(self) -> str:
+        """A short hash of the source's contents."""
+        return self.source.compute_fingerprint()

@@ -1,0 +1,196 @@
+"""Where training pictures come from: shards, a manifest or a published set, under one face.
+
+A source knows what pictures there are and hands out their encoded bytes; ``examples`` turns those into
+arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from cyclorama.data.bg60k import Bg60kSettings, Subset, load_bg60k
+from cyclorama.data.manifest import load_manifest
+from cyclorama.data.schema import MaskMeans, Record
+from cyclorama.data.shard_index import MASK_MEMBERS, Entry, ShardIndex
+from cyclorama.data.shards import build_index, load_done_mark
+from cyclorama.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """Which pictures to train on."""
+
+    path: Path
+    """Shards: a folder, a tar or a glob pattern. Manifest: its file. Published: the info file's folder."""
+    kind: Literal["shards", "manifest", "bg60k", "bg1k", "bgpair"] = "shards"
+    split: str | None = None
+    """Only pictures of this split; None takes all."""
+    require_done: bool = True
+    """Leave out shards without a done mark."""
+    mask_means: MaskMeans | None = None
+    """What bright marks in the masks; None takes the manifest's word, or detects it in a published set."""
+
+    def __post_init__(self) -> None:
+        if self.mask_means is not None and self.kind == "shards":
+            raise ConfigError("mask_means does not apply to shards: bright always marks the product there")
+
+
+@dataclass(frozen=True)
+class ItemInfo:
+    """What is known about a picture without decoding it."""
+
+    id: str
+    category: str
+    brand: str | None = None
+    product_id: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class EncodedItem:
+    """The bytes of a picture and of its mask (None: the picture's own alpha, ``mask_means`` "alpha")."""
+
+    image: bytes
+    mask: bytes | None
+    mask_means: MaskMeans | None
+
+
+class Source(Protocol):
+    """Pictures by index."""
+
+    @property
+    def infos(self) -> Sequence[ItemInfo]:
+        """One per picture, in a fixed order."""
+
+    def read(self, index: int) -> EncodedItem:
+        """The encoded picture. Raises DataError if it has gone or is cut off."""
+
+    def compute_fingerprint(self) -> str:
+        """A short hash that changes when any picture, mask or label may have changed."""
+
+
+class ShardSource:
+    """The pictures of WebDataset shards."""
+
+    def __init__(self, index: ShardIndex, split: str | None = None) -> None:
+        self._index = index
+        entries = [entry for entry in index.entries if split is None or entry.meta.get("split") == split]
+        _check_any(len(entries), len(index), split, (str(entry.meta.get("split")) for entry in index.entries))
+        self._entries = entries
+        self.infos: Sequence[ItemInfo] = [_describe_entry(entry) for entry in entries]
+
+    def read(self, index: int) -> EncodedItem:
+        """The encoded picture."""
+        entry = self._entries[index]
+        return EncodedItem(self._index.read(entry, "image"), self._index.read(entry, "mask"), "product")
+
+    def compute_fingerprint(self) -> str:
+        """A hash over the shards (their done marks' sha256, else size and time) and the keys used."""
+        parts: list[Any] = []
+        for shard in self._index.counts:
+            mark = load_done_mark(shard) or {}
+            stat = shard.stat()
+            parts.append((shard.name, stat.st_size, mark.get("sha256") or stat.st_mtime_ns))
+        return _hash([*parts, *(entry.key for entry in self._entries)])
+
+
+class RecordSource:
+    """The pictures of records, each in files of its own."""
+
+    def __init__(self, records: Sequence[Record], split: str | None = None) -> None:
+        chosen = [record for record in records if split is None or record.split == split]
+        _check_any(len(chosen), len(records), split, (str(record.split) for record in records))
+        self._records = chosen
+        self.infos: Sequence[ItemInfo] = [_describe_record(record) for record in chosen]
+
+    def read(self, index: int) -> EncodedItem:
+        """The encoded picture."""
+        record = self._records[index]
+        try:
+            mask = record.mask.read_bytes() if record.mask is not None else None
+            return EncodedItem(record.image.read_bytes(), mask, record.mask_means)
+        except OSError as error:
+            raise DataError(
+                f"record {record.id!r}: cannot read {error.filename}: {error.strerror}"
+            ) from error
+
+    def compute_fingerprint(self) -> str:
+        """A hash over every file's path, size and time, and over the labels."""
+        parts: list[Any] = []
+        for record, info in zip(self._records, self.infos, strict=True):
+            parts.append((info, record.mask_means, _stat(record.image), record.mask and _stat(record.mask)))
+        return _hash(parts)
+
+
+def open_source(config: SourceConfig) -> Source:
+    """The source that ``config`` describes.
+
+    Raises ManifestError, DataError: nothing there, a record without category or mask, an unknown split.
+    """
+    if config.kind == "shards":
+        return ShardSource(build_index(config.path, config.require_done), config.split)
+    if config.kind == "manifest":
+        records = load_manifest(config.path, required=("image", "category"))
+        if config.mask_means is not None:
+            records = [replace(record, mask_means=config.mask_means) for record in records]
+        return RecordSource(records, config.split)
+    subset: Subset = config.kind
+    found = load_bg60k(config.path, subset, Bg60kSettings(mask_means=config.mask_means))
+    return RecordSource(found.records, config.split)
+
+
+def _check_any(chosen: int, total: int, split: str | None, splits: Iterable[str]) -> None:
+    if chosen == 0:
+        known = sorted(set(splits))
+        raise DataError(f"none of {total} pictures is in split {split!r}; splits found: {known}")
+
+
+def _describe_entry(entry: Entry) -> ItemInfo:
+    meta = entry.meta
+    category = meta.get("category")
+    if not isinstance(category, str) or not category:
+        raise DataError(f"{entry.shard}: key {entry.key!r} has no category in its json member")
+    if entry.mask is None:
+        raise DataError(f"{entry.shard}: key {entry.key!r} has no member {MASK_MEMBERS[0]}")
+    return ItemInfo(
+        id=str(meta.get("id") or entry.key),
+        category=category,
+        brand=_text(meta.get("brand")),
+        product_id=_text(meta.get("product_id")),
+        split=_text(meta.get("split")),
+    )
+
+
+def _describe_record(record: Record) -> ItemInfo:
+    if not record.category:
+        raise DataError(f"record {record.id!r} has no category")
+    if record.mask is None and record.mask_means != "alpha":
+        raise DataError(
+            f"record {record.id!r} has no mask file; training needs one, or mask_means 'alpha' to take the "
+            "picture's own alpha channel"
+        )
+    return ItemInfo(record.id, record.category, record.brand, record.product_id, record.split)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _stat(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    return (path.as_posix(), stat.st_size, stat.st_mtime_ns)
+
+
+def _hash(parts: Sequence[Any]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(part).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,144 @@
+"""Every error a user of Cyclorama can meet.
+
+::
+
+    CycloramaError
+    ├── InputError (ValueError)            a picture, mask, manifest or value given by the user
+    │   ├── ImageError
+    │   │   ├── UnreadableImageError       not an image, truncated, empty, or named as another format
+    │   │   ├── AnimatedImageError         more than one frame
+    │   │   ├── ImageTooLargeError         above the pixel or file-size limit
+    │   │   └── ImageTooSmallError         below the smallest usable side
+    │   ├── MaskError
+    │   │   ├── MissingMaskError           nothing tells the product from its background
+    │   │   ├── MaskSizeError              mask and image differ in size or aspect
+    │   │   ├── EmptyMaskError             no product pixel
+    │   │   ├── FullMaskError              no background pixel
+    │   │   ├── ProductTooSmallError       too few product pixels to work with
+    │   │   └── InvertedMaskError          the mask looks as if it marked the background
+    │   ├── ManifestError                  unreadable manifest, missing column, bad row
+    │   ├── UnknownCategoryError           no such name or alias in the model's registry
+    │   └── SettingsError                  a setting outside its range, or two that contradict each other
+    ├── ConfigError (ValueError)           a YAML recipe or config object with an unknown key or bad value
+    ├── ModelError
+    │   ├── ModelNotFoundError             no such folder or hub id
+    │   └── ModelFormatError               a folder that is not a usable model (or holds pickled weights)
+    ├── DataError                          a training set that cannot be read as declared
+    ├── TrainingError
+    │   ├── NonFiniteLossError             the loss became NaN or infinite
+    │   └── CheckpointError                a checkpoint that is incomplete or belongs to another run
+    ├── OutputError (OSError)              the output folder is full, read-only, or another run's
+    └── MissingDependencyError (ImportError)   an optional extra is needed
+
+Every message says what was given, what the limit is, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class CycloramaError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class InputError(CycloramaError, ValueError):
+    """Something the user gave cannot be used."""
+
+
+class ImageError(InputError):
+    """A picture cannot be used."""
+
+
+class UnreadableImageError(ImageError):
+    """The bytes are not a complete image of a supported format, or the name claims another format."""
+
+
+class AnimatedImageError(ImageError):
+    """The file holds more than one frame."""
+
+
+class ImageTooLargeError(ImageError):
+    """The picture exceeds the limit on pixels or on file size."""
+
+
+class ImageTooSmallError(ImageError):
+    """The picture is below the smallest usable side."""
+
+
+class MaskError(InputError):
+    """A product mask cannot be used."""
+
+
+class MissingMaskError(MaskError):
+    """There is no alpha, no mask file and no plain background to tell the product by."""
+
+
+class MaskSizeError(MaskError):
+    """Mask and image do not have the same size."""
+
+
+class EmptyMaskError(MaskError):
+    """The mask marks no product."""
+
+
+class FullMaskError(MaskError):
+    """The mask marks everything as product."""
+
+
+class ProductTooSmallError(MaskError):
+    """The mask marks fewer product pixels than can be worked with."""
+
+
+class InvertedMaskError(MaskError):
+    """The mask looks as if it marked the background instead of the product."""
+
+
+class ManifestError(InputError):
+    """A manifest cannot be read or lacks what is needed."""
+
+
+class UnknownCategoryError(InputError):
+    """The model's registry has no such category name or alias."""
+
+
+class SettingsError(InputError):
+    """A setting lies outside its range or contradicts another one."""
+
+
+class ConfigError(CycloramaError, ValueError):
+    """A recipe or config has an unknown key or a bad value."""
+
+
+class ModelError(CycloramaError):
+    """A model cannot be loaded or saved."""
+
+
+class ModelNotFoundError(ModelError):
+    """No model at that folder or hub id."""
+
+
+class ModelFormatError(ModelError):
+    """The folder is not a usable model."""
+
+
+class DataError(CycloramaError):
+    """A training set cannot be read as declared."""
+
+
+class TrainingError(CycloramaError):
+    """Training cannot start or go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is incomplete or belongs to another run."""
+
+
+class OutputError(CycloramaError, OSError):
+    """Results cannot be written."""
+
+
+class MissingDependencyError(CycloramaError, ImportError):
+    """An optional extra is not installed."""

@@ -1,0 +1,1 @@
+"""Pictures in and out: loading, masks, cut-out, matting, compositing, geometry."""

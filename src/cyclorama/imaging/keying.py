@@ -1,0 +1,348 @@
+"""Where is the product in a photo taken before a plain, light studio background?
+
+The background's colour is learnt from the border, a flood from the border takes what looks like it, and a
+second flood takes the soft shadow under the product. Nothing enclosed by the product is touched, except a
+hole that is large and shows exactly the background. Distances are CIE76 in L*a*b*.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+    Mask = npt.NDArray[np.bool_]
+    Plane = npt.NDArray[np.float32]
+
+_FOUR = ndimage.generate_binary_structure(2, 1)
+_EIGHT = ndimage.generate_binary_structure(2, 2)
+
+
+@dataclass(frozen=True)
+class KeyingConfig:
+    """What counts as a studio background, its shadow and a hole in the product."""
+
+    min_lightness: float = 75.0
+    """Darkest background, L* (white is 100)."""
+    max_chroma: float = 10.0
+    """Most colourful background, L*a*b* chroma."""
+    min_border_share: float = 0.4
+    """Least share of the picture's border that must be background, 0-1."""
+    min_tolerance: float = 1.0
+    """Least distance that is still background, for a background without noise."""
+    max_tolerance: float = 6.0
+    """Greatest distance that is still background; a noisier one is refused."""
+    shadows: bool = True
+    """Whether soft shadows on the ground are background."""
+    hole_share: float = 0.01
+    """Smallest see-through hole as a share of the product's filled area, 0-1."""
+    working_side: int = 1024
+    """Longest side, in pixels, at which the floods run; the rim is found at full size."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_tolerance <= self.max_tolerance:
+            raise SettingsError(
+                f"KeyingConfig tolerances are {self.min_tolerance} and {self.max_tolerance}; "
+                "use 0 < min <= max"
+            )
+        if self.working_side < 64:
+            raise SettingsError(f"KeyingConfig.working_side is {self.working_side}; use at least 64")
+
+
+@dataclass(frozen=True, eq=False)
+class Keyed:
+    """The outcome of keying; ``reason`` is empty on success."""
+
+    matte: Matte | None
+    """float32 (H, W), 1 = product, soft at the rim; None if it failed."""
+    reason: str = ""
+    tolerance: float = 0.0
+    """Distance that counted as background."""
+
+
+def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) -> Keyed:
+    """The matte of a product before a plain light background, or the reason why there is none.
+
+    ``pixels`` uint8 (H, W, 3). Invariant: what equals the background's colour and is joined to
+    the border by a path at least 3 pixels wide gets 0.
+    """
+    config = config or KeyingConfig()
+    height, width = pixels.shape[:2]
+    scale = min(1.0, config.working_side / max(height, width))
+    small = resize_pixels(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
+    lab = to_lab(small)
+    background, border_share = _fit_background(lab, config)
+    if background is None:
+        return Keyed(
+            None,
+            f"{border_share:.0%} of the border is plain and light, {config.min_border_share:.0%} is needed",
+        )
+    distance = np.sqrt(((lab - background) ** 2).sum(axis=2)).astype(np.float32)
+    tolerance = _find_tolerance(distance, config)
+    if tolerance > config.max_tolerance:
+        return Keyed(
+            None,
+            f"the border varies by {tolerance:.1f} L*a*b* units, {config.max_tolerance} is the limit",
+        )
+    plain = _looks_plain(distance, tolerance)
+    outside = _flood(plain)
+    if config.shadows:
+        outside = _take_shadow(outside, lab, background, distance, tolerance)
+    outside |= _find_holes(~outside, plain, distance, tolerance, config)
+    product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
+    share = float(product.mean())
+    if not 0.002 <= share <= 0.98:
+        return Keyed(None, f"{share:.1%} of the picture differs from its border", tolerance)
+    radius = 2
+    if scale < 1:
+        product = resize_plane(product.astype(np.float32), (height, width)) >= 0.5
+        radius = math.ceil(2 / scale)
+    return Keyed(soften_outline(pixels, product, radius), "", tolerance)
+
+
+def _border(shape: tuple[int, ...]) -> Mask:
+    ring = np.ones(shape[:2], dtype=bool)
+    width = max(2, round(0.01 * min(shape[:2])))
+    ring[width:-width, width:-width] = False
+    return ring
+
+
+def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, float]:
+    """(background colour (H, W, 3), share of the border that shows it)."""
+    ring = _border(lab.shape)
+    colours = lab[ring].astype(np.float64)
+    light = (colours[:, 0] >= config.min_lightness) & (
+        np.hypot(colours[:, 1], colours[:, 2]) <= config.max_chroma
+    )
+    if light.mean() < config.min_border_share:
+        return None, float(light.mean())
+    rows, columns = np.nonzero(ring)
+    height, width = lab.shape[:2]
+    y, x = rows / height - 0.5, columns / width - 0.5
+    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    keep = light
+    fitted = np.median(colours[keep], axis=0)[None, :]
+    coefficients = np.concatenate([fitted, np.zeros((5, 3))])
+    for degree_terms in (1, 1, 6, 6):
+        residual = np.sqrt(((colours - terms @ coefficients) ** 2).sum(axis=1))
+        spread = max(0.4, 1.4826 * float(np.median(residual[keep])))
+        if degree_terms == 6 and spread <= 0.4:
+            break
+        keep = light & (residual <= 3.5 * spread)
+        used = terms[:, :degree_terms]
+        solution = np.linalg.lstsq(used[keep], colours[keep], rcond=None)[0]
+        coefficients = np.concatenate([solution, np.zeros((6 - degree_terms, 3))])
+    residual = np.sqrt(((colours - terms @ coefficients) ** 2).sum(axis=1))
+    share = float((light & (residual <= config.max_tolerance)).mean())
+    if share < config.min_border_share:
+        return None, share
+    yy, xx = np.meshgrid(np.arange(height) / height - 0.5, np.arange(width) / width - 0.5, indexing="ij")
+    field = np.stack([np.ones_like(xx), xx, yy, xx * xx, yy * yy, xx * yy], axis=-1) @ coefficients
+    field[..., 0] = np.minimum(field[..., 0], 100.0)
+    return field.astype(np.float32), share
+
+
+def _find_tolerance(distance: Plane, config: KeyingConfig) -> float:
+    """Background noise along the border, as a distance that nearly all of it stays within."""
+    values = np.sort(distance[_border(distance.shape)])
+    calm = values[: max(1, int(len(values) * config.min_border_share))]
+    return max(config.min_tolerance, 0.6 + 3.0 * float(calm[-1]))
+
+
+def _looks_plain(distance: Plane, tolerance: float) -> Mask:
+    """Pixels that show the background, compression noise included.
+
+    JPEG rings in blocks of 8 beside strong edges, in single pixels and in proportion to the edge. There a
+    pixel is judged by the median of its neighbourhood against a tolerance raised by up to 2.2; a white pack,
+    a plateau a few units off the background, stays product.
+    """
+    contrast = ndimage.maximum_filter(distance, 17)
+    ringing = np.minimum(2.2, 0.05 * contrast)
+    weak = distance <= np.clip(0.2 * contrast, tolerance, 8.0)
+    share = ndimage.uniform_filter(weak.astype(np.float32), 5)
+    mean = ndimage.uniform_filter(np.where(weak, distance, 0), 5) / np.maximum(share, 0.04)
+    calm = np.minimum(ndimage.median_filter(distance, 5), mean) <= tolerance + ringing
+    return np.asarray((distance <= tolerance) | (weak & calm))
+
+
+def _flood(passable: Mask) -> Mask:
+    """What of ``passable`` is joined to the border by paths at least 3 pixels wide.
+
+    From there it goes up to 8 pixels into narrower pockets, no further, so that a thin gap in a white pack's
+    outline cannot empty the pack.
+    """
+    padded = np.pad(passable, 2, constant_values=True)
+    wide = ndimage.binary_erosion(padded, _EIGHT, border_value=1)
+    labels, _ = ndimage.label(wide, _FOUR)
+    reached = ndimage.binary_dilation(labels == labels[0, 0], _EIGHT) & padded
+    reached = ndimage.binary_dilation(reached, _FOUR, iterations=8, mask=padded)
+    return np.asarray(reached[2:-2, 2:-2])
+
+
+def _empty_pockets(outside: Mask, distance: Plane) -> Mask:
+    """``outside`` and the near-white pockets that reach into it beside a product which is coloured there.
+
+    Where the product nearby is itself near the background's colour (a white pack) nothing is taken.
+    """
+    product = (~outside).astype(np.float32)
+    share = np.maximum(ndimage.uniform_filter(product, 21), 1e-3)
+    colour = ndimage.uniform_filter(np.minimum(distance, 30.0) * product, 21) / share
+    faint = distance <= np.clip(0.2 * ndimage.maximum_filter(distance, 17), 0.0, 8.0)
+    open_to = outside | (faint & (colour > 24.0))
+    return np.asarray(ndimage.binary_dilation(outside, _FOUR, iterations=12, mask=open_to))
+
+
+def _take_shadow(outside: Mask, lab: Plane, background: Plane, distance: Plane, tolerance: float) -> Mask:
+    """``outside`` and the soft shadow below the product.
+
+    A shadow keeps the background's hue, lies at the product's lower half and fades: its depth ``d`` (loss of
+    lightness) changes slowly, ``|grad d| <= 0.35 d`` per pixel, where a product's edge jumps.
+    """
+    rows = np.nonzero((~outside).any(axis=1))[0]
+    if len(rows) == 0:
+        return outside
+    depth = background[..., 0] - ndimage.gaussian_filter(lab[..., 0], 0.7)
+    slope = np.hypot(ndimage.sobel(depth, 0), ndimage.sobel(depth, 1)) / 8
+    hue = np.hypot(lab[..., 1] - background[..., 1], lab[..., 2] - background[..., 2])
+    soft = (depth > 0) & (slope <= 0.15 * tolerance + 0.35 * depth) & (hue <= 2.0 + 0.06 * depth)
+    soft[: (rows[0] + rows[-1]) // 2] = False
+    reached = _flood(outside | soft)
+    labels, count = ndimage.label(reached & ~outside, _EIGHT)
+    result = outside.copy()
+    from_outside = ndimage.distance_transform_edt(~outside)
+    for index in range(1, count + 1):
+        part = labels == index
+        if part.sum() < 8:
+            continue
+        far = from_outside[part]
+        deep = depth[part]
+        middle = float(np.median(far))
+        outer, inner = deep[far <= middle], deep[far > middle]
+        if len(inner) and float(inner.mean()) >= 1.5 * float(outer.mean()):
+            result |= part
+    return result
+
+
+def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, config: KeyingConfig) -> Mask:
+    """Large areas enclosed by ``product`` that show exactly the background, with the ringing in them."""
+    labels, count = ndimage.label(product & (distance <= tolerance), _FOUR)
+    if not count:
+        return np.zeros_like(product)
+    index = np.arange(1, count + 1)
+    areas = ndimage.sum_labels(np.ones_like(labels), labels, index)
+    means = ndimage.mean(distance, labels, index)
+    large = (areas >= config.hole_share * product.sum()) & (means <= 0.5 * tolerance)
+    holes = np.isin(labels, index[large])
+    return np.asarray(ndimage.binary_propagation(holes, mask=holes | (plain & product)))
+
+
+def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
+    """``product`` with a smooth outline where it is faint, and without specks.
+
+    Specks are faint crumbs along its outline, and small or faint parts apart from it.
+
+    Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not.
+    """
+    if not product.any():
+        return product
+    majority = ndimage.uniform_filter(product.astype(np.float32), 7, mode="nearest") > 0.5
+    product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
+    contrast = ndimage.maximum_filter(distance, 17)
+    body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), _EIGHT, iterations=2)[4:-4, 4:-4]
+    crumbs, count = ndimage.label(product & ~body, _EIGHT)
+    if count:
+        index = np.arange(1, count + 1)
+        strength = ndimage.mean(distance / np.maximum(contrast, 1.0), crumbs, index)
+        product = product & ~np.isin(crumbs, index[strength < 0.2])
+    parts, count = ndimage.label(product, _EIGHT)
+    index = np.arange(1, count + 1)
+    areas = ndimage.sum_labels(np.ones_like(parts), parts, index)
+    strongest = ndimage.maximum(distance, parts, index)
+    keep = (areas >= 0.01 * areas.max()) & (strongest >= 0.3 * strongest[areas.argmax()])
+    return np.isin(parts, index[keep])
+
+
+def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
+    """A matte, float32 (H, W), for a hard ``product`` mask whose background is smooth and known.
+
+    ``pixels`` uint8 (H, W, 3); only pixels within ``radius`` of the outline become soft. Least squares of
+    ``I = alpha F + (1 - alpha) B``, that is ``alpha = (I - B).(F - B) / |F - B|^2``, with ``F`` and ``B`` the
+    colours just inside and just outside. Where they are too alike the outline is only anti-aliased.
+    """
+    matte: Matte = product.astype(np.float32)
+    step, margin = 256, 5 * radius + 4
+    for top in range(0, product.shape[0], step):
+        for left in range(0, product.shape[1], step):
+            rows = slice(max(0, top - margin), top + step + margin)
+            columns = slice(max(0, left - margin), left + step + margin)
+            part = product[rows, columns]
+            if part.all() or not part.any():
+                continue
+            soft = _soften_tile(pixels[rows, columns], part, radius)
+            y, x = top - rows.start, left - columns.start
+            matte[top : top + step, left : left + step] = soft[y : y + step, x : x + step]
+    return matte
+
+
+def _soften_tile(pixels: Pixels, product: Mask, radius: int) -> Matte:
+    inside, outside = erode(product, radius), ~dilate(product, radius)
+    band = ~inside & ~outside
+    matte: Matte = product.astype(np.float32)
+    if not band.any() or not outside.any():
+        return matte
+    colours = pixels.astype(np.float32)
+    behind = _spread(colours, outside, radius, band)
+    front = _spread(colours, inside, radius, band)
+    thin = np.ones(int(band.sum()), dtype=bool)
+    if inside.any():
+        thin = ndimage.distance_transform_edt(~inside)[band] > 2 * radius + 1
+    front[thin] = _find_strongest(colours, product, behind[thin], np.argwhere(band)[thin], radius)
+    span = front - behind
+    power = (span**2).sum(axis=1)
+    alpha = ((colours[band] - behind) * span).sum(axis=1) / np.maximum(power, 1.0)
+    alpha = np.clip((alpha - 0.06) / 0.88, 0, 1)  # compression noise at both ends
+    plain = np.clip(ndimage.gaussian_filter(matte, 0.6)[band], 0, 1)
+    trust = np.clip((np.sqrt(power) - 8.0) / 16.0, 0, 1)
+    matte[band] = trust * alpha + (1 - trust) * plain
+    return matte
+
+
+def _spread(colours: Plane, known: Mask, radius: int, band: Mask) -> Plane:
+    """(N, 3) colours of ``known`` pixels carried to the N pixels of ``band``: nearest, then smoothed."""
+    if not known.any():
+        return np.zeros((int(band.sum()), 3), dtype=np.float32)
+    index = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest = colours[index[0], index[1]]
+    smooth = [ndimage.gaussian_filter(nearest[..., c], 0.5 * radius)[band] for c in range(3)]
+    return np.stack(smooth, axis=1).astype(np.float32)
+
+
+def _find_strongest(
+    colours: Plane, product: Mask, behind: Plane, places: npt.NDArray[np.int64], radius: int
+) -> Plane:
+    """(N, 3): near each of N ``places`` (row, column) the product colour farthest from ``behind``."""
+    result = colours[places[:, 0], places[:, 1]]
+    best = np.zeros(len(places), dtype=np.float32)
+    reach = np.unique(np.linspace(-radius - 1, radius + 1, 7).round().astype(int))
+    limit = np.array(product.shape) - 1
+    for dy in reach:
+        for dx in reach:
+            y, x = np.clip(places + np.array([dy, dx]), 0, limit).T
+            strength = np.where(product[y, x], ((colours[y, x] - behind) ** 2).sum(axis=1), -1.0)
+            better = strength > best
+            best[better] = strength[better]
+            result[better] = colours[y, x][better]
+    return result

@@ -1,0 +1,228 @@
+"""Which pixels are the product, according to a mask file, and can that be believed?
+
+Everywhere inside the package 1 means product. A file of the other polarity is turned round once, here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.errors import (
+    EmptyMaskError,
+    FullMaskError,
+    InvertedMaskError,
+    MaskError,
+    MaskSizeError,
+    ProductTooSmallError,
+    SettingsError,
+)
+from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
+from cyclorama.imaging.transforms import resize_plane
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from cyclorama.types import Matte, Size
+
+ASPECT_TOLERANCE = 0.01
+"""A mask of another size is resampled if its aspect differs by at most this share."""
+LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+_SNAP = 12.0 / 255.0  # compression noise around 0 and 1 in masks saved lossily
+
+
+@dataclass(frozen=True)
+class MaskLimits:
+    """The smallest product and the least background a mask must show."""
+
+    product_pixels: int = 64
+    """Fewest product pixels (matte at least one half)."""
+    product_share: float = 0.001
+    """Least share of the picture the product must cover, 0-1."""
+    background_share: float = 0.002
+    """Least share of the picture that must be background, 0-1."""
+
+
+@dataclass(frozen=True)
+class InversionEvidence:
+    """What speaks for a mask that marks the background."""
+
+    border_share: float
+    """Share of the picture's outermost pixels the mask covers, 0-1."""
+    corners: int
+    """How many of the four corners it covers."""
+    area_share: float
+    """Share of the picture it covers, 0-1."""
+
+    @property
+    def inverted(self) -> bool:
+        """Whether the mask covers all four corners and most of the border, but not everything.
+
+        A large product may fill the bottom and both sides, yet leaves the top corners free; the
+        background of a product, even one that touches top and bottom, has all four.
+        """
+        return self.corners == 4 and self.border_share >= 0.6
+
+
+def load_mask(
+    source: str | Path | bytes | Image.Image | npt.NDArray[Any],
+    size: Size,
+    means: Literal["product", "background"] = "product",
+    allow_inverted: bool = False,
+    limits: LoadLimits | None = None,
+) -> Matte:
+    """The product mask in ``source``, float32 (H, W) in [0, 1], 1 = product, at ``size`` (height, width).
+
+    EXIF orientation is applied. Where the file has an alpha channel that is not constant, alpha is the mask,
+    otherwise luminance. ``means`` says what white marks in the file. Another size of the same aspect (within
+    1 %) is resampled with antialiasing. Float arrays in [0, 1] and bool arrays are taken as they are.
+
+    Raises MaskSizeError, EmptyMaskError, FullMaskError, ProductTooSmallError, InvertedMaskError (unless
+    ``allow_inverted``), MaskError (coloured, not finite) and the errors of :func:`load_image`.
+    """
+    if means not in ("product", "background"):
+        raise SettingsError(f"--mask-means is {means!r}; use 'product' or 'background'")
+    if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
+        name, mask = "array", _check_float_mask(source)
+    else:
+        loaded = load_image(source, limits)
+        name, mask = loaded.name, _read_mask(loaded)
+    if mask.shape != tuple(size):
+        mask = _fit_size(mask, size, name)
+    if means == "background":
+        mask = np.float32(1) - mask
+    check_mask(mask, name)
+    evidence = detect_inversion(mask)
+    if evidence.inverted and not allow_inverted:
+        flag = "background" if means == "product" else "product"
+        raise InvertedMaskError(
+            f"{name}: the product would cover {evidence.border_share:.0%} of the picture's border, all four "
+            f"corners and {evidence.area_share:.0%} of its area, read with --mask-means {means}; that is how "
+            f"a background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
+        )
+    return mask
+
+
+def check_mask(mask: Matte, name: str = "mask", limits: MaskLimits | None = None) -> None:
+    """Nothing, if ``mask`` (H, W), 1 = product, shows a product of usable size and some background.
+
+    Raises EmptyMaskError, FullMaskError, ProductTooSmallError, MaskError (not finite).
+    """
+    limits = limits or MaskLimits()
+    if not np.isfinite(mask).all():
+        raise MaskError(f"{name}: {int((~np.isfinite(mask)).sum())} values are not finite; use 0 to 1")
+    total = mask.size
+    product = int((mask >= 0.5).sum())
+    if product == 0:
+        raise EmptyMaskError(
+            f"{name} marks 0 of {total} pixels as product "
+            f"(largest value {float(mask.max(initial=0)):.3f} of 1); paint the product white, the rest black"
+        )
+    free = int((mask < 0.5).sum())
+    if free < limits.background_share * total:
+        raise FullMaskError(
+            f"{name} leaves {free} of {total} pixels ({free / total:.2%}) as background, the least is "
+            f"{limits.background_share:.1%}; paint the background black"
+        )
+    if product < limits.product_pixels or product < limits.product_share * total:
+        raise ProductTooSmallError(
+            f"{name} marks {product} pixels ({product / total:.3%}) as product, the least is "
+            f"{limits.product_pixels} pixels and {limits.product_share:.1%}; "
+            "crop the picture closer or mend the mask"
+        )
+
+
+def detect_inversion(mask: Matte) -> InversionEvidence:
+    """How far ``mask`` (H, W) looks as if 1 meant background."""
+    solid = mask >= 0.5
+    border = np.concatenate([solid[0], solid[-1], solid[1:-1, 0], solid[1:-1, -1]])
+    side = max(1, min(mask.shape) // 50)
+    patches = (
+        solid[:side, :side],
+        solid[:side, -side:],
+        solid[-side:, :side],
+        solid[-side:, -side:],
+    )
+    corners = sum(bool(patch.mean() >= 0.5) for patch in patches)
+    return InversionEvidence(float(border.mean()), corners, float(solid.mean()))
+
+
+def has_shape(alpha: Matte | None) -> bool:
+    """Whether an alpha channel tells anything: more than 0.1 % of it is below one half or between."""
+    return alpha is not None and bool((alpha < 0.99).mean() > 0.001)
+
+
+def is_soft(mask: Matte) -> bool:
+    """Whether ``mask`` brings its own soft rim: a fair share of its outline has values between 0 and 1."""
+    solid = mask >= 0.5
+    outline = ndimage.binary_dilation(solid) & ~ndimage.binary_erosion(solid, border_value=1)
+    between = (mask > 0.02) & (mask < 0.98)
+    return bool(outline.any()) and float(between[outline].mean()) > 0.2
+
+
+def erode(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """``mask`` without what lies within ``radius`` pixels (Euclidean) of its outside.
+
+    The picture's border does not count as outside: a product that runs out of the frame keeps its edge.
+    """
+    if radius < 1 or mask.all():
+        return mask.copy()
+    distance = ndimage.distance_transform_edt(mask)
+    return np.asarray(distance > radius)
+
+
+def dilate(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """``mask`` and what lies within ``radius`` pixels (Euclidean) of it."""
+    if radius < 1 or not mask.any():
+        return mask.copy()
+    distance = ndimage.distance_transform_edt(~mask)
+    return np.asarray(distance <= radius)
+
+
+def _read_mask(loaded: LoadedImage) -> Matte:
+    if loaded.alpha is not None and has_shape(loaded.alpha):
+        return loaded.alpha
+    values = loaded.pixels
+    spread = values.max(axis=2).astype(np.int16) - values.min(axis=2)
+    if float((spread > 24).mean()) > 0.005:
+        raise MaskError(
+            f"{loaded.name}: {float((spread > 24).mean()):.1%} of its pixels are coloured, a mask is grey; "
+            "save it as black and white (white = product), not as a label map or overlay"
+        )
+    if 0 < int(values.max()) <= 2:
+        raise EmptyMaskError(
+            f"{loaded.name} holds only values 0 to {int(values.max())} of 255, so it marks nothing; "
+            "multiply it by 255 before saving"
+        )
+    grey = values.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    mask: Matte = np.where(spread == 0, values[..., 0], grey).astype(np.float32) / np.float32(255)
+    if loaded.format in LOSSY_FORMATS:
+        mask = np.where(mask <= _SNAP, 0, np.where(mask >= 1 - _SNAP, 1, mask)).astype(np.float32)
+    return mask
+
+
+def _check_float_mask(array: npt.NDArray[Any]) -> Matte:
+    if array.ndim != 2:
+        raise MaskError(f"mask array has shape {array.shape}; give (H, W)")
+    if not np.isfinite(array).all() or array.min(initial=0) < 0 or array.max(initial=0) > 1:
+        low, high = float(np.min(array)), float(np.max(array))
+        raise MaskError(f"mask array goes from {low} to {high}; give finite values from 0 to 1")
+    return array.astype(np.float32)
+
+
+def _fit_size(mask: Matte, size: Size, name: str) -> Matte:
+    height, width = mask.shape
+    aspect = (width / height) / (size[1] / size[0])
+    if not 1 / (1 + ASPECT_TOLERANCE) <= aspect <= 1 + ASPECT_TOLERANCE:
+        turned = (width, height) == (size[0], size[1])
+        hint = "it looks turned by 90 degrees; " if turned else ""
+        raise MaskSizeError(
+            f"{name} has {width} x {height} pixels, its image {size[1]} x {size[0]}; {hint}"
+            "export the mask from the upright, uncropped image (the aspect may differ by at most 1 %)"
+        )
+    return np.clip(resize_plane(mask, size), 0, 1)

@@ -1,0 +1,232 @@
+"""How soft is the product's rim, and what is the product's own colour there?
+
+Alpha comes from closed-form matting (Levin, Lischinski, Weiss 2008) in a narrow band around a hard mask, the
+foreground colours from multi-level estimation (Germer et al. 2020); both through PyMatting, which is
+imported on first use (its functions are compiled once per installation, which takes about a minute).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+_TILE, _TILE_MARGIN = 512, 64  # colours are solved tile by tile, and only in tiles that hold a rim
+_MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
+
+
+@dataclass(frozen=True)
+class MattingConfig:
+    """How wide the soft rim may be, and how large the picture is when alpha is solved."""
+
+    rim_share: float = 0.004
+    """Half width of the unknown band as a share of the longer side, at least 2 pixels."""
+    working_side: int = 512
+    """Longest side, in pixels, at which alpha is solved; larger ones are refined by a guided upsampling."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rim_share <= 0.1:
+            raise SettingsError(f"MattingConfig.rim_share is {self.rim_share}; use above 0 and at most 0.1")
+        if self.working_side < 64:
+            raise SettingsError(f"MattingConfig.working_side is {self.working_side}; use at least 64")
+
+
+@dataclass(frozen=True)
+class Spill:
+    """How much background colour the rim of a file with alpha still holds."""
+
+    strength: float
+    """0: colours are the product's own; 1: fully mixed with the old background."""
+    explained: float
+    """Share of the rim's colour change that mixing with one background colour explains, 0-1."""
+
+    @property
+    def contaminated(self) -> bool:
+        """Whether the rim should be decontaminated: mixing is strong and explains the change well."""
+        return self.strength >= 0.4 and self.explained >= 0.4
+
+
+def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = None) -> Matte:
+    """A soft matte, float32 (H, W), 1 = product, for a hard ``mask`` (H, W).
+
+    ``pixels`` uint8 (H, W, 3). Only a band around the outline changes; further inside it is exactly 1,
+    further outside exactly 0. Where nothing is left that is certain (a product thinner than the band) the
+    mask is returned as it is.
+    """
+    config = config or MattingConfig()
+    solid = mask >= 0.5
+    radius = max(2, round(config.rim_share * max(mask.shape)))
+    inside, outside = erode(solid, radius), ~dilate(solid, radius)
+    if not inside.any() or not outside.any() or (inside | outside).all():
+        return mask.astype(np.float32, copy=True)
+    window = _window(~outside, radius + _MARGIN)
+    matte = solid.astype(np.float32)
+    matte[window] = _solve(pixels[window], inside[window], outside[window], solid[window], config)
+    matte[inside], matte[outside] = 1, 0
+    return matte
+
+
+def _solve(
+    pixels: Pixels,
+    inside: npt.NDArray[np.bool_],
+    outside: npt.NDArray[np.bool_],
+    solid: npt.NDArray[np.bool_],
+    config: MattingConfig,
+) -> Matte:
+    from pymatting import estimate_alpha_cf
+
+    trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
+    size = trimap.shape
+    scale = min(1.0, config.working_side / max(size))
+    if scale < 1:
+        small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        guide = resize_pixels(pixels, small)
+        trimap = resize_plane(trimap, small).astype(np.float64)
+        trimap[(trimap > 0.001) & (trimap < 0.999)] = 0.5
+    else:
+        guide = pixels
+    trimap = np.where(trimap < 0.25, 0.0, np.where(trimap > 0.75, 1.0, 0.5))
+    if not (trimap == 1).any() or not (trimap == 0).any():
+        return solid.astype(np.float32)
+    alpha = np.clip(estimate_alpha_cf(guide / 255.0, trimap), 0, 1).astype(np.float32)
+    if scale < 1:
+        alpha = _upsample_guided(alpha, guide, pixels)
+    # the solver leaves a faint veil over flat areas: stretch it away
+    stretched: Matte = np.clip((alpha - 0.04) / 0.92, 0, 1).astype(np.float32)
+    return stretched
+
+
+def _upsample_guided(alpha: Matte, guide: Pixels, pixels: Pixels) -> Matte:
+    """``alpha`` (h, w) at the size of ``pixels``: locally linear in the colour (fast guided filter, 2015)."""
+    radius, epsilon = 2, 1e-4
+    window = 2 * radius + 1
+
+    def mean(plane: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return np.asarray(ndimage.uniform_filter(plane, window, mode="nearest"), dtype=np.float32)
+
+    colour = guide.astype(np.float32) / 255
+    means = np.stack([mean(colour[..., c]) for c in range(3)], axis=-1)
+    mean_alpha = mean(alpha)
+    covariance = np.empty((*alpha.shape, 3, 3), dtype=np.float32)
+    cross = np.empty((*alpha.shape, 3), dtype=np.float32)
+    for i in range(3):
+        cross[..., i] = mean(colour[..., i] * alpha) - means[..., i] * mean_alpha
+        for j in range(3):
+            covariance[..., i, j] = mean(colour[..., i] * colour[..., j]) - means[..., i] * means[..., j]
+    covariance += epsilon * np.eye(3, dtype=np.float32)
+    slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
+    offset = mean_alpha - (slope * means).sum(axis=-1)
+    size = (pixels.shape[0], pixels.shape[1])
+    result = resize_plane(mean(offset), size)
+    for c in range(3):
+        result += resize_plane(mean(slope[..., c]), size) * (pixels[..., c].astype(np.float32) / 255)
+    clipped: Matte = np.clip(result, 0, 1)
+    return clipped
+
+
+def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
+    """The product's own colours, uint8 (H, W, 3), with the old background taken out of the soft rim.
+
+    Solves ``I = alpha F + (1 - alpha) B`` for smooth ``F`` and ``B``. Invariant: equal to ``pixels`` bit for
+    bit wherever ``matte`` is 1; and where it is 0, since nothing is seen of it there.
+    """
+    foreground = pixels.copy()
+    soft = (matte > 0) & (matte < 1)
+    if not soft.any():
+        return foreground
+    from pymatting import estimate_foreground_ml
+
+    step = _TILE
+    for top in range(0, matte.shape[0], step):
+        for left in range(0, matte.shape[1], step):
+            own = (slice(top, top + step), slice(left, left + step))
+            if not soft[own].any():
+                continue
+            rows = slice(max(0, top - _TILE_MARGIN), top + step + _TILE_MARGIN)
+            columns = slice(max(0, left - _TILE_MARGIN), left + step + _TILE_MARGIN)
+            image = pixels[rows, columns].astype(np.float32) / np.float32(255)
+            with _one_thread():
+                solved = estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
+            y, x = top - rows.start, left - columns.start
+            rim = soft[own]
+            colours = solved[y : y + step, x : x + step][rim]
+            foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
+    return foreground
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Numba's parallel loops on one thread: same result every time, and no waiting on busy machines."""
+    import numba
+
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
+    """How far the rim colours of a picture with ``alpha`` (H, W) are mixed with a former background.
+
+    A rim pixel that is still mixed reads ``I = F + s (1 - alpha)(C - F)`` with ``F`` the nearest opaque
+    colour and ``C`` the old background's; ``s`` is fitted by least squares for ``C`` white, black and the
+    colour kept under alpha 0, and the best-fitting one counts. A cleaned rim gives ``s`` near 0. Few rim
+    pixels (below 32) or no opaque ones give 0.
+    """
+    opaque = alpha >= 1
+    rim = (alpha > 0.1) & (alpha < 0.9)
+    if int(rim.sum()) < 32 or not opaque.any():
+        return Spill(0.0, 0.0)
+    window = _window(alpha > 0, _MARGIN)
+    opaque, rim, alpha, pixels = (
+        opaque[window],
+        rim[window],
+        alpha[window],
+        pixels[window],
+    )
+    distance, index = ndimage.distance_transform_edt(~opaque, return_indices=True)
+    rim &= distance <= 8  # far from opaque pixels F is a guess: glass, smoke, shadows
+    if int(rim.sum()) < 32:
+        return Spill(0.0, 0.0)
+    own = pixels[index[0], index[1]][rim].astype(np.float64)
+    change = pixels[rim].astype(np.float64) - own
+    candidates = [np.full(3, 255.0), np.zeros(3)]
+    hidden = (alpha == 0) & (ndimage.distance_transform_edt(alpha == 0) <= 3)
+    if hidden.any():
+        candidates.append(np.median(pixels[hidden].astype(np.float64), axis=0))
+    total = float((change**2).sum())
+    best = Spill(0.0, 0.0)
+    for colour in candidates:
+        model = (1 - alpha[rim, None].astype(np.float64)) * (colour - own)
+        power = float((model**2).sum())
+        if power < 1.0 or total < 1.0:
+            continue
+        strength = float((change * model).sum()) / power
+        left = float(((change - strength * model) ** 2).sum())
+        if strength > 0 and 1 - left / total > best.explained:
+            best = Spill(min(strength, 1.0), 1 - left / total)
+    return best
+
+
+def _window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The rows and columns that hold ``mask``, widened by ``margin``."""
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )

@@ -1,0 +1,182 @@
+"""How does a picture of any size and aspect get into the model's shape, and back out exactly?
+
+Products are padded, never cropped; references are cropped to cover. Colour under soft alpha is resampled
+premultiplied, so that what lies under transparency never bleeds into the rim.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.errors import SettingsError
+from cyclorama.types import Product, Reference, Size
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+MAX_ASPECT = 2.0
+"""Longest model shape; pictures beyond 2:1 or 1:2 are padded."""
+
+
+def resize_plane(plane: npt.NDArray[Any], size: Size) -> npt.NDArray[np.float32]:
+    """A float32 plane (H, W) at ``size``: area average going down, bicubic going up (may overshoot).
+
+    Invariant: at equal size the values come back bit for bit.
+    """
+    plane = np.ascontiguousarray(plane, dtype=np.float32)
+    if plane.shape == tuple(size):
+        return plane.copy()
+    shrinking = size[0] * size[1] < plane.shape[0] * plane.shape[1]
+    method = Image.Resampling.BOX if shrinking else Image.Resampling.BICUBIC
+    return np.array(Image.fromarray(plane).resize((size[1], size[0]), method), dtype=np.float32)
+
+
+def resize_pixels(pixels: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
+    """``pixels`` (H, W, C) at ``size`` in the same dtype; uint8 is rounded (half to even) and clipped."""
+    if pixels.shape[:2] == tuple(size):
+        return pixels.copy()
+    planes = np.stack([resize_plane(pixels[..., c], size) for c in range(pixels.shape[2])], axis=-1)
+    return _as_dtype(planes, pixels.dtype)
+
+
+def resize_rgba(pixels: Pixels, alpha: Matte, size: Size) -> tuple[Pixels, Matte]:
+    """(pixels, alpha) at ``size``, resampled premultiplied.
+
+    ``pixels`` uint8 (H, W, 3), ``alpha`` float32 (H, W) in [0, 1], straight in and out. Where the result is
+    fully transparent the colours are the plainly resampled ones. Invariant: colours under alpha 0 have no
+    influence on pixels with alpha above 0.
+    """
+    if alpha.shape == tuple(size):
+        return pixels.copy(), alpha.copy()
+    weight = resize_plane(alpha, size)  # may overshoot, as the premultiplied colours do alongside
+    premultiplied = pixels.astype(np.float32) * alpha[..., None]
+    planes = np.stack([resize_plane(premultiplied[..., c], size) for c in range(3)], axis=-1)
+    visible = weight > 1e-3
+    straight: npt.NDArray[Any] = planes / np.where(visible, weight, 1)[..., None]
+    straight = np.where(visible[..., None], straight, resize_pixels(pixels, size))
+    return _as_dtype(straight, np.uint8), np.clip(weight, 0, 1)
+
+
+def choose_model_size(size: Size, native: int, multiple: int) -> Size:
+    """The model shape (height, width) for a picture of ``size``.
+
+    Both sides are multiples of ``multiple``, the area is within 10 % of ``native`` squared (or as near as
+    multiples allow), the aspect nearest to the picture's, clamped to 1:2 .. 2:1. Invariant: a square
+    picture gets (native, native) if ``native`` is a multiple.
+    """
+    if native < multiple or multiple < 1:
+        raise SettingsError(f"native side {native} and multiple {multiple}: use native >= multiple >= 1")
+    wanted = min(max(size[1] / size[0], 1 / MAX_ASPECT), MAX_ASPECT)
+    reach = math.ceil(native * math.sqrt(MAX_ASPECT) / multiple) + 1
+    shapes = [
+        (h * multiple, w * multiple)
+        for h in range(1, reach + 1)
+        for w in range(1, reach + 1)
+        if 1 / MAX_ASPECT <= w / h <= MAX_ASPECT
+    ]
+
+    def area_error(shape: Size) -> float:
+        return abs(math.log(shape[0] * shape[1] / native**2))
+
+    near = [shape for shape in shapes if area_error(shape) <= math.log(1.1)]
+    near = near or [shape for shape in shapes if area_error(shape) == min(map(area_error, shapes))]
+    return min(
+        near,
+        key=lambda s: (round(abs(math.log(s[1] / s[0] / wanted)), 9), area_error(s), s),
+    )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a picture of ``size`` lies in the model's shape: scaled to ``inner``, placed at ``offset``."""
+
+    size: Size
+    """The picture's own (height, width)."""
+    model_size: Size
+    """The model's (height, width)."""
+    inner: Size
+    """The picture's (height, width) inside the model's shape."""
+    offset: tuple[int, int]
+    """(top, left) of the picture inside the model's shape."""
+
+    def apply_pixels(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """``pixels`` (H, W, C) in the model's shape, the edge repeated into the padding."""
+        self._check(pixels.shape, self.size)
+        return np.pad(resize_pixels(pixels, self.inner), (*self._padding, (0, 0)), mode="edge")
+
+    def apply_mask(self, mask: Matte) -> Matte:
+        """``mask`` (H, W), 1 = product, in the model's shape; the padding is background (0)."""
+        self._check(mask.shape, self.size)
+        return np.pad(np.clip(resize_plane(mask, self.inner), 0, 1), self._padding)
+
+    def apply_product(self, product: Product) -> tuple[Pixels, Matte]:
+        """(foreground, matte) of ``product`` in the model's shape, resampled premultiplied."""
+        self._check(product.matte.shape, self.size)
+        pixels, matte = resize_rgba(product.foreground, product.matte, self.inner)
+        return np.pad(pixels, (*self._padding, (0, 0)), mode="edge"), np.pad(matte, self._padding)
+
+    def undo(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """``image`` (h, w, C) of the model, padding removed, at the picture's own size, same dtype.
+
+        Invariant: ``undo(apply_pixels(x))`` is ``x`` bit for bit where no resampling was needed.
+        """
+        self._check(image.shape, self.model_size)
+        top, left = self.offset
+        return resize_pixels(image[top : top + self.inner[0], left : left + self.inner[1]], self.size)
+
+    @property
+    def _padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        (top, left), (height, width) = self.offset, self.model_size
+        return (top, height - self.inner[0] - top), (left, width - self.inner[1] - left)
+
+    @staticmethod
+    def _check(shape: tuple[int, ...], expected: Size) -> None:
+        if shape[:2] != expected:
+            raise SettingsError(f"array has size {shape[:2]}, this fit is for {expected}; build another fit")
+
+
+def fit_to_model(product: Product | Size, model_size: Size) -> Fit:
+    """How a product (or a picture of that (height, width)) is placed in ``model_size``.
+
+    The whole picture is kept at its aspect (to a pixel), centred, as large as fits.
+    """
+    height, width = product.size if isinstance(product, Product) else product
+    if min(height, width, *model_size) < 1:
+        raise SettingsError(f"sizes must be at least 1 pixel, got {(height, width)} and {model_size}")
+    scale = min(model_size[0] / height, model_size[1] / width)
+    inner = (
+        min(max(round(height * scale), 1), model_size[0]),
+        min(max(round(width * scale), 1), model_size[1]),
+    )
+    offset = ((model_size[0] - inner[0]) // 2, (model_size[1] - inner[1]) // 2)
+    return Fit((height, width), model_size, inner, offset)
+
+
+def fit_reference(reference: Reference, model_size: Size) -> Reference:
+    """``reference`` at ``model_size``: centre-cropped to the model's aspect, then resampled."""
+    height, width = reference.pixels.shape[:2]
+    scale = min(height / model_size[0], width / model_size[1])
+    crop = (
+        min(max(round(model_size[0] * scale), 1), height),
+        min(max(round(model_size[1] * scale), 1), width),
+    )
+    top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
+    window = (slice(top, top + crop[0]), slice(left, left + crop[1]))
+    mask = reference.product_mask
+    if mask is not None:
+        mask = np.clip(resize_plane(mask[window], model_size), 0, 1)
+    return Reference(resize_pixels(reference.pixels[window], model_size), mask, reference.name)
+
+
+def _as_dtype(planes: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    if np.issubdtype(dtype, np.integer):
+        rounded: npt.NDArray[Any] = np.clip(np.rint(planes), 0, np.iinfo(dtype).max).astype(dtype)
+        return rounded
+    return planes.astype(dtype)
