@@ -1,0 +1,1 @@
+"""Objective and sampling; this room knows a callable, never a model."""

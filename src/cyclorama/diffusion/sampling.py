@@ -1,0 +1,142 @@
+"""Settings of the sampler, starting noise of its own for every picture, the noised-reference start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import SchedulerMixin
+from torch import Tensor
+
+from cyclorama.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a picture is sampled (method, 7 and 9).
+
+    Raises SettingsError for a value outside its range.
+    """
+
+    num_inference_steps: int = 50
+    """Denoising steps, 1 or more."""
+    guidance_scale: float = 2.0
+    """Classifier-free guidance; 1 means none (and halves the work)."""
+    eta: float = 0.0
+    """DDIM's stochasticity, 0 to 1; schedulers without it refuse a value above 0."""
+    scheduler: str | None = None
+    """Name of any diffusers scheduler class; None for the model's own (DDIM)."""
+    reference_strength: float = 1.0
+    """Factor on the personality generator's residuals, 0 or more."""
+    category_strength: float = 1.0
+    """Factor on the category generator's residuals, 0 or more."""
+    initial_latent: bool = True
+    """With a reference, start from its noised latent instead of pure noise (method, 7)."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_inference_steps <= 1000:
+            raise SettingsError(f"steps must be 1 to 1000, got {self.num_inference_steps}")
+        if not 1 <= self.guidance_scale <= 30:
+            raise SettingsError(f"guidance must be 1 (none) to 30, got {self.guidance_scale}")
+        if not 0 <= self.eta <= 1:
+            raise SettingsError(f"eta must be 0 to 1, got {self.eta}")
+        for name in ("reference_strength", "category_strength"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise SettingsError(f"{name} must be 0 or more, got {value}")
+        if self.scheduler is not None:
+            find_scheduler(self.scheduler)
+
+
+def find_scheduler(name: str) -> type[SchedulerMixin]:
+    """The diffusers scheduler class called ``name``, with or without the ending ``Scheduler``.
+
+    Raises SettingsError naming the nearest ones.
+    """
+    import difflib
+
+    known = sorted(n for n in dir(diffusers) if n.endswith("Scheduler") and not n.startswith("Flax"))
+    by_lower = {n.lower(): n for n in known} | {n.removesuffix("Scheduler").lower(): n for n in known}
+    found = by_lower.get(name.lower())
+    if found is None:
+        near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4)
+        hint = ", ".join(dict.fromkeys(by_lower[n] for n in near)) or "DDIMScheduler"
+        raise SettingsError(f"unknown scheduler {name!r}; nearest in diffusers: {hint}")
+    cls: type[SchedulerMixin] = getattr(diffusers, found)
+    return cls
+
+
+def build_scheduler(own: Any, name: str | None) -> Any:
+    """A fresh scheduler for one generation: the model's ``own`` class, or ``name`` with its config.
+
+    PNDM runs without its Runge-Kutta warm-up, as Stable Diffusion's own configs have it.
+    """
+    cls: Any = type(own) if name is None else find_scheduler(name)
+    pndm = {"skip_prk_steps": True} if name is not None and cls is diffusers.PNDMScheduler else {}
+    return cls.from_config(own.config, **pndm)
+
+
+def sample_noise(shape: tuple[int, int, int], generators: Sequence[torch.Generator]) -> Tensor:
+    """Standard normal noise (B, c, h, w), float32 on the CPU, one generator per picture.
+
+    Invariant: a picture's noise is bit for bit the same alone, in any batch and in any order.
+    """
+    return torch.stack([torch.randn(shape, generator=g, dtype=torch.float32) for g in generators])
+
+
+def build_start(scheduler: Any, noise: Tensor, reference_latents: Tensor | None) -> Tensor:
+    """Starting latents ``z_T`` (method, 7): noise alone, or the noised latent of the reference.
+
+    Raises SettingsError for a schedule without signal at its first timestep together with a
+    reference: nothing of it would be left.
+    """
+    if reference_latents is None:
+        return noise * float(scheduler.init_noise_sigma)
+    alphas = getattr(scheduler, "alphas_cumprod", None)
+    first = scheduler.timesteps[:1]
+    if alphas is not None and float(alphas[min(int(first[0]), len(alphas) - 1)]) < 1e-6:
+        raise SettingsError(
+            f"{type(scheduler).__name__} has zero terminal signal-to-noise ratio, so a noised reference "
+            f"carries nothing; set initial_latent=False (--no-initial-latent) or use another schedule"
+        )
+    start: Tensor = scheduler.add_noise(reference_latents, noise, first.expand(noise.shape[0]))
+    return start
+
+
+def sample_latents(
+    predict_noise: Callable[[Tensor, Tensor], Tensor],
+    scheduler: Any,
+    start: Tensor,
+    *,
+    eta: float = 0.0,
+    generators: Sequence[torch.Generator] | None = None,
+    on_step: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Run ``scheduler`` from ``start`` (B, c, h, w) to clean latents.
+
+    ``predict_noise(noisy_latents, timestep)`` is called with the scheduler-scaled latents; guidance
+    happens inside it. ``on_step(index, timestep, latents)`` may return other latents.
+    Raises SettingsError if ``eta`` is set for a scheduler that has none.
+    """
+    import inspect
+
+    accepted = inspect.signature(scheduler.step).parameters
+    extra: dict[str, Any] = {}
+    if "eta" in accepted:
+        extra["eta"] = eta
+    elif eta > 0:
+        raise SettingsError(f"eta={eta} has no meaning for {type(scheduler).__name__}; use 0")
+    if "generator" in accepted and generators is not None:
+        extra["generator"] = list(generators) if len(generators) > 1 else generators[0]
+    latents = start
+    for index, timestep in enumerate(scheduler.timesteps):
+        model_input = scheduler.scale_model_input(latents, timestep)
+        prediction = predict_noise(model_input, timestep)
+        latents = scheduler.step(prediction, timestep, latents, return_dict=False, **extra)[0]
+        if on_step is not None:
+            latents = on_step(index, timestep, latents)
+    return latents

@@ -1,0 +1,1 @@
+"""The base, the two generators, their pipeline and their files: the border to diffusers."""

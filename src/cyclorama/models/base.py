@@ -1,0 +1,137 @@
+"""The frozen text-to-image model: loading, encoding, decoding (any SD 1.x/2.x layout)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from cyclorama.errors import ModelFormatError
+from cyclorama.models.autoencoder import PatchAutoencoder
+from cyclorama.models.files import find_model
+
+_VAE_CLASSES = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
+
+
+@dataclass
+class BaseModel:
+    """The parts of a base and the numbers that follow from them."""
+
+    unet: UNet2DConditionModel
+    vae: Any
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler: DDIMScheduler
+
+    @property
+    def latent_channels(self) -> int:
+        """Channels of the latents."""
+        return int(self.unet.config.in_channels)
+
+    @property
+    def vae_scale(self) -> int:
+        """Pixels per latent position along a side."""
+        return compute_vae_scale(self.vae)
+
+    @property
+    def image_multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return int(self.vae_scale * 2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
+    def image_size(self) -> int:
+        """The native side in pixels."""
+        return int(self.unet.config.sample_size) * self.vae_scale
+
+    @property
+    def prediction_type(self) -> str:
+        """``epsilon`` or ``v_prediction``."""
+        return str(self.scheduler.config.prediction_type)
+
+
+def compute_vae_scale(vae: Any) -> int:
+    """Pixels per latent position along a side: 8 for Stable Diffusion's autoencoder."""
+    if isinstance(vae, PatchAutoencoder):
+        return int(vae.config.patch)
+    return int(2 ** (len(vae.config.block_out_channels) - 1))
+
+
+def load_base(folder_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> BaseModel:
+    """The base of a Stable Diffusion 1.x/2.x checkpoint or of a Cyclorama model.
+
+    Raises ModelNotFoundError, ModelFormatError.
+    """
+    folder = find_model(folder_or_hub_id)
+    return BaseModel(
+        unet=load_part(UNet2DConditionModel, folder / "unet", dtype),
+        vae=load_vae(folder / "vae", dtype),
+        text_encoder=CLIPTextModel.from_pretrained(
+            folder / "text_encoder", dtype=dtype, use_safetensors=True
+        ),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+    )
+
+
+def load_vae(folder: Path, dtype: torch.dtype) -> Any:
+    """The autoencoder in ``folder``, whichever of the supported classes it is.
+
+    Raises ModelFormatError for another class.
+    """
+    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    if name not in _VAE_CLASSES:
+        raise ModelFormatError(f"{folder}: autoencoder class {name!r}; supported: {', '.join(_VAE_CLASSES)}")
+    return load_part(_VAE_CLASSES[name], folder, dtype)
+
+
+def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
+    """A diffusers model of class ``cls`` from ``folder``, safetensors only, in evaluation mode.
+
+    Raises ModelFormatError naming the folder if configuration or weights do not fit.
+    """
+    try:
+        return cls.from_pretrained(
+            folder, torch_dtype=dtype, use_safetensors=True, low_cpu_mem_usage=False
+        ).eval()
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelFormatError(f"cannot load {cls.__name__} from {folder}: {error}") from error
+
+
+@torch.no_grad()
+def encode_image(vae: Any, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Latents (B, c, h, w), scaled for the UNet, of ``image`` (B, 3, H, W) in [-1, 1].
+
+    The distribution's mode without a generator, else one sample.
+    """
+    distribution = vae.encode(image.to(vae.dtype)).latent_dist
+    latents = distribution.mode() if generator is None else distribution.sample(generator)
+    scaled: Tensor = latents * vae.config.scaling_factor
+    return scaled
+
+
+@torch.no_grad()
+def decode_latents(vae: Any, latents: Tensor) -> Tensor:
+    """Image (B, 3, H, W) in [-1, 1], float32, of scaled latents (B, c, h, w)."""
+    image: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    return image.float().clamp(-1, 1)
+
+
+@torch.no_grad()
+def encode_prompts(tokenizer: Any, text_encoder: Any, texts: Sequence[str]) -> Tensor:
+    """Prompt embeddings (N, L, D) of ``texts``; longer texts are cut at the model's length L."""
+    tokens = tokenizer(
+        list(texts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    embeds: Tensor = text_encoder(tokens.input_ids.to(text_encoder.device))[0]
+    return embeds

@@ -1,0 +1,130 @@
+"""What both generators are: a ControlNet copy of the base encoder that gives residuals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+from torch import Tensor
+
+from cyclorama.models.attention import LayerMasks
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """What a ControlNet adds to the base decoder's skips (``down``) and to its middle block (``mid``)."""
+
+    down: tuple[Tensor, ...]
+    mid: Tensor
+
+    def __add__(self, other: Residuals) -> Residuals:
+        down = tuple(a + b for a, b in zip(self.down, other.down, strict=True))
+        return Residuals(down, self.mid + other.mid)
+
+    def scale(self, factor: float) -> Residuals:
+        """All residuals times ``factor``; the same object for 1."""
+        if factor == 1:
+            return self
+        return Residuals(tuple(x * factor for x in self.down), self.mid * factor)
+
+    def mask(self, product_mask: Tensor) -> Residuals:
+        """All residuals times ``1 − M_l`` (Eq. 4), ``M`` (B, 1, H, W) area-averaged; 0 where it is 1."""
+        down = tuple(_hide_product(x, product_mask) for x in self.down)
+        return Residuals(down, _hide_product(self.mid, product_mask))
+
+
+def _hide_product(residual: Tensor, product_mask: Tensor) -> Tensor:
+    mask = torch.nn.functional.adaptive_avg_pool2d(product_mask, (residual.shape[-2], residual.shape[-1]))
+    return residual * (1 - mask).to(residual.dtype)
+
+
+def build_condition_image(image: Tensor, visible: Tensor, with_mask: bool = False) -> Tensor:
+    """The ControlNet hint: ``image`` where ``visible`` is 1, black elsewhere (method, 8).
+
+    ``image`` (B, 3, H, W) in [-1, 1]; ``visible`` (B, 1, H, W) in [0, 1], for CG the product mask, for
+    PG ``1 − M_aug``. Returns (B, 3, H, W) in [0, 1], or (B, 4, H, W) with ``visible`` as last channel.
+    """
+    condition = (image * 0.5 + 0.5) * visible
+    return torch.cat([condition, visible], dim=1) if with_mask else condition
+
+
+class Branch(ControlNetModel):
+    """A ControlNet in diffusers' layout whose hint is encoded once per generation.
+
+    ``forward`` is diffusers' own computation (same submodules, same order), split so that the
+    hint's features, which do not depend on the step, are not computed again at every step.
+    """
+
+    @classmethod
+    def from_base(
+        cls,
+        unet: UNet2DConditionModel,
+        vae_scale: int,
+        with_mask: bool = False,
+        open_hint: bool = False,
+    ) -> Branch:
+        """A trainable copy of ``unet``'s encoder with zero convolutions, its hint ``vae_scale`` times finer.
+
+        ``open_hint`` differs from ControlNet, which closes the hint with a zero convolution, too: with two in
+        a row a short training learns nothing for long. Open, the hint reaches the copy from the first step.
+        Invariant: until trained, its residuals are exactly 0 and the base's output is unchanged.
+        """
+        halvings = vae_scale.bit_length() - 1
+        widths = (16, 32, 96, 256) if halvings == 3 else tuple(min(8 * 2**i, 64) for i in range(halvings + 1))
+        branch: Branch = cls.from_unet(
+            unet, conditioning_embedding_out_channels=widths, conditioning_channels=4 if with_mask else 3
+        )
+        if open_hint:
+            for layer in branch.controlnet_cond_embedding.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        return branch
+
+    @property
+    def with_mask(self) -> bool:
+        """Whether the hint has a fourth channel holding the mask."""
+        return int(self.config.conditioning_channels) == 4
+
+    def encode_hint(self, condition_image: Tensor) -> Tensor:
+        """Features (B, C0, h, w) of a hint (B, 3 or 4, H, W) in [0, 1]; the same at every step."""
+        hook = getattr(self, "_hf_hook", None)
+        if hook is not None:  # model offload moves a module when it is called; this is a call, too
+            hook.pre_forward(self)
+        features: Tensor = self.controlnet_cond_embedding(condition_image.to(self.dtype))
+        return features
+
+    def forward(
+        self,
+        noisy_latents: Tensor,
+        timesteps: Tensor,
+        prompt_embeds: Tensor,
+        hint: Tensor,
+        layer_masks: LayerMasks | None = None,
+    ) -> Residuals:
+        """Residuals for noisy latents (B, c, h, w), timesteps (B,) or (), prompts (B, L, D), encoded hint."""
+        timesteps = timesteps.to(noisy_latents.device).expand(noisy_latents.shape[0])
+        temb = self.time_embedding(self.time_proj(timesteps).to(noisy_latents.dtype))
+        extra: dict[str, Any] = {} if layer_masks is None else {"layer_masks": layer_masks}
+        sample = self.conv_in(noisy_latents) + hint
+        skips: tuple[Tensor, ...] = (sample,)
+        for block in self.down_blocks:
+            if getattr(block, "has_cross_attention", False):
+                sample, outputs = block(
+                    hidden_states=sample,
+                    temb=temb,
+                    encoder_hidden_states=prompt_embeds,
+                    cross_attention_kwargs=extra,
+                )
+            else:
+                sample, outputs = block(hidden_states=sample, temb=temb)
+            skips += tuple(outputs)
+        if getattr(self.mid_block, "has_cross_attention", False):
+            sample = self.mid_block(
+                sample, temb, encoder_hidden_states=prompt_embeds, cross_attention_kwargs=extra
+            )
+        elif self.mid_block is not None:
+            sample = self.mid_block(sample, temb)
+        down = tuple(conv(x) for conv, x in zip(self.controlnet_down_blocks, skips, strict=True))
+        return Residuals(down, self.controlnet_mid_block(sample))

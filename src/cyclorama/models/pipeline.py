@@ -1,0 +1,294 @@
+"""The whole generator in diffusers' conventions: base + CG + PG, one call for one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor
+
+from cyclorama.diffusion.sampling import (
+    SamplingConfig,
+    build_scheduler,
+    build_start,
+    sample_latents,
+    sample_noise,
+)
+from cyclorama.errors import SettingsError
+from cyclorama.models.attention import cached_prompts
+from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
+from cyclorama.models.branch import build_condition_image
+from cyclorama.models.category import CategoryGenerator, join_prompts
+from cyclorama.models.guidance import combine_guidance, list_prompt_free_layers, shared_halves
+from cyclorama.models.personality import PersonalityGenerator
+from cyclorama.models.predict import predict_noise
+from cyclorama.models.registry import CategoryRegistry
+from cyclorama.prompts import EMPTY_PROMPTS
+
+StepCallback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
+
+
+@dataclass(frozen=True)
+class _PromptEmbeds:
+    """Embeddings for the whole (guided) batch, made once: (B', 2L, D) for CG, (B', L, D) for the rest."""
+
+    masked: Tensor
+    full: Tensor
+
+
+class CycloramaPipeline(DiffusionPipeline):
+    """Advertising pictures from product pictures, in batches of one shape.
+
+    arXiv 2312.13309. ``registry`` holds the categories. Differs from the paper: see the method's
+    settled points (PG's input, soft masks, product guarantee, which is applied by the caller).
+    """
+
+    model_cpu_offload_seq = "text_encoder->unet->vae"
+    _callback_tensor_inputs: ClassVar[list[str]] = ["latents"]
+
+    def __init__(
+        self,
+        unet: Any,
+        vae: Any,
+        text_encoder: Any,
+        tokenizer: Any,
+        scheduler: Any,
+        category_generator: CategoryGenerator,
+        personality_generator: PersonalityGenerator,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            unet=unet,
+            vae=vae,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
+            scheduler=scheduler,
+            category_generator=category_generator,
+            personality_generator=personality_generator,
+        )
+        self.registry = CategoryRegistry()
+        self._prompts: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls, folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32
+    ) -> CycloramaPipeline:
+        """The model in a folder or on the hub (safetensors only).
+
+        A plain Stable Diffusion base is not enough; see :meth:`from_base`.
+        Raises ModelNotFoundError, ModelFormatError.
+        """
+        from cyclorama.models.checkpoint import load_pipeline
+
+        return load_pipeline(folder_or_hub_id, dtype=dtype)
+
+    @classmethod
+    def from_base(
+        cls,
+        folder_or_hub_id: str | Path | BaseModel,
+        dtype: torch.dtype = torch.float32,
+        with_mask: bool = False,
+        registry: CategoryRegistry | None = None,
+    ) -> CycloramaPipeline:
+        """An untrained pair of generators on any Stable Diffusion 1.x/2.x base.
+
+        Invariant: its pictures are the base's own until the generators are trained.
+        """
+        from cyclorama.models.checkpoint import build_pipeline
+
+        return build_pipeline(folder_or_hub_id, dtype=dtype, with_mask=with_mask, registry=registry)
+
+    def save_pretrained(self, folder: str | Path, max_shard_size: str = "10GB") -> None:
+        """Write the model folder: categories.json, safetensors in shards of at most ``max_shard_size``."""
+        from cyclorama.models.checkpoint import save_pipeline
+
+        save_pipeline(self, folder, max_shard_size)
+
+    @property
+    def base(self) -> BaseModel:
+        """The base's parts."""
+        return BaseModel(self.unet, self.vae, self.text_encoder, self.tokenizer, self.scheduler)
+
+    @property
+    def image_multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return self.base.image_multiple
+
+    @property
+    def image_size(self) -> int:
+        """The native side in pixels."""
+        return self.base.image_size
+
+    @property
+    def prediction_type(self) -> str:
+        """``epsilon`` or ``v_prediction``."""
+        return self.base.prediction_type
+
+    def enable_vae_slicing(self) -> None:
+        """Decode pictures one by one. Raises SettingsError for an autoencoder that has no such mode."""
+        self._vae_mode("enable_slicing")
+
+    def enable_vae_tiling(self) -> None:
+        """Decode large pictures in tiles. Raises SettingsError for an autoencoder that has no such mode."""
+        self._vae_mode("enable_tiling")
+
+    def _vae_mode(self, method: str) -> None:
+        if not hasattr(self.vae, method):
+            raise SettingsError(f"{type(self.vae).__name__} has no {method}; it needs none at its size")
+        getattr(self.vae, method)()
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        product_image: Tensor,
+        product_mask: Tensor,
+        categories: Sequence[str],
+        generators: Sequence[torch.Generator],
+        reference_image: Tensor | None = None,
+        reference_mask: Tensor | None = None,
+        settings: SamplingConfig | None = None,
+        callback_on_step_end: StepCallback | None = None,
+    ) -> Tensor:
+        """Pictures (B, 3, H, W) in [-1, 1], float32, before the product is composited back.
+
+        product_image: (B, 3, H, W) in [-1, 1]; what lies outside the mask is not looked at.
+        product_mask: (B, 1, H, W) in [0, 1], 1 = product.
+        categories: B names or aliases. generators: B, one per picture, for its starting noise.
+        reference_image: (B, 3, H, W) in [-1, 1] or None (PG is not run then).
+        reference_mask: (B, 1, H, W), 1 = hidden from PG, normally the reference's own product,
+        dilated; None shows the whole reference.
+        callback_on_step_end: called as in diffusers with ``{"latents": …}``; may return a changed dict.
+
+        Raises SettingsError (shapes), UnknownCategoryError. Invariant: bit-equal on CPU float32 for
+        one batch shape, whatever the order.
+        """
+        settings = settings or SamplingConfig()
+        self._check(product_image, product_mask, categories, generators, reference_image, reference_mask)
+        scheduler = build_scheduler(self.scheduler, settings.scheduler)
+        scheduler.set_timesteps(settings.num_inference_steps, device=self._execution_device)
+        guided = settings.guidance_scale > 1
+        device, dtype = self._execution_device, self.unet.dtype
+        image, mask = product_image.to(device), product_mask.to(device)
+        embeds = self._encode_categories(categories, guided)
+        predict = self._build_predictor(image, mask, embeds, reference_image, reference_mask, settings)
+
+        height, width = (
+            image.shape[-2] // compute_vae_scale(self.vae),
+            image.shape[-1] // compute_vae_scale(self.vae),
+        )
+        noise = sample_noise((self.base.latent_channels, height, width), generators).to(device)
+        start_from = None
+        if reference_image is not None and settings.initial_latent:
+            start_from = encode_image(self.vae, reference_image.to(device)).float()
+        start = build_start(scheduler, noise, start_from).to(dtype)
+
+        bar = self.progress_bar(total=settings.num_inference_steps)
+
+        def on_step(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
+            bar.update()
+            if callback_on_step_end is None:
+                return latents
+            changed = callback_on_step_end(self, index, timestep, {"latents": latents})
+            return latents if changed is None else changed.get("latents", latents)
+
+        networks = [self.unet, self.category_generator, self.personality_generator]
+        shared = (
+            [layer for network in networks for layer in list_prompt_free_layers(network)] if guided else []
+        )
+        with bar, cached_prompts(networks), shared_halves(shared):
+            latents = sample_latents(
+                predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
+            )
+        pictures = decode_latents(self.vae, latents)
+        self.maybe_free_model_hooks()
+        return pictures
+
+    def _check(
+        self,
+        product_image: Tensor,
+        product_mask: Tensor,
+        categories: Sequence[str],
+        generators: Sequence[torch.Generator],
+        reference_image: Tensor | None,
+        reference_mask: Tensor | None,
+    ) -> None:
+        batch, _, height, width = product_image.shape
+        expected = {
+            "product_image": (product_image, (batch, 3, height, width)),
+            "product_mask": (product_mask, (batch, 1, height, width)),
+            "reference_image": (reference_image, (batch, 3, height, width)),
+            "reference_mask": (reference_mask, (batch, 1, height, width)),
+        }
+        for name, (tensor, shape) in expected.items():
+            if tensor is not None and tuple(tensor.shape) != shape:
+                raise SettingsError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+        if height % self.image_multiple or width % self.image_multiple:
+            raise SettingsError(
+                f"picture size {height} x {width} must be multiples of {self.image_multiple}; pad it first"
+            )
+        if len(categories) != batch or len(generators) != batch:
+            raise SettingsError(
+                f"{batch} pictures need {batch} categories and generators, "
+                f"got {len(categories)} and {len(generators)}"
+            )
+        if reference_image is None and reference_mask is not None:
+            raise SettingsError("reference_mask given without reference_image")
+
+    def _encode_categories(self, categories: Sequence[str], guided: bool) -> _PromptEmbeds:
+        prompts = [self.registry.resolve(name).prompts for name in categories]
+        if guided:
+            prompts = [EMPTY_PROMPTS] * len(prompts) + prompts
+        texts = [t for p in prompts for t in (p.product, p.background, p.full)]
+        table = {text: self._encode_prompt(text) for text in dict.fromkeys(texts)}
+        product = torch.stack([table[p.product] for p in prompts])
+        background = torch.stack([table[p.background] for p in prompts])
+        full = torch.stack([table[p.full] for p in prompts])
+        return _PromptEmbeds(join_prompts(product, background), full)
+
+    def _encode_prompt(self, text: str) -> Tensor:
+        """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
+        key = (text, self.text_encoder.dtype, self._execution_device)
+        if key not in self._prompts:
+            self._prompts[key] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
+        return self._prompts[key]
+
+    def _build_predictor(
+        self,
+        image: Tensor,
+        mask: Tensor,
+        embeds: _PromptEmbeds,
+        reference_image: Tensor | None,
+        reference_mask: Tensor | None,
+        settings: SamplingConfig,
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """Guided prediction as a function of noisy latents and timestep; all else is prepared here, once."""
+        cg, pg = self.category_generator, self.personality_generator
+        copies = 2 if settings.guidance_scale > 1 else 1
+        masks = mask.to(self.unet.dtype).repeat(copies, 1, 1, 1)
+        cg_hint = cg.encode_hint(build_condition_image(image, mask, cg.with_mask)).repeat(copies, 1, 1, 1)
+        use_pg = reference_image is not None and settings.reference_strength > 0
+        if use_pg:
+            assert reference_image is not None
+            reference = reference_image.to(image.device)
+            visible = torch.ones_like(mask) if reference_mask is None else 1 - reference_mask.to(image.device)
+            pg_condition = build_condition_image(reference, visible, pg.with_mask)
+            pg_hint = pg.encode_hint(pg_condition).repeat(copies, 1, 1, 1)
+        layer_masks: dict[int, Tensor] = {}
+
+        def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+            if not layer_masks:
+                layer_masks.update(cg.compute_masks(masks, noisy_latents))
+            model_input = noisy_latents.to(self.unet.dtype).repeat(copies, 1, 1, 1)
+            residuals = cg(model_input, timestep, embeds.masked, cg_hint, layer_masks)
+            residuals = residuals.scale(settings.category_strength)
+            if use_pg:
+                style = pg.predict_residuals(model_input, timestep, embeds.full, pg_hint, masks)
+                residuals = residuals + style.scale(settings.reference_strength)
+            prediction = predict_noise(self.unet, model_input, timestep, embeds.full, residuals)
+            return prediction if copies == 1 else combine_guidance(prediction, settings.guidance_scale)
+
+        return predict

@@ -1,0 +1,375 @@
+"""The one training loop, for every stage, on `accelerate`.
+
+Which samples a step sees and what chance does to them is a function of the step (see ``draws``), so
+a run is its weights, optimiser state, average and step number. Invariant: 2 + 2 = 4 steps, bit-equal
+on the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclorama.config import save_config, to_plain
+from cyclorama.data.order import sample_indices
+from cyclorama.errors import (
+    CheckpointError,
+    ConfigError,
+    NonFiniteLossError,
+    OutputError,
+)
+from cyclorama.training.batch import Batch, iterate_ahead
+from cyclorama.training.config import (
+    OptimiserConfig,
+    StageName,
+    TrainConfig,
+    list_differences,
+)
+from cyclorama.training.data import TrainingData
+from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
+from cyclorama.training.ema import EmaWeights
+from cyclorama.training.export import export_model
+from cyclorama.training.log import RunLog
+from cyclorama.training.prepare import Place, Prepared, prepare_run
+from cyclorama.training.signals import StopSignal
+from cyclorama.training.state import (
+    TrainState,
+    find_checkpoint,
+    load_checkpoint,
+    load_weights,
+    pack_optimizer,
+    save_checkpoint,
+    unpack_optimizer,
+)
+from cyclorama.training.validation import validate
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended."""
+
+    step: int
+    images_seen: int
+    stopped_by: int | None
+    """Signal number that ended it early, or None."""
+    model: Path | None
+    """The exported model folder of a finished run."""
+
+
+def compute_learning_rate(step: int, steps: int, config: OptimiserConfig) -> float:
+    """The rate for step ``step`` (0-based) of ``steps``: linear warm-up, then constant or cosine."""
+    if step < config.warm_up_steps:
+        return config.learning_rate * (step + 1) / config.warm_up_steps
+    if config.schedule == "constant":
+        return config.learning_rate
+    done = (step - config.warm_up_steps) / max(1, steps - config.warm_up_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return config.learning_rate * (config.final_fraction + (1 - config.final_fraction) * cosine)
+
+
+def train(
+    name: StageName,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    data: TrainingData | None = None,
+) -> TrainingResult:
+    """Run stage ``name`` in folder ``out``; the model is in ``out/model`` at the end.
+
+    ``data`` replaces the pictures that ``config.data.source`` names. ``resume`` goes on from the newest
+    complete checkpoint, if there is one.
+    Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError.
+    """
+    found = find_checkpoint(out / "checkpoints")
+    if found is not None and not resume:
+        raise OutputError(
+            f"{out} already holds a run (checkpoint {found.name}); add --resume or name another folder"
+        )
+    accelerator = build_accelerator(config)
+    _check_share(config, accelerator.num_processes)
+    place = Place(
+        out,
+        accelerator.device,
+        accelerator.is_main_process,
+        accelerator.wait_for_everyone,
+    )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the run folder {out}: {error.strerror or error}") from error
+    loaded = None
+    if found is not None:
+        loaded = load_checkpoint(found)
+        _check_same_run(loaded, name, config, found)
+    prepared = prepare_run(name, config, place, data)
+    if place.main:
+        save_config(config, out / "config.yaml")
+    run = _Run(name, config, prepared, accelerator, out)
+    if loaded is not None and found is not None:
+        run.restore(loaded, found)
+    try:
+        return run.train()
+    finally:
+        accelerator.free_memory()
+
+
+def build_accelerator(config: TrainConfig) -> Any:
+    """An ``accelerate.Accelerator`` for the config's precision. Raises ConfigError for fp16 on a CPU."""
+    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate.state import AcceleratorState
+
+    if config.precision == "fp16" and not torch.cuda.is_available():
+        raise ConfigError("precision fp16 needs a GPU; use bf16 or fp32 on a CPU")
+    if AcceleratorState._shared_state:  # an earlier run in this Python process may have had another precision
+        AcceleratorState._reset_state()
+    precision = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}[config.precision]
+    handlers = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+    return Accelerator(mixed_precision=precision, kwargs_handlers=handlers)
+
+
+def _check_share(config: TrainConfig, processes: int) -> None:
+    if config.batch_size % (processes * config.gradient_accumulation):
+        raise ConfigError(
+            f"batch_size {config.batch_size} does not divide among {processes} processes x "
+            f"{config.gradient_accumulation} accumulation steps"
+        )
+
+
+def _check_same_run(state: TrainState, name: StageName, config: TrainConfig, path: Path) -> None:
+    if state.run["stage"] != name:
+        raise CheckpointError(
+            f"checkpoint {path} is of stage {state.run['stage']!r}, not {name!r}; use another folder"
+        )
+    differing = list_differences(state.run["config"], config)
+    if differing:
+        raise CheckpointError(
+            f"checkpoint {path} was made with other settings: {'; '.join(differing)}. "
+            f"Restore them or use another folder"
+        )
+
+
+class _Run:
+    """One run: the stage, its optimiser and its clock."""
+
+    def __init__(
+        self,
+        name: StageName,
+        config: TrainConfig,
+        prepared: Prepared,
+        accelerator: Any,
+        out: Path,
+    ) -> None:
+        self.name, self.config, self.prepared, self.out = name, config, prepared, out
+        self.accelerator = accelerator
+        self.stage = prepared.stage.to(accelerator.device)
+        self.parameters = self.stage.trainable_parameters()
+        self.optimizer = self._build_optimizer()
+        self.ema = EmaWeights(self.parameters, config.ema_decay) if config.ema_decay is not None else None
+        self.model = accelerator.prepare_model(torch.compile(self.stage) if config.compile else self.stage)
+        self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.steps = config.compute_steps(len(prepared.builder.data))
+        self.step = 0
+        self.draw_settings = DrawSettings(
+            config.seed,
+            prepared.latent_shape,
+            prepared.num_timesteps,
+            config.data.flip,
+            config.prompt_dropout,
+        )
+
+    def _build_optimizer(self) -> torch.optim.Optimizer:
+        settings = self.config.optimiser
+        return torch.optim.AdamW(
+            self.parameters.values(),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            eps=settings.epsilon,
+            fused=True,
+        )
+
+    def restore(self, state: TrainState, path: Path) -> None:
+        """Go on from ``state``."""
+        if state.run["data"] != self.prepared.fingerprint:
+            raise CheckpointError(
+                f"checkpoint {path} was made on other pictures than {self.config.data.source.path} now "
+                f"gives; restore them or use another folder"
+            )
+        load_weights(self.parameters, state.weights, path)
+        unpack_optimizer(self.optimizer, self.parameters, state.optimizer)
+        if self.ema is not None:
+            self.ema.load(state.ema)
+        scaler = getattr(self.accelerator, "scaler", None)
+        if scaler is not None and state.run.get("scaler"):
+            scaler.load_state_dict(state.run["scaler"])
+        self.step = state.step
+
+    def train(self) -> TrainingResult:
+        """All remaining steps, with checkpoints and validation on the way, and the export."""
+        main = self.accelerator.is_main_process
+        log = RunLog(
+            self.out,
+            step=self.step,
+            steps=self.steps,
+            batch_size=self.config.batch_size,
+            every=self.config.log_every_steps,
+            main=main,
+        )
+        stop = StopSignal()
+        saved_at, saved_step = time.monotonic(), self.step
+        batches = self._iterate_batches()
+        with log, stop, contextlib.closing(batches):
+            while self.step < self.steps:
+                self._take_step(batches, log)
+                stopped = self._agree_on(stop.number)
+                last = self.step == self.steps or stopped is not None
+                if main and self.step > saved_step and (last or self._is_due(saved_at)):
+                    with _timed(log):
+                        self._save()
+                    saved_at, saved_step = time.monotonic(), self.step
+                if stopped is not None:
+                    return TrainingResult(self.step, self.step * self.config.batch_size, stopped, None)
+                if main and self._wants_validation():
+                    with _timed(log), self._averaged():
+                        validate(self.prepared, self.config, self.step, self.out, log)
+            model = None
+            if main:
+                with self._averaged():
+                    model = export_model(self.prepared, self.config, self.out / "model")
+            self.accelerator.wait_for_everyone()
+        return TrainingResult(self.step, self.step * self.config.batch_size, None, model)
+
+    def _iterate_batches(self) -> Generator[Batch, None, None]:
+        parts = self.config.gradient_accumulation
+        items = (part for part in range(self.step * parts, self.steps * parts))
+        return iterate_ahead(self._build_batch, items, self.config.data.workers)
+
+    def _build_batch(self, item: int) -> Batch:
+        """The batch of this process in accumulation part ``item`` counted from the start of the run."""
+        config, builder = self.config, self.prepared.builder
+        step, part = divmod(item, config.gradient_accumulation)
+        numbers = list_sample_numbers(
+            step,
+            part,
+            batch_size=config.batch_size,
+            parts=config.gradient_accumulation,
+            rank=self.accelerator.process_index,
+            world=self.accelerator.num_processes,
+        )
+        indices = sample_indices(len(builder.data), config.seed, numbers.start, len(numbers))
+        draws = [
+            sample_draws(number, int(index), self.draw_settings)
+            for number, index in zip(numbers, indices, strict=True)
+        ]
+        return builder.build(draws)
+
+    def _take_step(self, batches: Iterator[Batch], log: RunLog) -> None:
+        parts = self.config.gradient_accumulation
+        rate = compute_learning_rate(self.step, self.steps, self.config.optimiser)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        total = 0.0
+        for part in range(parts):
+            batch = next(batches).to(self.accelerator.device)
+            last = part == parts - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                loss: Tensor = self.model(batch)  # accelerate puts autocast around it
+                value = loss.item()
+                if not math.isfinite(value):
+                    self._fail(f"the loss became {value}", batch)
+                self.accelerator.backward(loss / parts)
+            total += value / parts
+        norm = self.accelerator.clip_grad_norm_(
+            list(self.parameters.values()), self.config.optimiser.max_grad_norm
+        )
+        if self.config.precision != "fp16" and not math.isfinite(float(norm)):
+            self._fail(f"the gradient norm became {float(norm)}", batch)
+        self.prepared_optimizer.step()
+        self.prepared_optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        if self.ema is not None:
+            self.ema.update(self.step)
+        log.add_step(self.step, total, float(norm), rate)
+
+    def _fail(self, what: str, batch: Batch) -> None:
+        """Leave evidence and raise; no weight has moved in this step."""
+        evidence = {
+            "step": self.step,
+            "what": what,
+            "samples": list(batch.numbers),
+            "pictures": list(batch.indices),
+            "timesteps": batch.timesteps.tolist(),
+            "stage": self.name,
+        }
+        path = self.out / f"non_finite_step_{self.step:08d}_rank_{self.accelerator.process_index}.json"
+        path.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
+        newest = find_checkpoint(self.out / "checkpoints")
+        kept = f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+        raise NonFiniteLossError(
+            f"{what} at step {self.step + 1}; {kept}, evidence is in {path}. Lower optimiser.learning_rate, "
+            f"or use precision fp32 or bf16"
+        )
+
+    def _agree_on(self, number: int | None) -> int | None:
+        """The stop signal that any process got; all processes answer alike."""
+        if self.accelerator.num_processes == 1:
+            return number
+        flag = torch.tensor(float(number or 0), device=self.accelerator.device)
+        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+        return int(flag.item()) or None
+
+    def _is_due(self, saved_at: float) -> bool:
+        settings = self.config.checkpoint
+        if settings.every_steps is not None and self.step % settings.every_steps == 0:
+            return True
+        return (
+            settings.every_minutes is not None and time.monotonic() - saved_at >= 60 * settings.every_minutes
+        )
+
+    def _wants_validation(self) -> bool:
+        every = self.config.validation.every_steps
+        return every is not None and (self.step % every == 0 or self.step == self.steps)
+
+    def _save(self) -> None:
+        scaler = getattr(self.accelerator, "scaler", None)
+        run = {
+            "stage": self.name,
+            "config": to_plain(self.config),
+            "data": self.prepared.fingerprint,
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
+        state = TrainState(
+            step=self.step,
+            images_seen=self.step * self.config.batch_size,
+            weights={name: p.detach() for name, p in self.parameters.items()},
+            ema=self.ema.values if self.ema is not None else {},
+            optimizer=pack_optimizer(self.optimizer, self.parameters),
+            run=run,
+        )
+        save_checkpoint(state, self.out / "checkpoints", self.config.checkpoint.keep)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The stage's networks hold the average, where one is kept, and are in evaluation mode."""
+        self.stage.eval()
+        with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
+            yield
+        self.stage.train()
+
+
+@contextlib.contextmanager
+def _timed(log: RunLog) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    log.exclude_pause(time.perf_counter() - started)

@@ -1,0 +1,323 @@
+"""Everything a run needs before its first step: start folder, networks, categories, cache."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
+from cyclorama.models.base import (
+    compute_vae_scale,
+    encode_image,
+    encode_prompts,
+    load_base,
+    load_part,
+    load_vae,
+)
+from cyclorama.models.category import CategoryGenerator
+from cyclorama.models.checkpoint import GENERATORS, save_base
+from cyclorama.models.files import find_model
+from cyclorama.models.personality import PersonalityGenerator
+from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
+from cyclorama.models.tiny import build_base
+from cyclorama.training.batch import BatchBuilder
+from cyclorama.training.cache import (
+    Array,
+    PromptTable,
+    build_latents,
+    compute_key,
+    compute_module_hash,
+    list_prompt_texts,
+    load_or_build,
+    to_image,
+)
+from cyclorama.training.config import StageName, TrainConfig
+from cyclorama.training.data import (
+    PickedData,
+    TrainingData,
+    choose_pictures,
+    compute_fingerprint,
+    list_categories,
+    open_data,
+    open_split,
+)
+from cyclorama.training.stages import STAGE_CLASSES, Networks, Stage, build_stage
+
+FIT_PICTURES = 512
+"""Pictures, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A run ready for its first step."""
+
+    stage: Stage
+    builder: BatchBuilder
+    start: Path
+    """The model folder training started from: its autoencoder and texts go into the export."""
+    registry: CategoryRegistry
+    fingerprint: str
+    """Of the training data."""
+    num_timesteps: int
+    shown: BatchBuilder
+    """Of the pictures that validation shows."""
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(c, h, w)."""
+        channels, height, width = self.builder.latents.shape[2:]
+        return int(channels), int(height), int(width)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run works: its folder, its device, and whether this process writes."""
+
+    out: Path
+    device: torch.device
+    main: bool
+    wait: Callable[[], None]
+    """Returns when all processes have called it."""
+
+
+def prepare_run(
+    name: StageName, config: TrainConfig, place: Place, data: TrainingData | None = None
+) -> Prepared:
+    """Open the data, load or build the start, fill the cache, let autoencoder and text encoder go.
+
+    ``data`` replaces what ``config.data.source`` names.
+    Raises ConfigError, DataError, ModelError, OutputError.
+    """
+    injected = data is not None
+    if data is None:
+        data = open_data(config.data, place.out, main=place.main, wait=place.wait)
+    if len(data) == 0:
+        raise DataError(f"{config.data.source.path} holds no picture to train on")
+    categories = list_categories(data)
+    start = find_start(name, config, data, categories, place)
+    registry = extend_registry(load_registry(start), categories)
+    base = load_base(start)
+    _check_size(data, base.image_multiple, base.vae_scale)
+    networks = Networks(
+        unet=base.unet,
+        scheduler=base.scheduler,
+        vae=base.vae,
+        text_encoder=base.text_encoder,
+    )
+    _add_generators(name, networks, start, config)
+    fingerprint = compute_fingerprint(data)
+    folder = config.data.cache or place.out / "cache"
+    latents = _cache_latents(folder, config, data, base.vae, fingerprint, place)
+    needs = STAGE_CLASSES[name].needs
+    shown = _open_shown(config, data, injected, categories)
+    shown_latents = _encode_shown(shown, base.vae)
+    prompts = _cache_prompts(folder, config, base, registry, categories, place) if needs.prompts else None
+    if name != "autoencoder":
+        networks.vae = None
+    if not (name == "base" and config.model.train_text_encoder):
+        networks.text_encoder = None
+    num_timesteps = int(base.scheduler.config.num_train_timesteps)
+    del base
+    stage = build_stage(name, config, networks)
+    if config.channels_last:
+        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    augment = config.augment if needs.hint else None
+    return Prepared(
+        stage=stage,
+        builder=BatchBuilder(data, latents, prompts, needs, config.perturb, augment, config.seed),
+        start=start,
+        registry=registry,
+        fingerprint=fingerprint,
+        num_timesteps=num_timesteps,
+        shown=BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
+    )
+
+
+def _open_shown(
+    config: TrainConfig, data: TrainingData, injected: bool, categories: list[str]
+) -> TrainingData:
+    """The pictures that validation shows: of its own split if it names one, else of those trained on."""
+    source = config.data.source
+    if config.validation.split is not None and not injected:
+        data = open_split(config.data, replace(source, split=config.validation.split))
+    chosen = choose_pictures(data, config.validation.pictures, categories)
+    if not chosen:
+        raise DataError(
+            f"split {config.validation.split!r} of {source.path} has no picture of a category trained on; "
+            f"name another validation.split"
+        )
+    return PickedData(data, chosen)
+
+
+def _encode_shown(shown: TrainingData, vae: Any) -> Array:
+    """Latents (N, 1, c, h, w), one picture at a time."""
+    encoded = [encode_image(vae, to_image(shown.load(i)[0][None])) for i in range(len(shown))]
+    return torch.stack(encoded).float().numpy()
+
+
+def find_start(
+    name: StageName,
+    config: TrainConfig,
+    data: TrainingData,
+    categories: list[str],
+    place: Place,
+) -> Path:
+    """The model folder a run starts from; with ``model.build`` it is made once, as ``OUT/start``."""
+    if config.model.base is not None:
+        return find_model(config.model.base)
+    if name not in ("base", "autoencoder"):
+        raise ConfigError(
+            f"stage {name!r} needs model.base, a trained base; model.build makes an untrained one"
+        )
+    start = place.out / "start"
+    if place.main and not (start / "model_index.json").is_file():
+        _build_start(config, data, categories, start)
+    place.wait()
+    return start
+
+
+def _build_start(config: TrainConfig, data: TrainingData, categories: list[str], start: Path) -> None:
+    assert config.model.build is not None
+    registry = extend_registry(CategoryRegistry(), categories)
+    texts = [text for c in registry.categories for text in (c.prompts.full, c.prompts.product)]
+    base = build_base(config.model.build, texts, seed=config.seed)
+    if config.model.autoencoder is not None:
+        base.vae = load_vae(find_model(config.model.autoencoder) / "vae", torch.float32)
+        channels, patch = base.unet.config.in_channels, config.model.build.patch
+        if base.vae.config.latent_channels != channels or compute_vae_scale(base.vae) != patch:
+            raise ConfigError(
+                f"autoencoder {config.model.autoencoder} has {base.vae.config.latent_channels} channels and "
+                f"patch {compute_vae_scale(base.vae)}, but model.build says {channels} and {patch}"
+            )
+    else:
+        chosen = sorted({int(i) for i in np.linspace(0, len(data) - 1, min(FIT_PICTURES, len(data)))})
+        base.vae.fit(to_image(np.stack([data.load(i)[0] for i in chosen])))
+    shutil.rmtree(start, ignore_errors=True)
+    start.mkdir(parents=True)
+    save_registry(registry, start)
+    save_base(base, start)
+
+
+def extend_registry(registry: CategoryRegistry, categories: list[str]) -> CategoryRegistry:
+    """A copy of ``registry`` with the ``categories`` it did not know added in their order."""
+    extended = copy.deepcopy(registry)
+    for name in categories:
+        try:
+            extended.resolve(name)
+        except UnknownCategoryError:
+            extended.add(name)
+    return extended
+
+
+def _add_generators(name: StageName, networks: Networks, start: Path, config: TrainConfig) -> None:
+    if name in ("autoencoder", "base"):
+        return
+    scale = compute_vae_scale(networks.vae)
+    fresh = config.model.fresh
+    if name == "personality" and not (start / "category_generator").is_dir():
+        raise ConfigError(
+            f"stage 'personality' needs a trained category generator, but {start} has none; run stage "
+            f"'category' first and set model.base to its OUT/model"
+        )
+    networks.category_generator = load_or_build_generator(
+        "category_generator",
+        start,
+        networks.unet,
+        scale,
+        config,
+        fresh=fresh and name != "personality",
+    )
+    if name in ("personality", "joint"):
+        networks.personality_generator = load_or_build_generator(
+            "personality_generator", start, networks.unet, scale, config, fresh=fresh
+        )
+
+
+def load_or_build_generator(
+    part: str, start: Path, unet: Any, scale: int, config: TrainConfig, *, fresh: bool
+) -> Any:
+    """The generator ``part`` of the folder ``start``, or an untrained one drawn from ``config.seed``."""
+    cls: type[CategoryGenerator | PersonalityGenerator] = GENERATORS[part]
+    if (start / part).is_dir() and not fresh:
+        return load_part(cls, start / part, torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return cls.from_base(unet, scale, config.model.condition_mask_channel, config.model.open_hint)
+
+
+def _check_size(data: TrainingData, multiple: int, scale: int) -> None:
+    height, width = data.load(0)[0].shape[:2]
+    if height % multiple or width % multiple:
+        raise DataError(
+            f"pictures of {height} x {width} pixels do not fit the base; both sides must be multiples of "
+            f"{multiple} ({scale} per latent)"
+        )
+
+
+def _cache_latents(
+    folder: Path,
+    config: TrainConfig,
+    data: TrainingData,
+    vae: Any,
+    fingerprint: str,
+    place: Place,
+) -> Array:
+    settings = config.data
+    key = compute_key(fingerprint, compute_module_hash(vae), settings.flip, settings.cache_dtype)
+
+    def encode(image: Tensor) -> Tensor:
+        return encode_image(vae, image.to(place.device))
+
+    def build(path: Path) -> None:
+        vae.to(place.device)
+        build_latents(
+            path,
+            data,
+            encode,
+            flip=settings.flip,
+            batch=settings.cache_batch,
+            dtype=settings.cache_dtype,
+            progress=place.main,
+        )
+        vae.to("cpu")
+
+    return load_or_build(folder, "latents", key, build, main=place.main)
+
+
+def _cache_prompts(
+    folder: Path,
+    config: TrainConfig,
+    base: Any,
+    registry: CategoryRegistry,
+    categories: list[str],
+    place: Place,
+) -> PromptTable:
+    texts = list_prompt_texts([registry.resolve(name).prompts for name in categories])
+    if config.model.train_text_encoder:
+        tokens = base.tokenizer(
+            texts,
+            padding="max_length",
+            max_length=base.tokenizer.model_max_length,
+            truncation=True,
+        )
+        return PromptTable(np.asarray(tokens.input_ids, dtype=np.int64), tuple(categories))
+    key = compute_key(compute_module_hash(base.text_encoder), texts)
+
+    def build(path: Path) -> None:
+        base.text_encoder.to(place.device)
+        rows = [
+            encode_prompts(base.tokenizer, base.text_encoder, texts[i : i + 64]).float().cpu().numpy()
+            for i in range(0, len(texts), 64)
+        ]
+        np.save(path, np.concatenate(rows))
+        base.text_encoder.to("cpu")
+
+    return PromptTable(load_or_build(folder, "prompts", key, build, main=place.main), tuple(categories))
