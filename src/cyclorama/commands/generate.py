@@ -1,0 +1,150 @@
+"""``cyclorama generate``: pictures for one product photo, a folder of them, or a manifest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from cyclorama.commands.running import add_sampling_options, check_run, finish, make_pictures
+
+_EPILOG = """\
+INPUT is a picture, a folder (sub-folders included) or a manifest (CSV, JSONL, Parquet) with the columns
+image, mask, category, reference, reference_mask, seed. Results: DIR/pictures/, DIR/manifest.jsonl,
+DIR/index.html. Run the same command again to go on after a stop.
+
+exit codes: 0 all inputs have their pictures, 1 some failed, 2 nothing could start, 130 stopped by Ctrl-C
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the sub-command ``generate``."""
+    parser = subparsers.add_parser(
+        "generate",
+        help="make advertising pictures from product photos",
+        description="Make advertising pictures from product photos; the product's own pixels are kept.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="INPUT", type=Path, help="picture, folder or manifest")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
+    what = parser.add_argument_group("what is in the pictures")
+    what.add_argument(
+        "--category", metavar="NAME", help="category of every input that names none the model knows"
+    )
+    what.add_argument(
+        "--alias",
+        metavar="GIVEN=NAME",
+        action="append",
+        default=[],
+        help="take category GIVEN as NAME; '*=NAME' for all unknown ones (repeatable)",
+    )
+    what.add_argument(
+        "--category-map",
+        metavar="FILE",
+        type=Path,
+        help="aliases from a JSON or YAML file of given: name pairs",
+    )
+    what.add_argument(
+        "--reference", metavar="FILE", type=Path, help="reference picture for every input without its own"
+    )
+    what.add_argument(
+        "--reference-mask",
+        metavar="FILE",
+        type=Path,
+        help="mask of the reference's own product, which is not copied",
+    )
+    what.add_argument(
+        "--mask",
+        metavar="FILE",
+        type=Path,
+        help="product mask of one picture; for a folder, a folder of masks",
+    )
+    what.add_argument(
+        "--cutout", metavar="NAME", help="rembg network for photos with neither alpha nor plain background"
+    )
+    what.add_argument(
+        "--mask-means",
+        choices=("product", "background"),
+        help="what white marks in mask files (default: product)",
+    )
+    how = parser.add_argument_group("how they are made")
+    add_sampling_options(how)
+    how.add_argument(
+        "--candidates",
+        metavar="N",
+        type=int,
+        default=1,
+        help="pictures per input, each with a seed of its own (default: 1)",
+    )
+    how.add_argument(
+        "--size",
+        metavar="source|WxH",
+        default="source",
+        help="size of the pictures in pixels (default: source, the input's own)",
+    )
+    how.add_argument(
+        "--reference-strength",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="how strongly the reference acts, 0 or more (default: 1)",
+    )
+    how.add_argument(
+        "--category-strength",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="how strongly the category acts, 0 or more (default: 1)",
+    )
+    how.add_argument(
+        "--no-initial-latent",
+        action="store_true",
+        help="start from plain noise, not from the noised reference",
+    )
+    run = parser.add_argument_group("the run")
+    run.add_argument(
+        "--overwrite", action="store_true", help="make all pictures anew and write over what is there"
+    )
+    run.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the pictures and return the exit code."""
+    from cyclorama.generation.categories import load_category_rules
+    from cyclorama.generation.items import InputConfig, load_items
+    from cyclorama.generation.model import choose_device, open_model
+    from cyclorama.generation.plan import RunConfig, build_plan
+    from cyclorama.generation.report import write_report
+    from cyclorama.generation.settings import GenerateConfig, parse_size
+    from cyclorama.imaging.cutout import RembgNetwork
+
+    settings = GenerateConfig(
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        scheduler=args.scheduler,
+        reference_strength=args.reference_strength,
+        category_strength=args.category_strength,
+        initial_latent=not args.no_initial_latent,
+        size=parse_size(args.size),
+        candidates=args.candidates,
+        batch_size=args.batch_size,
+    )
+    check_run(args.seed, args.out)
+    rules = load_category_rules(args.category_map, args.alias, args.category)
+    inputs = InputConfig(
+        path=args.input,
+        mask=args.mask,
+        mask_means=args.mask_means,
+        reference=args.reference,
+        reference_mask=args.reference_mask,
+        out=args.out,
+    )
+    items = load_items(inputs)
+    settings.build_sampling()
+    device, dtype = choose_device(args.device, args.dtype)
+    model = open_model(args.model)
+    network = None if args.cutout is None else RembgNetwork(args.cutout)
+    config = RunConfig(settings, rules, args.seed, device, dtype, args.overwrite, network)
+    result = make_pictures(build_plan(items, model, config), model, config, args)
+    write_report(args.out, result, model, config)
+    return finish(result, args.out, args.quiet)

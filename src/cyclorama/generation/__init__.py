@@ -1,0 +1,1 @@
+"""From inputs to an output folder: what ``generate`` and ``demo`` are made of."""

@@ -1,0 +1,162 @@
+"""From products at any size to finished pictures: one call samples one batch of one model shape."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cyclorama.errors import ModelError
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.masks import dilate
+from cyclorama.imaging.tensors import to_image, to_mask_tensor
+from cyclorama.imaging.transforms import Fit, choose_model_size, fit_reference, fit_to_model
+from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.types import Generated, Product, Reference, Size
+
+if TYPE_CHECKING:
+    import torch
+
+    from cyclorama.types import Matte, Pixels
+
+HIDE_RADIUS = 25.0
+"""How far round its own product a reference is hidden from PG, in pixels at 512 (half of a 50 px kernel)."""
+
+
+class Pipeline(Protocol):
+    """What the engine needs of a pipeline."""
+
+    registry: CategoryRegistry
+
+    @property
+    def image_size(self) -> int:
+        """Native side in pixels."""
+
+    @property
+    def image_multiple(self) -> int:
+        """Height and width must be multiples of this."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Pictures (B, 3, H, W) in [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One picture to make."""
+
+    product: Product
+    category: Category
+    seed: int
+    reference: Reference | None = None
+    name: str = ""
+
+
+def compute_model_shape(pipeline: Pipeline, size: Size, settings: GenerateConfig) -> Size:
+    """The model's (height, width) for an input of ``size``, or for the size that is asked for."""
+    return choose_model_size(settings.size or size, pipeline.image_size, pipeline.image_multiple)
+
+
+def place_product(product: Product, size: Size | None) -> Product:
+    """``product`` on a canvas of ``size``: whole, centred, as large as fits, background around it.
+
+    None or the product's own size gives it unchanged. Invariant: where no resampling is needed, its pixels
+    are kept bit for bit.
+    """
+    if size is None or size == product.size:
+        return product
+    pixels, matte = fit_to_model(product, size).apply_product(product)
+    return Product(pixels, matte, pixels, product.name, product.mask_source, product.icc_profile)
+
+
+def build_hidden_mask(product_mask: Matte) -> Matte:
+    """What PG must not see of a reference (H, W): its own product and a rim, 1 = hidden."""
+    radius = round(HIDE_RADIUS * math.sqrt(product_mask.shape[0] * product_mask.shape[1]) / 512)
+    return dilate(product_mask > 0.02, radius).astype(np.float32)
+
+
+def sample_pictures(
+    pipeline: Pipeline, tasks: Sequence[Task], settings: GenerateConfig, batch_shape: int | None = None
+) -> list[Generated | ModelError]:
+    """A finished picture per task, at the product's own size or ``settings.size``.
+
+    All tasks must share one model shape, and either all have a reference or none has. ``batch_shape``
+    repeats the last task up to that many, so that a smaller batch runs through the same arithmetic as a
+    full one. A picture that came out as not-a-number is an error in its place.
+
+    Raises SettingsError, UnknownCategoryError.
+    """
+    import torch
+
+    start = time.perf_counter()
+    placed = [place_product(task.product, settings.size) for task in tasks]
+    shape = compute_model_shape(pipeline, placed[0].size, settings)
+    fits = [fit_to_model(product, shape) for product in placed]
+    extra = max(0, (batch_shape or 0) - len(tasks))
+    order = [*range(len(tasks)), *[len(tasks) - 1] * extra]
+    products = [fit.apply_product(product) for fit, product in zip(fits, placed, strict=True)]
+    images = torch.cat([to_image(products[i][0]) for i in order])
+    masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
+    references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
+    output = pipeline(
+        images,
+        masks,
+        [tasks[i].category.name for i in order],
+        [torch.Generator("cpu").manual_seed(tasks[i].seed) for i in order],
+        reference_image=None if references is None else references[0],
+        reference_mask=None if references is None else references[1],
+        settings=settings.build_sampling(),
+    )
+    sampled = (time.perf_counter() - start) / len(tasks)
+    return [
+        _finish(task, product, fit, output[i], settings, sampled)
+        for i, (task, product, fit) in enumerate(zip(tasks, placed, fits, strict=True))
+    ]
+
+
+def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor, torch.Tensor | None]:
+    import torch
+
+    fitted: dict[int, Reference] = {}
+    for task in tasks:
+        assert task.reference is not None
+        if id(task.reference) not in fitted:
+            fitted[id(task.reference)] = fit_reference(task.reference, shape)
+    references = [fitted[id(task.reference)] for task in tasks]
+    images = torch.cat([to_image(reference.pixels) for reference in references])
+    if all(reference.product_mask is None for reference in references):
+        return images, None
+    empty = np.zeros(shape, dtype=np.float32)
+    hidden = [empty if r.product_mask is None else build_hidden_mask(r.product_mask) for r in references]
+    return images, torch.cat([to_mask_tensor(mask) for mask in hidden])
+
+
+def _finish(
+    task: Task, product: Product, fit: Fit, image: torch.Tensor, settings: GenerateConfig, sampled: float
+) -> Generated | ModelError:
+    """The picture at its final size with the product composited on it (method, 10)."""
+    import torch
+
+    start = time.perf_counter()
+    values = image.detach().to("cpu", torch.float32)
+    if not bool(torch.isfinite(values).all()):
+        return ModelError("the model gave values that are not numbers; try --dtype float32")
+    levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
+    background = np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255)
+    pixels: Pixels = composite(background, product)
+    return Generated(
+        pixels=pixels,
+        background=np.rint(background).astype(np.uint8),
+        report=compute_product_report(pixels, product),
+        category=task.category.name,
+        identifier=task.category.identifier,
+        seed=task.seed,
+        seconds=sampled + time.perf_counter() - start,
+        settings=settings.describe(),
+        name=task.name,
+        icc_profile=product.icc_profile,
+    )

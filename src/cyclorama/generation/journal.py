@@ -1,0 +1,184 @@
+"""What is finished in an output folder, so that a killed run goes on where it stopped.
+
+A picture is written beside its place, renamed into it, and only then recorded by one appended line.
+Whatever moment a run is killed at, a recorded picture is complete, and a picture that is not recorded is
+made again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from cyclorama.errors import OutputError
+
+FILE_NAME = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One finished picture."""
+
+    key: str
+    """Digest of everything the picture depends on."""
+    picture: str
+    """Path below the output folder."""
+    bytes: int
+    """Size of the file."""
+    seed: int
+    seconds: float
+    size: tuple[int, int]
+    """(height, width) of the picture."""
+    mask_source: str
+    report: dict[str, Any]
+
+
+def compute_key(values: dict[str, Any]) -> str:
+    """A 32-digit digest of plain ``values``; equal values in any order of keys give equal digests."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def compute_file_digest(path: Path) -> str:
+    """A 32-digit digest of a file's bytes. Raises OSError."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Journal:
+    """The finished pictures of one output folder; made by :func:`open_journal`."""
+
+    def __init__(self, folder: Path, file: IO[bytes], entries: dict[str, Entry]) -> None:
+        self._folder = folder
+        self._file = file
+        self._entries = entries
+
+    def find(self, key: str, picture: str) -> Entry | None:
+        """The entry of ``picture`` if it was made with ``key`` and its file is still there in full."""
+        entry = self._entries.get(picture)
+        if entry is None or entry.key != key:
+            return None
+        try:
+            return entry if (self._folder / picture).stat().st_size == entry.bytes else None
+        except OSError:
+            return None
+
+    def append(self, entry: Entry) -> None:
+        """Record a picture that lies in its place. Raises OutputError if the disk refuses."""
+        line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False) + "\n"
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            data = line.encode("utf-8")
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(start)
+            raise refuse(self._folder / FILE_NAME, error) from error
+        self._entries[entry.picture] = entry
+
+
+@contextmanager
+def open_journal(folder: Path, overwrite: bool = False) -> Iterator[Journal]:
+    """The journal of ``folder``, created with the folder if need be and locked against a second run.
+
+    Raises OutputError (a file instead of a folder, read-only, pictures that no run recorded, another
+    run at work in the folder).
+    """
+    path = folder / FILE_NAME
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output {folder} is a file; give a folder with --out")
+    try:
+        strangers = not path.exists() and any((folder / "pictures").iterdir())
+    except OSError:
+        strangers = False
+    if strangers and not overwrite:
+        raise OutputError(
+            f"{folder / 'pictures'} holds pictures that no run recorded; choose another folder, "
+            f"or give --overwrite to write over them"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise refuse(path, error) from error
+    with file:
+        _lock(file, folder)
+        if overwrite:
+            file.truncate(0)
+        yield Journal(folder, file, _read(file, path))
+
+
+def refuse(path: Path, error: OSError) -> OutputError:
+    """The OutputError for a failed write: what failed, why, and how to go on."""
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"cannot write {path}: {reason}. Finished pictures are kept; when there is room and permission, "
+        f"run the same command again to go on"
+    )
+
+
+def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
+    """Put ``data`` at ``path`` in one step: a reader sees the old file or the whole new one.
+
+    ``durable`` also waits until the disk has it, so that it outlives a power cut.
+    Raises OutputError; nothing half-written stays behind.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise refuse(path, error) from error
+
+
+def _read(file: IO[bytes], path: Path) -> dict[str, Entry]:
+    file.seek(0)
+    data = file.read()
+    end = data.rfind(b"\n") + 1
+    if end < len(data):  # the last line of a killed run; its picture is made again
+        file.truncate(end)
+    entries: dict[str, Entry] = {}
+    for number, line in enumerate(data[:end].splitlines(), start=1):
+        try:
+            values = json.loads(line)
+            values["size"] = tuple(values["size"])
+            entry = Entry(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise OutputError(
+                f"{path}, line {number} is not a journal of this version ({error}); choose another folder, "
+                f"or give --overwrite to start it anew"
+            ) from error
+        entries[entry.picture] = entry
+    return entries
+
+
+def _lock(file: IO[bytes], folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # a system without POSIX locks: two runs at once are the user's to avoid
+        return
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise OutputError(
+            f"another run is writing to {folder}; wait for it, or choose another folder"
+        ) from error

@@ -1,0 +1,101 @@
+"""The model a run uses: found and named at once, loaded only when there is something to sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclorama.errors import ModelNotFoundError, SettingsError
+from cyclorama.models.registry import CategoryRegistry, load_registry
+
+if TYPE_CHECKING:
+    from cyclorama.models.pipeline import CycloramaPipeline
+
+BUNDLED = "bundled"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class ModelHandle:
+    """Where a model is and what it is called in rows and pictures."""
+
+    name: str
+    """``bundled``, the folder's own name, or the hub id."""
+    folder: Path
+    hash: str
+    """Short digest over weights and configs."""
+    registry: CategoryRegistry
+
+    def load(self, device: str, dtype: str) -> CycloramaPipeline:
+        """The pipeline on ``device``. Raises ModelFormatError."""
+        import torch
+
+        from cyclorama.models.checkpoint import load_pipeline
+
+        pipeline: Any = load_pipeline(self.folder, dtype=getattr(torch, dtype), device=device)
+        pipeline.set_progress_bar_config(disable=True)
+        loaded: CycloramaPipeline = pipeline
+        return loaded
+
+
+def open_model(model: str | Path | None = None) -> ModelHandle:
+    """The handle of a model folder, a hub id, or (None) the model inside the package.
+
+    Raises ModelNotFoundError, ModelFormatError.
+    """
+    from cyclorama.models.files import compute_model_hash, find_model
+
+    folder = find_model(get_bundled_folder() if model is None else model)
+    if model is None:
+        name = BUNDLED
+    elif Path(model).is_dir():
+        name = folder.resolve().name
+    else:
+        name = str(model)
+    return ModelHandle(name, folder, compute_model_hash(folder), load_registry(folder))
+
+
+def get_bundled_folder() -> Path:
+    """The folder of the model inside the package. Raises ModelNotFoundError if it was not installed."""
+    folder = Path(__file__).resolve().parent.parent / "weights"
+    if not (folder / "model_index.json").is_file():
+        raise ModelNotFoundError(
+            "this installation of cyclorama has no bundled model; reinstall it from a release, or give a "
+            "model folder or hub id with --model"
+        )
+    return folder
+
+
+def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
+    """(device, dtype) with ``auto`` settled: CUDA, Apple's GPU, else the CPU; half precision off the CPU.
+
+    Raises SettingsError for a device this machine lacks or an unknown dtype.
+    """
+    import torch
+
+    if dtype not in DTYPES:
+        raise SettingsError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    else:
+        _check_device(device)
+    if dtype == "auto":
+        dtype = "float32" if device.startswith("cpu") else "float16"
+        if device.startswith("cuda") and torch.cuda.is_bf16_supported():
+            dtype = "bfloat16"
+    return device, dtype
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SettingsError(
+            f"device {device!r} cannot be used here ({first}); use 'auto', 'cpu' or one that is present"
+        ) from error

@@ -1,0 +1,235 @@
+"""A whole run into an output folder: sample what is missing, record it, tell what became of each input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cyclorama import __version__
+from cyclorama.generation import thumbs
+from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
+from cyclorama.generation.embed import encode_png
+from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_pictures
+from cyclorama.generation.items import Failure
+from cyclorama.generation.journal import Entry, Journal, open_journal, write_atomic
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import Picture, PlannedItem, RunConfig, describe_settings
+from cyclorama.generation.rows import Outcome
+from cyclorama.generation.sources import SourceLoader
+from cyclorama.types import Generated, Product, Reference
+
+
+@dataclass(frozen=True)
+class RunHooks:
+    """How the caller watches and stops a run."""
+
+    started: Callable[[int], None] = lambda total: None
+    """Called once with the number of pictures to make, after those found finished are taken off."""
+    advanced: Callable[[int], None] = lambda count: None
+    """Called with the number of pictures dealt with since the last call."""
+    stopping: Callable[[], bool] = lambda: False
+    """Asked before every batch; True ends the run with what is finished."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One outcome per input, in order."""
+
+    outcomes: list[Outcome]
+    reused: int
+    """Pictures that an earlier run had finished."""
+    made: int
+    nothing_started: bool = False
+    """Whether every input had failed before the first picture was tried."""
+
+    def count(self, status: str) -> int:
+        """How many inputs are ``done``, ``failed`` or ``pending``."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+
+_Spot = tuple[int, int]
+"""(index of the item, index of its picture)."""
+
+
+def run_plan(
+    plan: Sequence[PlannedItem],
+    model: ModelHandle,
+    config: RunConfig,
+    out: Path,
+    hooks: RunHooks | None = None,
+) -> RunResult:
+    """Make every picture of ``plan`` that ``out`` does not hold yet.
+
+    A failing input never stops the others. Raises OutputError when ``out`` cannot be written, and
+    ModelError when the model cannot be loaded.
+    """
+    hooks = hooks or RunHooks()
+    with open_journal(out, config.overwrite) as journal:
+        run = _Run(plan, config, model, out, journal)
+        missing = run.find_missing()
+        hooks.started(len(missing))
+        reused = sum(len(p.pictures) for p in plan if p.failure is None) - len(missing)
+        if missing and not hooks.stopping():
+            run.make(model.load(config.device, config.dtype), missing, hooks)
+        hopeless = all(planned.failure is not None for planned in plan)
+        return RunResult(run.list_outcomes(), reused, run.made, hopeless)
+
+
+class _Run:
+    """The state of one run: which pictures are recorded, which inputs have failed since the plan."""
+
+    def __init__(
+        self, plan: Sequence[PlannedItem], config: RunConfig, model: ModelHandle, out: Path, journal: Journal
+    ) -> None:
+        self.plan = list(plan)
+        self.config = config
+        self.model = model
+        self.out = out
+        self.journal = journal
+        self.loader = SourceLoader(config.network)
+        self.made = 0
+
+    def find_missing(self) -> set[_Spot]:
+        return {
+            (i, k)
+            for i, planned in enumerate(self.plan)
+            if planned.failure is None
+            for k, picture in enumerate(planned.pictures)
+            if self.journal.find(picture.key, picture.path) is None
+        }
+
+    def list_outcomes(self) -> list[Outcome]:
+        return [
+            Outcome(planned, tuple(self.journal.find(p.key, p.path) for p in planned.pictures))
+            for planned in self.plan
+        ]
+
+    def make(self, pipeline: Pipeline, missing: set[_Spot], hooks: RunHooks) -> None:
+        # Batches are laid out over the whole plan, finished pictures included, so that a run that goes on
+        # samples each remaining picture in the very batch it would have had.
+        spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.pictures))]
+        shapes = [self._shape(pipeline, self.plan[i]) for i, _ in spots]
+        size = choose_batch_size(self.config.settings.batch_size, self.config.device)
+        batches = [b for b in build_batches(shapes, size) if any(spots[m] in missing for m in b.members)]
+        for batch, loaded in _read_ahead(batches, lambda b: self._load([spots[m] for m in b.members])):
+            members = [spots[m] for m in batch.members]
+            wanted = [spot for spot in members if spot in missing]
+            if hooks.stopping():
+                return
+            self._make_batch(pipeline, members, loaded, batch.places, missing)
+            hooks.advanced(len(wanted))
+
+    def _shape(self, pipeline: Pipeline, planned: PlannedItem) -> tuple[Any, ...]:
+        shape = compute_model_shape(pipeline, planned.size, self.config.settings)
+        return (*shape, planned.item.reference is not None)
+
+    def _load(self, members: Sequence[_Spot]) -> dict[int, tuple[Product, Reference | None] | Exception]:
+        loaded: dict[int, tuple[Product, Reference | None] | Exception] = {}
+        for i in dict.fromkeys(i for i, _ in members):
+            try:
+                loaded[i] = self.loader.load(self.plan[i].item)
+            except Exception as error:  # whatever a file does to us is this row's failure, not the run's
+                loaded[i] = error
+        return loaded
+
+    def _make_batch(
+        self,
+        pipeline: Pipeline,
+        members: Sequence[_Spot],
+        loaded: dict[int, tuple[Product, Reference | None] | Exception],
+        places: int,
+        missing: set[_Spot],
+    ) -> None:
+        usable: list[tuple[_Spot, Task]] = []
+        for i, k in members:
+            sources, planned = loaded[i], self.plan[i]
+            if isinstance(sources, Exception):
+                self._fail(i, sources)
+            elif planned.failure is None:
+                assert planned.category is not None
+                product, reference = sources
+                seed = planned.pictures[k].seed
+                usable.append(((i, k), Task(product, planned.category, seed, reference, planned.item.name)))
+        if not any(spot in missing for spot, _ in usable):
+            return
+        results = self._sample(pipeline, [task for _, task in usable], places)
+        for ((i, k), task), result in zip(usable, results, strict=True):
+            if isinstance(result, Exception):
+                self._fail(i, result)
+            elif (i, k) in missing:
+                self._record(self.plan[i], self.plan[i].pictures[k], task, result)
+
+    def _sample(self, pipeline: Pipeline, tasks: list[Task], places: int) -> list[Generated | Exception]:
+        """A result per task; if the batch breaks, each is tried alone, lest one take the others along."""
+        try:
+            return list(sample_pictures(pipeline, tasks, self.config.settings, places))
+        except Exception as error:  # out of memory, an unusual scheduler: these inputs fail, others may not
+            if len(tasks) == 1:
+                return [error]
+            return [result for task in tasks for result in self._sample(pipeline, [task], places)]
+
+    def _fail(self, index: int, error: Exception) -> None:
+        if self.plan[index].failure is None:
+            self.plan[index] = replace(self.plan[index], failure=Failure.of(error))
+
+    def _record(self, planned: PlannedItem, picture: Picture, task: Task, result: Generated) -> None:
+        data = encode_png(result.pixels, self._describe(planned, task), result.icc_profile)
+        write_atomic(self.out / picture.path, data)
+        self._write_thumbnails(planned, picture, task, result)
+        height, width = result.pixels.shape[:2]
+        self.journal.append(
+            Entry(
+                key=picture.key,
+                picture=picture.path,
+                bytes=len(data),
+                seed=picture.seed,
+                seconds=result.seconds,
+                size=(height, width),
+                mask_source=task.product.mask_source,
+                report=asdict(result.report) | {"exact": result.report.exact},
+            )
+        )
+        self.made += 1
+
+    def _write_thumbnails(
+        self, planned: PlannedItem, picture: Picture, task: Task, result: Generated
+    ) -> None:
+        thumbs.write_thumbnail(self.out, thumbs.get_result_name(picture.path), result.pixels)
+        if picture == planned.pictures[0]:
+            name = thumbs.get_product_name(picture.path)
+            thumbs.write_thumbnail(self.out, name, task.product.pixels, task.product.matte)
+        if task.reference is not None and planned.reference_digest is not None:
+            name = thumbs.get_reference_name(planned.reference_digest)
+            if not (self.out / name).exists():
+                thumbs.write_thumbnail(self.out, name, task.reference.pixels)
+
+    def _describe(self, planned: PlannedItem, task: Task) -> dict[str, Any]:
+        """What goes into the picture itself: its recipe, and nothing that differs between equal runs."""
+        reference = planned.item.reference
+        return {
+            "cyclorama": __version__,
+            "input": planned.item.name,
+            "seed": task.seed,
+            "category": task.category.name,
+            "identifier": task.category.identifier,
+            "reference": None if reference is None else reference.name,
+            "mask_source": task.product.mask_source,
+            "model": self.model.name,
+            "model_hash": self.model.hash,
+            "settings": describe_settings(self.config),
+        }
+
+
+def _read_ahead(batches: Sequence[Batch], load: Callable[[Batch], Any]) -> Iterator[tuple[Batch, Any]]:
+    """Each batch with its files loaded, the next one's read while this one is sampled."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cyclorama-load") as pool:
+        following: Future[Any] | None = None
+        for position, batch in enumerate(batches):
+            current = pool.submit(load, batch) if following is None else following
+            ahead = position + 1 < len(batches)
+            result = current.result()
+            following = pool.submit(load, batches[position + 1]) if ahead else None
+            yield batch, result

@@ -1,0 +1,104 @@
+"""The contact sheet: one HTML file beside the pictures, without a single outside resource."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+_STYLE = """
+:root{color-scheme:light dark;
+--paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;--line:#dedad2;--bad:#a3261b}
+@media (prefers-color-scheme:dark){:root{
+--paper:#1b1a18;--card:#262421;--ink:#eeebe5;--soft:#a8a297;--line:#3a3732;
+--bad:#ff9d90}}
+*{box-sizing:border-box}
+body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
+header,main,footer{max-width:88rem;margin:0 auto;padding:1.25rem 1rem}
+h1{margin:0;font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .75rem}
+p{margin:.35rem 0}.soft,figcaption,footer{color:var(--soft);font-size:.875rem}
+.row{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.9rem;margin:0 0 1rem}
+.row h3{margin:0 0 .5rem;font-size:1rem;overflow-wrap:anywhere}
+.cells{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fill,minmax(min(9.5rem,45%),1fr))}
+figure{margin:0}figcaption{margin-top:.3rem;overflow-wrap:anywhere}
+img{display:block;width:100%;aspect-ratio:1;object-fit:contain;border-radius:.35rem;background:#8883}
+a{color:inherit}a:focus-visible{outline:3px solid #4178c4;outline-offset:2px}
+.bad{border-left:4px solid var(--bad)}.bad strong{color:var(--bad)}
+ul.failures{list-style:none;padding:0}ul.failures li{overflow-wrap:anywhere}
+"""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of a row; ``thumbnail`` and ``picture`` are paths relative to the sheet."""
+
+    caption: str
+    alt: str
+    thumbnail: str
+    picture: str | None = None
+    """Where a click leads; None for no link."""
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """One line of the sheet: pictures side by side, or the reason why there are none."""
+
+    title: str
+    note: str = ""
+    cells: tuple[Cell, ...] = ()
+    error: str | None = None
+
+
+def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) -> str:
+    """The HTML page: ``summary`` paragraphs, a card per finished row, then the failures with reasons.
+
+    Every text is escaped, every picture has an alternative text, the page reads without scripts, and
+    nothing is fetched from elsewhere.
+    """
+    finished = [row for row in rows if row.error is None]
+    failed = [row for row in rows if row.error is not None]
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+        f"<header><h1>{escape(title)}</h1>",
+        *(f'<p class="soft">{escape(line)}</p>' for line in summary),
+        "</header><main>",
+    ]
+    if finished:
+        parts += ["<section aria-label='Pictures'>", *(_card(row) for row in finished), "</section>"]
+    if failed:
+        parts += [
+            f"<section aria-label='Failures'><h2>Failed ({len(failed)})</h2><ul class='failures'>",
+            *(
+                f"<li class='row bad'><strong>{escape(row.title)}</strong><p>{escape(error)}</p></li>"
+                for row in failed
+                if (error := row.error)
+            ),
+            "</ul></section>",
+        ]
+    parts.append(
+        "</main><footer>Made with Cyclorama. Each picture carries its own settings and seed.</footer>"
+    )
+    parts.append("</body></html>\n")
+    return "\n".join(parts)
+
+
+def _card(row: SheetRow) -> str:
+    cells = "".join(_figure(cell) for cell in row.cells)
+    note = f'<p class="soft">{escape(row.note)}</p>' if row.note else ""
+    return (
+        f'<article class="row"><h3>{escape(row.title)}</h3><div class="cells">{cells}</div>{note}</article>'
+    )
+
+
+def _figure(cell: Cell) -> str:
+    image = (
+        f'<img src="{escape(quote(cell.thumbnail))}" alt="{escape(cell.alt)}" '
+        'loading="lazy" decoding="async" width="256" height="256">'
+    )
+    if cell.picture is not None:
+        image = f'<a href="{escape(quote(cell.picture))}">{image}</a>'
+    return f"<figure>{image}<figcaption>{escape(cell.caption)}</figcaption></figure>"

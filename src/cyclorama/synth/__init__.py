@@ -1,0 +1,1 @@
+"""The rendered advertising set: parametric products and scenes, exact masks, fictional brands."""

@@ -1,0 +1,270 @@
+"""What shapes are scenes made of?  Small triangle meshes in numpy, z up, with normals and uv."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh: ``vertices``, ``normals`` (N, 3), ``uv`` (N, 2) float32; ``faces`` (M, 3) int32.
+
+    Axes: x to the right, y away from the camera, z up.  Texture v runs upwards.
+    """
+
+    vertices: FloatArray
+    faces: IntArray
+    normals: FloatArray
+    uv: FloatArray
+
+    def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
+        """The mesh shifted by (x, y, z)."""
+        shift = np.array([x, y, z], np.float32)
+        return Mesh(self.vertices + shift, self.faces, self.normals, self.uv)
+
+    def scaled(self, x: float, y: float | None = None, z: float | None = None) -> Mesh:
+        """The mesh scaled about the origin; one number scales all axes alike."""
+        s = np.array([x, x if y is None else y, x if z is None else z], np.float32)
+        n = self.normals / s
+        n = n / np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-9)
+        return Mesh(self.vertices * s, self.faces, n.astype(np.float32), self.uv)
+
+    def turned(self, axis: str, degrees: float) -> Mesh:
+        """The mesh turned about one axis through the origin, counter-clockwise seen from the axis' tip."""
+        a = np.deg2rad(degrees)
+        c, s = np.cos(a), np.sin(a)
+        i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+        m = np.eye(3)
+        m[i, i], m[i, j], m[j, i], m[j, j] = c, -s, s, c
+        m32 = m.astype(np.float32)
+        return Mesh(self.vertices @ m32.T, self.faces, self.normals @ m32.T, self.uv)
+
+
+def merge_meshes(meshes: Sequence[Mesh]) -> Mesh:
+    """One mesh that holds all of ``meshes`` (at least one)."""
+    offsets = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
+    return Mesh(
+        np.concatenate([m.vertices for m in meshes]),
+        np.concatenate([m.faces + o for m, o in zip(meshes, offsets, strict=True)]).astype(np.int32),
+        np.concatenate([m.normals for m in meshes]),
+        np.concatenate([m.uv for m in meshes]),
+    )
+
+
+def _grid_faces(rows: int, columns: int) -> IntArray:
+    i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
+    a = (i * columns + j).ravel()
+    return np.concatenate(
+        [np.stack([a, a + 1, a + columns + 1], 1), np.stack([a, a + columns + 1, a + columns], 1)]
+    ).astype(np.int32)
+
+
+def lathe(profile: Sequence[tuple[float, float]], segments: int = 36, crease: float = 38.0) -> Mesh:
+    """A surface of revolution about z from (radius, height) points listed from bottom to top.
+
+    Corners sharper than ``crease`` degrees stay sharp.  u = 0.5 faces the camera (-y); v follows the height.
+    """
+    p = np.array(profile, np.float64)
+    d = np.diff(p, axis=0)
+    n = np.stack([d[:, 1], -d[:, 0]], 1)
+    n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
+    rows: list[tuple[float, float, float, float]] = [(p[0, 0], p[0, 1], n[0, 0], n[0, 1])]
+    breaks: list[int] = []
+    for k in range(1, len(p) - 1):
+        if np.dot(n[k - 1], n[k]) < np.cos(np.deg2rad(crease)):
+            rows.append((p[k, 0], p[k, 1], n[k - 1, 0], n[k - 1, 1]))
+            breaks.append(len(rows) - 1)
+            rows.append((p[k, 0], p[k, 1], n[k, 0], n[k, 1]))
+        else:
+            m = n[k - 1] + n[k]
+            m /= np.linalg.norm(m)
+            rows.append((p[k, 0], p[k, 1], m[0], m[1]))
+    rows.append((p[-1, 0], p[-1, 1], n[-1, 0], n[-1, 1]))
+    r = np.array(rows)
+    u = np.linspace(0.0, 1.0, segments + 1)
+    a = np.pi / 2 + 2 * np.pi * u
+    ca, sa = np.cos(a), np.sin(a)
+    v = np.stack([r[:, :1] * ca, r[:, :1] * sa, np.repeat(r[:, 1:2], segments + 1, 1)], -1)
+    nn = np.stack([r[:, 2:3] * ca, r[:, 2:3] * sa, np.repeat(r[:, 3:4], segments + 1, 1)], -1)
+    low, high = p[:, 1].min(), p[:, 1].max()
+    vv = np.repeat((r[:, 1:2] - low) / max(high - low, 1e-9), segments + 1, 1)
+    uv = np.stack([np.broadcast_to(u, vv.shape), vv], -1)
+    faces = _grid_faces(len(r), segments + 1)
+    row_of_face = np.tile(np.repeat(np.arange(len(r) - 1), segments), 2)
+    keep = ~np.isin(row_of_face, breaks)
+    return Mesh(
+        v.reshape(-1, 3).astype(np.float32),
+        faces[keep],
+        nn.reshape(-1, 3).astype(np.float32),
+        uv.reshape(-1, 2).astype(np.float32),
+    )
+
+
+def smooth_profile(points: Sequence[tuple[float, float]], rounds: int = 2) -> list[tuple[float, float]]:
+    """The profile with its corners cut ``rounds`` times (Chaikin), ends kept."""
+    p = np.array(points, np.float64)
+    for _ in range(rounds):
+        q = np.empty((2 * (len(p) - 1), 2))
+        q[0::2] = 0.75 * p[:-1] + 0.25 * p[1:]
+        q[1::2] = 0.25 * p[:-1] + 0.75 * p[1:]
+        p = np.concatenate([p[:1], q, p[-1:]])
+    return [(float(a), float(b)) for a, b in p]
+
+
+def sphere(radius: float, segments: int = 28) -> Mesh:
+    """A sphere about the origin."""
+    a = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
+    return lathe([(float(radius * np.cos(t)), float(radius * np.sin(t))) for t in a], segments, crease=80)
+
+
+def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 36) -> Mesh:
+    """A closed cylinder on z = 0 with an optional rounded rim."""
+    b = bevel
+    if b <= 0:
+        return lathe([(0, 0), (radius, 0), (radius, height), (0, height)], segments)
+    t = np.linspace(0, np.pi / 2, 4)
+    low = [(radius - b + b * np.sin(x), b - b * np.cos(x)) for x in t]
+    high = [(radius - b + b * np.cos(x), height - b + b * np.sin(x)) for x in t]
+    return lathe([(0.0, 0.0), *[(float(p), float(q)) for p, q in low + high], (0.0, height)], segments)
+
+
+def rounded_box(sx: float, sy: float, sz: float, bevel: float) -> Mesh:
+    """A box with rounded edges, centred in x and y, on z = 0; every side carries the whole texture."""
+    half = np.array([sx, sy, sz], np.float64) / 2
+    b = min(bevel, float(half.min()) * 0.999)
+    meshes: list[Mesh] = []
+    turn = b * np.array([1.0, 0.6, 0.25, 0.0])
+    for axis in range(3):
+        for sign in (-1.0, 1.0):
+            i, j = [(1, 2), (0, 2), (0, 1)][axis]
+            ti = np.concatenate([-half[i] + b - turn, half[i] - b + turn[::-1]])
+            tj = np.concatenate([-half[j] + b - turn, half[j] - b + turn[::-1]])
+            g = np.zeros((len(tj), len(ti), 3))
+            g[..., axis] = sign * half[axis]
+            g[..., i], g[..., j] = np.meshgrid(ti, tj)
+            inner = np.clip(g, -(half - b), half - b)
+            d = g - inner
+            length = np.linalg.norm(d, axis=-1, keepdims=True)
+            n = d / np.maximum(length, 1e-12)
+            p = inner + b * n
+            u = (p[..., i] / half[i] + 1) / 2
+            if (axis == 0 and sign < 0) or (axis == 1 and sign > 0):
+                u = 1 - u
+            uv = np.stack([u, (p[..., j] / half[j] + 1) / 2], -1)
+            f = _grid_faces(len(tj), len(ti))
+            if (sign > 0) == (axis == 1):
+                f = f[:, ::-1]
+            meshes.append(
+                Mesh(
+                    p.reshape(-1, 3).astype(np.float32),
+                    np.ascontiguousarray(f),
+                    n.reshape(-1, 3).astype(np.float32),
+                    uv.reshape(-1, 2).astype(np.float32),
+                )
+            )
+    return merge_meshes(meshes).moved(z=sz / 2)
+
+
+def grid_surface(points: NDArray[np.float64], uv: NDArray[np.float64] | None = None) -> Mesh:
+    """A smooth surface through a (rows, columns, 3) grid of points."""
+    p = np.asarray(points, np.float64)
+    du = np.gradient(p, axis=1)
+    dv = np.gradient(p, axis=0)
+    n = np.cross(du, dv)
+    n /= np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-12)
+    if uv is None:
+        u, v = np.meshgrid(np.linspace(0, 1, p.shape[1]), np.linspace(0, 1, p.shape[0]))
+        uv = np.stack([u, v], -1)
+    return Mesh(
+        p.reshape(-1, 3).astype(np.float32),
+        _grid_faces(p.shape[0], p.shape[1]),
+        n.reshape(-1, 3).astype(np.float32),
+        uv.reshape(-1, 2).astype(np.float32),
+    )
+
+
+def quad(width: float, height: float) -> Mesh:
+    """An upright rectangle in the plane y = 0, centred in x, standing on z = 0, facing the camera."""
+    w = width / 2
+    p = np.array([[[-w, 0, 0], [w, 0, 0]], [[-w, 0, height], [w, 0, height]]], np.float64)
+    return grid_surface(p)
+
+
+def floor(width: float, near: float, far: float) -> Mesh:
+    """A level rectangle at z = 0 from y = near to y = far, facing up."""
+    w = width / 2
+    return grid_surface(np.array([[[-w, near, 0], [w, near, 0]], [[-w, far, 0], [w, far, 0]]], np.float64))
+
+
+def sweep(width: float, near: float, far: float, height: float, radius: float) -> Mesh:
+    """A cyclorama: floor, rounded corner and wall in one smooth surface."""
+    a = np.linspace(0, np.pi / 2, 10)
+    yz = [
+        (near, 0.0),
+        *[(far - radius + radius * np.sin(t), radius - radius * np.cos(t)) for t in a],
+        (far, height),
+    ]
+    rows = [[[-width / 2, y, z], [width / 2, y, z]] for y, z in yz]
+    return grid_surface(np.array(rows, np.float64))
+
+
+def tube(
+    path: Sequence[tuple[float, float, float]], radii: Sequence[float] | float, segments: int = 12
+) -> Mesh:
+    """A round tube along ``path``; one radius, or one per point (0 closes an end)."""
+    p = np.array(path, np.float64)
+    r = np.broadcast_to(np.asarray(radii, np.float64), (len(p),))
+    t = np.gradient(p, axis=0)
+    t /= np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12)
+    side = np.cross(t, [0.31, 0.87, 0.38])
+    side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
+    up = np.cross(side, t)
+    a = np.linspace(0, 2 * np.pi, segments + 1)
+    ring = np.cos(a)[None, :, None] * side[:, None] + np.sin(a)[None, :, None] * up[:, None]
+    v = p[:, None] + r[:, None, None] * ring
+    u, w = np.meshgrid(np.linspace(0, 1, segments + 1), np.linspace(0, 1, len(p)))
+    return Mesh(
+        v.reshape(-1, 3).astype(np.float32),
+        _grid_faces(len(p), segments + 1),
+        ring.reshape(-1, 3).astype(np.float32),
+        np.stack([u, w], -1).reshape(-1, 2).astype(np.float32),
+    )
+
+
+def arch(width: float, height: float, depth: float) -> Mesh:
+    """A solid panel with a semicircular top, standing on z = 0, its front in the plane y = 0."""
+    r = width / 2
+    a = np.linspace(0, np.pi, 24)
+    outline = [(r, 0.0), *[(r * np.cos(t), height - r + r * np.sin(t)) for t in a], (-r, 0.0), (r, 0.0)]
+    front = np.array([(0.0, 0.0, height / 2)] + [(x, 0.0, z) for x, z in outline])
+    k = np.arange(1, len(outline))
+    faces = np.stack([np.zeros_like(k), k, k + 1], 1)
+    n = np.tile([0.0, -1.0, 0.0], (len(front), 1))
+    uv = np.stack([front[:, 0] / width + 0.5, front[:, 2] / height], 1)
+    face = Mesh(front.astype(np.float32), faces.astype(np.int32), n.astype(np.float32), uv.astype(np.float32))
+    rim = grid_surface(np.array([[(x, y, z) for x, z in outline] for y in (0.0, depth)]))
+    return merge_meshes([face, rim])
+
+
+def ring(radius: float, thickness: float, segments: int = 40) -> Mesh:
+    """A torus in the plane y = 0 about the origin."""
+    a = np.linspace(0, 2 * np.pi, segments + 1)
+    return tube([(float(radius * np.cos(t)), 0.0, float(radius * np.sin(t))) for t in a], thickness, 8)
+
+
+def leaf(length: float, width: float, bend: float) -> Mesh:
+    """A leaf growing from the origin along +z, bending towards -y by ``bend`` times its length."""
+    s = np.linspace(0, 1, 8)
+    w = width / 2 * np.sin(np.pi * s**0.8) ** 0.8
+    rows = []
+    for t, h in zip(s, w, strict=True):
+        y, z = -bend * length * t * t, length * t * (1 - 0.3 * bend * t)
+        rows.append([[-h, y - 0.3 * h, z], [0, y, z], [h, y - 0.3 * h, z]])
+    return grid_surface(np.array(rows, np.float64))
