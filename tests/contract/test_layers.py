@@ -1,0 +1,108 @@
+"""The direction of imports, the size of files, and what may be imported where."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "cyclorama"
+
+ROWS: list[set[str]] = [
+    {"errors", "types"},
+    {"config", "seeding", "prompts"},
+    {"imaging"},
+    {"data", "models", "diffusion", "evaluation", "curate", "synth"},
+    {"training", "generate", "generation", "baselines"},
+    {"catalogue", "serving"},
+    {"cli", "commands"},
+]
+HEIGHT = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
+SAME_ROW_ALLOWED = {
+    ("models", "diffusion"),  # the pipeline runs the sampler; the sampler knows a callable, never a model
+    ("generate", "generation"),  # one facade and its rooms
+    ("generation", "generate"),
+    ("cli", "commands"),
+    ("commands", "cli"),
+}
+OUTSIDE = {"__init__", "__main__"}
+DIFFUSERS_ROOMS = {"models", "diffusion", "baselines"}
+WEB = {"fastapi", "uvicorn", "starlette", "flask"}
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(p for p in SOURCE.rglob("*.py") if _room(p) not in OUTSIDE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_downwards(path: Path) -> None:
+    room = _room(path)
+    assert room in HEIGHT, f"room {room!r} has no row; give it one here and in ARCHITECTURE.md"
+    for name in _imports(path):
+        parts = name.split(".")
+        if parts[0] != "cyclorama" or len(parts) < 2 or parts[1] not in HEIGHT or parts[1] == room:
+            continue
+        below = HEIGHT[parts[1]] < HEIGHT[room]
+        assert below or (room, parts[1]) in SAME_ROW_ALLOWED, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_each_library_stays_in_its_room(path: Path) -> None:
+    roots = {name.split(".")[0] for name in _imports(path)}
+    if _room(path) not in DIFFUSERS_ROOMS:
+        assert "diffusers" not in roots
+    if _room(path) != "serving":
+        assert not roots & WEB
+    if _room(path) != "synth":
+        assert not roots & {"mitsuba", "drjit"}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_files_stay_below_four_hundred_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("folder", sorted({p.parent for p in SOURCE.rglob("*.py")} - {SOURCE}))
+def test_folder_inits_only_re_export(folder: Path) -> None:
+    init = folder / "__init__.py"
+    if init.exists():
+        body = ast.parse(init.read_text(encoding="utf-8")).body
+        allowed = (ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign, ast.Expr)
+        assert all(isinstance(node, allowed) for node in body)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, cyclorama.cli as c\n"
+        "try: c.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'diffusers', 'transformers', 'scipy', 'numba', 'mitsuba', 'PIL'}\n"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+
+
+def test_no_pickled_weights_and_no_file_above_sixteen_megabytes() -> None:
+    forbidden = {".pt", ".pth", ".ckpt", ".pkl", ".bin"}
+    for path in (ROOT / "src").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            assert path.suffix not in forbidden, path
+            assert path.stat().st_size <= 16 * 2**20, path

@@ -1,0 +1,365 @@
+"""Examples at the training size: geometry, masks, packing, and that nothing depends on order."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclorama.data.decode import compute_crop_box, decode_example, fit_picture
+from cyclorama.data.examples import ExampleConfig, ExampleSource, decide_flip
+from cyclorama.data.packed import PackedExamples, compute_pack_hash
+from cyclorama.data.samples import encode_samples
+from cyclorama.data.schema import Record
+from cyclorama.data.shards import Sample, write_shards
+from cyclorama.data.sources import ItemInfo, SourceConfig
+from cyclorama.errors import ConfigError, DataError, OutputError
+
+
+def encode(array: np.ndarray, kind: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> list[Record]:
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(4):
+        pixels = rng.integers(0, 256, (24, 40, 3), dtype=np.uint8)
+        mask = np.zeros((24, 40), np.uint8)
+        mask[6:18, 12 + i : 26] = 255
+        (tmp_path / f"{i}.png").write_bytes(encode(pixels))
+        (tmp_path / f"{i}_mask.png").write_bytes(encode(mask))
+        split = "test" if i == 3 else "train"
+        made.append(
+            Record(
+                f"r{i}",
+                tmp_path / f"{i}.png",
+                tmp_path / f"{i}_mask.png",
+                "product",
+                "wine",
+                f"b{i}",
+                split=split,
+            )
+        )
+    return made
+
+
+def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[Record]) -> None:
+    example = ExampleSource.from_records(records, ExampleConfig(24, 24))[0]
+    pixels = np.asarray(Image.open(records[0].image))
+    assert np.array_equal(example.pixels, pixels[:, 8:32])
+    mask = np.zeros((24, 24), np.float32)
+    mask[6:18, 4:18] = 1
+    assert np.array_equal(example.product_mask, mask)
+    assert (example.category, example.brand, example.id) == ("wine", "b0", "r0")
+    assert (example.pixels.dtype, example.product_mask.dtype) == (np.uint8, np.float32)
+
+
+def test_pad_keeps_everything_and_repeats_the_border(records: list[Record]) -> None:
+    example = ExampleSource.from_records(records, ExampleConfig(40, 40, fit="pad"))[0]
+    pixels = np.asarray(Image.open(records[0].image))
+    assert np.array_equal(example.pixels[8:32], pixels)
+    assert np.array_equal(example.pixels[:8], np.broadcast_to(pixels[0], (8, 40, 3)))
+    assert example.product_mask.sum() == 12 * 14
+    assert example.product_mask[:8].max() == 0
+
+
+def test_masks_are_area_averaged() -> None:
+    mask = np.zeros((8, 8), np.uint8)
+    mask[:, :3] = 255
+    small = np.asarray(fit_picture(Image.fromarray(mask), (2, 4), "crop", Image.Resampling.BOX, edge=False))
+    assert compute_crop_box((8, 8), (2, 4)) == (0, 2, 8, 6)
+    assert small.tolist() == [[255, 128, 0, 0]] * 2
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (24, 40)])
+def test_aspect_is_kept_for_any_size(fit: str, size: tuple[int, int]) -> None:
+    """A circle stays a circle: its mask's extents agree within a pixel or two."""
+    y, x = np.mgrid[:90, :120]
+    circle = ((y - 44.5) ** 2 + (x - 59.5) ** 2 < 20**2).astype(np.uint8) * 255
+    pixels = np.dstack([circle] * 3)
+    image, mask = decode_example(encode(pixels), encode(circle), "product", size, fit, "circle")  # type: ignore[arg-type]
+    assert image.shape == (*size, 3)
+    on = mask >= 0.5
+    tall, wide = on.any(axis=1).sum(), on.any(axis=0).sum()
+    assert abs(int(tall) - int(wide)) <= 1
+    scale = (max if fit == "crop" else min)(size[0] / 90, size[1] / 120)
+    assert tall == pytest.approx(40 * scale, abs=1.5)
+
+
+def test_picture_kinds_decode_to_the_same_pixels() -> None:
+    grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 2
+    mask = np.zeros((8, 8), np.uint8)
+    mask[2:5, 2:5] = 255
+    rgb = np.dstack([grey] * 3)
+    palette = io.BytesIO()
+    Image.fromarray(grey).convert("P").save(palette, "PNG")
+    kinds = {
+        "grey": encode(grey),
+        "rgba": encode(np.dstack([rgb, mask])),
+        "16 bit": encode(grey.astype(np.uint16) * 257),
+        "palette": palette.getvalue(),
+    }
+    for name, data in kinds.items():
+        pixels, product = decode_example(data, encode(mask), None, (8, 8), "crop", name)
+        assert np.array_equal(pixels, rgb), name
+        assert np.array_equal(product, mask / np.float32(255)), name
+    _, product = decode_example(kinds["rgba"], None, "alpha", (8, 8), "crop", "own alpha")
+    assert np.array_equal(product, mask / np.float32(255))
+
+
+def test_unstated_mask_meaning_takes_a_used_alpha_channel_first() -> None:
+    pixels = encode(np.zeros((8, 8, 3), np.uint8))
+    alpha = np.zeros((8, 8), np.uint8)
+    alpha[3:6, 3:6] = 255
+    black_cutout = np.dstack([np.zeros((8, 8, 3), np.uint8), alpha])
+    _, product = decode_example(pixels, encode(black_cutout), None, (8, 8), "crop", "x")
+    assert product.sum() == 9
+    opaque = np.dstack([alpha, alpha, alpha, np.full((8, 8), 255, np.uint8)])
+    _, product = decode_example(pixels, encode(opaque), None, (8, 8), "crop", "x")
+    assert product.sum() == 9
+    _, product = decode_example(pixels, encode(alpha), "background", (8, 8), "crop", "x")
+    assert product.sum() == 55
+
+
+def test_bad_pictures_are_named() -> None:
+    good = encode(np.zeros((8, 8, 3), np.uint8))
+    noise = encode(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    half = np.zeros((8, 8), np.uint8)
+    half[:4] = 255
+    cases = [
+        (b"", encode(half), None, "x: not a readable picture"),
+        (noise[: len(noise) // 2], encode(half), None, "x: not a readable picture"),
+        (good, b"junk", None, r"x \(mask\): not a readable picture"),
+        (good, None, "product", "x: no mask"),
+        (good, None, "alpha", "no alpha channel"),
+        (good, encode(half[:, :4]), None, "the mask is 4 x 8, the picture 8 x 8"),
+        (good, encode(half * 0), None, "marks no product"),
+        (good, encode(half * 0 + 255), None, "marks everything"),
+    ]
+    for image, mask, means, message in cases:
+        with pytest.raises(DataError, match=message):
+            decode_example(image, mask, means, (8, 8), "crop", "x")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="4 x 8"):
+        ExampleConfig(4, 8)
+    with pytest.raises(ConfigError, match="fit is 'stretch'"):
+        ExampleConfig(8, 8, fit="stretch")  # type: ignore[arg-type]
+
+
+def test_flips_depend_on_seed_picture_and_draw_only(records: list[Record]) -> None:
+    config = ExampleConfig(24, 24, flip=True, seed=5)
+    source = ExampleSource.from_records(records, config)
+    draws = [[source.load(i, draw).flipped for draw in range(40)] for i in range(3)]
+    assert draws == [[decide_flip(config, f"r{i}", draw) for draw in range(40)] for i in range(3)]
+    assert all(10 < sum(row) < 30 for row in draws)
+    assert draws[0] != draws[1]
+    draw = draws[0].index(True)
+    flipped, plain = source.load(0, draw), source[0]
+    assert np.array_equal(flipped.pixels, plain.pixels[:, ::-1])
+    assert np.array_equal(flipped.product_mask, plain.product_mask[:, ::-1])
+    assert np.array_equal(flipped.flip().pixels, plain.pixels)
+    assert not any(
+        ExampleSource.from_records(records, replace(config, flip=False)).load(0, d).flipped for d in range(9)
+    )
+
+
+def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record], tmp_path: Path) -> None:
+    config = ExampleConfig(16, 20)
+    write_shards(encode_samples(records), tmp_path / "shards", shard_size=3)
+    lines = [
+        {"image": r.image.name, "mask": r.mask and r.mask.name, "category": r.category, "split": r.split}
+        for r in records
+    ]
+    (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    shards = ExampleSource.open(SourceConfig(tmp_path / "shards"), config)
+    manifest = ExampleSource.open(SourceConfig(tmp_path / "list.jsonl", kind="manifest"), config)
+    assert [info.id for info in shards.infos] == ["r0", "r1", "r2", "r3"]
+    for i in (3, 0, -1):
+        assert np.array_equal(shards[i].pixels, manifest[i].pixels)
+        assert np.array_equal(shards[i].product_mask, manifest[i].product_mask)
+    test = ExampleSource.open(SourceConfig(tmp_path / "shards", split="test"), config)
+    assert [info.id for info in test.infos] == ["r3"]
+    assert np.array_equal(test[0].pixels, shards[3].pixels)
+    inverted = SourceConfig(tmp_path / "list.jsonl", kind="manifest", mask_means="background")
+    assert np.allclose(
+        ExampleSource.open(inverted, config)[0].product_mask, 1 - manifest[0].product_mask, atol=1.01 / 255
+    )
+
+
+def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tmp_path: Path) -> None:
+    config = ExampleConfig(16, 16)
+    cases = [
+        (replace(records[0], category=None), None, "'r0' has no category"),
+        (replace(records[0], mask=None), None, "'r0' has no mask file"),
+        (records[0], "val", r"none of 1 pictures is in split 'val'; splits found: \['train'\]"),
+    ]
+    for record, split, message in cases:
+        with pytest.raises(DataError, match=message):
+            ExampleSource.from_records([record], config, split)
+    gone = ExampleSource.from_records(records, config)
+    records[0].image.unlink()
+    with pytest.raises(DataError, match=r"record 'r0': cannot read .*0.png"):
+        gone[0]
+    with pytest.raises(ConfigError, match="does not apply to shards"):
+        SourceConfig(tmp_path, mask_means="background")
+    for name, sample, message in [
+        ("a", Sample("k", b"", None, {"category": "wine"}), "key 'k' has no member mask.png"),
+        ("b", Sample("k", b"", b"", {"category": None}), "key 'k' has no category"),
+    ]:
+        write_shards([sample], tmp_path / name)
+        with pytest.raises(DataError, match=message):
+            ExampleSource.open(SourceConfig(tmp_path / name), config)
+
+
+def assert_equal_examples(
+    left: ExampleSource | PackedExamples, right: ExampleSource | PackedExamples
+) -> None:
+    assert list(left.infos) == list(right.infos)
+    for i in range(len(left)):
+        for draw in (0, 1, 2):
+            a, b = left.load(i, draw), right.load(i, draw)
+            assert np.array_equal(a.pixels, b.pixels)
+            assert np.array_equal(a.product_mask, b.product_mask)
+            assert (a.id, a.category, a.brand, a.flipped) == (b.id, b.category, b.brand, b.flipped)
+
+
+def test_packed_examples_equal_their_source_bit_for_bit(records: list[Record], tmp_path: Path) -> None:
+    source = ExampleSource.from_records(records, ExampleConfig(13, 17, flip=True))
+    packed = PackedExamples.prepare(source, tmp_path / "packed")
+    assert_equal_examples(packed, source)
+    assert_equal_examples(PackedExamples(tmp_path / "packed", source.config), source)
+    assert packed.compute_fingerprint() == compute_pack_hash(source)
+    assert packed.rejected == []
+    packed[0].pixels[:] = 0  # a copy: the file stays as it is
+    assert_equal_examples(packed, source)
+
+
+def test_packing_happens_once_and_again_when_contents_or_size_change(
+    records: list[Record], tmp_path: Path
+) -> None:
+    folder = tmp_path / "packed"
+    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    PackedExamples.prepare(source, folder)
+    stamp = (folder / "done.json").stat().st_mtime_ns
+    PackedExamples.prepare(source, folder)
+    flipping = ExampleSource.from_records(records, ExampleConfig(16, 16, flip=True, seed=3))
+    PackedExamples.prepare(flipping, folder)
+    assert (folder / "done.json").stat().st_mtime_ns == stamp
+
+    pixels = np.asarray(Image.open(records[1].image)).copy()
+    pixels[0, 10] += 1
+    records[1].image.write_bytes(encode(255 - pixels))
+    changed = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    with pytest.raises(DataError, match="packed from other contents"):
+        PackedExamples.prepare(changed, folder, on_change="raise")
+    assert_equal_examples(PackedExamples.prepare(changed, folder), changed)
+    larger = ExampleSource.from_records(records, ExampleConfig(18, 16))
+    assert_equal_examples(PackedExamples.prepare(larger, folder), larger)
+    with pytest.raises(DataError, match=r"holds uint8 \(4, 18, 16, 3\), expected uint8 \(4, 16, 16, 3\)"):
+        PackedExamples(folder, source.config)
+
+
+def test_labels_count_as_contents(records: list[Record]) -> None:
+    config = ExampleConfig(16, 16)
+    relabelled = [replace(records[0], category="tea"), *records[1:]]
+    hashes = {
+        compute_pack_hash(ExampleSource.from_records(r, config)) for r in (records, relabelled, records[:3])
+    }
+    assert len(hashes) == 3
+
+
+def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Record], tmp_path: Path) -> None:
+    config = ExampleConfig(16, 16)
+    for name, chosen in (("a", records), ("b", records), ("c", records[:3])):
+        write_shards(encode_samples(chosen), tmp_path / name)
+    a, b, c = (ExampleSource.open(SourceConfig(tmp_path / n), config).compute_fingerprint() for n in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) -> None:
+    folder = tmp_path / "packed"
+    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    PackedExamples.prepare(source, folder)
+    whole = records[2].mask.read_bytes()  # type: ignore[union-attr]
+    records[2].mask.write_bytes(b"broken")  # type: ignore[union-attr]
+    broken = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    with pytest.raises(DataError, match=r"picture 'r2' \(mask\): not a readable picture"):
+        PackedExamples.prepare(broken, folder)
+    with pytest.raises(DataError, match="no finished packed set"):
+        PackedExamples(folder, source.config)
+    records[2].mask.write_bytes(whole)  # type: ignore[union-attr]
+    again = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    assert_equal_examples(PackedExamples.prepare(again, folder), again)
+
+
+def test_bad_pictures_can_be_left_out_with_their_reason(records: list[Record], tmp_path: Path) -> None:
+    records[1].image.write_bytes(b"broken")
+    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    packed = PackedExamples.prepare(source, tmp_path / "packed", on_error="skip")
+    assert [info.id for info in packed.infos] == ["r0", "r2", "r3"]
+    assert [(r.row, r.values["id"]) for r in packed.rejected] == [(1, "r1")]
+    assert "picture 'r1': not a readable picture" in packed.rejected[0].reason
+    assert len(packed) + len(packed.rejected) == len(source)
+    assert np.array_equal(packed[1].pixels, source[2].pixels)
+    for record in records:
+        record.image.write_bytes(b"broken")
+    with pytest.raises(DataError, match="none of the 4 pictures could be read"):
+        PackedExamples.prepare(source, tmp_path / "other", on_error="skip")
+
+
+def test_damaged_packs_and_full_disks_say_so(
+    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "packed"
+    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    PackedExamples.prepare(source, folder)
+    (folder / "pixels.npy").write_bytes((folder / "pixels.npy").read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"pixels\.npy is damaged"):
+        PackedExamples(folder, source.config)
+    (folder / "meta.jsonl").write_text("{")
+    with pytest.raises(DataError, match=r"meta\.jsonl is damaged"):
+        PackedExamples(folder, source.config)
+    (folder / "done.json").write_text("{}")
+    with pytest.raises(DataError, match=r"done\.json has no hash"):
+        PackedExamples(folder, source.config)
+    monkeypatch.setattr(
+        "cyclorama.data.packed.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})()
+    )
+    with pytest.raises(OutputError, match=r"needs 0\.0 GB"):
+        PackedExamples.prepare(source, tmp_path / "full")
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match="cannot pack into"):
+        PackedExamples.prepare(source, records[0].image / "below")
+
+
+def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
+    from cyclorama.synth.items import RenderedItem
+    from cyclorama.synth.shards import done_path, pack_items, shard_path, write_atomically
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:12, 5:9] = 255
+    mask[4:12, 9] = 100
+    meta = {"category": "coffee", "brand": "b1", "product_id": "p", "split": "train", "palette": ["#ffffff"]}
+    items = [
+        RenderedItem(f"k{i}", encode(pixels[i]), encode(mask), json.dumps({"id": f"k{i}", **meta}).encode())
+        for i in range(2)
+    ]
+    write_atomically(shard_path(tmp_path, 0), pack_items(items))
+    write_atomically(done_path(tmp_path, 0), b'{"count": 2, "sha256": "x"}')
+    source = ExampleSource.open(SourceConfig(tmp_path, split="train"), ExampleConfig(16, 16))
+    for i in range(2):
+        assert np.array_equal(source[i].pixels, pixels[i])
+        assert np.array_equal(source[i].product_mask, mask / np.float32(255))
+    assert source.infos[1] == ItemInfo("k1", "coffee", "b1", "p", "train")

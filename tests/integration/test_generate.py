@@ -1,0 +1,509 @@
+"""The facade and the command from end to end on a tiny model: pictures, rows, sheet, kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cyclorama import cli
+from cyclorama.errors import MissingMaskError, SettingsError, UnknownCategoryError
+from cyclorama.generate import BackgroundGenerator
+from cyclorama.generation import run as run_module
+from cyclorama.generation.embed import load_metadata
+from cyclorama.generation.engine import build_hidden_mask, place_product
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.models.tiny import build_tiny_pipeline
+from cyclorama.types import Product, Reference
+
+QUICK = GenerateConfig(num_inference_steps=2)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model folder that knows ``perfume`` and ``fruit``."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    build_tiny_pipeline().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def generator(model: Path) -> BackgroundGenerator:
+    return BackgroundGenerator.from_pretrained(model, device="cpu")
+
+
+def draw_product(size: tuple[int, int] = (72, 64), seed: int = 0) -> Image.Image:
+    """A noisy ellipse with a soft rim on transparency, RGBA, (height, width) ``size``."""
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
+    alpha = np.clip((1.05 - distance) * 12, 0, 1)
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
+    return Image.fromarray(np.dstack([pixels, np.rint(alpha * 255)]).astype(np.uint8))
+
+
+def draw_reference(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(100 + seed).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+
+
+def run_command(*arguments: object) -> int:
+    return cli.main(["generate", *map(str, arguments), "--steps", "2", "--device", "cpu"])
+
+
+def read_rows(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+
+
+def read_pictures(out: Path) -> dict[str, bytes]:
+    folder = out / "pictures"
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
+
+
+# --- the facade -------------------------------------------------------------------------------------------
+
+
+def test_product_is_exact_at_the_inputs_own_size(generator: BackgroundGenerator, tmp_path: Path) -> None:
+    drawn = draw_product((90, 150))
+    drawn.save(tmp_path / "a.png")
+    (made,) = generator(tmp_path / "a.png", category="perfume", settings=QUICK)
+    rgba = np.asarray(drawn)
+    opaque, clear = rgba[..., 3] == 255, rgba[..., 3] == 0
+    assert made.pixels.shape == (90, 150, 3)
+    assert np.array_equal(made.pixels[opaque], rgba[opaque][:, :3])
+    assert np.array_equal(made.pixels[clear], made.background[clear])
+    assert made.report.exact
+    assert made.report.opaque_pixels >= opaque.sum()
+    assert (made.name, made.category, made.identifier) == ("a.png", "perfume", "sks 0")
+    assert made.settings["model_hash"] == generator.model_hash
+
+
+def test_noise_and_picture_do_not_depend_on_company_or_order(generator: BackgroundGenerator) -> None:
+    drawn = [draw_product(seed=i) for i in range(3)]
+    alone = [generator(p, category="fruit", seed=5, settings=QUICK)[0] for p in drawn]
+    for order in ([0, 1, 2], [2, 0, 1]):
+        together = generator([drawn[i] for i in order], category="fruit", seed=5, settings=QUICK)
+        for i, made in zip(order, together, strict=True):
+            assert made.seed == alone[i].seed
+            assert np.array_equal(made.pixels, alone[i].pixels)
+
+
+def test_pictures_are_bit_equal_within_a_batch_shape_and_near_between(generator: BackgroundGenerator) -> None:
+    drawn = [draw_product(seed=i) for i in range(3)]
+    in_twos = GenerateConfig(num_inference_steps=2, batch_size=2)
+    forth = generator(drawn, category="fruit", settings=in_twos)
+    back = generator(drawn[::-1], category="fruit", settings=in_twos)[::-1]
+    single = generator(drawn, category="fruit", settings=QUICK)
+    for one, other, lone in zip(forth, back, single, strict=True):
+        assert np.array_equal(one.background, other.background)
+        assert np.abs(one.background.astype(int) - lone.background).max() <= 2
+
+
+def test_seed_of_a_picture_makes_it_again(generator: BackgroundGenerator) -> None:
+    settings = GenerateConfig(num_inference_steps=2, candidates=2)
+    first, second = generator(draw_product(), category="fruit", seed=3, settings=settings)
+    assert first.seed != second.seed
+    assert not np.array_equal(first.background, second.background)
+    (again,) = generator(draw_product(), category="fruit", seed=[second.seed], settings=QUICK)
+    assert np.array_equal(again.pixels, second.pixels)
+    (other,) = generator(draw_product(), category="fruit", seed=4, settings=QUICK)
+    assert not np.array_equal(other.background, first.background)
+
+
+def test_references_act_one_by_one(generator: BackgroundGenerator) -> None:
+    drawn = [draw_product(seed=i) for i in range(3)]
+    references = [None, draw_reference(0), Reference(draw_reference(1))]
+    mixed = generator(drawn, category=["fruit", "perfume", "fruit"], reference=references, settings=QUICK)
+    for product, category, reference, made in zip(
+        drawn, ["fruit", "perfume", "fruit"], references, mixed, strict=True
+    ):
+        (alone,) = generator(product, category=category, reference=reference, settings=QUICK)
+        assert np.array_equal(made.pixels, alone.pixels)
+        assert made.category == category
+    (without,) = generator(drawn[1], category="perfume", settings=QUICK)
+    assert not np.array_equal(mixed[1].background, without.background)
+
+
+def test_references_own_product_is_hidden(generator: BackgroundGenerator) -> None:
+    mask = np.zeros((80, 100), dtype=np.float32)
+    mask[30:50, 40:60] = 1
+    changed = draw_reference()
+    changed[30:50, 40:60] = 0
+    settings = GenerateConfig(num_inference_steps=2, initial_latent=False)
+    pictures = [
+        generator(draw_product(), category="fruit", reference=Reference(pixels, known), settings=settings)[0]
+        for pixels, known in ((draw_reference(), mask), (changed, mask), (draw_reference(), None))
+    ]
+    assert np.array_equal(pictures[0].background, pictures[1].background)
+    assert not np.array_equal(pictures[0].background, pictures[2].background)
+
+
+def test_hidden_rim_scales_with_the_side() -> None:
+    mask = np.zeros((256, 256), dtype=np.float32)
+    mask[128, 128] = 1
+    hidden = build_hidden_mask(mask)
+    columns = np.flatnonzero(hidden[128])
+    assert (columns[0], columns[-1]) == (128 - 12, 128 + 12)
+
+
+def test_asked_size_keeps_the_product_whole_and_centred(generator: BackgroundGenerator) -> None:
+    settings = GenerateConfig(num_inference_steps=2, size=(100, 200))
+    (made,) = generator(draw_product((100, 80)), category="fruit", settings=settings)
+    rgba = np.asarray(draw_product((100, 80)))
+    opaque = rgba[..., 3] == 255
+    assert made.pixels.shape == (100, 200, 3)
+    assert np.array_equal(made.pixels[:, 60:140][opaque], rgba[opaque][:, :3])
+    product = Product(rgba[..., :3].copy(), (rgba[..., 3] / 255).astype(np.float32), rgba[..., :3].copy())
+    assert place_product(product, (100, 80)) is product
+    assert place_product(product, (100, 200)).matte.sum() == pytest.approx(product.matte.sum())
+
+
+def test_arrays_and_lists_of_them_are_told_apart(generator: BackgroundGenerator) -> None:
+    array = np.asarray(draw_product())
+    one = generator(array, category="fruit", settings=QUICK)
+    two = generator([array, array], category="fruit", settings=QUICK)
+    assert [len(one), len(two)] == [1, 2]
+    assert one[0].name == two[1].name != ""
+
+
+def test_facade_refuses_before_sampling(generator: BackgroundGenerator) -> None:
+    product = draw_product()
+    with pytest.raises(UnknownCategoryError, match="perfume"):
+        generator(product, category="parfume")
+    with pytest.raises(SettingsError, match="2 values of category for 1"):
+        generator(product, category=["fruit", "fruit"])
+    with pytest.raises(SettingsError, match="-1"):
+        generator(product, category="fruit", seed=-1)
+    with pytest.raises(SettingsError, match="no products"):
+        generator([], category="fruit")
+    with pytest.raises(MissingMaskError, match="--mask"):
+        generator(draw_reference(), category="fruit")
+    with pytest.raises(SettingsError, match="nonsense"):
+        BackgroundGenerator.from_pretrained("unused", device="nonsense")
+    assert generator.categories == ["perfume", "fruit"]
+
+
+# --- the command ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Path:
+    """A folder of pictures in sub-folders named like categories, two of them with one stem, one broken."""
+    folder = tmp_path / "in"
+    for name in ("perfume/a.png", "perfume/a.webp", "fruit/deep/b <&>.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        draw_product(seed=len(name)).save(folder / name, lossless=True)
+    (folder / "fruit/broken.png").write_bytes(b"\x89PNG not really")
+    (folder / "fruit/notes.txt").write_text("no picture")
+    return folder
+
+
+def test_folder_run(catalogue: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = catalogue / "results"
+    assert run_command(catalogue, "--out", out, "--model", model, "--seed", 9) == 1
+    rows = read_rows(out)
+    assert [row["input"] for row in rows] == [
+        "fruit/broken.png",
+        "fruit/deep/b <&>.png",
+        "perfume/a.png",
+        "perfume/a.webp",
+    ]
+    assert [row["status"] for row in rows] == ["failed", "done", "done", "done"]
+    assert rows[0]["error"] == "UnreadableImageError"
+    assert [row["category"] for row in rows[1:]] == ["fruit", "perfume", "perfume"]
+    assert list(read_pictures(out)) == ["fruit/deep/b _&_.png", "perfume/a-png.png", "perfume/a-webp.png"]
+    for row in rows[1:]:
+        recipe = load_metadata(out / row["picture"])
+        assert (recipe["seed"], recipe["model_hash"]) == (row["seed"], row["model_hash"])
+        assert recipe["settings"]["steps"] == row["settings"]["steps"] == 2
+        rgba = np.asarray(Image.open(catalogue / row["input"]).convert("RGBA"))
+        pixels = np.asarray(Image.open(out / row["picture"]))
+        assert np.array_equal(pixels[rgba[..., 3] == 255], rgba[rgba[..., 3] == 255][:, :3])
+        assert row["report"]["exact"] is True
+    page = (out / "index.html").read_text()
+    assert "b &lt;&amp;&gt;.png" in page
+    assert "UnreadableImageError" in page
+    assert "broken.png" in capsys.readouterr().err
+    # the results inside the input folder are no inputs of the next run, and nothing is made twice
+    before = read_pictures(out)
+    assert run_command(catalogue, "--out", out, "--model", model, "--seed", 9) == 1
+    assert read_pictures(out) == before
+    assert read_rows(out) == rows
+    assert "0 pictures made, 3 kept" in capsys.readouterr().out
+
+
+def test_manifest_run_has_a_row_per_row(model: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        draw_product(seed=i).save(tmp_path / f"p{i}.png")
+    Image.fromarray(draw_reference()).save(tmp_path / "ref.png")
+    with (tmp_path / "list.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "category", "reference", "seed", "mask"])
+        writer.writerow(["p0.png", "perfume", "ref.png", "11", "alpha channel"])
+        writer.writerow(["gone.png", "perfume", "", "", ""])
+        writer.writerow(["p1.png", "gadget", "", "", ""])
+        writer.writerow(["p1.png", "lamp", "", "", ""])
+        writer.writerow(["p0.png", "perfume", "", "11", ""])
+    out = tmp_path / "out"
+    assert run_command(tmp_path / "list.csv", "--out", out, "--model", model, "--alias", "Gadget=fruit") == 1
+    rows = read_rows(out)
+    assert [row["index"] for row in rows] == list(range(5))
+    assert [row["status"] for row in rows] == ["done", "failed", "done", "failed", "done"]
+    assert [row.get("error") for row in rows] == [None, "ManifestError", None, "UnknownCategoryError", None]
+    assert (rows[2]["category_given"], rows[2]["category"]) == ("gadget", "fruit")
+    assert rows[0]["seed"] == rows[4]["seed"] == 11
+    assert rows[0]["picture"] == "pictures/p0.png"
+    assert rows[4]["picture"] == "pictures/p0-2.png"
+    assert (rows[0]["reference"], rows[4]["reference"]) == ("ref.png", None)
+    pictures = read_pictures(out)
+    assert pictures["p0.png"] != pictures["p0-2.png"]
+
+
+def test_candidates_size_reference_and_mask(model: Path, tmp_path: Path) -> None:
+    drawn = draw_product((96, 96))
+    drawn.convert("RGB").save(tmp_path / "photo.png")
+    Image.fromarray(255 - np.asarray(drawn)[..., 3]).save(tmp_path / "mask.png")
+    Image.fromarray(draw_reference()).save(tmp_path / "ref.png")
+    arguments: list[object] = [tmp_path / "photo.png", "--out", tmp_path / "out", "--model", model]
+    arguments += ["--mask", tmp_path / "mask.png", "--mask-means", "background", "--category", "fruit"]
+    arguments += [
+        "--reference",
+        tmp_path / "ref.png",
+        "--candidates",
+        2,
+        "--size",
+        "128x96",
+        "--batch-size",
+        2,
+    ]
+    assert run_command(*arguments) == 0
+    (row,) = read_rows(tmp_path / "out")
+    assert [c["picture"] for c in row["candidates"]] == ["pictures/photo-c1.png", "pictures/photo-c2.png"]
+    assert len({c["seed"] for c in row["candidates"]}) == 2
+    assert (row["size"], row["mask_source"], row["settings"]["size"]) == ([96, 128], "mask", "128x96")
+    with Image.open(tmp_path / "out/pictures/photo-c2.png") as picture:
+        assert picture.size == (128, 96)
+    assert (tmp_path / "out/index.html").read_text().count("<img") == 4
+
+
+def test_changed_settings_redo_and_foreign_pictures_stay(model: Path, tmp_path: Path) -> None:
+    draw_product().save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    base: list[object] = [tmp_path / "a.png", "--out", out, "--model", model, "--category", "fruit"]
+    assert run_command(*base) == 0
+    first = read_pictures(out)
+    assert run_command(*base, "--guidance", 3) == 0
+    assert read_pictures(out) != first
+    assert read_rows(out)[0]["settings"]["guidance"] == 3
+    assert run_command(*base) == 0
+    assert read_pictures(out) == first
+    (out / "journal.jsonl").unlink()
+    assert run_command(*base) == 2
+    assert run_command(*base, "--overwrite") == 0
+    assert read_pictures(out) == first
+
+
+def test_single_picture_equals_the_facades(
+    model: Path, generator: BackgroundGenerator, tmp_path: Path
+) -> None:
+    draw_product().save(tmp_path / "a.png")
+    run_command(
+        tmp_path / "a.png", "--out", tmp_path / "out", "--model", model, "--category", "fruit", "--seed", 4
+    )
+    (made,) = generator(tmp_path / "a.png", category="fruit", seed=4, settings=QUICK)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out/pictures/a.png")), made.pixels)
+
+
+def test_full_disk_stops_the_run_and_a_second_one_goes_on(
+    catalogue: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = tmp_path / "whole"
+    run_command(catalogue, "--out", whole, "--model", model)
+    original, written = run_module.write_atomic, []
+
+    def fill(path: Path, data: bytes) -> None:
+        if len(written) == 1:
+            from cyclorama.generation.journal import refuse
+
+            raise refuse(path, OSError(28, "No space left on device"))
+        written.append(path)
+        original(path, data)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(run_module, "write_atomic", fill)
+    assert run_command(catalogue, "--out", out, "--model", model) == 2
+    assert "OutputError" in capsys.readouterr().err
+    assert len(read_pictures(out)) == 1
+    monkeypatch.undo()
+    run_command(catalogue, "--out", out, "--model", model)
+    assert read_pictures(out) == read_pictures(whole)
+
+
+def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(2):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
+    original = run_module.sample_pictures
+    from cyclorama.generation import engine
+
+    def spoil(pipeline: Any, tasks: Any, *rest: Any) -> Any:
+        class Spoiled:
+            registry = pipeline.registry
+            image_size = pipeline.image_size
+            image_multiple = pipeline.image_multiple
+
+            def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+                images = pipeline(*args, **kwargs)
+                return images * float("nan") if tasks[0].name == "p0.png" else images
+
+        return original(Spoiled(), tasks, *rest)
+
+    assert engine.sample_pictures is original
+    monkeypatch.setattr(run_module, "sample_pictures", spoil)
+    out = tmp_path / "out"
+    assert run_command(tmp_path / "in", "--out", out, "--model", model, "--category", "fruit") == 1
+    assert [(r["status"], r.get("error")) for r in read_rows(out)] == [
+        ("failed", "ModelError"),
+        ("done", None),
+    ]
+
+
+def test_stop_wish_ends_after_the_batch_in_hand(
+    catalogue: Path,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    run_command(catalogue, "--out", whole, "--model", model)
+    original = run_module.sample_pictures
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return original(*arguments)
+
+    monkeypatch.setattr(run_module, "sample_pictures", interrupted)
+    assert run_command(catalogue, "--out", out, "--model", model) == 130
+    assert sorted(row["status"] for row in read_rows(out)) == ["done", "failed", "pending", "pending"]
+    assert "same command again" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert run_command(catalogue, "--out", out, "--model", model) == 1
+    assert read_pictures(out) == read_pictures(whole)
+
+
+def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(6):
+        draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
+    common: list[object] = [tmp_path / "in", "--model", model, "--category", "fruit", "--batch-size", 2]
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert run_command(*common, "--out", whole) == 0
+    command = [sys.executable, "-m", "cyclorama", "generate", *map(str, common), "--out", str(out)]
+    process = subprocess.Popen([*command, "--steps", "2", "--device", "cpu"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while (
+        not list((out / "pictures").glob("p*.png")) and process.poll() is None and time.monotonic() < deadline
+    ):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {
+        name: (out / "pictures" / name).stat().st_mtime_ns for name in read_pictures(out) if name[0] != "."
+    }
+    lines = (out / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+    recorded = {Path(json.loads(line)["picture"]).name for line in lines}
+    assert 1 <= len(kept) < 6
+    assert run_command(*common, "--out", out) == 0
+    assert {n: b for n, b in read_pictures(out).items() if n[0] != "."} == read_pictures(whole)
+    assert all((out / "pictures" / name).stat().st_mtime_ns == kept[name] for name in recorded)
+    assert [row["status"] for row in read_rows(out)] == ["done"] * 6
+
+
+# --- models and demo --------------------------------------------------------------------------------------
+
+
+def test_models_show_tells_the_truth(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "show", "--model", str(model), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    pipeline = build_tiny_pipeline()
+    for name in ("unet", "vae", "text_encoder", "category_generator", "personality_generator"):
+        counted = sum(p.numel() for p in getattr(pipeline, name).parameters())
+        assert shown["components"][name]["parameters"] == counted
+        assert shown["components"][name]["dtype"] == "F32"
+    assert (shown["image_size"], shown["prediction_type"]) == (pipeline.image_size, pipeline.prediction_type)
+    assert [c["name"] for c in shown["categories"]] == ["perfume", "fruit"]
+    assert cli.main(["models", "show", "--model", str(model)]) == 0
+    assert f"{shown['parameters']:,}" in capsys.readouterr().out
+
+
+def test_added_category_leaves_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "model"
+    build_tiny_pipeline().save_pretrained(folder)
+    before = json.loads((folder / "categories.json").read_text())["categories"]
+    add = ["models", "add-category", "--model", str(folder), "--name", "sofa", "--alias", "couch"]
+    assert cli.main(add) == 0
+    after = json.loads((folder / "categories.json").read_text())["categories"]
+    assert after == [*before, {"name": "sofa", "id": 2, "aliases": ["couch"]}]
+    assert cli.main(add) == 2
+    assert "sofa" in capsys.readouterr().err
+
+
+def test_demo_makes_one_row_of_six_per_product(model: Path, tmp_path: Path) -> None:
+    entries = []
+    for category in ("perfume", "fruit"):
+        files = {
+            "product": f"products/{category}/01.png",
+            "a": f"references/{category}-a.png",
+            "b": f"references/{category}-b.png",
+        }
+        for name in files.values():
+            (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        draw_product().save(tmp_path / "set" / files["product"])
+        for i, letter in enumerate("ab"):
+            Image.fromarray(draw_reference(i)).save(tmp_path / "set" / files[letter])
+        references = [{"image": files["a"]}, {"image": files["b"], "mask": None}]
+        entries.append({"product": files["product"], "category": category, "references": references})
+    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 1, "entries": entries}))
+    out = tmp_path / "out"
+    arguments = [
+        "demo",
+        "--out",
+        str(out),
+        "--pictures",
+        str(tmp_path / "set"),
+        "--model",
+        str(model),
+        "--steps",
+        "2",
+    ]
+    assert cli.main([*arguments, "--device", "cpu", "--quiet"]) == 0
+    assert len(read_rows(out)) == 6
+    assert list(read_pictures(out)) == [
+        f"{folder}/{category}/01.png"
+        for folder in ("no-reference", "reference-a", "reference-b")
+        for category in ("fruit", "perfume")
+    ]
+    assert len({row["seed"] for row in read_rows(out) if row["category"] == "fruit"}) == 1
+    page = (out / "index.html").read_text()
+    assert page.count("<article") == 2
+    captions = [part.split("<")[0] for part in page.split("<figcaption>")[1:7]]
+    assert captions == ["product", "no reference", "reference A", "result A", "reference B", "result B"]
+    with Image.open(out / "sheet.png") as sheet:
+        assert sheet.size == (6 * 200 + 8, 2 * 200 + 8 + 22)

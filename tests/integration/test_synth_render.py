@@ -1,0 +1,193 @@
+"""The rendered set, rendered: masks, visibility, equal bytes for any worker count and after a kill."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[synth]"')
+pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[synth]"')
+
+from cyclorama.commands import synth as command
+from cyclorama.errors import OutputError, SettingsError
+from cyclorama.synth import geometry as g
+from cyclorama.synth.categories import CATEGORIES
+from cyclorama.synth.compose import ItemPlan, build_stage
+from cyclorama.synth.items import RunConfig, render_item
+from cyclorama.synth.render import render_mask, render_picture
+from cyclorama.synth.runner import list_open_shards, render_set
+from cyclorama.synth.shards import shard_path
+from cyclorama.synth.stage import Camera, Part, Stage
+from cyclorama.synth.surface import light, matte
+
+pytestmark = pytest.mark.synth
+
+TINY = RunConfig(5, 32, 1, ("perfume", "laptop"), shard_size=2)
+
+
+def as_pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)))
+
+
+def test_mask_of_a_sphere_covers_its_disc() -> None:
+    camera = Camera((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), 30.0)
+    stage = Stage(product=[Part(g.sphere(0.5, 128), matte((1, 1, 1)))], camera=camera)
+    mask = render_mask(stage, 64, 16, 1) / 255.0
+    # a sphere of radius r at distance d is seen under asin(r / d): a disc of tan of it over tan(fov / 2)
+    radius = np.tan(np.arcsin(0.5 / 4)) / np.tan(np.deg2rad(15)) * 32
+    assert mask.sum() == pytest.approx(np.pi * radius**2, rel=0.01)
+    v, u = np.mgrid[:64, :64] + 0.5 - 32
+    distance = np.hypot(u, v)
+    assert (mask[distance < radius - 1] == 1).all()
+    assert (mask[distance > radius + 1] == 0).all()
+    rim = mask[np.abs(distance - radius) < 0.4]
+    assert ((rim > 0) & (rim < 1)).mean() > 0.8
+
+
+def test_mask_of_a_panel_has_fractional_edges_where_they_belong() -> None:
+    camera = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 90.0)  # the picture spans -2..2 in the plane y = 0
+    panel = g.quad(2.125, 2.0).moved(z=-1.0)  # at 16 pixels a pixel is 0.25 wide: columns 3.75 to 12.25
+    mask = render_mask(Stage(product=[Part(panel, matte((1, 1, 1)))], camera=camera), 16, 64, 1) / 255.0
+    assert mask[8] == pytest.approx([0] * 3 + [0.25] + [1] * 8 + [0.25] + [0] * 3, abs=0.02)
+    assert mask[:, 8] == pytest.approx([0] * 4 + [1] * 8 + [0] * 4, abs=1e-6)
+
+
+def test_what_hides_the_product_is_taken_off_the_stage() -> None:
+    stage = Stage(
+        product=[Part(g.sphere(0.5), light((0, 1, 0), 1.0))],
+        sky=(0.0, 0.0, 0.0),
+        camera=Camera((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), 30.0),
+    )
+    stage.add(g.quad(1.0, 1.0).moved(0.2, -1.0, -0.5), light((1, 0, 0), 1.0))
+    stage.add(g.quad(4.0, 4.0).moved(0.0, 1.0, -2.0), light((0, 0, 1), 1.0))
+    mask = render_mask(stage, 32, 16, 1)
+    picture = render_picture(stage, 32, 1, 1, mask)
+    assert len(stage.parts) == 1
+    assert np.median(picture[mask == 255], axis=0) == pytest.approx([0, 245, 0], abs=12)
+    assert (picture[mask == 255][:, 1] > 150).all()
+    assert picture[2, 2].tolist() == pytest.approx([0, 0, picture[2, 2, 2]], abs=40)
+    assert picture[2, 2, 2] > 200
+
+
+@pytest.mark.parametrize("brand", [0, 1, 2])
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
+def test_scene_grammars_hide_next_to_nothing(category, brand) -> None:
+    """The product shines green in the dark: what the mask covers must be green."""
+    stage, _ = build_stage(ItemPlan(0, category, brand, 3, 77))
+    stage.product = [Part(p.mesh, light((0, 1, 0), 1.0)) for p in stage.product]
+    stage.parts = [Part(p.mesh, matte((0, 0, 0))) for p in stage.parts]
+    stage.lights, stage.sky, stage.exposure = [], (0.0, 0.0, 0.0), 1.0
+    mask = render_mask(stage, 32, 16, 1)
+    picture = render_picture(stage, 32, 4, 1, mask, depth=1)
+    assert (picture[mask == 255][:, 1] > 128).mean() > 0.99
+
+
+def test_every_category_renders_and_differs_in_its_background() -> None:
+    items = [render_item(RunConfig(2, 32, 1), k) for k in range(len(CATEGORIES))]
+    pictures = [as_pixels(i.picture) for i in items]
+    assert {p.shape for p in pictures} == {(32, 32, 3)}
+    for item, picture in zip(items, pictures, strict=True):
+        mask, data = as_pixels(item.mask), json.loads(item.metadata)
+        assert 0.02 < (mask / 255).mean() < 0.6, data["category"]
+        assert picture.std() > 10, data["category"]
+        assert data["licence"] == "CC0-1.0"
+        assert data["product_id"].startswith(data["category"].replace(" ", "-"))
+        assert len(data["palette"]) == 4
+    for a in range(len(pictures)):
+        for b in range(a):
+            assert np.abs(pictures[a].astype(int) - pictures[b]).mean() > 8, (a, b)
+
+
+def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    seen: list[int] = []
+    assert render_set(one, TINY, 5, 1, seen.append) == 5
+    assert render_set(two, TINY, 5, 2) == 5
+    assert seen[-1] == 5
+    names = sorted(p.name for p in one.iterdir())
+    assert names == sorted(p.name for p in two.iterdir())
+    assert "shard-000002.done.json" in names
+    before = {name: (one / name).read_bytes() for name in names}
+    assert before == {name: (two / name).read_bytes() for name in names}
+    (two / "shard-000001.done.json").unlink()  # as a kill between shard and mark leaves it
+    shard_path(two, 2).write_bytes(b"half")  # as a broken disk leaves it
+    assert list_open_shards(two, TINY, 5) == [(1, 2), (2, 1)]
+    assert render_set(two, TINY, 5, 1) == 3
+    assert before == {name: (two / name).read_bytes() for name in names}
+    assert render_set(two, TINY, 5, 1) == 0
+    with pytest.raises(OutputError, match="seed: 5 there, 6 asked"):
+        render_set(two, RunConfig(6, 32, 1, TINY.categories, 2), 5)
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return parser.parse_args(["synth", *words])
+
+
+def test_command_writes_shards_statistics_and_sheet(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "set"
+    words = (
+        "--out",
+        str(out),
+        "--count",
+        "3",
+        "--size",
+        "32",
+        "--samples",
+        "1",
+        "--categories",
+        "fruit,juice carton",
+    )
+    assert command.run(parse(*words)) == 0
+    assert "3 pictures in" in capsys.readouterr().out
+    with tarfile.open(out / "shard-000000.tar") as tar:
+        assert len(tar.getmembers()) == 9
+    statistics = json.loads((out / "statistics.json").read_text())
+    assert statistics["images_per_category"] == {"fruit": 2, "juice carton": 1}
+    assert sum(statistics["images_per_split"].values()) == 3
+    assert (out / "index.html").read_text().count("data:image/jpeg;base64,") == 3
+
+
+def test_command_writes_cutouts_with_a_table(tmp_path: Path) -> None:
+    words = (
+        "--out",
+        str(tmp_path),
+        "--count",
+        "2",
+        "--size",
+        "48",
+        "--samples",
+        "1",
+        "--categories",
+        "sauce,juice_carton",
+    )
+    args = parse(*words, "--products-only")
+    assert command.run(args) == 0
+    rows = list(csv.DictReader((tmp_path / "products.csv").read_text().splitlines()))
+    assert [r["category"] for r in rows] == ["sauce", "juice carton"]
+    for row in rows:
+        image = Image.open(tmp_path / row["image"])
+        assert image.mode == "RGBA"
+        assert image.size == (48, 48)
+        alpha = np.asarray(image)[..., 3]
+        assert alpha[0].max() == 0
+        assert alpha.max() == 255
+    stamp = (tmp_path / rows[0]["image"]).read_bytes()
+    assert command.run(args) == 0
+    assert (tmp_path / rows[0]["image"]).read_bytes() == stamp
+
+
+@pytest.mark.parametrize("words", [("--count", "0"), ("--count", "2", "--workers", "0")])
+def test_command_refuses_counts_below_one(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with pytest.raises(SettingsError, match="give 1 or more"):
+        command.run(parse("--out", str(tmp_path / "x"), *words))
+    assert not (tmp_path / "x").exists()

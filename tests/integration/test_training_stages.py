@@ -1,0 +1,223 @@
+"""What each stage moves, what it leaves, what it computes, and what it exports."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _training import TinyData, build_config, load_state, save_tiny_model
+from PIL import Image
+from safetensors.torch import load_file
+
+from cyclorama.commands import train as command
+from cyclorama.data.shards import Sample, write_shards
+from cyclorama.errors import ConfigError, DataError
+from cyclorama.models.base import encode_image, load_base
+from cyclorama.models.branch import build_condition_image
+from cyclorama.models.checkpoint import load_pipeline
+from cyclorama.models.predict import predict_noise
+from cyclorama.training import prepare as prepare_module
+from cyclorama.training.cache import to_image
+from cyclorama.training.config import DataConfig, ModelConfig, ValidationConfig
+from cyclorama.training.draws import DrawSettings, sample_draws
+from cyclorama.training.loop import train
+from cyclorama.training.prepare import Place, prepare_run
+
+PARTS = ("unet", "vae", "text_encoder", "category_generator", "personality_generator")
+MOVED = {
+    "base": {"unet"},
+    "category": {"category_generator"},
+    "personality": {"personality_generator"},
+    "joint": {"category_generator", "personality_generator"},
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def prepare(stage, config, out):
+    place = Place(out, torch.device("cpu"), main=True, wait=lambda: None)
+    return prepare_run(stage, config, place, TinyData())
+
+
+def build_batch(prepared, count):
+    settings = DrawSettings(0, prepared.latent_shape, prepared.num_timesteps, True, 0.5)
+    return prepared.builder.build([sample_draws(number, number, settings) for number in range(count)])
+
+
+@pytest.mark.parametrize("stage", sorted(MOVED))
+def test_only_the_stages_own_weights_move_and_the_average_is_exported(stage, model, tmp_path):
+    result = train(stage, build_config(str(model), steps=2), tmp_path, data=TinyData())
+    moved = set()
+    for part in PARTS:
+        if not (result.model / part).is_dir():
+            continue
+        (before,), (after,) = (list((f / part).glob("*.safetensors")) for f in (model, result.model))
+        old, new = load_file(before), load_file(after)
+        assert old.keys() == new.keys()
+        if any(not torch.equal(old[name], new[name]) for name in old):
+            moved.add(part)
+    assert moved == MOVED[stage]
+    for name, average in load_state(tmp_path).ema.items():
+        part, parameter = name.split(".", 1)
+        (path,) = (result.model / part).glob("*.safetensors")
+        assert torch.equal(load_file(path)[parameter], average)
+    if stage != "base":
+        assert load_pipeline(result.model).registry.names == ["fruit", "perfume"]
+
+
+@pytest.mark.parametrize("stage", ["category", "personality", "joint"])
+def test_prediction_equals_the_equations_written_out(stage, model, tmp_path):
+    prepared = prepare(stage, build_config(str(model)), tmp_path)
+    batch = build_batch(prepared, 6)
+    parts = load_pipeline(model)
+    names = ["perfume" if index % 2 == 0 else "fruit" for index in batch.indices]
+    drops = [sample_draws(n, n, DrawSettings(0, (4, 8, 8), 1000, True, 0.5)).drop_prompt for n in range(6)]
+    assert len(set(drops)) == 2  # both cases occur
+    texts = [parts.registry.resolve(name).prompts for name in names]
+
+    def encode(field):
+        rows = [
+            parts._encode_prompt("" if drop else getattr(t, field))
+            for t, drop in zip(texts, drops, strict=True)
+        ]
+        return torch.stack(rows)
+
+    cg, pg, mask = parts.category_generator, parts.personality_generator, batch.product_mask
+    t = batch.timesteps
+    with torch.no_grad():
+        hint = cg.encode_hint((batch.image * 0.5 + 0.5) * mask)
+        residuals = cg.predict_residuals(
+            batch.latents, t, encode("product"), encode("background"), hint, mask
+        )
+        if stage != "category":
+            hint = pg.encode_hint(build_condition_image(batch.reference, 1 - batch.reference_mask))
+            residuals = residuals + pg.predict_residuals(batch.latents, t, encode("full"), hint, mask)
+        expected = predict_noise(parts.unet, batch.latents, t, encode("full"), residuals)
+        actual = prepared.stage.predict(batch.latents, t, batch)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_latents_in_the_cache_are_the_autoencoders_also_of_mirror_images(model, tmp_path):
+    data = TinyData()
+    prepared = prepare("base", build_config(str(model)), tmp_path)
+    vae = load_base(model).vae
+    for index in (0, 4):
+        pixels = data.load(index)[0]
+        for view, shown in enumerate((pixels, pixels[:, ::-1])):
+            cached = torch.from_numpy(prepared.builder.latents[index, view].astype(np.float32))
+            torch.testing.assert_close(
+                cached, encode_image(vae, to_image(shown[None]))[0], rtol=2e-3, atol=2e-3
+            )
+
+
+def test_a_shared_cache_is_filled_once(model, tmp_path, monkeypatch):
+    data = DataConfig(build_config().data.source, image_size=32, cache=tmp_path / "shared")
+    first = prepare("category", build_config(str(model), data=data), tmp_path / "a")
+    monkeypatch.setattr(prepare_module, "build_latents", None)  # not called again
+    second = prepare("personality", build_config(str(model), data=data), tmp_path / "b")
+    np.testing.assert_array_equal(first.builder.latents, second.builder.latents)
+    assert len(list((tmp_path / "shared").glob("*.done"))) == 2
+
+
+def test_generators_start_from_the_model_or_afresh(model, tmp_path):
+    trained = prepare("category", build_config(str(model)), tmp_path / "a").stage
+    assert float(trained.trained["category_generator"].controlnet_mid_block.weight.detach().abs().sum()) > 0
+    config = build_config(model=ModelConfig(base=str(model), fresh=True, condition_mask_channel=True))
+    fresh = prepare("category", config, tmp_path / "b").stage.trained["category_generator"]
+    assert float(fresh.controlnet_mid_block.weight.detach().abs().sum()) == 0
+    assert fresh.with_mask
+
+
+def test_what_cannot_be_trained_is_refused_before_anything_is_computed(model, tmp_path):
+    with pytest.raises(ConfigError, match="stage 'category' needs model.base"):
+        train("category", build_config(), tmp_path / "a", data=TinyData())
+    base = train("base", build_config(steps=1), tmp_path / "base", data=TinyData()).model
+    with pytest.raises(ConfigError, match="needs a trained category generator"):
+        train("personality", build_config(str(base)), tmp_path / "b", data=TinyData())
+    with pytest.raises(DataError, match=r"28 x 28 pixels do not fit the base; .* multiples of 8 \(4 per"):
+
+        class Odd(TinyData):
+            def load(self, index):
+                pixels, mask = super().load(index)
+                return pixels[:28, :28], mask[:28, :28]
+
+        train("base", build_config(str(base)), tmp_path / "c", data=Odd())
+    with pytest.raises(ConfigError, match="precision fp16 needs a GPU"):
+        train("base", build_config(str(base), precision="fp16"), tmp_path / "d", data=TinyData())
+    with pytest.raises(DataError, match="no picture"):
+        train("base", build_config(str(base)), tmp_path / "e", data=TinyData(0))
+
+
+def test_validation_sheets_have_a_row_per_picture(model, tmp_path):
+    validation = ValidationConfig(every_steps=1, pictures=3, num_inference_steps=2)
+    columns = {"autoencoder": 3, "base": 2, "category": 4, "personality": 5}
+    for stage, count in columns.items():
+        config = build_config(None if stage == "autoencoder" else str(model), steps=1, validation=validation)
+        train(stage, config, tmp_path / stage, data=TinyData())
+        with Image.open(tmp_path / stage / "validation" / "step-00000001.png") as picture:
+            sheet = np.asarray(picture)
+        assert sheet.shape == (3 * 32, count * 32, 3)
+        truth = np.concatenate([TinyData().load(index)[0] for index in (1, 0, 3)])  # fruit, perfume, fruit
+        if stage != "base":
+            np.testing.assert_array_equal(sheet[:, -32:], truth)
+        if stage == "category":
+            mask = np.concatenate([TinyData().load(index)[1] for index in (1, 0, 3)])[..., None] == 1
+            np.testing.assert_array_equal(sheet[:, :32], np.where(mask, truth, 0))
+            np.testing.assert_array_equal(np.where(mask, sheet[:, 64:96], 0), np.where(mask, truth, 0))
+    rows = load_metrics(tmp_path / "autoencoder")
+    assert rows[-1]["psnr_linear"] > 5 and "psnr" in rows[-1]
+
+
+def load_metrics(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def encode_png(array):
+    import io
+
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_the_command_trains_from_shards(tmp_path, capsys):
+    data = TinyData(9)
+    samples = []
+    for index in range(9):
+        pixels, mask = data.load(index)
+        meta = {"id": str(index), "category": data.category(index), "split": "test" if index > 6 else "train"}
+        samples.append(
+            Sample(f"{index:03d}", encode_png(pixels), encode_png((mask * 255).astype(np.uint8)), meta)
+        )
+    write_shards(samples, tmp_path / "shards")
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    recipe = Path(__file__).parents[2] / "recipes" / "tiny.yaml"
+    arguments = ["train", "base", "--config", str(recipe), "--out", str(tmp_path / "run"), "--steps", "2"]
+    settings = {
+        "data.source.path": tmp_path / "shards",
+        "data.source.split": "train",
+        "validation.split": "test",
+        "validation.every_steps": 2,
+        "log_every_steps": 1,
+    }
+    for key, value in settings.items():
+        arguments += ["--set", f"{key}={value}"]
+    assert command.run(parser.parse_args(arguments)) == 0
+    assert "base finished after step 2" in capsys.readouterr().out
+    out = tmp_path / "run"
+    rows = load_metrics(out)
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(0 < row["loss"] < 10 and row["images_per_second"] > 0 for row in rows)
+    assert np.load(out / "packed" / "pixels.npy").shape == (7, 32, 32, 3)
+    with Image.open(out / "validation" / "step-00000002.png") as sheet:
+        assert sheet.size == (64, 64)
+    assert list((out / "tensorboard").iterdir())
+    assert load_base(out / "model").image_size == 32

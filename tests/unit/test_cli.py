@@ -1,0 +1,110 @@
+"""The command's skeleton: what it imports, how it fails, and the public names."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+import cyclorama
+from cyclorama import cli
+from cyclorama.errors import SettingsError
+
+HEAVY = {
+    "torch",
+    "diffusers",
+    "transformers",
+    "numpy",
+    "PIL",
+    "scipy",
+    "pyarrow",
+    "mitsuba",
+    "numba",
+    "pymatting",
+    "yaml",
+}
+
+
+def list_imports(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+    )
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    imported = list_imports(
+        "import contextlib, io\nfrom cyclorama.cli import build_parser\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n  build_parser().format_help()"
+    )
+    assert "cyclorama" in imported
+    assert imported & HEAVY == set()
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    assert list_imports("import cyclorama; dir(cyclorama)") & HEAVY == set()
+
+
+def test_public_names_are_sorted_and_all_there() -> None:
+    assert list(cyclorama.__all__) == sorted(cyclorama.__all__)
+    for name in cyclorama.__all__:
+        assert getattr(cyclorama, name) is not None
+    assert cyclorama.BackgroundGenerator.__module__ == "cyclorama.generate"
+    with pytest.raises(AttributeError, match="Nonsense"):
+        cyclorama.Nonsense  # noqa: B018
+
+
+def test_every_error_is_public() -> None:
+    from cyclorama import errors
+
+    own = {n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, errors.CycloramaError)}
+    assert own <= set(cyclorama.__all__)
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    printed = capsys.readouterr().out
+    assert all(command in printed for command in cli.COMMANDS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.strip() == f"cyclorama {cyclorama.__version__}"
+
+
+def replace_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def run(args: object) -> int:
+        raise error
+
+    original = cli.import_module
+    stand_in = SimpleNamespace(run=run, add_parser=original("cyclorama.commands.models").add_parser)
+    monkeypatch.setattr(cli, "import_module", lambda n: stand_in if n.endswith(".models") else original(n))
+
+
+def test_errors_become_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_run(monkeypatch, SettingsError("first\n  second"))
+    assert cli.main(["models", "show"]) == 2
+    assert capsys.readouterr().err == "cyclorama: SettingsError: first second\n"
+
+
+def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_run(monkeypatch, SettingsError("why"))
+    with pytest.raises(SettingsError, match="why"):
+        cli.main(["--debug", "models", "show"])
+
+
+def test_interrupt_has_its_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    replace_run(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["models", "show"]) == 130
+    assert capsys.readouterr().err == "cyclorama: stopped\n"
+
+
+def test_programming_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_run(monkeypatch, ZeroDivisionError("bug"))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["models", "show"])

@@ -1,0 +1,270 @@
+"""What is written: journal, PNG with its recipe, contact sheet, progress, overview, demo listing."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from cyclorama.errors import ModelFormatError, ModelNotFoundError, OutputError, UnreadableImageError
+from cyclorama.generation.demo_set import build_demo_items, load_demo
+from cyclorama.generation.embed import encode_png, load_metadata
+from cyclorama.generation.journal import Entry, compute_key, open_journal, write_atomic
+from cyclorama.generation.overview import CELL, GAP, LABEL, PAPER, encode_overview
+from cyclorama.generation.progress import ProgressReport
+from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
+from cyclorama.generation.thumbs import encode_thumbnail
+
+
+def build_entry(picture: str = "pictures/a.png", key: str = "k", size: int = 3) -> Entry:
+    return Entry(key, picture, size, 7, 0.5, (4, 5), "alpha", {"exact": True})
+
+
+def record(folder: Path, entry: Entry, data: bytes = b"abc") -> None:
+    with open_journal(folder) as journal:
+        write_atomic(folder / entry.picture, data)
+        journal.append(entry)
+
+
+def test_journal_finds_what_was_recorded(tmp_path: Path) -> None:
+    record(tmp_path, build_entry())
+    with open_journal(tmp_path) as journal:
+        assert journal.find("k", "pictures/a.png") == build_entry()
+        assert journal.find("other", "pictures/a.png") is None
+        assert journal.find("k", "pictures/b.png") is None
+
+
+def test_journal_forgets_pictures_that_are_gone_cut_or_made_again(tmp_path: Path) -> None:
+    record(tmp_path, build_entry())
+    record(tmp_path, build_entry(key="later"))
+    with open_journal(tmp_path) as journal:
+        assert journal.find("k", "pictures/a.png") is None
+        (tmp_path / "pictures/a.png").write_bytes(b"ab")
+        assert journal.find("later", "pictures/a.png") is None
+        (tmp_path / "pictures/a.png").unlink()
+        assert journal.find("later", "pictures/a.png") is None
+
+
+def test_journal_survives_a_line_cut_by_a_kill(tmp_path: Path) -> None:
+    record(tmp_path, build_entry())
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b'{"key": "half')
+    record(tmp_path, build_entry("pictures/b.png"))
+    with open_journal(tmp_path) as journal:
+        assert journal.find("k", "pictures/a.png") is not None
+        assert journal.find("k", "pictures/b.png") is not None
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 2
+
+
+def test_journal_is_locked_against_a_second_run(tmp_path: Path) -> None:
+    with open_journal(tmp_path), pytest.raises(OutputError, match="another run"), open_journal(tmp_path):
+        pass
+
+
+def test_journal_refuses_strangers_files_and_other_versions(tmp_path: Path) -> None:
+    (tmp_path / "out/pictures").mkdir(parents=True)
+    (tmp_path / "out/pictures/mine.png").write_bytes(b"x")
+    with pytest.raises(OutputError, match="--overwrite"), open_journal(tmp_path / "out"):
+        pass
+    with open_journal(tmp_path / "out", overwrite=True):
+        pass
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(OutputError, match="is a file"), open_journal(tmp_path / "file"):
+        pass
+    (tmp_path / "journal.jsonl").write_text('{"a": 1}\n')
+    with pytest.raises(OutputError, match="line 1"), open_journal(tmp_path):
+        pass
+
+
+def test_full_disk_leaves_no_part_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "a.png").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OutputError, match=r"a\.png: No space left.*same command again"):
+        write_atomic(tmp_path / "a.png", b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"old"
+
+
+def test_full_disk_leaves_the_journal_consistent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, build_entry())
+    before = (tmp_path / "journal.jsonl").read_bytes()
+    with open_journal(tmp_path) as journal:
+        monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        with pytest.raises(OutputError, match="full"):
+            journal.append(build_entry("pictures/b.png"))
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
+
+
+def test_keys_depend_on_values_not_on_their_order() -> None:
+    assert compute_key({"a": 1, "b": [1, None]}) == compute_key({"b": [1, None], "a": 1})
+    assert compute_key({"a": 1}) != compute_key({"a": "1"})
+
+
+def test_png_carries_its_recipe_profile_and_exact_pixels(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    recipe = {"seed": 2**63 - 1, "category": "düfte", "settings": {"steps": 3, "scheduler": None}}
+    data = encode_png(pixels, recipe, profile)
+    assert data == encode_png(pixels, recipe, profile)
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    assert load_metadata(path) == recipe
+    with Image.open(path) as image:
+        assert image.info["icc_profile"] == profile
+        assert np.array_equal(np.asarray(image), pixels)
+
+
+def test_pictures_without_a_recipe_are_said_to_have_none(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match="carries no"):
+        load_metadata(tmp_path / "a.png")
+    with pytest.raises(UnreadableImageError, match=r"b\.png"):
+        load_metadata(tmp_path / "b.png")
+
+
+class Page(HTMLParser):
+    """Collects the attributes of all tags, by tag, and all text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: dict[str, list[dict[str, str | None]]] = {}
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.setdefault(tag, []).append(dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_sheet_escapes_names_and_fetches_nothing() -> None:
+    nasty = '<script>alert("x")</script>&.png'
+    rows = [
+        SheetRow(nasty, "n", (Cell("c<", f"alt {nasty}", "thumbs/ä #1?.webp", "pictures/a b.png"),)),
+        SheetRow("bad<i>.png", error="ImageError: <b>broken</b>"),
+    ]
+    html = build_sheet("T <1>", ["line & more"], rows)
+    page = Page(html)
+    assert "script" not in page.tags
+    assert "b" not in page.tags
+    assert "i" not in page.tags
+    assert nasty in page.text
+    assert "ImageError: <b>broken</b>" in page.text
+    assert page.tags["img"][0]["alt"] == f"alt {nasty}"
+    assert page.tags["img"][0]["src"] == "thumbs/%C3%A4%20%231%3F.webp"
+    assert page.tags["a"][0]["href"] == "pictures/a%20b.png"
+    assert "link" not in page.tags
+    assert "://" not in html
+    assert "Failed (1)" in page.text
+    assert page.tags["html"][0]["lang"] == "en"
+
+
+def test_thumbnail_is_small_and_keeps_transparency() -> None:
+    pixels = np.full((800, 400, 3), 200, dtype=np.uint8)
+    matte = np.zeros((800, 400), dtype=np.float32)
+    matte[:400] = 1
+    with Image.open(io.BytesIO(encode_thumbnail(pixels, matte))) as image:
+        assert image.size == (160, 320)
+        alpha = np.asarray(image.convert("RGBA"))[..., 3]
+    assert alpha[:150].min() == 255
+    assert alpha[170:].max() == 0
+
+
+def test_progress_counts_rates_and_rest() -> None:
+    progress = ProgressReport(300)
+    progress.done = 12
+    assert progress.describe(8.0) == "12/300 pictures, 1.50/s, 3:12 left"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_speaks_only_after_two_seconds(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("cyclorama.generation.progress.time.monotonic", lambda: clock[0])
+    stream, terminal = io.StringIO(), Terminal()
+    with (
+        ProgressReport(quiet=quiet, stream=stream) as plain,
+        ProgressReport(quiet=quiet, stream=terminal) as bar,
+    ):
+        for report in (plain, bar):
+            report.start(4)
+            report.advance()
+        assert stream.getvalue() == terminal.getvalue() == ""
+        clock[0] = 104.0
+        for report in (plain, bar):
+            report.advance(3)
+    assert stream.getvalue() == ("" if quiet else "4/4 pictures, 1.00/s, 0:00 left\n")
+    assert ("4/4" in terminal.getvalue()) is not quiet
+
+
+def test_overview_puts_each_picture_into_its_cell(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 300), (255, 0, 0)).save(tmp_path / "red.png")
+    Image.new("RGBA", (100, 50), (0, 0, 255, 255)).save(tmp_path / "blue.png")
+    rows = [[tmp_path / "red.png", None], [None, tmp_path / "blue.png"]]
+    with Image.open(io.BytesIO(encode_overview(rows, ["one", "two"]))) as sheet:
+        assert sheet.size == (2 * (CELL + GAP) + GAP, 2 * (CELL + GAP) + GAP + LABEL)
+        middle = [GAP + CELL // 2 + i * (CELL + GAP) for i in range(2)]
+        assert sheet.getpixel((middle[0], middle[0] + LABEL)) == (255, 0, 0)
+        assert sheet.getpixel((middle[1], middle[0] + LABEL)) == PAPER
+        assert sheet.getpixel((middle[1], middle[1] + LABEL)) == (0, 0, 255)
+        assert sheet.getpixel((middle[0], middle[1] + LABEL)) == PAPER
+
+
+def write_demo(folder: Path, **changed: object) -> None:
+    for name in ("products/perfume/01.png", "references/perfume-a.png", "references/perfume-b.png"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(folder / name)
+    entry = {
+        "product": "products/perfume/01.png",
+        "category": "perfume",
+        "references": [
+            {"image": "references/perfume-a.png"},
+            {"image": "references/perfume-b.png", "mask": None},
+        ],
+    } | changed
+    (folder / "demo.json").write_text(json.dumps({"version": 1, "entries": [entry]}))
+
+
+def test_demo_lists_a_product_three_times_under_one_name(tmp_path: Path) -> None:
+    write_demo(tmp_path)
+    (entry,) = load_demo(tmp_path)
+    assert (entry.name, entry.category) == ("perfume/01.png", "perfume")
+    items = build_demo_items([entry])
+    assert [item.name for item in items] == ["perfume/01.png"] * 3
+    assert [item.folder for item in items] == ["no-reference", "reference-a", "reference-b"]
+    assert [item.reference and item.reference.name for item in items] == [
+        None,
+        "perfume-a.png",
+        "perfume-b.png",
+    ]
+
+
+def test_broken_demo_listings_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFoundError, match=r"demo\.json"):
+        load_demo(tmp_path)
+    write_demo(tmp_path, references=[])
+    with pytest.raises(ModelFormatError, match="0 references"):
+        load_demo(tmp_path)
+    write_demo(tmp_path, product="products/none.png")
+    with pytest.raises(ModelFormatError, match=r"none\.png"):
+        load_demo(tmp_path)
+    (tmp_path / "demo.json").write_text("[]")
+    with pytest.raises(ModelFormatError, match="not a demo listing"):
+        load_demo(tmp_path)

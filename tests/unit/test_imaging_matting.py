@@ -1,0 +1,75 @@
+"""Spill is measured, alpha stays exact where it is certain, and large pictures are upsampled along edges."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cyclorama.imaging.matting import MattingConfig, estimate_foreground, estimate_matte, measure_spill
+
+OWN = np.array([180, 60, 40])
+
+
+def scene(side: int, softness: float) -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.mgrid[:side, :side]
+    alpha = np.clip((0.3 * side - np.hypot(y - side / 2, x - side / 2)) / softness + 0.5, 0, 1)
+    mixed = alpha[..., None] * OWN + (1 - alpha[..., None]) * np.array([240, 240, 250])
+    return np.rint(mixed).astype(np.uint8), alpha.astype(np.float32)
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 1.0])
+def test_spill_strength_is_recovered(amount: float) -> None:
+    _, alpha = scene(96, 5.0)
+    old = (1 - alpha[..., None]) * amount
+    pixels = np.rint(OWN * (1 - old) + 255 * old).astype(np.uint8)
+    spill = measure_spill(pixels, alpha)
+    assert spill.strength == pytest.approx(amount, abs=0.1)
+    assert spill.contaminated == (amount >= 0.5)
+
+
+def test_matte_is_exact_away_from_the_outline() -> None:
+    pixels, alpha = scene(96, 2.0)
+    matte = estimate_matte(pixels, (alpha > 0.5).astype(np.float32), MattingConfig(rim_share=0.03))
+    y, x = np.mgrid[:96, :96]
+    away = np.abs(np.hypot(y - 48, x - 48) - 0.3 * 96) > 6
+    assert np.array_equal(matte[away], alpha[away])
+    assert np.abs(matte - alpha).max() < 0.2
+
+
+def test_reduced_solution_is_upsampled_along_the_edge() -> None:
+    pixels, alpha = scene(192, 5.0)
+    config = MattingConfig(rim_share=0.03, working_side=64)
+    matte = estimate_matte(pixels, (alpha > 0.5).astype(np.float32), config)
+    assert np.abs(matte - alpha).mean() < 0.01
+    assert np.abs(matte - alpha).max() < 0.3
+
+
+def test_a_product_thinner_than_the_band_keeps_its_mask() -> None:
+    mask = np.zeros((64, 64), np.float32)
+    mask[:, 30:32] = 1
+    assert np.array_equal(estimate_matte(np.zeros((64, 64, 3), np.uint8), mask), mask)
+
+
+def test_foreground_is_the_input_except_in_the_rim() -> None:
+    pixels, alpha = scene(64, 4.0)
+    foreground = estimate_foreground(pixels, alpha)
+    soft = (alpha > 0) & (alpha < 1)
+    assert np.array_equal(foreground[~soft], pixels[~soft])
+    assert np.abs(foreground[soft & (alpha > 0.3)].astype(int) - OWN).max() <= 12
+
+
+def test_importing_the_package_does_not_import_the_matting_library() -> None:
+    heavy = ("pymatting", "numba", "torch")
+    code = f"import sys, cyclorama.imaging.cutout; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_colours_do_not_jump_between_tiles() -> None:
+    pixels, alpha = scene(700, 6.0)  # the rim crosses the border of two tiles
+    foreground = estimate_foreground(pixels, alpha)
+    seen = (alpha > 0.3) & (alpha < 1)
+    assert np.abs(foreground[seen].astype(int) - OWN).max() <= 12

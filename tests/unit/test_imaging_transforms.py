@@ -1,0 +1,115 @@
+"""Into the model's shape and back: geometry exact, nothing bleeds out of transparency."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cyclorama.imaging.transforms import (
+    choose_model_size,
+    fit_reference,
+    fit_to_model,
+    resize_pixels,
+    resize_plane,
+    resize_rgba,
+)
+from cyclorama.types import Product, Reference
+
+sides = st.integers(20, 220)
+
+
+def test_halving_is_the_mean_of_four() -> None:
+    plane = np.random.default_rng(0).random((20, 32)).astype(np.float32)
+    assert np.allclose(
+        resize_plane(plane, (10, 16)), plane.reshape(10, 2, 16, 2).mean(axis=(1, 3)), atol=1e-6
+    )
+
+
+def test_enlarging_follows_pillows_bicubic() -> None:
+    pixels = np.random.default_rng(1).integers(90, 160, (12, 16, 3), dtype=np.uint8)  # no clipping
+    reference = np.asarray(Image.fromarray(pixels).resize((40, 30), Image.Resampling.BICUBIC))
+    assert np.abs(resize_pixels(pixels, (30, 40)).astype(int) - reference).max() <= 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 255), st.integers(0, 2**31), st.sampled_from([(9, 13), (40, 50)]))
+def test_colour_under_transparency_has_no_influence(hidden: int, seed: int, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(seed)
+    alpha = (rng.random((24, 30)) > 0.5).astype(np.float32)
+    pixels = np.full((24, 30, 3), 90, np.uint8)
+    pixels[alpha == 0] = hidden
+    out, out_alpha = resize_rgba(pixels, alpha, size)
+    seen = out_alpha > 0.05
+    assert np.abs(out[seen].astype(int) - 90).max(initial=0) <= 1
+    assert np.array_equal(out_alpha, resize_rgba(pixels * 0, alpha, size)[1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(10, 5000), st.integers(10, 5000), st.sampled_from([(256, 16), (512, 8), (512, 64)]))
+def test_model_size_keeps_area_and_aspect(height: int, width: int, model: tuple[int, int]) -> None:
+    native, multiple = model
+    h, w = choose_model_size((height, width), native, multiple)
+    assert h % multiple == 0 and w % multiple == 0
+    assert 1 / 1.1 <= h * w / native**2 <= 1.1 and 0.5 <= w / h <= 2
+    wanted = min(max(width / height, 0.5), 2)
+    assert abs(np.log(w / h / wanted)) < 0.15
+    assert choose_model_size((height, height), native, multiple) == (native, native)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sides, sides, st.floats(0.1, 0.9), st.floats(0.1, 0.9))
+def test_a_marker_comes_back_to_its_place(height: int, width: int, fy: float, fx: float) -> None:
+    size = (height, width)
+    row, column = int(fy * height), int(fx * width)
+    pixels = np.zeros((*size, 3), np.float32)
+    pixels[row, column] = 255
+    fit = fit_to_model(size, choose_model_size(size, 256, 16))
+    back = fit.undo(fit.apply_pixels(pixels))
+    assert back.shape == pixels.shape
+    y, x = np.mgrid[:height, :width]
+    weight = np.clip(back[..., 0], 0, None) ** 2
+    assert abs((y * weight).sum() / weight.sum() - row) <= 1
+    assert abs((x * weight).sum() / weight.sum() - column) <= 1
+
+
+@given(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_without_resampling_the_way_back_is_bit_exact(h: int, w: int, seed: int) -> None:
+    size = (16 * h, 16 * w)
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    model_size = (max(size), max(size))
+    fit = fit_to_model(size, model_size)
+    assert fit.inner == size
+    inside = fit.apply_pixels(pixels)
+    assert inside.shape[:2] == model_size and np.array_equal(fit.undo(inside), pixels)
+
+
+def test_padding_is_background_and_repeats_the_edge() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (32, 64, 3), dtype=np.uint8)
+    product = Product(pixels, np.ones((32, 64), np.float32), pixels)
+    fit = fit_to_model(product, (64, 64))
+    assert (fit.inner, fit.offset) == ((32, 64), (16, 0))
+    mask = fit.apply_mask(product.matte)
+    assert mask[:16].max() == 0 and mask[48:].max() == 0 and mask[16:48].min() == 1
+    assert np.array_equal(fit.apply_pixels(pixels)[3], pixels[0])
+    foreground, matte = fit.apply_product(product)
+    assert np.array_equal(foreground[16:48], pixels) and np.array_equal(matte, mask)
+
+
+def test_reference_is_cropped_in_its_centre() -> None:
+    pixels = np.zeros((40, 100, 3), np.uint8)
+    pixels[:, 30:70] = 200
+    mask = np.zeros((40, 100), np.float32)
+    mask[:, 50:] = 1
+    fitted = fit_reference(Reference(pixels, mask, "r"), (40, 40))
+    assert fitted.pixels.shape == (40, 40, 3) and fitted.pixels.min() == 200 and fitted.name == "r"
+    assert fitted.product_mask is not None and fitted.product_mask.mean() == 0.5
+
+
+def test_a_fit_refuses_another_size() -> None:
+    fit = fit_to_model((30, 40), (64, 64))
+    with pytest.raises(ValueError, match=r"\(30, 41\).*\(30, 40\)"):
+        fit.apply_mask(np.zeros((30, 41), np.float32))

@@ -1,0 +1,63 @@
+"""Categories: lookup, aliases, nearest names, adding without touching the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cyclorama.errors import ModelFormatError, UnknownCategoryError
+from cyclorama.models.registry import Category, CategoryRegistry, load_registry, save_registry
+
+
+def _registry() -> CategoryRegistry:
+    return CategoryRegistry([Category("juice carton", 0, ("milk carton",)), Category("whisky", 4)])
+
+
+@pytest.mark.parametrize("name", ["juice carton", "Juice_Carton", "  milk-carton ", "MILK CARTON"])
+def test_names_and_aliases_are_found_however_written(name: str) -> None:
+    assert _registry().resolve(name).name == "juice carton"
+
+
+def test_prompts_follow_the_id() -> None:
+    prompts = _registry().resolve("whisky").prompts
+    assert prompts.product == "A photo of whisky"
+    assert prompts.background == "in the background of sks 4"
+    assert prompts.full == "A photo of whisky, in the background of sks 4"
+
+
+def test_unknown_names_give_the_nearest() -> None:
+    with pytest.raises(UnknownCategoryError, match="unknown category 'whiskey'; nearest: whisky"):
+        _registry().resolve("whiskey")
+    with pytest.raises(UnknownCategoryError, match="known: juice carton, whisky"):
+        _registry().resolve("zzz")
+
+
+def test_adding_a_category_leaves_the_others_and_takes_a_new_id(tmp_path: Path) -> None:
+    registry = _registry()
+    before = [registry.resolve(n) for n in ("juice carton", "whisky")]
+    added = registry.add("tea", ["green tea"])
+    assert added.id == 5
+    assert [registry.resolve(n) for n in ("juice carton", "whisky")] == before
+    save_registry(registry, tmp_path)
+    loaded = load_registry(tmp_path)
+    assert loaded.resolve("Green Tea") == added
+    assert loaded.names == ["juice carton", "whisky", "tea"]
+
+
+def test_taken_names_and_ids_are_refused() -> None:
+    with pytest.raises(
+        ModelFormatError, match="'milk carton' of category 'milk_carton' is taken by 'juice carton'"
+    ):
+        _registry().add("milk_carton")
+    with pytest.raises(ModelFormatError, match="empty name"):
+        _registry().add(" ")
+    with pytest.raises(ModelFormatError, match="id 1 is used twice"):
+        CategoryRegistry([Category("a", 1), Category("b", 1)])
+
+
+def test_missing_registry_is_empty_and_a_broken_one_refused(tmp_path: Path) -> None:
+    assert load_registry(tmp_path).names == []
+    (tmp_path / "categories.json").write_text('{"categories": [{"name": "x"}]}')
+    with pytest.raises(ModelFormatError, match="not a category registry"):
+        load_registry(tmp_path)

@@ -1,0 +1,138 @@
+"""What the items of a rendered set are, before anything is rendered."""
+
+from __future__ import annotations
+
+import colorsys
+import itertools
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cyclorama.errors import MissingDependencyError, SettingsError
+from cyclorama.synth.categories import CATEGORIES
+from cyclorama.synth.compose import ItemPlan, build_product, build_stage, plan_item
+from cyclorama.synth.cutouts import list_products
+from cyclorama.synth.items import ALL_CATEGORIES, RunConfig
+from cyclorama.synth.render import tone_map
+from cyclorama.synth.stage import compute_bounds, project
+
+
+def test_an_item_depends_on_seed_and_index_alone() -> None:
+    forwards = [plan_item(3, i, CATEGORIES) for i in range(40)]
+    assert [plan_item(3, i, CATEGORIES) for i in reversed(range(40))] == forwards[::-1]
+    other = [plan_item(4, i, CATEGORIES) for i in range(40)]
+    assert all(a.scene_seed != b.scene_seed for a, b in zip(forwards, other, strict=True))
+
+
+def test_splits_share_no_product_and_have_their_shares() -> None:
+    plans = [plan_item(1, i, CATEGORIES) for i in range(6000)]
+    products: dict[str, set[str]] = {"train": set(), "test": set()}
+    for plan in plans:
+        products[plan.split].add(plan.product_id)
+    assert not products["train"] & products["test"]
+    assert Counter(p.split for p in plans)["test"] / len(plans) == pytest.approx(0.08, abs=0.02)
+
+
+def test_categories_are_balanced_and_about_six_of_ten_items_are_branded() -> None:
+    plans = [plan_item(1, i, CATEGORIES) for i in range(1800)]
+    assert set(Counter(p.category.name for p in plans).values()) == {200}
+    brands = Counter(p.brand_name for p in plans)
+    assert brands[None] / len(plans) == pytest.approx(0.4, abs=0.04)
+    assert len(brands) == 1 + 3 * len(CATEGORIES)
+
+
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
+def test_products_stand_on_the_ground_with_larger_side_one(category) -> None:
+    for number in range(3):
+        low, high = compute_bounds(build_product(category, number))
+        size = high - low
+        assert max(size[2], 0.8 * size[0]) == pytest.approx(1.0, abs=1e-5)
+        assert low[2] == pytest.approx(0.0, abs=1e-5)
+        assert low[0] + high[0] == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
+def test_products_lie_inside_the_picture_at_the_stated_size(category) -> None:
+    for number in range(3):
+        stage, _ = build_stage(ItemPlan(0, category, None, number, 1000 + number))
+        seen = project(np.concatenate([p.mesh.vertices for p in stage.product]), stage.camera)
+        assert seen.min() > 0.0
+        assert seen.max() < 1.0
+        extent = np.ptp(seen, axis=0)
+        assert 0.38 < max(extent) < 0.85
+
+
+@pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
+def test_brands_differ_in_hue_or_value_and_in_elements(category) -> None:
+    for a, b in itertools.combinations(category.brands, 2):
+        assert set(a.elements) != set(b.elements)
+        reach = max(
+            np.abs(np.array(p) - np.array(q)).max() for p, q in zip(a.palette, b.palette, strict=True)
+        )
+        assert reach > 0.12
+
+
+def test_a_brand_varies_less_than_the_unbranded_rest() -> None:
+    for category in CATEGORIES:
+        rng = np.random.default_rng(5)
+        branded = np.array([category.brands[0].varied(rng).palette for _ in range(30)])
+        free = np.array([category.sample_style(rng).palette for _ in range(30)])
+        assert branded.std(0).mean() < 0.8 * free.std(0).mean(), category.name
+
+
+def test_palettes_stay_in_the_unit_cube_and_are_one_hue_family_for_perfume() -> None:
+    perfume = CATEGORIES[0]
+    for seed in range(30):
+        style = perfume.sample_style(np.random.default_rng(seed))
+        assert all(0 <= v <= 1 for colour in style.palette for v in colour)
+        wall, floor = (colorsys.rgb_to_hsv(*c)[0] * 360 for c in style.palette[:2])
+        assert abs((wall - floor + 180) % 360 - 180) <= 8.01
+
+
+def test_tone_map_keeps_order_and_ends_at_white() -> None:
+    ramp = np.linspace(0, 20, 400, dtype=np.float32)[None, :, None].repeat(3, 2)
+    out = tone_map(ramp, 1.0)[0, :, 0].astype(int)
+    assert (np.diff(out) >= 0).all()
+    assert out[0] == 0
+    assert out[-1] == 255
+    assert tone_map(np.full((1, 1, 3), 0.5, np.float32), 1.0)[0, 0, 0] == 188  # sRGB of 0.5
+
+
+def test_cutouts_start_with_products_never_trained_on() -> None:
+    chosen = list_products(RunConfig(0), 27)
+    assert [c for c, _ in chosen[:9]] == list(ALL_CATEGORIES)
+    assert len(set(chosen)) == 27
+    by_name = {c.name: c for c in CATEGORIES}
+    assert {ItemPlan(0, by_name[c], None, n, 0).split for c, n in chosen} == {"test"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size": 8}, "16..2048"),
+        ({"samples": 5}, "square"),
+        ({"seed": -1}, "got -1"),
+        ({"categories": ()}, "no category"),
+        ({"categories": ("fruit", "fruit")}, "named twice"),
+        ({"categories": ("submarine",)}, "'submarine'.*known: perfume"),
+    ],
+)
+def test_a_wrong_setting_is_named(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        RunConfig(**{"seed": 0, **changes})  # type: ignore[arg-type]
+
+
+def test_more_cutouts_than_products_is_an_error() -> None:
+    with pytest.raises(SettingsError, match="above the 512 products of 1 categories"):
+        list_products(RunConfig(0, categories=("fruit",)), 513)
+
+
+def test_missing_renderer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cyclorama.synth import render
+
+    monkeypatch.setattr(render, "_STATE", {})
+    monkeypatch.setitem(sys.modules, "mitsuba", None)
+    with pytest.raises(MissingDependencyError, match=r"mitsuba.*pip install \"cyclorama\[synth\]\""):
+        render.load_mitsuba()

@@ -1,0 +1,69 @@
+"""Shards of a rendered set: bytes, done marks and whose folder it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from cyclorama.errors import OutputError
+from cyclorama.synth import shards
+from cyclorama.synth.items import RenderedItem, RunConfig
+
+ITEMS = [RenderedItem(f"0-{k:06d}", b"picture%d" % k, b"mask%d" % k, b'{"id": %d}' % k) for k in range(3)]
+
+
+def test_a_shard_has_three_members_an_item_and_plain_headers() -> None:
+    data = shards.pack_items(ITEMS)
+    assert data == shards.pack_items(ITEMS)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        members = tar.getmembers()
+        assert [m.name for m in members[:3]] == ["0-000000.png", "0-000000.mask.png", "0-000000.json"]
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in members} == {(0, 0, 0, "", 0o644)}
+        stored = tar.extractfile("0-000002.mask.png")
+        assert stored is not None
+        assert stored.read() == b"mask2"
+
+
+def test_a_shard_is_done_only_with_mark_count_and_bytes(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(shards, "render_item", lambda config, index: ITEMS[index])
+    shards.write_shard(tmp_path, RunConfig(0), 0, 3)
+    assert shards.is_done(tmp_path, 0, 3)
+    assert not shards.is_done(tmp_path, 0, 4)
+    assert not shards.is_done(tmp_path, 1, 3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["shard-000000.done.json", "shard-000000.tar"]
+    path = shards.shard_path(tmp_path, 0)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert not shards.is_done(tmp_path, 0, 3)
+    shards.done_path(tmp_path, 0).write_text("{")
+    assert not shards.is_done(tmp_path, 0, 3)
+
+
+def test_a_kill_before_the_mark_leaves_the_shard_open(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(shards, "render_item", lambda config, index: ITEMS[index])
+    shards.write_shard(tmp_path, RunConfig(0), 0, 3)
+    shards.done_path(tmp_path, 0).unlink()
+    assert not shards.is_done(tmp_path, 0, 3)
+
+
+def test_another_config_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    shards.claim_folder(tmp_path, RunConfig(0, 64).as_dict())
+    shards.claim_folder(tmp_path, RunConfig(0, 64).as_dict())
+    with pytest.raises(OutputError, match="size: 64 there, 128 asked"):
+        shards.claim_folder(tmp_path, RunConfig(0, 128).as_dict())
+    assert json.loads((tmp_path / "config.json").read_text())["size"] == 64
+
+
+def test_foreign_shards_or_config_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "shard-000000.tar").touch()
+    with pytest.raises(OutputError, match=r"shards but no config\.json"):
+        shards.claim_folder(tmp_path / "a", RunConfig(0).as_dict())
+    (tmp_path / "config.json").write_text("not json")
+    with pytest.raises(OutputError, match="is not a run's config"):
+        shards.claim_folder(tmp_path, RunConfig(0).as_dict())
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        shards.claim_folder(tmp_path / "config.json", RunConfig(0).as_dict())

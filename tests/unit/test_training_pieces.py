@@ -1,0 +1,253 @@
+"""Draws, averages, rates, settings and the prompt table, each against its definition."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cyclorama.commands.train import add_parser, load_train_config, put_setting, run
+from cyclorama.config import build_config, load_config, save_config, to_plain
+from cyclorama.errors import ConfigError
+from cyclorama.prompts import build_prompts
+from cyclorama.training import loop
+from cyclorama.training.batch import iterate_ahead
+from cyclorama.training.cache import PromptTable, list_prompt_texts
+from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
+from cyclorama.training.data import choose_pictures
+from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
+from cyclorama.training.ema import EmaWeights, compute_ema_decay
+from cyclorama.training.loop import TrainingResult, compute_learning_rate
+from cyclorama.training.stages import compute_reconstruction_loss
+
+SETTINGS = DrawSettings(seed=3, latent_shape=(2, 4, 4), num_timesteps=1000, flip=True, prompt_dropout=0.5)
+PLAIN = {"data": {"source": {"path": "shards"}}, "model": {"base": "folder"}, "steps": 10, "batch_size": 8}
+
+
+def build(**changes):
+    return build_config(TrainConfig, {**PLAIN, **changes})
+
+
+def test_draws_depend_on_the_sample_number_alone():
+    first, again = sample_draws(17, 5, SETTINGS), sample_draws(17, 5, SETTINGS)
+    np.testing.assert_array_equal(first.noise, again.noise)
+    assert (first.flip, first.drop_prompt, first.timestep) == (again.flip, again.drop_prompt, again.timestep)
+    assert not np.array_equal(first.noise, sample_draws(18, 5, SETTINGS).noise)
+
+
+def test_switching_a_draw_off_leaves_the_others():
+    off = dataclasses.replace(SETTINGS, flip=False, prompt_dropout=0.0)
+    for number in range(20):
+        with_all, without = sample_draws(number, 0, SETTINGS), sample_draws(number, 0, off)
+        assert (without.flip, without.drop_prompt) == (False, False)
+        assert with_all.timestep == without.timestep
+        np.testing.assert_array_equal(with_all.noise, without.noise)
+
+
+def test_draws_follow_their_distributions():
+    draws = [sample_draws(number, 0, SETTINGS) for number in range(2000)]
+    assert np.mean([d.flip for d in draws]) == pytest.approx(0.5, abs=0.04)
+    assert np.mean([d.drop_prompt for d in draws]) == pytest.approx(0.5, abs=0.04)
+    timesteps = np.array([d.timestep for d in draws])
+    assert timesteps.min() >= 0 and timesteps.max() <= 999
+    assert timesteps.mean() == pytest.approx(499.5, abs=25)
+    noise = np.stack([d.noise for d in draws])
+    assert noise.mean() == pytest.approx(0, abs=0.02) and noise.std() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize(("parts", "world"), [(1, 1), (2, 1), (1, 4), (3, 2)])
+def test_every_split_of_a_step_covers_the_same_samples(parts, world):
+    numbers = [
+        number
+        for part in range(parts)
+        for rank in range(world)
+        for number in list_sample_numbers(5, part, batch_size=12, parts=parts, rank=rank, world=world)
+    ]
+    assert numbers == list(range(60, 72))
+
+
+def test_average_equals_the_recurrence():
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    ema = EmaWeights({"w": weight}, 0.9)
+    expected = weight.detach().clone()
+    for step in range(1, 30):
+        with torch.no_grad():
+            weight.add_(0.1 * step)
+        ema.update(step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weight.detach()
+    torch.testing.assert_close(ema.values["w"], expected)
+    assert compute_ema_decay(1, 0.9) == pytest.approx(2 / 11)
+    own = weight.detach().clone()
+    with ema.applied():
+        assert torch.equal(weight, ema.values["w"])
+    assert torch.equal(weight, own)
+
+
+def test_learning_rate_warms_up_and_falls_as_a_cosine():
+    config = OptimiserConfig(learning_rate=2.0, schedule="cosine", warm_up_steps=4, final_fraction=0.1)
+    rates = [compute_learning_rate(step, 14, config) for step in range(15)]
+    assert rates[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+    assert rates[9] == pytest.approx(1.1)  # half way: the mean of 2 and 0.2
+    assert rates[14] == pytest.approx(0.2)
+    constant = OptimiserConfig(learning_rate=2.0)
+    assert {compute_learning_rate(step, 14, constant) for step in range(14)} == {2.0}
+
+
+def test_prompt_table_rows():
+    prompts = [build_prompts("perfume", "sks 0"), build_prompts("fruit", "sks 1")]
+    texts = list_prompt_texts(prompts)
+    table = PromptTable(np.arange(len(texts) * 6, dtype=np.float32).reshape(-1, 2, 3), ("perfume", "fruit"))
+    rows = table.list_rows("fruit", drop=False)
+    assert [texts[row] for row in rows] == [
+        "A photo of fruit",
+        "in the background of sks 1",
+        "A photo of fruit, in the background of sks 1",
+    ]
+    assert [texts[row] for row in table.list_rows("fruit", drop=True)] == ["", "", ""]
+    assert table.gather([1, 6]).tolist() == [[[6, 7, 8], [9, 10, 11]], [[36, 37, 38], [39, 40, 41]]]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_batches_come_in_order_whatever_the_threads(workers):
+    assert list(iterate_ahead(lambda item: item * item, range(20), workers)) == [i * i for i in range(20)]
+
+
+def test_an_error_in_a_thread_reaches_the_loop():
+    def make(item):
+        if item == 3:
+            raise ValueError("picture 3")
+        return item
+
+    with pytest.raises(ValueError, match="picture 3"):
+        list(iterate_ahead(make, range(10), 2))
+
+
+def test_shown_pictures_take_turns_over_categories():
+    class Data:
+        names = ("b", "a", "a", "c", "b", "other")
+
+        def __len__(self):
+            return len(self.names)
+
+        def category(self, index):
+            return self.names[index]
+
+    assert choose_pictures(Data(), 4, ["a", "b", "c"]) == [1, 0, 3, 2]
+    assert choose_pictures(Data(), 99, ["a", "b", "c"]) == [1, 0, 3, 2, 4]
+
+
+def test_reconstruction_loss_counts_pixels_and_edges():
+    image = torch.zeros(1, 1, 2, 2)
+    flat = compute_reconstruction_loss(image + 0.5, image)
+    assert float(flat) == pytest.approx(0.5)  # no edge differs
+    column = torch.tensor([[[[0.0, 1.0], [0.0, 1.0]]]])
+    assert float(compute_reconstruction_loss(column, image)) == pytest.approx(0.5 + 1.0)
+
+
+def test_config_survives_yaml(tmp_path):
+    config = build(optimiser={"learning_rate": "1e-5"}, perturb={"mix": False}, augment={})
+    assert config.optimiser.learning_rate == 1e-5
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(TrainConfig, tmp_path / "config.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stepz": 1}, "unknown key 'stepz'; did you mean steps"),
+        ({"optimiser": {"lr": 1}}, "unknown key 'lr'"),
+        ({"epochs": 3}, "exactly one of steps and epochs"),
+        ({"steps": 0}, "steps must be 1 or more, got 0"),
+        ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"gradient_accumulation": 3}, "gradient_accumulation 3 must divide batch_size 8"),
+        ({"prompt_dropout": 1.5}, "prompt_dropout must be in \\[0, 1\\], got 1.5"),
+        ({"ema_decay": 1.0}, "ema_decay must be between 0 and 1"),
+        ({"min_snr_gamma": 0}, "min_snr_gamma must be above 0"),
+        ({"precision": "int8"}, "precision: got 'int8', allowed: 'fp32', 'bf16', 'fp16'"),
+        ({"model": {}}, "exactly one of `base`"),
+        ({"model": {"base": "x", "autoencoder": "y"}}, "a `base` brings its own autoencoder"),
+        ({"optimiser": {"learning_rate": 0}}, "learning_rate must be above 0"),
+        ({"checkpoint": {"keep": 0}}, "checkpoint.keep must be 1 or more"),
+        ({"validation": {"every_steps": 0}}, "validation.every_steps must be 1 or more"),
+        ({"data": {"source": {"path": "x"}, "workers": -1}}, "data.workers must be 0 or more"),
+    ],
+)
+def test_bad_settings_are_named(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        build(**changes)
+
+
+def test_epochs_become_steps():
+    config = build_config(TrainConfig, {**PLAIN, "steps": None, "epochs": 300, "batch_size": 128})
+    assert config.compute_steps(63293) == 148343  # 300 epochs of BG60k at a total batch of 128
+
+
+def test_differences_name_what_a_resumed_run_may_not_change():
+    config = build(steps=99, log_every_steps=3, checkpoint={"keep": 7})
+    saved = to_plain(build())
+    assert list_differences(saved, config) == []
+    changed = build(batch_size=4, optimiser={"learning_rate": 0.5}, perturb={"mix": False})
+    assert list_differences(saved, changed) == [
+        "batch_size: 8 -> 4",
+        "optimiser.learning_rate: 1e-05 -> 0.5",
+        "perturb.mix: True -> False",
+    ]
+
+
+def test_settings_from_the_command_line(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {source: {path: a}}\nmodel: {base: b}\nepochs: 2\n", encoding="utf-8")
+    config = load_train_config(recipe, ["optimiser.learning_rate=1e-4", "data.source.path=other"], steps=5)
+    assert (config.steps, config.epochs) == (5, None)
+    assert config.optimiser.learning_rate == 1e-4
+    assert config.data.source.path == Path("other")
+    with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+        load_train_config(recipe, ["seed"])
+    with pytest.raises(ConfigError, match="unknown key 'sede'"):
+        load_train_config(recipe, ["sede=1"])
+    with pytest.raises(ConfigError, match="cannot read config"):
+        load_train_config(tmp_path / "none.yaml", [])
+    with pytest.raises(ConfigError, match="'epochs' is 2, not a group of settings"):
+        put_setting({"epochs": 2}, "epochs.x", 1)
+
+
+RECIPES = [
+    path
+    for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    if "cyclorama train" in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+def test_every_training_recipe_is_a_valid_config_with_its_command(recipe):
+    text = recipe.read_text(encoding="utf-8")
+    assert f"--config recipes/{recipe.name}" in text and "# Expected: " in text
+    assert load_config(TrainConfig, recipe).batch_size > 0
+
+
+def test_the_paper_recipe_holds_the_papers_numbers():
+    config = load_config(TrainConfig, next(path for path in RECIPES if path.name == "sd15-bg60k.yaml"))
+    assert (config.data.image_size, config.epochs, config.batch_size) == (512, 300, 128)
+    assert (config.optimiser.learning_rate, config.optimiser.schedule) == (1e-5, "constant")
+    assert config.prompt_dropout == 0.5
+    assert (config.min_snr_gamma, config.augment, config.model.condition_mask_channel) == (None, None, False)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on(number, code, tmp_path, monkeypatch, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {source: {path: a}}\nmodel: {base: b}\nsteps: 9\n", encoding="utf-8")
+    result = TrainingResult(step=3, images_seen=384, stopped_by=number, model=None)
+    monkeypatch.setattr(loop, "train", lambda *args, **options: result)
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    args = parser.parse_args(["train", "base", "--config", str(recipe), "--out", str(tmp_path)])
+    assert run(args) == code
+    assert f"stopped by {number.name} after step 3 (384 pictures)" in (error := capsys.readouterr().err)
+    assert "--resume" in error
