@@ -103,6 +103,7 @@ def test_starting_noise_is_a_pictures_own() -> None:
 
 
 def test_pictures_do_not_depend_on_order_and_hardly_on_batch_size(pipeline: CycloramaPipeline) -> None:
+    """With two threads and AVX-512, few-row products and group norm once rounded by a picture's place."""
     images, masks, references = _inputs(3)
     names = ["perfume", "fruit", "perfume"]
     base = pipeline(images, masks, names, _generators(1, 2, 3), references, settings=STEPS)

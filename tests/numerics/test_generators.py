@@ -7,7 +7,12 @@ import torch
 from diffusers import ControlNetModel
 
 from cyclorama.models.branch import Residuals, build_condition_image
-from cyclorama.models.guidance import combine_guidance, list_prompt_free_layers, shared_halves
+from cyclorama.models.guidance import (
+    combine_guidance,
+    list_prompt_free_layers,
+    shared_halves,
+    shared_timestep,
+)
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
 from cyclorama.models.tiny import build_tiny_base, build_tiny_pipeline
@@ -143,6 +148,34 @@ def test_sharing_equal_halves_changes_no_output_and_leaves_no_hook(levels: int) 
     assert sizes == [4, 2, 4]
     torch.testing.assert_close(shared, plain, rtol=0, atol=1e-6)
     assert torch.equal(again, plain)
+
+
+@torch.no_grad()
+def test_one_timestep_row_serves_the_batch_and_leaves_no_hook() -> None:
+    pipeline = build_tiny_pipeline()
+    unet, branch, x = pipeline.unet, pipeline.personality_generator, _inputs()
+    torch.nn.init.normal_(branch.controlnet_mid_block.weight)
+    latents, prompts = x["latents"].repeat(2, 1, 1, 1), torch.cat([x["prompt"], x["background"]])
+    hint = torch.zeros(4, *branch.conv_in(x["latents"]).shape[1:])
+    rows: list[int] = []
+    handles = [
+        n.time_embedding.register_forward_hook(lambda _, __, out: rows.append(out.shape[0]))
+        for n in (unet, branch)
+    ]
+
+    def run() -> tuple[torch.Tensor, torch.Tensor]:
+        residuals = branch(latents, torch.tensor(7), prompts, hint)
+        return residuals.mid, predict_noise(unet, latents, torch.tensor(7), prompts, residuals)
+
+    plain = run()
+    with shared_timestep([unet, branch]), shared_halves(list_prompt_free_layers(unet)):
+        shared = run()
+    again = run()
+    for handle in handles:
+        handle.remove()
+    assert rows == [4, 4, 1, 1, 4, 4]
+    torch.testing.assert_close(shared, plain, rtol=0, atol=1e-5)
+    assert torch.equal(again[1], plain[1])
 
 
 def test_layers_before_the_first_cross_attention_are_found_behind_plain_blocks() -> None:

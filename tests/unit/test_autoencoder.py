@@ -52,6 +52,24 @@ def test_latents_are_white_and_the_spectrum_falls(images: torch.Tensor) -> None:
     torch.testing.assert_close(second_moment, torch.eye(4), atol=2e-3, rtol=0)
 
 
+@pytest.mark.parametrize("whitening", [0.0, 0.5])
+def test_partly_whitened_latents_keep_their_share_of_the_spectrum(
+    images: torch.Tensor, whitening: float
+) -> None:
+    model = PatchAutoencoder(patch=8, latent_channels=4, widths=(16, 8), blocks=(1, 1), whitening=whitening)
+    spectrum = model.fit(images)[:4].float()
+    flat = model.encode(images).latent_dist.mode().detach().transpose(0, 1).reshape(4, -1)
+    variances = flat.square().mean(1)
+    assert float(variances.mean()) == pytest.approx(1, abs=2e-3)
+    torch.testing.assert_close(
+        variances / variances[0], (spectrum / spectrum[0]) ** (1 - whitening), rtol=5e-3, atol=0
+    )
+    plain = _model(4)
+    plain.fit(images)
+    expected = plain.decode_linear(plain.encode(images).latent_dist.mode())
+    torch.testing.assert_close(model.decode_linear(model.encode(images).latent_dist.mode()), expected)
+
+
 def test_an_untrained_refiner_changes_nothing_and_alone_is_trained(images: torch.Tensor) -> None:
     model = _model(4)
     model.fit(images)

@@ -1,6 +1,7 @@
 """A compact autoencoder for small machines: linear patch encoder, convolutional decoder.
 
-The encoder is the principal-component analysis of image patches, whitened; it needs no training.
+The encoder is the principal-component analysis of image patches, wholly or partly whitened; it needs
+no training.
 The decoder is the transposed analysis plus a small convolutional network that removes the patch
 grid and sharpens. It follows the interface of diffusers' autoencoders.
 """
@@ -81,6 +82,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     at patch-grid resolution, then at each doubling; a last pixel shuffle makes the remaining ones.
     Invariant: without the refiner the decoded patch is the orthogonal projection onto the
     principal components.
+
+    ``whitening`` in [0, 1] is the share of the spectrum that :meth:`fit` levels: 1 gives every component
+    unit variance, 0 keeps the picture's own spectrum. A diffusion model's errors weigh equally in all
+    components, so full whitening lets a patch's mean colour err as much as its finest detail.
     """
 
     _supports_gradient_checkpointing = False
@@ -93,6 +98,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         widths: tuple[int, ...] = (192, 128, 96, 48),
         blocks: tuple[int, ...] = (3, 2, 2, 1),
         scaling_factor: float = 1.0,
+        whitening: float = 1.0,
     ) -> None:
         super().__init__()
         self.analysis = nn.Conv2d(3, latent_channels, patch, stride=patch)
@@ -110,7 +116,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     @apply_forward_hook
     def encode(self, image: Tensor) -> Encoded:
-        """Latents of ``image`` (B, 3, H, W) in [-1, 1]; whitened on the data the analysis was fitted to."""
+        """Latents of ``image`` (B, 3, H, W) in [-1, 1]; scaled on the data the analysis was fitted to."""
         return Encoded(PatchDistribution(self.analysis(image)))
 
     @apply_forward_hook
@@ -136,8 +142,10 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     def fit(self, images: Tensor) -> Tensor:
         """Fit analysis and synthesis to ``images`` (N, 3, H, W) in [-1, 1]; returns the spectrum.
 
-        Principal-component analysis of all patches about their mean colour, whitened. The sign
-        of a component is fixed (its largest weight is positive), so the result is reproducible.
+        Principal-component analysis of all patches about their mean colour. Component k's standard
+        deviation becomes ``σ_k ** (1 - whitening)`` times one factor for all, which makes the mean
+        variance 1. The sign of a component is fixed (its largest weight is positive), so the result
+        is reproducible.
         """
         patch = int(self.config.patch)
         channels = int(self.config.latent_channels)
@@ -159,7 +167,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         basis = vectors.flip(1)[:, :channels].T
         largest = basis.gather(1, basis.abs().argmax(1, keepdim=True))
         basis = basis * largest.sign()
-        scale = spectrum[:channels].clamp_min(1e-12).sqrt()[:, None]
+        kept = spectrum[:channels].clamp_min(1e-12)
+        whitening = float(self.config.whitening)
+        scale = (kept**whitening * (kept ** (1 - whitening)).mean()).sqrt()[:, None]
         shape = (channels, 3, patch, patch)
         _set(self.analysis, (basis / scale).reshape(shape), -(basis / scale) @ centre)
         _set(self.synthesis, (basis * scale).reshape(shape), centre[:: patch * patch])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,19 +108,37 @@ def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
 def encode_image(vae: Any, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Latents (B, c, h, w), scaled for the UNet, of ``image`` (B, 3, H, W) in [-1, 1].
 
-    The distribution's mode without a generator, else one sample.
+    The distribution's mode without a generator, else one sample. Invariant: on a CPU a picture's mode
+    does not depend on the others, see :func:`_by_picture`.
     """
-    distribution = vae.encode(image.to(vae.dtype)).latent_dist
-    latents = distribution.mode() if generator is None else distribution.sample(generator)
+    if generator is None:
+        latents = _by_picture(lambda x: vae.encode(x).latent_dist.mode(), image.to(vae.dtype))
+    else:
+        latents = vae.encode(image.to(vae.dtype)).latent_dist.sample(generator)
     scaled: Tensor = latents * vae.config.scaling_factor
     return scaled
 
 
 @torch.no_grad()
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
-    """Image (B, 3, H, W) in [-1, 1], float32, of scaled latents (B, c, h, w)."""
-    image: Tensor = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
+    """Image (B, 3, H, W) in [-1, 1], float32, of scaled latents (B, c, h, w).
+
+    Invariant: on a CPU a picture does not depend on the others, see :func:`_by_picture`.
+    """
+    image = _by_picture(lambda x: vae.decode(x).sample, latents.to(vae.dtype) / vae.config.scaling_factor)
     return image.float().clamp(-1, 1)
+
+
+def _by_picture(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    """``network`` of ``batch``, on a CPU one picture at a time.
+
+    The attention of diffusers' autoencoders leaves its output with the channels last, where group norm
+    splits its sums among threads across pictures: bits would depend on a picture's place. At these sizes a
+    CPU gains nothing from a batch.
+    """
+    if batch.device.type != "cpu" or len(batch) <= 1:
+        return network(batch)
+    return torch.cat([network(one) for one in batch.split(1)])
 
 
 @torch.no_grad()

@@ -23,7 +23,12 @@ from cyclorama.models.attention import cached_prompts
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.branch import build_condition_image
 from cyclorama.models.category import CategoryGenerator, join_prompts
-from cyclorama.models.guidance import combine_guidance, list_prompt_free_layers, shared_halves
+from cyclorama.models.guidance import (
+    combine_guidance,
+    list_prompt_free_layers,
+    shared_halves,
+    shared_timestep,
+)
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -199,7 +204,7 @@ class CycloramaPipeline(DiffusionPipeline):
         shared = (
             [layer for network in networks for layer in list_prompt_free_layers(network)] if guided else []
         )
-        with bar, cached_prompts(networks), shared_halves(shared):
+        with bar, cached_prompts(networks), shared_halves(shared), shared_timestep(networks):
             latents = sample_latents(
                 predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
             )

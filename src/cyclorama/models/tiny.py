@@ -40,6 +40,8 @@ class BaseShape:
     text_layers: int = 2
     decoder_widths: tuple[int, ...] = (192, 128, 96, 48)
     """Channels of the autoencoder's refiner, coarse to fine."""
+    whitening: float = 1.0
+    """Share of the latents' spectrum that is levelled, 0 to 1; see PatchAutoencoder."""
     prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
 
 
@@ -98,6 +100,7 @@ def build_base(shape: BaseShape, texts: Sequence[str], seed: int = 0) -> BaseMod
             latent_channels=shape.latent_channels,
             widths=shape.decoder_widths,
             blocks=(3, *(2,) * (len(shape.decoder_widths) - 2), 1),
+            whitening=shape.whitening,
         )
     return BaseModel(unet, vae, text_encoder.eval(), tokenizer, build_ddim(shape.prediction_type))
 
