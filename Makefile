@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,synth]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,synth,ray]"
 	$(BIN)/python -c "import pymatting"  # compiles and caches its kernels once
 	touch $@
 
@@ -47,7 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/training.py
 
 bundle: $(STAMP)
-	$(BIN)/cyclorama synth --out $(SHARDS) --count 896 --seed 1 --workers 2
+	$(BIN)/cyclorama synth --out $(SHARDS) --count 1944 --seed 1 --workers 2
 	$(BIN)/cyclorama train base --resume --config recipes/bundled-base.yaml --out $(RUNS)/base \
 		--set data.source.path=$(SHARDS)
 	$(BIN)/cyclorama train autoencoder --resume --config recipes/bundled-autoencoder.yaml --out $(RUNS)/autoencoder \
