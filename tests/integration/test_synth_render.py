@@ -22,7 +22,7 @@ from cyclorama.synth import geometry as g
 from cyclorama.synth.categories import CATEGORIES
 from cyclorama.synth.compose import ItemPlan, build_stage
 from cyclorama.synth.items import RunConfig, render_item
-from cyclorama.synth.render import render_mask, render_picture
+from cyclorama.synth.render import clear_view, render_mask, render_picture
 from cyclorama.synth.runner import list_open_shards, render_set
 from cyclorama.synth.shards import shard_path
 from cyclorama.synth.stage import Camera, Part, Stage
@@ -75,6 +75,17 @@ def test_what_hides_the_product_is_taken_off_the_stage() -> None:
     assert (picture[mask == 255][:, 1] > 150).all()
     assert picture[2, 2].tolist() == pytest.approx([0, 0, picture[2, 2, 2]], abs=40)
     assert picture[2, 2, 2] > 200
+
+
+def test_a_gap_in_the_product_does_not_cost_what_stands_behind_it() -> None:
+    """The mask says covered, yet a ray may slip through a gap that its samples missed."""
+    leaves = [Part(g.quad(1.0, 1.0).moved(x, 0.0, -0.5), light((0, 1, 0), 1.0)) for x in (-0.56, 0.56)]
+    stage = Stage(product=leaves, sky=(0.0, 0.0, 0.0), camera=Camera((0.0, -4.0, 0.0), (0.0, 0.0, 0.0), 30.0))
+    stage.add(g.quad(4.0, 4.0).moved(0.0, 1.0, -2.0), light((0, 0, 1), 1.0))
+    covered = np.zeros((32, 32), np.uint8)
+    covered[12:20, 8:24] = 255  # the gap between the leaves runs through columns 15 and 16
+    assert not clear_view(stage, covered)
+    assert len(stage.parts) == 1
 
 
 @pytest.mark.parametrize("brand", [0, 1, 2])

@@ -165,7 +165,8 @@ def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
 def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8], rays: int) -> bool:
     """Take everything off the stage that hides the product; whether anything had to go.
 
-    ``rays`` pixels that the product covers wholly are looked at through their middle.
+    ``rays`` pixels that the product covers wholly are looked at through their middle. What a ray meets
+    farther off than the product's farthest point lies behind it: the ray went through a gap.
     """
     rows, columns = np.nonzero(mask == 255)
     if len(rows) == 0:
@@ -181,16 +182,27 @@ def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8]
     half = np.tan(np.deg2rad(camera.fov) / 2)
     u = ((columns[chosen] + 0.5) / size * 2 - 1) * half
     v = (1 - (rows[chosen] + 0.5) / size * 2) * half
+    reach = max(float(np.linalg.norm(p.mesh.vertices - origin, axis=1).max()) for p in stage.product)
     hidden: set[int] = set()
     for a, b in zip(u, v, strict=True):
         d = forward + a * right + b * up
         hit = scene.ray_intersect(mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist()))
-        if hit.is_valid():
+        if hit.is_valid() and float(hit.t) <= reach:
             k = int(hit.shape.id()[4:])
             if k >= len(stage.product):
                 hidden.add(k - len(stage.product))
     stage.parts = [p for k, p in enumerate(stage.parts) if k not in hidden]
     return bool(hidden)
+
+
+def clear_view(stage: Stage, mask: NDArray[np.uint8]) -> bool:
+    """Take off ``stage`` what hides its product, whose coverage is ``mask``; whether anything had to go.
+
+    :func:`render_picture` does it by itself when it is given a mask; this serves pictures that must lose
+    the same things.
+    """
+    mi = load_mitsuba()
+    return _remove_occluders(mi, _scene(mi, stage, mask.shape[0], 1, 1), stage, mask, 240)
 
 
 def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8]:
@@ -213,7 +225,8 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
     for k, part in enumerate([*stage.product, *stage.parts]):
         if part.surface.kind == "glass":
             continue
-        surface = Surface((0.9, 0.9, 0.9)) if part.surface.kind == "metal" else part.surface
+        bare = part.surface.kind == "metal" and isinstance(part.surface.colour, tuple)
+        surface = Surface((0.9, 0.9, 0.9)) if bare else part.surface  # a print on metal is guided, too
         properties = mi.Properties()
         properties["bsdf"] = black
         properties["emitter"] = mi.load_dict(
