@@ -159,7 +159,7 @@ def test_command_writes_shards_statistics_and_sheet(tmp_path: Path, capsys) -> N
         "fruit,juice carton",
     )
     assert command.run(parse(*words)) == 0
-    assert "3 pictures in" in capsys.readouterr().out
+    assert "3 items, 3 pictures in" in capsys.readouterr().out
     with tarfile.open(out / "shard-000000.tar") as tar:
         assert len(tar.getmembers()) == 9
     statistics = json.loads((out / "statistics.json").read_text())

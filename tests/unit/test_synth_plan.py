@@ -36,8 +36,8 @@ def test_splits_share_no_product_and_have_their_shares() -> None:
 
 
 def test_categories_are_balanced_and_about_six_of_ten_items_are_branded() -> None:
-    plans = [plan_item(1, i, CATEGORIES) for i in range(1800)]
-    assert set(Counter(p.category.name for p in plans).values()) == {200}
+    plans = [plan_item(1, i, CATEGORIES) for i in range(70 * len(CATEGORIES))]
+    assert set(Counter(p.category.name for p in plans).values()) == {70}
     brands = Counter(p.brand_name for p in plans)
     assert brands[None] / len(plans) == pytest.approx(0.4, abs=0.04)
     assert len(brands) == 1 + 3 * len(CATEGORIES)
@@ -101,9 +101,10 @@ def test_tone_map_keeps_order_and_ends_at_white() -> None:
 
 
 def test_cutouts_start_with_products_never_trained_on() -> None:
-    chosen = list_products(RunConfig(0), 27)
-    assert [c for c, _ in chosen[:9]] == list(ALL_CATEGORIES)
-    assert len(set(chosen)) == 27
+    count = 3 * len(ALL_CATEGORIES)
+    chosen = list_products(RunConfig(0), count)
+    assert [c for c, _ in chosen] == 3 * list(ALL_CATEGORIES)
+    assert len(set(chosen)) == count
     by_name = {c.name: c for c in CATEGORIES}
     assert {ItemPlan(0, by_name[c], None, n, 0).split for c, n in chosen} == {"test"}
 
@@ -117,11 +118,25 @@ def test_cutouts_start_with_products_never_trained_on() -> None:
         ({"categories": ()}, "no category"),
         ({"categories": ("fruit", "fruit")}, "named twice"),
         ({"categories": ("submarine",)}, "'submarine'.*known: perfume"),
+        ({"kind": "bg60k"}, "'bg60k', must be one of train, bg1k, bgpair"),
     ],
 )
 def test_a_wrong_setting_is_named(changes: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         RunConfig(**{"seed": 0, **changes})  # type: ignore[arg-type]
+
+
+def test_a_config_without_later_options_is_stored_as_before_they_existed() -> None:
+    assert set(RunConfig(1).as_dict()) == {
+        "categories",
+        "renderer",
+        "samples",
+        "seed",
+        "shard_size",
+        "size",
+    }
+    stored = RunConfig(1, kind="bgpair", long_tail=True).as_dict()
+    assert (stored["kind"], stored["long_tail"]) == ("bgpair", True)
 
 
 def test_more_cutouts_than_products_is_an_error() -> None:

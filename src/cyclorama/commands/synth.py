@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +22,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "stopped goes on where it was.",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the set")
-    parser.add_argument("--count", type=int, required=True, metavar="N", help="pictures in the whole set")
+    parser.add_argument("--count", type=int, required=True, metavar="N", help="items in the whole set")
+    parser.add_argument(
+        "--kind",
+        choices=("train", "bg1k", "bgpair"),
+        default="train",
+        help="train: pictures with masks; bg1k: held-out products with their true pictures; bgpair: a "
+        "held-out product, a reference of another product, and the true picture of the product in the "
+        "reference's scene (default: train)",
+    )
     parser.add_argument(
         "--size", type=int, default=256, metavar="PX", help="edge of a picture (default: 256)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the run (default: 0)")
     parser.add_argument("--workers", type=int, default=1, metavar="W", help="processes (default: 1)")
     parser.add_argument("--categories", metavar="A,B", help="only these categories (default: all)")
+    parser.add_argument(
+        "--long-tail",
+        action="store_true",
+        help="few frequent and many rare categories, in the order of --categories, instead of equal counts",
+    )
     parser.add_argument(
         "--samples", type=int, default=4, metavar="N", help="light samples a pixel, a square (default: 4)"
     )
@@ -36,30 +50,47 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="cut-outs with alpha and products.csv instead of pictures",
     )
+    parser.add_argument(
+        "--unpack",
+        action="store_true",
+        help="also write the pictures as single files, and manifest.csv, which 'cyclorama generate' takes",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Render as asked and say what was made; 0 when the set is complete."""
     from cyclorama.synth.cutouts import TABLE_NAME, write_cutouts
+    from cyclorama.synth.items import PICTURES_PER_ITEM
     from cyclorama.synth.runner import render_set
     from cyclorama.synth.statistics import SHEET_NAME, write_summary
+    from cyclorama.synth.unpack import MANIFEST_NAME, unpack_set
 
     config = _check(args)
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), _measure_cpu()
     with _Bar(args.count) as show:
         make = write_cutouts if args.products_only else render_set
         made = make(args.out, config, args.count, args.workers, show)
-    seconds = time.monotonic() - start
+    seconds, cpu_seconds = time.monotonic() - start, _measure_cpu() - cpu_start
     if args.products_only:
         print(f"{made} cut-outs in {seconds:.0f} s; see {args.out / TABLE_NAME}")
         return 0
     write_summary(args.out)
-    rate = made / max(seconds, 1e-9)
+    rendered = made * PICTURES_PER_ITEM[config.kind]
     print(
-        f"{made} pictures in {seconds:.0f} s ({rate:.2f} a second, {rate / args.workers:.2f} a second and "
-        f"worker), {args.count - made} were there before; see {args.out / SHEET_NAME}"
+        f"{made} items, {rendered} pictures in {seconds:.0f} s ({rendered / max(seconds, 1e-9):.2f} a "
+        f"second, {rendered / max(cpu_seconds, 1e-9):.2f} a second and core by processor time), "
+        f"{args.count - made} items were there before; see {args.out / SHEET_NAME}"
     )
+    if args.unpack:
+        unpacked = unpack_set(args.out)
+        print(f"{unpacked} items unpacked; see {args.out / MANIFEST_NAME}")
     return 0
+
+
+def _measure_cpu() -> float:
+    """Seconds of processor time that this process and its ended workers have used."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _check(args: argparse.Namespace) -> RunConfig:
@@ -71,10 +102,18 @@ def _check(args: argparse.Namespace) -> RunConfig:
             raise SettingsError(f"{name} is {value}; give 1 or more")
     if args.out.exists() and not args.out.is_dir():
         raise OutputError(f"output {args.out} is a file; give a folder with --out")
+    if args.products_only:
+        for option, given in (
+            ("--kind", args.kind != "train"),
+            ("--long-tail", args.long_tail),
+            ("--unpack", args.unpack),
+        ):
+            if given:
+                raise SettingsError(f"{option} does not go with --products-only; leave one of them out")
     names = ALL_CATEGORIES
     if args.categories is not None:
         names = tuple(n.strip().replace("_", " ") for n in args.categories.split(",") if n.strip())
-    return RunConfig(args.seed, args.size, args.samples, names)
+    return RunConfig(args.seed, args.size, args.samples, names, kind=args.kind, long_tail=args.long_tail)
 
 
 class _Bar:

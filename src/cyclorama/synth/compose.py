@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -36,6 +37,13 @@ def name_product(category: str, number: int) -> str:
 def select_split(product_id: str) -> str:
     """``train`` or ``test``: a product is in one of them, whatever the picture."""
     return "test" if derive("split", product_id) % 10_000 < TEST_SHARE * 10_000 else "train"
+
+
+@cache
+def list_held_out(category: str) -> tuple[int, ...]:
+    """Numbers of the category's products that are in the split ``test``, in rising order."""
+    numbers = range(PRODUCTS_PER_CATEGORY)
+    return tuple(n for n in numbers if select_split(name_product(category, n)) == "test")
 
 
 @dataclass(frozen=True)
@@ -107,16 +115,29 @@ def _frame(stage: Stage, category: Category, rng: np.random.Generator) -> None:
     )
 
 
-def build_stage(plan: ItemPlan) -> tuple[Stage, Style]:
-    """The stage of ``plan`` and the style it was dressed in."""
+def build_stages(plan: ItemPlan, products: tuple[int, ...]) -> tuple[list[Stage], Style]:
+    """One stage for each of ``products``, all in the scene of ``plan``, and the style of that scene.
+
+    Camera, lights and props are the same in all stages.  Where the camera or the scene minds the product's
+    size, it minds that of all ``products`` together, so that none of them is cut off or stands in a wall.
+    """
     category = plan.category
     rng = np.random.default_rng(plan.scene_seed)
     turn = float(rng.uniform(*category.framing.turn))
     style = category.sample_style(rng) if plan.brand is None else category.brands[plan.brand].varied(rng)
-    stage = Stage(product=build_product(category, plan.product, turn))
-    _frame(stage, category, rng)
-    category.dress(stage, rng, style)
-    return stage, style
+    shown = [build_product(category, number, turn) for number in products]
+    scene = Stage(product=[part for parts in shown for part in parts])
+    _frame(scene, category, rng)
+    category.dress(scene, rng, style)
+    return [
+        replace(scene, product=parts, parts=list(scene.parts), lights=list(scene.lights)) for parts in shown
+    ], style
+
+
+def build_stage(plan: ItemPlan) -> tuple[Stage, Style]:
+    """The stage of ``plan`` and the style it was dressed in."""
+    stages, style = build_stages(plan, (plan.product,))
+    return stages[0], style
 
 
 def build_studio(category: Category, number: int) -> Stage:
@@ -125,7 +146,18 @@ def build_studio(category: Category, number: int) -> Stage:
     turn = float(rng.uniform(*category.framing.turn))
     stage = Stage(product=build_product(category, number, turn))
     _frame(stage, category, rng)
+    _light_studio(stage)
+    return stage
+
+
+def build_neutral(stage: Stage) -> Stage:
+    """The product of ``stage`` as its camera sees it, in neutral studio light with nothing around it."""
+    neutral = Stage(product=stage.product, camera=stage.camera)
+    _light_studio(neutral)
+    return neutral
+
+
+def _light_studio(stage: Stage) -> None:
     neutral = Style((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), (), fill=1.3)
     add_key_light(stage, neutral, 10.0)
     stage.lights.append(Light((2.8, -1.6, 1.6), (0.0, 0.0, 0.5), 1.6, (4.0, 4.0, 4.0)))
-    return stage

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,18 @@ from cyclorama.synth.categories import CATEGORIES
 from cyclorama.synth.compose import ItemPlan, build_stage, build_studio, derive, plan_item
 from cyclorama.synth.family import Category
 from cyclorama.synth.render import render_mask, render_picture
+from cyclorama.synth.tail import place_item
 
-RENDERER = "cyclorama-synth/1"
+RENDERER = "cyclorama-synth/2"
 LICENCE = "CC0-1.0"
 ALL_CATEGORIES = tuple(c.name for c in CATEGORIES)
 MASK_SAMPLES = 16
+
+Kind = Literal["train", "bg1k", "bgpair"]
+"""What a set is for: training, or judging a model without and with a reference (see ``pairs``)."""
+
+PICTURES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3}
+"""Pictures rendered for an item, masks not counted."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,8 @@ class RunConfig:
         categories: names, in the order in which items cycle through them.
         shard_size: items per shard.
         renderer: version of the generator.
+        kind: what the set is for.
+        long_tail: long-tailed category counts (see ``tail``) instead of equal ones.
     """
 
     seed: int
@@ -42,6 +52,8 @@ class RunConfig:
     categories: tuple[str, ...] = ALL_CATEGORIES
     shard_size: int = 64
     renderer: str = RENDERER
+    kind: Kind = "train"
+    long_tail: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
@@ -57,10 +69,20 @@ class RunConfig:
         if len(set(self.categories)) < len(self.categories):
             raise SettingsError(f"a category is named twice in {', '.join(self.categories)}")
         select_categories(self.categories)
+        if self.kind not in get_args(Kind):
+            raise SettingsError(f"kind is {self.kind!r}, must be one of {', '.join(get_args(Kind))}")
 
     def as_dict(self) -> dict[str, object]:
-        """The config as JSON stores it."""
-        return {**asdict(self), "categories": list(self.categories)}
+        """The config as JSON stores it; ``kind`` and ``long_tail`` only where they are not the default.
+
+        So a folder begun before these two existed is still recognised as this run's.
+        """
+        stored = {**asdict(self), "categories": list(self.categories)}
+        if self.kind == "train":
+            del stored["kind"]
+        if not self.long_tail:
+            del stored["long_tail"]
+        return stored
 
 
 def select_categories(names: tuple[str, ...]) -> tuple[Category, ...]:
@@ -76,14 +98,25 @@ def select_categories(names: tuple[str, ...]) -> tuple[Category, ...]:
     return tuple(known[n] for n in names)
 
 
+def select_category(config: RunConfig, index: int) -> tuple[Category, int]:
+    """The category of item ``index`` and how many items before it show the same one."""
+    categories = select_categories(config.categories)
+    place, turn = place_item(config.seed, index, len(categories), config.long_tail)
+    return categories[place], turn
+
+
 @dataclass(frozen=True)
 class RenderedItem:
-    """One item: ``picture`` and ``mask`` as PNG bytes, ``metadata`` as JSON bytes, ``key`` its name."""
+    """One item: ``picture`` and ``mask`` as PNG bytes, ``metadata`` as JSON bytes, ``key`` its name.
+
+    ``extras`` are further members of the shard: (name after the key, bytes).
+    """
 
     key: str
     picture: bytes
     mask: bytes
     metadata: bytes
+    extras: tuple[tuple[str, bytes], ...] = ()
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -112,8 +145,9 @@ def describe_item(
 
 
 def render_item(config: RunConfig, index: int) -> RenderedItem:
-    """Item ``index`` of the run: the same bytes whatever else is rendered."""
-    plan = plan_item(config.seed, index, select_categories(config.categories))
+    """Item ``index`` of a run of kind ``train``: the same bytes whatever else is rendered."""
+    category, _ = select_category(config, index)
+    plan = plan_item(config.seed, index, (category,))
     stage, style = build_stage(plan)
     seed = derive("render", config.seed, index) % 2**31
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)

@@ -7,11 +7,13 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.errors import OutputError
 from cyclorama.synth.items import RenderedItem, RunConfig, render_item
+from cyclorama.synth.pairs import render_held_out_item
 
 CONFIG_NAME = "config.json"
 
@@ -75,7 +77,8 @@ def pack_items(items: list[RenderedItem]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for item in items:
-            for ending, data in (("png", item.picture), ("mask.png", item.mask), ("json", item.metadata)):
+            pictures = (("png", item.picture), ("mask.png", item.mask), *item.extras)
+            for ending, data in (*pictures, ("json", item.metadata)):
                 header = tarfile.TarInfo(f"{item.key}.{ending}")
                 header.size, header.mode = len(data), 0o644
                 tar.addfile(header, io.BytesIO(data))
@@ -100,9 +103,10 @@ def write_shard(
     folder: Path, config: RunConfig, number: int, count: int, on_item: Callable[[], None] | None = None
 ) -> None:
     """Render and write shard ``number`` with its first ``count`` items, then its done mark."""
+    render = render_item if config.kind == "train" else render_held_out_item
     items = []
     for index in range(number * config.shard_size, number * config.shard_size + count):
-        items.append(render_item(config, index))
+        items.append(render(config, index))
         if on_item is not None:
             on_item()
     data = pack_items(items)
@@ -110,3 +114,28 @@ def write_shard(
     write_atomically(shard_path(folder, number), data)
     mark = {"count": count, "sha256": hashlib.sha256(data).hexdigest()}
     write_atomically(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """One item of a set as read back: its key, its metadata and its other members by name after the key."""
+
+    key: str
+    metadata: dict[str, str | None]
+    members: dict[str, bytes]
+
+
+def read_items(folder: Path) -> Iterator[StoredItem]:
+    """All items of the finished shards in ``folder``, in order."""
+    for mark in sorted(folder.glob("shard-*.done.json")):
+        members: dict[str, bytes] = {}
+        with tarfile.open(folder / mark.name.replace(".done.json", ".tar")) as tar:
+            for header in tar:
+                key, _, name = header.name.partition(".")
+                file = tar.extractfile(header)
+                assert file is not None
+                members[name] = file.read()
+                if name == "json":  # an item's last member
+                    metadata = json.loads(members.pop("json"))
+                    yield StoredItem(key, metadata, members)
+                    members = {}

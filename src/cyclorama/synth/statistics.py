@@ -1,100 +1,85 @@
-"""What is in a rendered set?  Counts by category, brand and split, and a contact sheet."""
+"""What is in a rendered set?  Counts by category, brand and split, and what the contact sheet shows."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
-import tarfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from PIL import Image
-
-from cyclorama.synth.shards import write_atomically
+from cyclorama.synth.compose import slug_of
+from cyclorama.synth.shards import read_items, write_atomically
+from cyclorama.synth.sheet import Cell, build_sheet
 
 STATISTICS_NAME = "statistics.json"
 SHEET_NAME = "index.html"
 PER_GROUP = 4
-THUMBNAIL = 128
-
-_STYLE = (
-    "body{font:14px system-ui,sans-serif;margin:2rem;color:#222}td,th{padding:.3rem .6rem;text-align:left;"
-    "vertical-align:top}img{margin:1px;border-radius:3px}th{font-weight:600;white-space:nowrap}"
-)
+SHOWN_MEMBERS = ("product.png", "reference.png", "png")
+MANY, FEW = 100, 10
+"""Limits at which the paper describes its set's long tail (arXiv 2312.13309, section 4.2)."""
 
 
-@dataclass(frozen=True)
-class StoredItem:
-    """One item of a set as read back: its metadata and its picture's PNG bytes."""
+@dataclass
+class _Tally:
+    """Counts over some of the items."""
 
-    metadata: dict[str, str | None]
-    picture: bytes
+    categories: Counter[str] = field(default_factory=Counter)
+    brands: Counter[str] = field(default_factory=Counter)
+    products: dict[str, set[str]] = field(default_factory=dict)
 
+    def add(self, metadata: dict[str, str | None]) -> None:
+        category = str(metadata["category"])
+        self.categories[category] += 1
+        self.brands[metadata["brand"] or f"{category}: unbranded"] += 1
+        self.products.setdefault(category, set()).add(str(metadata["product_id"]))
 
-def read_items(folder: Path) -> Iterator[StoredItem]:
-    """All items of the finished shards in ``folder``, in order."""
-    for mark in sorted(folder.glob("shard-*.done.json")):
-        with tarfile.open(folder / mark.name.replace(".done.json", ".tar")) as tar:
-            members = {m.name: m for m in tar.getmembers()}
-            for name in [n for n in members if n.endswith(".json")]:
-                text, picture = tar.extractfile(members[name]), tar.extractfile(name[:-5] + ".png")
-                assert text is not None
-                assert picture is not None
-                yield StoredItem(json.loads(text.read()), picture.read())
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "images": self.categories.total(),
+            "images_per_category": dict(sorted(self.categories.items())),
+            "images_per_brand": dict(sorted(self.brands.items())),
+            "products_per_category": {k: len(v) for k, v in sorted(self.products.items())},
+        }
 
 
 def write_summary(folder: Path) -> dict[str, object]:
     """Write ``statistics.json`` and ``index.html`` for the set in ``folder``; the statistics.
 
-    Both depend on the shards alone.
+    Both depend on the shards alone.  An item counts as one image, also if it comes with a reference.
     """
-    counts: dict[str, Counter[str]] = {k: Counter() for k in ("category", "brand", "split")}
-    products: dict[str, set[str]] = {}
-    samples: dict[tuple[str, str], list[bytes]] = {}
-    total = 0
+    total = _Tally()
+    splits: dict[str, _Tally] = {}
+    cells: dict[tuple[str, str], Cell] = {}
     for item in read_items(folder):
         data = item.metadata
-        category, brand = str(data["category"]), data["brand"] or "unbranded"
-        total += 1
-        counts["category"][category] += 1
-        counts["brand"][brand if data["brand"] else f"{category}: unbranded"] += 1
-        counts["split"][str(data["split"])] += 1
-        products.setdefault(category, set()).add(str(data["product_id"]))
-        shown = samples.setdefault((category, brand), [])
-        if len(shown) < PER_GROUP:
-            shown.append(item.picture)
+        total.add(data)
+        splits.setdefault(str(data["split"]), _Tally()).add(data)
+        cell = cells.setdefault((str(data["category"]), _name_column(data)), Cell())
+        cell.count += 1
+        if len(cell.shown) < PER_GROUP:
+            cell.shown.append([item.members[m] for m in SHOWN_MEMBERS if m in item.members])
+    counts = list(total.categories.values())
     statistics: dict[str, object] = {
-        "images": total,
-        "images_per_category": dict(sorted(counts["category"].items())),
-        "images_per_brand": dict(sorted(counts["brand"].items())),
-        "images_per_split": dict(sorted(counts["split"].items())),
-        "products_per_category": {k: len(v) for k, v in sorted(products.items())},
+        **total.as_dict(),
+        "images_per_split": {name: tally.categories.total() for name, tally in sorted(splits.items())},
+        f"share_of_categories_above_{MANY}": compute_share([n > MANY for n in counts]),
+        f"share_of_categories_below_{FEW}": compute_share([n < FEW for n in counts]),
+        "per_split": {name: tally.as_dict() for name, tally in sorted(splits.items())},
     }
     write_atomically(folder / STATISTICS_NAME, (json.dumps(statistics, indent=1) + "\n").encode())
-    write_atomically(folder / SHEET_NAME, _build_sheet(samples, total).encode())
+    write_atomically(folder / SHEET_NAME, build_sheet(cells).encode())
     return statistics
 
 
-def _build_sheet(samples: dict[tuple[str, str], list[bytes]], total: int) -> str:
-    rows = []
-    for (category, brand), pictures in sorted(samples.items()):
-        images = "".join(f'<img alt="" src="{_encode_thumbnail(p)}">' for p in pictures)
-        rows.append(
-            f"<tr><th>{html.escape(category)}</th><td>{html.escape(brand)}</td><td>{images}</td></tr>"
-        )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Rendered set</title><style>{_STYLE}'
-        f"</style><h1>Rendered set: {total} pictures</h1><table>{''.join(rows)}</table></html>\n"
-    )
+def _name_column(metadata: dict[str, str | None]) -> str:
+    """The brand's name without its category, or "unbranded"."""
+    brand = metadata["brand"]
+    if brand is None:
+        return "unbranded"
+    return brand.removeprefix(f"{slug_of(str(metadata['category']))}-").replace("-", " ")
 
 
-def _encode_thumbnail(png: bytes) -> str:
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+def compute_share(holds: Sequence[bool]) -> float:
+    """The share of true entries, rounded to four digits; 0 for none at all."""
+    return round(sum(holds) / len(holds), 4) if holds else 0.0

@@ -1,0 +1,65 @@
+"""Which category an item shows: all in turn, or by the long-tailed law."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from cyclorama.errors import SettingsError
+from cyclorama.synth.items import ALL_CATEGORIES, RunConfig, select_category
+from cyclorama.synth.tail import compute_tail_shares, place_item
+
+CATEGORY_COUNT = 27
+
+
+def count_places(seed: int, items: int, long_tail: bool = True) -> list[int]:
+    places = Counter(place_item(seed, i, CATEGORY_COUNT, long_tail)[0] for i in range(items))
+    return [places[k] for k in range(CATEGORY_COUNT)]
+
+
+def test_shares_follow_a_power_law_and_sum_to_one() -> None:
+    shares = compute_tail_shares(CATEGORY_COUNT)
+    assert shares.sum() == pytest.approx(1.0)
+    slope = np.diff(np.log(shares)) / np.diff(np.log(np.arange(1, CATEGORY_COUNT + 1)))
+    assert slope == pytest.approx(-1.5)
+    assert compute_tail_shares(1).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_at_the_papers_mean_count_its_shares_of_large_and_small_categories_appear(seed: int) -> None:
+    counts = count_places(seed, 31 * CATEGORY_COUNT)
+    assert counts == pytest.approx(31 * CATEGORY_COUNT * compute_tail_shares(CATEGORY_COUNT), abs=3)
+    assert sum(n > 100 for n in counts) == 2  # 7 % of 27; the paper: about 6 %
+    assert 0.5 < sum(n < 10 for n in counts) / CATEGORY_COUNT < 0.7  # the paper: over half
+    assert min(counts) >= 1
+
+
+def test_every_stretch_of_a_run_keeps_the_law() -> None:
+    first, more = count_places(5, 400), count_places(5, 800)
+    later = np.array(more) - np.array(first)
+    assert later == pytest.approx(400 * compute_tail_shares(CATEGORY_COUNT), abs=3)
+
+
+@pytest.mark.parametrize("long_tail", [False, True])
+def test_the_turn_counts_the_earlier_items_of_the_category(long_tail: bool) -> None:
+    seen: Counter[int] = Counter()
+    for index in range(300):
+        place, turn = place_item(9, index, CATEGORY_COUNT, long_tail)
+        assert turn == seen[place]
+        seen[place] += 1
+
+
+def test_without_a_long_tail_all_categories_take_turns() -> None:
+    assert count_places(3, 2 * CATEGORY_COUNT, long_tail=False) == [2] * CATEGORY_COUNT
+    names = [select_category(RunConfig(3), i)[0].name for i in range(len(ALL_CATEGORIES))]
+    assert names == list(ALL_CATEGORIES)
+
+
+def test_the_list_of_categories_is_the_order_of_frequency() -> None:
+    config = RunConfig(0, categories=("mug", "fruit", "camera"), long_tail=True)
+    counts = Counter(select_category(config, i)[0].name for i in range(100))
+    assert [name for name, _ in counts.most_common()] == ["mug", "fruit", "camera"]
+    with pytest.raises(SettingsError, match="no category 'tank'"):
+        RunConfig(0, categories=("tank",), long_tail=True)
