@@ -1,0 +1,1 @@
+"""Metrics of generated advertising pictures; reads files and arrays, never this package's generators."""

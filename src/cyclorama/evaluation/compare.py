@@ -1,0 +1,71 @@
+"""Which of two sets is better, product by product?  Paired differences and wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.measure import Evaluation
+from cyclorama.evaluation.settings import METRICS
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One metric over the pictures that both sets have."""
+
+    metric: str
+    first: float
+    second: float
+    difference: Estimate
+    """Mean of first - second, with its 95 % interval."""
+    first_wins: int
+    """Pictures on which the first is better, in the metric's direction."""
+    second_wins: int
+    ties: int
+
+    @property
+    def verdict(self) -> str:
+        """``first``, ``second`` or ``open`` (the interval holds 0, or the metric has no direction)."""
+        better = METRICS[self.metric].better
+        if better == "none" or self.difference.low <= 0 <= self.difference.high:
+            return "open"
+        return "first" if (self.difference.low > 0) == (better == "higher") else "second"
+
+
+def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> list[PairedDifference]:
+    """The paired differences of every metric that both sets have, in the order of the report.
+
+    Raises MissingPictureError if the sets share no picture.
+    """
+    common = [key for key in first.rows if key in second.rows]
+    if not common:
+        raise MissingPictureError(
+            f"{first.name} and {second.name} share no key, so nothing can be paired; first keys: "
+            f"{sorted(first.rows)[:2]} and {sorted(second.rows)[:2]}"
+        )
+    result = []
+    for name, metric in METRICS.items():
+        pairs = [
+            (first.rows[key][name], second.rows[key][name])
+            for key in common
+            if name in first.rows[key] and name in second.rows[key]
+        ]
+        difference = estimate_mean([a - b for a, b in pairs], seed=seed)
+        if difference is None:
+            continue
+        above, below = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)
+        wins = (below, above) if metric.better == "lower" else (above, below)
+        if metric.better == "none":
+            wins = (0, 0)
+        result.append(
+            PairedDifference(
+                name,
+                sum(a for a, _ in pairs) / len(pairs),
+                sum(b for _, b in pairs) / len(pairs),
+                difference,
+                *wins,
+                len(pairs) - above - below,
+            )
+        )
+    return result

@@ -1,0 +1,152 @@
+"""Does a background follow its reference's style and its category's custom?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyclorama.errors import SettingsError
+from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.features import FeatureTable, check_same_features
+from cyclorama.evaluation.resize import grow_mask
+from cyclorama.imaging.colour import to_lab
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.evaluation.features import CycloramaNetwork
+    from cyclorama.types import Matte, Pixels
+
+    Values = npt.NDArray[np.float64]
+
+DIRECTIONS = 64
+QUANTILES = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """The colours of a background, as quantiles of their projections: float64 (DIRECTIONS, QUANTILES)."""
+
+    quantiles: Values
+
+
+def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Palette:
+    """The palette of ``pixels`` (uint8 (H, W, 3)) outside ``mask`` (1 = product, with its rim).
+
+    Raises TooFewPicturesError below 64 background pixels.
+    """
+    colours = to_lab(pixels).reshape(-1, 3)
+    if mask is not None:
+        colours = colours[(grow_mask(mask) < 0.5).reshape(-1)]
+    if len(colours) < 64:
+        raise TooFewPicturesError(f"{len(colours)} background pixels make no palette; 64 is the least")
+    step = max(1, len(colours) // 16384)
+    projected = np.sort(colours[::step].astype(np.float64) @ _get_directions().T, axis=0)
+    places = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5
+    low = np.clip(np.floor(places), 0, len(projected) - 1).astype(int)
+    high = np.minimum(low + 1, len(projected) - 1)
+    share = np.clip(places - low, 0, 1)[:, None]
+    return Palette((projected[low] * (1 - share) + projected[high] * share).T)
+
+
+def compute_palette_distance(first: Palette, second: Palette) -> float:
+    """The sliced Wasserstein-1 distance of two palettes in L*a*b*, in ΔE (CIE76) units, 0 or more.
+
+    Mean over directions of the cost of moving one projection onto the other, doubled: a uniform shift of all
+    colours by d then costs d. Composition plays no part.
+    """
+    return float(2 * np.abs(first.quantiles - second.quantiles).mean())
+
+
+def _get_directions() -> Values:
+    """Unit vectors (DIRECTIONS, 3) evenly over half a sphere (a Fibonacci spiral)."""
+    place = np.arange(DIRECTIONS) + 0.5
+    height = 1 - place / DIRECTIONS
+    turn = place * np.pi * (1 + 5**0.5)
+    ring = np.sqrt(1 - height**2)
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
+
+
+@dataclass(frozen=True)
+class Following:
+    """One picture: the distance to its own reference and to others of its category."""
+
+    own: float
+    others: float
+    """Mean distance to the other references."""
+    share: float
+    """Share of the other references that are farther than its own (ties count half); 0.5 is chance."""
+
+
+def compute_following(
+    own: Mapping[str, str], categories: Mapping[str, str], distances: Mapping[tuple[str, str], float]
+) -> dict[str, Following]:
+    """How each picture follows, by key.
+
+    ``own`` maps pictures to their references' keys, ``categories`` reference keys to categories,
+    ``distances`` (picture, reference) to a distance. Pictures whose category has no other reference are left
+    out. Raises MissingPictureError for a pair without distance.
+    """
+    result = {}
+    for key, reference in own.items():
+        rivals = list_rivals(reference, categories)
+        if not rivals:
+            continue
+        try:
+            mine = distances[key, reference]
+            theirs = np.array([distances[key, rival] for rival in rivals])
+        except KeyError as error:
+            raise MissingPictureError(f"no distance for the pair {error.args[0]}") from error
+        share = float((theirs > mine).mean() + 0.5 * (theirs == mine).mean())
+        result[key] = Following(float(mine), float(theirs.mean()), share)
+    return result
+
+
+def list_rivals(reference: str, categories: Mapping[str, str]) -> list[str]:
+    """The other references of the same category, sorted."""
+    wanted = categories[reference]
+    return sorted(name for name, category in categories.items() if category == wanted and name != reference)
+
+
+def compute_feature_distances(
+    pictures: FeatureTable, references: FeatureTable, pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """1 - cosine of the features of each (picture, reference) pair, 0 to 2. Raises MixedFeaturesError."""
+    check_same_features(pictures.identity, references.identity)
+    if not pairs:
+        return {}
+    first = pictures.select([a for a, _ in pairs]).values.astype(np.float64)
+    second = references.select([b for _, b in pairs]).values.astype(np.float64)
+    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    cosines = (first * second).sum(axis=1) / np.where(lengths > 0, lengths, 1)
+    return {pair: float(1 - cosine) for pair, cosine in zip(pairs, cosines)}
+
+
+def compute_category_hits(
+    backgrounds: FeatureTable, categories: Mapping[str, str], network: CycloramaNetwork
+) -> dict[str, tuple[bool, str, float]]:
+    """(right, category said, its probability) of each picture whose background the network names.
+
+    Pictures of a category that the network does not know are left out. Raises SettingsError if the features
+    are not of backgrounds or of another network, TooFewPicturesError if it knows none of the categories.
+    """
+    identity = backgrounds.identity
+    if identity.region != "background" or identity.weights_hash != network.weights_hash:
+        raise SettingsError(
+            f"category accuracy needs {network.name} features of backgrounds, got {identity.label}"
+        )
+    known = [key for key in backgrounds.keys if categories.get(key) in network.categories]
+    if not known:
+        raise TooFewPicturesError(
+            f"the network knows none of the categories {sorted(set(categories.values()))[:5]}; it knows "
+            f"{', '.join(network.categories[:5])} … ({len(network.categories)})"
+        )
+    probabilities = network.classify(backgrounds.select(known).values)
+    best = probabilities.argmax(axis=1)
+    return {
+        key: (network.categories[n] == categories[key], network.categories[n], float(row[n]))
+        for key, n, row in zip(known, best, probabilities)
+    }

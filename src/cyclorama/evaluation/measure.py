@@ -1,0 +1,249 @@
+"""Score one set of pictures: a row for each picture, means with intervals, distances between sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from cyclorama.errors import ModelNotFoundError
+from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.features import (
+    CycloramaNetwork,
+    FeatureTable,
+    Network,
+    Region,
+    extract_features,
+    load_features,
+)
+from cyclorama.evaluation.following import (
+    compute_category_hits,
+    compute_feature_distances,
+    compute_following,
+    list_rivals,
+)
+from cyclorama.evaluation.partners import Partners, get_reference_categories
+from cyclorama.evaluation.picture_metrics import PictureScorer, Row
+from cyclorama.evaluation.preservation import SEGMENTER_NAME
+from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
+from cyclorama.evaluation.set_distances import SetDistance, compute_set_distance, load_or_compute
+from cyclorama.evaluation.settings import METRICS, EvaluationSettings
+from cyclorama.evaluation.similarity import compute_similarity
+from cyclorama.evaluation.statistics import FeatureStatistics, compute_statistics
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Everything measured on one set."""
+
+    name: str
+    against: str | None
+    references: str | None
+    rows: dict[str, Row]
+    """Picture key -> metric name -> value."""
+    estimates: dict[str, Estimate]
+    """Metric name -> mean over pictures with its 95 % interval over products."""
+    distances: tuple[SetDistance, ...]
+    compactness: dict[str, Compactness]
+    projection: bytes | None
+    """PNG of the pictures' features on a plane."""
+    used: dict[str, str]
+    """What stood behind the figures: feature networks with hashes, segmenter, method of projection."""
+    notes: tuple[str, ...]
+
+
+def count_steps(partners: Partners) -> int:
+    """How many pictures' worth of work :func:`evaluate_set` will report."""
+    sets = [s for s in (partners.truth, partners.references) if s is not None]
+    return 3 * len(partners.pictures) + 2 * sum(len(s) for s in sets)
+
+
+def load_networks(settings: EvaluationSettings) -> tuple[Network, CycloramaNetwork | None]:
+    """(network of distances and similarities, our own for categories and perceptual distance or None)."""
+    network = load_features(settings.features, settings.device)
+    if isinstance(network, CycloramaNetwork):
+        return network, network
+    try:
+        own = load_features("cyclorama", settings.device)
+    except ModelNotFoundError:
+        return network, None
+    return network, own if isinstance(own, CycloramaNetwork) else None
+
+
+def evaluate_set(
+    partners: Partners,
+    settings: EvaluationSettings,
+    networks: tuple[Network, CycloramaNetwork | None],
+    truth_statistics: dict[Region, FeatureStatistics] | None = None,
+    on_pictures: Progress | None = None,
+) -> Evaluation:
+    """Score ``partners``.
+
+    ``truth_statistics`` (by region) stand for a truth that is only known by its saved statistics. Raises the
+    errors of reading, of sizes, of mixed features and of too few pictures.
+    """
+    network, own = networks
+    scorer = PictureScorer.build(partners, settings, own)
+    rows: dict[str, Row] = {}
+    for key in partners.pictures.keys:
+        rows[key] = scorer.score(key)
+        if on_pictures is not None:
+            on_pictures(1)
+    run = _FeatureRun(partners, settings, network, own, on_pictures)
+    run.add_similarities(rows)
+    run.add_following(rows)
+    distances = run.compute_distances(truth_statistics or {})
+    compactness, projection = run.compute_categories(rows)
+    groups = {key: _get_product(partners, key) for key in rows}
+    estimates = {}
+    for name in METRICS:
+        keys = [key for key in rows if name in rows[key]]
+        found = estimate_mean([rows[key][name] for key in keys], [groups[key] for key in keys], settings.seed)
+        if found is not None:
+            estimates[name] = found
+    return Evaluation(
+        partners.pictures.name,
+        None if partners.truth is None else partners.truth.name,
+        None if partners.references is None else partners.references.name,
+        rows,
+        estimates,
+        tuple(distances),
+        compactness,
+        projection,
+        run.used,
+        (*partners.notes, *run.notes),
+    )
+
+
+def _get_product(partners: Partners, key: str) -> str:
+    """The product that a picture shows: the unit of the bootstrap."""
+    items = [partners.pictures.items[key]]
+    if partners.truth is not None and key in partners.truth:
+        items.append(partners.truth.items[key])
+    return next((str(i.meta["product_id"]) for i in items if i.meta.get("product_id")), key)
+
+
+class _FeatureRun:
+    """What needs features: each (set, region) is extracted once."""
+
+    def __init__(
+        self,
+        partners: Partners,
+        settings: EvaluationSettings,
+        network: Network,
+        own: CycloramaNetwork | None,
+        on_pictures: Progress | None,
+    ) -> None:
+        self.partners, self.settings, self.network, self.own = partners, settings, network, own
+        self.on_pictures = on_pictures
+        self.tables: dict[tuple[str, str, Region], FeatureTable] = {}
+        self.used = {"features": f"{network.name}-{network.weights_hash} ({network.resampler})"}
+        self.notes: list[str] = []
+        if "product" in settings.groups and partners.paired:
+            self.used["segmenter"] = SEGMENTER_NAME
+        if own is not None:
+            self.used["category and perceptual network"] = f"cyclorama-{own.weights_hash}"
+        elif "category" in settings.groups or "truth" in settings.groups:
+            self.notes.append("no feature network of our own: perceptual distance and categories left out")
+        self.regions: tuple[Region, ...] = ("picture",)
+        if partners.pictures.has_masks():
+            self.regions = ("picture", "background")
+        else:
+            self.notes.append("no product masks: backgrounds alone, product, leak and seams are not scored")
+
+    def get_table(self, role: str, region: Region, network: Network | None = None) -> FeatureTable:
+        """The features of ``pictures``, ``truth`` or ``references``."""
+        network = network or self.network
+        place = (role, network.name, region)
+        if place not in self.tables:
+            pictures = getattr(self.partners, role)
+            self.tables[place] = extract_features(pictures, network, region, self.on_pictures)
+        return self.tables[place]
+
+    def add_similarities(self, rows: dict[str, Row]) -> None:
+        if "similarity" not in self.settings.groups:
+            return
+        for region in self.regions:
+            ending = "" if region == "picture" else "_background"
+            for role, name in (("truth", "similarity_truth"), ("references", "similarity_reference")):
+                partner = getattr(self.partners, role)
+                if partner is None or (role == "truth" and not self.partners.paired):
+                    continue
+                if region == "background" and not partner.has_masks():
+                    self.notes.append(f"{partner.name} has no masks: its backgrounds alone are not compared")
+                    continue
+                pairs = self.partners.reference_of if role == "references" else None
+                found = compute_similarity(
+                    self.get_table("pictures", region), self.get_table(role, region), pairs
+                )
+                for key, value in found.items():
+                    rows[key][name + ending] = value
+
+    def add_following(self, rows: dict[str, Row]) -> None:
+        references = self.partners.references
+        if references is None or "following" not in self.settings.groups:
+            return
+        masked = "background" in self.regions and references.has_masks()
+        region: Region = "background" if masked else "picture"
+        categories = get_reference_categories(self.partners)
+        own = self.partners.reference_of
+        pairs = [(key, name) for key, r in own.items() for name in [r, *list_rivals(r, categories)]]
+        distances = compute_feature_distances(
+            self.get_table("pictures", region), self.get_table("references", region), pairs
+        )
+        for key, reference in own.items():
+            rows[key]["feature_distance"] = distances[key, reference]
+        for key, found in compute_following(own, categories, distances).items():
+            rows[key]["feature_follows"] = found.share
+
+    def compute_distances(self, kept: dict[Region, FeatureStatistics]) -> list[SetDistance]:
+        truth = self.partners.truth
+        if "distance" not in self.settings.groups or (truth is None and not kept):
+            return []
+        if len(self.partners.pictures) < 2:
+            self.notes.append("one picture: no distance between sets")
+            return []
+        result = []
+        for region in self.regions:
+            if truth is None:
+                other = kept.get(region)
+            elif region == "picture" or truth.has_masks():
+                other = load_or_compute(
+                    truth, self.network, region, self.settings.statistics, self.on_pictures
+                )
+            else:
+                other = None
+            if other is not None and other.count >= 2:
+                found = compute_set_distance(
+                    compute_statistics(self.get_table("pictures", region)), other, self.settings.seed
+                )
+                result.append(found)
+        self.notes += [distance.warning for distance in result if distance.warning]
+        return result
+
+    def compute_categories(self, rows: dict[str, Row]) -> tuple[dict[str, Compactness], bytes | None]:
+        categories = self.partners.categories
+        if "category" not in self.settings.groups or set(categories) != set(rows):
+            return {}, None
+        region: Region = "background" if "background" in self.regions else "picture"
+        if self.own is not None and region == "background":
+            table = self.get_table("pictures", region, self.own)
+            known = {key for key, value in categories.items() if value in self.own.categories}
+            if known:
+                for key, (right, _, _) in compute_category_hits(table, categories, self.own).items():
+                    rows[key]["category_right"] = float(right)
+            if len(known) < len(rows):
+                self.notes.append(
+                    f"{len(rows) - len(known)} pictures are of categories our network does not know"
+                )
+        table = self.get_table("pictures", region)
+        counts = np.unique(list(categories.values()), return_counts=True)[1]
+        if len(counts) < 2 or counts.min() < 2:
+            return {}, None
+        places, method = project(table, self.settings.seed)
+        self.used["projection"] = f"{method} of {table.identity.label}"
+        picture = draw_projection(places, [categories[key] for key in table.keys])
+        return compute_compactness(table, categories), picture

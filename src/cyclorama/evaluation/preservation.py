@@ -1,0 +1,105 @@
+"""Is the product in the picture the one that was given?  Its pixels, its rim, its outline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.errors import MaskError
+from cyclorama.evaluation.delta_e import compute_ciede2000
+from cyclorama.evaluation.resize import check_same_size
+from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.masks import erode
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+RIM_WIDTH = 3.0
+"""Units (1/256 of the shorter side) of the rim's band, just inside the product."""
+GROWTH_REACH = 24.0
+"""Units outside the product in which the default segmenter looks for more of it."""
+SEGMENTER_NAME = "rim-colours-1"
+
+Segmenter = Callable[["Pixels", "Matte"], "npt.NDArray[np.bool_]"]
+"""(pixels (H, W, 3), mask given (H, W)) -> where the product is in ``pixels``, bool (H, W)."""
+
+
+@dataclass(frozen=True)
+class ProductScore:
+    """One picture's product against the original's."""
+
+    max_difference: int
+    """Largest difference of a channel where the mask is 1, 0-255."""
+    mean_difference: float
+    """Mean absolute difference there, 0-255."""
+    rim_delta_e: float
+    """Mean CIEDE2000 in the band just inside the edge."""
+    expansion: float
+    """area(m_out ∪ m_in) - area(m_in), as a share of area(m_in)."""
+
+
+def compute_preservation(
+    pixels: Pixels, original: Pixels, mask: Matte, segmenter: Segmenter | None = None
+) -> ProductScore:
+    """The score of ``pixels`` against ``original``, both uint8 (H, W, 3), with ``mask`` (1 = product).
+
+    ``segmenter`` None takes :func:`segment_by_rim_colours`; name yours in the report. Raises
+    PictureSizeError, MaskError. Invariant: all four are 0 for a composite over a scene unlike the product.
+    """
+    check_same_size(pixels, original, "picture", "original")
+    check_same_size(pixels, mask, "picture", "mask")
+    opaque = mask >= 1
+    if not opaque.any():
+        raise MaskError(
+            f"no pixel of the mask is fully product (largest {float(mask.max()):.3f}); give a solid one"
+        )
+    difference = np.abs(pixels[opaque].astype(np.int16) - original[opaque])
+    segmented = (segmenter or segment_by_rim_colours)(pixels, mask)
+    return ProductScore(
+        int(difference.max()),
+        float(difference.mean()),
+        compute_rim_delta_e(pixels, original, mask),
+        compute_expansion(segmented, mask),
+    )
+
+
+def compute_rim_delta_e(pixels: Pixels, original: Pixels, mask: Matte) -> float:
+    """Mean CIEDE2000 of ``pixels`` and ``original`` in the band 3 units wide inside the product's edge."""
+    solid = mask >= 0.5
+    band = solid & ~erode(solid, max(1, round(RIM_WIDTH * get_unit(mask))))
+    if not band.any():
+        raise MaskError("the product has no edge inside the picture; there is no rim to measure")
+    return float(compute_ciede2000(to_lab(pixels[band]), to_lab(original[band])).mean())
+
+
+def compute_expansion(segmented: npt.NDArray[np.bool_], mask: Matte) -> float:
+    """(area(m_out ∪ m_in) - area(m_in)) / area(m_in), 0 or more (the paper's object expansion, relative)."""
+    check_same_size(segmented, mask, "segmented mask", "mask")
+    given = mask >= 0.5
+    if not given.any():
+        raise MaskError("the mask marks no product; there is nothing that could have grown")
+    return float((segmented & ~given).sum() / given.sum())
+
+
+def segment_by_rim_colours(pixels: Pixels, mask: Matte) -> npt.NDArray[np.bool_]:
+    """``mask`` and what has grown out of it: connected pixels outside that carry the product's colours.
+
+    Named ``rim-colours-1``. Within 24 units of the edge a pixel counts if its colour is near (ΔE 12) to the
+    product's just inside and clearly farther from the scene beyond. Blind where product and scene have one
+    colour (it then finds nothing), and to growth in another colour than the nearest part of the product.
+    """
+    rim = build_rim(mask, GROWTH_REACH)
+    like, _ = find_product_like(to_lab(pixels), rim)
+    grown = rim.solid.copy()
+    grown[rim.rows[like], rim.columns[like]] = True
+    labels, _ = ndimage.label(grown)
+    kept = np.unique(labels[rim.solid])
+    connected: npt.NDArray[np.bool_] = np.isin(labels, kept[kept > 0])
+    return connected

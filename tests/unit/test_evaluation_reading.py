@@ -1,0 +1,151 @@
+"""Pictures by key from folders, manifests, shards and arrays; what is missing is named."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclorama.errors import DataError
+from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.partners import find_partners, get_reference_categories, match_references
+from cyclorama.evaluation.reading import attach_masks, from_arrays, match_keys, open_pictures
+
+
+def paint(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (32, 40, 3), dtype=np.uint8)
+
+
+def paint_mask() -> np.ndarray:
+    mask = np.zeros((32, 40), np.uint8)
+    mask[8:24, 10:30] = 255
+    return mask
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def test_a_folder_gives_keys_by_path_and_masks_by_name(tmp_path: Path):
+    save(tmp_path / "b" / "two.png", paint(2))
+    save(tmp_path / "one.png", paint(1))
+    save(tmp_path / "one.mask.png", paint_mask())
+    save(tmp_path / "b" / "two_mask.png", paint_mask())
+    (tmp_path / "notes.txt").write_text("not a picture")
+    pictures = open_pictures(tmp_path)
+    assert pictures.keys == ["b/two", "one"] and pictures.has_masks()
+    loaded = pictures.load("one")
+    assert np.array_equal(loaded.pixels, paint(1))
+    assert np.array_equal(loaded.mask, paint_mask() / np.float32(255))
+    with pytest.raises(MissingPictureError, match="has no picture 'three'; it has 2: 'b/two', 'one'"):
+        pictures.load("three")
+
+
+def test_the_manifest_of_generate_leaves_failures_out(tmp_path: Path):
+    save(tmp_path / "pictures" / "tea-1.png", paint(1))
+    rows = [
+        {"index": 0, "input": "in/tea.png", "status": "done", "picture": "pictures/tea-1.png"},
+        {"index": 1, "input": "in/bad.png", "status": "failed", "error": "EmptyMaskError"},
+    ]
+    rows[0] |= {"category": "tea", "reference": "warm.jpg"}
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pictures = open_pictures(tmp_path)
+    assert pictures.keys == ["tea"]
+    assert (pictures.items["tea"].category, pictures.items["tea"].reference) == ("tea", "warm.jpg")
+    assert np.array_equal(pictures.load("tea").pixels, paint(1))
+    references = from_arrays({"warm": paint(3), "cold": paint(4)})
+    assert match_references(pictures, references) == {"tea": "warm"}
+    partners = find_partners(pictures, references=references)
+    assert get_reference_categories(partners) == {"cold": "", "warm": "tea"}
+    with pytest.raises(MissingPictureError, match="no reference 'warm' for 'tea'"):
+        match_references(pictures, from_arrays({"cold": paint(4)}))
+
+
+def test_tables_and_their_mistakes(tmp_path: Path):
+    save(tmp_path / "a.png", paint(1))
+    save(tmp_path / "m.png", paint_mask())
+    (tmp_path / "list.csv").write_text("id,image,mask,category\nx,a.png,m.png,tea\n")
+    pictures = open_pictures(tmp_path / "list.csv")
+    assert pictures.keys == ["x"] and pictures.load("x").mask.sum() == 320
+    (tmp_path / "twice.csv").write_text("id,image\nx,a.png\nx,a.png\n")
+    with pytest.raises(DataError, match="row 2: the key 'x' is there twice"):
+        open_pictures(tmp_path / "twice.csv")
+    (tmp_path / "bad.jsonl").write_text("{no json")
+    with pytest.raises(DataError, match=r"cannot read the manifest .*bad\.jsonl"):
+        open_pictures(tmp_path / "bad.jsonl")
+    (tmp_path / "none.jsonl").write_text('{"category": "tea"}\n')
+    with pytest.raises(DataError, match="row 1 has neither 'picture' nor 'image'"):
+        open_pictures(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="no pictures at .*nowhere"):
+        open_pictures(tmp_path / "nowhere")
+
+
+def write_shard(path: Path, keys: list[str]) -> None:
+    with tarfile.open(path, "w") as tar:
+        for number, key in enumerate(keys):
+            for suffix, array in (("png", paint(number)), ("mask.png", paint_mask())):
+                stream = io.BytesIO()
+                Image.fromarray(array).save(stream, "PNG")
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size = len(stream.getvalue())
+                tar.addfile(info, io.BytesIO(stream.getvalue()))
+            data = json.dumps({"category": "tea", "product_id": f"p{number}"}).encode()
+            info = tarfile.TarInfo(f"{key}.json")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+def test_shards_are_read_by_key(tmp_path: Path):
+    write_shard(tmp_path / "shard-000000.tar", ["b", "a"])
+    pictures = open_pictures(tmp_path)
+    assert pictures.keys == ["a", "b"] and pictures.has_masks()
+    assert np.array_equal(pictures.load("b").pixels, paint(0))
+    assert pictures.items["a"].meta["product_id"] == "p1"
+    data = (tmp_path / "shard-000000.tar").read_bytes()
+    (tmp_path / "shard-000001.tar").write_bytes(data)
+    with pytest.raises(DataError, match="'b' is also in another shard"):
+        open_pictures(tmp_path)
+    (tmp_path / "shard-000001.tar").write_bytes(b"no tar at all")
+    with pytest.raises(DataError, match=r"shard-000001\.tar is truncated or no tar"):
+        open_pictures(tmp_path)
+    (tmp_path / "shard-000001.tar").unlink()
+    (tmp_path / "shard-000000.tar").write_bytes(data[:700])
+    with pytest.raises(DataError, match=r"truncated|cut off"):
+        pictures.load("b")
+
+
+def test_partners_are_matched_by_key_and_gaps_are_named():
+    pictures = from_arrays({"a": paint(1), "b": paint(2)})
+    truth = from_arrays({"a": paint(1), "c": paint(3)}, {"a": paint_mask() / np.float32(255)})
+    with pytest.raises(MissingPictureError, match="1 of 2 pictures of arrays have no partner in arrays: 'b'"):
+        match_keys(pictures, truth)
+    assert match_keys(pictures, truth, allow_missing=True) == ["a"]
+    found = find_partners(pictures, truth, allow_missing=True)
+    assert found.paired and found.pictures.keys == ["a"] and "1 of 2 pictures" in found.notes[0]
+    assert found.pictures.load("a").mask.sum() == 320  # from the truth
+    strangers = find_partners(pictures, from_arrays({"z": paint(9)}))
+    assert not strangers.paired and "only the sets are compared" in strangers.notes[0]
+
+
+def test_masks_from_a_folder_of_their_own(tmp_path: Path):
+    save(tmp_path / "pictures" / "a.png", paint(1))
+    save(tmp_path / "masks" / "a.png", paint_mask())
+    pictures = open_pictures(tmp_path / "pictures")
+    assert not pictures.has_masks()
+    masked = attach_masks(pictures, open_pictures(tmp_path / "masks"))
+    assert masked.load("a").mask.sum() == 320
+    with pytest.raises(MissingPictureError, match="no mask for 'a'"):
+        attach_masks(pictures, from_arrays({"b": paint(1)}))
+
+
+def test_arrays_are_checked():
+    with pytest.raises(DataError, match=r"'a' is float64 \(4, 4, 3\); give uint8"):
+        from_arrays({"a": np.zeros((4, 4, 3))})
+    with pytest.raises(DataError, match=r"mask of 'a' has shape \(3, 4\), not \(32, 40\)"):
+        from_arrays({"a": paint(1)}, {"a": np.zeros((3, 4), np.float32)})
