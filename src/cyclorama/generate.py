@@ -13,6 +13,7 @@ from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sam
 from cyclorama.generation.model import choose_device, open_model
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import compute_product_name, load_product, load_reference
+from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.types import Generated, Product, Reference
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class BackgroundGenerator:
         seed: int | Sequence[int] = 0,
         settings: GenerateConfig | None = None,
     ) -> list[Generated]:
-        """A finished picture per product and candidate: the first product's candidates, then the next one's.
+        """A finished picture per product, output and candidate, in this order, the first product's first.
 
         products: one or a list of paths, PIL images, uint8 arrays (H, W, 3 or 4) or :class:`Product`.
         Paths, images and arrays need an alpha channel or a plain white background to tell the product by;
@@ -78,11 +79,12 @@ class BackgroundGenerator:
         seed: one for the run, from which each product's own is derived by its name (a path's file name;
         for what has no name, its content), so that a picture is the same alone, in a list, in any order. A
         list gives each product's own seed, as stated in an earlier ``Generated.seed``.
-        settings: sampling, size, candidates, batch size.
+        settings: sampling, canvases, candidates, batch size; with ``outputs``, ``Generated.settings`` names
+        each picture's under ``layout``. Encoding and layers concern files and have no effect here.
 
-        Pictures have the input's own size, or ``settings.size``. Invariants: where the product's matte is 1
-        the picture equals the input bit for bit at the input's own size; equal arguments give equal
-        pictures on CPU float32 for one batch shape.
+        Pictures have the input's own size, or that of their canvas. Invariants: where the product's matte is
+        1 the picture equals the input bit for bit unless the canvas asks for another scale, and then the
+        resampled product; equal arguments give equal pictures on CPU float32 for one batch shape.
 
         Raises the errors of the loader and of the masks (ImageError, MaskError), UnknownCategoryError and
         SettingsError, all before the first picture is sampled.
@@ -110,25 +112,36 @@ class BackgroundGenerator:
         for i, product in enumerate(loaded):
             style = None if given[i] is None else shared[id(given[i])]
             seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], settings.candidates)
-            tasks += [Task(product, categories[i], s, style, product.name) for s in seeds]
+            for layout in settings.build_layouts():
+                for s in seeds:
+                    tasks.append((layout, Task(product, categories[i], s, style, product.name)))
         return self._sample(tasks, settings)
 
-    def _sample(self, tasks: Sequence[Task], settings: GenerateConfig) -> list[Generated]:
+    def _sample(
+        self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
+    ) -> list[Generated]:
         shapes = [
-            (*compute_model_shape(self.pipeline, task.product.size, settings), task.reference is not None)
-            for task in tasks
+            (
+                *compute_model_shape(self.pipeline, layout.compute_size(task.product.size), settings),
+                task.reference is not None,
+            )
+            for layout, task in tasks
         ]
         device = str(getattr(self.pipeline, "device", "cpu"))
         results: list[Generated | None] = [None] * len(tasks)
         for batch in build_batches(shapes, choose_batch_size(settings.batch_size, device)):
-            members = [tasks[i] for i in batch.members]
+            members = [
+                replace(task, product=layout.place(task.product))
+                for layout, task in (tasks[i] for i in batch.members)
+            ]
             for i, result in zip(
                 batch.members, sample_pictures(self.pipeline, members, settings, batch.places), strict=True
             ):
                 if isinstance(result, Exception):
                     raise result
                 model = {"model": self.model_name, "model_hash": self.model_hash}
-                results[i] = replace(result, settings=result.settings | model)
+                layout = {"layout": tasks[i][0].name} if tasks[i][0].name else {}
+                results[i] = replace(result, settings=result.settings | model | layout)
         return [result for result in results if result is not None]
 
 

@@ -41,6 +41,7 @@ def place(tmp_path: Path, model: Path) -> Path:
     (tmp_path / "notes.docx").write_text("hello")
     frames = [Image.fromarray(rgba).convert("RGB"), Image.new("RGB", (64, 64))]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    Image.fromarray(np.pad(rgba, ((0, 0), (0, 16400), (0, 0)))).save(tmp_path / "long.png")
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/a.png").write_bytes(data)
@@ -106,6 +107,54 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "scheduler unknown": (("ok.png", *FRUIT, "--scheduler", "DDIMM"), "SettingsError", "DDIM"),
     "size not understood": (("ok.png", *FRUIT, "--size", "big"), "SettingsError", "WIDTHxHEIGHT"),
     "size too small": (("ok.png", *FRUIT, "--size", "20x400"), "SettingsError", "64 to 8192, got 20"),
+    "aspect not understood": (("ok.png", *FRUIT, "--aspect", "wide"), "SettingsError", "WIDTH:HEIGHT"),
+    "size and aspect": (
+        ("ok.png", *FRUIT, "--size", "128x96", "--aspect", "1:1"),
+        "SettingsError",
+        "give one of them",
+    ),
+    "outputs beside a size": (
+        ("ok.png", *FRUIT, "--outputs", "1:1,3:4", "--size", "128x96"),
+        "SettingsError",
+        "list them all under outputs",
+    ),
+    "output not understood": (("ok.png", *FRUIT, "--outputs", "1:1,big"), "SettingsError", "'big'"),
+    "output given twice": (("ok.png", *FRUIT, "--outputs", "1:1,1:1"), "SettingsError", "twice"),
+    "placement unknown": (("ok.png", *FRUIT, "--placement", "middle"), "SettingsError", "bottom-right"),
+    "keep with a margin": (
+        ("ok.png", *FRUIT, "--placement", "keep", "--margin", "0.1"),
+        "SettingsError",
+        "another placement",
+    ),
+    "product scale above 1": (
+        ("ok.png", *FRUIT, "--product-scale", "1.5"),
+        "SettingsError",
+        "0.05 to 1, got 1.5",
+    ),
+    "margin too large": (("ok.png", *FRUIT, "--margin", "0.5"), "SettingsError", "0 to 0.45, got 0.5"),
+    "product scale leaves no margin": (
+        ("ok.png", *FRUIT, "--size", "128x128", "--product-scale", "0.9", "--margin", "0.1"),
+        "SettingsError",
+        "at most 0.8",
+    ),
+    "contact shadow too dark": (
+        ("ok.png", *FRUIT, "--contact-shadow", "1"),
+        "SettingsError",
+        "0 (none) to 0.8, got 1",
+    ),
+    "format unknown": (("ok.png", *FRUIT, "--format", "gif"), "SettingsError", "png, webp, jpeg, avif"),
+    "quality for PNG": (("ok.png", *FRUIT, "--quality", "90"), "SettingsError", "lossless"),
+    "quality 0": (
+        ("ok.png", *FRUIT, "--format", "jpeg", "--quality", "0"),
+        "SettingsError",
+        "1 to 100, got 0",
+    ),
+    "layers unknown": (("ok.png", *FRUIT, "--layers", "tiff"), "SettingsError", "ora, psd, png"),
+    "picture too long for WebP": (
+        ("long.png", *FRUIT, "--format", "webp"),
+        "SettingsError",
+        "16383 pixels",
+    ),
     "candidates 0": (("ok.png", *FRUIT, "--candidates", "0"), "SettingsError", "1 to 64, got 0"),
     "seed below 0": (("ok.png", *FRUIT, "--seed", "-3"), "SettingsError", "got -3"),
     "batch size 0": (("ok.png", *FRUIT, "--batch-size", "0"), "SettingsError", "got 0"),

@@ -52,6 +52,30 @@ def test_journal_forgets_pictures_that_are_gone_cut_or_made_again(tmp_path: Path
         assert journal.find("later", "pictures/a.png") is None
 
 
+def test_journal_forgets_pictures_whose_layers_are_gone(tmp_path: Path) -> None:
+    entry = Entry("k", "pictures/a.png", 3, 7, 0.5, (4, 5), "alpha", {}, {"scale": 1.0}, {"layers/a.ora": 2})
+    write_atomic(tmp_path / "layers/a.ora", b"xy")
+    record(tmp_path, entry)
+    with open_journal(tmp_path) as journal:
+        assert journal.find("k", "pictures/a.png") == entry
+        (tmp_path / "layers/a.ora").unlink()
+        assert journal.find("k", "pictures/a.png") is None
+
+
+def test_plain_entries_are_written_as_before_layouts(tmp_path: Path) -> None:
+    record(tmp_path, build_entry())
+    assert list(json.loads((tmp_path / "journal.jsonl").read_text())) == [
+        "key",
+        "picture",
+        "bytes",
+        "seed",
+        "seconds",
+        "size",
+        "mask_source",
+        "report",
+    ]
+
+
 def test_journal_survives_a_line_cut_by_a_kill(tmp_path: Path) -> None:
     record(tmp_path, build_entry())
     with (tmp_path / "journal.jsonl").open("ab") as file:

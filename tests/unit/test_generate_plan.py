@@ -10,7 +10,8 @@ from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.categories import CategoryRules, load_category_rules
 from cyclorama.generation.names import build_picture_names
-from cyclorama.generation.settings import GenerateConfig, parse_size
+from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_output, parse_size
+from cyclorama.imaging.formats import EncodingConfig
 from cyclorama.models.registry import CategoryRegistry
 
 
@@ -43,6 +44,18 @@ def test_names_never_collide_even_without_case(candidates: int) -> None:
 
 def test_candidates_are_numbered() -> None:
     assert build_picture_names(["x/a.jpg"], 2) == [["x/a-c1.png", "x/a-c2.png"]]
+
+
+def test_outputs_are_named_and_never_collide() -> None:
+    assert build_picture_names(["x/a.jpg"], 1, ["1x1", "source"], ".webp") == [
+        ["x/a.1x1.webp", "x/a.source.webp"]
+    ]
+    assert build_picture_names(["a.png"], 2, ["1x1", "3x4"]) == [
+        ["a.1x1-c1.png", "a.1x1-c2.png", "a.3x4-c1.png", "a.3x4-c2.png"]
+    ]
+    names = ["a.png", "a.1x1.png", "A.1x1.jpg", "a.3x4-c1.png", "a-c1.1x1.png"]
+    paths = [p.casefold() for group in build_picture_names(names, 2, ["1x1", "3x4"]) for p in group]
+    assert len(set(paths)) == 4 * len(names)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +171,12 @@ def test_category_map_file_and_alias_texts(tmp_path) -> None:
         {"batch_size": 0},
         {"reference_strength": -0.1},
         {"size": (32, 512)},
+        {"aspect": (1, 20)},
+        {"placement": "middle"},
+        {"product_scale": 0.01},
+        {"margin": 0.46},
+        {"layers": "tiff"},
+        {"contact_shadow": 0.9},
     ],
 )
 def test_settings_outside_their_range_are_refused_by_value(values: dict) -> None:
@@ -176,8 +195,76 @@ def test_settings_reach_the_sampler() -> None:
 def test_what_does_not_change_a_picture_is_not_described() -> None:
     plain = GenerateConfig().describe()
     assert GenerateConfig(batch_size=4, candidates=3).describe() == plain
-    for changed in ({"eta": 0.5}, {"size": (64, 96)}, {"reference_strength": 0.5}, {"scheduler": "DDPM"}):
-        assert GenerateConfig(**changed).describe() != plain
+    assert GenerateConfig(outputs=("1:1", "3:4")).describe() == plain
+    changes = [
+        {"eta": 0.5},
+        {"size": (64, 96)},
+        {"reference_strength": 0.5},
+        {"scheduler": "DDPM"},
+        {"aspect": (1, 1)},
+        {"placement": "bottom"},
+        {"margin": 0.1},
+        {"product_scale": 0.5},
+        {"encoding": EncodingConfig("jpeg")},
+        {"layers": "ora"},
+        {"contact_shadow": 0.2},
+    ]
+    described = [GenerateConfig(**changed).describe() for changed in changes]
+    assert all(values != plain for values in described)
+    assert len({str(values) for values in described}) == len(changes)
+
+
+def test_plain_settings_are_described_as_before_layouts() -> None:
+    """Keys and recipes of pictures depend on this; more of it would make every finished picture anew."""
+    assert GenerateConfig().describe() == {
+        "steps": 50,
+        "guidance": 2.0,
+        "eta": 0.0,
+        "scheduler": None,
+        "reference_strength": 1.0,
+        "category_strength": 1.0,
+        "initial_latent": True,
+        "size": "source",
+    }
+    assert GenerateConfig(size=(64, 96)).describe() == GenerateConfig().describe() | {"size": "96x64"}
+
+
+def test_layouts_of_the_settings() -> None:
+    (plain,) = GenerateConfig(size=(96, 128)).build_layouts()
+    assert (plain.name, plain.size, plain.is_plain) == ("", (96, 128), True)
+    config = GenerateConfig(outputs=("1:1", "16:9", "800x600", "source"), placement="bottom", margin=0.05)
+    layouts = config.build_layouts()
+    assert [layout.name for layout in layouts] == ["1x1", "16x9", "800x600", "source"]
+    assert [layout.aspect for layout in layouts] == [(1, 1), (9, 16), None, None]
+    assert [layout.size for layout in layouts] == [None, None, (600, 800), None]
+    assert {(layout.placement, layout.margin) for layout in layouts} == {("bottom", 0.05)}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"outputs": ("1:1", "1:1")}, "twice"),
+        ({"outputs": ("640x480", "640:480")}, "twice"),
+        ({"outputs": ("1:1",), "size": (64, 64)}, "beside a size"),
+        ({"outputs": ("1:1",), "aspect": (1, 1)}, "beside a size"),
+        ({"outputs": "1:1"}, "tuple"),
+        ({"outputs": tuple(f"{n}:10" for n in range(1, 18))}, "at most 16"),
+        ({"outputs": ("",)}, "'' is not understood"),
+        ({"outputs": ("1:1", "wide")}, "'wide' is not understood"),
+    ],
+)
+def test_outputs_that_contradict_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        GenerateConfig(**values)
+
+
+def test_aspects_are_width_to_height() -> None:
+    assert parse_aspect("16:9") == (9, 16)
+    assert parse_output("3:4") == ("3x4", None, (4, 3))
+    assert parse_output("source") == ("source", None, None)
+    for text in ("16", "a:b", "1:-1", "16x9"):
+        with pytest.raises(SettingsError, match="WIDTH:HEIGHT"):
+            parse_aspect(text)
 
 
 def test_sizes_are_width_by_height() -> None:

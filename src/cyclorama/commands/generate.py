@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from cyclorama.commands.running import add_sampling_options, check_run, finish, make_pictures
+from cyclorama.commands.running import (
+    add_file_options,
+    add_layout_options,
+    add_picture_options,
+    add_sampling_options,
+    build_settings,
+    check_run,
+    finish,
+    make_pictures,
+)
 
 _EPILOG = """\
 INPUT is a picture, a folder (sub-folders included) or a manifest (CSV, JSONL, Parquet) with the columns
@@ -69,38 +78,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     how = parser.add_argument_group("how they are made")
     add_sampling_options(how)
-    how.add_argument(
-        "--candidates",
-        metavar="N",
-        type=int,
-        default=1,
-        help="pictures per input, each with a seed of its own (default: 1)",
-    )
-    how.add_argument(
-        "--size",
-        metavar="source|WxH",
-        default="source",
-        help="size of the pictures in pixels (default: source, the input's own)",
-    )
-    how.add_argument(
-        "--reference-strength",
-        metavar="X",
-        type=float,
-        default=1.0,
-        help="how strongly the reference acts, 0 or more (default: 1)",
-    )
-    how.add_argument(
-        "--category-strength",
-        metavar="X",
-        type=float,
-        default=1.0,
-        help="how strongly the category acts, 0 or more (default: 1)",
-    )
-    how.add_argument(
-        "--no-initial-latent",
-        action="store_true",
-        help="start from plain noise, not from the noised reference",
-    )
+    add_picture_options(how)
+    add_layout_options(parser.add_argument_group("where the product stands"))
+    add_file_options(parser.add_argument_group("the files"))
     run = parser.add_argument_group("the run")
     run.add_argument(
         "--overwrite", action="store_true", help="make all pictures anew and write over what is there"
@@ -115,20 +95,9 @@ def run(args: argparse.Namespace) -> int:
     from cyclorama.generation.model import choose_device, open_model
     from cyclorama.generation.plan import RunConfig, build_plan
     from cyclorama.generation.report import write_report
-    from cyclorama.generation.settings import GenerateConfig, parse_size
     from cyclorama.imaging.cutout import RembgNetwork
 
-    settings = GenerateConfig(
-        num_inference_steps=args.steps,
-        guidance_scale=args.guidance,
-        scheduler=args.scheduler,
-        reference_strength=args.reference_strength,
-        category_strength=args.category_strength,
-        initial_latent=not args.no_initial_latent,
-        size=parse_size(args.size),
-        candidates=args.candidates,
-        batch_size=args.batch_size,
-    )
+    settings = build_settings(args)
     check_run(args.seed, args.out)
     rules = load_category_rules(args.category_map, args.alias, args.category)
     inputs = InputConfig(

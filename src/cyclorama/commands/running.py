@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.plan import PlannedItem, RunConfig
     from cyclorama.generation.run import RunResult
+    from cyclorama.generation.settings import GenerateConfig
 
 SHOWN_FAILURES = 5
 
@@ -46,6 +47,131 @@ def add_sampling_options(group: argparse._ActionsContainer, steps: int = 50) -> 
     )
 
 
+def add_picture_options(group: argparse._ActionsContainer) -> None:
+    """What the model is told beside the sampler: candidates and strengths."""
+    group.add_argument(
+        "--candidates",
+        metavar="N",
+        type=int,
+        default=1,
+        help="pictures per input and output, each with a seed of its own (default: 1)",
+    )
+    group.add_argument(
+        "--reference-strength",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="how strongly the reference acts, 0 or more (default: 1)",
+    )
+    group.add_argument(
+        "--category-strength",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="how strongly the category acts, 0 or more (default: 1)",
+    )
+    group.add_argument(
+        "--no-initial-latent",
+        action="store_true",
+        help="start from plain noise, not from the noised reference",
+    )
+
+
+def add_layout_options(group: argparse._ActionsContainer) -> None:
+    """Canvas, place and size of the product."""
+    group.add_argument(
+        "--size",
+        metavar="source|WxH",
+        default="source",
+        help="size of the pictures in pixels (default: source, the input's own)",
+    )
+    group.add_argument(
+        "--aspect",
+        metavar="W:H",
+        help="the smallest canvas of this shape that holds the whole input, unscaled",
+    )
+    group.add_argument(
+        "--outputs",
+        metavar="LIST",
+        help="several canvases per input, with commas: 1:1,3:4,1600x900,source (instead of size and aspect)",
+    )
+    group.add_argument(
+        "--placement",
+        metavar="WHERE",
+        help="keep, center, top, bottom, left, right, top-left, top-right, bottom-left, bottom-right "
+        "(default: keep; center with a scale or margin)",
+    )
+    group.add_argument(
+        "--product-scale",
+        metavar="F",
+        type=float,
+        help="share of the canvas that the product takes where it is nearest to filling it, 0.05 to 1 "
+        "(default: its own pixels)",
+    )
+    group.add_argument(
+        "--margin",
+        metavar="F",
+        type=float,
+        default=0.0,
+        help="share of the canvas' shorter side kept free at every edge, 0 to 0.45 (default: 0)",
+    )
+    group.add_argument(
+        "--contact-shadow",
+        metavar="S",
+        type=float,
+        default=0.0,
+        help="darken the ground under the product, 0 to 0.8 (default: 0, the model's own shadows alone)",
+    )
+
+
+def add_file_options(group: argparse._ActionsContainer) -> None:
+    """The format of the pictures, and their layers."""
+    group.add_argument("--format", metavar="NAME", default="png", help="png, webp, jpeg, avif (default: png)")
+    group.add_argument(
+        "--quality",
+        metavar="N",
+        type=int,
+        help="1 to 100 (default: WebP lossless, JPEG 95, AVIF 90); only lossless files keep products exact",
+    )
+    group.add_argument(
+        "--provenance",
+        action=argparse.BooleanOptionalAction,
+        help="say in XMP that the background is machine-made (default: in all formats but PNG)",
+    )
+    group.add_argument(
+        "--layers",
+        metavar="FORMAT",
+        help="write background plate, shadow and product too: ora (OpenRaster), psd, or png",
+    )
+
+
+def build_settings(args: argparse.Namespace) -> GenerateConfig:
+    """The settings that the options of this module ask for. Raises SettingsError."""
+    from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_size
+    from cyclorama.imaging.formats import EncodingConfig
+
+    outputs = () if args.outputs is None else tuple(text.strip() for text in args.outputs.split(","))
+    return GenerateConfig(
+        num_inference_steps=args.steps,
+        guidance_scale=args.guidance,
+        scheduler=args.scheduler,
+        reference_strength=args.reference_strength,
+        category_strength=args.category_strength,
+        initial_latent=not args.no_initial_latent,
+        size=parse_size(args.size),
+        candidates=args.candidates,
+        batch_size=args.batch_size,
+        aspect=None if args.aspect is None else parse_aspect(args.aspect),
+        placement=args.placement,
+        product_scale=args.product_scale,
+        margin=args.margin,
+        outputs=outputs,
+        encoding=EncodingConfig(args.format, args.quality, args.provenance),
+        layers=args.layers,
+        contact_shadow=args.contact_shadow,
+    )
+
+
 def check_run(seed: int, out: Path) -> None:
     """Raise SettingsError for a seed outside 0 … 2**63 − 1, OutputError for an output that is a file."""
     from cyclorama.seeding import MAX_SEED
@@ -61,23 +187,17 @@ def make_pictures(
 ) -> RunResult:
     """Run ``plan`` into ``args.out`` with progress on stderr; Ctrl-C stops after the pictures in hand."""
     from cyclorama.generation.interrupt import catch_stop
+    from cyclorama.generation.model import silence_loading
     from cyclorama.generation.progress import ProgressReport
     from cyclorama.generation.run import RunHooks, run_plan
 
     failed = sum(planned.failure is not None for planned in plan)
     if 0 < failed < len(plan) and not args.quiet:
         print(f"{failed} of {len(plan)} inputs cannot be used; going on with the rest", file=sys.stderr)
-    _silence_loading()
+    silence_loading()
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
         hooks = RunHooks(progress.start, progress.advance, wish)
         return run_plan(plan, model, config, args.out, hooks)
-
-
-def _silence_loading() -> None:
-    """Switch off transformers' bars; the run has one of its own."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def finish(result: RunResult, out: Path, quiet: bool = False) -> int:

@@ -51,11 +51,10 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 128 + signal number (130, 143) when stopped by a signal."""
     config = load_train_config(args.config, args.settings, args.steps)
-    from transformers.utils import logging as transformers_logging
-
+    from cyclorama.generation.model import silence_loading
     from cyclorama.training.loop import train
 
-    transformers_logging.disable_progress_bar()  # a bar for every part loaded would break up ours
+    silence_loading()
     result = train(args.stage, config, args.out, resume=args.resume)
     if result.stopped_by is not None:
         name = signal.Signals(result.stopped_by).name

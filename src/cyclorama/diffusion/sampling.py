@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from diffusers import SchedulerMixin
 from torch import Tensor
 
+from cyclorama.diffusion.limits import check_sampling
 from cyclorama.errors import SettingsError
 
 
@@ -23,9 +23,9 @@ class SamplingConfig:
     """
 
     num_inference_steps: int = 50
-    """Denoising steps, 1 or more."""
+    """Denoising steps, 1–1000."""
     guidance_scale: float = 2.0
-    """Classifier-free guidance; 1 means none (and halves the work)."""
+    """Classifier-free guidance, 1–30; 1 means none (and halves the work)."""
     eta: float = 0.0
     """DDIM's stochasticity, 0 to 1; schedulers without it refuse a value above 0."""
     scheduler: str | None = None
@@ -38,16 +38,13 @@ class SamplingConfig:
     """With a reference, start from its noised latent instead of pure noise (method, 7)."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.num_inference_steps <= 1000:
-            raise SettingsError(f"steps must be 1 to 1000, got {self.num_inference_steps}")
-        if not 1 <= self.guidance_scale <= 30:
-            raise SettingsError(f"guidance must be 1 (none) to 30, got {self.guidance_scale}")
-        if not 0 <= self.eta <= 1:
-            raise SettingsError(f"eta must be 0 to 1, got {self.eta}")
-        for name in ("reference_strength", "category_strength"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise SettingsError(f"{name} must be 0 or more, got {value}")
+        check_sampling(
+            self.num_inference_steps,
+            self.guidance_scale,
+            self.eta,
+            self.reference_strength,
+            self.category_strength,
+        )
         if self.scheduler is not None:
             find_scheduler(self.scheduler)
 

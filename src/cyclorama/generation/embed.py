@@ -1,21 +1,67 @@
-"""A finished picture as PNG bytes that carry their own recipe."""
+"""A finished picture as a file that carries its own recipe, with its layers beside it if they are wanted."""
 
 from __future__ import annotations
 
-import io
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image, PngImagePlugin
-
 from cyclorama.errors import UnreadableImageError
+from cyclorama.imaging.formats import EncodingConfig, decode_picture, encode_picture, measure_encoding
+from cyclorama.imaging.layers import LayerFormat, build_layers, encode_layers
+from cyclorama.imaging.shadow import compute_contact_shadow
 
 if TYPE_CHECKING:
-    from cyclorama.types import Pixels
+    from cyclorama.generation.settings import GenerateConfig
+    from cyclorama.types import Generated, Pixels, Product
 
-METADATA_KEY = "cyclorama"
+
+@dataclass(frozen=True)
+class PictureEncoder:
+    """Turns a finished picture into its files, as the settings ask for."""
+
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    layers: LayerFormat | None = None
+    contact_shadow: float = 0.0
+
+    @classmethod
+    def of(cls, settings: GenerateConfig) -> PictureEncoder:
+        """The encoder that ``settings`` ask for."""
+        return cls(settings.encoding, settings.layers, settings.contact_shadow)
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the picture's own file, with the dot."""
+        return self.encoding.suffix
+
+    def __call__(self, made: Generated, product: Product, recipe: dict[str, Any]) -> Mapping[str, bytes]:
+        """The files of one picture by suffix, its own first; ``product`` is on the picture's canvas.
+
+        Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
+        """
+        files = {self.suffix: encode_picture(made.pixels, recipe, made.icc_profile, self.encoding)}
+        if self.layers is not None:
+            shadow = (
+                compute_contact_shadow(product.matte, self.contact_shadow) if self.contact_shadow else None
+            )
+            layers = build_layers(made.pixels, made.background, product, shadow)
+            files |= encode_layers(layers, self.layers)
+        return files
+
+    def measure(self, files: Mapping[str, bytes], product: Product) -> dict[str, Any]:
+        """What a lossy file did to the opaque product (:func:`measure_encoding`); empty for a lossless
+        one."""
+        return {} if self.encoding.is_lossless else measure_encoding(files[self.suffix], product)
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that change the bytes."""
+        return {
+            "suffix": self.suffix,
+            **self.encoding.describe(),
+            "layers": self.layers,
+            "contact_shadow": self.contact_shadow,
+        }
 
 
 def encode_png(pixels: Pixels, metadata: dict[str, Any], icc_profile: bytes | None = None) -> bytes:
@@ -24,28 +70,21 @@ def encode_png(pixels: Pixels, metadata: dict[str, Any], icc_profile: bytes | No
     The colour profile is kept. Invariant: equal arguments give equal bytes, and the decoded pixels
     equal ``pixels``.
     """
-    info = PngImagePlugin.PngInfo()
-    info.add_itxt(METADATA_KEY, json.dumps(metadata, sort_keys=True, ensure_ascii=False, allow_nan=False))
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(
-        buffer, format="PNG", pnginfo=info, icc_profile=icc_profile
-    )
-    return buffer.getvalue()
+    return encode_picture(pixels, metadata, icc_profile)
 
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
-    """What :func:`encode_png` put into the picture at ``path``: seed, settings, category, model.
+    """What is written into the picture at ``path``: seed, settings, category, model.
 
-    Raises UnreadableImageError if the file is no PNG or carries nothing of ours.
+    Reads PNG, WebP, JPEG and AVIF. Raises UnreadableImageError if the file is no such picture or carries
+    nothing of ours.
     """
     try:
-        with Image.open(path) as image:
-            text = image.info.get(METADATA_KEY)
-    except OSError as error:
+        metadata = decode_picture(Path(path).read_bytes()).metadata
+    except (OSError, UnreadableImageError) as error:
         raise UnreadableImageError(f"cannot read {path}: {error}") from error
-    if not isinstance(text, str):
+    if metadata is None:
         raise UnreadableImageError(
             f"{path} carries no Cyclorama settings; it was not made or was re-saved elsewhere"
         )
-    values: dict[str, Any] = json.loads(text)
-    return values
+    return metadata

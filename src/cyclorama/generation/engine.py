@@ -13,7 +13,9 @@ import numpy as np
 from cyclorama.errors import ModelError
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.masks import dilate
+from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
 from cyclorama.imaging.tensors import to_image, to_mask_tensor
 from cyclorama.imaging.transforms import Fit, choose_model_size, fit_reference, fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -50,6 +52,7 @@ class Task:
     """One picture to make."""
 
     product: Product
+    """On the picture's canvas (:meth:`cyclorama.imaging.layout.CanvasLayout.place`)."""
     category: Category
     seed: int
     reference: Reference | None = None
@@ -61,18 +64,6 @@ def compute_model_shape(pipeline: Pipeline, size: Size, settings: GenerateConfig
     return choose_model_size(settings.size or size, pipeline.image_size, pipeline.image_multiple)
 
 
-def place_product(product: Product, size: Size | None) -> Product:
-    """``product`` on a canvas of ``size``: whole, centred, as large as fits, background around it.
-
-    None or the product's own size gives it unchanged. Invariant: where no resampling is needed, its pixels
-    are kept bit for bit.
-    """
-    if size is None or size == product.size:
-        return product
-    pixels, matte = fit_to_model(product, size).apply_product(product)
-    return Product(pixels, matte, pixels, product.name, product.mask_source, product.icc_profile)
-
-
 def build_hidden_mask(product_mask: Matte) -> Matte:
     """What PG must not see of a reference (H, W): its own product and a rim, 1 = hidden."""
     radius = round(HIDE_RADIUS * math.sqrt(product_mask.shape[0] * product_mask.shape[1]) / 512)
@@ -82,7 +73,7 @@ def build_hidden_mask(product_mask: Matte) -> Matte:
 def sample_pictures(
     pipeline: Pipeline, tasks: Sequence[Task], settings: GenerateConfig, batch_shape: int | None = None
 ) -> list[Generated | ModelError]:
-    """A finished picture per task, at the product's own size or ``settings.size``.
+    """A finished picture per task, of the size of its product's canvas; ``settings.size`` is applied if set.
 
     All tasks must share one model shape, and either all have a reference or none has. ``batch_shape``
     repeats the last task up to that many, so that a smaller batch runs through the same arithmetic as a
@@ -147,7 +138,10 @@ def _finish(
         return ModelError("the model gave values that are not numbers; try --dtype float32")
     levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
     background = np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255)
-    pixels: Pixels = composite(background, product)
+    ground = background
+    if settings.contact_shadow:
+        ground = apply_shadow(background, compute_contact_shadow(product.matte, settings.contact_shadow))
+    pixels: Pixels = composite(ground, product)
     return Generated(
         pixels=pixels,
         background=np.rint(background).astype(np.uint8),

@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,6 +38,15 @@ class Entry:
     """(height, width) of the picture."""
     mask_source: str
     report: dict[str, Any]
+    placement: dict[str, Any] = field(default_factory=dict)
+    """Where the product stands on its canvas; empty if nothing but a size was asked for."""
+    layers: dict[str, int] = field(default_factory=dict)
+    """Files written beside the picture, below the output folder, and their sizes in bytes."""
+
+    def to_values(self) -> dict[str, Any]:
+        """Plain values; what is empty is left out."""
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value != {} or name == "report"}
 
 
 def compute_key(values: dict[str, Any]) -> str:
@@ -64,21 +73,23 @@ class Journal:
         self._entries = entries
 
     def find(self, key: str, picture: str) -> Entry | None:
-        """The entry of ``picture`` if it was made with ``key`` and its file is still there in full."""
+        """The entry of ``picture`` if it was made with ``key`` and its files are still there in full."""
         entry = self._entries.get(picture)
         if entry is None or entry.key != key:
             return None
+        files = {picture: entry.bytes} | entry.layers
         try:
-            return entry if (self._folder / picture).stat().st_size == entry.bytes else None
+            complete = all((self._folder / path).stat().st_size == size for path, size in files.items())
         except OSError:
             return None
+        return entry if complete else None
 
     def append(self, entry: Entry) -> None:
         """Record a picture that lies in its place. Raises OutputError if the disk refuses."""
-        line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False) + "\n"
+        line = json.dumps(entry.to_values(), ensure_ascii=False, allow_nan=False) + "\n"
         start = self._file.seek(0, os.SEEK_END)
         try:
-            data = line.encode("utf-8")
+            data = line.encode("utf-8", errors="backslashreplace")
             if self._file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._file.fileno())

@@ -56,6 +56,13 @@ def open_model(model: str | Path | None = None) -> ModelHandle:
     return ModelHandle(name, folder, compute_model_hash(folder), load_registry(folder))
 
 
+def silence_loading() -> None:
+    """Switch off the bars that transformers shows for every part it loads; a run has a bar of its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def get_bundled_folder() -> Path:
     """The folder of the model inside the package. Raises ModelNotFoundError if it was not installed."""
     folder = Path(__file__).resolve().parent.parent / "weights"

@@ -12,16 +12,22 @@ _UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f]')
 _MAX_BYTES = 180
 
 
-def build_picture_names(names: Sequence[str], candidates: int = 1) -> list[list[str]]:
-    """For each input name, the relative paths (``/``) of its pictures, one per candidate.
+def build_picture_names(
+    names: Sequence[str], candidates: int = 1, layouts: Sequence[str] = ("",), suffix: str = ".png"
+) -> list[list[str]]:
+    """For each input name, the relative paths (``/``) of its pictures, one per layout and candidate.
 
     ``shoes/a.jpg`` becomes ``shoes/a.png``. Inputs that differ in their suffix only keep it
-    (``a-jpg.png``, ``a-webp.png``), whatever their order; an input that comes twice gets ``-2``. Candidates
-    end in ``-c1``, ``-c2``, ... Invariant: no two paths are equal, not even on a disk that ignores case.
+    (``a-jpg.png``, ``a-webp.png``), whatever their order; an input that comes twice gets ``-2``. Pictures
+    of a named layout end in ``.16x9``, candidates in ``-c1``, ``-c2``, ... (:func:`build_ending`).
+    Invariant: no two paths are equal, not even on a disk that ignores case.
 
     >>> build_picture_names(["a.jpg", "b/a.png", "a.png"])
     [['a-jpg.png'], ['b/a.png'], ['a-png.png']]
     """
+    endings = [
+        build_ending(layout, k + 1, candidates) + suffix for layout in layouts for k in range(candidates)
+    ]
     split = [_split(name) for name in names]
     suffixes: dict[str, set[str]] = {}
     for stem, suffix in split:
@@ -38,7 +44,8 @@ def build_picture_names(names: Sequence[str], candidates: int = 1) -> list[list[
     for i in order:
         stem, number = wanted[i], 1
         while True:
-            paths = _candidate_paths(stem if number == 1 else f"{stem}-{number}", candidates)
+            numbered = stem if number == 1 else f"{stem}-{number}"
+            paths = [numbered + ending for ending in endings]
             if not any(path.casefold() in taken for path in paths):
                 break
             number += 1
@@ -47,10 +54,23 @@ def build_picture_names(names: Sequence[str], candidates: int = 1) -> list[list[
     return results
 
 
-def _candidate_paths(stem: str, candidates: int) -> list[str]:
-    if candidates == 1:
-        return [f"{stem}.png"]
-    return [f"{stem}-c{k + 1}.png" for k in range(candidates)]
+def build_ending(layout: str, candidate: int, candidates: int) -> str:
+    """What follows an input's own name in that of a picture, suffix apart.
+
+    >>> build_ending("16x9", 2, 3)
+    '.16x9-c2'
+    """
+    return (f".{layout}" if layout else "") + (f"-c{candidate}" if candidates > 1 else "")
+
+
+def build_layer_name(picture: str, suffix: str) -> str:
+    """The path of a file of layers that belongs to ``picture``; both below the output folder.
+
+    >>> build_layer_name("pictures/shoes/a.png", ".ora")
+    'layers/shoes/a.ora'
+    """
+    path = PurePosixPath("layers", *PurePosixPath(picture).parts[1:])
+    return str(path.with_name(path.stem + suffix))
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -20,6 +20,8 @@ from cyclorama.generation.journal import compute_file_digest, compute_key
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.names import build_picture_names
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.layers import check_layer_format
+from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.models.registry import Category
 from cyclorama.types import Size
 
@@ -39,6 +41,9 @@ class Picture:
     seed: int
     key: str
     """Digest of all that the picture depends on; equal keys give equal pictures."""
+    layout: CanvasLayout = field(default_factory=CanvasLayout)
+    candidate: int = 1
+    """Its number among the candidates of its layout, from 1."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,13 @@ def build_plan(items: Sequence[Item], model: ModelHandle, config: RunConfig) -> 
     Raises UnknownCategoryError if the default category or an alias' target is unknown to the model.
     """
     config.rules.check(model.registry)
-    names = build_picture_names([_get_place(item) for item in items], config.settings.candidates)
+    settings = config.settings
+    names = build_picture_names(
+        [_get_place(item) for item in items],
+        settings.candidates,
+        [layout.name for layout in settings.build_layouts()],
+        settings.encoding.suffix,
+    )
     look = _Look()
     plan = []
     for item, paths in zip(items, names, strict=True):
@@ -128,11 +139,23 @@ def _plan_item(
         "network": None if config.network is None else config.network.name,
         "model": model.hash,
     }
-    pictures = tuple(
-        Picture(f"pictures/{path}", seed, compute_key(common | {"seed": seed, "path": path}))
-        for path, seed in zip(paths, seeds, strict=True)
-    )
-    return PlannedItem(item, category, size, pictures, digests["reference"])
+    pictures = []
+    remaining = iter(paths)
+    for layout in config.settings.build_layouts():
+        check_canvas(layout.compute_size(size), config.settings)
+        own = {"layout": layout.describe()} if layout.name else {}
+        for number, seed in enumerate(seeds, start=1):
+            name = next(remaining)
+            key = compute_key(common | own | {"seed": seed, "path": name})
+            pictures.append(Picture(f"pictures/{name}", seed, key, layout, number))
+    return PlannedItem(item, category, size, tuple(pictures), digests["reference"])
+
+
+def check_canvas(size: Size, settings: GenerateConfig) -> None:
+    """Raise SettingsError if the files that ``settings`` ask for cannot hold a picture of ``size``."""
+    settings.encoding.check_size(size)
+    if settings.layers is not None:
+        check_layer_format(settings.layers, size)
 
 
 def _find_category(item: Item, model: ModelHandle, config: RunConfig) -> str | None:

@@ -54,10 +54,12 @@ def build_sheet_row(out: Path, outcome: Outcome) -> SheetRow:
                 Cell(f"reference {item.reference.name}", f"Reference {item.reference.name}", reference)
             )
     notes = []
-    for number, entry in enumerate(outcome.entries, start=1):
+    several = any(picture.candidate > 1 for picture in planned.pictures)
+    for picture, entry in zip(planned.pictures, outcome.entries, strict=True):
         if entry is None:
             continue
-        label = f"candidate {number}" if len(outcome.entries) > 1 else "result"
+        parts = [picture.layout.name, f"candidate {picture.candidate}" if several else ""]
+        label = " ".join(part for part in parts if part) or "result"
         alt = f"{item.name} as {category} advertisement, {label}"
         thumbnail = thumbs.get_result_name(entry.picture)
         shown = thumbnail if (out / thumbnail).exists() else entry.picture
@@ -65,5 +67,8 @@ def build_sheet_row(out: Path, outcome: Outcome) -> SheetRow:
         exact = (
             "product exact" if entry.report["exact"] else f"product off by {entry.report['max_difference']}"
         )
+        if "file_max_difference" in entry.report:
+            exact += f" before encoding, off by up to {entry.report['file_max_difference']} in the file"
+        exact = ", ".join([exact, *entry.placement.get("notes", ())])
         notes.append(f"{entry.size[1]} × {entry.size[0]} px, {entry.seconds:.1f} s, {exact}")
     return SheetRow(item.name, f"{category} · " + " · ".join(dict.fromkeys(notes)), tuple(cells))

@@ -50,18 +50,30 @@ def build_row(index: int, outcome: Outcome, model: ModelHandle, config: RunConfi
         first = finished[0]
         row |= {"size": list(first.size), "mask_source": first.mask_source}
         row |= _describe(first)
-    if len(planned.pictures) > 1 and finished:
+    if any(picture.layout.name for picture in planned.pictures) and finished:
+        row["outputs"] = [
+            {"layout": picture.layout.name, "candidate": picture.candidate, "size": list(entry.size)}
+            | _describe(entry)
+            for picture, entry in zip(planned.pictures, outcome.entries, strict=True)
+            if entry is not None
+        ]
+    elif len(planned.pictures) > 1 and finished:
         row["candidates"] = [_describe(entry) for entry in finished]
     return row
 
 
 def _describe(entry: Entry) -> dict[str, Any]:
-    return {
+    values: dict[str, Any] = {
         "picture": entry.picture,
         "seed": entry.seed,
         "seconds": round(entry.seconds, 3),
         "report": entry.report,
     }
+    if entry.placement:
+        values["placement"] = entry.placement
+    if entry.layers:
+        values["layers"] = list(entry.layers)
+    return values
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

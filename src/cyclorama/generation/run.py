@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cyclorama import __version__
 from cyclorama.generation import thumbs
 from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
-from cyclorama.generation.embed import encode_png
+from cyclorama.generation.embed import PictureEncoder
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_pictures
 from cyclorama.generation.items import Failure
 from cyclorama.generation.journal import Entry, Journal, open_journal, write_atomic
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.names import build_layer_name
 from cyclorama.generation.plan import Picture, PlannedItem, RunConfig, describe_settings
 from cyclorama.generation.rows import Outcome
 from cyclorama.generation.sources import SourceLoader
@@ -52,6 +53,19 @@ class RunResult:
 
 _Spot = tuple[int, int]
 """(index of the item, index of its picture)."""
+
+_Sources = tuple[Product, Reference | None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """One picture in hand: its task, with the product on its canvas, and what goes with it."""
+
+    spot: _Spot
+    task: Task
+    source: Product
+    """The product as the input has it."""
+    placement: dict[str, Any] = field(default_factory=dict)
 
 
 def run_plan(
@@ -90,6 +104,8 @@ class _Run:
         self.out = out
         self.journal = journal
         self.loader = SourceLoader(config.network)
+        self.encoder = PictureEncoder.of(config.settings)
+        self.recent: dict[int, _Sources | Exception] = {}
         self.made = 0
 
     def find_missing(self) -> set[_Spot]:
@@ -111,7 +127,7 @@ class _Run:
         # Batches are laid out over the whole plan, finished pictures included, so that a run that goes on
         # samples each remaining picture in the very batch it would have had.
         spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.pictures))]
-        shapes = [self._shape(pipeline, self.plan[i]) for i, _ in spots]
+        shapes = [self._shape(pipeline, self.plan[i], k) for i, k in spots]
         size = choose_batch_size(self.config.settings.batch_size, self.config.device)
         batches = [b for b in build_batches(shapes, size) if any(spots[m] in missing for m in b.members)]
         for batch, loaded in _read_ahead(batches, lambda b: self._load([spots[m] for m in b.members])):
@@ -122,45 +138,61 @@ class _Run:
             self._make_batch(pipeline, members, loaded, batch.places, missing)
             hooks.advanced(len(wanted))
 
-    def _shape(self, pipeline: Pipeline, planned: PlannedItem) -> tuple[Any, ...]:
-        shape = compute_model_shape(pipeline, planned.size, self.config.settings)
+    def _shape(self, pipeline: Pipeline, planned: PlannedItem, number: int) -> tuple[Any, ...]:
+        canvas = planned.pictures[number].layout.compute_size(planned.size)
+        shape = compute_model_shape(pipeline, canvas, self.config.settings)
         return (*shape, planned.item.reference is not None)
 
-    def _load(self, members: Sequence[_Spot]) -> dict[int, tuple[Product, Reference | None] | Exception]:
-        loaded: dict[int, tuple[Product, Reference | None] | Exception] = {}
+    def _load(self, members: Sequence[_Spot]) -> dict[int, _Sources | Exception]:
+        """The sources of a batch; those of the one before are at hand, since an input's outputs come in
+        turn."""
+        loaded: dict[int, _Sources | Exception] = {}
         for i in dict.fromkeys(i for i, _ in members):
+            if i in self.recent:
+                loaded[i] = self.recent[i]
+                continue
             try:
                 loaded[i] = self.loader.load(self.plan[i].item)
             except Exception as error:  # whatever a file does to us is this row's failure, not the run's
                 loaded[i] = error
+        self.recent = loaded
         return loaded
 
     def _make_batch(
         self,
         pipeline: Pipeline,
         members: Sequence[_Spot],
-        loaded: dict[int, tuple[Product, Reference | None] | Exception],
+        loaded: dict[int, _Sources | Exception],
         places: int,
         missing: set[_Spot],
     ) -> None:
-        usable: list[tuple[_Spot, Task]] = []
+        usable: list[_Work] = []
         for i, k in members:
-            sources, planned = loaded[i], self.plan[i]
+            sources = loaded[i]
             if isinstance(sources, Exception):
                 self._fail(i, sources)
-            elif planned.failure is None:
-                assert planned.category is not None
-                product, reference = sources
-                seed = planned.pictures[k].seed
-                usable.append(((i, k), Task(product, planned.category, seed, reference, planned.item.name)))
-        if not any(spot in missing for spot, _ in usable):
+            elif self.plan[i].failure is None:
+                try:
+                    usable.append(self._prepare((i, k), *sources))
+                except Exception as error:  # a canvas that cannot be had fails its row
+                    self._fail(i, error)
+        if not any(work.spot in missing for work in usable):
             return
-        results = self._sample(pipeline, [task for _, task in usable], places)
-        for ((i, k), task), result in zip(usable, results, strict=True):
+        results = self._sample(pipeline, [work.task for work in usable], places)
+        for work, result in zip(usable, results, strict=True):
             if isinstance(result, Exception):
-                self._fail(i, result)
-            elif (i, k) in missing:
-                self._record(self.plan[i], self.plan[i].pictures[k], task, result)
+                self._fail(work.spot[0], result)
+            elif work.spot in missing:
+                self._record(work, result)
+
+    def _prepare(self, spot: _Spot, product: Product, reference: Reference | None) -> _Work:
+        planned = self.plan[spot[0]]
+        picture = planned.pictures[spot[1]]
+        assert planned.category is not None
+        placed = picture.layout.place(product)
+        placement = {} if picture.layout.is_plain else picture.layout.compute_placement(product).describe()
+        task = Task(placed, planned.category, picture.seed, reference, planned.item.name)
+        return _Work(spot, task, product, placement)
 
     def _sample(self, pipeline: Pipeline, tasks: list[Task], places: int) -> list[Generated | Exception]:
         """A result per task; if the batch breaks, each is tried alone, lest one take the others along."""
@@ -175,10 +207,21 @@ class _Run:
         if self.plan[index].failure is None:
             self.plan[index] = replace(self.plan[index], failure=Failure.of(error))
 
-    def _record(self, planned: PlannedItem, picture: Picture, task: Task, result: Generated) -> None:
-        data = encode_png(result.pixels, self._describe(planned, task), result.icc_profile)
+    def _record(self, work: _Work, result: Generated) -> None:
+        planned = self.plan[work.spot[0]]
+        picture = planned.pictures[work.spot[1]]
+        try:
+            files = self.encoder(result, work.task.product, self._describe(planned, picture, work.task))
+            measured = self.encoder.measure(files, work.task.product)
+        except Exception as error:  # a format that cannot hold the picture fails its row
+            self._fail(work.spot[0], error)
+            return
+        data, *extras = files.values()
+        layers = {build_layer_name(picture.path, s): d for s, d in zip([*files][1:], extras, strict=True)}
+        for path, content in layers.items():
+            write_atomic(self.out / path, content)
         write_atomic(self.out / picture.path, data)
-        self._write_thumbnails(planned, picture, task, result)
+        self._write_thumbnails(planned, picture, work, result)
         height, width = result.pixels.shape[:2]
         self.journal.append(
             Entry(
@@ -188,28 +231,32 @@ class _Run:
                 seed=picture.seed,
                 seconds=result.seconds,
                 size=(height, width),
-                mask_source=task.product.mask_source,
-                report=asdict(result.report) | {"exact": result.report.exact},
+                mask_source=work.source.mask_source,
+                report=asdict(result.report) | {"exact": result.report.exact} | measured,
+                placement=work.placement,
+                layers={path: len(content) for path, content in layers.items()},
             )
         )
         self.made += 1
 
     def _write_thumbnails(
-        self, planned: PlannedItem, picture: Picture, task: Task, result: Generated
+        self, planned: PlannedItem, picture: Picture, work: _Work, result: Generated
     ) -> None:
+        reference = work.task.reference
         thumbs.write_thumbnail(self.out, thumbs.get_result_name(picture.path), result.pixels)
         if picture == planned.pictures[0]:
             name = thumbs.get_product_name(picture.path)
-            thumbs.write_thumbnail(self.out, name, task.product.pixels, task.product.matte)
-        if task.reference is not None and planned.reference_digest is not None:
+            thumbs.write_thumbnail(self.out, name, work.source.pixels, work.source.matte)
+        if reference is not None and planned.reference_digest is not None:
             name = thumbs.get_reference_name(planned.reference_digest)
             if not (self.out / name).exists():
-                thumbs.write_thumbnail(self.out, name, task.reference.pixels)
+                thumbs.write_thumbnail(self.out, name, reference.pixels)
 
-    def _describe(self, planned: PlannedItem, task: Task) -> dict[str, Any]:
+    def _describe(self, planned: PlannedItem, picture: Picture, task: Task) -> dict[str, Any]:
         """What goes into the picture itself: its recipe, and nothing that differs between equal runs."""
         reference = planned.item.reference
-        return {
+        layout = picture.layout
+        recipe = {
             "cyclorama": __version__,
             "input": planned.item.name,
             "seed": task.seed,
@@ -221,6 +268,8 @@ class _Run:
             "model_hash": self.model.hash,
             "settings": describe_settings(self.config),
         }
+        # An output among several is made again by its own size or aspect.
+        return recipe | ({"layout": layout.name, "canvas": layout.describe()} if layout.name else {})
 
 
 def _read_ahead(batches: Sequence[Batch], load: Callable[[Batch], Any]) -> Iterator[tuple[Batch, Any]]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cyclorama.diffusion.limits import check_integer, check_sampling
 from cyclorama.errors import SettingsError
+from cyclorama.imaging.formats import EncodingConfig
+from cyclorama.imaging.layers import LayerFormat, check_layer_format
+from cyclorama.imaging.layout import CanvasLayout, Placement
+from cyclorama.imaging.shadow import check_strength
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
     from cyclorama.diffusion.sampling import SamplingConfig
 
-MAX_STEPS = 1000
-MAX_GUIDANCE = 30.0
 MAX_CANDIDATES = 64
 MAX_BATCH = 256
-MIN_SIDE = 64
-MAX_SIDE = 8192
+MAX_OUTPUTS = 16
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,64 @@ class GenerateConfig:
     size: Size | None = None
     """(height, width) of the pictures in pixels; None keeps each input's own size."""
     candidates: int = 1
-    """Pictures per input, each from a seed of its own, 1–64."""
+    """Pictures per input and output, each from a seed of its own, 1–64."""
     batch_size: int | None = None
     """Pictures sampled together; None means 1 on a CPU and 8 on an accelerator."""
+    aspect: Size | None = None
+    """(height, width) in any unit: the smallest canvas of this shape that holds the whole input."""
+    placement: Placement | None = None
+    """Where the product stands (:class:`cyclorama.imaging.layout.CanvasLayout`); None: where it stands in the
+    photo, or in the middle if a product scale or margin is given."""
+    product_scale: float | None = None
+    """Share of the canvas that the product's box takes in its tighter direction, 0.05–1; None: no scaling."""
+    margin: float = 0.0
+    """Share of the canvas' shorter side that stays free of product at every edge, 0–0.45."""
+    outputs: tuple[str, ...] = ()
+    """Several canvases per input, at most 16: ``"W:H"``, ``"WxH"``, ``"source"``; not with size or aspect."""
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    """The file format of the pictures."""
+    layers: LayerFormat | None = None
+    """Whether, and in which format, layers are written beside each picture."""
+    contact_shadow: float = 0.0
+    """Darkening under the product, 0–0.8, made from its outline; 0 leaves the model's own shadows alone."""
 
     def __post_init__(self) -> None:
-        _check_integer("steps", self.num_inference_steps, 1, MAX_STEPS)
-        _check_integer("candidates", self.candidates, 1, MAX_CANDIDATES)
+        check_sampling(
+            self.num_inference_steps,
+            self.guidance_scale,
+            self.eta,
+            self.reference_strength,
+            self.category_strength,
+        )
+        check_integer("candidates", self.candidates, 1, MAX_CANDIDATES)
         if self.batch_size is not None:
-            _check_integer("batch size", self.batch_size, 1, MAX_BATCH)
-        _check_number("guidance", self.guidance_scale, 1.0, MAX_GUIDANCE)
-        _check_number("eta", self.eta, 0.0, 1.0)
-        _check_number("reference strength", self.reference_strength, 0.0, math.inf)
-        _check_number("category strength", self.category_strength, 0.0, math.inf)
-        if self.size is not None:
-            _check_integer("size (height)", self.size[0], MIN_SIDE, MAX_SIDE)
-            _check_integer("size (width)", self.size[1], MIN_SIDE, MAX_SIDE)
+            check_integer("batch size", self.batch_size, 1, MAX_BATCH)
+        if self.layers is not None:
+            check_layer_format(self.layers)
+        check_strength(self.contact_shadow)
+        self.build_layouts()
+
+    def build_layouts(self) -> tuple[CanvasLayout, ...]:
+        """The canvases of every input, at least one; with ``outputs`` each has a name for its files.
+
+        Raises SettingsError (an output that is not understood, comes twice, or goes with size or aspect).
+        """
+        if isinstance(self.outputs, str) or len(self.outputs) > MAX_OUTPUTS:
+            raise SettingsError(
+                f"outputs must be a tuple of at most {MAX_OUTPUTS} texts, got {self.outputs!r}"
+            )
+        if not self.outputs:
+            return (self._build_layout("", self.size, self.aspect),)
+        if self.size is not None or self.aspect is not None:
+            raise SettingsError("outputs are given beside a size or an aspect; list them all under outputs")
+        layouts = tuple(self._build_layout(*parse_output(text)) for text in self.outputs)
+        names = [layout.name for layout in layouts]
+        if len(set(names)) < len(names):
+            raise SettingsError(f"outputs {', '.join(self.outputs)} name one canvas twice; give each once")
+        return layouts
+
+    def _build_layout(self, name: str, size: Size | None, aspect: Size | None) -> CanvasLayout:
+        return CanvasLayout(name, size, aspect, self.placement, self.product_scale, self.margin)
 
     def build_sampling(self) -> SamplingConfig:
         """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""
@@ -76,8 +119,12 @@ class GenerateConfig:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The settings that change a picture, as plain values; batch size and number of candidates do not."""
-        return {
+        """The settings that change a picture or its files, as plain values.
+
+        Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
+        layers are stated where they are not the default.
+        """
+        values = {
             "steps": self.num_inference_steps,
             "guidance": self.guidance_scale,
             "eta": self.eta,
@@ -85,8 +132,15 @@ class GenerateConfig:
             "reference_strength": self.reference_strength,
             "category_strength": self.category_strength,
             "initial_latent": self.initial_latent,
-            "size": "source" if self.size is None else f"{self.size[1]}x{self.size[0]}",
+            "size": "source",
         }
+        values |= self._build_layout("", self.size, self.aspect).describe()
+        values |= self.encoding.describe()
+        if self.layers is not None:
+            values["layers"] = self.layers
+        if self.contact_shadow:
+            values["contact_shadow"] = self.contact_shadow
+        return values
 
 
 def parse_size(text: str) -> Size | None:
@@ -99,21 +153,50 @@ def parse_size(text: str) -> Size | None:
     """
     if text.strip().lower() == "source":
         return None
-    width, separator, height = text.lower().partition("x")
-    if not (separator and width.strip().isdecimal() and height.strip().isdecimal()):
+    size = _parse_pair(text.lower(), "x")
+    if size is None:
         raise SettingsError(
             f"size {text!r} is not understood: give 'source' or WIDTHxHEIGHT in pixels, such as 1024x768"
         )
-    return (int(height), int(width))
+    return size
 
 
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise SettingsError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+def parse_aspect(text: str) -> Size:
+    """(height, width) of ``"W:H"``.
+
+    >>> parse_aspect("16:9")
+    (9, 16)
+
+    Raises SettingsError for anything else.
+    """
+    aspect = _parse_pair(text, ":")
+    if aspect is None:
+        raise SettingsError(f"aspect {text!r} is not understood: give WIDTH:HEIGHT, such as 3:4")
+    return aspect
 
 
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (usable and low <= value <= high):
-        limit = f"{low:g} or more" if high == math.inf else f"from {low:g} to {high:g}"
-        raise SettingsError(f"{name} must be {limit}, got {value!r}")
+def parse_output(text: str) -> tuple[str, Size | None, Size | None]:
+    """(name, size, aspect) of one entry of ``outputs``.
+
+    >>> parse_output("16:9")
+    ('16x9', None, (9, 16))
+
+    Raises SettingsError.
+    """
+    if ":" in text:
+        aspect = parse_aspect(text)
+        return f"{aspect[1]}x{aspect[0]}", None, aspect
+    try:
+        size = parse_size(text)
+    except SettingsError as error:
+        raise SettingsError(
+            f"output {text!r} is not understood: give WIDTH:HEIGHT, WIDTHxHEIGHT in pixels, or 'source'"
+        ) from error
+    return "source" if size is None else f"{size[1]}x{size[0]}", size, None
+
+
+def _parse_pair(text: str, separator: str) -> Size | None:
+    width, found, height = text.partition(separator)
+    if not (found and width.strip().isdecimal() and height.strip().isdecimal()):
+        return None
+    return int(height), int(width)

@@ -1,0 +1,223 @@
+"""Which layers make up a picture, and how do they become files for a designer's programs?
+
+From below: the background plate as the model painted it (where the product stands it shows what the model
+painted there), the contact shadow if one was asked for, the product with its matte as alpha. Layers have 8
+bits, the flat picture was composited in floating point; so the colours in the soft rim are chosen anew, a
+level or two away, such that the layers put together are the flat picture bit for bit:
+``rint(a F + (1 - a)(1 - s) B)``, halves to even. Programs that round otherwise differ by a level. Where the
+product is opaque its layer holds the product's own pixels.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.psd import MAX_SIDE as MAX_PSD_SIDE
+from cyclorama.imaging.psd import encode_psd
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Pixels, Product, Size
+
+LayerFormat = Literal["ora", "psd", "png"]
+LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
+NAMES = {"plate": "Background plate", "shadow": "Contact shadow", "product": "Product"}
+_THUMBNAIL = 256
+_ROUNDING = 2
+"""Most levels that 8-bit alpha and plate can move a picture that was composited in floating point."""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A picture taken apart, from below; all of one size, colours straight (not premultiplied)."""
+
+    plate: Pixels
+    """uint8 (H, W, 3)."""
+    product: npt.NDArray[np.uint8]
+    """uint8 (H, W, 4); colours 0 where alpha is 0."""
+    flat: Pixels
+    """The picture they make, uint8 (H, W, 3)."""
+    shadow: npt.NDArray[np.uint8] | None = None
+    """Alpha of black, uint8 (H, W); None for no shadow."""
+    icc_profile: bytes | None = None
+
+    def list_rgba(self) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+        """(key of NAMES, RGBA (H, W, 4)) from below."""
+        opaque = np.full((*self.plate.shape[:2], 1), 255, dtype=np.uint8)
+        layers = [("plate", np.concatenate([self.plate, opaque], axis=2))]
+        if self.shadow is not None:
+            black = np.zeros((*self.shadow.shape, 4), dtype=np.uint8)
+            black[..., 3] = self.shadow
+            layers.append(("shadow", black))
+        return [*layers, ("product", self.product)]
+
+
+def check_layer_format(layers: str, size: Size | None = None) -> None:
+    """Raise SettingsError for an unknown format, or one that cannot hold a picture of ``size``."""
+    if layers not in LAYER_FORMATS:
+        raise SettingsError(f"layers must be one of {', '.join(LAYER_FORMATS)}, got {layers!r}")
+    if layers == "psd" and size is not None and max(size) > MAX_PSD_SIDE:
+        raise SettingsError(
+            f"PSD holds sides up to {MAX_PSD_SIDE} pixels, the picture has {size[1]} x {size[0]}; "
+            "use --layers ora or a smaller size"
+        )
+
+
+def build_layers(
+    flat: Pixels, background: Pixels, product: Product, shadow: npt.NDArray[np.uint8] | None = None
+) -> Layers:
+    """The layers of a finished picture ``flat`` (H, W, 3).
+
+    ``background``: what the model painted, uint8, same size; ``product`` on the same canvas; ``shadow``
+    (H, W) in 255ths if the picture has one. Invariants: :func:`flatten` gives ``flat`` bit for bit; where the
+    product is opaque or the plate alone is seen, the layers hold their own pixels unchanged.
+    Raises SettingsError if the sizes differ or ``flat`` is not made of these parts.
+    """
+    sizes = {flat.shape[:2], background.shape[:2], product.size}
+    if len(sizes | (set() if shadow is None else {shadow.shape})) > 1:
+        raise SettingsError(f"picture, background and product differ in size: {sorted(sizes)}")
+    alpha = np.rint(product.matte * 255).astype(np.uint8)
+    colours = np.where((product.matte >= 1)[..., None], product.pixels, product.foreground)
+    plate = background.copy()
+    darkness = None if shadow is None else shadow.copy()
+    first = Layers(plate, np.dstack([colours, alpha]), flat, darkness)
+    if np.abs(flatten(first).astype(np.int16) - flat).max() > _ROUNDING:
+        raise SettingsError(
+            "the picture is not made of this background and product; give the parts it was made of"
+        )
+    for attempt in range(3):
+        rgba = np.dstack([np.where(alpha[..., None] > 0, colours, 0), alpha]).astype(np.uint8)
+        layers = Layers(plate, rgba, flat, darkness, product.icc_profile)
+        wrong = (flatten(layers) != flat).any(axis=2)
+        if not wrong.any():
+            return layers
+        over = alpha[wrong].astype(np.float64)[:, None] / 255
+        light = np.ones_like(over)
+        if darkness is not None:
+            if attempt > 0:
+                darkness[wrong] = _lighten(darkness[wrong], flat[wrong], over)
+            light = 1 - darkness[wrong].astype(np.float64)[:, None] / 255
+        colours, plate = colours.copy(), plate.copy()
+        under = (1 - over) * light
+        colours[wrong], plate[wrong] = _solve(flat[wrong], colours[wrong], plate[wrong], over, under)
+    raise AssertionError("no 8-bit layers make this picture")
+
+
+def _solve(
+    wanted: npt.NDArray[np.uint8],
+    upper: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.uint8],
+    over: npt.NDArray[np.float64],
+    under: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Colours (N, 3) near ``upper`` and ``lower`` with ``rint(over upper + under lower) = wanted``.
+
+    The layer with more weight is tried first. Its steps move the sum by at most one, so some level hits
+    ``wanted`` unless it is out of 0-255; then the other layer makes up for the rest.
+    """
+    f, b = upper.astype(np.float64), lower.astype(np.float64)
+    upper_first = over >= 0.5
+    f = np.where(upper_first, _adjust(f, over, under * b, wanted), f)
+    b = _adjust(b, under, over * f, wanted)
+    f = _adjust(f, over, under * b, wanted)
+    return f.astype(np.uint8), b.astype(np.uint8)
+
+
+def _lighten(
+    darkness: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8], over: npt.NDArray[np.float64]
+) -> npt.NDArray[np.uint8]:
+    """``darkness`` (N,), no darker than lets white product on white ground be as bright as ``wanted``."""
+    ground = np.maximum(255 * (1 - over), 1e-9)
+    light = ((wanted - 0.49 - 255 * over) / ground).max(axis=1)
+    most: npt.NDArray[np.uint8] = np.clip(np.floor(255 * (1 - light)), 0, 255).astype(np.uint8)
+    return np.minimum(darkness, most)
+
+
+def _adjust(
+    own: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+    rest: npt.NDArray[np.float64],
+    wanted: npt.NDArray[np.uint8],
+) -> npt.NDArray[np.float64]:
+    """``own`` where ``rint(weight own + rest)`` is ``wanted``, elsewhere the level that brings it nearest."""
+    missed = (np.rint(weight * own + rest) != wanted) & (weight > 0)
+    solved = np.clip(np.rint((wanted - rest) / np.maximum(weight, 1e-9)), 0, 255)
+    return np.where(missed, solved, own)
+
+
+def flatten(layers: Layers) -> Pixels:
+    """The picture that the layers make, uint8 (H, W, 3): ``rint(a F + (1 - a)(1 - s) B)``."""
+    a = layers.product[..., 3:].astype(np.float64) / 255
+    under = 1 - a
+    if layers.shadow is not None:
+        under = under * (1 - layers.shadow[..., None].astype(np.float64) / 255)
+    mixed = a * layers.product[..., :3] + under * layers.plate
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def encode_layers(layers: Layers, file_format: LayerFormat) -> dict[str, bytes]:
+    """The files of ``layers`` by suffix: ``.ora``, or ``.psd``, or a PNG each.
+
+    The PNGs end in ``.background.png``, ``.shadow.png`` (if there is one) and ``.product.png``. Equal layers
+    give equal bytes. Raises SettingsError.
+    """
+    check_layer_format(file_format, (layers.flat.shape[0], layers.flat.shape[1]))
+    if file_format == "ora":
+        return {".ora": encode_openraster(layers)}
+    if file_format == "psd":
+        named = [(NAMES[key], rgba) for key, rgba in layers.list_rgba()]
+        return {".psd": encode_psd(named, layers.flat, layers.icc_profile)}
+    files = {".background.png": _encode_png(layers.plate, layers.icc_profile)}
+    for key, rgba in layers.list_rgba()[1:]:
+        files[f".{key}.png"] = _encode_png(rgba, layers.icc_profile)
+    return files
+
+
+def encode_openraster(layers: Layers) -> bytes:
+    """An OpenRaster 0.0.5 file (zip of PNGs and ``stack.xml``), as GIMP, Krita and MyPaint open it."""
+    height, width = layers.flat.shape[:2]
+    lines = [
+        "<?xml version='1.0' encoding='UTF-8'?>",
+        f'<image version="0.0.5" w="{width}" h="{height}"><stack>',
+    ]
+    files: list[tuple[str, bytes]] = []
+    for key, rgba in reversed(layers.list_rgba()):  # the topmost comes first
+        name = f"data/{key}.png"
+        files.append((name, _encode_png(layers.plate if key == "plate" else rgba, layers.icc_profile)))
+        lines.append(
+            f'<layer name={quoteattr(NAMES[key])} src="{name}" x="0" y="0" opacity="1.0" '
+            'visibility="visible" composite-op="svg:src-over"/>'
+        )
+    lines.append("</stack></image>\n")
+    small = Image.fromarray(layers.flat)
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+    files += [
+        ("mergedimage.png", _encode_png(layers.flat, layers.icc_profile)),
+        ("Thumbnails/thumbnail.png", _encode_png(np.asarray(small), None)),
+    ]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(
+            zipfile.ZipInfo("mimetype", _EPOCH), b"image/openraster"
+        )  # first, and not compressed
+        stack = zipfile.ZipInfo("stack.xml", _EPOCH)
+        archive.writestr(stack, "\n".join(lines).encode("utf-8"), zipfile.ZIP_DEFLATED)
+        for name, data in files:
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data)
+    return buffer.getvalue()
+
+
+def _encode_png(pixels: npt.NDArray[np.uint8], icc_profile: bytes | None) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", icc_profile=icc_profile)
+    return buffer.getvalue()

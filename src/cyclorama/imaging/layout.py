@@ -1,0 +1,376 @@
+"""Where does the product stand on the picture's canvas, and how large is it there?
+
+``keep`` leaves the photo as it is framed: the whole photo in the middle of the canvas, never cropped, scaled
+only where a fixed size demands it. All other placements take the product alone by its box and put that at an
+edge, in a corner or in the middle. Where nothing is scaled, the product's pixels are moved by whole pixels
+and stay what they are bit for bit; where something is, the resampled product is what the product guarantee is
+about.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.transforms import fit_to_model
+from cyclorama.types import Product, Size
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+Placement = Literal[
+    "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
+]
+PLACEMENTS: tuple[str, ...] = get_args(Placement)
+
+MIN_SIDE = 64
+MAX_SIDE = 8192
+MAX_PIXELS = 100_000_000
+"""Largest canvas, height times width."""
+MAX_ASPECT = 10.0
+"""Longest canvas, longer side to shorter side."""
+MIN_SCALE = 0.05
+MAX_MARGIN = 0.45
+VISIBLE = 0.05
+"""From this alpha on, 0-1, a pixel counts for the product's box; fainter ones may lie in the margin."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class ProductPlacement:
+    """How one product lies on its canvas."""
+
+    canvas: Size
+    """(height, width) of the picture in pixels."""
+    box: Box
+    """The product's visible part on the canvas."""
+    scale: float
+    """Factor on the product's own pixels; 1 means that they are kept bit for bit."""
+    wanted_scale: float
+    """The factor asked for; greater than ``scale`` if the product had to be made smaller."""
+    cut: tuple[str, ...] = ()
+    """Edges of the input at which the product ends, so that a cut may show on this canvas."""
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the product is smaller than was asked for."""
+        return self.scale < self.wanted_scale
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for a result row; ``box`` is [top, left, height, width]."""
+        box = self.box
+        notes = []
+        if self.reduced:
+            notes.append(
+                f"product scaled by {self.scale:.4g} instead of {self.wanted_scale:.4g}: it would not fit"
+            )
+        if self.cut:
+            notes.append(f"product is cut off by the input's {' and '.join(self.cut)} edge")
+        return {
+            "scale": round(self.scale, 6),
+            "box": [box.top, box.left, box.height, box.width],
+            "reduced": self.reduced,
+        } | ({"notes": notes} if notes else {})
+
+
+@dataclass(frozen=True)
+class CanvasLayout:
+    """The canvas of one output and the product's place on it.
+
+    Raises SettingsError for a value outside its range, or values that contradict each other.
+    """
+
+    name: str = ""
+    """Ending of the pictures' names (``16x9``); empty for none."""
+    size: Size | None = None
+    """(height, width) of the canvas; None follows the input."""
+    aspect: Size | None = None
+    """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
+    placement: Placement | None = None
+    """None is ``keep``, or ``center`` if a scale or margin is given."""
+    product_scale: float | None = None
+    """Share of the canvas that the product's box takes, 0.05-1: the greater of its height to the canvas'
+    height and its width to the canvas' width. None keeps the product's own pixels."""
+    margin: float = 0.0
+    """Share of the canvas' shorter side that stays free of product at every edge, 0-0.45."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.aspect is not None:
+            raise SettingsError(
+                f"size {format_size(self.size)} and aspect {format_size(self.aspect, ':')} are both given; "
+                "a size has its own aspect, give one of them"
+            )
+        if self.size is not None:
+            for name, side in zip(("height", "width"), self.size, strict=True):
+                if isinstance(side, bool) or not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
+                    raise SettingsError(f"size ({name}) must be {MIN_SIDE} to {MAX_SIDE}, got {side!r}")
+        if self.aspect is not None and (
+            min(self.aspect) < 1 or max(self.aspect) > MAX_ASPECT * min(self.aspect)
+        ):
+            raise SettingsError(
+                f"aspect must be 1:{MAX_ASPECT:g} to {MAX_ASPECT:g}:1, got {format_size(self.aspect, ':')}"
+            )
+        if self.placement is not None and self.placement not in PLACEMENTS:
+            raise SettingsError(f"placement must be one of {', '.join(PLACEMENTS)}, got {self.placement!r}")
+        if self.product_scale is not None:
+            _check_share("product scale", self.product_scale, MIN_SCALE, 1.0)
+        _check_share("margin", self.margin, 0.0, MAX_MARGIN)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        if self.placement == "keep" and (self.product_scale is not None or self.margin > 0):
+            raise SettingsError(
+                "placement keep leaves the product where and as large as it is in the photo, so it goes with "
+                "neither product scale nor margin; choose another placement, such as center"
+            )
+        shape = self.size or self.aspect
+        if self.product_scale is not None and shape is not None:
+            largest = 1 - 2 * self.margin * min(shape) / max(shape)
+            if self.product_scale > largest + 1e-9:
+                raise SettingsError(
+                    f"product scale {self.product_scale:g} leaves no margin of {self.margin:g} on a canvas "
+                    f"of {format_size(shape, ':')}; use at most {largest:.3g}, or a smaller margin"
+                )
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the photo stays as it is framed."""
+        if self.placement is None:
+            return self.product_scale is None and self.margin == 0
+        return self.placement == "keep"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is asked for but, perhaps, a size."""
+        return self.keeps and self.aspect is None and not self.name
+
+    def compute_size(self, size: Size) -> Size:
+        """(height, width) of the canvas for an input of ``size``.
+
+        Raises SettingsError if an aspect would make it larger than 100 million pixels.
+        """
+        if self.size is not None:
+            return self.size
+        if self.aspect is None:
+            return size
+        tall, wide = self.aspect
+        # One side is the input's own to the pixel, so that nothing has to be scaled.
+        if size[1] * tall > size[0] * wide:
+            height, width = -(-size[1] * tall // wide), size[1]
+        else:
+            height, width = size[0], -(-size[0] * wide // tall)
+        if height * width > MAX_PIXELS:
+            raise SettingsError(
+                f"an input of {format_size(size)} needs a canvas of {format_size((height, width))} for "
+                f"aspect {format_size(self.aspect, ':')}, the limit is {MAX_PIXELS:,} pixels; "
+                "give a size instead"
+            )
+        return height, width
+
+    def compute_placement(self, product: Product) -> ProductPlacement:
+        """Where ``product`` comes to lie, and how large."""
+        canvas = self.compute_size(product.size)
+        box = find_box(product.matte)
+        if self.keeps:
+            fit = fit_to_model(product, canvas)
+            ratio = tuple(inner / own for inner, own in zip(fit.inner, product.size, strict=True))
+            corners = [
+                round(offset + edge * r)
+                for offset, edge, r in (
+                    (fit.offset[0], box.top, ratio[0]),
+                    (fit.offset[1], box.left, ratio[1]),
+                    (fit.offset[0], box.top + box.height, ratio[0]),
+                    (fit.offset[1], box.left + box.width, ratio[1]),
+                )
+            ]
+            placed = Box(corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
+            scale = 1.0 if fit.inner == product.size else min(ratio)
+            cut = () if fit.offset == (0, 0) else _find_cuts(box, product.size)
+            return ProductPlacement(canvas, placed, scale, scale, cut)
+        free = round(self.margin * min(canvas))
+        room = (canvas[0] - 2 * free, canvas[1] - 2 * free)
+        wanted = 1.0
+        if self.product_scale is not None:
+            wanted = self.product_scale * min(canvas[0] / box.height, canvas[1] / box.width)
+        scale = min(wanted, room[0] / box.height, room[1] / box.width)
+        inner = tuple(
+            min(max(round(own * scale), 1), most)
+            for own, most in zip((box.height, box.width), room, strict=True)
+        )
+        if inner == (box.height, box.width):
+            wanted, scale = (wanted if scale < wanted * (1 - 1e-9) else 1.0), 1.0
+        elif scale >= wanted * (1 - 1e-9):
+            wanted = scale
+        down, right = _find_pull(self.placement or "center")
+        top = free + (room[0] - inner[0]) * down // 2
+        left = free + (room[1] - inner[1]) * right // 2
+        cut = _find_cuts(box, product.size)
+        return ProductPlacement(canvas, Box(top, left, inner[0], inner[1]), scale, wanted, cut)
+
+    def place(self, product: Product) -> Product:
+        """``product`` on its canvas, background around it.
+
+        Invariants: at scale 1 ``pixels``, ``foreground`` and ``matte`` are moved by whole pixels and
+        otherwise kept bit for bit; otherwise both colours are the foreground's, resampled premultiplied.
+        """
+        if self.keeps:
+            return place_product(product, self.compute_size(product.size))
+        placement = self.compute_placement(product)
+        own = find_box(product.matte)
+        if placement.scale == 1:
+            return _shift(
+                product, placement.canvas, (placement.box.top - own.top, placement.box.left - own.left)
+            )
+        return _resample(product, placement.canvas, own, placement.box)
+
+    def describe(self) -> dict[str, Any]:
+        """What of this layout changes a picture, plain values; nothing for the input's own canvas."""
+        values: dict[str, Any] = {}
+        if self.size is not None:
+            values["size"] = format_size(self.size)
+        if self.aspect is not None:
+            values["aspect"] = format_size(self.aspect, ":")
+        if not self.keeps:
+            values |= {
+                "placement": self.placement or "center",
+                "product_scale": self.product_scale,
+                "margin": self.margin,
+            }
+        return values
+
+
+def place_product(product: Product, size: Size | None) -> Product:
+    """``product`` on a canvas of ``size``: the whole input, centred, as large as fits, background around it.
+
+    None or the product's own size gives it unchanged. Invariant: where no resampling is needed, its pixels
+    are kept bit for bit.
+    """
+    if size is None or size == product.size:
+        return product
+    pixels, matte = fit_to_model(product, size).apply_product(product)
+    return Product(pixels, matte, pixels, product.name, product.mask_source, product.icc_profile)
+
+
+def find_box(matte: Matte) -> Box:
+    """The smallest rectangle that holds all of ``matte`` (H, W) from alpha 0.05 on."""
+    seen = matte >= VISIBLE
+    if not seen.any():
+        seen = matte > 0
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):
+        raise SettingsError("the matte shows no product to place; give another mask")
+    top, left = int(rows[0]), int(columns[0])
+    return Box(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+
+
+def format_size(size: Size, separator: str = "x") -> str:
+    """``WxH`` of (height, width).
+
+    >>> format_size((9, 16), ":")
+    '16:9'
+    """
+    return f"{size[1]}{separator}{size[0]}"
+
+
+def _find_pull(placement: str) -> tuple[int, int]:
+    """How far (down, right) of the free room a placement lies: 0 none, 1 half, 2 all of it."""
+    down = 0 if "top" in placement else 2 if "bottom" in placement else 1
+    right = 0 if "left" in placement else 2 if "right" in placement else 1
+    return down, right
+
+
+def _find_cuts(box: Box, size: Size) -> tuple[str, ...]:
+    touched = {
+        "top": box.top == 0,
+        "bottom": box.top + box.height == size[0],
+        "left": box.left == 0,
+        "right": box.left + box.width == size[1],
+    }
+    return tuple(edge for edge, touches in touched.items() if touches)
+
+
+def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
+    """``product`` moved by ``offset`` (down, right) whole pixels; only faint pixels leave the canvas."""
+    if canvas == product.size and offset == (0, 0):
+        return product
+    inside, padding = [], []
+    for own, side, move in zip(product.size, canvas, offset, strict=True):
+        start, stop = max(0, move), min(side, move + own)
+        inside.append(slice(start - move, stop - move))
+        padding.append((start, side - stop))
+    window = (inside[0], inside[1])
+    pixels, foreground = (
+        np.pad(plane[window], (*padding, (0, 0)), mode="edge")
+        for plane in (product.pixels, product.foreground)
+    )
+    matte = np.pad(product.matte[window], padding)
+    return Product(pixels, matte, foreground, product.name, product.mask_source, product.icc_profile)
+
+
+def _resample(product: Product, canvas: Size, own: Box, placed: Box) -> Product:
+    """``product`` scaled so that its box ``own`` becomes ``placed`` on the ``canvas``."""
+    spans, padding, source = [], [], []
+    for side, size, start, length, from_start, from_length in (
+        (canvas[0], product.size[0], placed.top, placed.height, own.top, own.height),
+        (canvas[1], product.size[1], placed.left, placed.width, own.left, own.width),
+    ):
+        scale = length / from_length
+        first = max(0, math.ceil(start - from_start * scale - 1e-6))
+        last = min(side, math.floor(start + (size - from_start) * scale + 1e-6))
+        spans.append(last - first)
+        padding.append((first, side - last))
+        source.append((from_start + (first - start) / scale, from_start + (last - start) / scale))
+    box = (
+        max(source[1][0], 0.0),
+        max(source[0][0], 0.0),
+        min(source[1][1], float(product.size[1])),
+        min(source[0][1], float(product.size[0])),
+    )
+    target = (spans[0], spans[1])
+    weight = _resize(product.matte, target, box)  # may overshoot, as the premultiplied colours do alongside
+    colours = product.foreground.astype(np.float32)
+    premultiplied = colours * product.matte[..., None]
+    straight = np.empty((*target, 3), dtype=np.float32)
+    visible = weight > 1e-3
+    divisor = np.where(visible, weight, 1)
+    for c in range(3):
+        mixed = _resize(premultiplied[..., c], target, box) / divisor
+        straight[..., c] = np.where(visible, mixed, _resize(colours[..., c], target, box))
+    pixels: Pixels = np.clip(np.rint(straight), 0, 255).astype(np.uint8)
+    pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
+    matte: Matte = np.clip(weight, 0, 1).astype(np.float32)
+    matte[matte > 1 - 1e-5] = 1  # sums of filter weights may miss 1 by their last bit
+    matte[matte < 1e-5] = 0
+    return Product(
+        pixels, np.pad(matte, padding), pixels, product.name, product.mask_source, product.icc_profile
+    )
+
+
+def _resize(
+    plane: npt.NDArray[Any], size: Size, box: tuple[float, float, float, float]
+) -> npt.NDArray[np.float32]:
+    """The part ``box`` (left, top, right, bottom) of a plane (H, W) at ``size``, bicubic, antialiased."""
+    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
+    return np.array(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box), dtype=np.float32)
+
+
+def _check_share(name: str, value: Any, low: float, high: float) -> None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (usable and low <= value <= high):
+        raise SettingsError(f"{name} must be {low:g} to {high:g}, got {value!r}")

@@ -1,0 +1,291 @@
+"""Canvas sizes, boxes, placements: where the product stands, and when its pixels stay what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.layout import PLACEMENTS, Box, CanvasLayout, find_box, place_product
+from cyclorama.types import Product
+
+
+def build_product(
+    size: tuple[int, int] = (100, 80), box: Box | None = None, seed: int = 0, rim: float = 0.5
+) -> Product:
+    """A noisy rectangle with a soft rim of one pixel (alpha ``rim``) inside ``box``."""
+    box = box or Box(30, 20, 40, 30)
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    matte = np.zeros(size, dtype=np.float32)
+    matte[box.top : box.top + box.height, box.left : box.left + box.width] = rim
+    matte[box.top + 1 : box.top + box.height - 1, box.left + 1 : box.left + box.width - 1] = 1
+    foreground = np.where((matte < 1)[..., None], 255 - pixels, pixels).astype(np.uint8)
+    return Product(pixels, matte, foreground, "p", "mask", b"profile")
+
+
+def cut_out(product: Product, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    window = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
+    return product.pixels[window], product.foreground[window], product.matte[window]
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size", "expected"),
+    [
+        ((1, 1), (100, 80), (100, 100)),
+        ((1, 1), (80, 100), (100, 100)),
+        ((9, 16), (100, 80), (100, 178)),
+        ((4, 3), (100, 80), (107, 80)),
+        ((3, 3), (64, 64), (64, 64)),
+        ((9, 16), (90, 160), (90, 160)),
+    ],
+)
+def test_aspect_is_the_smallest_canvas_that_holds_the_input(
+    aspect: tuple[int, int], size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert CanvasLayout(aspect=aspect).compute_size(size) == expected
+
+
+@given(
+    st.tuples(st.integers(16, 3000), st.integers(16, 3000)),
+    st.tuples(st.integers(1, 10), st.integers(1, 10)),
+)
+def test_aspect_keeps_one_side_and_is_right_to_a_pixel(
+    size: tuple[int, int], aspect: tuple[int, int]
+) -> None:
+    height, width = CanvasLayout(aspect=aspect).compute_size(size)
+    assert height >= size[0]
+    assert width >= size[1]
+    assert height == size[0] or width == size[1]
+    assert min(abs(width - height * aspect[1] / aspect[0]), abs(height - width * aspect[0] / aspect[1])) < 1
+
+
+def test_plain_layout_changes_nothing() -> None:
+    product = build_product()
+    layout = CanvasLayout()
+    assert layout.place(product) is product
+    assert layout.is_plain
+    assert layout.describe() == {}
+    placement = layout.compute_placement(product)
+    assert (placement.canvas, placement.box, placement.scale) == ((100, 80), Box(30, 20, 40, 30), 1)
+
+
+def test_keep_on_another_aspect_adds_ground_and_touches_no_pixel() -> None:
+    product = build_product()
+    layout = CanvasLayout(aspect=(1, 1))
+    placed = layout.place(product)
+    assert placed.size == (100, 100)
+    box = Box(30, 30, 40, 30)
+    assert layout.compute_placement(product).box == find_box(placed.matte) == box
+    colours = cut_out(placed, box)[0]
+    opaque = product.matte[30:70, 20:50] == 1
+    assert np.array_equal(colours[opaque], product.pixels[30:70, 20:50][opaque])
+    assert np.array_equal(placed.matte[30:70, 30:60], product.matte[30:70, 20:50])
+    assert placed.matte.sum() == product.matte.sum()
+
+
+def test_keep_with_a_size_is_what_it_always_was() -> None:
+    product = build_product()
+    placed, asked = CanvasLayout(size=(150, 200)).place(product), place_product(product, (150, 200))
+    assert np.array_equal(placed.pixels, asked.pixels)
+    assert np.array_equal(placed.matte, asked.matte)
+    placement = CanvasLayout(size=(150, 200)).compute_placement(product)
+    assert placement.scale == pytest.approx(1.5)
+    assert not placement.reduced
+    found = find_box(placed.matte)
+    assert abs(found.top - placement.box.top) <= 1
+    assert abs(found.height - placement.box.height) <= 2
+
+
+WANTED = {
+    "center": (80, 85),
+    "top": (12, 85),
+    "bottom": (148, 85),
+    "left": (80, 12),
+    "right": (80, 158),
+    "top-left": (12, 12),
+    "top-right": (12, 158),
+    "bottom-left": (148, 12),
+    "bottom-right": (148, 158),
+}
+
+
+@pytest.mark.parametrize("placement", [p for p in PLACEMENTS if p != "keep"])
+def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> None:
+    product = build_product()
+    # 6 % of the shorter side, 200, stays free: 12 pixels
+    layout = CanvasLayout(size=(200, 200), placement=placement, margin=0.06)  # type: ignore[arg-type]
+    placed = layout.place(product)
+    box = find_box(placed.matte)
+    assert (box.top, box.left) == WANTED[placement]
+    assert layout.compute_placement(product).box == box
+    assert layout.compute_placement(product).scale == 1
+    for moved, own in zip(cut_out(placed, box), cut_out(product, Box(30, 20, 40, 30)), strict=True):
+        assert np.array_equal(moved, own)
+    assert (placed.name, placed.mask_source, placed.icc_profile) == ("p", "mask", b"profile")
+
+
+def test_small_canvas_crops_the_empty_photo_but_not_the_product() -> None:
+    product = build_product((300, 300), Box(10, 200, 60, 64))
+    placed = CanvasLayout(size=(64, 64), placement="center").place(product)
+    box = Box(2, 0, 60, 64)
+    assert find_box(placed.matte) == box
+    for moved, own in zip(cut_out(placed, box), cut_out(product, Box(10, 200, 60, 64)), strict=True):
+        assert np.array_equal(moved, own)
+
+
+def test_moving_to_where_it_is_gives_the_product_itself() -> None:
+    product = build_product((100, 80), Box(30, 25, 40, 30))
+    assert CanvasLayout(placement="center").place(product) is product
+
+
+@pytest.mark.parametrize(
+    ("box", "canvas", "expected"),
+    [
+        (Box(30, 20, 40, 30), (200, 400), (120, 90)),  # its height is the tighter direction
+        (Box(30, 20, 20, 60), (200, 200), (40, 120)),  # its width is
+        (Box(30, 20, 40, 30), (64, 64), (38, 29)),  # 0.6 of 64 is 38.4; smaller than it was
+    ],
+)
+def test_product_scale_is_the_greater_share_of_the_canvas(
+    box: Box, canvas: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    product = build_product((100, 100), box)
+    layout = CanvasLayout(size=canvas, product_scale=0.6)
+    placement = layout.compute_placement(product)
+    assert (placement.box.height, placement.box.width) == expected
+    assert not placement.reduced
+    assert placement.box.top == (canvas[0] - expected[0]) // 2
+    placed = layout.place(product)
+    found = find_box(placed.matte)
+    assert abs(found.height - expected[0]) <= 2
+    assert abs(found.width - expected[1]) <= 2
+    assert placed.size == canvas
+
+
+def test_too_large_a_product_is_scaled_down_and_says_so() -> None:
+    product = build_product((100, 100), Box(10, 10, 80, 40))
+    layout = CanvasLayout(size=(64, 64), placement="bottom", margin=0.125)
+    placement = layout.compute_placement(product)
+    assert placement.box == Box(8, 20, 48, 24)
+    assert (placement.scale, placement.wanted_scale) == (pytest.approx(0.6), 1)
+    assert placement.reduced
+    described = placement.describe()
+    assert described["reduced"] is True
+    assert described["box"] == [8, 20, 48, 24]
+    assert "0.6 instead of 1" in described["notes"][0]
+    assert layout.place(product).matte[:6].max() == 0
+    fitting = CanvasLayout(size=(128, 128), placement="bottom", margin=0.125).compute_placement(product)
+    assert (fitting.scale, fitting.reduced, "notes" in fitting.describe()) == (1, False, False)
+
+
+def test_product_cut_by_its_photo_is_noted_where_the_cut_would_show() -> None:
+    product = build_product((100, 100), Box(40, 20, 60, 30))
+    assert "bottom edge" in CanvasLayout(placement="center").compute_placement(product).describe()["notes"][0]
+    assert CanvasLayout().compute_placement(product).cut == ()
+    assert CanvasLayout(aspect=(16, 9)).compute_placement(product).cut == ("bottom",)
+
+
+def test_resampling_is_premultiplied() -> None:
+    """Red under alpha 0 never shows in a green product, and the opaque inside stays green."""
+    matte = np.zeros((60, 60), dtype=np.float32)
+    matte[20:40, 20:40] = 1
+    foreground = np.zeros((60, 60, 3), dtype=np.uint8)
+    foreground[..., 0] = 255
+    foreground[20:40, 20:40] = (0, 200, 0)
+    placed = CanvasLayout(size=(100, 100), product_scale=0.73).place(Product(foreground, matte, foreground))
+    seen = placed.matte > 0.01
+    assert placed.pixels[seen][:, 0].max() == 0
+    assert np.abs(placed.pixels[seen][:, 1].astype(int) - 200).max() <= 1
+    assert (placed.matte == 1).sum() > 60 * 60
+    assert placed.matte.max() == 1
+
+
+def test_resampling_agrees_with_pillow_on_the_whole_photo() -> None:
+    """Independent way: scale the whole photo with Pillow's premultiplied RGBA, then look at the box."""
+    rng = np.random.default_rng(3)
+    smooth = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize(
+        (80, 80), Image.Resampling.BICUBIC
+    )
+    matte = np.zeros((80, 80), dtype=np.float32)
+    matte[20:60, 20:60] = 1
+    pixels = np.asarray(smooth).copy()
+    layout = CanvasLayout(size=(100, 100), product_scale=0.6)  # 40 px become 60: a scale of 1.5
+    placed = layout.place(Product(pixels, matte, pixels))
+    alpha = np.rint(matte * 255).astype(np.uint8)
+    whole = Image.fromarray(np.dstack([pixels, alpha])).convert("RGBa")
+    scaled = np.asarray(whole.resize((120, 120), Image.Resampling.BICUBIC).convert("RGBA"))[10:110, 10:110]
+    # Pillow clips the overshoot of 8-bit alpha at the rim, and the colours with it, so look further in.
+    inside = np.s_[26:74, 26:74]
+    assert (placed.matte[inside] == 1).all()
+    assert np.abs(placed.pixels[inside].astype(int) - scaled[inside][..., :3]).max() <= 1
+    assert np.abs(placed.matte[26:74] * 255 - scaled[26:74, :, 3]).max() <= 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(64, 160),
+    st.integers(64, 160),
+    st.sampled_from([p for p in PLACEMENTS if p != "keep"]),
+    st.one_of(st.none(), st.floats(0.05, 0.6)),
+    st.floats(0, 0.2),
+)
+def test_the_margin_stays_free_and_the_placed_product_is_guaranteed(
+    height: int, width: int, placement: str, scale: float | None, margin: float
+) -> None:
+    product = build_product((70, 90), Box(5, 12, 50, 60))
+    layout = CanvasLayout("", (height, width), None, placement, scale, margin)  # type: ignore[arg-type]
+    placed = layout.place(product)
+    box = layout.compute_placement(product).box
+    free = round(margin * min(height, width))
+    assert placed.size == (height, width)
+    assert min(box.top, box.left, height - box.top - box.height, width - box.left - box.width) >= free
+    background = np.full((height, width, 3), 77.4)
+    output = composite(background, placed)
+    report = compute_product_report(output, placed)
+    assert report.exact
+    assert report.opaque_pixels > 0
+    far = placed.matte == 0
+    assert (output[far] == 77).all()
+
+
+def test_faint_dust_does_not_count_as_product() -> None:
+    product = build_product()
+    matte = product.matte.copy()
+    matte[0, 0] = matte[-1, -1] = 0.01
+    assert find_box(matte) == Box(30, 20, 40, 30)
+    assert find_box(np.where(matte > 0.02, 0, matte)) == Box(0, 0, 100, 80)
+    with pytest.raises(SettingsError, match="no product"):
+        find_box(np.zeros((5, 5), dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": (32, 512)}, "64 to 8192, got 32"),
+        ({"size": (64, 64.0)}, "got 64.0"),
+        ({"size": (64, 64), "aspect": (1, 1)}, "give one of them"),
+        ({"aspect": (1, 11)}, "1:10 to 10:1, got 11:1"),
+        ({"aspect": (0, 1)}, "got 1:0"),
+        ({"placement": "middle"}, "'middle'"),
+        ({"product_scale": 1.2}, "0.05 to 1, got 1.2"),
+        ({"product_scale": float("nan")}, "got nan"),
+        ({"margin": 0.5}, "0 to 0.45, got 0.5"),
+        ({"margin": True}, "got True"),
+        ({"placement": "keep", "margin": 0.1}, "choose another placement"),
+        ({"placement": "keep", "product_scale": 0.5}, "choose another placement"),
+        ({"size": (100, 200), "product_scale": 0.95, "margin": 0.1}, "at most 0.9"),
+    ],
+)
+def test_layouts_that_cannot_be_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        CanvasLayout(**values)
+
+
+def test_canvas_of_an_aspect_has_a_limit() -> None:
+    with pytest.raises(SettingsError, match=r"60000x1000.*100,000,000 pixels"):
+        CanvasLayout(aspect=(1, 1)).compute_size((1000, 60000))
