@@ -138,7 +138,7 @@ def _by_picture(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
     """
     if batch.device.type != "cpu" or len(batch) <= 1:
         return network(batch)
-    return torch.cat([network(one) for one in batch.split(1)])
+    return torch.cat([network(batch[i : i + 1]) for i in range(len(batch))])
 
 
 @torch.no_grad()

@@ -1,0 +1,238 @@
+"""What a catalogue costs beside the model: planning and resuming, and the share of time outside the model.
+
+    python benchmarks/catalogue.py plan [--rows 1000000] [--shard-size 256]
+    python benchmarks/catalogue.py overlap [--rows 256] [--shard-size 64] [--side 1024] [--model-seconds 0.6]
+    python benchmarks/catalogue.py overlap --device cuda [--steps 50]      Stable Diffusion 1.5's shapes
+
+``plan`` prints seconds and peak memory of planning a manifest and of starting again when everything is
+finished (every input and every picture is looked up). ``overlap`` runs products through the whole engine;
+without a GPU the model is a stand-in that takes a given time and leaves the processor free, as a GPU does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.models.registry import CategoryRegistry
+
+FILES = 50_000
+BYTES = 64
+
+
+def build_registry() -> CategoryRegistry:
+    registry = CategoryRegistry()
+    registry.add("thing")
+    return registry
+
+
+def build_handle() -> ModelHandle:
+    return ModelHandle("stand-in", Path(), "0" * 12, build_registry())
+
+
+@dataclass
+class StandIn:
+    """A model that answers with noise after a given time, without using the processor."""
+
+    seconds: float
+    registry: CategoryRegistry = field(default_factory=build_registry)
+    image_size: int = 512
+    image_multiple: int = 8
+
+    def __call__(self, images: Any, masks: Any, categories: Any, generators: Any, **kwargs: Any) -> Any:
+        import torch
+
+        time.sleep(self.seconds * len(images))
+        return torch.cat([torch.rand(1, *i.shape, generator=g) for i, g in zip(images, generators)]) * 2 - 1
+
+
+def load_stand_in(handle: ModelHandle, device: str, dtype: str, seconds: float = 0.0) -> StandIn:
+    return StandIn(seconds)
+
+
+def load_sd15(handle: ModelHandle, device: str, dtype: str) -> Any:
+    import torch
+
+    from generation import CASES, build_ours
+
+    return build_ours(CASES["sd15"], device, getattr(torch, dtype))
+
+
+def get_peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def build_inputs(folder: Path, rows: int) -> Path:
+    """A manifest of ``rows`` different paths; folders of links to one folder, since a million files are slow
+    to make."""
+    stock = folder / "stock"
+    stock.mkdir()
+    for number in range(min(rows, FILES)):
+        (stock / f"product-{number:06d}.png").write_bytes(b"x" * BYTES)
+    groups = -(-rows // FILES)
+    for group in range(groups):
+        (folder / f"in{group}").symlink_to(stock)
+    manifest = folder / "manifest.csv"
+    with manifest.open("w") as file:
+        file.write("image,category\n")
+        for row in range(rows):
+            file.write(f"in{row // FILES}/product-{row % FILES:06d}.png,thing\n")
+    return manifest
+
+
+def plan_once(folder: Path, shard_size: int) -> dict[str, float]:
+    from cyclorama.catalogue.run import run_catalogue
+
+    class NoEngine:
+        def measure(self, job: Any) -> Any:
+            raise AssertionError
+
+        def run(self, job: Any, shards: Any, hooks: Any) -> Any:
+            return iter(())
+
+    start = time.perf_counter()
+    result = run_catalogue(
+        str(folder / "manifest.csv"),
+        folder / "out",
+        build_handle(),
+        CatalogueConfig(shard_size=shard_size),
+        engine=NoEngine(),
+        load_model=load_stand_in,
+    )
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor": time.process_time(),
+        "megabytes": get_peak_megabytes(),
+        "rows": result.rows,
+        "open": result.open_shards,
+        "shards": result.shards,
+    }
+
+
+def pretend_finished(folder: Path) -> None:
+    """Write every shard's results as a run would, without making a picture."""
+    from cyclorama.catalogue.plan import load_plan
+    from cyclorama.catalogue.store import Store
+
+    store = Store(folder / "out")
+    plan = load_plan(store.plan_folder)
+    (folder / "out/pictures").mkdir()
+    for link in folder.glob("in*"):
+        (folder / "out/pictures" / link.name).symlink_to(folder / "stock")
+    for shard, key in enumerate(plan.keys):
+        rows = [
+            {
+                "row": row.row, "name": row.name, "status": "done", "category": row.category,
+                "picture": f"pictures/{row.picture}.png", "bytes": BYTES, "picture_sha256": "0" * 64,
+                "plan_key": row.key, "model_seconds": 0.6, "settings": "{}", "pictures": "[]",
+            }
+            for row in plan.read_shard(shard)
+        ]  # fmt: skip
+        store.save_shard(shard, key, rows, {}, len(rows))
+
+
+def measure_planning(rows: int, shard_size: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as name:
+        folder = Path(name)
+        build_inputs(folder, rows)
+        print(f"{rows} rows, {shard_size} a shard; own process each")
+        print(f"{'':<28}{'seconds':>9}{'processor':>11}{'peak MB':>9}{'open shards':>13}")
+        for stage in ("plan", "resume, all finished"):
+            if stage != "plan":
+                subprocess.run([sys.executable, __file__, "pretend", name], check=True)
+            command = [sys.executable, __file__, "plan-once", name, "--shard-size", str(shard_size)]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+            print(
+                f"{stage:<28}{found['seconds']:>9.1f}{found['processor']:>11.1f}{found['megabytes']:>9.0f}{found['open']:>13}"
+            )
+
+
+def draw_products(folder: Path, rows: int, side: int) -> Path:
+    import numpy as np
+    from PIL import Image
+
+    grid = np.mgrid[:side, :side] / side - 0.5
+    alpha = np.clip((0.35 - np.hypot(*grid)) * side / 4, 0, 1)
+    for row in range(rows):
+        texture = np.random.default_rng(row).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        colour = np.asarray(Image.fromarray(texture).resize((side, side), Image.Resampling.BICUBIC))
+        Image.fromarray(np.dstack([colour, np.rint(alpha * 255).astype(np.uint8)])).save(
+            folder / f"{row}.png"
+        )
+    manifest = folder / "manifest.csv"
+    manifest.write_text("image,category\n" + "".join(f"{row}.png,thing\n" for row in range(rows)))
+    return manifest
+
+
+def measure_overlap(args: argparse.Namespace) -> None:
+    from cyclorama.catalogue.run import run_catalogue
+
+    real = args.device != "cpu"
+    load = load_sd15 if real else partial(load_stand_in, seconds=args.model_seconds)
+    settings = GenerateConfig(num_inference_steps=args.steps, batch_size=args.batch_size)
+    config = CatalogueConfig(
+        settings=settings,
+        device=args.device,
+        dtype="bfloat16" if real else "float32",
+        shard_size=args.shard_size,
+    )
+    with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as name:
+        manifest = draw_products(Path(name), args.rows, args.side)
+        result = run_catalogue(str(manifest), Path(name) / "out", build_handle(), config, load_model=load)
+        shutil.rmtree(Path(name) / "out")
+    what = "SD 1.5 shapes" if real else f"stand-in, {args.model_seconds:g} s a picture"
+    print(f"{args.rows} products of {args.side} px, {what}, batches of {args.batch_size or 'measured size'}")
+    print(
+        f"{result.sampled / result.wall_seconds:.2f} pictures/s; worker's time {result.worker_seconds:.1f} s"
+    )
+    print(f"{result.model_seconds:.1f} s in the model; share outside the model {result.outside_model:.1%}")
+    print(f"rows done {result.done}, failed {result.failed}; peak {get_peak_megabytes():.0f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    plan = actions.add_parser("plan")
+    plan.add_argument("--rows", type=int, default=1_000_000)
+    plan.add_argument("--shard-size", type=int, default=256)
+    overlap = actions.add_parser("overlap")
+    overlap.add_argument("--rows", type=int, default=256)
+    overlap.add_argument("--shard-size", type=int, default=64)
+    overlap.add_argument("--side", type=int, default=1024)
+    overlap.add_argument("--model-seconds", type=float, default=0.6)
+    overlap.add_argument("--batch-size", type=int, default=8)
+    overlap.add_argument("--device", default="cpu")
+    overlap.add_argument("--steps", type=int, default=50)
+    once = actions.add_parser("plan-once")
+    once.add_argument("folder", type=Path)
+    once.add_argument("--shard-size", type=int, required=True)
+    pretend = actions.add_parser("pretend")
+    pretend.add_argument("folder", type=Path)
+    args = parser.parse_args()
+    if args.action == "plan":
+        measure_planning(args.rows, args.shard_size)
+    elif args.action == "overlap":
+        measure_overlap(args)
+    elif args.action == "plan-once":
+        print(json.dumps(plan_once(args.folder, args.shard_size)))
+    else:
+        pretend_finished(args.folder)
+
+
+if __name__ == "__main__":
+    main()

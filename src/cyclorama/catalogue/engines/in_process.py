@@ -1,0 +1,232 @@
+"""The default engine: this process, or several of this machine, without any server."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from cyclorama.catalogue.job import Job
+from cyclorama.catalogue.measuring import measure_model
+from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport
+from cyclorama.catalogue.worker import LANES, Worker, work_in_lanes
+from cyclorama.errors import CycloramaError, ModelError
+
+DEATHS = 3
+"""A shard that has cost so many workers their lives is not tried again."""
+_POLL = 0.2
+
+
+def choose_worker_devices(device: str, workers: int) -> list[str]:
+    """A device per worker: ``cuda`` spreads them over all CUDA devices, any other is shared."""
+    if device != "cuda":
+        return [device] * workers
+    import torch
+
+    count = max(1, torch.cuda.device_count())
+    return [f"cuda:{number % count}" for number in range(workers)]
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch use so many threads; None leaves its own number."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+class InProcessEngine:
+    """One worker in this process, or several in processes of their own."""
+
+    def measure(self, job: Job) -> Measurement:
+        """A trial in this process; the model is let go afterwards."""
+        set_threads(job.config.threads)
+        device = choose_worker_devices(job.config.device, 1)[0]
+        return measure_model(job.load_model(job.model, device, job.config.dtype), job.config.settings, device)
+
+    def run(self, job: Job, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+        """A report per shard as they finish."""
+        workers = min(job.config.workers, len(shards))
+        if workers > 1:
+            yield from _Team(job, workers, hooks).run(shards)
+            return
+        if not shards or hooks.stopping():
+            return
+        set_threads(job.config.threads)
+        worker = Worker(job, choose_worker_devices(job.config.device, 1)[0])
+        try:
+            yield from work_in_lanes(worker, shards, hooks)
+        finally:
+            worker.close()
+
+
+@dataclass
+class _Member:
+    process: Any
+    connection: Connection
+    device: str
+    shards: set[int] = field(default_factory=set)
+
+
+class _Team:
+    """Worker processes and the shards they are at; a worker that dies is replaced and its shard given
+    again."""
+
+    def __init__(self, job: Job, workers: int, hooks: EngineHooks) -> None:
+        self._job = job
+        self._hooks = hooks
+        self._context = multiprocessing.get_context("spawn")
+        self._devices = choose_worker_devices(job.config.device, workers)
+        self._members: list[_Member] = []
+        self._deaths: Counter[int] = Counter()
+
+    def run(self, shards: Sequence[int]) -> Iterator[ShardReport]:
+        waiting = deque(shards)
+        told = False
+        try:
+            self._members = [self._start(device) for device in self._devices]
+            while True:
+                if self._hooks.stopping() and not told:
+                    told = True
+                    for member in self._members:
+                        _send(member, ("stop",))
+                for _ in range(LANES):  # one to each first, lest the last ones wait for the first ones
+                    for member in sorted(self._members, key=lambda m: len(m.shards)):
+                        if len(member.shards) < LANES and waiting and not told:
+                            shard = waiting.popleft()
+                            member.shards.add(shard)
+                            _send(member, ("shard", shard))
+                if not any(member.shards for member in self._members):
+                    return
+                ready = wait([member.connection for member in self._members], timeout=_POLL)
+                for member in [m for m in self._members if m.connection in ready]:
+                    report = self._receive(member, waiting, told)
+                    if report is not None:
+                        yield report
+        finally:
+            self._dismiss()
+
+    def _receive(self, member: _Member, waiting: deque[int], told: bool) -> ShardReport | None:
+        try:
+            kind, value = member.connection.recv()
+        except (EOFError, OSError):
+            self._replace(member, waiting, told)
+            return None
+        if kind == "error":
+            raise value
+        if kind == "advanced":
+            self._hooks.advanced(value)
+            return None
+        assert isinstance(value, ShardReport)
+        member.shards.discard(value.shard)
+        return value
+
+    def _replace(self, member: _Member, waiting: deque[int], told: bool) -> None:
+        member.process.join()
+        code = member.process.exitcode
+        for shard in sorted(member.shards, reverse=True):
+            self._deaths[shard] += 1
+            if self._deaths[shard] >= DEATHS:
+                raise ModelError(
+                    f"{DEATHS} workers have died at shard {shard} (exit code {code}); give them more memory "
+                    f"or a smaller --batch-size and run again to go on"
+                )
+            waiting.appendleft(shard)
+        fresh = self._start(member.device)
+        member.process, member.connection, member.shards = fresh.process, fresh.connection, set()
+        if told:
+            _send(member, ("stop",))
+            waiting.clear()
+
+    def _start(self, device: str) -> _Member:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(self._job, device, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        return _Member(process, ours, device)
+
+    def _dismiss(self) -> None:
+        for member in self._members:
+            _send(member, ("end",))
+        for member in self._members:
+            member.process.join(timeout=10)
+            if member.process.is_alive():
+                member.process.terminate()
+                member.process.join()
+            member.connection.close()
+
+
+def _send(member: _Member, message: tuple[Any, ...]) -> None:
+    with contextlib.suppress(OSError):  # a worker that has just died is noticed when it is read from
+        member.connection.send(message)
+
+
+def _serve(job: Job, device: str, connection: Connection) -> None:
+    """A worker process: shards in, reports out, until told to end or left alone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    stopping, orders = threading.Event(), queue.SimpleQueue[int | None]()
+    sending = threading.Lock()
+
+    def listen() -> None:
+        while True:
+            try:
+                kind, *rest = connection.recv()
+            except (EOFError, OSError):
+                os._exit(1)  # the parent was killed: end at once, lest two runs write to one folder
+            if kind == "shard":
+                orders.put(rest[0])
+            elif kind == "stop":
+                stopping.set()
+            else:
+                orders.put(None)
+                return
+
+    def tell(kind: str, value: Any) -> None:
+        with sending:
+            connection.send((kind, value))
+
+    def work(worker: Worker) -> None:
+        while (shard := orders.get()) is not None:
+            if not stopping.is_set():
+                tell("report", worker.process(shard, hooks))
+            else:
+                tell("report", ShardReport(shard, finished=False))
+        orders.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    hooks = EngineHooks(lambda count: tell("advanced", count), stopping.is_set)
+    try:
+        set_threads(job.config.threads)
+        worker = Worker(job, device)
+        try:
+            with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
+                lanes = [pool.submit(_guard, work, worker, tell) for _ in range(LANES)]
+                for lane in lanes:
+                    lane.result()
+        finally:
+            worker.close()
+    except CycloramaError as error:
+        tell("error", type(error)(*error.args))
+
+
+def _guard(work: Callable[[Worker], None], worker: Worker, tell: Callable[[str, Any], None]) -> None:
+    """Errors that end the run reach the parent; any other ends the process, which the parent takes for a
+    death."""
+    try:
+        work(worker)
+    except CycloramaError as error:
+        tell("error", type(error)(*error.args))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)

@@ -1,0 +1,202 @@
+"""A connection to a Ray cluster, or to one that is started on this machine and ends with the run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.errors import ModelError, SettingsError
+
+CONNECT_SECONDS = 10.0
+"""How long an address may take to answer."""
+START_TRIES = 3
+"""Ray gives up a start of its own after half a minute, which a machine under load can take."""
+LOCAL = "local"
+_CLIENT = "ray://"
+_FRAME_HEADER, _SETTINGS_FRAME = 9, 4
+_OBJECT_STORE_BYTES = 512 * 2**20
+_LONGEST_FOLDER = 40
+"""Ray puts sockets some 60 characters below its folder, and a socket's path may have 107."""
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns that its default will change
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a cluster has when the run begins; autoscaling may add to it."""
+
+    cpus: float
+    gpus: float
+
+
+def get_worker_cpus(config: CatalogueConfig) -> int:
+    """Processors that Ray sets aside for one worker."""
+    return config.threads or 1
+
+
+def is_local(config: CatalogueConfig) -> bool:
+    """Whether the run would start a cluster of its own, on this machine."""
+    return not ray.is_initialized() and _find_address(config) == LOCAL
+
+
+@contextmanager
+def join_cluster(config: CatalogueConfig) -> Iterator[Cluster]:
+    """Be connected while the block runs; a connection that the caller already has is used and left as it is.
+
+    The cluster is that of ``config.address``, else of the variable RAY_ADDRESS, else one on this machine:
+    without dashboard or usage statistics, as large as the workers need, and gone afterwards with its
+    processes and files. Handlers of SIGTERM and SIGINT stay the caller's. Raises SettingsError (nobody
+    answers at the address, other versions there), ModelError (Ray cannot be started here).
+    """
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            address = _find_address(config)
+            if address == LOCAL:
+                folder = _make_folder()
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            else:
+                _check_answers(address)
+                folder = None
+            stack.callback(_leave)
+            _connect(address, {} if folder is None else _build_local_options(config, folder))
+        yield measure_cluster()
+
+
+def _find_address(config: CatalogueConfig) -> str:
+    return config.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def measure_cluster() -> Cluster:
+    """What the cluster we are connected to has."""
+    list_resources: Any = ray.cluster_resources
+    found = list_resources()
+    return Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0))
+
+
+def _leave() -> None:
+    with _keep_handlers():
+        ray.shutdown()
+
+
+def _connect(address: str, options: dict[str, Any]) -> None:
+    for tries_left in reversed(range(START_TRIES if address == LOCAL else 1)):
+        try:
+            with _keep_handlers(), _set_environment():
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **options)
+            return
+        except Exception as error:  # Ray raises plain exceptions, too
+            _end_half_started(error)
+            if tries_left:
+                continue
+            said = " ".join(str(error).split())[:300]
+            if address == LOCAL:
+                raise ModelError(
+                    f"Ray cannot be started on this machine, in {START_TRIES} tries ({said}); use --engine "
+                    f"in-process"
+                ) from error
+            raise SettingsError(
+                f"no connection to the Ray cluster at {address!r} ({said}); check --address, and that Ray "
+                f"and Python have the same versions there and here"
+            ) from error
+
+
+def _end_half_started(error: Exception) -> None:
+    """End the processes of a start that failed; Ray would leave them until this process ends."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):  # the only hold on them is in the frames of the failure
+            with suppress(Exception):
+                node.kill_all_processes(check_alive=False, allow_graceful=False)
+
+
+def _check_answers(address: str) -> None:
+    """Raise SettingsError unless somebody listens at ``address``; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix(_CLIENT).rpartition(":")
+    if not host or not port.isdecimal():
+        raise SettingsError(
+            f"--address {address!r} is no address of a Ray cluster; give HOST:6379 (on a machine of the "
+            f"cluster), ray://HOST:10001 (from outside), or auto"
+        )
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as connection:
+            if not os.environ.get("RAY_USE_TLS") and not _speaks_http2(connection):
+                raise SettingsError(f"what answers at {address!r} is not Ray; check --address and its port")
+    except (OSError, OverflowError) as error:
+        raise SettingsError(
+            f"nothing answers at {address!r} within {CONNECT_SECONDS:g} s ({error}); check --address, the "
+            f"firewall, and `ray status` on the cluster's head"
+        ) from error
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether the other side answers as every gRPC server does, Ray's among them (RFC 9113, 3.4)."""
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
+    header = b""
+    while len(header) < _FRAME_HEADER:
+        part = connection.recv(_FRAME_HEADER - len(header))
+        if not part:
+            return False
+        header += part
+    return header[3] == _SETTINGS_FRAME
+
+
+def _build_local_options(config: CatalogueConfig, folder: Path) -> dict[str, Any]:
+    cpus = config.workers * get_worker_cpus(config)
+    if config.device.startswith("cuda"):  # what the GPUs leave idle may decode and encode
+        cpus = max(cpus, min(os.cpu_count() or 1, cpus + config.workers * config.loaders))
+    return {
+        "num_cpus": cpus,
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        "_temp_dir": str(folder),
+    }
+
+
+def _make_folder() -> Path:
+    """A folder for Ray's own files, with a path short enough for sockets below it."""
+    usual = tempfile.gettempdir()
+    parent = usual if len(usual) <= _LONGEST_FOLDER or not os.access("/tmp", os.W_OK) else "/tmp"
+    return Path(tempfile.mkdtemp(prefix="cyc", dir=parent))
+
+
+@contextmanager
+def _keep_handlers() -> Iterator[None]:
+    """Ray sets its own handler of SIGTERM, which would end the run without finishing the batch in hand."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _set_environment() -> Iterator[None]:
+    missing = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)

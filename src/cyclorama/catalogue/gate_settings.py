@@ -1,0 +1,108 @@
+"""Which faults of a finished picture are looked for, from which value on do they count, and how much?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclorama.config import load_config
+from cyclorama.errors import SettingsError
+
+MAX_WEIGHT = 100.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One fault: its value is 0 for none, and larger for worse."""
+
+    title: str
+    """As failures name it."""
+    unit: str
+    largest: float
+    """Largest value there can be."""
+    step: float
+    """Stands for the limit in the score where the limit is smaller."""
+
+
+CHECKS = {
+    "interior": Check("difference inside the product", "levels", 255.0, 1.0),
+    "rim": Check("colour difference along the rim", "CIEDE2000", 100.0, 0.1),
+    "halo": Check("old background along the rim", "share of the edge", 1.0, 0.01),
+    "seam": Check("seam energy", "ΔE", 375.0, 0.1),
+    "expansion": Check("product expansion", "share of the product", 1e6, 0.001),
+    "ghost": Check("ghost beside the product", "share of the ring", 1.0, 0.001),
+    "floating": Check("floating", "0-1", 1.0, 0.01),
+    "leak": Check("leak of the reference's product", "0-1", 1.0, 0.01),
+    "off_category": Check("background of another category", "1 - probability", 1.0, 0.01),
+}
+"""Name in :class:`GateThresholds` to what is measured; ``docs/gates.md`` says how."""
+
+
+@dataclass(frozen=True)
+class GateThresholds:
+    """Largest values that pass; None leaves a check out. Defaults are measured: ``benchmarks/gates.py``.
+
+    Raises SettingsError for a limit outside its range, an unknown name or a negative weight.
+    """
+
+    interior: float | None = 0.0
+    """Levels (0-255) of any channel where the matte is 1."""
+    rim: float | None = 2.0
+    """Mean CIEDE2000 in the band 3 units (1/256 of the shorter side) inside the edge of the solid product
+    (matte 0.9)."""
+    halo: float | None = 0.5
+    """Share (0-1) of the edge, where it can be told, that wears the photo's old background."""
+    seam: float | None = 9.0
+    """ΔE (CIE76) by which a narrow band round the product stands out from the scene."""
+    expansion: float | None = 0.06
+    """Area by which the product seems to have grown, as a share of its own."""
+    ghost: float | None = 0.13
+    """Share (0-1) of the ring 3-20 units outside the product that looks like more of it."""
+    floating: float | None = 0.8
+    """0 (a shadow meets the product) to 1 (none, or far below)."""
+    leak: float | None = 0.4
+    """0 (as by accident) to 1 (the reference's product is copied in place)."""
+    off_category: float | None = 0.9
+    """1 minus the feature network's probability of the picture's category, from the background alone."""
+    advisory: tuple[str, ...] = ("floating",)
+    """Checks that count in the score but never refuse a picture."""
+    advisory_weight: float = 0.25
+    """Weight of an advisory check in the score; the others weigh 1."""
+    side: int = 512
+    """Shorter side in pixels at which larger pictures are judged, 128-4096; ``interior`` always sees all
+    pixels."""
+
+    def __post_init__(self) -> None:
+        for name in CHECKS:
+            limit, largest = self.get_limit(name), CHECKS[name].largest
+            if limit is not None and not 0 <= limit <= largest:
+                raise SettingsError(f"gate {name}: the limit must be 0 to {largest:g}, got {limit}")
+        unknown = [name for name in self.advisory if name not in CHECKS]
+        if unknown:
+            raise SettingsError(f"gate: no check {unknown[0]!r} to be advisory; known: {', '.join(CHECKS)}")
+        if not (math.isfinite(self.advisory_weight) and 0 <= self.advisory_weight <= MAX_WEIGHT):
+            raise SettingsError(
+                f"gate: the advisory weight must be 0 to {MAX_WEIGHT:g}, got {self.advisory_weight}"
+            )
+        if not 128 <= self.side <= 4096:
+            raise SettingsError(f"gate: pictures are judged at 128 to 4096 pixels, got side {self.side}")
+        if all(self.get_limit(name) is None for name in CHECKS):
+            raise SettingsError("gate: every check is left out; name a limit, or run without the gate")
+
+    def get_limit(self, name: str) -> float | None:
+        """The limit of check ``name``, None if it is left out."""
+        limit: float | None = getattr(self, name)
+        return limit
+
+    def get_weight(self, name: str) -> float:
+        """What check ``name`` weighs in the score."""
+        return self.advisory_weight if name in self.advisory else 1.0
+
+
+def load_thresholds(path: Path) -> GateThresholds:
+    """The thresholds in a YAML file; what it leaves out keeps its default.
+
+    Raises ConfigError for what is no such file, naming the key, SettingsError for a value outside its range.
+    """
+    return load_config(GateThresholds, path)

@@ -1,0 +1,78 @@
+"""Everything a worker needs to know, as plain values that travel to other processes and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.catalogue.plan import Plan
+from cyclorama.catalogue.protocols import Encoder, Gate, Layout, PixelModel, Writer
+from cyclorama.catalogue.writers import FileWriter, TarWriter
+from cyclorama.errors import SettingsError
+from cyclorama.generation.embed import PictureEncoder
+from cyclorama.generation.model import ModelHandle, silence_loading
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """The exchangeable parts of a run."""
+
+    encoder: Encoder
+    writer: Writer
+    layouts: tuple[Layout, ...]
+    gate: Gate | None = None
+
+    def __post_init__(self) -> None:
+        names = [layout.name for layout in self.layouts]
+        if not names or len(set(names)) < len(names) or (len(names) > 1 and "" in names):
+            raise SettingsError(f"layouts are named {names}; give one, or several with different names")
+
+    def describe(self) -> dict[str, Any]:
+        """What of the parts changes pictures or decides which are kept."""
+        return {
+            "encoder": self.encoder.describe(),
+            "layouts": [[layout.name, layout.describe()] for layout in self.layouts],
+            "gate": None if self.gate is None else self.gate.describe(),
+        }
+
+
+def build_toolkit(config: CatalogueConfig, out: Path) -> Toolkit:
+    """The parts that ``config`` asks for.
+
+    Raises SettingsError (attempts or best candidates without a gate), ModelFormatError (feature network).
+    """
+    writer: Writer = TarWriter(out) if config.storage == "webdataset" else FileWriter(out)
+    settings = config.settings
+    if config.gate is None:
+        if config.attempts or config.keep == "best":
+            raise SettingsError("attempts and keeping the best candidate need a gate to judge by; add --gate")
+        return Toolkit(PictureEncoder.of(settings), writer, settings.build_layouts())
+    from cyclorama.catalogue.gates import build_gate
+
+    return Toolkit(PictureEncoder.of(settings), writer, settings.build_layouts(), build_gate(config.gate))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned run. All fields can be pickled."""
+
+    out: Path
+    plan: Plan
+    config: CatalogueConfig
+    model: ModelHandle
+    batch_size: int
+    """Places of a full batch; part of the run, since it decides the pictures' last bits."""
+    load_model: Callable[[ModelHandle, str, str], PixelModel]
+    """Gives the model of a handle on a device in a dtype."""
+    toolkit: Toolkit
+    retry: frozenset[int] = frozenset()
+    """Shards whose failed rows are tried again."""
+
+
+def load_pipeline_model(handle: ModelHandle, device: str, dtype: str) -> PixelModel:
+    """The handle's own pipeline."""
+    silence_loading()
+    return handle.load(device, dtype)

@@ -1,0 +1,98 @@
+"""What a shard has finished so far, so that a kill costs no picture that lies complete on the disk.
+
+One JSON object a line, appended and flushed after what it tells of is in place. A torn last line is cut off.
+While a worker is at the shard, its journal is locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from cyclorama.errors import OutputError
+from cyclorama.generation.journal import refuse
+
+PATIENCE = 30.0
+"""Seconds to wait for a worker of a killed run to notice and let go."""
+
+
+class ShardJournal:
+    """Finished rows and pictures of one shard; made by :func:`open_shard_journal`."""
+
+    def __init__(self, path: Path, file: IO[bytes], entries: list[dict[str, Any]]) -> None:
+        self._path = path
+        self._file = file
+        self.entries = entries
+        """What earlier runs recorded, in order."""
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Record ``entry``. Raises OutputError if the disk refuses; then nothing of it stays."""
+        data = (json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n").encode(
+            "utf-8", "backslashreplace"
+        )
+        start = self._file.seek(0, os.SEEK_END)
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                self._file.truncate(start)
+            raise refuse(self._path, error) from error
+
+
+@contextmanager
+def open_shard_journal(path: Path, patience: float = PATIENCE) -> Iterator[ShardJournal]:
+    """The journal at ``path``, created if need be and locked. Raises OutputError (disk, another worker)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise refuse(path, error) from error
+    with file:
+        lock_file(file, path, patience)
+        yield ShardJournal(path, file, _read(file))
+
+
+def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> None:
+    """Lock ``file`` for this process. Raises OutputError if another one holds it for ``patience`` seconds."""
+    try:
+        import fcntl
+    except ImportError:  # a system without POSIX locks: two runs at once are the user's to avoid
+        return
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except OSError as error:
+            if time.monotonic() >= deadline:
+                raise OutputError(
+                    f"another run is writing to {path.parent}; wait for it, or choose another folder"
+                ) from error
+            time.sleep(0.05)
+
+
+def _read(file: IO[bytes]) -> list[dict[str, Any]]:
+    file.seek(0)
+    data = file.read()
+    entries: list[dict[str, Any]] = []
+    end = 0
+    for line in data.splitlines(keepends=True):
+        try:
+            entry = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
+            break
+        entries.append(entry)
+        end += len(line)
+    if end < len(data):
+        file.truncate(end)
+    return entries

@@ -1,0 +1,73 @@
+"""How many pictures should be sampled together, and how long does one take? A short trial tells."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+
+from cyclorama.catalogue.protocols import Measurement, PixelModel
+from cyclorama.catalogue.sampler import is_out_of_memory
+from cyclorama.errors import ModelError
+from cyclorama.generation.engine import Task, sample_pictures
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.models.registry import Category
+from cyclorama.types import Product
+
+LARGEST = 64
+GAIN = 1.03
+"""A larger batch is only taken if it is faster by this factor."""
+_SHORT, _LONG = 1, 3
+
+
+def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> Measurement:
+    """The best batch size on ``device`` (1 on a CPU, where larger ones gain nothing) and seconds per picture.
+
+    Batches are doubled until a picture gets no faster or memory runs out. Raises ModelError if not even one
+    picture fits.
+    """
+    task = _build_task(model)
+    best, best_seconds = 0, float("inf")
+    size = 1
+    while size <= LARGEST:
+        try:
+            seconds = _time_picture(model, task, settings, size)
+        except Exception as error:
+            if best or not is_out_of_memory(error):
+                break
+            raise ModelError(
+                f"one picture does not fit into the memory of {device}; use half precision (--dtype)"
+            ) from error
+        if seconds * GAIN > best_seconds:
+            break
+        best, best_seconds = size, seconds
+        if device.startswith("cpu"):
+            break
+        size *= 2
+    if not best:
+        raise ModelError(
+            f"the model fails on {device} even on a plain picture; try it with `cyclorama generate`"
+        )
+    return Measurement(best, best_seconds)
+
+
+def _build_task(model: PixelModel) -> Task:
+    side = model.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    matte = np.zeros((side, side), dtype=np.float32)
+    matte[side // 4 : -side // 4, side // 4 : -side // 4] = 1
+    known = model.registry.categories
+    return Task(Product(pixels, matte, pixels), known[0] if known else Category("thing", 0), seed=0)
+
+
+def _time_picture(model: PixelModel, task: Task, settings: GenerateConfig, size: int) -> float:
+    """Seconds per picture with all steps, from the slope between a run of one step and one of three."""
+    times = []
+    for steps in (_SHORT, _SHORT, _LONG):  # the first call also compiles and fills caches
+        trial = replace(settings, num_inference_steps=steps, size=None, candidates=1)
+        start = time.perf_counter()
+        sample_pictures(model, [task] * size, trial, size)
+        times.append(time.perf_counter() - start)
+    step = max(0.0, (times[2] - times[1]) / (_LONG - _SHORT))
+    return (times[1] + step * (settings.num_inference_steps - _SHORT)) / size

@@ -1,0 +1,306 @@
+"""One shard from files to finished rows: read, cut out, sample, composite, judge, write, all at once.
+
+Batches follow from the shard's rows alone (see :mod:`cyclorama.catalogue.plan`); threads only decide when a
+step is done, never what comes out. A bounded number of batches is under way at a time, so memory does not
+depend on the shard's size.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from cyclorama.catalogue.job import Job
+from cyclorama.catalogue.journal import ShardJournal
+from cyclorama.catalogue.protocols import EngineHooks, ShardReport
+from cyclorama.catalogue.references import ReferenceCache
+from cyclorama.catalogue.sampler import Sampler
+from cyclorama.catalogue.shard import Batch, RowState, ShardState, Spot
+from cyclorama.catalogue.stages import describe_picture, finish_picture, inspect_row, load_product
+from cyclorama.catalogue.store import Store
+from cyclorama.errors import OutputError
+from cyclorama.generation.engine import Task
+from cyclorama.generation.items import Failure
+from cyclorama.models.registry import Category
+from cyclorama.types import Product, Reference
+
+LANES = 2
+"""Shards a worker has in work at a time, where it is given as many."""
+_POLL = 0.2
+
+
+class Worker:
+    """A loaded model and the threads around it; may be asked for several shards at a time, from threads."""
+
+    def __init__(self, job: Job, device: str, pool: Executor | None = None) -> None:
+        """Load the job's model on ``device``. ``pool`` runs the steps before and after the model.
+
+        Raises ModelFormatError, MissingDependencyError (no rembg).
+        """
+        self.job = job
+        self.store = Store(job.out)
+        self.network = build_network(job.config.cutout)
+        self.sampler = Sampler(
+            job.load_model(job.model, device, job.config.dtype), job.config.settings, job.batch_size
+        )
+        self.pool = pool or ThreadPoolExecutor(job.config.loaders, thread_name_prefix="cyclorama-stage")
+        self.batches = ThreadPoolExecutor(LANES * job.config.in_flight, thread_name_prefix="cyclorama-batch")
+        self.references = ReferenceCache()
+        self._lock = threading.Lock()
+        self._active = 0
+        self._since = (0.0, 0.0)
+
+    def close(self) -> None:
+        """End all threads."""
+        self.batches.shutdown()
+        self.pool.shutdown()
+        self.sampler.close()
+
+    def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+        """Finish ``shard``, or as many of its batches as there were before a stop was wished.
+
+        Raises OutputError (disk), ModelError (device lost).
+        """
+        with self._lock:
+            if self._active == 0:
+                self._since = (time.perf_counter(), self.sampler.busy_seconds)
+            self._active += 1
+        try:
+            return self._process(shard, hooks)
+        finally:
+            with self._lock:
+                self._active -= 1
+
+    def _process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+        with self.store.open_journal(shard) as journal:
+            run = _ShardRun(self, shard, journal, hooks)
+            finished = run.work()
+            report = run.state.report(finished)
+            if finished:
+                run.close()
+        with self._lock:  # times count from the report before, since shards overlap
+            before, now = self._since, (time.perf_counter(), self.sampler.busy_seconds)
+            self._since = now
+        return replace(
+            report,
+            wall_seconds=now[0] - before[0],
+            model_seconds=now[1] - before[1],
+            notes=run.notes,
+        )
+
+
+class _ShardRun:
+    def __init__(self, worker: Worker, shard: int, journal: ShardJournal, hooks: EngineHooks) -> None:
+        self.worker = worker
+        self.job = worker.job
+        self.shard = shard
+        self.journal = journal
+        self.hooks = hooks
+        self.folder = worker.store.get_work(shard)
+        self.state = ShardState(self.job, shard, worker.store, journal.entries)
+        self.loads: dict[int, Future[tuple[Product, float]]] = {}
+        self.uses: Counter[int] = Counter()
+        self.notes: tuple[str, ...] = ()
+
+    def work(self) -> bool:
+        """Whether the shard is finished; False if a stop was wished before."""
+        self._inspect()
+        for number in range(1 + self.job.config.attempts):
+            if not self._run(self.state.build_batches(self.worker.sampler.model, number)):
+                return False
+            for row in self.state.rows:
+                self._settle(row, last=number == self.job.config.attempts)
+        return True
+
+    def close(self) -> None:
+        """Write the shard's tables and mark, and clear its work folder."""
+        rows = [row.build_result() for row in self.state.rows]
+        writer = self.job.toolkit.writer
+        files = writer.close_shard(self.shard, rows)
+        kept = sum(row.count_kept() for row in self.state.rows)
+        self.worker.store.save_shard(self.shard, self.job.plan.keys[self.shard], rows, files, kept)
+        self.worker.store.close_work(self.shard)
+
+    def _inspect(self) -> None:
+        """Headers and digests of all rows that are not finished; what is finished under equal contents is
+        kept."""
+        scratch = self.folder / "inputs"
+        todo = [row for row in self.state.rows if not row.settled]
+        futures = [
+            self.worker.pool.submit(
+                inspect_row, self.job.plan, row.plan, self.state.run_values, scratch, self.job.config.settings
+            )
+            for row in todo
+        ]
+        for row, future in zip(todo, futures, strict=True):
+            try:
+                row.files = future.result()
+            except OutputError:
+                raise
+            except Exception as error:  # whatever a file does to us is this row's failure, not the run's
+                self._fail(row, error)
+                continue
+            self.state.reuse_by_content(row)
+
+    def _run(self, batches: Sequence[Batch]) -> bool:
+        flying: deque[tuple[Batch, Future[list[tuple[Spot, dict[str, Any] | Exception]]]]] = deque()
+        for batch in batches:
+            self.uses.update({spot.row for spot in batch.spots})
+        try:
+            for batch in batches:
+                if self.hooks.stopping():
+                    return False
+                if len(flying) >= self.job.config.in_flight:
+                    self._collect(*flying.popleft())
+                for spot in batch.spots:
+                    self._start_load(spot.row)
+                flying.append((batch, self.worker.batches.submit(self._make_batch, batch)))
+            while flying:
+                self._collect(*flying.popleft())
+        finally:
+            # Also when stopping: the batches in hand are finished and recorded.
+            while flying:
+                with suppress(OutputError):
+                    self._collect(*flying.popleft())
+        return True
+
+    def _start_load(self, number: int) -> None:
+        row = self.state.rows[number]
+        if number not in self.loads and row.files is not None:
+            self.loads[number] = self.worker.pool.submit(
+                load_product, row.plan, row.files, self.worker.network
+            )
+
+    def _make_batch(self, batch: Batch) -> list[tuple[Spot, dict[str, Any] | Exception]]:
+        """An entry or an error per spot; in a thread of its own."""
+        results: list[tuple[Spot, dict[str, Any] | Exception]] = []
+        ready: list[tuple[Spot, Product, Reference | None, dict[str, Any]]] = []
+        for spot in batch.spots:
+            row = self.state.rows[spot.row]
+            try:
+                product, seconds = self.loads[spot.row].result()
+                layout = self.job.toolkit.layouts[spot.layout]
+                placed = layout.place(product)
+                placement = {} if layout.is_plain else layout.compute_placement(product).describe()
+                reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
+                ready.append((spot, placed, reference, {"load_seconds": seconds, "placement": placement}))
+            except OutputError:
+                raise
+            except Exception as error:  # as above
+                results.append((spot, error))
+        if not ready:
+            return results
+        tasks = [self._build_task(spot, product, reference) for spot, product, reference, _ in ready]
+        finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
+        sampled = self.worker.sampler.sample(tasks, batch.places)
+        for (spot, product, reference, known), (made, places, share) in zip(ready, sampled, strict=True):
+            if isinstance(made, Exception):
+                results.append((spot, made))
+                continue
+            row, layout = self.state.rows[spot.row], self.job.toolkit.layouts[spot.layout]
+            recipe = describe_picture(row.plan, product, made.seed, self.job.model, self.job.config, layout)
+            target = self.folder / f"{row.plan.key}-{spot.layout}-{spot.candidate}"
+            future = self.worker.pool.submit(
+                finish_picture, made, product, reference, recipe, self.job.toolkit, target
+            )
+            finishing.append((spot, future, known | {"model_seconds": share, "places": places}))
+        for spot, future, known in finishing:
+            try:
+                results.append((spot, future.result() | known))
+            except OutputError:
+                raise
+            except Exception as error:  # an encoder or gate that does not take this picture
+                results.append((spot, error))
+        return results
+
+    def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
+        row = self.state.rows[spot.row]
+        category = self.worker.sampler.model.registry.resolve(row.plan.category or "")
+        assert isinstance(category, Category)
+        return Task(product, category, row.seeds[spot.candidate], reference, row.plan.name)
+
+    def _collect(self, batch: Batch, future: Future[list[tuple[Spot, dict[str, Any] | Exception]]]) -> None:
+        """Record a batch's pictures, and the rows that are complete with them."""
+        for spot, result in future.result():
+            row = self.state.rows[spot.row]
+            if isinstance(result, Exception):
+                self._fail(row, result)
+            else:
+                entry = {"row": row.plan.row, "key": row.plan.key, "spot": [spot.layout, spot.candidate]}
+                self.journal.append(entry | result)
+                row.add_picture(spot, result)
+                self.state.sampled += 1
+        for number in {spot.row for spot in batch.spots}:
+            self.uses[number] -= 1
+            if self.uses[number] <= 0:
+                self.loads.pop(number, None)
+            self._settle(self.state.rows[number], last=self.job.config.attempts == 0)
+        self.hooks.advanced(len(batch.spots))
+        smaller = self.worker.sampler.largest
+        if smaller < self.job.batch_size and not self.notes:
+            self.notes = (f"memory ran out: batches of {smaller} instead of {self.job.batch_size}",)
+
+    def _settle(self, row: RowState, last: bool) -> None:
+        """Publish a row whose pictures are all there."""
+        if row.settled or not row.is_complete(last):
+            return
+        files = row.select(self.folder)
+        self.job.toolkit.writer.publish(self.shard, files)
+        row.finish()
+        self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.build_result()})
+
+    def _fail(self, row: RowState, error: Exception) -> None:
+        if row.settled:
+            return
+        failure = Failure.of(error)
+        for column, path in ({} if row.files is None else row.files.paths).items():
+            address = self.job.plan.resolve(getattr(row.plan, column))
+            if address and str(path) != address:
+                failure = replace(failure, reason=failure.reason.replace(str(path), address))
+        row.fail(failure)
+        self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.build_result()})
+
+
+def build_network(name: str | None) -> Any:
+    """The cut-out network called ``name``, or None. Raises MissingDependencyError."""
+    if name is None:
+        return None
+    from cyclorama.imaging.cutout import RembgNetwork
+
+    return RembgNetwork(name)
+
+
+def work_in_lanes(worker: Worker, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+    """Reports of ``shards`` as they finish, until a stop is wished.
+
+    Two are in work at a time: while one reads its first files or writes its last ones, the model has the
+    other's batches.
+    """
+    waiting, broken, lock = deque(shards), threading.Event(), threading.Lock()
+
+    def advance(count: int) -> None:
+        with lock:
+            hooks.advanced(count)
+
+    inner = EngineHooks(advance, lambda: broken.is_set() or hooks.stopping())
+    with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
+        flying: set[Future[ShardReport]] = set()
+        try:
+            while True:
+                while waiting and len(flying) < LANES and not inner.stopping():
+                    flying.add(pool.submit(worker.process, waiting.popleft(), inner))
+                if not flying:
+                    return
+                # Woken now and then, so that signals reach the main thread.
+                done, flying = wait(flying, timeout=_POLL, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            broken.set()
+            raise

@@ -1,0 +1,336 @@
+"""The command ``catalogue`` from end to end on a tiny model: workers, kills, retries, check, status."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cyclorama import cli
+from cyclorama.catalogue import worker as worker_module
+from cyclorama.catalogue.status import read_status
+from cyclorama.commands import catalogue as command
+from cyclorama.errors import CycloramaError
+from cyclorama.models.tiny import build_tiny_pipeline
+
+MAIN = (
+    "import sys; from cyclorama import cli; "
+    "cli.COMMANDS = tuple(dict.fromkeys((*cli.COMMANDS, 'catalogue'))); sys.exit(cli.main(sys.argv[1:]))"
+)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model folder that knows ``perfume`` and ``fruit``."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    build_tiny_pipeline().save_pretrained(folder)
+    return folder
+
+
+def draw(path: Path, seed: int, size: tuple[int, int] = (72, 64)) -> None:
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
+    alpha = np.rint(np.clip((1.05 - distance) * 12, 0, 1) * 255)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.dstack([pixels, alpha]).astype(np.uint8)).save(path)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of products, some of them broken, and its manifest of 14 rows."""
+    folder = tmp_path_factory.mktemp("shop")
+    rows: list[dict[str, Any]] = []
+    for i in range(6):
+        draw(folder / f"p{i}.png", i, (72, 64) if i % 2 else (64, 96))
+        rows.append({"image": f"p{i}.png", "category": "fruit"})
+    draw(folder / "sub/p0.png", 10)
+    draw(folder / "grün/香水.png", 11)
+    texture = np.random.default_rng(12).integers(0, 256, (80, 100, 3), dtype=np.uint8)
+    Image.fromarray(texture).save(folder / "brand.jpg")
+    whole = (folder / "p1.png").read_bytes()
+    (folder / "truncated.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "wrong.jpg").write_bytes(whole)
+    rows[2]["reference"] = rows[3]["reference"] = "brand.jpg"
+    rows += [
+        {"image": "sub/p0.png", "category": "perfume"},
+        {"image": "grün/香水.png", "category": "Beauty > Perfume"},
+        {"image": "truncated.png", "category": "fruit"},
+        {"image": "empty.png", "category": "fruit"},
+        {"image": "missing.png", "category": "fruit"},
+        {"image": "p1.png", "category": "sofa"},
+        {"image": "p1.png", "category": "fruit", "seed": 3},
+        {"image": "wrong.jpg", "category": "fruit"},
+    ]
+    (folder / "m.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    return folder
+
+
+FAILED = {
+    8: "UnreadableImageError", 9: "UnreadableImageError", 10: "ManifestError", 11: "UnknownCategoryError",
+}  # fmt: skip
+
+
+def call(*arguments: object) -> int:
+    """The command's exit code, errors as ``cli`` counts them."""
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(dest="command"))
+    try:
+        return command.run(parser.parse_args(["catalogue", *map(str, arguments)]))
+    except CycloramaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return cli.EXIT_USAGE
+
+
+def run(manifest: Path, out: Path, model: Path, *more: object) -> int:
+    common = ["--model", model, "--steps", 2, "--device", "cpu", "--shard-size", 4, "--quiet"]
+    return call("run", manifest, "--out", out, *common, *more)
+
+
+def read_rows(out: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(out / "results.parquet").to_pylist()
+    return rows
+
+
+def read_stable(out: Path) -> dict[str, bytes]:
+    files = [out / "results.parquet"]
+    for part in ("pictures", "webdataset", "shards"):
+        files += sorted(p for p in (out / part).rglob("*") if p.is_file())
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope="module")
+def whole(shop: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an undisturbed run with one worker."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    assert run(shop / "m.jsonl", out, model) == 1
+    return out
+
+
+def test_rows_in_are_rows_out(whole: Path, shop: Path) -> None:
+    rows = read_rows(whole)
+    assert [row["row"] for row in rows] == list(range(14))
+    assert {row["row"]: row["error"] for row in rows if row["status"] == "failed"} == FAILED
+    assert all(row["reason"] for row in rows if row["status"] == "failed")
+    done = [row for row in rows if row["status"] == "done"]
+    assert all(row["exact"] and row["max_difference"] == 0 and row["opaque_pixels"] > 100 for row in done)
+    assert [row["picture"] for row in done[5:]] == [
+        "pictures/p5.png", "pictures/sub/p0.png", "pictures/grün/香水.png", "pictures/p1-3.png",
+        "pictures/wrong.png",
+    ]  # fmt: skip
+    assert (rows[7]["category"], rows[7]["category_choice"]) == ("perfume", "parent")
+    timings = pq.read_table(whole / "timings.parquet").to_pylist()
+    assert [(t["row"], t["seconds"] is not None) for t in timings] == [
+        (r["row"], r["status"] == "done") for r in rows
+    ]
+
+
+def test_pictures_are_generates_pictures(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
+    arguments = ["generate", shop / "m.jsonl", "--out", tmp_path / "out", "--model", model, "--steps", 2]
+    assert (
+        cli.main([*map(str, arguments), "--device", "cpu", "--quiet", "--alias", "Beauty > Perfume=perfume"])
+        == 1
+    )
+    made = {p.relative_to(tmp_path / "out"): p for p in (tmp_path / "out/pictures").rglob("*.png")}
+    assert {p.relative_to(whole) for p in (whole / "pictures").rglob("*.png")} == set(made)
+    for name, path in made.items():
+        assert (whole / name).read_bytes() == path.read_bytes(), name
+
+
+@pytest.mark.slow
+def test_two_workers_make_the_same_bytes(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
+    assert run(shop / "m.jsonl", tmp_path / "out", model, "--workers", 2) == 1
+    assert read_stable(tmp_path / "out") == read_stable(whole)
+
+
+def test_finished_run_is_left_alone(whole: Path, shop: Path, model: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (whole / "pictures").rglob("*.png")}
+    table = read_stable(whole)
+    assert run(shop / "m.jsonl", whole, model) == 1
+    assert {path: path.stat().st_mtime_ns for path in (whole / "pictures").rglob("*.png")} == before
+    assert read_stable(whole) == table
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_ends_with_the_same_bytes(
+    whole: Path, shop: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["catalogue", "run", shop / "m.jsonl", "--out", out, "--model", model, "--steps", 2]
+    arguments += ["--device", "cpu", "--shard-size", 4, "--quiet"]
+    line = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    draws, kills, sizes = random.Random(4), 0, set()
+    for _ in range(3):
+        process = subprocess.Popen(line, env=os.environ | ONE_THREAD, stderr=subprocess.DEVNULL)
+        wanted = _count_progress(out) + draws.randint(1, 5)
+        deadline = time.monotonic() + 300
+        while process.poll() is None and _count_progress(out) < wanted and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.send_signal(signal.SIGKILL)
+        killed = process.wait() == -signal.SIGKILL
+        kills += killed
+        sizes.add(_count_progress(out))
+        if not killed:
+            break
+    assert kills >= 2
+    assert len(sizes) >= 2
+    assert run(shop / "m.jsonl", out, model) == 1
+    assert read_stable(out) == read_stable(whole)
+    assert not (out / "work").exists()
+
+
+def _count_progress(out: Path) -> int:
+    """Files of pictures, staged or published, and of results."""
+    found = [*out.glob("work/shard-*/*.png"), *(out / "pictures").rglob("*.png"), *out.glob("shards/*")]
+    return len(found)
+
+
+def test_stop_wish_finishes_the_batch_in_hand(
+    whole: Path, shop: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = worker_module.finish_picture
+    made: list[int] = []
+
+    def interrupted(*arguments: Any) -> Any:
+        made.append(1)
+        if len(made) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
+    monkeypatch.setattr(worker_module, "finish_picture", interrupted)
+    out = tmp_path / "out"
+    assert run(shop / "m.jsonl", out, model) == 130
+    status = read_status(out)
+    assert 0 < status["done"] + status["finished_in_open_shards"] < 14
+    assert not (out / "results.parquet").exists()
+    monkeypatch.undo()
+    assert run(shop / "m.jsonl", out, model) == 1
+    assert read_stable(out) == read_stable(whole)
+
+
+def test_failed_rows_are_tried_again_when_asked(shop: Path, model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    draw(folder / "a.png", 1)
+    draw(folder / "b.png", 2)
+    (folder / "m.csv").write_text("image,category\na.png,fruit\nb.png,fruit\n")
+    out, original = tmp_path / "out", worker_module.load_product
+
+    def refuse(row: Any, *arguments: Any) -> Any:
+        if row.name == "b.png":
+            raise OSError("the network drive was away")
+        return original(row, *arguments)
+
+    worker_module.load_product = refuse
+    try:
+        assert run(folder / "m.csv", out, model) == 1
+    finally:
+        worker_module.load_product = original
+    assert [row["error"] for row in read_rows(out)] == [None, "OSError"]
+    stamp = (out / "pictures/a.png").stat().st_mtime_ns
+    assert run(folder / "m.csv", out, model) == 1
+    assert run(folder / "m.csv", out, model, "--retry", "failed") == 0
+    assert [row["status"] for row in read_rows(out)] == ["done", "done"]
+    assert (out / "pictures/a.png").stat().st_mtime_ns == stamp
+
+
+def test_only_the_changed_row_is_made_again(shop: Path, model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "shop", tmp_path / "out"
+    for i in range(5):
+        draw(folder / f"p{i}.png", i)
+    (folder / "m.csv").write_text("image,category\n" + "".join(f"p{i}.png,fruit\n" for i in range(5)))
+    assert run(folder / "m.csv", out, model) == 0
+    stamps = {p.name: p.stat().st_mtime_ns for p in (out / "pictures").iterdir()}
+    draw(folder / "p2.png", 20)
+    (out / "pictures/p4.png").unlink()
+    assert run(folder / "m.csv", out, model) == 0
+    renewed = {p.name for p in (out / "pictures").iterdir() if stamps.get(p.name) != p.stat().st_mtime_ns}
+    assert renewed == {"p2.png", "p4.png"}
+    assert run(folder / "m.csv", tmp_path / "fresh", model) == 0
+    assert read_stable(out) == read_stable(tmp_path / "fresh")
+
+
+def test_dry_run_counts_and_writes_nothing(
+    whole: Path, shop: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shop / "m.jsonl", tmp_path / "out", model, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "14 rows: 0 in finished shards, 2 cannot be used" in told
+    assert "12 pictures to make in 4 shards" in told
+    assert "a short trial" in told
+    assert not (tmp_path / "out").exists()
+    assert run(shop / "m.jsonl", whole, model, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "0 pictures to make in 0 shards" in told
+    assert "10 finished rows" in told
+
+
+def test_status_tells_counts_and_reasons(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("status", whole, "--json") == 0
+    status = json.loads(capsys.readouterr().out)
+    assert (status["rows"], status["done"], status["failed"], status["pending"]) == (14, 10, 4, 0)
+    assert {f["error"]: f["count"] for f in status["failures"]} == {
+        "UnreadableImageError": 2, "ManifestError": 1, "UnknownCategoryError": 1,
+    }  # fmt: skip
+    assert call("status", whole) == 0
+    assert "10 of 14 rows done, 4 failed, 0 pending" in capsys.readouterr().out
+    assert call("status", whole / "gone") == 2
+
+
+def test_check_finds_every_planted_fault(
+    shop: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "shop"
+    for i in range(3):
+        draw(folder / f"p{i}.png", i)
+    (folder / "copy.png").write_bytes((folder / "p0.png").read_bytes())
+    (folder / "empty.png").write_bytes(b"")
+    plain = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(plain).save(folder / "plain.png")
+    inverted = np.full((64, 64), 255, np.uint8)
+    inverted[16:48, 16:48] = 0
+    Image.fromarray(inverted).save(folder / "inverted.png")
+    speck = np.zeros((64, 64), np.uint8)
+    speck[:3, :3] = 255
+    Image.fromarray(speck).save(folder / "speck.png")
+    rows = [
+        ("p0.png", "", "fruit", "CC-BY-4.0"), ("copy.png", "", "fruit", "CC-BY-NC-4.0"),
+        ("plain.png", "inverted.png", "fruit", ""), ("plain.png", "speck.png", "fruit", ""),
+        ("plain.png", "", "fruit", ""), ("gone.png", "", "fruit", ""), ("empty.png", "", "fruit", ""),
+        ("p1.png", "", "perfum", ""), ("p2.png", "", "food > fruit", ""),
+    ]  # fmt: skip
+    lines = "".join(",".join(row) + "\n" for row in rows)
+    (folder / "m.csv").write_text("image,mask,category,licence\n" + lines)
+    target = tmp_path / "report.json"
+    assert call("check", folder / "m.csv", "--model", model, "--json", target) == 1
+    report = json.loads(target.read_text())
+    assert {name: [e["row"] for e in fault["examples"]] for name, fault in report["faults"].items()} == {
+        "InvertedMaskError": [3], "ProductTooSmallError": [4], "MissingMaskError": [5], "ManifestError": [6],
+        "UnreadableImageError": [7], "UnknownCategoryError": [8],
+    }  # fmt: skip
+    assert report["problems"] == 6
+    assert report["unknown_categories"] == [{"given": "perfum", "rows": 1, "nearest": ["perfume"]}]
+    assert [group["rows"] for group in report["duplicates"]] == [[1, 2]]
+    assert {"given": "food > fruit", "used": "fruit", "choice": "parent", "rows": 1} in report["categories"]
+    assert [(e["licence"], e["restricted"]) for e in report["data_licences"]] == [
+        ("CC-BY-4.0", False), ("CC-BY-NC-4.0", True),
+    ]  # fmt: skip
+    told = capsys.readouterr().out
+    assert "nearest: perfume" in told
+    assert "does not allow commercial use" in told
+    (folder / "m.csv").write_text("image,category\np1.png,fruit\n")
+    assert call("check", folder / "m.csv", "--model", model) == 0

@@ -1,0 +1,374 @@
+"""The worker on a stand-in model: overlap, memory that runs out, gates, references, tars, torn journals."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from cyclorama.catalogue import measuring
+from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.catalogue.job import Toolkit, build_toolkit
+from cyclorama.catalogue.protocols import Verdict
+from cyclorama.catalogue.references import ReferenceCache
+from cyclorama.catalogue.run import CatalogueResult, RunHooks, run_catalogue
+from cyclorama.catalogue.sampler import Sampler, is_out_of_memory
+from cyclorama.catalogue.status import read_status
+from cyclorama.errors import ModelError, SettingsError
+from cyclorama.generation.engine import Task
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.formats import EncodingConfig
+from cyclorama.imaging.layout import CanvasLayout
+from cyclorama.models.registry import CategoryRegistry
+from cyclorama.types import Product
+
+
+def build_registry() -> CategoryRegistry:
+    known = CategoryRegistry()
+    known.add("fruit")
+    return known
+
+
+@dataclass
+class StandIn:
+    """Noise of the picture's own generator in place of a background; counts and limits its batches."""
+
+    registry: CategoryRegistry = field(default_factory=build_registry)
+    image_size: int = 64
+    image_multiple: int = 8
+    room: int = 1000
+    """Larger batches raise what a full GPU raises."""
+    seconds: float = 0.0
+    calls: list[int] = field(default_factory=list)
+    threads: set[str] = field(default_factory=set)
+    spoil: Callable[[Any], Any] = lambda answer: answer
+
+    def __call__(self, images: Any, masks: Any, categories: Any, generators: Any, **kwargs: Any) -> Any:
+        self.calls.append(len(images))
+        self.threads.add(threading.current_thread().name)
+        if len(images) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        time.sleep(self.seconds)
+        noise = torch.cat(
+            [torch.rand(1, *i.shape, generator=g) for i, g in zip(images, generators, strict=True)]
+        )
+        return self.spoil(noise * 2 - 1)
+
+
+def draw(path: Path, seed: int, size: tuple[int, int] = (64, 64)) -> None:
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
+    alpha = np.rint(np.clip((1.05 - distance) * 12, 0, 1) * 255)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.dstack([pixels, alpha]).astype(np.uint8)).save(path)
+
+
+@pytest.fixture(name="folder")
+def shop(tmp_path: Path) -> Path:
+    """Seven products of two shapes and their manifest."""
+    for i in range(7):
+        draw(tmp_path / f"p{i}.png", i, (64, 64) if i % 3 else (64, 128))
+    write_manifest(tmp_path, [{"image": f"p{i}.png"} for i in range(7)])
+    return tmp_path
+
+
+def write_manifest(folder: Path, rows: list[dict[str, Any]]) -> None:
+    lines = [json.dumps({"category": "fruit"} | row) + "\n" for row in rows]
+    (folder / "m.jsonl").write_text("".join(lines))
+
+
+def run(
+    folder: Path, out: str = "out", model: StandIn | None = None, hooks: RunHooks | None = None, **values: Any
+) -> tuple[CatalogueResult, StandIn]:
+    model = model or StandIn()
+    toolkit = values.pop("toolkit", None)
+    settings = GenerateConfig(**values.pop("settings", {"batch_size": 2}))
+    config = CatalogueConfig(settings=settings, **{"shard_size": 4, **values})
+    handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
+    loaded = model
+    result = run_catalogue(
+        str(folder / "m.jsonl"), folder / out, handle, config, hooks, toolkit=toolkit,
+        load_model=lambda *_: loaded,
+    )  # fmt: skip
+    return result, model
+
+
+def read_rows(folder: Path, out: str = "out") -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(folder / out / "results.parquet").to_pylist()
+    return rows
+
+
+def read_stable(out: Path) -> dict[str, bytes]:
+    """Every file whose bytes are promised."""
+    files = [out / "results.parquet"]
+    for part in ("pictures", "webdataset", "shards"):
+        files += sorted(p for p in (out / part).rglob("*") if p.is_file())
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+# --- the worker -------------------------------------------------------------------------------------------
+
+
+def test_overlap_changes_no_byte(folder: Path) -> None:
+    run(folder, "a", in_flight=1, loaders=1)
+    run(folder, "b", StandIn(seconds=0.01), in_flight=4, loaders=5)
+    assert read_stable(folder / "a") == read_stable(folder / "b")
+
+
+def test_model_runs_in_one_thread_and_its_share_is_measured(folder: Path) -> None:
+    result, model = run(folder, model=StandIn(seconds=0.1))
+    assert len(model.threads) == 1
+    assert result.model_seconds == pytest.approx(0.1 * len(model.calls), rel=0.5)
+    assert 0 <= result.outside_model < 1
+
+
+def test_batches_follow_from_the_shard(folder: Path) -> None:
+    """Shard 0 holds shapes wide, square, square, wide; shard 1 square, square, wide."""
+    _, model = run(folder)
+    assert [row["batch_places"] for row in read_rows(folder)] == [2, 2, 2, 2, 2, 2, 1]
+    assert sorted(model.calls) == [1, 2, 2, 2]
+
+
+def test_out_of_memory_halves_the_batch() -> None:
+    model = StandIn(room=1)
+    sampler = Sampler(model, GenerateConfig(), 4)
+    plain = np.zeros((64, 64, 3), np.uint8)
+    product = Product(plain, np.zeros((64, 64), np.float32), plain)
+    results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(4)], 4)
+    assert model.calls == [4, 2, 1, 1, 1, 1]
+    assert [(made.seed, places) for made, places, _ in results] == [(s, 1) for s in range(4)]
+    sampler.close()
+
+
+def test_out_of_memory_costs_no_row(folder: Path) -> None:
+    notes: list[str] = []
+    settings = {"batch_size": 4}
+    hooks = RunHooks(noted=notes.append)
+    result, model = run(folder, "a", StandIn(room=1), hooks, settings=settings, shard_size=7, in_flight=1)
+    assert (result.done, result.failed) == (7, 0)
+    assert max(model.calls) > 1
+    assert {row["batch_places"] for row in read_rows(folder, "a")} == {1}
+    assert "1 instead of 4" in notes[0]
+    run(folder, "b", settings={"batch_size": 1}, shard_size=7)
+    ours, theirs = (
+        {name: data for name, data in read_stable(folder / out).items() if name.startswith("pictures")}
+        for out in "ab"
+    )
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(RuntimeError("CUDA out of memory."), True), (torch.cuda.OutOfMemoryError("CUDA out of memory"), True),
+     (RuntimeError("DefaultCPUAllocator: can't allocate memory"), True), (MemoryError(), True),
+     (RuntimeError("shape mismatch"), False), (OSError("out of memory"), False)],
+)  # fmt: skip
+def test_what_counts_as_out_of_memory(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
+
+
+def test_a_picture_too_large_alone_is_a_failed_row(folder: Path) -> None:
+    result, _ = run(folder, model=StandIn(room=0))
+    assert (result.done, result.failed) == (0, 7)
+    assert {(row["error"], "out of memory" in row["reason"]) for row in read_rows(folder)} == {
+        ("RuntimeError", True)
+    }
+
+
+def test_one_that_breaks_does_not_take_its_batch_along(folder: Path) -> None:
+    def spoil(answer: Any) -> Any:
+        if answer.shape[0] > 1:
+            raise RuntimeError("only singly")
+        return answer
+
+    model = StandIn(spoil=spoil)
+    sampler = Sampler(model, GenerateConfig(), 4)
+    product = Product(
+        np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.float32), np.zeros((64, 64, 3), np.uint8)
+    )
+    results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(2)], 1)
+    assert [type(made).__name__ for made, _, _ in results] == ["Generated", "Generated"]
+    results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(2)], 2)
+    assert [str(made) for made, _, _ in results] == ["only singly"] * 2
+    sampler.close()
+
+
+def test_a_lost_device_ends_the_run_and_nothing_is_counted(folder: Path) -> None:
+    def lose(answer: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(ModelError, match="device failed"):
+        run(folder, model=StandIn(spoil=lose))
+    assert read_status(folder / "out")["failed"] == 0
+    result, _ = run(folder)
+    assert (result.done, result.failed) == (7, 0)
+
+
+def test_not_a_number_is_a_failed_row(folder: Path) -> None:
+    result, _ = run(folder, model=StandIn(spoil=lambda answer: answer * float("nan")))
+    assert {row["error"] for row in read_rows(folder)} == {"ModelError"}
+    assert result.failed == 7
+
+
+def test_references_are_decoded_once_by_content(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ReferenceCache] = []
+    original = ReferenceCache.__init__
+
+    def note(self: ReferenceCache, *args: Any) -> None:
+        original(self, *args)
+        made.append(self)
+
+    monkeypatch.setattr(ReferenceCache, "__init__", note)
+    texture = np.random.default_rng(0).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+    for name in ("r1.png", "r2.png"):
+        Image.fromarray(texture).save(folder / name)
+    write_manifest(folder, [{"image": f"p{i}.png", "reference": f"r{1 + i % 2}.png"} for i in range(7)])
+    result, _ = run(folder)
+    assert result.done == 7
+    assert [cache.decoded for cache in made] == [1]
+
+
+def test_small_cache_still_gives_the_right_reference(folder: Path) -> None:
+    cache = ReferenceCache(capacity=1)
+    from cyclorama.catalogue.plan import build_plan
+    from cyclorama.catalogue.stages import inspect_row
+
+    write_manifest(folder, [{"image": "p1.png", "reference": f"p{i}.png"} for i in (2, 4, 2)])
+    plan = build_plan(str(folder / "m.jsonl"), folder / "plan", CatalogueConfig(), build_registry(), {})
+    loaded = [
+        cache.load(row, inspect_row(plan, row, {}, folder, GenerateConfig())) for row in plan.read_shard(0)
+    ]
+    assert cache.decoded == 3
+    assert [r.name for r in loaded if r is not None] == [str(folder / f"p{i}.png") for i in (2, 4, 2)]
+
+
+# --- gates, candidates, layouts ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EvenGate:
+    """Passes pictures with an even seed; scores by the seed."""
+
+    never: bool = False
+
+    def __call__(self, made: Any, product: Any, reference: Any) -> Verdict:
+        passed = made.seed % 2 == 0 and not self.never
+        return Verdict(passed, float(made.seed % 1000), {"seed": made.seed}, "" if passed else "odd")
+
+    def describe(self) -> dict[str, Any]:
+        return {"never": self.never}
+
+
+def with_gate(folder: Path, out: str, gate: EvenGate) -> Toolkit:
+    return replace(build_toolkit(CatalogueConfig(), folder / out), gate=gate)
+
+
+def test_refused_pictures_are_tried_with_other_seeds(folder: Path) -> None:
+    (folder / "broken.png").write_bytes((folder / "p0.png").read_bytes()[:200])
+    names = [*(f"p{i}.png" for i in range(7)), "broken.png", "gone.png"]
+    write_manifest(folder, [{"image": name} for name in names])
+    result, _ = run(folder, attempts=8, toolkit=with_gate(folder, "out", EvenGate()))
+    assert (result.done, result.failed) == (7, 2)
+    rows = read_rows(folder)[:7]
+    assert all(row["seed"] % 2 == 0 and row["gate_passed"] for row in rows)
+    assert result.sampled == sum(row["attempts"] for row in rows) > 7
+    assert len(list((folder / "out/pictures").iterdir())) == 7
+    first = read_stable(folder / "out")
+    run(folder, "again", attempts=8, in_flight=1, toolkit=with_gate(folder, "again", EvenGate()))
+    assert read_stable(folder / "again") == first
+
+
+def test_the_best_is_kept_and_marked_if_none_passes(folder: Path) -> None:
+    run(folder, attempts=2, toolkit=with_gate(folder, "out", EvenGate(never=True)))
+    for row in read_rows(folder):
+        assert (row["attempts"], row["gate_passed"], row["status"]) == (3, False, "done")
+        assert json.loads(row["gate"]) == [{"seed": row["seed"]}, "odd"]
+    settings = {"batch_size": 2, "candidates": 3}
+    run(
+        folder,
+        "best",
+        keep="best",
+        settings=settings,
+        toolkit=with_gate(folder, "best", EvenGate(never=True)),
+    )
+    run(folder, "all", settings=settings)
+    every = {row["row"]: json.loads(row["pictures"]) for row in read_rows(folder, "all")}
+    for row in read_rows(folder, "best"):
+        seeds = [picture["seed"] for picture in every[row["row"]]]
+        assert row["seed"] == max(seeds, key=lambda seed: seed % 1000)
+        assert row["picture"] == f"pictures/p{row['row']}.png"
+    assert [p["picture"] for p in every[0]] == [f"pictures/p0-c{k}.png" for k in (1, 2, 3)]
+
+
+def test_several_layouts_of_one_product(folder: Path) -> None:
+    layouts = (CanvasLayout("1x1", (64, 64)), CanvasLayout("16x9", (64, 128)))
+    toolkit = replace(build_toolkit(CatalogueConfig(), folder / "out"), layouts=layouts)
+    run(folder, toolkit=toolkit)
+    names = sorted(path.name for path in (folder / "out/pictures").iterdir())
+    assert names == sorted(f"p{i}.{name}.png" for i in range(7) for name in ("1x1", "16x9"))
+    with Image.open(folder / "out/pictures/p3.16x9.png") as image:
+        assert image.size == (128, 64)
+    seeds = {tuple(p["seed"] for p in json.loads(row["pictures"])) for row in read_rows(folder)}
+    assert all(len(set(pair)) == 1 for pair in seeds)
+    with pytest.raises(SettingsError, match="layouts"):
+        replace(toolkit, layouts=(CanvasLayout(), CanvasLayout()))
+
+
+def test_layers_and_lossy_files_lie_where_generate_puts_them(folder: Path) -> None:
+    settings = {"batch_size": 2, "layers": "png", "encoding": EncodingConfig("jpeg")}
+    run(folder, settings=settings)
+    for row in read_rows(folder):
+        assert row["picture"] == f"pictures/p{row['row']}.jpg"
+        assert (row["exact"], row["file_max_difference"] > 0) == (True, True)
+        files = [file["name"] for file in json.loads(row["pictures"])[0]["files"]]
+        assert len(files) > 1
+        assert all(name.startswith("layers/p") for name in files[1:])
+        assert all((folder / "out" / name).is_file() for name in files)
+    (folder / "out" / files[1]).unlink()
+    (folder / "out/pictures/p6.jpg").unlink()
+    result, _ = run(folder, settings=settings)
+    assert result.sampled == 1
+    assert (folder / "out" / files[1]).is_file()
+    with pytest.raises(SettingsError, match="--gate"):
+        run(folder, keep="best")
+
+
+# --- batch size ---
+
+
+def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    class Timed(StandIn):
+        per_call, per_picture = 2.0, 0.1
+
+        def __call__(self, images: Any, *args: Any, **kwargs: Any) -> Any:
+            steps = kwargs["settings"].num_inference_steps
+            clock[0] += steps * (self.per_call + self.per_picture * len(images))
+            return super().__call__(images, *args, **kwargs)
+
+    settings = GenerateConfig(num_inference_steps=50)
+    found = measuring.measure_model(Timed(room=9), settings, "cuda")
+    assert (found.batch_size, found.picture_seconds) == (8, pytest.approx(50 * (2 / 8 + 0.1)))
+    assert measuring.measure_model(Timed(), settings, "cuda").batch_size == 64
+    flat = Timed()
+    flat.per_call = 0.001
+    assert measuring.measure_model(flat, settings, "cuda").batch_size == 1
+    assert measuring.measure_model(Timed(), settings, "cpu").batch_size == 1
+    with pytest.raises(ModelError, match="does not fit"):
+        measuring.measure_model(Timed(room=0), settings, "cuda")
