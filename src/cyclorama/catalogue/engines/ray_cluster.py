@@ -119,7 +119,7 @@ def _connect(address: str, options: dict[str, Any]) -> None:
 def _end_half_started(error: Exception) -> None:
     """End the processes of a start that failed; Ray would leave them until this process ends."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        node = frame.f_locals.get("self")
+        node: Any = frame.f_locals.get("self")
         if hasattr(node, "kill_all_processes"):  # the only hold on them is in the frames of the failure
             with suppress(Exception):
                 node.kill_all_processes(check_alive=False, allow_graceful=False)
