@@ -62,15 +62,19 @@ def write_broken(folder: Path, picture: bytes) -> list[str]:
     """Files that cannot be used, one of each kind; paths relative to ``folder``."""
     from PIL import Image
 
-    def png_header(width: int, height: int) -> bytes:
-        body = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-        chunk = b"IHDR" + body
-        return (
-            b"\x89PNG\r\n\x1a\n" + len(body).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
-        )
+    def build_huge(side: int) -> bytes:
+        """A valid black 1-bit PNG of ``side`` x ``side`` pixels in a small file."""
+        body = side.to_bytes(4, "big") * 2 + bytes([1, 0, 0, 0, 0])
+        rows = zlib.compress(bytes((1 + side // 8) * side), 9)
+        parts = [(b"IHDR", body), (b"IDAT", rows), (b"IEND", b"")]
+        data = b"\x89PNG\r\n\x1a\n"
+        for kind, content in parts:
+            chunk = kind + content
+            data += len(content).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+        return data
 
     gif = io.BytesIO()
-    frames = [Image.new("P", (64, 64), k) for k in range(3)]
+    frames = [Image.new("RGB", (64, 64), (80 * k, 9, 9)) for k in range(3)]
     frames[0].save(gif, "GIF", save_all=True, append_images=frames[1:])
     clear = io.BytesIO()
     Image.new("RGBA", (64, 64), (255, 0, 0, 0)).save(clear, "PNG")
@@ -79,9 +83,9 @@ def write_broken(folder: Path, picture: bytes) -> list[str]:
     files = {
         "truncated.png": picture[: len(picture) // 2],
         "zero.png": b"",
-        "huge.png": png_header(60_000, 60_000),
+        "huge.png": build_huge(40_000),
         "text.png": b"not a picture at all\n" * 9,
-        "wrong-suffix.jpg": picture[:0] + b"%PDF-1.7 no picture",
+        "wrong-suffix.jpg": b"%PDF-1.7 no picture",
         "animated.gif": gif.getvalue(),
         "invisible.png": clear.getvalue(),
         "no-product-to-see.png": opaque.getvalue(),
