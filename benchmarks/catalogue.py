@@ -3,6 +3,7 @@
     python benchmarks/catalogue.py plan [--rows 1000000] [--shard-size 256]
     python benchmarks/catalogue.py overlap [--rows 256] [--shard-size 64] [--side 1024] [--model-seconds 0.6]
     python benchmarks/catalogue.py overlap --device cuda [--steps 50]      Stable Diffusion 1.5's shapes
+    python benchmarks/catalogue.py overlap --sd15 --rows 4 --steps 2 --batch-size 1      the same on a CPU
 
 ``plan`` prints seconds and peak memory of planning a manifest and of starting again when everything is
 finished (every input and every picture is looked up). ``overlap`` runs products through the whole engine;
@@ -180,13 +181,13 @@ def draw_products(folder: Path, rows: int, side: int) -> Path:
 def measure_overlap(args: argparse.Namespace) -> None:
     from cyclorama.catalogue.run import run_catalogue
 
-    real = args.device != "cpu"
+    real = args.device != "cpu" or args.sd15
     load = load_sd15 if real else partial(load_stand_in, seconds=args.model_seconds)
     settings = GenerateConfig(num_inference_steps=args.steps, batch_size=args.batch_size)
     config = CatalogueConfig(
         settings=settings,
         device=args.device,
-        dtype="bfloat16" if real else "float32",
+        dtype="float32" if args.device == "cpu" else "bfloat16",
         shard_size=args.shard_size,
     )
     with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as name:
@@ -217,6 +218,7 @@ def main() -> None:
     overlap.add_argument("--model-seconds", type=float, default=0.6)
     overlap.add_argument("--batch-size", type=int, default=8)
     overlap.add_argument("--device", default="cpu")
+    overlap.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5's shapes on a CPU, too")
     overlap.add_argument("--steps", type=int, default=50)
     once = actions.add_parser("plan-once")
     once.add_argument("folder", type=Path)

@@ -1,0 +1,49 @@
+"""One product photo, one advertising picture.
+
+    python examples/one_product.py --out out/one
+    python examples/one_product.py --out out/one --product bottle.png --category perfume --reference brand.jpg
+
+Without a photo of one's own the bundled perfume bottle is used. A photo needs transparency or a plain white
+background to tell the product by.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from cyclorama import BackgroundGenerator, GenerateConfig
+from cyclorama.generation.demo_set import get_demo_folder
+
+
+def main() -> None:
+    """Make the picture and say what became of the product."""
+    parser = argparse.ArgumentParser(description="One product photo, one advertising picture.")
+    parser.add_argument("--out", type=Path, default=Path("out/one"), help="output folder")
+    parser.add_argument("--product", type=Path, default=get_demo_folder() / "products" / "perfume" / "01.png")
+    parser.add_argument("--category", default="perfume")
+    parser.add_argument("--reference", type=Path, help="a picture whose background style is followed")
+    parser.add_argument("--steps", type=int, default=25, help="denoising steps")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+
+    generator = BackgroundGenerator.from_pretrained()
+    (made,) = generator(
+        args.product,
+        category=args.category,
+        reference=args.reference,
+        seed=args.seed,
+        settings=GenerateConfig(num_inference_steps=args.steps),
+    )
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    picture = args.out / f"{args.product.stem}.png"
+    Image.fromarray(made.pixels).save(picture, icc_profile=made.icc_profile)
+    kept = "all as they were" if made.report.exact else f"off by up to {made.report.max_difference}"
+    print(f"{picture}: seed {made.seed}, {made.report.opaque_pixels} product pixels, {kept}")
+
+
+if __name__ == "__main__":
+    main()

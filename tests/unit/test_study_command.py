@@ -1,0 +1,130 @@
+"""``cyclorama study``: what the command line adds to the study's parts."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclorama.commands import study as command
+from cyclorama.errors import OutputError, SettingsError
+from cyclorama.evaluation.study.answers import Answer, format_answers
+from cyclorama.evaluation.study.errors import ConflictingAnswersError
+from cyclorama.evaluation.study.plan import QUESTIONS
+from cyclorama.evaluation.study.store import AnswerStore
+from cyclorama.evaluation.study.study import Study, load_study
+
+
+def run(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return command.run(parser.parse_args(["study", *map(str, arguments)]))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Path:
+    for shift, name in enumerate(("ours", "theirs", "references")):
+        (tmp_path / name).mkdir()
+        for n in range(5 if name == "ours" else 4):
+            pixels = np.full((16, 16, 3), 50 * n + 9 * shift, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"p{n}.png")
+    return tmp_path
+
+
+def build(world: Path, *options: object, out: str = "study") -> int:
+    methods = [f"{name}={world / name}" for name in ("ours", "theirs")]
+    return run("build", *methods, "--references", world / "references", "--out", world / out, *options)
+
+
+def rate(study: Study, code: str, best: str) -> list[Answer]:
+    rows = []
+    for task in study.raters[code]:
+        methods = study.get_methods(task.pair)
+        order = tuple(sorted(task.pictures, key=lambda name: methods[name] != best))
+        rows += [Answer(task.name, question, order, 1, 1) for question in QUESTIONS]
+    return rows
+
+
+def test_files_and_database_are_scored_together(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build(world, "--pairs", 4, "--raters", 2, "--seed", 5) == 0
+    said = capsys.readouterr()
+    assert "4 pairs, 2 methods, 2 raters" in said.out
+    assert "1 of 5 products left out: not pictured by every method" in said.err
+    folder = world / "study"
+    study = load_study(folder)
+    assert study.seed == 5
+    one, two = study.raters
+    values = format_answers(study, one, rate(study, one, "ours"))
+    (folder / "answers" / "one.json").write_text(json.dumps(values))
+    AnswerStore(folder / "answers.sqlite", study.name).save(two, rate(study, two, "theirs"))
+    assert run("score", folder, "--out", world / "scores") == 0
+    said = capsys.readouterr()
+    score = json.loads(said.out)
+    assert "2 of 2 raters answered" in said.err
+    assert [m["score"]["value"] for m in score["questions"][0]["methods"]] == [1.5, 1.5]
+    assert json.loads((world / "scores" / "scores.json").read_text()) == score
+    assert "| ours | 1.50" in (world / "scores" / "scores.md").read_text()
+    assert run("score", folder, folder / "answers") == 0  # named places alone: not the database
+    score = json.loads(capsys.readouterr().out)
+    assert [m["score"]["value"] for m in score["questions"][0]["methods"]] == [2, 1]
+    AnswerStore(folder / "answers.sqlite", study.name).save(one, rate(study, one, "theirs"))
+    with pytest.raises(ConflictingAnswersError, match=r"one\.json and in .*answers\.sqlite"):
+        run("score", folder)
+
+
+def test_without_a_seed_every_study_is_another(world: Path) -> None:
+    assert build(world, "--pairs", 3, out="a") == build(world, "--pairs", 3, out="b") == 0
+    assert load_study(world / "a").seed != load_study(world / "b").seed
+    assert not set(load_study(world / "a").raters) & set(load_study(world / "b").raters)
+
+
+def test_wrong_arguments_are_named_before_any_work(world: Path) -> None:
+    for methods, message in [
+        (["ours"], "METHOD=DIR.*'ours'"),
+        (["=x"], "METHOD=DIR"),
+        ([f"a={world}", f"a={world}"], "'a' is there twice"),
+        ([f"a={world / 'ours'}"], "2 to 8 methods, got 1"),
+    ]:
+        with pytest.raises(SettingsError, match=message):
+            run("build", *methods, "--references", world / "references", "--out", world / "s", "--pairs", 2)
+    with pytest.raises(SettingsError, match="--pairs 20, but only 4"):
+        build(world)
+    for text, message in [
+        ("[]", "is list"),
+        ("{", "cannot read"),
+        ('{"starts": "x"}', "no wording 'starts'"),
+    ]:
+        (world / "words.json").write_text(text)
+        with pytest.raises(SettingsError, match=message):
+            build(world, "--pairs", 2, "--wording", world / "words.json")
+    (world / "file").write_text("")
+    with pytest.raises(OutputError, match="is a file"):
+        build(world, "--pairs", 2, out="file")
+    assert not (world / "study").exists()
+
+
+def test_serve_ends_well_with_ctrl_c(world: Path) -> None:
+    build(world, "--pairs", 2, "--quiet")
+    code = (
+        "import argparse; from cyclorama.commands import study as s; p = argparse.ArgumentParser();"
+        "s.add_parser(p.add_subparsers());"
+        f"raise SystemExit(s.run(p.parse_args(['study', 'serve', {str(world / 'study')!r}, '--port', '0'])))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = urlsplit(server.stdout.readline().split("#")[0])
+        connection = HTTPConnection(str(address.hostname), address.port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 200
+        connection.close()
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0

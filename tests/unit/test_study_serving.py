@@ -1,0 +1,161 @@
+"""The study's server: what goes out, what is taken in, and that raters do not disturb each other."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cyclorama.errors import OutputError, SettingsError
+from cyclorama.evaluation.reading import from_arrays
+from cyclorama.evaluation.study.build import build_study
+from cyclorama.evaluation.study.errors import ForeignAnswersError, StudyError
+from cyclorama.evaluation.study.plan import QUESTIONS, StudySettings
+from cyclorama.evaluation.study.store import AnswerStore
+from cyclorama.evaluation.study.study import Study
+from cyclorama.serving.study import MAX_REQUEST_BYTES, StudyServer
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    sets = {
+        name: from_arrays({f"p{n}": np.full((16, 16, 3), 40 * n + shift, np.uint8) for n in range(4)})
+        for name, shift in (("secretive", 0), ("hidden", 9))
+    }
+    settings = StudySettings(pairs=4, raters=6, repeats=1, seed=1, embed=False)
+    return build_study(sets, sets["hidden"], tmp_path / "study", settings)[0]
+
+
+@pytest.fixture
+def server(study: Study, tmp_path: Path) -> Iterator[StudyServer]:
+    with StudyServer(tmp_path / "study", study, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def ask(
+    server: StudyServer, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, bytes, dict[str, str]]:
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    try:
+        connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
+        response = connection.getresponse()
+        return response.status, response.read(), dict(response.getheaders())
+    finally:
+        connection.close()
+
+
+def form(study: Study, rater: str, changed: int = 1) -> bytes:
+    answers = [
+        {"task": task.name, "question": question, "order": task.pictures, "seconds": 1, "changed": changed}
+        for task in study.raters[rater]
+        for question in QUESTIONS
+    ]
+    values = {"format": "cyclorama-study-answers/1", "study": study.name, "rater": rater, "answers": answers}
+    return json.dumps(values).encode()
+
+
+def send(server: StudyServer, body: bytes, kind: str = "application/json") -> int:
+    return ask(server, "POST", "/answers", body, Content_Type=kind)[0]
+
+
+def test_only_page_pictures_and_own_answers_go_out(server: StudyServer, study: Study) -> None:
+    status, page, headers = ask(server, "GET", "/")
+    assert status == 200
+    assert b'data-server="answers"' in page
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Python" not in headers["Server"]
+    name = next(iter(study.pairs[0].pictures.values()))
+    status, picture, headers = ask(server, "GET", f"/pictures/{name}.jpg")
+    assert (status, picture[:3], headers["Content-Type"]) == (200, b"\xff\xd8\xff", "image/jpeg")
+    for path in (
+        "/key.json",
+        "/../key.json",
+        "/pictures/../../key.json",
+        "/pictures/%2e%2e/%2e%2e/key.json",
+        "/pictures/0123456789ab.jpg",
+        "/raters.txt",
+        "/answers.sqlite",
+        "/answers?rater=nobody",
+        "/answers",
+        "//key.json",
+    ):
+        status, body, _ = ask(server, "GET", path)
+        assert status == 404, path
+        assert b"secretive" not in body
+
+
+def test_answers_are_kept_and_come_back(server: StudyServer, study: Study, tmp_path: Path) -> None:
+    first, second = list(study.raters)[:2]
+    assert send(server, form(study, first)) == 200
+    values = json.loads(ask(server, "GET", f"/answers?rater={first}")[1])
+    sent = json.loads(form(study, first))
+    assert {(a["task"], a["question"], tuple(a["order"])) for a in values["answers"]} == {
+        (a["task"], a["question"], tuple(a["order"])) for a in sent["answers"]
+    }
+    assert json.loads(ask(server, "GET", f"/answers?rater={second}")[1])["answers"] == []
+    assert list(AnswerStore(tmp_path / "study" / "answers.sqlite", study.name).load()) == [first]
+
+
+def test_what_is_not_understood_is_refused_and_not_kept(server: StudyServer, study: Study) -> None:
+    rater, other = list(study.raters)[:2]
+    good = form(study, rater)
+    assert send(server, b"{") == 400
+    assert send(server, b"[" * 100_000) == 400
+    assert send(server, good.replace(study.name.encode(), b"0" * 16)) == 400
+    assert send(server, good.replace(rater.encode(), other.encode())) == 400  # tasks of another rater
+    assert send(server, good, "text/plain") == 415
+    assert ask(server, "POST", "/elsewhere", good, Content_Type="application/json")[0] == 404
+    too_long = {"Content_Type": "application/json", "Content_Length": str(MAX_REQUEST_BYTES + 1)}
+    assert ask(server, "POST", "/answers", b"", **too_long)[0] == 413
+    assert ask(server, "PUT", "/answers", good)[0] == 501
+    assert server.store.load() == {}
+
+
+def test_many_raters_at_once(server: StudyServer, study: Study) -> None:
+    codes: list[int] = []
+
+    def rate(rater: str) -> None:
+        for changed in range(1, 6):
+            codes.append(send(server, form(study, rater, changed)))
+
+    threads = [threading.Thread(target=rate, args=(rater,)) for rater in study.raters]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [200] * 30
+    kept = server.store.load()
+    assert {rater: len(answers) for rater, answers in kept.items()} == dict.fromkeys(study.raters, 5 * 2)
+    assert {answer.changed for answers in kept.values() for answer in answers} == {5}
+
+
+def test_a_taken_port_a_wrong_page_and_a_foreign_database_are_named(
+    server: StudyServer, study: Study, tmp_path: Path
+) -> None:
+    folder = tmp_path / "study"
+    with pytest.raises(SettingsError, match="cannot listen"):
+        StudyServer(folder, study, "127.0.0.1", server.server_port)
+    with pytest.raises(SettingsError, match="--port"):
+        StudyServer(folder, study, "127.0.0.1", 70000)
+    with pytest.raises(StudyError, match="cannot read the page"):
+        StudyServer(tmp_path, study, "127.0.0.1", 0)
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "index.html").write_text("<html>")
+    with pytest.raises(StudyError, match="not the page of study"):
+        StudyServer(tmp_path, study, "127.0.0.1", 0)
+    (tmp_path / "page" / "index.html").write_bytes((folder / "page" / "index.html").read_bytes())
+    AnswerStore(tmp_path / "answers.sqlite", "other")
+    with pytest.raises(ForeignAnswersError):
+        StudyServer(tmp_path, study, "127.0.0.1", 0)
+    (tmp_path / "answers.sqlite").write_bytes(b"x" * 5000)
+    with pytest.raises(OutputError):
+        StudyServer(tmp_path, study, "127.0.0.1", 0)
