@@ -78,17 +78,29 @@ def want(driver: Any, taste: str) -> list[str]:
 
 
 def count(driver: Any) -> str:
-    """``n of m`` on a screen with pictures, else nothing."""
-    found = driver.find_elements("css selector", ".bar .grow span")
-    return str(found[0].text) if found else ""
+    """``n of m`` on a screen with pictures, else nothing; read in one go."""
+    found = driver.execute_script("return document.querySelector('.bar .grow span')?.innerText ?? ''")
+    return str(found)
 
 
 def wait(found: Callable[[], object], seconds: float = 30) -> Any:
+    """What ``found`` gives at last; the page may draw itself anew between finding a thing and reading it."""
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+
     end = time.monotonic() + seconds
-    while not (result := found()):
+    while True:
+        try:
+            if result := found():
+                return result
+        except (NoSuchElementException, StaleElementReferenceException):
+            pass
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
-    return result
+
+
+def start(driver: Any) -> bool:
+    driver.find_element("id", "start").click()
+    return True
 
 
 def press(driver: Any, *keys: str) -> None:
@@ -113,7 +125,8 @@ def pick(driver: Any, place: int) -> Any:
 
 
 def places(driver: Any) -> list[str]:
-    return [badge.text for badge in driver.find_elements("css selector", ".place")]
+    found = wait(lambda: [[badge.text for badge in driver.find_elements("css selector", ".place")]])
+    return list(found[0])
 
 
 def download(driver: Any) -> Path:
@@ -257,7 +270,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
         port = server.server_port
         for driver, code in ((one, codes[0]), (two, codes[1])):
             driver.get(f"{server.address}#{code}")
-            wait(lambda driver=driver: driver.find_element("id", "start")).click()
+            wait(lambda driver=driver: start(driver))
         for screen in range(0, 6, 2):  # in turns
             rate_with_mouse(one, "first", range(screen, screen + 2))
             rate_with_mouse(two, "second", range(screen, screen + 2))
@@ -267,7 +280,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
         one.execute_script("localStorage.clear()")  # as good as another device
         one.get("about:blank")
         one.get(f"{server.address}#{codes[0]}")
-        wait(lambda: one.find_element("id", "start")).click()
+        wait(lambda: start(one))
         rate_with_mouse(one, "first", range(6, SCREENS))
         wait(lambda: "arrived" in one.find_element("id", "fate").text)
     rate_with_mouse(two, "second", range(6, 8))  # nobody listens

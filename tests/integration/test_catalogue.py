@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from cyclorama import cli
@@ -98,7 +100,7 @@ def call(*arguments: object) -> int:
 
 
 def run(manifest: Path, out: Path, model: Path, *more: object) -> int:
-    common = ["--model", model, "--steps", 2, "--device", "cpu", "--shard-size", 4, "--quiet"]
+    common = ["--model", model, "--steps", 2, "--device", "cpu", "--shard-size", 4, "--quiet", "--threads", 1]
     return call("run", manifest, "--out", out, *common, *more)
 
 
@@ -112,6 +114,15 @@ def read_stable(out: Path) -> dict[str, bytes]:
     for part in ("pictures", "webdataset", "shards"):
         files += sorted(p for p in (out / part).rglob("*") if p.is_file())
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Equal bytes are promised for equal threads; the killed processes have one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +183,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
 ) -> None:
     out = tmp_path / "out"
     arguments = ["catalogue", "run", shop / "m.jsonl", "--out", out, "--model", model, "--steps", 2]
-    arguments += ["--device", "cpu", "--shard-size", 4, "--quiet"]
+    arguments += ["--device", "cpu", "--shard-size", 4, "--quiet", "--threads", 1]
     line = [sys.executable, "-c", MAIN, *map(str, arguments)]
     draws, kills, sizes = random.Random(4), 0, set()
     for _ in range(3):

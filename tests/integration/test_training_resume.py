@@ -22,8 +22,8 @@ from cyclorama.training.state import find_checkpoint, list_checkpoints
 SETTINGS = {
     "autoencoder": {"latent_jitter": 0.1},
     "base": {"gradient_accumulation": 2},
-    "category": {"precision": "bf16", "min_snr_gamma": 5.0},
-    "personality": {"gradient_accumulation": 2},
+    "category": {"precision": "bf16", "min_snr_gamma": 5.0, "channels_last": True},
+    "personality": {"gradient_accumulation": 2, "channels_last": True},
     "joint": {"gradient_checkpointing": True},
 }
 

@@ -112,10 +112,12 @@ def test_wrong_arguments_are_named_before_any_work(world: Path) -> None:
     assert not (world / "study").exists()
 
 
-def test_serve_ends_well_with_ctrl_c(world: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_ends_well_with_a_signal_though_started_in_the_background(world: Path, number: int) -> None:
     build(world, "--pairs", 2, "--quiet")
     code = (
-        "import argparse; from cyclorama.commands import study as s; p = argparse.ArgumentParser();"
+        "import argparse, signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"  # as `command &` has it
+        "from cyclorama.commands import study as s; p = argparse.ArgumentParser();"
         "s.add_parser(p.add_subparsers());"
         f"raise SystemExit(s.run(p.parse_args(['study', 'serve', {str(world / 'study')!r}, '--port', '0'])))"
     )
@@ -126,5 +128,8 @@ def test_serve_ends_well_with_ctrl_c(world: Path) -> None:
         connection.request("GET", "/")
         assert connection.getresponse().status == 200
         connection.close()
-        server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0
+        server.send_signal(number)
+        try:
+            assert server.wait(20) == 0
+        finally:
+            server.kill()

@@ -165,12 +165,16 @@ def _load_wording(path: Path | None) -> Mapping[str, str]:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    import signal
+
     from cyclorama.evaluation.study.study import load_study
     from cyclorama.serving.study import StudyServer
 
     study = load_study(args.folder)
     with StudyServer(args.folder, study, args.host, args.port) as server:
         print(f"{server.address}#CODE for each code of {args.folder / 'raters.txt'}; Ctrl-C ends", flush=True)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a job started with & would ignore the first
+            signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
             server.serve_forever()
     return 0

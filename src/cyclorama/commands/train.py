@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cyclorama.training.config import TrainConfig
 
-STAGES = ("autoencoder", "base", "category", "personality", "joint")
+STAGES = (
+    "autoencoder", "base", "category", "personality", "joint",
+    "inpaint", "controlnet", "paint-by-example", "lama",
+)  # fmt: skip
 
 DESCRIPTION = """\
 Train one stage. DIR receives checkpoints/, model/ (at the end), validation/, metrics.jsonl, tensorboard/
@@ -51,10 +54,15 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 128 + signal number (130, 143) when stopped by a signal."""
     config = load_train_config(args.config, args.settings, args.steps)
+    from cyclorama.baselines.methods import METHOD_NAMES, build_methods
     from cyclorama.generation.model import silence_loading
     from cyclorama.training.loop import train
+    from cyclorama.training.stages import register_method
 
     silence_loading()
+    if args.stage in METHOD_NAMES:
+        for method in build_methods():
+            register_method(method)
     result = train(args.stage, config, args.out, resume=args.resume)
     if result.stopped_by is not None:
         name = signal.Signals(result.stopped_by).name

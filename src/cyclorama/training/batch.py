@@ -40,6 +40,8 @@ class Batch:
     background_prompt: Tensor | None = None
     full_prompt: Tensor | None = None
     """Embeddings (B, L, D), or token ids (B, L) where the text encoder is trained."""
+    dropped: Tensor | None = None
+    """bool (B,): whose prompts were dropped."""
     image: Tensor | None = None
     """(B, 3, H, W) in [-1, 1]."""
     product_mask: Tensor | None = None
@@ -115,6 +117,7 @@ class BatchBuilder:
             product_prompt=product,
             background_prompt=background,
             full_prompt=full,
+            dropped=torch.tensor([d.drop_prompt for d in draws]),
         )
 
     def _add_pictures(self, batch: Batch, draws: list[Draws]) -> Batch:

@@ -13,13 +13,27 @@ from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError
 from cyclorama.models.tiny import BaseShape
 
-StageName = Literal["autoencoder", "base", "category", "personality", "joint"]
+StageName = Literal[
+    "autoencoder",
+    "base",
+    "category",
+    "personality",
+    "joint",
+    "inpaint",
+    "controlnet",
+    "paint-by-example",
+    "lama",
+]
 STAGES: tuple[StageName, ...] = (
     "autoencoder",
     "base",
     "category",
     "personality",
     "joint",
+    "inpaint",
+    "controlnet",
+    "paint-by-example",
+    "lama",
 )
 
 
@@ -224,6 +238,8 @@ class TrainConfig:
     """Stages ``personality`` and ``joint``: how the reference background is perturbed (Eq. 5, 6)."""
     augment: HintConfig | None = None
     """Stages ``category`` and ``joint``: treat the hint like a photo of unknown care (not in the paper)."""
+    method: dict[str, Any] | None = None
+    """Settings of a registered method's own, checked by the method itself."""
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log_every_steps: int = 20

@@ -13,6 +13,7 @@ from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.training.config import TrainConfig
 from cyclorama.training.prepare import Prepared, load_or_build_generator
+from cyclorama.training.stages import MethodStage
 
 
 def export_model(prepared: Prepared, config: TrainConfig, folder: Path) -> Path:
@@ -37,6 +38,12 @@ def export_model(prepared: Prepared, config: TrainConfig, folder: Path) -> Path:
 
 
 def _save(prepared: Prepared, config: TrainConfig, folder: Path) -> None:
+    stage = prepared.stage
+    if isinstance(stage, MethodStage):
+        folder.mkdir(parents=True)
+        networks = dict(stage.trained.items()), dict(stage.frozen.items())
+        stage.method.save_model(*networks, prepared.start, prepared.registry, folder)
+        return
     trained: Any = prepared.stage.trained
     if "vae" in trained or "unet" in trained:
         base = load_base(prepared.start)
@@ -50,8 +57,15 @@ def _save(prepared: Prepared, config: TrainConfig, folder: Path) -> None:
     prepared.stage.train()
 
 
-def build_validation_pipeline(prepared: Prepared, config: TrainConfig) -> CycloramaPipeline:
-    """The whole pipeline around a generator stage's networks (shared, not copied), evaluation mode."""
+def build_validation_pipeline(prepared: Prepared, config: TrainConfig) -> Any:
+    """The whole pipeline around a generator stage's networks (shared, not copied), evaluation mode.
+
+    A CycloramaPipeline, or what a registered method samples with, which is called the same way.
+    """
+    stage = prepared.stage
+    if isinstance(stage, MethodStage):
+        trained, frozen = dict(stage.trained.items()), dict(stage.frozen.items())
+        return stage.method.build_pipeline(trained, frozen, prepared.start, prepared.registry, config)
     base = load_base(prepared.start)
     networks: dict[str, Any] = {**prepared.stage.frozen, **prepared.stage.trained}
     device = next(prepared.stage.parameters()).device

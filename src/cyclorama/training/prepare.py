@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
 from cyclorama.models.base import (
@@ -49,7 +49,7 @@ from cyclorama.training.data import (
     open_data,
     open_split,
 )
-from cyclorama.training.stages import STAGE_CLASSES, Networks, Stage, build_stage
+from cyclorama.training.stages import METHODS, MethodStage, Networks, Stage, build_stage, find_needs
 
 FIT_PICTURES = 512
 """Pictures, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
@@ -96,7 +96,7 @@ def prepare_run(
     ``data`` replaces what ``config.data.source`` names.
     Raises ConfigError, DataError, ModelError, OutputError.
     """
-    injected = data is not None
+    injected, needs = data is not None, find_needs(name)
     if data is None:
         data = open_data(config.data, place.out, main=place.main, wait=place.wait)
     if len(data) == 0:
@@ -112,11 +112,12 @@ def prepare_run(
         vae=base.vae,
         text_encoder=base.text_encoder,
     )
-    _add_generators(name, networks, start, config)
+    added = METHODS[name].build_networks(start, base, config) if name in METHODS else None
+    if added is None:
+        _add_generators(name, networks, start, config)
     fingerprint = compute_fingerprint(data)
     folder = config.data.cache or place.out / "cache"
     latents = _cache_latents(folder, config, data, base.vae, fingerprint, place)
-    needs = STAGE_CLASSES[name].needs
     shown = _open_shown(config, data, injected, categories)
     shown_latents = _encode_shown(shown, base.vae)
     prompts = _cache_prompts(folder, config, base, registry, categories, place) if needs.prompts else None
@@ -126,7 +127,7 @@ def prepare_run(
         networks.text_encoder = None
     num_timesteps = int(base.scheduler.config.num_train_timesteps)
     del base
-    stage = build_stage(name, config, networks)
+    stage = build_stage(name, config, networks) if added is None else _build_method(name, config, *added)
     if config.channels_last:
         stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
@@ -139,6 +140,12 @@ def prepare_run(
         num_timesteps=num_timesteps,
         shown=BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
     )
+
+
+def _build_method(
+    name: StageName, config: TrainConfig, trained: dict[str, nn.Module], frozen: dict[str, nn.Module]
+) -> Stage:
+    return MethodStage(METHODS[name], config, trained, frozen)
 
 
 def _open_shown(

@@ -9,16 +9,19 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from cyclorama.diffusion.objective import compute_loss
+from cyclorama.errors import ConfigError
 from cyclorama.models.branch import Residuals, build_condition_image
 from cyclorama.models.category import CategoryGenerator
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
+from cyclorama.models.registry import CategoryRegistry
 from cyclorama.training.batch import Batch, BatchNeeds
 from cyclorama.training.config import StageName, TrainConfig
 
@@ -38,8 +41,8 @@ class Networks:
 class Stage(nn.Module):
     """One stage of training."""
 
-    name: ClassVar[StageName]
-    needs: ClassVar[BatchNeeds]
+    name: StageName
+    needs: BatchNeeds
 
     def __init__(
         self,
@@ -268,6 +271,72 @@ def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
     return error.abs().mean() + across + down
 
 
+class Method(Protocol):
+    """What another room adds to the loop: networks of its own, their loss, their model folder."""
+
+    @property
+    def name(self) -> StageName:
+        """The stage's name."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether batches hold a perturbed reference."""
+
+    def build_networks(
+        self, start: Path, base: Any, config: Any
+    ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+        """(trained, frozen) by name, from the model folder ``start``, whose base is loaded."""
+
+    def compute_loss(
+        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
+    ) -> Tensor:
+        """The loss () of ``batch``."""
+
+    def save_model(
+        self,
+        trained: Mapping[str, Any],
+        frozen: Mapping[str, Any],
+        start: Path,
+        registry: CategoryRegistry,
+        folder: Path,
+    ) -> None:
+        """Write the finished model into ``folder``."""
+
+    def build_pipeline(
+        self,
+        trained: Mapping[str, Any],
+        frozen: Mapping[str, Any],
+        start: Path,
+        registry: CategoryRegistry,
+        config: Any,
+    ) -> Any:
+        """What samples pictures with the networks as they are, called like CycloramaPipeline."""
+
+
+class MethodStage(Stage):
+    """Trains a registered method's networks."""
+
+    def __init__(
+        self,
+        method: Method,
+        config: TrainConfig,
+        trained: Mapping[str, nn.Module],
+        frozen: Mapping[str, nn.Module],
+    ) -> None:
+        super().__init__(config, trained, frozen)
+        self.method = method
+        self.name = method.name
+        self.needs = find_needs(method.name)
+
+    def compute_loss(self, batch: Batch) -> Tensor:
+        """The method's."""
+        return self.method.compute_loss(_view(self.trained), _view(self.frozen), batch, self.config)
+
+
+def _view(networks: nn.ModuleDict) -> dict[str, nn.Module]:
+    return dict(networks.items())
+
+
 STAGE_CLASSES: dict[StageName, Any] = {
     "autoencoder": AutoencoderStage,
     "base": BaseStage,
@@ -275,6 +344,25 @@ STAGE_CLASSES: dict[StageName, Any] = {
     "personality": PersonalityStage,
     "joint": JointStage,
 }
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register_method(method: Method) -> None:
+    """Make ``method`` a stage; a later one of the same name takes its place."""
+    METHODS[method.name] = method
+
+
+def find_needs(name: StageName) -> BatchNeeds:
+    """What stage ``name`` asks of its batches. Raises ConfigError for a method that is not registered."""
+    if name in STAGE_CLASSES:
+        needs: BatchNeeds = STAGE_CLASSES[name].needs
+        return needs
+    if name not in METHODS:
+        known = ", ".join([*STAGE_CLASSES, *METHODS])
+        raise ConfigError(f"stage {name!r} is not registered (register_method); known here: {known}")
+    return BatchNeeds(product=True, hint=True, reference=METHODS[name].needs_reference)
 
 
 def build_stage(name: StageName, config: TrainConfig, networks: Networks) -> Stage:

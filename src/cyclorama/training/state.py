@@ -142,11 +142,17 @@ def unpack_optimizer(
     parameters: Mapping[str, Tensor],
     tensors: Mapping[str, Tensor],
 ) -> None:
-    """Put tensors from :func:`pack_optimizer` back, bit for bit."""
+    """Put tensors from :func:`pack_optimizer` back, bit for bit and in their parameters' order in memory.
+
+    A fused optimiser walks memory linearly: moments in another order would be those of other weights.
+    """
     for packed, value in tensors.items():
         name, key = packed.rsplit("/", 1)
-        parameter = parameters[name]
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        parameter = parameters[name].detach()
+        own = value.to(parameter.device)
+        if own.shape == parameter.shape:
+            own = torch.empty_like(parameter, dtype=own.dtype).copy_(own)
+        optimizer.state[parameters[name]][key] = own
 
 
 def load_weights(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Where a baseline's weights are: folders in diffusers' layouts, the hub, or a word on what to fetch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cyclorama
+from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.models.files import WEIGHT_PATTERNS
+
+_KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
+
+
+def find_weights(source: str | Path | None, method: str, parts: Sequence[str], remedy: str) -> Path:
+    """The local folder of ``source``: a folder, a hub id, or (None) the small version inside the package.
+
+    ``parts`` are sub-folders with safetensors (or, for ``scheduler`` and the like, configs) it must have;
+    none for a folder that is one network. ``remedy`` ends the message if there is nothing.
+    Raises ModelNotFoundError, ModelFormatError.
+    """
+    if source is None:
+        folder = find_packaged(method)
+        if not folder.is_dir():
+            raise ModelNotFoundError(f"no weights for baseline {method!r} are installed; {remedy}")
+    else:
+        folder = _find_folder(source, method, remedy)
+    check_parts(folder, parts, remedy)
+    return folder
+
+
+def find_packaged(method: str) -> Path:
+    """Where the small version of ``method`` lies in the package, if it does."""
+    return find_bundled() / "baselines" / method
+
+
+def find_bundled() -> Path:
+    """Where the bundled model lies, whose base serves methods that need no weights of their own."""
+    return Path(cyclorama.__file__).parent / "weights"
+
+
+def check_parts(folder: Path, parts: Sequence[str], remedy: str) -> None:
+    """Raise ModelFormatError unless ``folder`` has each part, and networks as safetensors."""
+    for place in [folder / part for part in parts] or [folder]:
+        if not place.is_dir():
+            raise ModelFormatError(f"{folder} lacks the sub-folder {place.name}/; {remedy}")
+        if place.name in ("scheduler", "tokenizer", "feature_extractor"):
+            continue
+        if not (place / "config.json").is_file():
+            raise ModelFormatError(f"{place} has no config.json; {remedy}")
+        if not any(place.glob("*.safetensors")):
+            pickled = sorted(p.name for p in place.iterdir() if p.suffix in {".bin", ".pt", ".ckpt", ".pth"})
+            reason = f"only pickled weights ({', '.join(pickled)})" if pickled else "no weights"
+            raise ModelFormatError(
+                f"{place} holds {reason}; only safetensors are read. Convert them once with "
+                f"save_pretrained(..., safe_serialization=True)"
+            )
+
+
+def _find_folder(source: str | Path, method: str, remedy: str) -> Path:
+    path, text = Path(source), str(source)
+    if path.is_dir():
+        return path
+    if path.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
+        raise ModelNotFoundError(f"no folder at {text!r} for baseline {method!r}; {remedy}")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(text, allow_patterns=list(WEIGHT_PATTERNS)))
+    except Exception as error:  # the hub client's errors have no common base across its releases
+        raise ModelNotFoundError(
+            f"cannot fetch {text!r} from the hub ({type(error).__name__}) for baseline {method!r}; check the "
+            f"id and the network, or download it once and give the folder; {remedy}"
+        ) from error
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``. Raises ModelFormatError."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFormatError(f"cannot read {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise ModelFormatError(f"{path} must hold a JSON object")
+    return values
+
+
+def name_source(source: str | Path | None) -> str:
+    """What rows call a model: ``bundled``, a folder's or file's own name, or the hub id."""
+    if source is None:
+        return "bundled"
+    path = Path(source)
+    return path.resolve().name if path.exists() else str(source)
+
+
+def compute_weights_hash(*places: Path) -> str:
+    """12 hex digits over the weights and configs in ``places`` (folders or files), in that order.
+
+    Hidden entries and a run's ``README`` do not count. Invariant: independent of where they lie and of file
+    times.
+    """
+    digest = hashlib.sha256()
+    for place in places:
+        files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in _KEPT)
+        for path in files:
+            relative = Path(path.name) if place.is_file() else path.relative_to(place)
+            if any(part.startswith(".") for part in relative.parts):
+                continue
+            digest.update(relative.as_posix().encode() + b"\0")
+            with path.open("rb") as stream:
+                for block in iter(lambda: stream.read(1 << 20), b""):
+                    digest.update(block)
+        digest.update(b"\1")
+    return digest.hexdigest()[:12]

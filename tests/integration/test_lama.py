@@ -1,0 +1,161 @@
+"""LaMa through the training loop: exact resume, a fill that is learnt, the model folder in use."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from _training import SIZE, TinyData, build_config, load_state, save_tiny_model
+
+from cyclorama.baselines.lama import LamaBaseline, open_lama
+from cyclorama.baselines.lama_erase import erase
+from cyclorama.baselines.lama_files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
+from cyclorama.baselines.lama_training import LamaMethod, read_settings, sample_holes
+from cyclorama.baselines.protocol import BaselineOptions
+from cyclorama.config import load_config
+from cyclorama.errors import ConfigError
+from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
+from cyclorama.training.config import OptimiserConfig, TrainConfig
+from cyclorama.training.loop import train
+from cyclorama.training.stages import register_method
+
+ROOT = Path(__file__).resolve().parents[2]
+SHAPE = {"width": 8, "downsamplings": 2, "blocks": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    register_method(LamaMethod())
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> str:
+    return str(save_tiny_model(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_network(FeatureNetwork(FeatureNetworkConfig(("a", "b"), widths=(4, 4, 4, 4))), folder)
+    return folder
+
+
+def build_lama_config(base: str, features: Path, **changes) -> TrainConfig:
+    losses = {"l1_missing": 5.0, "features": str(features), "discriminator_widths": [8, 8]}
+    method = {"shape": SHAPE, "holes": {"background": 1.0}, "losses": losses}
+    return build_config(base, **{"method": method, **changes})
+
+
+def test_two_and_two_steps_are_four_bit_for_bit(base, features, tmp_path):
+    config, data = build_lama_config(base, features), TinyData()
+    train("lama", config, tmp_path / "whole", data=data)
+    train("lama", dataclasses.replace(config, steps=2), tmp_path / "halves", data=data)
+    train("lama", config, tmp_path / "halves", data=data, resume=True)
+    one, other = load_state(tmp_path / "whole"), load_state(tmp_path / "halves")
+    assert one.step == other.step == 4
+    for part in ("weights", "ema", "optimizer"):
+        first, second = getattr(one, part), getattr(other, part)
+        assert first.keys() == second.keys()
+        assert [name for name, value in first.items() if not torch.equal(value, second[name])] == []
+    moved = one.weights["generator.model.1.bn_l.running_mean"]
+    assert moved.abs().min() > 0  # the normalisations' statistics are part of the state
+    assert any(name.startswith("discriminator.") for name in one.weights)
+    pair = [(tmp_path / run / "model" / WEIGHTS_NAME).read_bytes() for run in ("whole", "halves")]
+    assert pair[0] == pair[1]
+
+
+class FlatData(TinyData):
+    """Pictures of one colour each."""
+
+    colours = np.array([(200, 60, 40), (40, 120, 220), (240, 230, 90), (30, 40, 30)], dtype=np.uint8)
+
+    def __init__(self) -> None:
+        super().__init__(len(self.colours))
+        self._pixels = np.repeat(self.colours[:, None, None], SIZE, 1).repeat(SIZE, 2)
+
+
+def test_training_learns_to_fill_a_flat_picture_with_its_colour(base, features, tmp_path):
+    losses = {"l1_missing": 10.0, "perceptual": 0.0, "adversarial": 0.0}
+    config = build_lama_config(
+        base,
+        features,
+        method={"shape": SHAPE, "losses": losses},
+        steps=120,
+        ema_decay=None,
+        optimiser=OptimiserConfig(
+            learning_rate=1e-2, weight_decay=0.0, schedule="cosine", max_grad_norm=100.0
+        ),
+    )
+    data = FlatData()
+    result = train("lama", config, tmp_path, data=data)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    losses_seen = [row["loss"] for row in rows if "loss" in row]
+    assert np.mean(losses_seen[-5:]) < 0.1 * np.mean(losses_seen[:5])
+    model = load_lama(result.model)
+    hole = np.zeros((SIZE, SIZE), dtype=bool)
+    hole[8:22, 10:26] = True
+    for index, colour in enumerate(data.colours):
+        pixels = data.load(index)[0].copy()
+        pixels[hole] = 255 - colour
+        filled = erase(pixels, hole, model)
+        assert (filled[~hole] == colour).all()
+        assert np.abs(filled[hole].astype(int) - colour).mean() < 8, f"colour {colour}"
+
+
+def test_the_model_folder_opens_as_baseline_and_is_trained_on(base, features, tmp_path):
+    config, data = build_lama_config(base, features, steps=1), TinyData()
+    model = train("lama", config, tmp_path / "first", data=data).model
+    card = json.loads((model / CARD_NAME).read_text())
+    assert card["image_size"] == SIZE and card["shape"]["width"] == 8
+    assert card["training"]["losses"]["l1_missing"] == 5.0 and "features" not in card["training"]["losses"]
+    handle = open_lama(None, BaselineOptions(weights=str(model)))
+    assert (handle.method, handle.name, handle.uses_reference, handle.folder) == (
+        "lama",
+        "model",
+        False,
+        model,
+    )
+    assert handle.hash == open_lama(str(model), BaselineOptions()).hash
+    baseline = handle.load("cpu", "float32")
+    assert isinstance(baseline, LamaBaseline) and baseline.image_size == SIZE
+    trained, _ = LamaMethod().build_networks(model, None, config)
+    assert all(
+        torch.equal(v, state_of(trained["generator"])[n])
+        for n, v in state_of(load_lama(model).generator).items()
+    )
+    fresh = dataclasses.replace(config, model=dataclasses.replace(config.model, fresh=True))
+    anew, _ = LamaMethod().build_networks(model, None, fresh)
+    again, _ = LamaMethod().build_networks(Path(base), None, config)
+    first = "model.1.ffc.convl2l.weight"
+    weights = [state_of(networks["generator"])[first] for networks in (trained, anew, again)]
+    assert torch.equal(weights[1], weights[2]) and not torch.equal(weights[0], weights[1])
+
+
+def test_holes_are_a_function_of_seed_and_sample_alone():
+    masks = torch.from_numpy(np.stack([TinyData().load(i)[1] for i in range(3)]))[:, None]
+    config = read_settings(build_config(method={"holes": {"background": 1.0}})).holes
+    together = sample_holes((5, 6, 7), masks, config, seed=1)
+    alone = torch.cat([sample_holes((n,), masks[i : i + 1], config, seed=1) for i, n in enumerate((5, 6, 7))])
+    assert torch.equal(together, alone)
+    assert not torch.equal(together, sample_holes((5, 6, 7), masks, config, seed=2))
+    assert set(together.unique().tolist()) == {0.0, 1.0}
+
+
+def test_own_settings_are_checked_by_name():
+    with pytest.raises(
+        ConfigError, match=r"method: losses: unknown key 'perceptal'; did you mean perceptual"
+    ):
+        read_settings(build_config(method={"losses": {"perceptal": 1.0}}))
+
+
+def test_the_recipe_is_a_small_lama_for_256_pixels():
+    config = load_config(TrainConfig, ROOT / "recipes" / "baselines" / "lama-small.yaml")
+    own = read_settings(config)
+    assert config.data.image_size == 256 and config.optimiser.weight_decay == 0
+    assert own.shape.width == 24 and own.holes.background > 0 and own.losses.adversarial > 0
