@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cyclorama.generation.names import _split as split_name
-from cyclorama.generation.names import build_picture_names
+from cyclorama.generation.names import build_picture_names, split_name
 
 _ODD = r'[<>:"|?*\x00-\x1f\\]|//|^/|/$|(^|/)\.|[ .](/|$)'
 """Names that need more than cutting off the suffix."""

@@ -28,7 +28,7 @@ def build_picture_names(
     endings = [
         build_ending(layout, k + 1, candidates) + suffix for layout in layouts for k in range(candidates)
     ]
-    split = [_split(name) for name in names]
+    split = [split_name(name) for name in names]
     suffixes: dict[str, set[str]] = {}
     for stem, suffix in split:
         suffixes.setdefault(stem.casefold(), set()).add(suffix)
@@ -73,7 +73,8 @@ def build_layer_name(picture: str, suffix: str) -> str:
     return str(path.with_name(path.stem + suffix))
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
+    """An input's name as a safe relative path: stem and suffix."""
     parts = [
         _UNSAFE.sub("_", part).rstrip(" .") or "_"
         for part in name.replace("\\", "/").split("/")
