@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from cyclorama.errors import SettingsError, UnknownCategoryError
+from cyclorama.models.inputs import check_batch
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
 
@@ -109,28 +110,10 @@ class Baseline(ABC):
         reference_mask: Tensor | None = None,
     ) -> None:
         """Raise SettingsError unless all belong to one batch of a size the method can do."""
-        batch, _, height, width = product_image.shape
-        expected = {
-            "product_image": (product_image, (batch, 3, height, width)),
-            "product_mask": (product_mask, (batch, 1, height, width)),
-            "reference_image": (reference_image, (batch, 3, height, width)),
-            "reference_mask": (reference_mask, (batch, 1, height, width)),
-        }
-        for name, (tensor, shape) in expected.items():
-            if tensor is not None and tuple(tensor.shape) != shape:
-                raise SettingsError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
-        multiple = self.image_multiple
-        if height % multiple or width % multiple:
-            raise SettingsError(
-                f"picture size {height} x {width} must be multiples of {multiple}; pad it first"
-            )
-        if len(categories) != batch or len(generators) != batch:
-            raise SettingsError(
-                f"{batch} pictures need {batch} categories and generators, "
-                f"got {len(categories)} and {len(generators)}"
-            )
-        if reference_image is None and reference_mask is not None:
-            raise SettingsError("reference_mask given without reference_image")
+        check_batch(
+            product_image, product_mask, categories, generators, reference_image, reference_mask,
+            multiple=self.image_multiple,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from cyclorama.models.guidance import (
     shared_halves,
     shared_timestep,
 )
+from cyclorama.models.inputs import check_batch
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -172,7 +173,10 @@ class CycloramaPipeline(DiffusionPipeline):
         one batch shape, whatever the order.
         """
         settings = settings or SamplingConfig()
-        self._check(product_image, product_mask, categories, generators, reference_image, reference_mask)
+        check_batch(
+            product_image, product_mask, categories, generators, reference_image, reference_mask,
+            multiple=self.image_multiple,
+        )  # fmt: skip
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
         scheduler.set_timesteps(settings.num_inference_steps, device=self._execution_device)
         guided = settings.guidance_scale > 1
@@ -211,37 +215,6 @@ class CycloramaPipeline(DiffusionPipeline):
         pictures = decode_latents(self.vae, latents)
         self.maybe_free_model_hooks()
         return pictures
-
-    def _check(
-        self,
-        product_image: Tensor,
-        product_mask: Tensor,
-        categories: Sequence[str],
-        generators: Sequence[torch.Generator],
-        reference_image: Tensor | None,
-        reference_mask: Tensor | None,
-    ) -> None:
-        batch, _, height, width = product_image.shape
-        expected = {
-            "product_image": (product_image, (batch, 3, height, width)),
-            "product_mask": (product_mask, (batch, 1, height, width)),
-            "reference_image": (reference_image, (batch, 3, height, width)),
-            "reference_mask": (reference_mask, (batch, 1, height, width)),
-        }
-        for name, (tensor, shape) in expected.items():
-            if tensor is not None and tuple(tensor.shape) != shape:
-                raise SettingsError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
-        if height % self.image_multiple or width % self.image_multiple:
-            raise SettingsError(
-                f"picture size {height} x {width} must be multiples of {self.image_multiple}; pad it first"
-            )
-        if len(categories) != batch or len(generators) != batch:
-            raise SettingsError(
-                f"{batch} pictures need {batch} categories and generators, "
-                f"got {len(categories)} and {len(generators)}"
-            )
-        if reference_image is None and reference_mask is not None:
-            raise SettingsError("reference_mask given without reference_image")
 
     def _encode_categories(self, categories: Sequence[str], guided: bool) -> _PromptEmbeds:
         prompts = [self.registry.resolve(name).prompts for name in categories]
