@@ -507,3 +507,14 @@ def test_demo_makes_one_row_of_six_per_product(model: Path, tmp_path: Path) -> N
     assert captions == ["product", "no reference", "reference A", "result A", "reference B", "result B"]
     with Image.open(out / "sheet.png") as sheet:
         assert sheet.size == (6 * 200 + 8, 2 * 200 + 8 + 22)
+    entries[1]["references"][1]["truth"] = entries[1]["references"][0]["image"]
+    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 1, "entries": entries}))
+    assert cli.main([*arguments, "--device", "cpu", "--quiet"]) == 0
+    page = (out / "index.html").read_text()
+    captions = [part.split("<")[0] for part in page.split("<figcaption>")[1:]]
+    assert captions[5:] == ["result B", *captions[:6], "truth B"]
+    with Image.open(out / "sheet.png") as sheet, Image.open(tmp_path / "set/references/fruit-a.png") as truth:
+        assert sheet.size == (7 * 200 + 8, 2 * 200 + 8 + 22)
+        middle = sheet.getpixel((6 * 200 + 8 + 96, 200 + 8 + 22 + 96))
+        expected = truth.convert("RGB").getpixel((truth.width // 2, truth.height // 2))
+        assert max(abs(a - b) for a, b in zip(middle, expected)) < 12

@@ -14,13 +14,13 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 
 from cyclorama.errors import CheckpointError, NonFiniteLossError, OutputError
 from cyclorama.training import state as state_module
-from cyclorama.training.config import DataConfig
+from cyclorama.training.config import DataConfig, DiscriminatorConfig
 from cyclorama.training.loop import train
 from cyclorama.training.stages import BaseStage
 from cyclorama.training.state import find_checkpoint, list_checkpoints
 
 SETTINGS = {
-    "autoencoder": {"latent_jitter": 0.1},
+    "autoencoder": {"latent_jitter": 0.1, "discriminator": DiscriminatorConfig(widths=(8, 8))},
     "base": {"gradient_accumulation": 2},
     "category": {"precision": "bf16", "min_snr_gamma": 5.0, "channels_last": True},
     "personality": {"gradient_accumulation": 2, "channels_last": True},

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 from cyclorama.commands import train as command
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
-from cyclorama.models.base import encode_image, load_base
+from cyclorama.models.base import encode_image, load_base, load_vae
 from cyclorama.models.branch import build_condition_image
 from cyclorama.models.checkpoint import load_pipeline
 from cyclorama.models.predict import predict_noise
 from cyclorama.training import prepare as prepare_module
 from cyclorama.training.cache import to_image
-from cyclorama.training.config import DataConfig, ModelConfig, ValidationConfig
+from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
 from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
 from cyclorama.training.prepare import Place, prepare_run
@@ -221,3 +221,17 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
         assert sheet.size == (64, 64)
     assert list((out / "tensorboard").iterdir())
     assert load_base(out / "model").image_size == 32
+
+
+def test_a_discriminator_teaches_the_decoder_and_stays_behind(tmp_path):
+    runs = {}
+    for name, discriminator in (("without", None), ("with", DiscriminatorConfig(widths=(8, 8)))):
+        config = build_config(steps=3, discriminator=discriminator, ema_decay=None)
+        train("autoencoder", config, tmp_path / name, data=TinyData())
+        runs[name] = load_vae(tmp_path / name / "model" / "vae", torch.float32).state_dict()
+        weights = load_state(tmp_path / name).weights
+        assert any(key.startswith("discriminator.") for key in weights) is (discriminator is not None)
+    moved = [key for key, value in runs["with"].items() if not torch.equal(value, runs["without"][key])]
+    assert moved
+    assert all(key.startswith("refiner.") for key in moved)
+    assert not (tmp_path / "with" / "model" / "discriminator").exists()

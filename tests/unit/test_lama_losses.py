@@ -11,15 +11,13 @@ from torch import nn
 from cyclorama.baselines.lama_losses import (
     LamaObjective,
     LossConfig,
-    PatchDiscriminator,
-    ScaledConvolution,
-    compute_discriminator_loss,
     compute_feature_distance,
     compute_masked_l1,
 )
 from cyclorama.baselines.lama_network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
+from cyclorama.models.discriminator import PatchDiscriminator, ScaledConvolution, compute_discriminator_loss
 
 TINY = LamaShape(width=4, downsamplings=2, blocks=1)
 

@@ -1,7 +1,7 @@
 """LaMa in the package's one training loop: what is trained, on which holes, and what is saved.
 
 Settings of its own stand under ``method`` in the recipe. The loop trains one loss with one optimiser; how
-the discriminator fits in, see :mod:`cyclorama.baselines.lama_losses`. The base that the loop loads is not
+the discriminator fits in, see :mod:`cyclorama.models.discriminator`. The base that the loop loads is not
 used.
 """
 
@@ -25,10 +25,11 @@ from cyclorama.baselines.lama_files import (
     save_lama,
     select_generator,
 )
-from cyclorama.baselines.lama_losses import LamaObjective, LossConfig, PatchDiscriminator
+from cyclorama.baselines.lama_losses import LamaObjective, LossConfig
 from cyclorama.baselines.lama_masks import HoleConfig, sample_hole
 from cyclorama.baselines.lama_network import SMALL_LAMA, LamaGenerator, LamaShape, count_parameters
 from cyclorama.config import build_config
+from cyclorama.models.discriminator import PatchDiscriminator
 from cyclorama.seeding import build_numpy_generator, compute_seed
 
 

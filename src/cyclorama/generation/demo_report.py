@@ -1,9 +1,12 @@
-"""The demo's sheet: product, result without a reference, and each reference beside what it led to."""
+"""The demo's sheet: product, result without a reference, and each reference beside what it led to.
+
+Where the true picture in a reference's style is known, it stands beside the result.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from cyclorama.generation import thumbs
 from cyclorama.generation.demo_set import LETTERS, DemoEntry
@@ -15,10 +18,21 @@ from cyclorama.generation.report import SHEET_NAME, describe_run
 from cyclorama.generation.rows import Outcome, build_row, write_rows
 from cyclorama.generation.run import RunResult
 from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
+from cyclorama.imaging.loading import load_image
 
 OVERVIEW_NAME = "sheet.png"
-LABELS = ("product", "no reference", "reference A", "result A", "reference B", "result B")
+LABELS = (
+    "product",
+    "no reference",
+    "reference A",
+    "result A",
+    "truth A",
+    "reference B",
+    "result B",
+    "truth B",
+)
 _PER_ENTRY = 1 + len(LETTERS)
+_TRUTHS = (4, 7)
 
 
 def write_demo_report(
@@ -42,11 +56,13 @@ def write_demo_report(
         ]
     page = build_sheet("Cyclorama demo", describe_run(result, model, config), rows)
     write_atomic(out / SHEET_NAME, page.encode("utf-8", errors="backslashreplace"))
-    write_atomic(out / OVERVIEW_NAME, encode_overview(overview, LABELS))
+    shown = [i for i in range(len(LABELS)) if i not in _TRUTHS or any(row[i] for row in overview)]
+    chosen = [[row[i] for i in shown] for row in overview]
+    write_atomic(out / OVERVIEW_NAME, encode_overview(chosen, [LABELS[i] for i in shown]))
 
 
 def _build_cells(out: Path, entry: DemoEntry, outcomes: Sequence[Outcome]) -> list[Cell | None]:
-    """Six cells in the order of :data:`LABELS`; None where there is no such thumbnail."""
+    """Eight cells in the order of :data:`LABELS`; None where there is no such thumbnail."""
     plain, *styled = outcomes
     product = next(
         (thumbs.get_product_name(o.planned.pictures[0].path) for o in outcomes if o.status == "done"), None
@@ -58,10 +74,19 @@ def _build_cells(out: Path, entry: DemoEntry, outcomes: Sequence[Outcome]) -> li
     for number, outcome in enumerate(styled):
         digest = outcome.planned.reference_digest
         reference = None if digest is None else thumbs.get_reference_name(digest)
-        label, result = LABELS[2 + 2 * number], LABELS[3 + 2 * number]
+        label, result, truth = LABELS[2 + 3 * number : 5 + 3 * number]
         cells.append(_cell(out, reference, label, f"{label.capitalize()} for {entry.name}"))
         cells.append(_result_cell(out, entry, outcome, result))
+        cells.append(_truth_cell(out, entry, entry.references[number].truth, truth))
     return cells
+
+
+def _truth_cell(out: Path, entry: DemoEntry, truth: Path | None, label: str) -> Cell | None:
+    if truth is None:
+        return None
+    name = str(PurePosixPath("thumbs", "truth", f"{truth.stem}.webp"))
+    thumbs.write_thumbnail(out, name, load_image(truth).pixels)
+    return _cell(out, name, label, f"{label.capitalize()}: {entry.name} rendered in this style")
 
 
 def _result_cell(out: Path, entry: DemoEntry, outcome: Outcome, label: str) -> Cell | None:

@@ -6,9 +6,11 @@
                      {"product": "products/perfume/01.png", "category": "perfume",
                       "references": [
                         {"image": "references/perfume-a.png", "mask": "references/perfume-a-mask.png"},
-                        {"image": "references/perfume-b.png", "mask": null}]}]}
+                        {"image": "references/perfume-b.png", "mask": null,
+                         "truth": "truth/perfume-b.png"}]}]}
     products/      RGBA pictures
     references/    pictures, and where known the mask of their own product (white = product)
+    truth/         where known, the rendered picture of the product in its reference's scene; only shown
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ LETTERS = ("a", "b")
 
 @dataclass(frozen=True)
 class DemoReference:
-    """A reference picture and, where known, the mask of its own product."""
+    """A reference picture and, where known, the mask of its own product and the true picture in its style."""
 
     image: Path
     mask: Path | None = None
+    truth: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,10 @@ def _parse_entry(folder: Path, values: dict[str, Any]) -> DemoEntry:
     product = PurePosixPath(values["product"])
     inside = product.relative_to("products") if product.parts[:1] == ("products",) else product
     references = tuple(
-        DemoReference(_find(folder, r["image"]), _find(folder, r["mask"]) if r.get("mask") else None)
+        DemoReference(
+            _find(folder, r["image"]),
+            *(_find(folder, r[name]) if r.get(name) else None for name in ("mask", "truth")),
+        )
         for r in values["references"]
     )
     if len(references) != len(LETTERS):

@@ -208,6 +208,32 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A patch discriminator beside the decoder, for crisp pictures where absolute error alone blurs."""
+
+    adversarial: float = 0.02
+    """Weight of the adversarial loss beside the absolute error of pixels and edges."""
+    feature_matching: float = 0.5
+    """Weight of the squared distance of the discriminator's own maps."""
+    widths: tuple[int, ...] = (32, 64, 128)
+    """Channels of its layers; each halves the sides."""
+    rate: float = 0.25
+    """Its learning rate as a share of the decoder's."""
+
+    def __post_init__(self) -> None:
+        _require(
+            self.adversarial > 0 and self.feature_matching >= 0,
+            f"discriminator: adversarial must be above 0 and feature_matching 0 or more, got "
+            f"{self.adversarial} and {self.feature_matching}; leave the section out to train without",
+        )
+        _require(0 < self.rate <= 1, f"discriminator.rate must be above 0 and at most 1, got {self.rate}")
+        _require(
+            bool(self.widths) and min(self.widths) > 0,
+            f"discriminator.widths must name 1 or more channels per layer, got {self.widths}",
+        )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One stage of training. Defaults are the paper's (arXiv 2312.13309, 5.1) where it states them."""
 
@@ -234,6 +260,8 @@ class TrainConfig:
     """Weigh timesteps by min-SNR-gamma (arXiv 2303.09556); None weighs them alike, as the paper does."""
     latent_jitter: float = 0.05
     """Stage ``autoencoder``: standard deviation of the noise on the latents the decoder learns from."""
+    discriminator: DiscriminatorConfig | None = None
+    """Stage ``autoencoder``: judge decoded pictures also by a discriminator that learns with it."""
     perturb: PerturbConfig = field(default_factory=PerturbConfig)
     """Stages ``personality`` and ``joint``: how the reference background is perturbed (Eq. 5, 6)."""
     augment: HintConfig | None = None

@@ -48,7 +48,8 @@ def _save(prepared: Prepared, config: TrainConfig, folder: Path) -> None:
     if "vae" in trained or "unet" in trained:
         base = load_base(prepared.start)
         for name in trained:
-            setattr(base, name, trained[name])
+            if name != "discriminator":  # it only teaches; it stays behind in the run's checkpoints
+                setattr(base, name, trained[name])
         save_base(base, folder)
         save_registry(prepared.registry, folder)
         return

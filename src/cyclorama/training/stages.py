@@ -19,6 +19,11 @@ from cyclorama.diffusion.objective import compute_loss
 from cyclorama.errors import ConfigError
 from cyclorama.models.branch import Residuals, build_condition_image
 from cyclorama.models.category import CategoryGenerator
+from cyclorama.models.discriminator import (
+    PatchDiscriminator,
+    compute_discriminator_loss,
+    compute_generator_loss,
+)
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -249,18 +254,34 @@ class AutoencoderStage(Stage):
     needs = BatchNeeds(prompts=False, product=True)
 
     def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        super().__init__(config, {"vae": networks.vae}, {})
+        trained = {"vae": networks.vae}
+        if config.discriminator is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(config.seed)
+                trained["discriminator"] = PatchDiscriminator(
+                    config.discriminator.widths, config.discriminator.rate
+                )
+        super().__init__(config, trained, {})
         own = {id(p) for p in networks.vae.decoder_parameters()}
         for parameter in networks.vae.parameters():
             parameter.requires_grad_(id(parameter) in own)
 
     def compute_loss(self, batch: Batch) -> Tensor:
-        """L1 + image-gradient loss of the decoded picture."""
+        """L1 + image-gradient loss of the decoded picture; with a discriminator, both sides' losses too."""
         assert batch.image is not None
         vae: Any = self.trained["vae"]
         latents = batch.latents + self.config.latent_jitter * batch.noise
         decoded = vae.decode(latents / vae.config.scaling_factor).sample.float()
-        return compute_reconstruction_loss(decoded, batch.image)
+        loss = compute_reconstruction_loss(decoded, batch.image)
+        settings = self.config.discriminator
+        if settings is None:
+            return loss
+        discriminator = self.trained["discriminator"]
+        loss = loss + compute_generator_loss(
+            discriminator, decoded, batch.image, settings.adversarial, settings.feature_matching
+        )
+        everywhere = torch.ones_like(decoded[:, :1])
+        return loss + compute_discriminator_loss(discriminator, decoded, batch.image, everywhere, r1=0.0)
 
 
 def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
