@@ -102,6 +102,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "picture is text": (("text.png", *FRUIT), "UnreadableImageError", "text.png"),
     "picture animated": (("moving.gif", *FRUIT), "AnimatedImageError", "2 frames"),
     "picture too small": (("tiny.png", *FRUIT), "ImageTooSmallError", "8 x 8"),
+    "preset unknown": (("ok.png", *FRUIT, "--preset", "best"), "SettingsError", "quality, balanced, fast"),
     "steps 0": (("ok.png", *FRUIT, "--steps", "0"), "SettingsError", "1 to 1000, got 0"),
     "guidance below 0": (("ok.png", *FRUIT, "--guidance", "-1"), "SettingsError", "got -1"),
     "scheduler unknown": (("ok.png", *FRUIT, "--scheduler", "DDIMM"), "SettingsError", "DDIM"),

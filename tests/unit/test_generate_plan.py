@@ -10,6 +10,7 @@ from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.categories import CategoryRules, load_category_rules
 from cyclorama.generation.names import build_picture_names
+from cyclorama.generation.presets import PRESETS, Preset, choose_sampler
 from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_output, parse_size
 from cyclorama.imaging.formats import EncodingConfig
 from cyclorama.models.registry import CategoryRegistry
@@ -183,6 +184,21 @@ def test_settings_outside_their_range_are_refused_by_value(values: dict) -> None
     value = next(iter(values.values()))
     with pytest.raises(SettingsError, match=str(value[0] if isinstance(value, tuple) else value)):
         GenerateConfig(**values)
+
+
+def test_a_preset_gives_way_to_steps_and_scheduler() -> None:
+    assert choose_sampler("quality") == Preset(50)
+    assert choose_sampler("fast") == Preset(10, "DPMSolverMultistep")
+    assert choose_sampler("fast", steps=14) == Preset(14, "DPMSolverMultistep")
+    assert choose_sampler("balanced", scheduler="PNDM") == Preset(25, "PNDM")
+    with pytest.raises(SettingsError, match=r"'best'.*quality, balanced, fast"):
+        choose_sampler("best")
+
+
+@pytest.mark.parametrize("preset", PRESETS.values())
+def test_presets_name_schedulers_that_exist(preset: Preset) -> None:
+    settings = GenerateConfig(num_inference_steps=preset.num_inference_steps, scheduler=preset.scheduler)
+    assert settings.build_sampling().scheduler == preset.scheduler
 
 
 def test_settings_reach_the_sampler() -> None:

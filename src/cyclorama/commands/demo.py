@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--pictures", metavar="DIR", type=Path, help="a folder of one's own in the demo's layout"
     )
-    add_sampling_options(parser, steps=25)
+    add_sampling_options(parser, preset="balanced")
     parser.add_argument("--overwrite", action="store_true", help="make all pictures anew")
     parser.add_argument("--quiet", action="store_true", help="print errors only")
 
@@ -31,12 +31,14 @@ def run(args: argparse.Namespace) -> int:
     from cyclorama.generation.demo_set import build_demo_items, get_demo_folder, load_demo
     from cyclorama.generation.model import choose_device, open_model
     from cyclorama.generation.plan import RunConfig, build_plan
+    from cyclorama.generation.presets import choose_sampler
     from cyclorama.generation.settings import GenerateConfig
 
+    sampler = choose_sampler(args.preset, args.steps, args.scheduler)
     settings = GenerateConfig(
-        num_inference_steps=args.steps,
+        num_inference_steps=sampler.num_inference_steps,
         guidance_scale=args.guidance,
-        scheduler=args.scheduler,
+        scheduler=sampler.scheduler,
         batch_size=args.batch_size,
     )
     check_run(args.seed, args.out)

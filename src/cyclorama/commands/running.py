@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclorama.errors import OutputError, SettingsError
+from cyclorama.generation.presets import PRESETS, choose_sampler
 
 if TYPE_CHECKING:
     from cyclorama.generation.model import ModelHandle
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 5
 
 
-def add_sampling_options(group: argparse._ActionsContainer, steps: int = 50) -> None:
+def add_sampling_options(group: argparse._ActionsContainer, preset: str = "quality") -> None:
     """Model, seed, sampler and machine options."""
     group.add_argument(
         "--model", metavar="DIR_OR_ID", help="model folder or hub id (default: the bundled model)"
@@ -27,14 +28,16 @@ def add_sampling_options(group: argparse._ActionsContainer, steps: int = 50) -> 
     group.add_argument(
         "--seed", metavar="N", type=int, default=0, help="seed of the run, 0 or more (default: 0)"
     )
+    named = ", ".join(f"{name} ({value.num_inference_steps} steps)" for name, value in PRESETS.items())
     group.add_argument(
-        "--steps", metavar="N", type=int, default=steps, help=f"denoising steps (default: {steps})"
+        "--preset", metavar="NAME", default=preset, help=f"sampler and steps: {named} (default: {preset})"
     )
+    group.add_argument("--steps", metavar="N", type=int, help="denoising steps (default: the preset's)")
     group.add_argument(
         "--guidance", metavar="G", type=float, default=2.0, help="guidance scale, 1 means none (default: 2)"
     )
     group.add_argument(
-        "--scheduler", metavar="NAME", help="any diffusers scheduler class (default: the model's own)"
+        "--scheduler", metavar="NAME", help="any diffusers scheduler class (default: the preset's)"
     )
     group.add_argument(
         "--device", metavar="NAME", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)"
@@ -150,11 +153,12 @@ def build_settings(args: argparse.Namespace) -> GenerateConfig:
     from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_size
     from cyclorama.imaging.formats import EncodingConfig
 
+    sampler = choose_sampler(args.preset, args.steps, args.scheduler)
     outputs = () if args.outputs is None else tuple(text.strip() for text in args.outputs.split(","))
     return GenerateConfig(
-        num_inference_steps=args.steps,
+        num_inference_steps=sampler.num_inference_steps,
         guidance_scale=args.guidance,
-        scheduler=args.scheduler,
+        scheduler=sampler.scheduler,
         reference_strength=args.reference_strength,
         category_strength=args.category_strength,
         initial_latent=not args.no_initial_latent,
