@@ -17,7 +17,12 @@ from cyclorama.baselines.lama_losses import (
 from cyclorama.baselines.lama_network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
-from cyclorama.models.discriminator import PatchDiscriminator, ScaledConvolution, compute_discriminator_loss
+from cyclorama.models.discriminator import (
+    PatchDiscriminator,
+    ScaledConvolution,
+    compute_discriminator_loss,
+    split_detail,
+)
 
 TINY = LamaShape(width=4, downsamplings=2, blocks=1)
 
@@ -172,3 +177,14 @@ def test_a_perceptual_loss_needs_its_network():
 def test_pictures_too_small_for_the_feature_network_are_refused_before_training(networks):
     with pytest.raises(ConfigError, match="32 pixels or more, got 16"):
         LamaObjective(LossConfig(), networks[2], 16)
+
+
+def test_detail_is_what_a_mean_of_five_by_five_takes_away():
+    image = torch.rand(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    both = split_detail(image)
+    assert torch.equal(both[:, :3], image)
+    window = image[:, :, 2:7, 1:6].mean(dim=(2, 3))
+    torch.testing.assert_close(both[:, 3:, 4, 3], 5 * (image[:, :, 4, 3] - window))
+    corner = image[:, :, :3, :3].mean(dim=(2, 3))
+    torch.testing.assert_close(both[:, 3:, 0, 0], 5 * (image[:, :, 0, 0] - corner))
+    assert split_detail(torch.full((1, 3, 8, 8), 0.3))[:, 3:].abs().max() < 1e-6

@@ -33,12 +33,26 @@ class ScaledConvolution(nn.Module):
         return F.conv2d(values, self.weight * self.scale, self.bias * self.scale, self.stride, 1)
 
 
+DETAIL_GAIN = 5.0
+"""How much a picture's detail is amplified before the discriminator sees it."""
+
+
+def split_detail(image: Tensor) -> Tensor:
+    """(B, 6, H, W): ``image`` (B, 3, H, W), and its amplified difference to the mean of 5 × 5 pixels.
+
+    What tells a blurred picture from a sharp one is small beside what they share; without this the
+    discriminator needs hundreds of steps to see it.
+    """
+    smooth = F.avg_pool2d(image, 5, stride=1, padding=2, count_include_pad=False)
+    return torch.cat([image, DETAIL_GAIN * (image - smooth)], dim=1)
+
+
 class PatchDiscriminator(nn.Module):
     """Logits that a patch is from a true picture, and the maps on the way to them."""
 
     def __init__(self, widths: tuple[int, ...], rate: float) -> None:
         super().__init__()
-        inputs = (3, *widths[:-1])
+        inputs = (6, *widths[:-1])
         self.layers = nn.ModuleList(ScaledConvolution(i, o, 2, rate) for i, o in zip(inputs, widths))
         self.last = ScaledConvolution(widths[-1], 1, 1, rate)
 
@@ -46,7 +60,7 @@ class PatchDiscriminator(nn.Module):
         """Logits (B, 1, h, w) of ``image`` (B, 3, H, W) in [-1, 1], and the layers' maps."""
         maps: list[Tensor] = []
         for layer in self.layers:
-            maps.append(F.leaky_relu(layer(maps[-1] if maps else image), 0.2))
+            maps.append(F.leaky_relu(layer(maps[-1] if maps else split_detail(image)), 0.2))
         return self.last(maps[-1]), maps
 
 

@@ -211,13 +211,13 @@ class CheckpointConfig:
 class DiscriminatorConfig:
     """A patch discriminator beside the decoder, for crisp pictures where absolute error alone blurs."""
 
-    adversarial: float = 0.02
+    adversarial: float = 0.05
     """Weight of the adversarial loss beside the absolute error of pixels and edges."""
-    feature_matching: float = 0.5
+    feature_matching: float = 0.1
     """Weight of the squared distance of the discriminator's own maps."""
     widths: tuple[int, ...] = (32, 64, 128)
     """Channels of its layers; each halves the sides."""
-    rate: float = 0.25
+    rate: float = 1.0
     """Its learning rate as a share of the decoder's."""
 
     def __post_init__(self) -> None:
