@@ -4,10 +4,12 @@
     python benchmarks/catalogue.py overlap [--rows 256] [--shard-size 64] [--side 1024] [--model-seconds 0.6]
     python benchmarks/catalogue.py overlap --device cuda [--steps 50]      Stable Diffusion 1.5's shapes
     python benchmarks/catalogue.py overlap --sd15 --rows 4 --steps 2 --batch-size 1      the same on a CPU
+    python benchmarks/catalogue.py references [--sd15] [--steps 10] [--batch-size 8]     kept encodings
 
 ``plan`` prints seconds and peak memory of planning a manifest and of starting again when everything is
 finished (every input and every picture is looked up). ``overlap`` runs products through the whole engine;
 without a GPU the model is a stand-in that takes a given time and leaves the processor free, as a GPU does.
+``references`` has one reference serve all pictures and takes turns with encoding it for every picture.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import json
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -203,6 +206,74 @@ def measure_overlap(args: argparse.Namespace) -> None:
     print(f"rows done {result.done}, failed {result.failed}; peak {get_peak_megabytes():.0f} MB")
 
 
+def measure_references(args: argparse.Namespace) -> None:
+    """Seconds of a batch whose pictures share a reference: encodings kept, and computed for each picture."""
+    import torch
+
+    from cyclorama.diffusion.sampling import SamplingConfig
+    from cyclorama.generation.model import get_bundled_folder
+    from cyclorama.models.encodings import EncodingCache
+    from cyclorama.models.pipeline import CycloramaPipeline
+
+    class Forgetful(EncodingCache):
+        """Computes everything anew, also within a batch."""
+
+        def get(self, key: Any, compute: Any) -> Any:
+            self.computed += 1
+            return compute()
+
+    dtype = torch.float32 if args.device == "cpu" else torch.bfloat16
+    if args.sd15:
+        pipeline = load_sd15(build_handle(), args.device, str(dtype).removeprefix("torch."))
+    else:
+        pipeline = CycloramaPipeline.from_pretrained(get_bundled_folder(), dtype).to(args.device)
+        pipeline.set_progress_bar_config(disable=True)
+    side, count = pipeline.image_size, args.batch_size
+    draw = torch.Generator().manual_seed(0)
+    images = torch.rand(count, 3, side, side, generator=draw) * 2 - 1
+    reference = (torch.rand(1, 3, side, side, generator=draw) * 2 - 1).repeat(count, 1, 1, 1)
+    masks = torch.zeros(count, 1, side, side)
+    masks[..., side // 4 : -side // 4, side // 3 : -side // 3] = 1
+    names = [pipeline.registry.names[0]] * count
+    clock = time.process_time if args.device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+
+    def run(cache: EncodingCache, steps: int) -> tuple[float, Any]:
+        pipeline.encodings = cache
+        generators = [torch.Generator().manual_seed(i) for i in range(count)]
+        settings = SamplingConfig(num_inference_steps=steps)
+        start = clock()
+        made = pipeline(images, masks, names, generators, reference, masks, settings).cpu()
+        return clock() - start, made
+
+    kept, anew = EncodingCache(), Forgetful()
+    run(kept, 1)
+    run(anew, 1)
+    seconds: dict[str, list[float]] = {"kept": [], "anew": [], "encoding": []}
+    equal = True
+    for _ in range(args.repeats):
+        first, ours = run(kept, args.steps)
+        second, theirs = run(anew, args.steps)
+        equal &= bool(torch.equal(ours, theirs))
+        pipeline.encodings = Forgetful()
+        start = clock()
+        pipeline._encode_references(reference)
+        pipeline._encode_reference_hints(reference, masks)
+        if args.device != "cpu":
+            torch.cuda.synchronize()
+        for name, value in (("kept", first), ("anew", second), ("encoding", clock() - start)):
+            seconds[name].append(value / count)
+    middle = {name: statistics.median(values) for name, values in seconds.items()}
+    ratios = [a / b for a, b in zip(seconds["kept"], seconds["anew"], strict=True)]
+    what = "SD 1.5 shapes" if args.sd15 else "bundled model"
+    print(f"{what}, {side} px, {count} pictures of one reference, {args.steps} steps, {args.device}, {dtype}")
+    print(
+        f"encoding the reference: {middle['encoding'] * 1000:.1f} ms; kept: {kept.computed} encodings in all"
+    )
+    ratio = statistics.median(ratios)
+    print(f"s/picture: kept {middle['kept']:.3f}, anew {middle['anew']:.3f}; ratio {ratio:.3f}")
+    print(f"equal bits: {equal}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -220,6 +291,14 @@ def main() -> None:
     overlap.add_argument("--device", default="cpu")
     overlap.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5's shapes on a CPU, too")
     overlap.add_argument("--steps", type=int, default=50)
+    references = actions.add_parser("references")
+    references.add_argument(
+        "--sd15", action="store_true", help="Stable Diffusion 1.5's shapes, random weights"
+    )
+    references.add_argument("--steps", type=int, default=10)
+    references.add_argument("--batch-size", type=int, default=8)
+    references.add_argument("--repeats", type=int, default=3)
+    references.add_argument("--device", default="cpu")
     once = actions.add_parser("plan-once")
     once.add_argument("folder", type=Path)
     once.add_argument("--shard-size", type=int, required=True)
@@ -230,6 +309,8 @@ def main() -> None:
         measure_planning(args.rows, args.shard_size)
     elif args.action == "overlap":
         measure_overlap(args)
+    elif args.action == "references":
+        measure_references(args)
     elif args.action == "plan-once":
         print(json.dumps(plan_once(args.folder, args.shard_size)))
     else:

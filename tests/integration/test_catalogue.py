@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,11 @@ import torch
 from PIL import Image
 
 from cyclorama import cli
+from cyclorama.catalogue import run as run_module
 from cyclorama.catalogue import worker as worker_module
+from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.catalogue.gate_settings import GateThresholds
+from cyclorama.catalogue.run import CatalogueResult
 from cyclorama.catalogue.status import read_status
 from cyclorama.commands import catalogue as command
 from cyclorama.errors import CycloramaError
@@ -152,15 +157,24 @@ def test_rows_in_are_rows_out(whole: Path, shop: Path) -> None:
 
 
 def test_pictures_are_generates_pictures(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
+    """Byte for byte in equal batches; in the catalogue's own, which are larger, within 2 of 255."""
     arguments = ["generate", shop / "m.jsonl", "--out", tmp_path / "out", "--model", model, "--steps", 2]
     assert (
         cli.main([*map(str, arguments), "--device", "cpu", "--quiet", "--alias", "Beauty > Perfume=perfume"])
         == 1
     )
     made = {p.relative_to(tmp_path / "out"): p for p in (tmp_path / "out/pictures").rglob("*.png")}
-    assert {p.relative_to(whole) for p in (whole / "pictures").rglob("*.png")} == set(made)
+    assert run(shop / "m.jsonl", tmp_path / "one", model, "--batch-size", 1) == 1
+    one = tmp_path / "one"
+    assert {p.relative_to(one) for p in (one / "pictures").rglob("*.png")} == set(made)
     for name, path in made.items():
-        assert (whole / name).read_bytes() == path.read_bytes(), name
+        assert (one / name).read_bytes() == path.read_bytes(), name
+    assert {row["batch_places"] for row in read_rows(one)} == {None, 1}
+    assert max(row["batch_places"] or 0 for row in read_rows(whole)) > 1
+    for name, path in made.items():
+        with Image.open(path) as alone, Image.open(whole / name) as together:
+            difference = np.asarray(alone, np.int16) - np.asarray(together, np.int16)
+        assert np.abs(difference).max() <= 2, name
 
 
 @pytest.mark.slow
@@ -288,6 +302,78 @@ def test_dry_run_counts_and_writes_nothing(
     told = capsys.readouterr().out
     assert "0 pictures to make in 0 shards" in told
     assert "10 finished rows" in told
+
+
+def test_dry_run_counts_every_file_of_a_picture(
+    shop: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk of several canvases with layers: told from photos within a factor, from pictures well."""
+    for i in range(3):
+        draw(tmp_path / f"p{i}.png", i, (200, 160))
+        with Image.open(tmp_path / f"p{i}.png") as image:  # as smooth as what a small model makes
+            colour = image.convert("RGB").resize((40, 50)).resize(image.size, Image.Resampling.BICUBIC)
+            colour.putalpha(image.getchannel("A"))
+        colour.save(tmp_path / f"p{i}.png")
+    (tmp_path / "m.csv").write_text("image,category\n" + "".join(f"p{i}.png,fruit\n" for i in range(3)))
+    options = ["--outputs", "1:1,16:9", "--layers", "ora", "--format", "webp"]
+    assert run(tmp_path / "m.csv", tmp_path / "out", model, *options, "--dry-run") == 0
+    told = float(re.findall(r"about ([0-9.]+) MB of disk", capsys.readouterr().out)[0])
+    assert run(tmp_path / "m.csv", tmp_path / "out", model, *options) == 0
+    files = [p for part in ("pictures", "layers") for p in (tmp_path / "out" / part).rglob("*.*")]
+    assert len(files) == 3 * 2 * 2
+    stored = sum(path.stat().st_size for path in files) / 1e6
+    assert 0.5 < told / stored < 2
+    assert read_status(tmp_path / "out")["bytes"] == round(stored * 1e6)
+    (tmp_path / "p3.png").write_bytes((tmp_path / "p0.png").read_bytes())
+    with (tmp_path / "m.csv").open("a") as file:
+        file.write("p3.png,fruit\n")
+    assert run(tmp_path / "m.csv", tmp_path / "out", model, *options, "--dry-run") == 0
+    again = capsys.readouterr().out
+    assert "2 pictures to make" in again
+    assert "3 finished rows" in again
+    told = float(re.findall(r"about ([0-9.]+) MB of disk", again)[0])
+    assert told == pytest.approx(stored / 6 * 2, rel=0.02)
+
+
+@pytest.mark.parametrize("options", [("--keep", "best"), ("--attempts", 2), ("--gate",)])
+def test_what_needs_a_judge_turns_the_gate_on(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
+) -> None:
+    config = read_config(monkeypatch, shop, tmp_path, *options)
+    assert config.gate == GateThresholds()
+    assert read_config(monkeypatch, shop, tmp_path).gate is None
+
+
+def read_config(
+    monkeypatch: pytest.MonkeyPatch, shop: Path, tmp_path: Path, *options: object
+) -> CatalogueConfig:
+    """What the command would run with."""
+    seen: list[CatalogueConfig] = []
+
+    def note(manifest: str, out: Path, model: Any, config: CatalogueConfig, hooks: Any) -> CatalogueResult:
+        seen.append(config)
+        return CatalogueResult(rows=0, finished=True)
+
+    monkeypatch.setattr(run_module, "run_catalogue", note)
+    common = ["--device", "cpu", "--quiet"]
+    assert call("run", shop / "m.jsonl", "--out", tmp_path / "o", *common, *options) == 0
+    return seen[0]
+
+
+def test_tuned_runs_say_so_and_make_the_same_pictures(
+    whole: Path, shop: Path, model: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(shop / "m.jsonl", out, model, "--channels-last") == 1
+    done = [row for row in read_rows(out) if row["status"] == "done"]
+    assert all(json.loads(row["settings"])["channels_last"] is True for row in done)
+    assert all("channels_last" not in json.loads(row["settings"]) for row in read_rows(whole))
+    for row in done:
+        with Image.open(out / row["picture"]) as ours, Image.open(whole / row["picture"]) as plain:
+            difference = np.asarray(ours, np.int16) - np.asarray(plain, np.int16)
+            assert np.abs(difference).max() <= 2
+            assert json.loads(ours.text["cyclorama"])["settings"]["channels_last"] is True
+    assert {row["key"] for row in done}.isdisjoint(row["key"] for row in read_rows(whole))
 
 
 def test_status_tells_counts_and_reasons(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:

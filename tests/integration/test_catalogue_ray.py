@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from cyclorama.catalogue.job import Job, build_toolkit
 from cyclorama.catalogue.plan import Plan
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.run import CatalogueResult, RunHooks, run_catalogue
+from cyclorama.commands import catalogue as command
 from cyclorama.errors import (
     InputError,
     MissingDependencyError,
@@ -327,8 +330,8 @@ def test_measuring_and_choosing_a_device_happen_on_the_cluster(
     plan = Plan(tmp_path, str(tmp_path), 1, 0, 4, ("k",))
     job = Job(tmp_path, plan, CONFIG, handle, 1, load_slow, build_toolkit(CONFIG, tmp_path))
     measured = RayEngine().measure(job)
-    assert measured.batch_size == 1
-    assert measured.picture_seconds >= 0.5
+    assert measured.batch_size == CONFIG.settings.batch_size == 2
+    assert measured.picture_seconds >= 0.5 / 2
     assert [int(path.stem) for path in tmp_path.glob("*.pid")] != [os.getpid()]
     assert choose_cluster_device(CONFIG, "cpu", "auto") == ("cpu", "float32")
     with pytest.raises(SettingsError, match="dtype 'half' is unknown"):
@@ -462,6 +465,42 @@ def test_a_run_from_another_process_joins_by_address(cluster: None) -> None:
 
 def test_without_an_address_the_device_is_chosen_here(no_connection: None) -> None:
     assert choose_cluster_device(CONFIG, "cpu", "bfloat16") == ("cpu", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "places"), [("cuda", None, 3), ("cpu", 1, 20), ("cpu", 8, 2), ("cpu", 64, 1)]
+)
+def test_workers_follow_from_the_cluster(
+    monkeypatch: pytest.MonkeyPatch, device: str, threads: int | None, places: int
+) -> None:
+    @contextmanager
+    def join(config: CatalogueConfig) -> Iterator[ray_cluster.Cluster]:
+        yield ray_cluster.Cluster(20.0, 3.0)
+
+    monkeypatch.setattr(ray_cluster, "join_cluster", join)
+    config = replace(CONFIG, device=device, threads=threads)
+    assert ray_cluster.count_places(replace(config, address="head:6379")) == places
+
+
+def test_workers_of_a_cluster_of_ones_own_follow_from_the_machine(
+    no_connection: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert ray_cluster.count_places(replace(CONFIG, threads=2)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "threads"),
+    [((), 4, 1), (("--threads", "2"), 2, 2), (("--workers", "3"), 3, None)],
+)
+def test_the_command_fills_the_cluster(
+    cluster: None, options: tuple[str, ...], workers: int, threads: int | None
+) -> None:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    arguments = ["catalogue", "run", "m.csv", "--out", "o", "--engine", "ray", "--device", "cpu", *options]
+    config = command._build_config(parser.parse_args(arguments))
+    assert (config.workers, config.threads) == (workers, threads)
 
 
 def test_one_gpu_cannot_be_named() -> None:

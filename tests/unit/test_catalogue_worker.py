@@ -18,8 +18,10 @@ import torch
 from PIL import Image
 
 from cyclorama.catalogue import measuring
+from cyclorama.catalogue.batching import choose_batch_size, compute_cpu_batch
 from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.job import Toolkit, build_toolkit
+from cyclorama.catalogue.engines.in_process import InProcessEngine
+from cyclorama.catalogue.job import Job, Toolkit, build_toolkit
 from cyclorama.catalogue.protocols import Verdict
 from cyclorama.catalogue.references import ReferenceCache
 from cyclorama.catalogue.run import CatalogueResult, RunHooks, run_catalogue
@@ -95,14 +97,14 @@ def run(
     folder: Path, out: str = "out", model: StandIn | None = None, hooks: RunHooks | None = None, **values: Any
 ) -> tuple[CatalogueResult, StandIn]:
     model = model or StandIn()
-    toolkit = values.pop("toolkit", None)
+    toolkit, engine = values.pop("toolkit", None), values.pop("engine", None)
     settings = GenerateConfig(**values.pop("settings", {"batch_size": 2}))
     config = CatalogueConfig(settings=settings, **{"shard_size": 4, **values})
     handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
     loaded = model
     result = run_catalogue(
-        str(folder / "m.jsonl"), folder / out, handle, config, hooks, toolkit=toolkit,
-        load_model=lambda *_: loaded,
+        str(folder / "m.jsonl"), folder / out, handle, config, hooks, engine=engine,
+        toolkit=toolkit, load_model=lambda *_: loaded,
     )  # fmt: skip
     return result, model
 
@@ -256,6 +258,57 @@ def test_small_cache_still_gives_the_right_reference(folder: Path) -> None:
     assert [r.name for r in loaded if r is not None] == [str(folder / f"p{i}.png") for i in (2, 4, 2)]
 
 
+class Progress:
+    """What the caller is told of a run."""
+
+    def __init__(self) -> None:
+        self.total, self.steps = 0, [0]
+
+    def start(self, total: int) -> None:
+        self.total = total
+
+    def build_hooks(self, **values: Any) -> RunHooks:
+        return RunHooks(started=self.start, advanced=self.steps.append, **values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"attempts": 3, "gate": True},
+        {"settings": {"batch_size": 2, "candidates": 2, "outputs": ("1:1", "2:1")}},
+    ],
+    ids=["plain", "attempts", "several pictures a row"],
+)  # fmt: skip
+def test_progress_counts_every_picture_once(folder: Path, values: dict[str, Any]) -> None:
+    """Also where one fails inside a batch, and where the gate asks for further ones."""
+    values = dict(values)
+    (folder / "broken.png").write_bytes((folder / "p0.png").read_bytes()[:-200])
+    write_manifest(
+        folder, [{"image": name} for name in ("p0.png", "broken.png", "p3.png", "p1.png", "gone.png")]
+    )
+    toolkit = with_gate(folder, "out", EvenGate(never=True)) if values.pop("gate", False) else None
+    progress = Progress()
+    result, _ = run(folder, hooks=progress.build_hooks(), toolkit=toolkit, **values)
+    assert (result.done, result.failed) == (3, 2)
+    assert progress.total == 5 * values.get("settings", {}).get("candidates", 1) ** 2
+    assert sum(progress.steps) == progress.total
+    assert min(progress.steps) >= 0
+
+
+def test_progress_of_a_shard_that_is_begun_twice_never_exceeds_the_whole(folder: Path) -> None:
+    """A worker that dies has told of pictures that its successor finds finished."""
+
+    class Twice:
+        def run(self, job: Any, shards: Any, hooks: Any) -> Any:
+            hooks.advanced(3)
+            yield from InProcessEngine().run(job, shards, hooks)
+
+    progress = Progress()
+    run(folder, hooks=progress.build_hooks(), engine=Twice())
+    assert sum(progress.steps) == progress.total == 7
+
+
 # --- gates, candidates, layouts ---------------------------------------------------------------------------
 
 
@@ -350,6 +403,33 @@ def test_layers_and_lossy_files_lie_where_generate_puts_them(folder: Path) -> No
 # --- batch size ---
 
 
+@pytest.mark.parametrize(
+    ("side", "places"), [(8, 8), (16, 8), (32, 2), (45, 1), (64, 1), (96, 1), (0, 8), (None, 1), ("x", 1)]
+)
+def test_batches_on_a_cpu_follow_from_the_model_alone(tmp_path: Path, side: Any, places: int) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet/config.json").write_text(json.dumps({"sample_size": side}))
+    assert compute_cpu_batch(tmp_path) == places
+    assert compute_cpu_batch(tmp_path / "absent") == 1
+
+
+def test_a_folder_keeps_its_batch_size_until_the_model_changes(folder: Path) -> None:
+    def choose(**values: Any) -> int:
+        run_file = {"device": "cpu", "batch_size": 5, "settings": {"model": "0" * 12}}
+        config = CatalogueConfig(settings=GenerateConfig(batch_size=values.pop("asked", None)))
+        handle = ModelHandle("stand-in", Path(), "0" * 12, build_registry())
+        toolkit = build_toolkit(config, folder)
+        job = Job(folder, None, config, handle, 0, lambda *_: StandIn(), toolkit)  # type: ignore[arg-type]
+        return choose_batch_size(job, InProcessEngine(), run_file | values, needed=True)
+
+    assert choose() == 5
+    assert choose(asked=3) == 3
+    assert choose(settings={"model": "1" * 12}) == 1
+    assert choose(device="cuda") == 1
+    assert choose(batch_size=0) == 1
+    assert choose(settings=[]) == 1
+
+
 def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
@@ -370,5 +450,9 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
     flat.per_call = 0.001
     assert measuring.measure_model(flat, settings, "cuda").batch_size == 1
     assert measuring.measure_model(Timed(), settings, "cpu").batch_size == 1
+    named = replace(settings, batch_size=12)
+    found = measuring.measure_model(Timed(), named, "cpu")
+    assert (found.batch_size, found.picture_seconds) == (12, pytest.approx(50 * (2 / 12 + 0.1)))
+    assert measuring.measure_model(Timed(room=7), named, "cuda").batch_size == 6
     with pytest.raises(ModelError, match="does not fit"):
         measuring.measure_model(Timed(room=0), settings, "cuda")

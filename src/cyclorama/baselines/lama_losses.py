@@ -2,7 +2,7 @@
 
 Differs from the paper: features come from this package's own feature network instead of a segmentation
 network, because that one works offline and was made for such pictures; the discriminator is small and
-has no normalisation; generator and discriminator share one optimiser (see :mod:`cyclorama.models.discriminator`).
+has no normalisation; both sides share one optimiser (see :mod:`cyclorama.models.discriminator`).
 """
 
 from __future__ import annotations

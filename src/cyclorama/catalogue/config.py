@@ -35,6 +35,10 @@ class CatalogueConfig:
     """Seed of the run, 0 to 2**63 - 1."""
     device: str = "cpu"
     dtype: str = "float32"
+    channels_last: bool = False
+    """Convolutions in channels-last memory; changes rounding, and so is stated in every row."""
+    compile: bool = False
+    """Blocks of the networks compiled with ``torch.compile``; as above."""
     mask_means: MaskMeans | None = None
     """What white marks in the mask files of rows that do not say so themselves."""
     reference: Path | None = None
@@ -95,10 +99,15 @@ class CatalogueConfig:
             if file is not None and not file.is_file():
                 raise InputError(f"no such file for {option}: {file}")
 
+    def describe_settings(self) -> dict[str, Any]:
+        """The settings that change a picture, as rows and pictures state them."""
+        values = self.settings.describe() | {"dtype": self.dtype}
+        tuning = {"channels_last": self.channels_last, "compile": self.compile}
+        return values | {name: True for name, chosen in tuning.items() if chosen}
+
     def describe(self) -> dict[str, Any]:
         """The settings that change a picture or its place, as plain values."""
-        return self.settings.describe() | {
-            "dtype": self.dtype,
+        return self.describe_settings() | {
             "run_seed": self.seed,
             "candidates": self.settings.candidates,
             "cutout": self.cutout,

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import pyarrow as pa
+
+from cyclorama.catalogue.batching import choose_batch_size
 from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.catalogue.disk import count_bytes, try_encoding
 from cyclorama.catalogue.engines import build_engine
-from cyclorama.catalogue.inputs import resolve_path
-from cyclorama.catalogue.job import Job, build_toolkit, load_pipeline_model
-from cyclorama.catalogue.manifest import is_remote
+from cyclorama.catalogue.job import Job, LoadModel, build_loader, build_toolkit
 from cyclorama.catalogue.plan import Plan, build_plan
-from cyclorama.catalogue.run import LoadModel, find_finished
+from cyclorama.catalogue.results import read_table
+from cyclorama.catalogue.run import find_finished
 from cyclorama.catalogue.shard import build_run_values
 from cyclorama.catalogue.status import measure_shard
 from cyclorama.catalogue.store import Store
-from cyclorama.errors import CycloramaError
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.plan import read_size
-
-PIXEL_BYTES = 2.0
-"""Bytes a pixel takes in a photographic PNG, about."""
-_SAMPLE = 32
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def estimate_run(
     out: Path,
     model: ModelHandle,
     config: CatalogueConfig,
-    load_model: LoadModel = load_pipeline_model,
+    load_model: LoadModel | None = None,
 ) -> Estimate:
     """The estimate for ``manifest``; nothing is written into ``out``.
 
@@ -68,10 +68,11 @@ def estimate_run(
         ahead = [shard for shard in range(len(plan.keys)) if shard not in finished]
         rows = sum(_count_rows(plan, shard) for shard in ahead)
         usable = rows if not plan.rows else round(rows * (plan.rows - plan.failed) / plan.rows)
-        pictures = usable * config.settings.candidates * len(toolkit.layouts)
-        job = Job(out, plan, config, model, 1, load_model, toolkit)
+        kept = sum(_count_kept(plan, store, shard, config.retry_failed) for shard in ahead)
+        pictures = max(0, usable - kept) * config.settings.candidates * len(toolkit.layouts)
+        job = Job(out, plan, config, model, 1, load_model or build_loader(config), toolkit)
         seconds, basis = _measure(job, store)
-        size = _estimate_bytes(plan, store, config)
+        size = _estimate_bytes(job, store) if pictures else 0.0
     return Estimate(
         rows=plan.rows,
         failing_rows=plan.failed,
@@ -96,7 +97,7 @@ def format_estimate(estimate: Estimate) -> str:
         f"{estimate.pictures} pictures to make in {estimate.shards} shards",
         f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({values['seconds_per_picture']:.3g} s a picture, "
         f"from {estimate.basis})",
-        f"about {estimate.bytes / 1e9:.2f} GB of disk; {estimate.free_bytes / 1e9:.2f} GB are free",
+        f"about {format_bytes(estimate.bytes)} of disk; {format_bytes(estimate.free_bytes)} are free",
     ]
     if estimate.bytes > estimate.free_bytes:
         lines.append(
@@ -105,48 +106,75 @@ def format_estimate(estimate: Estimate) -> str:
     return "\n".join(lines)
 
 
+def format_bytes(count: float) -> str:
+    """``count`` in MB, or from 1 GB on in GB.
+
+    >>> format_bytes(2_340_000), format_bytes(5.1e12)
+    ('2.34 MB', '5100.00 GB')
+    """
+    return f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
 def _count_rows(plan: Plan, shard: int) -> int:
     return min(plan.shard_size, plan.rows - shard * plan.shard_size)
 
 
-def _measure(job: Job, store: Store) -> tuple[float, str]:
-    rows, seconds = 0, 0.0
+def _count_kept(plan: Plan, store: Store, shard: int, retry: bool) -> int:
+    """Rows of an unfinished ``shard`` that stay as an earlier run has left them, as far as it opened them."""
+    finished = dict(_read_finished(store, shard))
+    keys = {key.hex() for key in plan.read_keys(shard).to_pylist()}
+    return sum(not (retry and finished[key] == "failed") for key in keys & finished.keys())
+
+
+def _read_finished(store: Store, shard: int) -> Iterator[tuple[str, str]]:
+    """(key, status) of rows whose input could be opened, from the shard's tables and its journal."""
+    try:
+        keys = read_table(store.get_timings(shard), columns=["plan_key"]).column("plan_key")
+        rows = read_table(store.get_results(shard), columns=["status", "input_height"])
+    except (OSError, pa.ArrowException):
+        pass
+    else:
+        for key, row in zip(keys.to_pylist(), rows.to_pylist(), strict=False):
+            if row["input_height"] is not None:
+                yield key, row["status"]
+    try:
+        lines = store.get_journal(shard).read_bytes().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError):  # the line that a kill has torn
+            entry = json.loads(line)
+            if entry.get("result", {}).get("input_height") is not None:
+                yield entry["key"], entry["result"]["status"]
+
+
+def _list_equal_shards(job: Job, store: Store) -> list[int]:
+    """Finished shards of an earlier run with the same settings."""
     values = build_run_values(job.config.describe(), job.toolkit.describe(), job.model.hash)
-    if store.load_run().get("settings") == values:
-        for shard in store.list_shards():
-            count, spent, _ = measure_shard(store, shard)
-            rows, seconds = rows + count, seconds + spent
+    return store.list_shards() if store.load_run().get("settings") == values else []
+
+
+def _measure(job: Job, store: Store) -> tuple[float, str]:
+    """The model's seconds for a picture, and where they come from."""
+    rows, seconds = 0, 0.0
+    for shard in _list_equal_shards(job, store):
+        count, spent = measure_shard(store, shard)
+        rows, seconds = rows + count, seconds + spent
     per_row = job.config.settings.candidates * len(job.toolkit.layouts)
     if rows and seconds:
         return seconds / rows / per_row, f"{rows} finished rows"
-    return build_engine(job.config).measure(job).picture_seconds, "a short trial"
+    engine = build_engine(job.config)
+    if job.config.device.startswith("cpu"):  # there the model decides the batch, elsewhere the trial does
+        size = choose_batch_size(job, engine, store.load_run(), needed=False)
+        settings = replace(job.config.settings, batch_size=size)
+        job = replace(job, config=replace(job.config, settings=settings))
+    return engine.measure(job).picture_seconds, "a short trial"
 
 
-def _estimate_bytes(plan: Plan, store: Store, config: CatalogueConfig) -> float:
-    """Bytes of a picture: of those there are, else by the pixels of a sample of inputs."""
-    counted, total = 0, 0
-    for shard in store.list_shards():
-        mark = store.load_mark(shard)
-        if mark is not None and mark.done:
-            counted, total = counted + mark.done, total + measure_shard(store, shard)[2]
-    if counted:
-        return total / counted
-    if config.settings.size is not None:
-        return config.settings.size[0] * config.settings.size[1] * PIXEL_BYTES
-    pixels = []
-    step = max(1, len(plan.keys) // _SAMPLE)
-    for shard in range(0, len(plan.keys), step):
-        usable = [row for row in plan.read_shard(shard) if row.failure is None and row.image]
-        for row in usable[:: max(1, len(usable) * step // _SAMPLE)][:_SAMPLE]:
-            path = resolve_path(plan.manifest_folder, row.image or "")
-            if is_remote(path):
-                continue
-            try:
-                height, width = read_size(Path(path))
-            except (CycloramaError, OSError):
-                continue
-            pixels.append(height * width)
-    return PIXEL_BYTES * (sum(pixels) / len(pixels) if pixels else 1024 * 1024)
+def _estimate_bytes(job: Job, store: Store) -> float:
+    """Bytes of a picture with its layers: of those there are, else of a few inputs encoded in their stead."""
+    count, size = count_bytes(store, _list_equal_shards(job, store))
+    return size / count if count else try_encoding(job.plan, job.toolkit)
 
 
 def _find_existing(path: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from cyclorama.catalogue.writers import FileWriter, TarWriter
 from cyclorama.errors import SettingsError
 from cyclorama.generation.embed import PictureEncoder
 from cyclorama.generation.model import ModelHandle, silence_loading
+
+LoadModel = Callable[[ModelHandle, str, str], PixelModel]
+"""Gives the model of a handle on a device in a dtype."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,22 @@ class Job:
     model: ModelHandle
     batch_size: int
     """Places of a full batch; part of the run, since it decides the pictures' last bits."""
-    load_model: Callable[[ModelHandle, str, str], PixelModel]
-    """Gives the model of a handle on a device in a dtype."""
+    load_model: LoadModel
     toolkit: Toolkit
     retry: frozenset[int] = frozenset()
     """Shards whose failed rows are tried again."""
 
 
-def load_pipeline_model(handle: ModelHandle, device: str, dtype: str) -> PixelModel:
+def build_loader(config: CatalogueConfig) -> LoadModel:
+    """What loads the handle's own pipeline, tuned as ``config`` asks; can be pickled."""
+    return partial(load_pipeline_model, channels_last=config.channels_last, compile=config.compile)
+
+
+def load_pipeline_model(
+    handle: ModelHandle, device: str, dtype: str, *, channels_last: bool = False, compile: bool = False
+) -> PixelModel:
     """The handle's own pipeline."""
     silence_loading()
-    return handle.load(device, dtype)
+    pipeline = handle.load(device, dtype)
+    pipeline.tune(channels_last=channels_last, compile=compile)
+    return pipeline

@@ -22,18 +22,23 @@ _SHORT, _LONG = 1, 3
 
 
 def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> Measurement:
-    """The best batch size on ``device`` (1 on a CPU, where larger ones gain nothing) and seconds per picture.
+    """The best batch size on ``device`` and seconds per picture in such batches.
 
-    Batches are doubled until a picture gets no faster or memory runs out. Raises ModelError if not even one
-    picture fits.
+    Batches are doubled until a picture gets no faster or memory runs out. A size that the settings name is
+    tried alone, on a CPU that of one picture if they name none; there :mod:`cyclorama.catalogue.batching`
+    decides. Raises ModelError if not even one picture fits.
     """
     task = _build_task(model)
     best, best_seconds = 0, float("inf")
-    size = 1
-    while size <= LARGEST:
+    asked = settings.batch_size
+    size = asked or 1
+    while asked or size <= LARGEST:
         try:
             seconds = _time_picture(model, task, settings, size)
         except Exception as error:
+            if asked and size > 1 and is_out_of_memory(error):
+                size //= 2
+                continue
             if best or not is_out_of_memory(error):
                 break
             raise ModelError(
@@ -42,7 +47,7 @@ def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> M
         if seconds * GAIN > best_seconds:
             break
         best, best_seconds = size, seconds
-        if device.startswith("cpu"):
+        if asked or device.startswith("cpu"):
             break
         size *= 2
     if not best:

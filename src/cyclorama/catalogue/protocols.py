@@ -154,6 +154,8 @@ class ShardReport:
     """Rows taken from an earlier run."""
     pictures: int = 0
     """Pictures sampled now."""
+    advanced: int = 0
+    """Pictures that :attr:`EngineHooks.advanced` has been told of."""
     finished: bool = True
     """False if a stop wish ended the work; finished rows are in the shard's journal."""
     wall_seconds: float = 0.0
@@ -166,7 +168,7 @@ class EngineHooks:
     """How an engine is watched and stopped."""
 
     advanced: Callable[[int], None] = lambda count: None
-    """Called with the number of pictures dealt with since the last call."""
+    """Called with the number of pictures dealt with since the last call; a further attempt is none more."""
     stopping: Callable[[], bool] = lambda: False
     """True once the run shall end after the batches in hand."""
 
@@ -181,14 +183,67 @@ class Measurement:
     """The model's seconds per picture in such batches, at its native size."""
 
 
+class EngineConfig(Protocol):
+    """The settings that engines look at."""
+
+    @property
+    def engine(self) -> str:
+        """Name of the engine."""
+
+    @property
+    def address(self) -> str | None:
+        """Address of a cluster, for engines that have one."""
+
+    @property
+    def device(self) -> str:
+        """Device of the workers' arithmetic; ``cuda`` gives every worker one of its own."""
+
+    @property
+    def workers(self) -> int:
+        """Workers, a process each."""
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of a worker's arithmetic; None leaves torch's own number."""
+
+    @property
+    def loaders(self) -> int:
+        """Threads per worker beside its arithmetic."""
+
+
+class ShardWorker(Protocol):
+    """Works on shards, also on two at a time from two threads."""
+
+    def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+        """Finish ``shard``, or end early once ``hooks.stopping()``."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class ShardedWork(Protocol):
+    """Work of another room, in shards; can be pickled."""
+
+    @property
+    def out(self) -> Path:
+        """The folder that all workers write to."""
+
+    @property
+    def config(self) -> EngineConfig:
+        """The run's settings."""
+
+    def open_worker(self, device: str) -> ShardWorker:
+        """A worker in this process. Raises ModelError, MissingDependencyError, ConfigError."""
+
+
 class Engine(Protocol):
-    """Has :class:`cyclorama.catalogue.worker.Worker` work on shards, somewhere."""
+    """Has workers work on shards, somewhere."""
 
     def measure(self, job: Job) -> Measurement:
         """A short trial of the job's model where it will run. Raises ModelError."""
         ...
 
-    def run(self, job: Job, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+    def run(self, job: Job | ShardedWork, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
         """A report per shard, in any order, as they finish; ends early once ``hooks.stopping()``.
 
         Raises OutputError (disk), ModelError (model cannot be loaded, or fails on everything).

@@ -3,28 +3,26 @@ tables."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from cyclorama import __version__
+from cyclorama.catalogue.batching import choose_batch_size
 from cyclorama.catalogue.config import CatalogueConfig
 from cyclorama.catalogue.engines import build_engine
-from cyclorama.catalogue.job import Job, Toolkit, build_toolkit, load_pipeline_model
+from cyclorama.catalogue.job import Job, LoadModel, Toolkit, build_loader, build_toolkit
 from cyclorama.catalogue.moving import note_moved_rows
 from cyclorama.catalogue.plan import FORMAT, Plan, build_plan
-from cyclorama.catalogue.protocols import Engine, EngineHooks, PixelModel, ShardReport
+from cyclorama.catalogue.protocols import Engine, EngineHooks, ShardReport
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.shard import build_run_values
 from cyclorama.catalogue.store import Store
-from cyclorama.generation.batches import CPU_BATCH
 from cyclorama.generation.model import ModelHandle
-
-LoadModel = Callable[[ModelHandle, str, str], PixelModel]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def run_catalogue(
     *,
     engine: Engine | None = None,
     toolkit: Toolkit | None = None,
-    load_model: LoadModel = load_pipeline_model,
+    load_model: LoadModel | None = None,
 ) -> CatalogueResult:
     """Make every picture of ``manifest`` that ``out`` does not hold yet; one row in, one row out.
 
@@ -89,6 +87,7 @@ def run_catalogue(
     hooks = hooks or RunHooks()
     engine = engine or build_engine(config)
     toolkit = toolkit or build_toolkit(config, out)
+    load_model = load_model or build_loader(config)
     store = Store(out)
     with store.lock():
         start = time.perf_counter()
@@ -122,7 +121,7 @@ def prepare_job(
     retry = frozenset(with_failures) if config.retry_failed else frozenset()
     job = Job(store.out, plan, config, model, 0, load_model, toolkit, retry)
     earlier = store.load_run()
-    size = _choose_batch_size(job, engine, earlier, needed=len(finished - retry) < len(plan.keys))
+    size = choose_batch_size(job, engine, earlier, needed=len(finished - retry) < len(plan.keys))
     store.save_run(
         {
             "format": FORMAT,
@@ -137,19 +136,6 @@ def prepare_job(
         }
     )
     return replace(job, batch_size=size), finished - retry
-
-
-def _choose_batch_size(job: Job, engine: Engine, earlier: dict[str, Any], needed: bool) -> int:
-    """As asked for, else as this folder's run has had it, else measured (1 on a CPU)."""
-    asked = job.config.settings.batch_size
-    if asked is not None:
-        return asked
-    if job.config.device.startswith("cpu"):
-        return CPU_BATCH
-    same = earlier.get("device") == job.config.device and earlier.get("model") == job.model.name
-    if same and isinstance(earlier.get("batch_size"), int) and earlier["batch_size"] > 0:
-        return int(earlier["batch_size"])
-    return engine.measure(job).batch_size if needed else CPU_BATCH
 
 
 def find_finished(store: Store, plan: Plan, toolkit: Toolkit) -> tuple[set[int], set[int]]:
@@ -180,17 +166,34 @@ def _work(job: Job, engine: Engine, shards: Sequence[int], hooks: RunHooks, resu
     per_row = job.config.settings.candidates * len(job.toolkit.layouts)
     size, rows = job.plan.shard_size, job.plan.rows
     expected = {shard: per_row * min(size, rows - shard * size) for shard in shards}
-    hooks.started(sum(expected.values()))
+    progress = _Progress(sum(expected.values()), hooks)
     start = time.perf_counter()
-    for report in engine.run(job, shards, EngineHooks(hooks.advanced, hooks.stopping)):
-        if report.finished:  # what was reused or has failed is dealt with, too
-            hooks.advanced(max(0, expected[report.shard] - report.pictures))
+    for report in engine.run(job, shards, EngineHooks(progress.advance, hooks.stopping)):
+        if report.finished:  # what was reused or failed before its batch is dealt with, too
+            progress.advance(expected[report.shard] - report.advanced)
         _add(result, report)
         for note in report.notes:
             if note not in result.notes:
                 result.notes.append(note)
                 hooks.noted(note)
     result.wall_seconds = time.perf_counter() - start
+
+
+class _Progress:
+    """Tells the caller of every picture once: shards that lost their worker are begun again."""
+
+    def __init__(self, total: int, hooks: RunHooks) -> None:
+        self._left = total
+        self._hooks = hooks
+        self._lock = threading.Lock()
+        hooks.started(total)
+
+    def advance(self, count: int) -> None:
+        with self._lock:
+            count = min(count, self._left)
+            self._left -= count
+            if count > 0:
+                self._hooks.advanced(count)
 
 
 def _add(result: CatalogueResult, report: ShardReport) -> None:

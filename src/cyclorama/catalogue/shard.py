@@ -206,7 +206,7 @@ class RowState:
             "run_seed": self.job.config.seed,
             "model": self.job.model.name,
             "model_hash": self.job.model.hash,
-            "settings": to_json(self.job.config.settings.describe() | {"dtype": self.job.config.dtype}),
+            "settings": to_json(self.job.config.describe_settings()),
             "plan_key": self.plan.key,
         }
 

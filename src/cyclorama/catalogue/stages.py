@@ -17,17 +17,13 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cyclorama import __version__
-from cyclorama.catalogue.config import CatalogueConfig
 from cyclorama.catalogue.inputs import FILES
 from cyclorama.catalogue.job import Toolkit
 from cyclorama.catalogue.manifest import is_remote, open_remote
 from cyclorama.catalogue.plan import Plan, PlanRow
-from cyclorama.catalogue.protocols import Layout
 from cyclorama.errors import ManifestError, UnreadableImageError
 from cyclorama.generation.items import Item
 from cyclorama.generation.journal import compute_key, refuse, write_atomic
-from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import check_canvas, read_size
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import SourceLoader
@@ -94,25 +90,6 @@ def load_product(row: PlanRow, files: RowFiles, network: Any) -> tuple[Product, 
     )
     product, _ = SourceLoader(network).load(item)
     return product, time.perf_counter() - start
-
-
-def describe_picture(
-    row: PlanRow, product: Product, seed: int, model: ModelHandle, config: CatalogueConfig, layout: Layout
-) -> dict[str, Any]:
-    """What a picture says about itself: its recipe, and nothing that differs between equal runs."""
-    recipe = {
-        "cyclorama": __version__,
-        "input": row.name,
-        "seed": seed,
-        "category": row.category,
-        "identifier": row.identifier,
-        "reference": None if row.reference is None else PurePosixPath(row.reference).name,
-        "mask_source": product.mask_source,
-        "model": model.name,
-        "model_hash": model.hash,
-        "settings": config.settings.describe() | {"dtype": config.dtype},
-    }
-    return recipe | ({"layout": layout.name, "canvas": layout.describe()} if layout.name else {})
 
 
 def finish_picture(

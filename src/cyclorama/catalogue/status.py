@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cyclorama.catalogue.disk import count_bytes
 from cyclorama.catalogue.plan import Plan, load_plan
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.store import Store
@@ -38,8 +39,8 @@ def read_status(out: Path) -> dict[str, Any]:
             counts["in work"] += _count_journal(store.get_journal(shard))
             continue
         counts.update({"shards": 1, "done": mark.done, "failed": mark.failed, "pictures": mark.pictures})
-        rows, spent, stored = measure_shard(store, shard)
-        timed, seconds, size = timed + rows, seconds + spent, size + stored
+        rows, spent = measure_shard(store, shard)
+        timed, seconds, size = timed + rows, seconds + spent, size + count_bytes(store, [shard])[1]
         if mark.failed:
             _add_failures(store, shard, failures, examples)
     run = store.load_run()
@@ -64,15 +65,14 @@ def read_status(out: Path) -> dict[str, Any]:
     }
 
 
-def measure_shard(store: Store, shard: int) -> tuple[int, float, int]:
-    """Of a finished shard: rows with timings, their model seconds in all, bytes of first pictures."""
+def measure_shard(store: Store, shard: int) -> tuple[int, float]:
+    """Of a finished shard: rows with timings, and their model seconds in all."""
     try:
         timings = read_table(store.get_timings(shard), columns=["model_seconds"]).drop_null()
-        sizes = read_table(store.get_results(shard), columns=["bytes"])
     except (OSError, pa.ArrowException):
-        return 0, 0.0, 0
+        return 0, 0.0
     spent = pc.sum(timings.column("model_seconds")).as_py() or 0.0
-    return len(timings), float(spent), int(pc.sum(sizes.column("bytes")).as_py() or 0)
+    return len(timings), float(spent)
 
 
 def count_finished_rows(store: Store, plan: Plan) -> int:

@@ -14,19 +14,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.journal import ShardJournal
-from cyclorama.catalogue.protocols import EngineHooks, ShardReport
+from cyclorama.catalogue.protocols import EngineHooks, ShardReport, ShardWorker
 from cyclorama.catalogue.references import ReferenceCache
 from cyclorama.catalogue.sampler import Sampler
 from cyclorama.catalogue.shard import Batch, RowState, ShardState, Spot
-from cyclorama.catalogue.stages import describe_picture, finish_picture, inspect_row, load_product
+from cyclorama.catalogue.stages import finish_picture, inspect_row, load_product
 from cyclorama.catalogue.store import Store
 from cyclorama.errors import OutputError
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
+from cyclorama.generation.recipe import PictureSource, describe_picture
 from cyclorama.models.registry import Category
 from cyclorama.types import Product, Reference
 
@@ -91,6 +93,7 @@ class Worker:
             report,
             wall_seconds=now[0] - before[0],
             model_seconds=now[1] - before[1],
+            advanced=run.advanced,
             notes=run.notes,
         )
 
@@ -106,6 +109,7 @@ class _ShardRun:
         self.state = ShardState(self.job, shard, worker.store, journal.entries)
         self.loads: dict[int, Future[tuple[Product, float]]] = {}
         self.uses: Counter[int] = Counter()
+        self.advanced = 0
         self.notes: tuple[str, ...] = ()
 
     def work(self) -> bool:
@@ -203,8 +207,8 @@ class _ShardRun:
             if isinstance(made, Exception):
                 results.append((spot, made))
                 continue
-            row, layout = self.state.rows[spot.row], self.job.toolkit.layouts[spot.layout]
-            recipe = describe_picture(row.plan, product, made.seed, self.job.model, self.job.config, layout)
+            row = self.state.rows[spot.row]
+            recipe = self._describe(spot, product, made.seed)
             target = self.folder / f"{row.plan.key}-{spot.layout}-{spot.candidate}"
             future = self.worker.pool.submit(
                 finish_picture, made, product, reference, recipe, self.job.toolkit, target
@@ -218,6 +222,20 @@ class _ShardRun:
             except Exception as error:  # an encoder or gate that does not take this picture
                 results.append((spot, error))
         return results
+
+    def _describe(self, spot: Spot, product: Product, seed: int) -> dict[str, Any]:
+        """The recipe that goes into the picture's file."""
+        row = self.state.rows[spot.row].plan
+        source = PictureSource(
+            name=row.name,
+            seed=seed,
+            category=row.category,
+            identifier=row.identifier,
+            reference=None if row.reference is None else PurePosixPath(row.reference).name,
+            mask_source=product.mask_source,
+        )
+        layout = self.job.toolkit.layouts[spot.layout]
+        return describe_picture(source, self.job.model, self.job.config.describe_settings(), layout)
 
     def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
         row = self.state.rows[spot.row]
@@ -241,7 +259,9 @@ class _ShardRun:
             if self.uses[number] <= 0:
                 self.loads.pop(number, None)
             self._settle(self.state.rows[number], last=self.job.config.attempts == 0)
-        self.hooks.advanced(len(batch.spots))
+        if all(spot.candidate < self.job.config.settings.candidates for spot in batch.spots):
+            self.advanced += len(batch.spots)
+            self.hooks.advanced(len(batch.spots))
         smaller = self.worker.sampler.largest
         if smaller < self.job.batch_size and not self.notes:
             self.notes = (f"memory ran out: batches of {smaller} instead of {self.job.batch_size}",)
@@ -276,7 +296,7 @@ def build_network(name: str | None) -> Any:
     return RembgNetwork(name)
 
 
-def work_in_lanes(worker: Worker, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+def work_in_lanes(worker: ShardWorker, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
     """Reports of ``shards`` as they finish, until a stop is wished.
 
     Two are in work at a time: while one reads its first files or writes its last ones, the model has the

@@ -70,29 +70,46 @@ def _add_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     )
     _add_mask_means(what)
     how = parser.add_argument_group("how they are made")
-    add_sampling_options(how)
+    add_sampling_options(how, batch_size="the model's own, 1 to 8, on a CPU; else measured")
     add_picture_options(how)
     add_layout_options(parser.add_argument_group("where the product stands"))
     add_file_options(parser.add_argument_group("the files"))
     gate = parser.add_argument_group("which pictures are good enough")
     gate.add_argument("--gate", action="store_true", help="judge every picture and say so in its row")
-    gate.add_argument("--gate-limits", metavar="FILE", type=Path, help="limits of the gate, YAML")
+    gate.add_argument("--gate-limits", metavar="FILE", type=Path, help="judge by these limits, YAML")
     gate.add_argument(
-        "--attempts", metavar="N", type=int, default=0, help="further seeds for refused pictures (default: 0)"
+        "--attempts",
+        metavar="N",
+        type=int,
+        default=0,
+        help="further seeds for refused pictures; turns the gate on (default: 0)",
     )
     gate.add_argument(
-        "--keep", choices=("all", "best"), default="all", help="which candidates are kept (default: all)"
+        "--keep",
+        choices=("all", "best"),
+        default="all",
+        help="all candidates, or the one that the gate scores best, which turns it on (default: all)",
     )
     run = parser.add_argument_group("the run")
     run.add_argument("--shard-size", metavar="N", type=int, default=256, help="rows per shard (default: 256)")
     run.add_argument(
-        "--workers", metavar="N", type=int, help="workers (default: one per CUDA device, else one)"
+        "--workers",
+        metavar="N",
+        type=int,
+        help="workers (default: one per CUDA device, here or of the Ray cluster; without any, one here and "
+        "one per CPU of a Ray cluster, with one thread each)",
     )
     run.add_argument(
         "--threads",
         metavar="N",
         type=int,
         help="the model's threads per worker on a CPU (default: torch's own)",
+    )
+    run.add_argument(
+        "--channels-last", action="store_true", help="convolutions in channels-last memory (GPUs, bfloat16)"
+    )
+    run.add_argument(
+        "--compile", action="store_true", help="compile blocks of the networks; minutes at the first batch"
     )
     run.add_argument("--engine", choices=("in-process", "ray"), default="in-process")
     run.add_argument("--address", metavar="ADDRESS", help="cluster of --engine ray")
@@ -181,12 +198,12 @@ def _build_config(args: argparse.Namespace) -> CatalogueConfig:
         address=args.address,
         workers=1 if args.workers is None else args.workers,
         threads=args.threads,
+        channels_last=args.channels_last,
+        compile=args.compile,
     )
     device, dtype = _choose_device(config, args.device, args.dtype)
     config = replace(config, device=device, dtype=dtype)
-    if args.workers is None and args.engine == "in-process":
-        config = replace(config, workers=_count_workers(device))
-    return config
+    return config if args.workers is not None else _add_workers(config)
 
 
 def _choose_device(config: CatalogueConfig, device: str, dtype: str) -> tuple[str, str]:
@@ -204,19 +221,30 @@ def _choose_device(config: CatalogueConfig, device: str, dtype: str) -> tuple[st
 
 
 def _load_gate(args: argparse.Namespace) -> GateThresholds | None:
+    """The limits asked for; those of the package if only what needs a judge is asked for."""
     from cyclorama.catalogue.gate_settings import GateThresholds, load_thresholds
 
     if args.gate_limits is not None:
         return load_thresholds(args.gate_limits)
-    return GateThresholds() if args.gate else None
+    judged = args.gate or args.attempts > 0 or args.keep == "best"
+    return GateThresholds() if judged else None
 
 
-def _count_workers(device: str) -> int:
-    if device != "cuda":
-        return 1
+def _add_workers(config: CatalogueConfig) -> CatalogueConfig:
+    """``config`` with a worker per GPU; without GPUs one here, and one of one thread per CPU of a cluster."""
+    from dataclasses import replace
+
+    if config.engine == "ray":
+        from cyclorama.catalogue.engines.ray_cluster import count_places
+
+        if config.device == "cpu":  # each with all the machine's threads, they would be in each other's way
+            config = replace(config, threads=config.threads or 1)
+        return replace(config, workers=count_places(config))
+    if config.device != "cuda":
+        return config
     import torch
 
-    return max(1, torch.cuda.device_count())
+    return replace(config, workers=max(1, torch.cuda.device_count()))
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 SHOWN_FAILURES = 5
 
 
-def add_sampling_options(group: argparse._ActionsContainer, preset: str = "quality") -> None:
-    """Model, seed, sampler and machine options."""
+def add_sampling_options(
+    group: argparse._ActionsContainer, preset: str = "quality", batch_size: str = "1 on a CPU, else 8"
+) -> None:
+    """Model, seed, sampler and machine options; ``batch_size`` says what its default is."""
     group.add_argument(
         "--model", metavar="DIR_OR_ID", help="model folder or hub id (default: the bundled model)"
     )
@@ -46,7 +48,7 @@ def add_sampling_options(group: argparse._ActionsContainer, preset: str = "quali
         "--dtype", metavar="NAME", default="auto", help="auto, float32, bfloat16, float16 (default: auto)"
     )
     group.add_argument(
-        "--batch-size", metavar="N", type=int, help="pictures sampled together (default: 1 on a CPU, else 8)"
+        "--batch-size", metavar="N", type=int, help=f"pictures sampled together (default: {batch_size})"
     )
 
 

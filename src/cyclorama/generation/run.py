@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cyclorama import __version__
 from cyclorama.generation import thumbs
 from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
 from cyclorama.generation.embed import PictureEncoder
@@ -18,6 +17,7 @@ from cyclorama.generation.journal import Entry, Journal, open_journal, write_ato
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.names import build_layer_name
 from cyclorama.generation.plan import Picture, PlannedItem, RunConfig, describe_settings
+from cyclorama.generation.recipe import PictureSource, describe_picture
 from cyclorama.generation.rows import Outcome
 from cyclorama.generation.sources import SourceLoader
 from cyclorama.types import Generated, Product, Reference
@@ -253,23 +253,16 @@ class _Run:
                 thumbs.write_thumbnail(self.out, name, reference.pixels)
 
     def _describe(self, planned: PlannedItem, picture: Picture, task: Task) -> dict[str, Any]:
-        """What goes into the picture itself: its recipe, and nothing that differs between equal runs."""
         reference = planned.item.reference
-        layout = picture.layout
-        recipe = {
-            "cyclorama": __version__,
-            "input": planned.item.name,
-            "seed": task.seed,
-            "category": task.category.name,
-            "identifier": task.category.identifier,
-            "reference": None if reference is None else reference.name,
-            "mask_source": task.product.mask_source,
-            "model": self.model.name,
-            "model_hash": self.model.hash,
-            "settings": describe_settings(self.config),
-        }
-        # An output among several is made again by its own size or aspect.
-        return recipe | ({"layout": layout.name, "canvas": layout.describe()} if layout.name else {})
+        source = PictureSource(
+            name=planned.item.name,
+            seed=task.seed,
+            category=task.category.name,
+            identifier=task.category.identifier,
+            reference=None if reference is None else reference.name,
+            mask_source=task.product.mask_source,
+        )
+        return describe_picture(source, self.model, describe_settings(self.config), picture.layout)
 
 
 def _read_ahead(batches: Sequence[Batch], load: Callable[[Batch], Any]) -> Iterator[tuple[Batch, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from cyclorama.models.attention import cached_prompts
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.branch import build_condition_image
 from cyclorama.models.category import CategoryGenerator, join_prompts
+from cyclorama.models.encodings import EncodingCache, compute_digest, get_weights_state
 from cyclorama.models.guidance import (
     combine_guidance,
     list_prompt_free_layers,
@@ -33,6 +35,7 @@ from cyclorama.models.inputs import check_batch
 from cyclorama.models.personality import PersonalityGenerator
 from cyclorama.models.predict import predict_noise
 from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.tuning import tune_network
 from cyclorama.prompts import EMPTY_PROMPTS
 
 StepCallback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
@@ -77,6 +80,8 @@ class CycloramaPipeline(DiffusionPipeline):
             personality_generator=personality_generator,
         )
         self.registry = CategoryRegistry()
+        self.encodings = EncodingCache()
+        """Latents and hints of the references used last."""
         self._prompts: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
 
     @classmethod
@@ -142,6 +147,14 @@ class CycloramaPipeline(DiffusionPipeline):
         """Decode large pictures in tiles. Raises SettingsError for an autoencoder that has no such mode."""
         self._vae_mode("enable_tiling")
 
+    def tune(self, *, channels_last: bool = False, compile: bool = False) -> None:
+        """Other memory order, compiled blocks: the same pictures up to rounding, at another speed.
+
+        See :func:`cyclorama.models.tuning.tune_network`; ``benchmarks/speed_options.py`` says where they pay.
+        """
+        for network in (self.unet, self.category_generator, self.personality_generator):
+            tune_network(network, channels_last=channels_last, compile=compile)
+
     def _vae_mode(self, method: str) -> None:
         if not hasattr(self.vae, method):
             raise SettingsError(f"{type(self.vae).__name__} has no {method}; it needs none at its size")
@@ -192,7 +205,7 @@ class CycloramaPipeline(DiffusionPipeline):
         noise = sample_noise((self.base.latent_channels, height, width), generators).to(device)
         start_from = None
         if reference_image is not None and settings.initial_latent:
-            start_from = encode_image(self.vae, reference_image.to(device)).float()
+            start_from = self._encode_references(reference_image)
         start = build_start(scheduler, noise, start_from).to(dtype)
 
         bar = self.progress_bar(total=settings.num_inference_steps)
@@ -234,6 +247,43 @@ class CycloramaPipeline(DiffusionPipeline):
             self._prompts[key] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
         return self._prompts[key]
 
+    def _encode_references(self, images: Tensor) -> Tensor:
+        """Latents (B, c, h, w), float32, of references (B, 3, H, W); each encoded alone, and once.
+
+        Alone, so that neither the batch nor what is kept from before can change a picture's bits.
+        """
+        device = self._execution_device
+        weights = (get_weights_state(self.vae), self.vae.dtype, device)
+
+        def encode(image: Tensor) -> Tensor:
+            return encode_image(self.vae, image.to(device)).float()
+
+        get = self.encodings.get
+        return torch.cat(
+            [get(("latents", compute_digest(x), weights), partial(encode, x)) for x in _split(images)]
+        )
+
+    def _encode_reference_hints(self, images: Tensor, masks: Tensor | None) -> Tensor:
+        """PG's hint features (B, C0, h, w) of references (B, 3, H, W), each alone and once, as above.
+
+        ``masks`` (B, 1, H, W): 1 = hidden; None hides nothing. The hint is the reference outside its mask.
+        """
+        pg, device = self.personality_generator, self._execution_device
+        weights = (get_weights_state(pg.controlnet_cond_embedding), pg.dtype, device)
+
+        def encode(image: Tensor, mask: Tensor | None) -> Tensor:
+            image = image.to(device)
+            visible = torch.ones_like(image[:, :1]) if mask is None else 1 - mask.to(device)
+            hint: Tensor = pg.encode_hint(build_condition_image(image, visible, pg.with_mask))
+            return hint
+
+        hidden = [None] * len(images) if masks is None else _split(masks)
+        hints = []
+        for image, mask in zip(_split(images), hidden, strict=True):
+            key = ("hint", compute_digest(image), None if mask is None else compute_digest(mask), weights)
+            hints.append(self.encodings.get(key, partial(encode, image, mask)))
+        return torch.cat(hints)
+
     def _build_predictor(
         self,
         image: Tensor,
@@ -251,10 +301,7 @@ class CycloramaPipeline(DiffusionPipeline):
         use_pg = reference_image is not None and settings.reference_strength > 0
         if use_pg:
             assert reference_image is not None
-            reference = reference_image.to(image.device)
-            visible = torch.ones_like(mask) if reference_mask is None else 1 - reference_mask.to(image.device)
-            pg_condition = build_condition_image(reference, visible, pg.with_mask)
-            pg_hint = pg.encode_hint(pg_condition).repeat(copies, 1, 1, 1)
+            pg_hint = self._encode_reference_hints(reference_image, reference_mask).repeat(copies, 1, 1, 1)
         layer_masks: dict[int, Tensor] = {}
 
         def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
@@ -270,3 +317,8 @@ class CycloramaPipeline(DiffusionPipeline):
             return prediction if copies == 1 else combine_guidance(prediction, settings.guidance_scale)
 
         return predict
+
+
+def _split(batch: Tensor) -> list[Tensor]:
+    """Each picture as a batch of one."""
+    return [batch[i : i + 1] for i in range(len(batch))]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import cast
 
-from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.protocols import Engine
+from cyclorama.catalogue.protocols import Engine, EngineConfig
 from cyclorama.errors import MissingDependencyError
 
 
-def build_engine(config: CatalogueConfig) -> Engine:
+def build_engine(config: EngineConfig) -> Engine:
     """The engine that ``config`` names. Raises MissingDependencyError if its package is not installed."""
     if config.engine == "in-process":
         from cyclorama.catalogue.engines.in_process import InProcessEngine

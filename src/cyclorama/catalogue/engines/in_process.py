@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from cyclorama.catalogue.engines.work import Work, open_worker
 from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.measuring import measure_model
-from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport
-from cyclorama.catalogue.worker import LANES, Worker, work_in_lanes
+from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport, ShardWorker
+from cyclorama.catalogue.worker import LANES, work_in_lanes
 from cyclorama.errors import CycloramaError, ModelError
 
 DEATHS = 3
@@ -54,7 +55,7 @@ class InProcessEngine:
         device = choose_worker_devices(job.config.device, 1)[0]
         return measure_model(job.load_model(job.model, device, job.config.dtype), job.config.settings, device)
 
-    def run(self, job: Job, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+    def run(self, job: Work, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
         """A report per shard as they finish."""
         workers = min(job.config.workers, len(shards))
         if workers > 1:
@@ -63,7 +64,7 @@ class InProcessEngine:
         if not shards or hooks.stopping():
             return
         set_threads(job.config.threads)
-        worker = Worker(job, choose_worker_devices(job.config.device, 1)[0])
+        worker = open_worker(job, choose_worker_devices(job.config.device, 1)[0])
         try:
             yield from work_in_lanes(worker, shards, hooks)
         finally:
@@ -82,7 +83,7 @@ class _Team:
     """Worker processes and the shards they are at; a worker that dies is replaced and its shard given
     again."""
 
-    def __init__(self, job: Job, workers: int, hooks: EngineHooks) -> None:
+    def __init__(self, job: Work, workers: int, hooks: EngineHooks) -> None:
         self._job = job
         self._hooks = hooks
         self._context = multiprocessing.get_context("spawn")
@@ -171,7 +172,7 @@ def _send(member: _Member, message: tuple[Any, ...]) -> None:
         member.connection.send(message)
 
 
-def _serve(job: Job, device: str, connection: Connection) -> None:
+def _serve(job: Work, device: str, connection: Connection) -> None:
     """A worker process: shards in, reports out, until told to end or left alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -196,7 +197,7 @@ def _serve(job: Job, device: str, connection: Connection) -> None:
         with sending:
             connection.send((kind, value))
 
-    def work(worker: Worker) -> None:
+    def work(worker: ShardWorker) -> None:
         while (shard := orders.get()) is not None:
             if not stopping.is_set():
                 tell("report", worker.process(shard, hooks))
@@ -208,7 +209,7 @@ def _serve(job: Job, device: str, connection: Connection) -> None:
     hooks = EngineHooks(lambda count: tell("advanced", count), stopping.is_set)
     try:
         set_threads(job.config.threads)
-        worker = Worker(job, device)
+        worker = open_worker(job, device)
         try:
             with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
                 lanes = [pool.submit(_guard, work, worker, tell) for _ in range(LANES)]
@@ -220,7 +221,9 @@ def _serve(job: Job, device: str, connection: Connection) -> None:
         tell("error", type(error)(*error.args))
 
 
-def _guard(work: Callable[[Worker], None], worker: Worker, tell: Callable[[str, Any], None]) -> None:
+def _guard(
+    work: Callable[[ShardWorker], None], worker: ShardWorker, tell: Callable[[str, Any], None]
+) -> None:
     """Errors that end the run reach the parent; any other ends the process, which the parent takes for a
     death."""
     try:

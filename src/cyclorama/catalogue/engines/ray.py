@@ -21,7 +21,6 @@ from typing import Any, Literal
 
 import ray
 
-from cyclorama.catalogue.config import CatalogueConfig
 from cyclorama.catalogue.engines.in_process import DEATHS
 from cyclorama.catalogue.engines.ray_cluster import (
     Cluster,
@@ -31,8 +30,9 @@ from cyclorama.catalogue.engines.ray_cluster import (
     measure_cluster,
 )
 from cyclorama.catalogue.engines.ray_worker import ModelWorker, Setting, measure_on_worker
+from cyclorama.catalogue.engines.work import Work
 from cyclorama.catalogue.job import Job
-from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport
+from cyclorama.catalogue.protocols import EngineConfig, EngineHooks, Measurement, ShardReport
 from cyclorama.catalogue.worker import LANES
 from cyclorama.errors import CycloramaError, ModelError, OutputError, SettingsError
 from cyclorama.generation.journal import write_atomic
@@ -49,7 +49,7 @@ _COUNT_SECONDS = 0.5
 StagePlace = Literal["auto", "tasks", "threads"]
 
 
-def build_engine(config: CatalogueConfig) -> RayEngine:
+def build_engine(config: EngineConfig) -> RayEngine:
     """The engine for ``config``. Raises SettingsError for a device that Ray would have to choose itself."""
     if config.device.startswith("cuda:"):
         raise SettingsError(
@@ -58,7 +58,7 @@ def build_engine(config: CatalogueConfig) -> RayEngine:
     return RayEngine()
 
 
-def choose_cluster_device(config: CatalogueConfig, device: str, dtype: str) -> tuple[str, str]:
+def choose_cluster_device(config: EngineConfig, device: str, dtype: str) -> tuple[str, str]:
     """As :func:`cyclorama.generation.model.choose_device`, on a machine of the cluster: with a GPU if there
     is one.
 
@@ -92,7 +92,7 @@ class RayEngine:
             measured: Measurement = _get(task.remote(job, setting), START_SECONDS)
             return measured
 
-    def run(self, job: Job, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+    def run(self, job: Work, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
         """A report per shard as they finish.
 
         Raises OutputError (disk, not shared), ModelError (model, a shard that kills its workers, cluster
@@ -102,7 +102,7 @@ class RayEngine:
             return
         with join_cluster(job.config) as cluster, _write_probe(job.out) as probe:
             threads = _count_threads(job.config)
-            setting = Setting(Path.cwd(), probe, threads, self._uses_tasks(job.config, cluster))
+            setting = Setting(Path.cwd(), probe, threads, self._uses_tasks(job, cluster))
             try:
                 yield from _Team(job, setting, min(job.config.workers, len(shards)), hooks).run(shards)
             except ray.exceptions.RayTaskError:
@@ -111,10 +111,12 @@ class RayEngine:
                 said = " ".join(str(error).split())[:300]
                 raise ModelError(f"the Ray cluster was lost ({said}); run again to go on") from error
 
-    def _uses_tasks(self, config: CatalogueConfig, cluster: Cluster) -> bool:
+    def _uses_tasks(self, job: Work, cluster: Cluster) -> bool:
+        if not isinstance(job, Job):
+            return False
         if self._stages != "auto":
             return self._stages == "tasks"
-        return cluster.cpus - config.workers * get_worker_cpus(config) >= config.workers
+        return cluster.cpus - job.config.workers * get_worker_cpus(job.config) >= job.config.workers
 
 
 @dataclass
@@ -136,7 +138,7 @@ class _Member:
 class _Team:
     """Actors and the shards they are at."""
 
-    def __init__(self, job: Job, setting: Setting, workers: int, hooks: EngineHooks) -> None:
+    def __init__(self, job: Work, setting: Setting, workers: int, hooks: EngineHooks) -> None:
         self._job = ray.put(job)
         self._config = job.config
         self._setting = setting
@@ -297,12 +299,12 @@ class _Team:
                 ray.kill(member.actor)
 
 
-def _build_options(config: CatalogueConfig) -> dict[str, Any]:
+def _build_options(config: EngineConfig) -> dict[str, Any]:
     """What Ray sets aside for a worker."""
     return {"num_cpus": get_worker_cpus(config), "num_gpus": 1 if config.device == "cuda" else 0}
 
 
-def _build_place_error(config: CatalogueConfig) -> ModelError:
+def _build_place_error(config: EngineConfig) -> ModelError:
     needs, has = _build_options(config), measure_cluster()
     return ModelError(
         f"no worker found a place within {START_SECONDS:g} s: each needs {needs['num_cpus']} CPUs and "
@@ -311,7 +313,7 @@ def _build_place_error(config: CatalogueConfig) -> ModelError:
     )
 
 
-def _count_threads(config: CatalogueConfig) -> int:
+def _count_threads(config: EngineConfig) -> int:
     """Threads of a worker's arithmetic: torch's own number here if none is asked for, as in-process."""
     import torch
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import ray
 
-from cyclorama.catalogue.config import CatalogueConfig
+from cyclorama.catalogue.config import MAX_WORKERS
+from cyclorama.catalogue.protocols import EngineConfig
 from cyclorama.errors import ModelError, SettingsError
 
 CONNECT_SECONDS = 10.0
@@ -45,18 +46,18 @@ class Cluster:
     gpus: float
 
 
-def get_worker_cpus(config: CatalogueConfig) -> int:
+def get_worker_cpus(config: EngineConfig) -> int:
     """Processors that Ray sets aside for one worker."""
     return config.threads or 1
 
 
-def is_local(config: CatalogueConfig) -> bool:
+def is_local(config: EngineConfig) -> bool:
     """Whether the run would start a cluster of its own, on this machine."""
     return not ray.is_initialized() and _find_address(config) == LOCAL
 
 
 @contextmanager
-def join_cluster(config: CatalogueConfig) -> Iterator[Cluster]:
+def join_cluster(config: EngineConfig) -> Iterator[Cluster]:
     """Be connected while the block runs; a connection that the caller already has is used and left as it is.
 
     The cluster is that of ``config.address``, else of the variable RAY_ADDRESS, else one on this machine:
@@ -78,7 +79,23 @@ def join_cluster(config: CatalogueConfig) -> Iterator[Cluster]:
         yield measure_cluster()
 
 
-def _find_address(config: CatalogueConfig) -> str:
+def count_places(config: EngineConfig) -> int:
+    """How many workers the cluster has room for: one per GPU if they use them, else as its CPUs allow.
+
+    Of a cluster that the run would start itself: this machine's. Raises SettingsError (nobody answers).
+    """
+    if is_local(config):
+        import torch
+
+        cluster = Cluster(os.cpu_count() or 1, torch.cuda.device_count())
+    else:
+        with join_cluster(config) as cluster:
+            pass
+    places = cluster.gpus if config.device == "cuda" else cluster.cpus // get_worker_cpus(config)
+    return max(1, min(int(places), MAX_WORKERS))
+
+
+def _find_address(config: EngineConfig) -> str:
     return config.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
@@ -158,7 +175,7 @@ def _speaks_http2(connection: socket.socket) -> bool:
     return header[3] == _SETTINGS_FRAME
 
 
-def _build_local_options(config: CatalogueConfig, folder: Path) -> dict[str, Any]:
+def _build_local_options(config: EngineConfig, folder: Path) -> dict[str, Any]:
     cpus = config.workers * get_worker_cpus(config)
     if config.device.startswith("cuda"):  # what the GPUs leave idle may decode and encode
         cpus = max(cpus, min(os.cpu_count() or 1, cpus + config.workers * config.loaders))

@@ -17,9 +17,10 @@ import ray
 
 from cyclorama import __version__
 from cyclorama.catalogue.engines.in_process import set_threads
+from cyclorama.catalogue.engines.work import Work, open_worker
 from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.measuring import measure_model
-from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport
+from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport, ShardWorker
 from cyclorama.catalogue.worker import Worker, build_network
 from cyclorama.errors import CycloramaError, InputError, ModelError, OutputError
 from cyclorama.generation.model import BUNDLED, ModelHandle, get_bundled_folder, open_model
@@ -76,13 +77,13 @@ def measure_on_worker(job: Job, setting: Setting) -> Measurement:
 class ModelWorker:
     """A worker as an actor: one model, a few shards at a time; counts and stops while it works."""
 
-    def __init__(self, job: Job, setting: Setting) -> None:
+    def __init__(self, job: Work, setting: Setting) -> None:
         self._job = job
         self._setting = setting
         self._stopping = threading.Event()
         self._counting = threading.Lock()
         self._done = 0
-        self._worker: Worker | None = None
+        self._worker: ShardWorker | None = None
 
     def load(self) -> None:
         """Load the model. Raises OutputError (disk not shared), ModelError, MissingDependencyError."""
@@ -99,14 +100,16 @@ class ModelWorker:
                 f"must be on a disk that all machines share, under one path"
             )
         set_threads(setting.threads)
-        job = replace(job, model=find_model(job.model))
-        if not setting.stage_tasks:
-            self._worker = Worker(job, _get_device(job))
+        if isinstance(job, Job):
+            job = replace(job, model=find_model(job.model))
+        if not (isinstance(job, Job) and setting.stage_tasks):
+            self._worker = open_worker(job, _get_device(job))
             return
         pool = StagePool(setting.folder)
-        self._worker = Worker(job, _get_device(job), pool)
+        worker = Worker(job, _get_device(job), pool)
         pool.share(job.plan, job.toolkit)
-        pool.exchange(self._worker.network, _NetworkName(job.config.cutout))
+        pool.exchange(worker.network, _NetworkName(job.config.cutout))
+        self._worker = worker
 
     @ray.method(concurrency_group="shards")
     def process(self, shard: int) -> tuple[ShardReport, int]:
@@ -215,7 +218,7 @@ def _enter(folder: Path) -> None:
         os.chdir(folder)
 
 
-def _get_device(job: Job) -> str:
+def _get_device(job: Work) -> str:
     """Ray shows a worker its own GPU only, as the first one."""
     return "cuda:0" if job.config.device == "cuda" else job.config.device
 

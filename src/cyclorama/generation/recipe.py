@@ -1,0 +1,60 @@
+"""What does a picture say about itself? All it was made of, and nothing that differs between equal runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cyclorama import __version__
+from cyclorama.generation.model import ModelHandle
+
+
+class Canvas(Protocol):
+    """What a recipe says of a layout."""
+
+    @property
+    def name(self) -> str:
+        """Ending of the file's name; empty if the input has one picture only."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that change the picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """What one picture was made from, beside model and settings."""
+
+    name: str
+    """Name of the input."""
+    seed: int
+    category: str | None
+    identifier: str | None
+    reference: str | None
+    """File name of the reference."""
+    mask_source: str
+    """Where the product mask came from."""
+
+
+def describe_picture(
+    source: PictureSource, model: ModelHandle, settings: dict[str, Any], layout: Canvas
+) -> dict[str, Any]:
+    """The recipe as plain values; it is written into the picture's file.
+
+    ``settings``: as rows state them. An output among several also names its canvas, so that it can be made
+    again by its own size or aspect.
+    """
+    recipe = {
+        "cyclorama": __version__,
+        "input": source.name,
+        "seed": source.seed,
+        "category": source.category,
+        "identifier": source.identifier,
+        "reference": source.reference,
+        "mask_source": source.mask_source,
+        "model": model.name,
+        "model_hash": model.hash,
+        "settings": settings,
+    }
+    return recipe | ({"layout": layout.name, "canvas": layout.describe()} if layout.name else {})
