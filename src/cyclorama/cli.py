@@ -13,7 +13,19 @@ from importlib import import_module
 from cyclorama import __version__
 from cyclorama.errors import CycloramaError
 
-COMMANDS = ("generate", "train", "models", "synth", "catalogue", "evaluate", "baseline", "study", "demo")
+COMMANDS = (
+    "generate",
+    "train",
+    "models",
+    "synth",
+    "catalogue",
+    "curate",
+    "evaluate",
+    "baseline",
+    "experiment",
+    "study",
+    "demo",
+)
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 

@@ -16,9 +16,10 @@ ROWS: list[set[str]] = [
     {"errors", "types"},
     {"config", "seeding", "prompts"},
     {"imaging"},
-    {"data", "models", "diffusion", "evaluation", "curate", "synth"},
+    {"data", "models", "diffusion", "evaluation", "synth"},
     {"training", "generate", "generation", "baselines"},
-    {"catalogue", "serving"},
+    {"catalogue", "serving", "experiments"},
+    {"curate"},
     {"cli", "commands"},
 ]
 HEIGHT = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from cyclorama.errors import MaskError
@@ -296,7 +297,28 @@ def test_text_error_counts_the_characters_that_changed():
     assert sizes == [(94, 48), (94, 48)]  # the box of 86 x 40 pixels with a margin of 4
 
 
+def test_the_reader_finds_text_that_was_changed_on_the_pack():
+    pytest.importorskip("rapidocr")
+    mask = np.zeros((256, 256), np.float32)
+    mask[40:231, 60:201] = 1
+
+    def draw(text: str, beside: str = "") -> np.ndarray:
+        image = Image.new("RGB", (256, 256), (200, 190, 180))
+        pen = ImageDraw.Draw(image)
+        pen.rectangle((60, 40, 200, 230), fill=(240, 236, 228))
+        for row, line in enumerate(text.splitlines()):
+            pen.text((75, 70 + 40 * row), line, fill=(20, 20, 20), font=ImageFont.load_default(28))
+        pen.text((10, 5), beside, fill=(20, 20, 20), font=ImageFont.load_default(24))
+        return np.asarray(image)
+
+    original, read = draw("GREEN\nTEA 250"), build_rapidocr_reader()
+    assert compute_text_error(draw("GREEN\nTEA 250", "NEW SALE"), original, mask, read) == 0
+    assert compute_text_error(draw("GREEM\nTBA 350"), original, mask, read) == pytest.approx(3 / 13)
+    assert compute_text_error(draw(""), original, mask, read) == 1
+    assert compute_text_error(original, draw(""), mask, read) is None
+
+
 def test_reading_text_without_the_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "rapidocr", None)
-    with pytest.raises(ImportError, match=r'pip install "cyclorama\[curate\]"'):
+    with pytest.raises(ImportError, match=r'pip install "cyclorama\[evaluate\]"'):
         build_rapidocr_reader()

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclorama.commands.running import (
     add_file_options,
@@ -20,9 +20,7 @@ from cyclorama.commands.running import (
 
 if TYPE_CHECKING:
     from cyclorama.baselines.protocol import BaselineHandle
-    from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.plan import PlannedItem
-    from cyclorama.generation.settings import GenerateConfig
 
 NAMES = ("lama", "inpaint", "controlnet", "blended", "paint-by-example")
 ANY_CATEGORY = "product"
@@ -142,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
     """Make the pictures and return the exit code."""
     from cyclorama.baselines.opening import open_baseline
     from cyclorama.baselines.protocol import BaselineOptions
+    from cyclorama.experiments.baseline_model import add_settings, build_model_handle
     from cyclorama.generation.categories import load_category_rules
     from cyclorama.generation.items import InputConfig, load_items
     from cyclorama.generation.model import choose_device, silence_loading
@@ -185,39 +184,6 @@ def run(args: argparse.Namespace) -> int:
     result = make_pictures(plan, model, config, args)
     write_report(args.out, result, model, config)
     return finish(result, args.out, args.quiet)
-
-
-def build_model_handle(handle: BaselineHandle) -> ModelHandle:
-    """The baseline as a model that a generation run can load; its hash tells methods apart."""
-    from dataclasses import dataclass
-
-    from cyclorama.generation.model import ModelHandle
-
-    @dataclass(frozen=True)
-    class _Handle(ModelHandle):
-        def load(self, device: str, dtype: str) -> Any:
-            """The baseline on ``device``."""
-            return handle.load(device, dtype)
-
-    return _Handle(f"{handle.method}:{handle.name}", handle.folder, handle.hash, handle.registry)
-
-
-def add_settings(settings: GenerateConfig, handle: BaselineHandle) -> GenerateConfig:
-    """``settings`` that state the method and its options wherever settings are stated."""
-    from dataclasses import dataclass, fields
-
-    from cyclorama.generation.settings import GenerateConfig
-
-    own = {"method": handle.method} | handle.settings
-    unused = ("reference_strength", "category_strength")
-
-    @dataclass(frozen=True)
-    class _Settings(GenerateConfig):
-        def describe(self) -> dict[str, Any]:
-            """The settings that change a picture, the method's among them."""
-            return own | {name: v for name, v in super().describe().items() if name not in unused}
-
-    return _Settings(**{field.name: getattr(settings, field.name) for field in fields(GenerateConfig)})
 
 
 def refuse_without_reference(plan: Sequence[PlannedItem], handle: BaselineHandle) -> list[PlannedItem]:

@@ -35,6 +35,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="TRUTH",
         help="true pictures, or kept statistics (.npz: distances only)",
     )
+    parser.add_argument(
+        "--products",
+        type=Path,
+        metavar="DIR",
+        help="the products as they were given, where their light is not the truth's (default: TRUTH)",
+    )
     parser.add_argument("--references", type=Path, metavar="DIR", help="the references the pictures follow")
     parser.add_argument(
         "--masks", type=Path, metavar="DIR", help="product masks, 1 = product (default: beside the pictures)"
@@ -127,8 +133,9 @@ def _open(args: argparse.Namespace) -> tuple[dict[Region, FeatureStatistics], li
     if references is not None and args.reference_masks is not None:
         references = attach_masks(references, open_pictures(args.reference_masks))
     masks = None if args.masks is None else open_pictures(args.masks)
+    products = None if args.products is None else open_pictures(args.products)
     sets = [
-        find_partners(open_pictures(place), truth, references, masks, args.allow_missing)
+        find_partners(open_pictures(place), truth, references, masks, args.allow_missing, products)
         for place in args.compare or [args.pictures]
     ]
     return kept, sets
@@ -139,6 +146,10 @@ def _write(out: Path, report: Report, sets: list[Partners]) -> None:
     from cyclorama.evaluation.report_html import format_html
     from cyclorama.generation.journal import write_atomic
 
+    for number, evaluation in enumerate(report.evaluations):
+        if evaluation.projection is not None:
+            name = "categories.png" if len(report.evaluations) == 1 else f"categories-{'ab'[number]}.png"
+            write_atomic(out / name, evaluation.projection)
     write_atomic(out / "report.json", format_json(report, with_rows=True).encode())
     write_atomic(out / "report.md", format_markdown(report).encode())
     write_atomic(out / "report.html", format_html(report, sets).encode())

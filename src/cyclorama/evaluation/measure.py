@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
+from functools import partial
+from importlib.metadata import version
 
 from cyclorama.errors import ModelNotFoundError
 from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.feature_store import FeatureStore
 from cyclorama.evaluation.features import (
     CycloramaNetwork,
     FeatureTable,
     Network,
     Region,
-    extract_features,
     load_features,
 )
 from cyclorama.evaluation.following import (
@@ -31,6 +32,7 @@ from cyclorama.evaluation.set_distances import SetDistance, compute_set_distance
 from cyclorama.evaluation.settings import METRICS, EvaluationSettings
 from cyclorama.evaluation.similarity import compute_similarity
 from cyclorama.evaluation.statistics import FeatureStatistics, compute_statistics
+from cyclorama.evaluation.text import READER_NAME
 
 Progress = Callable[[int], None]
 
@@ -49,7 +51,7 @@ class Evaluation:
     distances: tuple[SetDistance, ...]
     compactness: dict[str, Compactness]
     projection: bytes | None
-    """PNG of the pictures' features on a plane."""
+    """PNG of the pictures' features on a plane; None where not asked for, or too few have a category."""
     used: dict[str, str]
     """What stood behind the figures: feature networks with hashes, segmenter, method of projection."""
     notes: tuple[str, ...]
@@ -79,10 +81,12 @@ def evaluate_set(
     networks: tuple[Network, CycloramaNetwork | None],
     truth_statistics: dict[Region, FeatureStatistics] | None = None,
     on_pictures: Progress | None = None,
+    store: FeatureStore | None = None,
 ) -> Evaluation:
     """Score ``partners``.
 
-    ``truth_statistics`` (by region) stand for a truth that is only known by its saved statistics. Raises the
+    ``truth_statistics`` (by region) stand for a truth that is only known by its saved statistics. ``store``
+    keeps features for the next call. Raises the
     errors of reading, of sizes, of mixed features and of too few pictures.
     """
     network, own = networks
@@ -92,7 +96,7 @@ def evaluate_set(
         rows[key] = scorer.score(key)
         if on_pictures is not None:
             on_pictures(1)
-    run = _FeatureRun(partners, settings, network, own, on_pictures)
+    run = _FeatureRun(partners, settings, network, own, on_pictures, store or FeatureStore())
     run.add_similarities(rows)
     run.add_following(rows)
     distances = run.compute_distances(truth_statistics or {})
@@ -136,14 +140,17 @@ class _FeatureRun:
         network: Network,
         own: CycloramaNetwork | None,
         on_pictures: Progress | None,
+        store: FeatureStore,
     ) -> None:
         self.partners, self.settings, self.network, self.own = partners, settings, network, own
-        self.on_pictures = on_pictures
+        self.on_pictures, self.store = on_pictures, store
         self.tables: dict[tuple[str, str, Region], FeatureTable] = {}
         self.used = {"features": f"{network.name}-{network.weights_hash} ({network.resampler})"}
         self.notes: list[str] = []
-        if "product" in settings.groups and partners.paired:
+        if "product" in settings.groups and (partners.paired or partners.products is not None):
             self.used["segmenter"] = SEGMENTER_NAME
+        if "text" in settings.groups and (partners.paired or partners.products is not None):
+            self.used["text reader"] = f"{READER_NAME} {version(READER_NAME)}"
         if own is not None:
             self.used["category and perceptual network"] = f"cyclorama-{own.weights_hash}"
         elif "category" in settings.groups or "truth" in settings.groups:
@@ -160,7 +167,7 @@ class _FeatureRun:
         place = (role, network.name, region)
         if place not in self.tables:
             pictures = getattr(self.partners, role)
-            self.tables[place] = extract_features(pictures, network, region, self.on_pictures)
+            self.tables[place] = self.store.get(pictures, network, region, self.on_pictures)
         return self.tables[place]
 
     def add_similarities(self, rows: dict[str, Row]) -> None:
@@ -212,7 +219,11 @@ class _FeatureRun:
                 other = kept.get(region)
             elif region == "picture" or truth.has_masks():
                 other = load_or_compute(
-                    truth, self.network, region, self.settings.statistics, self.on_pictures
+                    truth,
+                    self.network,
+                    region,
+                    self.settings.statistics,
+                    partial(self.get_table, "truth", region),
                 )
             else:
                 other = None
@@ -240,10 +251,17 @@ class _FeatureRun:
                     f"{len(rows) - len(known)} pictures are of categories our network does not know"
                 )
         table = self.get_table("pictures", region)
-        counts = np.unique(list(categories.values()), return_counts=True)[1]
-        if len(counts) < 2 or counts.min() < 2:
+        counts = Counter(categories.values())
+        alone = [name for name, count in counts.items() if count < 2]
+        if len(counts) - len(alone) < 2:
             return {}, None
+        if alone:
+            self.notes.append(f"{len(alone)} categories have one picture: no compactness, not on the map")
+            table = table.select([key for key in table.keys if counts[categories[key]] > 1])
+        compactness = compute_compactness(table, categories)
+        if not self.settings.projection:
+            return compactness, None
         places, method = project(table, self.settings.seed)
         self.used["projection"] = f"{method} of {table.identity.label}"
         picture = draw_projection(places, [categories[key] for key in table.keys])
-        return compute_compactness(table, categories), picture
+        return compactness, picture

@@ -25,6 +25,8 @@ class Partners:
     categories: dict[str, str]
     """Picture key -> category, where known."""
     notes: tuple[str, ...]
+    products: PictureSet | None = None
+    """What the methods were given; None: the product stands in ``truth`` as it was given."""
 
 
 def find_partners(
@@ -33,12 +35,14 @@ def find_partners(
     references: PictureSet | None = None,
     masks: PictureSet | None = None,
     allow_missing: bool = False,
+    products: PictureSet | None = None,
 ) -> Partners:
     """The partners by key. Masks come from ``masks``, else from the pictures' own set, else from ``truth``.
 
     A truth that shares no key is taken as a set of its own: distances between the sets are measured, pictures
-    are not compared one by one, and a note says so. Raises MissingPictureError (some keys without partner,
-    a reference that is not there).
+    are not compared one by one, and a note says so. ``products`` are the pictures that were given to the
+    method, where its product stands in another light than in ``truth``. Raises MissingPictureError (some keys
+    without partner, a reference or a given product that is not there).
     """
     notes = []
     paired = False
@@ -68,7 +72,9 @@ def find_partners(
         if category is not None:
             categories[key] = category
     reference_of = {} if references is None else match_references(pictures, references)
-    return Partners(pictures, truth, references, reference_of, paired, categories, tuple(notes))
+    if products is not None and not match_keys(pictures, products):
+        raise MissingPictureError(f"{pictures.name} and the given products {products.name} share no key")
+    return Partners(pictures, truth, references, reference_of, paired, categories, tuple(notes), products)
 
 
 def match_references(pictures: PictureSet, references: PictureSet) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cyclorama.evaluation.features import CycloramaNetwork
 from cyclorama.evaluation.following import (
@@ -20,6 +21,9 @@ from cyclorama.evaluation.seams import compute_contact, compute_ghost_energy, co
 from cyclorama.evaluation.settings import EvaluationSettings
 from cyclorama.evaluation.text import Reader, build_rapidocr_reader, compute_text_error
 from cyclorama.evaluation.truth import compute_truth
+
+if TYPE_CHECKING:
+    from cyclorama.types import Matte
 
 Row = dict[str, float]
 """Metric name -> value; a metric that is not defined for the picture is left out."""
@@ -41,7 +45,8 @@ class PictureScorer:
         cls, partners: Partners, settings: EvaluationSettings, network: CycloramaNetwork | None
     ) -> PictureScorer:
         """The scorer of ``partners``. Raises MissingDependencyError (text), errors of reading references."""
-        reader = build_rapidocr_reader() if "text" in settings.groups and partners.paired else None
+        given = partners.paired or partners.products is not None
+        reader = build_rapidocr_reader() if "text" in settings.groups and given else None
         palettes: dict[str, Palette] = {}
         categories: dict[str, str] = {}
         if partners.references is not None:
@@ -55,9 +60,14 @@ class PictureScorer:
         """The row of picture ``key``. Raises the errors of reading and comparing, naming the picture."""
         picture = self.partners.pictures.load(key)
         row: Row = {}
-        truth = self.partners.truth
-        if truth is not None and self.partners.paired:
-            self._score_truth(row, picture, truth.load(key))
+        truth, products = self.partners.truth, self.partners.products
+        original = truth.load(key) if truth is not None and self.partners.paired else None
+        if original is not None and "truth" in self.settings.groups:
+            self._score_truth(row, picture, original)
+        if products is not None and {"product", "text"} & set(self.settings.groups):
+            original = products.load(key)
+        if original is not None and picture.mask is not None:
+            self._score_product(row, picture, original, picture.mask)
         if self.partners.references is not None:
             self._score_reference(row, picture)
         if picture.mask is not None and "seams" in self.settings.groups:
@@ -69,22 +79,20 @@ class PictureScorer:
         return row
 
     def _score_truth(self, row: Row, picture: Picture, original: Picture) -> None:
-        groups, mask = self.settings.groups, picture.mask
-        if "truth" in groups:
-            found = compute_truth(picture.pixels, original.pixels, mask, self.network)
-            row |= {"psnr": found.psnr, "ssim": found.ssim}
-            if found.perceptual is not None:
-                row["perceptual"] = found.perceptual
-        if mask is None:
-            return
-        if "product" in groups:
-            product = compute_preservation(picture.pixels, original.pixels, mask)
+        found = compute_truth(picture.pixels, original.pixels, picture.mask, self.network)
+        row |= {"psnr": found.psnr, "ssim": found.ssim}
+        if found.perceptual is not None:
+            row["perceptual"] = found.perceptual
+
+    def _score_product(self, row: Row, picture: Picture, given: Picture, mask: Matte) -> None:
+        if "product" in self.settings.groups:
+            product = compute_preservation(picture.pixels, given.pixels, mask)
             row["product_max_difference"] = float(product.max_difference)
             row["product_mean_difference"] = product.mean_difference
             row["rim_delta_e"] = product.rim_delta_e
             row["expansion"] = product.expansion
         if self.reader is not None:
-            error = compute_text_error(picture.pixels, original.pixels, mask, self.reader)
+            error = compute_text_error(picture.pixels, given.pixels, mask, self.reader)
             if error is not None:
                 row["text_error"] = error
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 24
 """Pictures shown; they are spread evenly over the keys."""
 _THUMBNAIL = 224
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;--line:#dedad2}
 @media (prefers-color-scheme:dark){:root{
 --paper:#1b1a18;--card:#262421;--ink:#eeebe5;--soft:#a8a297;--line:#3a3732}}
@@ -49,11 +49,11 @@ def format_html(report: Report, partners: Sequence[Partners]) -> str:
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>",
+        f"<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>",
     ]
     lines = [line for evaluation in report.evaluations for line in describe_set(evaluation)]
     parts += [f'<p class="soft">{escape(line)}</p>' for line in [*lines, CAUTION]]
-    parts += [_format_table(table) for table in build_tables(report)]
+    parts += [format_table(table) for table in build_tables(report)]
     notes = dict.fromkeys(note for evaluation in report.evaluations for note in evaluation.notes)
     if notes:
         parts.append("<h2>Notes</h2><ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes) + "</ul>")
@@ -72,15 +72,22 @@ def format_html(report: Report, partners: Sequence[Partners]) -> str:
     return "\n".join(parts)
 
 
-def _format_table(table: Table) -> str:
+def format_table(table: Table) -> str:
+    """A table with its caption as a heading; ``**text**`` of a cell is bold. Every text is escaped."""
     heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
+        "<tr>" + "".join(f"<td>{_format_cell(cell)}</td>" for cell in row) + "</tr>" for row in table.rows
     )
     return (
         f'<h2>{escape(table.caption)}</h2><div class="wide"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
+
+
+def _format_cell(text: str) -> str:
+    if len(text) > 4 and text.startswith("**") and text.endswith("**"):
+        return f"<strong>{escape(text[2:-2])}</strong>"
+    return escape(text)
 
 
 def _format_pictures(partners: Sequence[Partners], rows: Sequence[Mapping[str, Row]]) -> list[str]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.evaluation.distances import compute_fid, compute_kid, estimate_bias
-from cyclorama.evaluation.features import FeatureIdentity, Network, Region, extract_features
+from cyclorama.evaluation.features import (
+    FeatureIdentity,
+    FeatureTable,
+    Network,
+    Region,
+    extract_features,
+)
 from cyclorama.evaluation.reading import PictureSet
 from cyclorama.evaluation.statistics import (
     FeatureStatistics,
@@ -68,9 +74,11 @@ def load_or_compute(
     network: Network,
     region: Region,
     folder: Path | None,
-    on_pictures: Callable[[int], None] | None = None,
+    get_table: Callable[[], FeatureTable] | None = None,
 ) -> FeatureStatistics:
     """The statistics of ``pictures``, from ``folder`` if they were kept there, else computed and kept.
+
+    ``get_table`` gives their features where they are at hand already; None computes them.
 
     The file's name holds network, weights' hash, region, resampler and a digest of the set (keys, and sizes
     and times of its files), so another set or network never finds it.
@@ -84,10 +92,9 @@ def load_or_compute(
         name = f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-{digest}.npz"
         path = folder / name
         if path.is_file():
-            if on_pictures is not None:
-                on_pictures(len(pictures))
             return load_statistics(path)
-    statistics = compute_statistics(extract_features(pictures, network, region, on_pictures))
+    table = extract_features(pictures, network, region) if get_table is None else get_table()
+    statistics = compute_statistics(table)
     if path is not None:
         save_statistics(statistics, path)
     return statistics

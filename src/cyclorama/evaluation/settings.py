@@ -76,6 +76,8 @@ class EvaluationSettings:
     """Score pictures that have a partner, and say how many had none."""
     statistics: Path | None = None
     """Folder in which the other side's feature statistics are kept and found again."""
+    projection: bool = True
+    """Draw the map of the categories, which takes some seconds."""
 
     def __post_init__(self) -> None:
         unknown = [group for group in self.groups if group not in GROUPS]

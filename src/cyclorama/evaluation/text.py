@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Reader = Callable[["Pixels"], str]
 """Pixels (H, W, 3) -> the text in them, lines joined by newlines; empty for none."""
 
+READER_NAME = "rapidocr"
 _MARGIN = 0.03
 
 
@@ -58,16 +59,19 @@ def compute_edit_distance(expected: str, found: str) -> int:
 
 
 def build_rapidocr_reader() -> Reader:
-    """A reader of RapidOCR, which carries its models and needs no network. Raises MissingDependencyError."""
+    """A reader of RapidOCR, which carries its models and needs no network. Raises MissingDependencyError.
+
+    Lines without a letter or digit (it reads a plain box as "■") do not count as text.
+    """
     try:
-        engine = import_module("rapidocr").RapidOCR()
+        engine = import_module("rapidocr").RapidOCR(params={"Global.log_level": "critical"})
     except ImportError as error:
         raise MissingDependencyError(
-            'reading text needs RapidOCR: pip install "cyclorama[curate]", or leave the metric "text" out'
+            'reading text needs RapidOCR: pip install "cyclorama[evaluate]", or leave the metric "text" out'
         ) from error
 
     def read(pixels: Pixels) -> str:
         result = engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes BGR
-        return "\n".join(result.txts or ())
+        return "\n".join(line for line in result.txts or () if any(map(str.isalnum, line)))
 
     return read

@@ -1,0 +1,1 @@
+"""Experiments: methods, seeds and a held-out set in, a table in the paper's layout out."""
