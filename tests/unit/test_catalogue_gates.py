@@ -106,6 +106,7 @@ def test_a_clean_picture_passes_every_check():
     assert verdict.values["interior"] == 0
     for name, largest in (("rim", 0.3), ("halo", 0.1), ("seam", 1.0), ("expansion", 0.01), ("ghost", 0.01)):
         assert verdict.values[name] < largest, name
+    assert verdict.values["doubled"] < 0.1
     assert verdict.values["floating"] < 0.3
     assert verdict.values["leak"] < 0.1
     assert verdict.values["failures"] == {} and verdict.values["advice"] == {}
@@ -171,6 +172,13 @@ def test_a_second_product_beside_the_first_is_refused():
     assert verdict.values["expansion"] < 0.06  # it does not touch the product
 
 
+def test_a_copy_of_the_product_half_hidden_behind_it_is_refused():
+    moved = np.roll(MATTE, (4, 14), axis=(0, 1))
+    plate = mix(CLEAN, np.roll(PRODUCT.foreground, (4, 14), axis=(0, 1)), moved)
+    verdict = judge(composite(plate, PRODUCT))
+    assert verdict.values["failures"]["doubled"][0] > 2 * judge(CLEAN).values["doubled"]
+
+
 def test_a_missing_shadow_is_advice_unless_it_shall_refuse():
     pixels = composite(paint_scene(MATTE, shadow=False), PRODUCT)
     verdict = judge(pixels)
@@ -189,7 +197,7 @@ def test_the_references_product_in_the_background_is_refused():
     [
         (None, "no reference"),
         (Reference(REFERENCE.pixels), "--reference-mask"),
-        (Reference(CLEAN, MATTE), "hides"),
+        (Reference(CLEAN, np.zeros_like(MATTE)), "shows no product"),
     ],
 )
 def test_a_leak_that_cannot_be_measured_says_why(reference: Reference | None, said: str):

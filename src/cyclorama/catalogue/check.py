@@ -4,7 +4,6 @@ licences."""
 from __future__ import annotations
 
 import difflib
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from cyclorama.catalogue.config import CatalogueConfig
 from cyclorama.catalogue.manifest import is_remote, read_chunks
 from cyclorama.catalogue.plan import Plan, PlanRow, build_plan
 from cyclorama.catalogue.stages import hash_file
+from cyclorama.data.licences import is_restricted, is_stated
 from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import CycloramaError, MissingMaskError
 from cyclorama.generation.categories import CategoryRules
@@ -28,11 +28,6 @@ from cyclorama.imaging.masks import check_mask, has_shape, load_mask
 
 SHOWN = 20
 """Examples of each fault in the report."""
-_RESTRICTED = re.compile(
-    r"non.?commercial|\bnc\b|by-nc|academic|research.only|research.use|not.for.commercial|flux.*dev",
-    re.IGNORECASE,
-)
-_UNSTATED = ("", "not stated", "unknown", "other")
 _THREADS = 4
 
 
@@ -48,15 +43,6 @@ class Fault:
         self.count += 1
         if len(self.examples) < SHOWN:
             self.examples.append({"row": row + 1, "name": name, "reason": reason})
-
-
-def is_restricted(licence: str) -> bool:
-    """Whether a licence's text forbids or doubts commercial use.
-
-    >>> is_restricted("CC-BY-NC-4.0"), is_restricted("Apache-2.0")
-    (True, False)
-    """
-    return bool(_RESTRICTED.search(licence))
 
 
 def check_catalogue(
@@ -218,7 +204,7 @@ def _describe_licence(name: str, licence: str) -> dict[str, Any]:
         "name": name,
         "licence": licence,
         "restricted": is_restricted(licence),
-        "stated": licence.strip().lower() not in _UNSTATED,
+        "stated": is_stated(licence),
     }
 
 

@@ -32,6 +32,7 @@ CHECKS = {
     "seam": Check("seam energy", "ΔE", 375.0, 0.1),
     "expansion": Check("product expansion", "share of the product", 1e6, 0.001),
     "ghost": Check("ghost beside the product", "share of the ring", 1.0, 0.001),
+    "doubled": Check("copy of the product beside it", "0-1", 1.0, 0.01),
     "floating": Check("floating", "0-1", 1.0, 0.01),
     "leak": Check("leak of the reference's product", "0-1", 1.0, 0.01),
     "off_category": Check("background of another category", "1 - probability", 1.0, 0.01),
@@ -59,10 +60,12 @@ class GateThresholds:
     """Area by which the product seems to have grown, as a share of its own."""
     ghost: float | None = 0.13
     """Share (0-1) of the ring 3-20 units outside the product that looks like more of it."""
+    doubled: float | None = 0.2
+    """Likeness (0-1) of what stands within 32 units beside the product to the product itself."""
     floating: float | None = 0.8
     """0 (a shadow meets the product) to 1 (none, or far below)."""
-    leak: float | None = 0.4
-    """0 (as by accident) to 1 (the reference's product is copied in place)."""
+    leak: float | None = 0.2
+    """Likeness (0-1) of the background to the reference's product: 0 as by accident, 1 an exact copy."""
     off_category: float | None = 0.9
     """1 minus the feature network's probability of the picture's category, from the background alone."""
     advisory: tuple[str, ...] = ("floating",)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyclorama.catalogue.gate_copies import compute_copied, compute_doubled
 from cyclorama.catalogue.gate_halo import compute_halo
 from cyclorama.catalogue.gate_settings import CHECKS, GateThresholds
 from cyclorama.catalogue.protocols import Verdict
 from cyclorama.config import to_plain
 from cyclorama.errors import MaskError, ModelFormatError
-from cyclorama.evaluation.leak import compute_leak
 from cyclorama.evaluation.preservation import (
     compute_expansion,
     compute_rim_delta_e,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cyclorama.evaluation.features import CycloramaNetwork
     from cyclorama.types import Generated, Matte, Pixels, Product, Reference
 
-VERSION = 1
+VERSION = 2
 """Counts up when a check measures something else, so that earlier verdicts are not taken for new ones."""
 SOLID = 0.9
 """Matte from which on ``rim`` expects the product's own colour; softer pixels rightly show the scene."""
@@ -98,6 +98,7 @@ class QualityGate:
             "seam": lambda: compute_seam_energy(pixels, mask),
             "expansion": lambda: compute_expansion(segment_by_rim_colours(pixels, mask), mask),
             "ghost": lambda: compute_ghost_energy(pixels, mask),
+            "doubled": lambda: compute_doubled(pixels, mask),
             "floating": lambda: None if (found := compute_contact(pixels, mask)) is None else found.floating,
             "leak": lambda: _measure_leak(pixels, mask, reference),
             "off_category": lambda: self._measure_category(pixels, mask, made.category),
@@ -170,7 +171,7 @@ def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> fl
 _WITHOUT = {
     "halo": "old background, product and scene are too alike along the edge",
     "floating": "the product reaches the frame's lower edge",
-    "leak": "the product hides the place of the reference's product",
+    "leak": "the reference, cropped to the picture's shape, shows no product",
 }
 
 
@@ -179,7 +180,7 @@ def _measure_leak(pixels: Pixels, mask: Matte, reference: Reference | None) -> M
         return "no reference"
     if reference.product_mask is None:
         return "the reference's own product is not marked; give --reference-mask"
-    return compute_leak(pixels, mask, reference.pixels, reference.product_mask).product
+    return compute_copied(pixels, mask, reference.pixels, reference.product_mask)
 
 
 @lru_cache(4)
