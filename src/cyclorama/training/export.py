@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from cyclorama.data.licences import mark_model
 from cyclorama.errors import OutputError
 from cyclorama.models.base import compute_vae_scale, load_base
 from cyclorama.models.checkpoint import GENERATORS, assemble, save_base, save_pipeline
@@ -19,12 +20,14 @@ from cyclorama.training.stages import MethodStage
 def export_model(prepared: Prepared, config: TrainConfig, folder: Path) -> Path:
     """Write the model folder ``folder``: the start's parts with the stage's networks as they are now.
 
-    An older folder of that name is replaced in one step. Raises OutputError if the disk is full.
+    An older folder of that name is replaced in one step. The licences of the pictures, and of the model
+    started from, go along. Raises OutputError if the disk is full.
     """
     partial = folder.parent / f".partial-{folder.name}"
     try:
         shutil.rmtree(partial, ignore_errors=True)
         _save(prepared, config, partial)
+        mark_model(partial, prepared.start, config.data.source)
         old = folder.parent / f".old-{folder.name}"
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():

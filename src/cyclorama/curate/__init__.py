@@ -1,0 +1,1 @@
+"""Raw advertising images to a training set, one rule per file."""

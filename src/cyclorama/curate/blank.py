@@ -1,0 +1,127 @@
+"""Is there anything behind the product, or is it a studio background?
+
+White, grey or coloured seamless backdrops, with their gradients, vignettes and the product's own soft shadow,
+have no structure: nothing in them changes quickly. Only what lies outside the product is looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.curate.records import Finding, Verdict
+from cyclorama.errors import SettingsError
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.masks import dilate
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.curate.records import Picture
+    from cyclorama.types import Matte, Pixels
+
+    Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class BlankSettings:
+    """What counts as structure in a background, and how much of it a picture must have."""
+
+    min_busy_share: float = 0.05
+    """Least share of the background that shows structure, 0-1; below it the background is blank."""
+    doubtful_share: float = 0.05
+    """Between ``min_busy_share`` and this the picture goes to review instead; equal = never."""
+    busy_slope: float = 1.3
+    """Change in L*a*b* units per pixel of the working picture from which a place shows structure."""
+    margin: float = 0.025
+    """Width of the ring round the product that is left out, as a share of the shorter side: soft rims."""
+    working_side: int = 256
+    """Shorter side, in pixels, at which structure is measured; smaller pictures are taken as they are."""
+    min_background: float = 0.02
+    """Least share of the picture that must be background for a judgement, 0-1; with less it is kept."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_busy_share <= self.doubtful_share <= 1:
+            raise SettingsError(
+                f"blank: min_busy_share is {self.min_busy_share}, doubtful_share {self.doubtful_share}; "
+                "use 0 <= min_busy_share <= doubtful_share <= 1"
+            )
+        if self.busy_slope <= 0 or self.working_side < 32:
+            raise SettingsError(
+                f"blank: busy_slope is {self.busy_slope}, working_side {self.working_side}; "
+                "use a slope above 0 and at least 32 pixels"
+            )
+
+
+class BlankRule:
+    """Drops pictures whose background has no content."""
+
+    name = "blank"
+
+    def __init__(self, settings: BlankSettings | None = None) -> None:
+        self.settings = settings or BlankSettings()
+
+    def judge(self, picture: Picture) -> Finding:
+        """Drop or review below the limits, keep above; without a mask a frame along the border is judged."""
+        settings = self.settings
+        share, background = measure_structure(picture.pixels, picture.mask, settings)
+        numbers = {"busy_share": share, "background_share": background}
+        if background < settings.min_background:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)  # nothing there to be blank
+        if share >= settings.doubtful_share:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)
+        blank = share < settings.min_busy_share
+        limit = settings.min_busy_share if blank else settings.doubtful_share
+        reason = f"{share:.1%} of the background shows structure, the limit is {limit:.1%}"
+        return Finding(self.name, Verdict.DROP if blank else Verdict.REVIEW, reason, numbers)
+
+
+def measure_structure(
+    pixels: Pixels, mask: Matte | None, settings: BlankSettings | None = None
+) -> tuple[float, float]:
+    """(share of the background with structure, share of the picture that is background), each 0-1.
+
+    ``pixels`` uint8 (H, W, 3), ``mask`` (H, W), 1 = product. Structure is a change of L*a*b* faster than
+    ``busy_slope`` after a light blur, which takes noise and compression away. Invariant: what is on the
+    product, or within half the margin of it, has no influence.
+    """
+    settings = settings or BlankSettings()
+    height, width = pixels.shape[:2]
+    scale = min(1.0, settings.working_side / min(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    background = _find_background(mask, size, settings)
+    total = int(background.sum())
+    if not total:
+        return 0.0, 0.0
+    lab = _fill_product(to_lab(resize_pixels(pixels, size)), background)
+    slope = np.hypot(
+        *(
+            np.linalg.norm(ndimage.gaussian_filter(lab, (1.5, 1.5, 0), order=order), axis=2)
+            for order in ((1, 0, 0), (0, 1, 0))
+        )
+    )
+    busy = (slope >= settings.busy_slope) & background
+    return float(busy.sum()) / total, float(background.mean())
+
+
+def _find_background(mask: Matte | None, size: tuple[int, int], settings: BlankSettings) -> Flags:
+    if mask is None:
+        frame = np.ones(size, dtype=bool)
+        rows, columns = size[0] // 8, size[1] // 8
+        frame[rows:-rows, columns:-columns] = False
+        return frame
+    product = resize_plane(mask, size) > 0.05
+    return ~dilate(product, max(2, round(settings.margin * min(size))))
+
+
+def _fill_product(lab: npt.NDArray[np.float32], background: Flags) -> npt.NDArray[np.float32]:
+    """``lab`` (H, W, 3) with the nearest background colour everywhere else: no edge at the product's rim."""
+    if background.all():
+        return lab
+    rows, columns = ndimage.distance_transform_edt(~background, return_distances=False, return_indices=True)
+    filled: npt.NDArray[np.float32] = lab[rows, columns]
+    return filled

@@ -1,0 +1,162 @@
+"""Is the picture framed, or made of several pictures?
+
+Frames and bars are strips of one colour along the sides that end in a straight step over their whole length.
+A collage has a straight step from side to side within the picture. So has a tiled floor or the edge of a
+table; but along those what changes on one side changes on the other too, and two pictures know nothing of
+each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.imaging.colour import to_lab
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Pixels
+
+    Lab = npt.NDArray[np.float32]
+
+_STEP = 4.0  # L*a*b* units; a smaller step is no edge
+_RINGING = 16  # rows; a JPEG block of subsampled colour before the step may ring
+_PLAIN = 2.0  # L*a*b* units; what a strip of one colour may vary, compression included
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Plain strips along the sides, in pixels; 0 where there is none."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+    @property
+    def share(self) -> float:
+        """How many of the four sides have a strip, 0-1."""
+        return sum(width > 0 for width in (self.top, self.bottom, self.left, self.right)) / 4
+
+    @property
+    def widest(self) -> int:
+        """Width of the widest strip in pixels."""
+        return max(self.top, self.bottom, self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Seam:
+    """The line that most looks like a border between two pictures."""
+
+    upright: bool
+    place: int
+    """Column (upright) or row at which the second picture begins."""
+    score: float
+    """Share of the line with a step, less how far both sides change alike along it, 0-1."""
+
+
+def find_frame(pixels: Pixels, max_share: float = 0.25, min_cover: float = 0.7) -> Frame:
+    """The plain strips along the sides of ``pixels`` (H, W, 3), at most ``max_share`` of a side wide.
+
+    A strip's inner end must be a step along ``min_cover`` of its length, so that white and other plain studio
+    backgrounds are no frames.
+    """
+    lab = to_lab(pixels)
+    widths = {}
+    for side, turned in (
+        ("top", lab),
+        ("bottom", lab[::-1]),
+        ("left", lab.swapaxes(0, 1)),
+        ("right", lab.swapaxes(0, 1)[::-1]),
+    ):
+        widths[side] = _find_strip(turned, max_share, min_cover)
+    # beside a bar at the top, the left strip's end is seen only below that bar
+    inner = lab[widths["top"] : lab.shape[0] - widths["bottom"]]
+    if widths["top"] or widths["bottom"]:
+        widths["left"] = widths["left"] or _find_strip(inner.swapaxes(0, 1), max_share, min_cover)
+        widths["right"] = widths["right"] or _find_strip(inner.swapaxes(0, 1)[::-1], max_share, min_cover)
+    inner = lab[:, widths["left"] : lab.shape[1] - widths["right"]]
+    if widths["left"] or widths["right"]:
+        widths["top"] = widths["top"] or _find_strip(inner, max_share, min_cover)
+        widths["bottom"] = widths["bottom"] or _find_strip(inner[::-1], max_share, min_cover)
+    return Frame(**widths)
+
+
+def _find_strip(lab: Lab, max_share: float, min_cover: float) -> int:
+    """Rows of one colour from the top, if they end in a step over nearly their whole length."""
+    limit = max(2, round(max_share * lab.shape[0]))
+    colour = np.median(lab[0], axis=0)
+    off = np.linalg.norm(lab[: limit + 4] - colour, axis=2)
+    ended = (off >= _STEP).mean(axis=1) >= 0.3
+    width = int(ended.argmax())
+    if not ended.any() or not 1 <= width <= limit:
+        return 0
+    plain = np.quantile(off[: max(0, width - _RINGING)], 0.98, axis=1) <= _PLAIN
+    corner = lab.shape[1] // 12  # a round frame's corners
+    step = off[min(width + 3, len(off) - 1), corner : lab.shape[1] - corner]
+    clear = float((step >= 2 * _STEP).mean()) >= min_cover
+    return width if clear and bool(plain.all()) else 0
+
+
+def find_seam(pixels: Pixels, edge_share: float = 0.12) -> Seam:
+    """The likeliest border between two pictures in ``pixels`` (H, W, 3).
+
+    Lines within ``edge_share`` of a side, as a share of the picture, are not looked at.
+    """
+    lab = to_lab(pixels)
+    found = []
+    for upright, turned in ((True, lab.swapaxes(0, 1)), (False, lab)):
+        place, score = _find_line(turned, edge_share)
+        if not upright:  # table edges and floors are level; they keep their colours along the line
+            score *= _measure_variety(turned, place - 1)
+        found.append(Seam(upright, place, score))
+    return max(found, key=lambda seam: seam.score)
+
+
+def _find_line(lab: Lab, edge_share: float) -> tuple[int, float]:
+    """(row at which the lower picture begins, score) of the likeliest border between two pictures."""
+    height = lab.shape[0]
+    low, high = max(1, round(edge_share * height)), round((1 - edge_share) * height)
+    step = np.linalg.norm(lab[1:] - lab[:-1], axis=2)  # step[i]: from row i to i + 1
+    calm = np.maximum(ndimage.shift(step, (2, 0), order=0), ndimage.shift(step, (-2, 0), order=0))
+    cover = ((step >= _STEP) & (step >= 1.5 * calm)).mean(axis=1)
+    cover[:low] = cover[high:] = 0
+    row = int(cover.argmax())
+    return row + 1, float(cover[row]) * (1 - _measure_likeness(lab, row))
+
+
+def _measure_likeness(lab: Lab, row: int) -> float:
+    """How far the changes of colour along both sides of the line after ``row`` go together, 0-1.
+
+    They do on an edge within one picture (or go opposite ways, on tiles), not on two pictures.
+    """
+    above, below = (
+        np.diff(ndimage.gaussian_filter1d(lab[rows].mean(axis=0), 1.0, axis=0), axis=0)
+        for rows in (slice(max(0, row - 2), row + 1), slice(row + 1, row + 4))
+    )
+    power = float((above**2).sum() * (below**2).sum())
+    likeness: float = abs(float((above * below).sum())) / max(power**0.5, 1e-6)
+    return likeness
+
+
+def _measure_variety(lab: Lab, row: int) -> float:
+    """How much the step across the line after ``row`` changes along it, against the step itself, 0-1.
+
+    Little where one side keeps its colour, as a wall above a tiled floor.
+    """
+    above = lab[max(0, row - 2) : row + 1].mean(axis=0)
+    below = lab[row + 1 : row + 4].mean(axis=0)
+    step = below - above
+    usual = np.median(step, axis=0)
+    spread = float(np.median(np.linalg.norm(step - usual, axis=1)))
+    plainer = min(_measure_spread(above), _measure_spread(below))
+    return min(1.0, spread / max(0.6 * float(np.linalg.norm(usual)), 4.0)) * min(1.0, plainer / 6.0)
+
+
+def _measure_spread(colours: Lab) -> float:
+    """Median distance of ``colours`` (N, 3) from their median, in L*a*b* units."""
+    return float(np.median(np.linalg.norm(colours - np.median(colours, axis=0), axis=1)))

@@ -1,0 +1,148 @@
+"""What rules have answered before, kept by what they were asked.
+
+One JSON file per picture content holds every answer ever given about it; the pictures that rules have
+repaired lie beside it as PNG layers. A key is a digest of the picture as the rule saw it and of the rule's
+name, version and settings, so a run takes over exactly what would come out again. The folder may be
+deleted at any time between runs.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cyclorama.curate.decoding import decode_png, encode_png, to_levels
+from cyclorama.curate.records import Box, Finding, Picture, Verdict
+from cyclorama.generation.journal import refuse
+
+if TYPE_CHECKING:
+    from cyclorama.types import Matte
+
+Layer = Literal["pixels", "alpha", "mask"]
+LAYERS: tuple[Layer, ...] = ("pixels", "alpha", "mask")
+Layers = dict[str, str]
+"""Layer to where it lies: ``file`` (in the input), ``none``, or the name of a stored layer."""
+FROM_FILE: Layers = {"pixels": "file", "alpha": "file", "mask": "file"}
+
+
+class PictureCache:
+    """The answers and layers in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, content: str) -> dict[str, Any]:
+        """Answers about the picture with digest ``content``, by key; empty if there are none."""
+        try:
+            values = json.loads(self._get_answers(content).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return values if isinstance(values, dict) else {}
+
+    def save(self, content: str, answers: dict[str, Any]) -> None:
+        """Keep ``answers``. Raises OutputError."""
+        text = json.dumps(answers, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        _write(self._get_answers(content), text.encode("utf-8", "backslashreplace"))
+
+    def get_path(self, layer: str) -> Path:
+        """Where the stored ``layer`` lies."""
+        return self._folder / layer[:2] / f"{layer}.png"
+
+    def has(self, layers: Layers) -> bool:
+        """Whether all stored layers are there."""
+        stored = (name for name in layers.values() if name not in ("file", "none"))
+        return all(self.get_path(name).is_file() for name in stored)
+
+    def put(self, digest: str, former: Picture, layers: Layers, picture: Picture) -> Layers:
+        """Store what differs in ``picture`` from ``former``, whose layers are ``layers``; its layers."""
+        result: Layers = {}
+        for name in LAYERS:
+            array, before = getattr(picture, name), getattr(former, name)
+            if array is None:
+                result[name] = "none"
+            elif array is before:
+                result[name] = layers[name]
+            else:
+                result[name] = f"{digest}-{name}"
+                levels = array if name == "pixels" else to_levels(array)
+                _write(self.get_path(result[name]), encode_png(levels, fast=True))
+        return result
+
+    def get(self, original: Picture, layers: Layers) -> Picture:
+        """The picture that ``layers`` describe, of the input's ``original``. Raises OSError."""
+        return replace(
+            original,
+            pixels=original.pixels if layers["pixels"] == "file" else self.load_layer(layers["pixels"]),
+            alpha=self._get_matte(original.alpha, layers["alpha"]),
+            mask=self._get_matte(original.mask, layers["mask"]),
+        )
+
+    def sweep(self) -> None:
+        """Remove what a killed run has left half-written."""
+        for path in self._folder.glob("*/.*.part"):
+            path.unlink(missing_ok=True)
+
+    def load_layer(self, name: str) -> Any:
+        """The uint8 array of a stored layer. Raises OSError."""
+        return decode_png(self.get_path(name).read_bytes())
+
+    def _get_matte(self, original: Matte | None, name: str) -> Matte | None:
+        if name == "none":
+            return None
+        if name == "file":
+            return original
+        levels = self.load_layer(name)
+        matte: Matte = (levels / 255).astype("float32")
+        return matte
+
+    def _get_answers(self, content: str) -> Path:
+        return self._folder / content[:2] / f"{content}.json"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Put ``data`` at ``path`` in one step; two workers may do so at once, as for a file that is there
+    twice."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise refuse(path, error) from error
+
+
+def to_values(finding: Finding) -> dict[str, Any]:
+    """Plain values of ``finding``, without its picture; numbers that are not finite are left out."""
+    numbers = {name: float(value) for name, value in finding.numbers.items()}
+    return {
+        "rule": finding.rule,
+        "verdict": finding.verdict.value,
+        "reason": finding.reason,
+        "numbers": {name: value for name, value in numbers.items() if abs(value) < float("inf")},
+        "boxes": [_to_box_values(box) for box in finding.boxes],
+        "values": {str(name): str(value) for name, value in finding.values.items()},
+    }
+
+
+def from_values(values: dict[str, Any]) -> Finding:
+    """The finding that :func:`to_values` was given, without its picture."""
+    return Finding(
+        rule=values["rule"],
+        verdict=Verdict(values["verdict"]),
+        reason=values["reason"],
+        numbers=values["numbers"],
+        boxes=tuple(Box(**box) for box in values["boxes"]),
+        values=values["values"],
+    )
+
+
+def _to_box_values(box: Box) -> dict[str, Any]:
+    values = asdict(box)
+    edges = {name: int(values[name]) for name in ("left", "top", "right", "bottom")}
+    return values | edges | {"score": float(box.score), "label": str(box.label)}

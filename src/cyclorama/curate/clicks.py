@@ -1,0 +1,204 @@
+"""Which products were seen most, and which of their pictures were clicked more often than is usual?
+
+As in the paper's Appendix A (arXiv 2312.13309): products are taken by their impressions, most seen first,
+down to a total; of their pictures those stay whose click-through rate is high. High is judged by the lower
+bound of an interval, so that 3 clicks of 10 do not beat 2,000 of 10,000.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+from scipy import special
+
+from cyclorama.curate.records import Finding, Record, Summary, Verdict
+from cyclorama.errors import ConfigError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+Interval = Literal["wilson", "beta"]
+"""``wilson``: Wilson's score. ``beta``: Jeffreys' interval, quantiles of Beta(k + 1/2, n - k + 1/2)."""
+Peers = Literal["category", "set"]
+
+
+@dataclass(frozen=True)
+class ClicksSettings:
+    """When a row stays for its impressions and clicks."""
+
+    impressions_total: int | None = 500_000_000
+    """Products are taken, most impressions first, until theirs sum to this; None takes all products."""
+    minimum_rate: float | None = None
+    """Least lower bound of the click-through rate, 0-1; None: ``relative`` decides."""
+    relative: float = 0.8
+    """Least lower bound as a share of the peers' rate (their clicks over their impressions)."""
+    peers: Peers = "category"
+    """Whose rate a picture's is held to; a category with fewer than ``peer_impressions`` takes the set's."""
+    peer_impressions: int = 10_000
+    """Impressions from which a category's own rate is trusted."""
+    interval: Interval = "wilson"
+    """How the lower bound is computed."""
+    confidence: float = 0.95
+    """Two-sided confidence of the interval, between 0 and 1."""
+
+    def __post_init__(self) -> None:
+        if self.impressions_total is not None and self.impressions_total < 1:
+            raise ConfigError(
+                f"clicks.impressions_total is {self.impressions_total}, must be 1 or more, or null"
+            )
+        if self.minimum_rate is not None and not 0 <= self.minimum_rate <= 1:
+            raise ConfigError(f"clicks.minimum_rate is {self.minimum_rate}, must be 0 to 1, or null")
+        if self.relative < 0 or self.peer_impressions < 0:
+            raise ConfigError(
+                f"clicks.relative is {self.relative} and peer_impressions {self.peer_impressions}; "
+                "neither may be below 0"
+            )
+        if self.interval not in get_args(Interval) or self.peers not in get_args(Peers):
+            raise ConfigError(
+                f"clicks.interval is {self.interval!r} (allowed: wilson, beta), peers {self.peers!r} "
+                "(allowed: category, set)"
+            )
+        if not 0 < self.confidence < 1:
+            raise ConfigError(f"clicks.confidence is {self.confidence}, must lie between 0 and 1")
+
+
+def compute_lower_bound(
+    clicks: npt.ArrayLike, impressions: npt.ArrayLike, interval: Interval = "wilson", confidence: float = 0.95
+) -> npt.NDArray[np.float64]:
+    """Lower bounds of the click-through rates of ``clicks`` among ``impressions``; 0 where nothing was seen.
+
+    Broadcasts. Raises SettingsError (clicks below 0 or above impressions, confidence outside 0 to 1).
+    Invariant: the bound never exceeds clicks / impressions and rises with impressions at a constant rate.
+    """
+    k, n = np.broadcast_arrays(np.asarray(clicks, np.float64), np.asarray(impressions, np.float64))
+    if (k < 0).any() or (k > n).any():
+        raise SettingsError("clicks must be 0 to impressions; mend or drop the rows that count otherwise")
+    if not 0 < confidence < 1:
+        raise SettingsError(f"confidence is {confidence}, must lie between 0 and 1")
+    tail = (1 - confidence) / 2
+    seen = np.maximum(n, 1)
+    if interval == "beta":
+        bound = np.where(k > 0, special.betaincinv(k + 0.5, n - k + 0.5, tail), 0.0)
+        return np.asarray(np.where(n > 0, bound, 0.0), np.float64)
+    z = float(-special.ndtri(tail))
+    rate = k / seen
+    centre = rate + z * z / (2 * seen)
+    spread = z * np.sqrt(rate * (1 - rate) / seen + z * z / (4 * seen**2))
+    bound = (centre - spread) / (1 + z * z / seen)
+    return np.asarray(np.where((n > 0) & (k > 0), np.maximum(bound, 0.0), 0.0), np.float64)
+
+
+class ClicksRule:
+    """Drops products that were seen too little and pictures that were clicked too little.
+
+    A row that states no impressions is kept, as nothing speaks against it; one whose numbers cannot be true
+    goes to review.
+    """
+
+    name = "clicks"
+    needs_pictures = False
+
+    def __init__(self, settings: ClicksSettings | None = None) -> None:
+        self.settings = settings or ClicksSettings()
+
+    def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
+        """One finding per row: numbers ``impressions``, ``clicks``, ``rate``, ``lower_bound``, ``bar``."""
+        records = [row if isinstance(row, Record) else row.record for row in rows]
+        broken = [_find_fault(record) for record in records]
+        sound = [r for r, fault in zip(records, broken, strict=True) if not fault]
+        taken = choose_products(sound, self.settings.impressions_total)
+        bars = self._compute_bars(sound)
+        return [
+            Finding(self.name, Verdict.REVIEW, fault) if fault else self._judge(record, taken, bars)
+            for record, fault in zip(records, broken, strict=True)
+        ]
+
+    def _judge(self, record: Record, taken: set[str] | None, bars: dict[str | None, float]) -> Finding:
+        if record.impressions is None:
+            return Finding(self.name, Verdict.KEEP)
+        numbers: dict[str, float] = {"impressions": record.impressions}
+        if taken is not None and _get_product(record) not in taken:
+            reason = (
+                f"its product is not among the most seen ones, whose impressions sum to "
+                f"{self.settings.impressions_total:,}"
+            )
+            return Finding(self.name, Verdict.DROP, reason, numbers)
+        if record.clicks is None or not bars:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)
+        bar = bars.get(self._get_peers(record), bars[None])
+        bound = float(
+            compute_lower_bound(
+                record.clicks, record.impressions, self.settings.interval, self.settings.confidence
+            )
+        )
+        rate = record.clicks / max(1, record.impressions)
+        numbers |= {"clicks": record.clicks, "rate": rate, "lower_bound": bound, "bar": bar}
+        if bound >= bar:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)
+        reason = (
+            f"click-through rate {rate:.3%} of {record.impressions:,} impressions is certain to be "
+            f"{bound:.3%} only; at least {bar:.3%} is asked for"
+        )
+        return Finding(self.name, Verdict.DROP, reason, numbers)
+
+    def _compute_bars(self, records: Sequence[Record]) -> dict[str | None, float]:
+        """Least lower bound by category, and under None for everybody else; empty if no row counts clicks."""
+        clicks: dict[str | None, int] = defaultdict(int)
+        impressions: dict[str | None, int] = defaultdict(int)
+        for record in records:
+            if record.clicks is not None and record.impressions is not None:
+                for peers in {None, self._get_peers(record)}:
+                    clicks[peers] += record.clicks
+                    impressions[peers] += record.impressions
+        if not impressions:
+            return {}
+        if self.settings.minimum_rate is not None:
+            return {None: self.settings.minimum_rate}
+        trusted = {None} | {p for p, n in impressions.items() if n >= max(1, self.settings.peer_impressions)}
+        return {p: self.settings.relative * clicks[p] / max(1, impressions[p]) for p in trusted}
+
+    def _get_peers(self, record: Record) -> str | None:
+        if self.settings.peers == "set" or record.category is None:
+            return None
+        return " ".join(record.category.casefold().split())
+
+
+def choose_products(records: Sequence[Record], total: int | None) -> set[str] | None:
+    """Product ids by impressions, most first, until ``total`` is reached; None if every product is taken.
+
+    The product that reaches the total is taken too; of equally seen ones the smaller id comes first. A row
+    without product id is a product of its own.
+    """
+    if total is None:
+        return None
+    impressions: dict[str, int] = defaultdict(int)
+    for record in records:
+        if record.impressions is not None:
+            impressions[_get_product(record)] += record.impressions
+    taken: set[str] = set()
+    reached = 0
+    for product in sorted(impressions, key=lambda name: (-impressions[name], name)):
+        if reached >= total:
+            return taken
+        taken.add(product)
+        reached += impressions[product]
+    return None
+
+
+def _get_product(record: Record) -> str:
+    return record.product_id or f"\0{record.key}"
+
+
+def _find_fault(record: Record) -> str:
+    """Why a row's numbers cannot be true; empty if they can."""
+    for name, value in (("impressions", record.impressions), ("clicks", record.clicks)):
+        if value is not None and (value < 0 or not math.isfinite(value)):
+            return f"{name} is {value}; a count cannot be negative"
+    if record.clicks is None or record.impressions is None or record.clicks <= record.impressions:
+        return ""
+    return f"{record.clicks} clicks of {record.impressions} impressions cannot be; mend the row's counts"

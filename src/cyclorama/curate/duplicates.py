@@ -1,0 +1,264 @@
+"""Which pictures show the same as another one of the set, and which of them is the best to keep?
+
+Near-duplicates: the same picture cropped, resized, compressed again, shifted in colour or with something laid
+over it, also under another product's name. Candidates come from two indexes (``duplicates_index``), never
+from all pairs; each is aligned and compared block by block (``alignment``), which tells copies from pictures
+of one series that merely look alike. Copies of copies form one group, of which one picture is kept.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
+from cyclorama.curate.duplicates_index import (
+    build_windows,
+    find_embedding_pairs,
+    find_hash_pairs,
+    join_pairs,
+)
+from cyclorama.curate.records import Finding, Record, Summary, Verdict
+from cyclorama.curate.signature import THUMBNAIL_SIDE, compute_hashes
+from cyclorama.errors import ConfigError, SettingsError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.curate.duplicates_index import Pairs
+
+_BLOCK = 512
+_STARTS = 2
+"""Windows with the nearest hashes that an alignment starts from, in each direction."""
+_SEARCH: tuple[tuple[float, float], ...] = ((1 / 24, 0.45), (1 / 48, 0.6), (1 / 96, 0.75), (1 / 192, 0.8))
+"""(step, least fit after it to go on) of the rough search, at half size."""
+_FINE_STEPS = (1 / 128, 1 / 240, 1 / 480)
+
+
+@dataclass(frozen=True)
+class DuplicatesSettings:
+    """What counts as a copy, and how hard copies are looked for."""
+
+    likeness: float = 0.984
+    """Correlation of the better half of the aligned blocks from which two pictures are copies, 0-1."""
+    doubtful: float | None = None
+    """Likeness from which the lesser picture goes to review; None: nothing does."""
+    neighbours: int = 12
+    """Nearest pictures by feature vector that each picture is compared with."""
+    hash_distance: int = 10
+    """Differing bits (of 64) up to which pictures that share a hash band are compared."""
+    gate: int = 20
+    """Differing bits beyond which no candidate is looked at closely."""
+    least_blocks: int = 8
+    """Blocks (of 64) with something to see that a comparison needs; emptier pictures are only held equal
+    byte by byte."""
+
+    def __post_init__(self) -> None:
+        low = self.likeness if self.doubtful is None else self.doubtful
+        if not 0 < low <= self.likeness <= 1:
+            raise ConfigError(
+                f"duplicates.likeness is {self.likeness} and doubtful {self.doubtful}; "
+                "both must be above 0, at most 1, and doubtful not above likeness"
+            )
+        if not 0 <= self.hash_distance <= self.gate <= 64:
+            raise ConfigError(
+                f"duplicates.hash_distance is {self.hash_distance} and gate {self.gate}; both must be 0 to "
+                "64, and the gate not below the distance"
+            )
+        if self.neighbours < 0 or not 1 <= self.least_blocks <= 64:
+            raise ConfigError(
+                f"duplicates.neighbours is {self.neighbours}, must be 0 or more; least_blocks "
+                f"{self.least_blocks}, must be 1 to 64"
+            )
+
+
+class DuplicatesRule:
+    """Keeps the best picture of every group of copies and drops the others."""
+
+    name = "duplicates"
+    needs_pictures = True
+
+    def __init__(self, settings: DuplicatesSettings | None = None) -> None:
+        self.settings = settings or DuplicatesSettings()
+
+    def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
+        """One finding per row: numbers ``likeness`` (to its nearest copy) and ``copies`` (size of its group).
+
+        A dropped row's values name the kept one (``kept``). Does not depend on the order of ``rows``.
+        Raises SettingsError (rows without summary or thumbnail).
+        """
+        summaries = _check(rows)
+        order = sorted(range(len(rows)), key=lambda place: summaries[place].record.key)
+        ordered = [summaries[place] for place in order]
+        pairs, likeness = find_copies(ordered, self.settings)
+        low = self.settings.likeness if self.settings.doubtful is None else self.settings.doubtful
+        nearest: dict[int, float] = defaultdict(float)
+        links: list[tuple[int, int]] = []
+        doubts: dict[int, int] = {}
+        scores = [compute_rank(summary) for summary in ordered]
+        for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
+            if value < low:
+                continue
+            nearest[first], nearest[second] = max(nearest[first], value), max(nearest[second], value)
+            if value >= self.settings.likeness:
+                links.append((first, second))
+            else:
+                lesser, better = sorted((first, second), key=lambda place: scores[place])
+                doubts.setdefault(lesser, better)
+        kept_by = _choose_kept(links, scores)
+        sizes: dict[int, int] = defaultdict(int)
+        for kept in kept_by.values():
+            sizes[kept] += 1
+        findings: list[Finding | None] = [None] * len(rows)
+        for place, summary in enumerate(ordered):
+            kept = kept_by.get(place, place)
+            findings[order[place]] = self._judge(
+                summary, ordered[kept], ordered[doubts[place]] if place in doubts else None,
+                {"likeness": nearest[place], "copies": float(sizes.get(kept, 1))},
+            )  # fmt: skip
+        return [finding for finding in findings if finding is not None]
+
+    def _judge(
+        self, row: Summary, kept: Summary, doubt: Summary | None, numbers: dict[str, float]
+    ) -> Finding:
+        other = kept if kept is not row else doubt
+        if other is None:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)
+        product = row.record.product_id != other.record.product_id
+        where = f" of product {other.record.product_id}" if product and other.record.product_id else ""
+        verdict = Verdict.DROP if other is kept else Verdict.REVIEW
+        what = "shows the same as" if verdict is Verdict.DROP else "may show the same as"
+        reason = f"{what} {other.record.key}{where}, which is kept; likeness {numbers['likeness']:.3f}"
+        return Finding(self.name, verdict, reason, numbers, values={"kept": other.record.key})
+
+
+def find_copies(
+    rows: Sequence[Summary], settings: DuplicatesSettings
+) -> tuple[Pairs, npt.NDArray[np.float32]]:
+    """(P, 2) candidate pairs of ``rows`` and their likeness (P); equal files have likeness 1."""
+    same = _find_same_files(rows)
+    if len(rows) < 2:
+        return same, np.ones(len(same), np.float32)
+    thumbnails = np.stack([row.thumbnail for row in rows if row.thumbnail is not None])
+    windows = build_windows()
+    hashes = compute_hashes(thumbnails, windows)
+    parts = [find_hash_pairs(hashes, settings.hash_distance)]
+    if settings.neighbours:
+        parts.append(find_embedding_pairs(np.stack([row.embedding for row in rows]), settings.neighbours))
+    pairs = join_pairs(parts)
+    pairs = pairs[~_contains(same, pairs, len(rows))]
+    views = np.array(windows)
+    likeness = np.concatenate(
+        [np.zeros(0, np.float32)]
+        + [
+            _compare(thumbnails, hashes, views, pairs[start : start + _BLOCK], settings)
+            for start in range(0, len(pairs), _BLOCK)
+        ]
+    )
+    return np.concatenate([same, pairs]), np.concatenate([np.ones(len(same), np.float32), likeness])
+
+
+def compute_rank(row: Summary) -> tuple[float, float, str]:
+    """The worth of a picture among its copies, the greatest is kept: verdict so far, quality, then its key.
+
+    A picture that no rule found fault with goes before others. Quality sums, as powers of two, the detail
+    (pixels times sharpness, which both enlarging and shrinking lessen), half the JPEG quality, steps at
+    coding blocks, and clicks.
+    """
+    numbers = row.numbers
+    gravity = max((finding.verdict.gravity for finding in row.findings), default=0)
+    pixels = max(1.0, numbers.get("height", 1.0) * numbers.get("width", 1.0))
+    detail = log2(pixels) + log2(1 + numbers.get("sharpness", 0.0))
+    compression = 0.5 * log2(max(1.0, numbers.get("quality.jpeg_quality", 100.0)))
+    blocks = max(0.0, numbers.get("quality.blockiness", 1.0) - 1)
+    return (
+        -float(gravity),
+        detail + compression - blocks + 0.1 * log2(1 + (row.record.clicks or 0)),
+        row.record.key,
+    )
+
+
+def _check(rows: Sequence[Record | Summary]) -> list[Summary]:
+    summaries = []
+    for row in rows:
+        if not isinstance(row, Summary) or row.thumbnail is None:
+            raise SettingsError("duplicates are found in summaries with thumbnails; run the pictures first")
+        if row.thumbnail.shape != (THUMBNAIL_SIDE, THUMBNAIL_SIDE):
+            raise SettingsError(
+                f"{row.record.key}: thumbnail is {row.thumbnail.shape}, must be {THUMBNAIL_SIDE} pixels "
+                "square"
+            )
+        summaries.append(row)
+    return summaries
+
+
+def _find_same_files(rows: Sequence[Summary]) -> Pairs:
+    """Each row paired with the first of the same bytes."""
+    first: dict[str, int] = {}
+    found = [
+        (first[row.digest], place)
+        for place, row in enumerate(rows)
+        if row.digest and first.setdefault(row.digest, place) != place
+    ]
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+def _contains(known: Pairs, pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
+    return np.isin(pairs[:, 0] * count + pairs[:, 1], known[:, 0] * count + known[:, 1])
+
+
+def _compare(
+    thumbnails: npt.NDArray[np.uint8],
+    hashes: npt.NDArray[np.uint64],
+    views: npt.NDArray[np.float64],
+    pairs: Pairs,
+    settings: DuplicatesSettings,
+) -> npt.NDArray[np.float32]:
+    """Likeness (P) of each pair; 0 where a rough look already shows that there is none."""
+    likeness = np.zeros(len(pairs), np.float32)
+    forth = np.bitwise_count(hashes[pairs[:, 0], :1] ^ hashes[pairs[:, 1]])
+    back = np.bitwise_count(hashes[pairs[:, 1], :1] ^ hashes[pairs[:, 0]])
+    going = np.flatnonzero(np.minimum(forth.min(axis=1), back.min(axis=1)) <= settings.gate)
+    if not len(going):
+        return likeness
+    rows, numbers = np.unique(pairs[going], return_inverse=True)
+    numbers = numbers.reshape(-1, 2)
+    half, full = smooth(thumbnails[rows], halve=True), smooth(thumbnails[rows])
+    near = views[np.argsort(forth[going], axis=1, kind="stable")[:, :_STARTS]]
+    around = invert(views[np.argsort(back[going], axis=1, kind="stable")[:, :_STARTS]])
+    starts = np.concatenate([np.tile(views[0], (len(going), 1, 1)), near, around], axis=1)
+    for step, least in _SEARCH:
+        windows, fit = align(half[numbers[:, 0]], half[numbers[:, 1]], starts, (step,), samples=24)
+        good = fit >= least
+        going, numbers, starts = going[good], numbers[good], windows[good][:, None]
+        if not len(going):
+            return likeness
+    first, second = full[numbers[:, 0]], full[numbers[:, 1]]
+    windows, _ = align(first, second, starts, _FINE_STEPS, samples=32)
+    likeness[going] = compute_likeness(first, second, windows, settings.least_blocks)
+    return likeness
+
+
+def _choose_kept(
+    links: Sequence[tuple[int, int]], scores: Sequence[tuple[float, float, str]]
+) -> dict[int, int]:
+    """Row to the kept row of its group, for every row that has a copy."""
+    leader: dict[int, int] = {}
+
+    def find(place: int) -> int:
+        while leader.setdefault(place, place) != place:
+            leader[place] = leader[leader[place]]
+            place = leader[place]
+        return place
+
+    for first, second in links:
+        one, other = find(first), find(second)
+        if one != other:
+            better, lesser = (one, other) if scores[one] > scores[other] else (other, one)
+            leader[lesser] = better
+    return {place: find(place) for place in list(leader)}

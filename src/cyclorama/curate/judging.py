@@ -1,0 +1,228 @@
+"""One row through the picture rules: read, judge what is not known yet, keep every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cyclorama.curate.cache import FROM_FILE, Layers, PictureCache, from_values, to_values
+from cyclorama.curate.decoding import (
+    compute_changed_digest,
+    compute_content_digest,
+    decode_record,
+    settle,
+)
+from cyclorama.curate.files import read_bytes
+from cyclorama.curate.records import Finding, Picture, PictureRule, Record, Verdict
+from cyclorama.curate.rules import Rules
+from cyclorama.curate.summary import summarise
+from cyclorama.errors import (
+    ConfigError,
+    DataError,
+    InputError,
+    MissingDependencyError,
+    ModelError,
+    OutputError,
+)
+from cyclorama.generation.journal import compute_key
+from cyclorama.imaging.loading import LoadLimits
+
+READING = "reading"
+"""Name under which an unreadable file or row is a finding."""
+ENDS_RUN = (ModelError, MissingDependencyError, ConfigError, OutputError)
+"""Errors that no picture is to blame for."""
+
+
+@dataclass
+class Clock:
+    """Seconds of processor time and pictures per rule, of what was worked out and not taken over."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, start: float) -> None:
+        """Count one picture of rule ``name`` that began at ``start`` (``time.process_time``)."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
+        self.counts[name] = self.counts.get(name, 0) + 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came out for one row, as plain values."""
+
+    findings: tuple[dict[str, Any], ...]
+    """Each with ``layers``: where the picture lay that the rule saw."""
+    layers: Mapping[str, str]
+    """Where the picture lies after all rules."""
+    digest: str = ""
+    """SHA-256 of the file."""
+    content: str = ""
+    """Digest of the picture before all rules, with its mask and labels."""
+    state: str = ""
+    """Digest of the picture after all rules."""
+    summary: Mapping[str, Any] | None = None
+    """None for a dropped row."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Values for JSON."""
+        return {
+            "findings": list(self.findings),
+            "layers": dict(self.layers),
+            "digest": self.digest,
+            "content": self.content,
+            "state": self.state,
+            "summary": None if self.summary is None else dict(self.summary),
+        }
+
+
+class Judge:
+    """Rules, cache and limits of one process."""
+
+    def __init__(self, rules: Rules, cache: PictureCache, limits: LoadLimits) -> None:
+        self.rules = rules
+        self.cache = cache
+        self.limits = limits
+        self.clock = Clock()
+
+    def judge(self, record: Record, accepted: bool = False) -> Judged:
+        """What the picture rules say of ``record``; a drop is the last word unless a person ``accepted`` it.
+
+        Raises ModelError, MissingDependencyError, ConfigError, OutputError; whatever else goes wrong is a
+        finding of the row.
+        """
+        start = time.process_time()
+        try:
+            data = read_bytes(record.image, self.limits.file_bytes)
+            mask_data = None if record.mask is None else read_bytes(record.mask, self.limits.file_bytes)
+        except DataError as error:
+            return _fail(str(error))
+        self.clock.add(READING, start)
+        return _Row(self, record, data, mask_data).judge(accepted)
+
+
+class _Row:
+    def __init__(self, judge: Judge, record: Record, data: bytes, mask_data: bytes | None) -> None:
+        self._judge = judge
+        self._record = record
+        self._data = data
+        self._mask_data = mask_data
+        self._content = compute_content_digest(record, data, mask_data)
+        self._answers = judge.cache.load(self._content)
+        self._known = len(self._answers)
+        self._original: Picture | None = None
+        self._picture: Picture | None = None
+        self._layers: Layers = dict(FROM_FILE)
+        self._state = self._content
+
+    def judge(self, accepted: bool) -> Judged:
+        findings: list[dict[str, Any]] = []
+        dropped = False
+        summary: Mapping[str, Any] | None = None
+        try:
+            for rule in self._judge.rules.pictures:
+                seen = dict(self._layers)
+                values = self._ask(rule)
+                findings.append(values | {"layers": seen})
+                if values["verdict"] == Verdict.DROP:
+                    dropped = True
+                    if not accepted:
+                        break
+            if accepted or not dropped:
+                summary = self._summarise()
+        except InputError as error:  # of the decoder: the file, or its mask, is none
+            findings = [to_values(Finding(READING, Verdict.DROP, _say(error))) | {"layers": dict(FROM_FILE)}]
+        if len(self._answers) > self._known:
+            self._judge.cache.save(self._content, self._answers)
+        digest = hashlib.sha256(self._data).hexdigest()
+        return Judged(tuple(findings), self._layers, digest, self._content, self._state, summary)
+
+    def _ask(self, rule: PictureRule) -> dict[str, Any]:
+        """The rule's answer, taken over or worked out; the row goes on with what it repaired."""
+        key = compute_key({"rule": self._judge.rules.identities[rule.name], "picture": self._state})
+        answer = self._answers.get(key)
+        if answer is not None and (answer["next"] is None or self._judge.cache.has(answer["next"]["layers"])):
+            if answer["next"] is not None:
+                self._move(answer["next"]["state"], answer["next"]["layers"])
+            found: dict[str, Any] = answer["finding"]
+            return found
+        picture = self._load()
+        start = time.process_time()
+        try:
+            finding = rule.judge(picture)
+            following = self._take(picture, finding.repaired)
+        except ENDS_RUN:
+            raise
+        except Exception as error:  # whatever a picture does to a rule is this row's failure, not the run's
+            finding = Finding(rule.name, Verdict.DROP, f"the rule failed: {_say(error)}")
+            self._judge.clock.add(rule.name, start)
+            return to_values(finding)
+        self._judge.clock.add(rule.name, start)
+        values = to_values(replace(finding, rule=rule.name))
+        self._answers[key] = {"finding": values, "next": following}
+        return values
+
+    def _take(self, former: Picture, repaired: Picture | None) -> dict[str, Any] | None:
+        if repaired is None:
+            return None
+        picture = settle(repaired, former)
+        state = compute_changed_digest(self._state, picture)
+        layers = self._judge.cache.put(state, former, self._layers, picture)
+        self._move(state, layers)
+        self._picture = picture
+        return {"state": state, "layers": layers}
+
+    def _move(self, state: str, layers: Layers) -> None:
+        self._state, self._layers, self._picture = state, dict(layers), None
+
+    def _load(self) -> Picture:
+        """The picture as it is now, decoded when first needed. Raises InputError."""
+        if self._original is None:
+            start = time.process_time()
+            self._original = decode_record(self._record, self._data, self._mask_data, self._judge.limits)
+            self._judge.clock.add("decoding", start)
+        if self._picture is None:
+            self._picture = self._judge.cache.get(self._original, self._layers)
+        return self._picture
+
+    def _summarise(self) -> Mapping[str, Any]:
+        key = compute_key({"summary": self._judge.rules.summary, "picture": self._state})
+        if key not in self._answers:
+            picture = self._load()
+            start = time.process_time()
+            self._answers[key] = {"summary": summarise(picture, self._judge.rules.compute_embedding)}
+            self._judge.clock.add("summary", start)
+        found: Mapping[str, Any] = self._answers[key]["summary"]
+        return found
+
+
+def load_picture(record: Record, layers: Layers, cache: PictureCache, limits: LoadLimits) -> Picture:
+    """The picture of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
+    data = read_bytes(record.image, limits.file_bytes)
+    needs_mask = layers["mask"] == "file" and record.mask is not None
+    mask_data = read_bytes(record.mask or "", limits.file_bytes) if needs_mask else None
+    return cache.get(decode_record(record, data, mask_data, limits), layers)
+
+
+def find_gravest(findings: tuple[Finding, ...]) -> Verdict:
+    """The gravest verdict of ``findings``; KEEP of none."""
+    return max(
+        (finding.verdict for finding in findings), key=lambda verdict: verdict.gravity, default=Verdict.KEEP
+    )
+
+
+def read_findings(values: list[dict[str, Any]]) -> tuple[Finding, ...]:
+    """Findings out of a row's plain values."""
+    return tuple(from_values(finding) for finding in values)
+
+
+def _fail(reason: str) -> Judged:
+    finding = to_values(Finding(READING, Verdict.DROP, reason)) | {"layers": dict(FROM_FILE)}
+    return Judged((finding,), dict(FROM_FILE))
+
+
+def _say(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"

@@ -1,0 +1,290 @@
+"""Which pixels are the product, and is that mask right?
+
+A mask comes from the file's transparency, else from the input, else a plain light background is keyed, else
+a cut-out network finds it. Whatever its source it is then checked: size, pieces, holes, contact with the
+frame, and whether its outline lies on an edge of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, measure_blocks, measure_edges
+from cyclorama.curate.records import Box, Finding, Verdict
+from cyclorama.errors import MaskError, SettingsError
+from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
+from cyclorama.imaging.keying import KeyingConfig, key_studio_background
+from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, has_shape
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+
+if TYPE_CHECKING:
+    from cyclorama.curate.records import Picture
+    from cyclorama.types import Matte, Pixels
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """What a right mask looks like. Outside a ``doubtful`` limit a picture goes to review."""
+
+    min_area: float = 0.01
+    """Least share of the picture that is product, 0-1; below it the picture is dropped."""
+    max_area: float = 0.95
+    """Greatest share of the picture that is product, 0-1; above it the picture is dropped."""
+    max_pieces: int = 8
+    """Most separate pieces of at least ``piece_share`` of the product."""
+    piece_share: float = 0.005
+    """Smallest piece or hole that counts as one, as a share of the product, 0-1."""
+    max_crumbs: float = 0.02
+    """Greatest share of the product in smaller pieces and holes, 0-1."""
+    max_holes: float = 0.35
+    """Greatest area of holes as a share of the product's filled area, 0-1."""
+    max_border: float = 0.5
+    """Greatest share of the picture's border that is product, 0-1."""
+    max_block: int = 3
+    """Largest side, in pixels of the picture, of the squares a coarse mask is made of."""
+    min_agreement: float = 0.55
+    """Least share of edge strength that lies at the outline, 0-1."""
+    min_weakest_side: float = 0.33
+    """The same for the quarter of directions in which it is least."""
+    min_straight: float = 0.36
+    """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
+    max_shift_gain: float = 1.3
+    """Greatest gain of edge strength by moving the mask, as a factor."""
+    hopeless_agreement: float = 0.25
+    """Edge agreement below which the picture is dropped, 0-1."""
+    key_background: bool = True
+    """Whether the product is keyed where there is neither transparency nor a mask."""
+    cutout_network: str | None = None
+    """Model of the ``rembg`` package for pictures that cannot be keyed; it is fetched at first use."""
+    working_side: int = 256
+    """Shorter side, in pixels, at which outlines are compared with the picture."""
+    edges: EdgeSettings = field(default_factory=EdgeSettings)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area < self.max_area <= 1:
+            raise SettingsError(
+                f"mask: min_area is {self.min_area}, max_area {self.max_area}; use 0 < min < max <= 1"
+            )
+        if not 0 <= self.hopeless_agreement <= self.min_agreement <= 1:
+            raise SettingsError(
+                f"mask: hopeless_agreement is {self.hopeless_agreement}, min_agreement {self.min_agreement}; "
+                "use 0 <= hopeless <= min <= 1"
+            )
+        limits = (self.max_pieces, self.max_crumbs, self.max_holes, self.max_border, self.max_block)
+        if min(limits) <= 0 or max(self.min_agreement, self.min_weakest_side, self.min_straight) >= 1:
+            raise SettingsError(f"mask: limits {limits} must be above 0, agreements below 1")
+        if self.max_shift_gain <= 1:
+            raise SettingsError(f"mask: max_shift_gain is {self.max_shift_gain}; use more than 1")
+        if self.working_side < 64:
+            raise SettingsError(f"mask: working_side is {self.working_side}; use at least 64")
+
+
+@dataclass(frozen=True)
+class MaskShape:
+    """What a mask alone tells."""
+
+    area: float
+    """Share of the picture that is product, 0-1."""
+    pieces: int
+    holes: float
+    """Area of holes as a share of the product's filled area, 0-1."""
+    crumbs: float
+    """Share of the product in pieces and holes too small to count, 0-1."""
+    border: float
+    """Share of the picture's border that is product, 0-1."""
+    block: int
+    """Side, in pixels, of the squares it is made of; 1 for a smooth outline."""
+
+
+class MaskRule:
+    """Finds or takes a picture's product mask and checks it."""
+
+    name = "mask"
+
+    def __init__(self, settings: MaskSettings | None = None, network: CutoutNetwork | None = None) -> None:
+        self.settings = settings or MaskSettings()
+        self._network = network
+
+    def judge(self, picture: Picture) -> Finding:
+        """Keep with a right mask (``repaired`` holds a picture with it), review a doubtful, drop a hopeless.
+
+        ``doubt`` in the numbers is the greatest measure over its limit: above 1 is review. A mask that marks
+        the background is turned round for the reviewer. Raises MissingDependencyError if a
+        cut-out network is asked for and rembg is not installed.
+        """
+        mask, why = self._get_mask(picture)
+        if mask is None:
+            return Finding(self.name, Verdict.DROP, f"no mask: {why}")
+        numbers = {"area": float((mask >= 0.5).mean())}
+        if not np.isfinite(mask).all():
+            return Finding(self.name, Verdict.DROP, "the mask holds values that are not finite", numbers)
+        inverted = detect_inversion(mask).inverted
+        if inverted:
+            mask = np.float32(1) - mask
+        try:
+            check_mask(mask, "mask", MaskLimits(product_share=0.0))
+        except MaskError as error:
+            return Finding(self.name, Verdict.DROP, str(error), numbers)
+        shape = measure_shape(mask, self.settings)
+        numbers |= {
+            "pieces": shape.pieces,
+            "holes": shape.holes,
+            "crumbs": shape.crumbs,
+            "border": shape.border,
+            "block": shape.block,
+            "inverted": float(inverted),
+        }
+        fit = _measure_fit(picture.pixels, mask, self.settings)
+        if fit is not None:
+            numbers |= {
+                "agreement": fit.agreement,
+                "weakest_side": fit.weakest_side,
+                "straight": fit.straight,
+                "shift_gain": fit.shift_gain,
+            }
+        hopeless = _find_hopeless(shape, fit, self.settings)
+        weighed = _weigh(shape, fit, self.settings)
+        doubts = [text for doubt, text in sorted(weighed, reverse=True) if doubt > 1]
+        numbers["doubt"] = max(doubt for doubt, _ in weighed)
+        if inverted:
+            doubts.insert(0, "it marks the background, shown turned round")
+            numbers["doubt"] = max(2.0, numbers["doubt"])
+        verdict = Verdict.DROP if hopeless else Verdict.REVIEW if doubts else Verdict.KEEP
+        reason = "; ".join(hopeless or doubts)
+        if verdict is Verdict.DROP:
+            return Finding(self.name, verdict, reason, numbers, _get_box(mask))
+        return Finding(self.name, verdict, reason, numbers, _get_box(mask), replace(picture, mask=mask))
+
+    def _get_mask(self, picture: Picture) -> tuple[Matte | None, str]:
+        """The mask, or None and why there is none."""
+        if picture.alpha is not None and has_shape(picture.alpha):
+            return picture.alpha, ""
+        if picture.mask is not None:
+            return picture.mask, ""
+        why = "neither transparency nor a mask, and keying is switched off"
+        if self.settings.key_background:
+            keyed = key_studio_background(picture.pixels, KeyingConfig())
+            if keyed.matte is not None:
+                return keyed.matte, ""
+            why = f"neither transparency nor a mask, and no plain background ({keyed.reason})"
+        if self._network is None and self.settings.cutout_network:
+            self._network = RembgNetwork(self.settings.cutout_network)
+        if self._network is None:
+            return None, f"{why}; give masks or set mask.cutout_network"
+        return np.clip(self._network(picture.pixels), 0, 1).astype(np.float32), ""
+
+
+def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShape:
+    """Size, pieces, holes, border contact and coarseness of ``mask`` (H, W), 1 = product.
+
+    Invariant: the same for a mask mirrored either way, and (but for ``block``) enlarged.
+    """
+    settings = settings or MaskSettings()
+    solid = mask >= 0.5
+    product = max(1, int(solid.sum()))
+    pieces = _measure_parts(solid)
+    filled = ndimage.binary_fill_holes(solid)
+    holes = _measure_parts(filled & ~solid)
+    least = settings.piece_share * product
+    crumbs = pieces[pieces < least].sum() + holes[holes < least].sum()
+    return MaskShape(
+        area=float(solid.mean()),
+        pieces=int((pieces >= least).sum()),
+        holes=float(holes.sum()) / max(1, int(filled.sum())),
+        crumbs=float(crumbs) / product,
+        border=detect_inversion(mask).border_share,
+        block=measure_blocks(mask),
+    )
+
+
+def _measure_parts(
+    flags: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    labels, count = ndimage.label(flags, structure=np.ones((3, 3)))
+    areas: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.bincount(labels.ravel(), minlength=count + 1)[
+        1:
+    ]
+    return areas
+
+
+def _measure_fit(pixels: Pixels, mask: Matte, settings: MaskSettings) -> EdgeAgreement | None:
+    height, width = mask.shape
+    scale = min(1.0, settings.working_side / min(height, width))
+    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    return measure_edges(resize_pixels(pixels, size), np.clip(resize_plane(mask, size), 0, 1), settings.edges)
+
+
+def _find_hopeless(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) -> list[str]:
+    found = []
+    if not settings.min_area <= shape.area <= settings.max_area:
+        found.append(
+            f"the product covers {shape.area:.1%} of the picture, "
+            f"the limits are {settings.min_area:.1%} and {settings.max_area:.1%}"
+        )
+    if fit is not None and fit.agreement < settings.hopeless_agreement:
+        found.append(
+            f"the outline follows {fit.agreement:.2f} of the picture's edges, "
+            f"{settings.hopeless_agreement:.2f} is the least"
+        )
+    return found
+
+
+def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) -> list[tuple[float, str]]:
+    """Every measure over its limit, with the words for it; above 1 is doubtful."""
+    found = [
+        (shape.pieces / settings.max_pieces, f"{shape.pieces} pieces, the limit is {settings.max_pieces}"),
+        (
+            shape.holes / settings.max_holes,
+            f"holes take {shape.holes:.1%}, the limit is {settings.max_holes:.1%}",
+        ),
+        (
+            shape.crumbs / settings.max_crumbs,
+            f"crumbs take {shape.crumbs:.1%}, the limit is {settings.max_crumbs:.1%}",
+        ),
+        (
+            shape.border / settings.max_border,
+            f"it covers {shape.border:.1%} of the picture's border, the limit is {settings.max_border:.1%}",
+        ),
+        (
+            shape.block / settings.max_block if shape.block > 1 else 0.0,
+            f"it is made of squares of {shape.block} pixels, the limit is {settings.max_block}",
+        ),
+    ]
+    if fit is None:
+        return [*found, (2.0, "it has no outline inside the picture")]
+    down, right = fit.shift
+    return [
+        *found,
+        (
+            (1 - fit.agreement) / (1 - settings.min_agreement),
+            f"the outline follows {fit.agreement:.2f} of the picture's edges, "
+            f"{settings.min_agreement:.2f} is the least",
+        ),
+        (
+            (1 - fit.weakest_side) / (1 - settings.min_weakest_side),
+            f"on one side the outline follows {fit.weakest_side:.2f} of the edges, "
+            f"{settings.min_weakest_side:.2f} is the least",
+        ),
+        (
+            (1 - fit.straight) / (1 - settings.min_straight),
+            f"a straight stretch of the outline follows {fit.straight:.2f} of the edges, "
+            f"{settings.min_straight:.2f} is the least",
+        ),
+        (
+            (fit.shift_gain - 1) / (settings.max_shift_gain - 1),
+            f"moved by {down} rows and {right} columns it fits {fit.shift_gain:.2f} times as well, "
+            f"the limit is {settings.max_shift_gain:.2f}",
+        ),
+    ]
+
+
+def _get_box(mask: Matte) -> tuple[Box, ...]:
+    solid = mask >= 0.5
+    rows, columns = np.flatnonzero(solid.any(axis=1)), np.flatnonzero(solid.any(axis=0))
+    if len(rows) == 0:
+        return ()
+    return (Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1, "product", 1.0),)

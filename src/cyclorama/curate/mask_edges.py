@@ -1,0 +1,190 @@
+"""Does a mask's outline lie on an edge of the picture, or would it lie better elsewhere?
+
+Edges are measured across the outline: the derivative of L*a*b* along the outline's normal, so that a label's
+edge crossing the outline does not pass for the product's own. All lengths are pixels of the working picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.imaging.colour import to_lab
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+    Plane = npt.NDArray[np.float32]
+    Flags = npt.NDArray[np.bool_]
+
+_FINEST = 3
+"""Smallest block, in pixels, that is told from a smooth outline's own steps."""
+
+
+@dataclass(frozen=True)
+class EdgeSettings:
+    """How an outline is compared with the picture's edges."""
+
+    reach: int = 8
+    """Pixels to either side of the outline within which the strongest edge is sought."""
+    tolerance: int = 1
+    """Pixels by which that edge may lie off the outline."""
+    faint: float = 3.0
+    """L*a*b* units per pixel below which a step is too faint to be an edge."""
+    shift_share: float = 0.12
+    """Farthest displacement that is tried, as a share of the shorter side, 0-1."""
+    straight_share: float = 0.05
+    """Least share of the outline in one row or column that is a straight stretch, 0-1."""
+    points: int = 1500
+    """Most outline points that are looked at."""
+
+
+@dataclass(frozen=True)
+class EdgeAgreement:
+    """How well an outline fits the picture."""
+
+    agreement: float
+    """Mean over the outline of (edge at the outline) / (strongest edge nearby), 0-1."""
+    weakest_side: float
+    """The same over the quarter of directions in which it is least."""
+    straight: float
+    """Least mean agreement over a level or upright stretch of the outline that is exactly straight, 0-1.
+
+    1 without such a stretch. A mask cut off in the middle of the product has one without an edge."""
+    shift_gain: float
+    """Edge strength under the outline at its best displacement over that where it is, 1 or more."""
+    shift: tuple[int, int]
+    """That displacement (rows, columns)."""
+
+
+def measure_edges(pixels: Pixels, mask: Matte, settings: EdgeSettings | None = None) -> EdgeAgreement | None:
+    """How well the outline of ``mask`` (H, W), 1 = product, fits the edges of ``pixels`` (H, W, 3).
+
+    None where the mask has no outline inside the frame. Invariant: a displaced outline's ``shift`` leads back
+    to the edge it was taken from, as long as that lies within ``shift_share``.
+    """
+    settings = settings or EdgeSettings()
+    rows, columns, normals = _trace_outline(mask >= 0.5, settings)
+    if len(rows) == 0:
+        return None
+    across = _Across(pixels)
+    profile = np.stack(
+        [
+            across.sample(rows + normals[:, 0] * offset, columns + normals[:, 1] * offset, normals)
+            for offset in range(-settings.reach, settings.reach + 1)
+        ]
+    )
+    middle = settings.reach
+    here = profile[middle - settings.tolerance : middle + settings.tolerance + 1].max(axis=0)
+    support = np.minimum(1.0, here / np.maximum(profile.max(axis=0), settings.faint))
+    gain, shift = _find_shift(across, rows, columns, normals, min(mask.shape), settings)
+    return EdgeAgreement(
+        float(support.mean()),
+        _find_weakest(support, normals),
+        _find_straight(support, rows, columns, normals, settings.straight_share),
+        gain,
+        shift,
+    )
+
+
+class _Across:
+    """Edge strength across a direction, sampled at the nearest pixel."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        lab = to_lab(pixels)
+        self.down = ndimage.gaussian_filter1d(
+            ndimage.gaussian_filter1d(lab, 1.0, axis=0, order=1), 1.0, axis=1
+        )
+        self.right = ndimage.gaussian_filter1d(
+            ndimage.gaussian_filter1d(lab, 1.0, axis=1, order=1), 1.0, axis=0
+        )
+
+    def sample(self, rows: Plane, columns: Plane, normals: Plane) -> Plane:
+        """(N,) L*a*b* units per pixel along ``normals`` (N, 2) at (N,) positions; 0 beyond the frame."""
+        height, width = self.down.shape[:2]
+        y, x = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
+        slope = self.down[y, x] * normals[:, :1] + self.right[y, x] * normals[:, 1:]
+        strength: Plane = np.where(inside, np.linalg.norm(slope, axis=1), 0).astype(np.float32)
+        return strength
+
+
+def _trace_outline(solid: Flags, settings: EdgeSettings) -> tuple[Plane, Plane, Plane]:
+    """Rows, columns (N,) and unit normals (N, 2) of outline points that lie inside the frame."""
+    outline = solid & ~ndimage.binary_erosion(solid, border_value=1)
+    smooth = ndimage.gaussian_filter(solid.astype(np.float32), 2.0, mode="nearest")
+    slope = np.stack([ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)], axis=-1)
+    rows, columns = np.nonzero(outline)
+    step = max(1, len(rows) // settings.points)
+    rows, columns = rows[::step], columns[::step]
+    normals = slope[rows, columns]
+    length = np.linalg.norm(normals, axis=1)
+    usable = length > 1e-6
+    return (
+        rows[usable].astype(np.float32),
+        columns[usable].astype(np.float32),
+        (normals[usable] / length[usable, None]).astype(np.float32),
+    )
+
+
+def _find_weakest(support: Plane, normals: Plane) -> float:
+    """The least mean ``support`` over four groups of directions that hold a tenth of the outline or more."""
+    angle = np.arctan2(normals[:, 0], normals[:, 1])
+    group = np.floor((angle / (np.pi / 2) + 0.5) % 4).astype(int)
+    means = [float(support[group == i].mean()) for i in range(4) if (group == i).sum() >= 0.1 * len(support)]
+    return min(means, default=float(support.mean()))
+
+
+def _find_straight(support: Plane, rows: Plane, columns: Plane, normals: Plane, least: float) -> float:
+    """The least mean ``support`` over straight stretches; 1 if there is none."""
+    means = [1.0]
+    for places, along in ((rows, normals[:, 0]), (columns, normals[:, 1])):
+        level = np.abs(along) > 0.97
+        index = places[level].astype(np.intp)
+        counts = np.bincount(index, minlength=1)
+        totals = np.bincount(index, weights=support[level], minlength=1)
+        long = counts >= max(6.0, least * len(support))
+        means += (totals[long] / counts[long]).tolist()
+    return min(means)
+
+
+def _find_shift(
+    across: _Across, rows: Plane, columns: Plane, normals: Plane, side: int, settings: EdgeSettings
+) -> tuple[float, tuple[int, int]]:
+    reach = max(2, round(settings.shift_share * side))
+    few = slice(None, None, max(1, len(rows) // 200))
+    rows, columns, normals = rows[few], columns[few], normals[few]
+
+    def strength(down: int, right: int) -> float:
+        values = across.sample(rows + down, columns + right, normals)
+        return float(np.minimum(values, 12.0).mean())
+
+    here = max(
+        strength(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)
+    )  # the outline is drawn on the inner side of its edge
+    steps = range(-reach, reach + 1, 2)
+    best = max((strength(down, right), (down, right)) for down in steps for right in steps)
+    if best[0] <= here:
+        return 1.0, (0, 0)
+    return best[0] / max(here, 0.1), best[1]
+
+
+def measure_blocks(mask: Matte) -> int:
+    """Side, in pixels, of the squares that ``mask`` (H, W) is made of; 1 for a smooth outline.
+
+    A mask enlarged from a coarse grid steps only at multiples of one number. Straight, upright products do
+    so too but have few different steps: fewer than six tell nothing.
+    """
+    solid = mask >= 0.5
+    across = np.flatnonzero((solid[:, 1:] != solid[:, :-1]).any(axis=0)) + 1
+    down = np.flatnonzero((solid[1:] != solid[:-1]).any(axis=1)) + 1
+    if len(across) < 6 or len(down) < 6:
+        return 1
+    sides = [int(np.gcd.reduce(np.diff(places))) for places in (across, down)]
+    return min(sides) if min(sides) >= _FINEST else 1

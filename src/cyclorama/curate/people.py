@@ -1,0 +1,149 @@
+"""Is a person in the picture?
+
+Faces that look ahead or sideways are found by OpenCV's cascades (Viola and Jones; carried by
+``opencv-python-headless`` below version 5). Bodies without a visible face need a detector of one's own: any
+object detection model that ``transformers`` loads from a folder. OpenCV's people detector (gradient
+histograms, Dalal and Triggs) can be asked too, but takes furniture for people. The rule errs to dropping; a
+face on the product, as on dolls and printed packs, goes to review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclorama.curate.people_finding import (
+    FoundPerson,
+    build_body_finder,
+    build_cascade_finder,
+    build_model_finder,
+)
+from cyclorama.curate.records import Finding, Verdict
+from cyclorama.errors import SettingsError
+
+if TYPE_CHECKING:
+    from cyclorama.curate.records import Picture
+    from cyclorama.types import Matte, Pixels
+
+PersonFinder = Callable[["Pixels"], list[FoundPerson]]
+"""Pixels uint8 (H, W, 3) -> everyone in them, however unsure."""
+
+
+@dataclass(frozen=True)
+class PeopleSettings:
+    """Who is sought, and from what score on a find counts. Each detector has a scale of its own."""
+
+    face: float | None = 6.0
+    """Fewest neighbouring windows that see a frontal face; None switches the detector off."""
+    profile: float | None = 6.0
+    """The same for a face from the side."""
+    body: float | None = None
+    """Least score of an upright body (distance from the separating plane, 0.5 or more); None: not sought.
+    Furniture and bottles reach 1.5, so it only helps where pictures show little else than people."""
+    model: Path | None = None
+    """Folder of an object detection model that ``transformers`` can load; None for none."""
+    model_labels: tuple[str, ...] = ("person", "face", "human face", "man", "woman", "boy", "girl")
+    """Names of the model's classes that are people."""
+    model_score: float = 0.4
+    """Least score of a find of the model, 0-1."""
+    smallest: float = 0.06
+    """Least side of a find as a share of the picture's shorter side, 0-1."""
+    working_side: int = 512
+    """Shorter side, in pixels, at which people are sought; smaller pictures are enlarged to it."""
+    product_overlap: float = 0.85
+    """Share of a face that must lie on the product for it to be the product's, 0-1."""
+    body_overlap: float = 0.25
+    """The same for a body, whose rectangle is mostly background: the product itself was taken for one."""
+    keep_on_product: bool = False
+    """Whether faces on the product alone are no reason to review it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest < 1 or not 0 < self.product_overlap <= 1:
+            raise SettingsError(
+                f"people: smallest is {self.smallest}, product_overlap {self.product_overlap}; use 0 to 1"
+            )
+        if self.working_side < 128:
+            raise SettingsError(f"people: working_side is {self.working_side}; use at least 128")
+        if all(limit is None for limit in (self.face, self.profile, self.body, self.model)):
+            raise SettingsError("people: every detector is switched off; set 'people: null' instead")
+
+
+class PeopleRule:
+    """Drops pictures of people."""
+
+    name = "people"
+
+    def __init__(
+        self, settings: PeopleSettings | None = None, finders: tuple[PersonFinder, ...] | None = None
+    ) -> None:
+        self.settings = settings or PeopleSettings()
+        self._finders = finders
+
+    def judge(self, picture: Picture) -> Finding:
+        """Drop with a person off the product, review with one on it, else keep.
+
+        ``score`` in the numbers is the greatest find's score over its detector's limit: from 1 on it counts.
+        Raises MissingDependencyError (no OpenCV with cascades), ModelNotFoundError (``model``).
+        """
+        if self._finders is None:
+            self._finders = _build_finders(self.settings)
+        found = [person for finder in self._finders for person in finder(picture.pixels)]
+        mask = picture.mask if picture.mask is not None else picture.alpha
+        on_product = [_is_on_product(person, mask, self.settings) for person in found]
+        behind = [person for person, on in zip(found, on_product) if not on]
+        sure = [person for person in behind if person.ratio >= 1]
+        printed = [
+            person
+            for person, on in zip(found, on_product)
+            if on and person.ratio >= 1 and person.box.label != "body"
+        ]
+        numbers = {
+            "score": max((person.ratio for person in behind), default=0.0),
+            "people": float(len(sure)),
+            "product_score": max((person.ratio for person, on in zip(found, on_product) if on), default=0.0),
+        }
+        for person in found:
+            name = person.box.label.replace(" ", "_")
+            numbers[name] = max(numbers.get(name, 0.0), person.ratio)
+        boxes = tuple(person.box for person in (*sure, *printed))
+        if sure:
+            best = max(sure, key=lambda person: person.ratio)
+            reason = f"{best.box.label} with {best.ratio:.2f} of the score that counts"
+            return Finding(self.name, Verdict.DROP, reason, numbers, boxes)
+        if printed and not self.settings.keep_on_product:
+            best = max(printed, key=lambda person: person.ratio)
+            reason = f"{best.box.label} on the product, {best.ratio:.2f} of the score that counts"
+            return Finding(self.name, Verdict.REVIEW, reason, numbers, boxes)
+        return Finding(self.name, Verdict.KEEP, numbers=numbers, boxes=boxes)
+
+
+def _is_on_product(person: FoundPerson, mask: Matte | None, settings: PeopleSettings) -> bool:
+    if mask is None:
+        return False
+    least = settings.body_overlap if person.box.label == "body" else settings.product_overlap
+    box = person.box
+    place = mask[max(0, box.top) : box.bottom, max(0, box.left) : box.right]
+    return place.size > 0 and float((place >= 0.5).mean()) >= least
+
+
+def _build_finders(settings: PeopleSettings) -> tuple[PersonFinder, ...]:
+    finders: list[PersonFinder] = []
+    for limit, file, label, mirrored in (
+        (settings.face, "haarcascade_frontalface_alt2.xml", "face", False),
+        (settings.profile, "haarcascade_profileface.xml", "profile", True),
+    ):
+        if limit is not None:
+            finders.append(
+                build_cascade_finder(
+                    file, label, limit, settings.working_side, settings.smallest, mirrored=mirrored
+                )
+            )
+    if settings.body is not None:
+        finders.append(build_body_finder(settings.body, settings.working_side))
+    if settings.model is not None:
+        finders.append(
+            build_model_finder(settings.model, settings.model_labels, settings.model_score, settings.smallest)
+        )
+    return tuple(finders)

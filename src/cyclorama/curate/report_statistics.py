@@ -1,0 +1,192 @@
+"""What came of all rows: the funnel of the rules, the spread of their numbers, the kept set by category."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cyclorama.curate.records import Finding, Record, Verdict
+from cyclorama.data.licences import SetLicence, count_licences
+
+MANY, FEW = 100, 10
+"""Limits at which the paper describes its set's long tail (arXiv 2312.13309, section 4.2)."""
+BINS = 24
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One input row and what became of it."""
+
+    record: Record
+    findings: Sequence[Finding]
+    verdict: Verdict
+    rule: str = ""
+    """The rule whose word counted; empty for a row that is kept as it is."""
+    category: str | None = None
+    """The settled name."""
+    split: str = ""
+    """Of a kept row."""
+    decided: bool = False
+    """Whether a person's decision counted."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the row is in the set."""
+        return self.verdict in (Verdict.KEEP, Verdict.REPAIR)
+
+
+@dataclass(frozen=True)
+class FunnelStep:
+    """What one rule said of the rows that came to it."""
+
+    rule: str
+    verdicts: Mapping[str, int]
+
+    @property
+    def seen(self) -> int:
+        """Rows that came to it."""
+        return sum(self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A rule's number over the rows: counts (BINS) of kept and of other rows between equally spaced edges."""
+
+    name: str
+    low: float
+    high: float
+    kept: tuple[int, ...]
+    others: tuple[int, ...]
+    median: float
+
+
+@dataclass(frozen=True)
+class LongTail:
+    """How many pictures the categories have."""
+
+    counts: Mapping[str, int]
+    """Category to pictures, the most first, equal ones by name."""
+
+    @property
+    def share_many(self) -> float:
+        """Share of the categories with more than 100 pictures; 0 without categories."""
+        return self._share(sum(count > MANY for count in self.counts.values()))
+
+    @property
+    def share_few(self) -> float:
+        """Share of the categories with fewer than 10 pictures; 0 without categories."""
+        return self._share(sum(count < FEW for count in self.counts.values()))
+
+    @property
+    def median(self) -> float:
+        """Pictures of the category in the middle; 0 without categories."""
+        return float(statistics.median(self.counts.values())) if self.counts else 0.0
+
+    def _share(self, count: int) -> float:
+        return count / len(self.counts) if self.counts else 0.0
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Everything the report and the card say in numbers."""
+
+    rows: int
+    verdicts: Mapping[str, int]
+    funnel: tuple[FunnelStep, ...]
+    decided: int
+    long_tail: LongTail
+    licence: SetLicence
+    """Of the kept pictures."""
+    splits: Mapping[str, tuple[int, int]]
+    """Split to (pictures, products)."""
+    products: int
+    languages: Mapping[str, int]
+    """Language of the category's name to kept pictures; the empty name counts those that state none."""
+    distributions: tuple[Distribution, ...]
+    dropped_by: Mapping[str, int] = field(default_factory=dict)
+    """Rule, or ``review``, to rows that its word took out."""
+
+    @property
+    def kept(self) -> int:
+        """Pictures in the set."""
+        return self.verdicts["keep"] + self.verdicts["repair"]
+
+
+def compute_long_tail(categories: Iterable[str | None]) -> LongTail:
+    """Pictures per category of rows with these ``categories``; None counts for nothing."""
+    counts = Counter(name for name in categories if name is not None)
+    return LongTail(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
+
+
+def collect_statistics(outcomes: Iterable[Outcome], rules: Sequence[str] = ()) -> Statistics:
+    """The statistics of ``outcomes``; ``rules`` gives the funnel's order, further ones follow as they come.
+
+    Invariant: nothing depends on the order of ``outcomes`` but the order of rules that ``rules`` does not
+    name.
+    """
+    verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
+    steps: dict[str, Counter[str]] = {rule: Counter() for rule in rules}
+    dropped: Counter[str] = Counter()
+    kept: list[Outcome] = []
+    values: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
+    rows = decided = 0
+    for outcome in outcomes:
+        rows += 1
+        decided += outcome.decided
+        verdicts[outcome.verdict.value] += 1
+        if outcome.verdict == Verdict.DROP:
+            dropped[outcome.rule or "unknown"] += 1
+        for finding in outcome.findings:
+            steps.setdefault(finding.rule, Counter())[finding.verdict.value] += 1
+            for name, number in finding.numbers.items():
+                values[f"{finding.rule}.{name}"][finding.verdict != Verdict.KEEP].append(number)
+        if outcome.is_kept:
+            kept.append(outcome)
+    return Statistics(
+        rows=rows,
+        verdicts=dict(verdicts),
+        funnel=tuple(FunnelStep(rule, dict(counts)) for rule, counts in steps.items() if counts),
+        decided=decided,
+        long_tail=compute_long_tail(outcome.category for outcome in kept),
+        licence=count_licences(outcome.record.licence for outcome in kept),
+        splits=_count_splits(kept),
+        products=len({_get_product(outcome) for outcome in kept}),
+        languages=dict(sorted(Counter(outcome.record.language or "" for outcome in kept).items())),
+        distributions=tuple(
+            found for name in sorted(values) if (found := _compute_distribution(name, *values[name]))
+        ),
+        dropped_by=dict(sorted(dropped.items(), key=lambda pair: (-pair[1], pair[0]))),
+    )
+
+
+def _count_splits(kept: Sequence[Outcome]) -> dict[str, tuple[int, int]]:
+    images = Counter(outcome.split for outcome in kept)
+    products = {split: {_get_product(o) for o in kept if o.split == split} for split in images}
+    return {split: (images[split], len(products[split])) for split in sorted(images)}
+
+
+def _get_product(outcome: Outcome) -> tuple[bool, str]:
+    named = outcome.record.product_id is not None
+    return named, outcome.record.product_id or outcome.record.key
+
+
+def _compute_distribution(name: str, kept: list[float], others: list[float]) -> Distribution | None:
+    """Counts from the 0.5th to the 99.5th percentile, the rest at the ends; None for a constant."""
+    both = np.array(kept + others, np.float64)
+    both = both[np.isfinite(both)]
+    if not len(both):
+        return None
+    low, high = (float(value) for value in np.percentile(both, [0.5, 99.5]))
+    if high <= low:
+        low, high = float(both.min()), float(both.max())
+    if high <= low:
+        return None
+    counts = [
+        np.histogram(np.clip([v for v in one if np.isfinite(v)], low, high), BINS, (low, high))[0].tolist()
+        for one in (kept, others)
+    ]
+    return Distribution(name, low, high, tuple(counts[0]), tuple(counts[1]), float(np.median(both)))

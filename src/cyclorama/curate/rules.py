@@ -1,0 +1,227 @@
+"""The rules of a run, built from its recipe, each with an identity that its results are kept under."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cyclorama.config import to_plain
+from cyclorama.curate.config import CurateConfig, EraseSettings
+from cyclorama.curate.records import PictureRule, SetRule
+from cyclorama.errors import ConfigError, ModelNotFoundError
+from cyclorama.generation.journal import compute_key
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from cyclorama.types import Pixels
+
+GROUP = "cyclorama.curate_rules"
+"""Entry points of this group are factories: a mapping of settings in, a rule out."""
+PICTURE_SECTIONS = ("size", "quality", "mask", "blank", "people", "text")
+SUMMARY_VERSION = "2"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """All rules of a run, in the order in which they are asked."""
+
+    before: tuple[SetRule, ...]
+    """Set rules that need no pictures."""
+    pictures: tuple[PictureRule, ...]
+    after: tuple[SetRule, ...]
+    """Set rules on summaries of the pictures."""
+    identities: Mapping[str, str]
+    """Picture rule's name to the digest of everything its answer depends on beside the picture."""
+    summary: str
+    """The same for what is kept of a picture."""
+    compute_embedding: Callable[[Pixels], Any]
+    """float32 (D,) of a picture, of unit length."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every rule's name, in order."""
+        rules: list[PictureRule | SetRule] = [*self.before, *self.pictures, *self.after]
+        return tuple(rule.name for rule in rules)
+
+
+def build_rules(config: CurateConfig) -> Rules:
+    """The rules that ``config`` asks for; their models are loaded when first used.
+
+    Raises ConfigError (a further rule that is not installed, or two of one name), ModelNotFoundError
+    (LaMa's weights).
+    """
+    from cyclorama.curate.category import CategoryRule
+    from cyclorama.curate.clicks import ClicksRule
+    from cyclorama.curate.duplicates import DuplicatesRule
+    from cyclorama.curate.licence import LicenceRule
+
+    before: list[SetRule] = []
+    if config.licence is not None:
+        before.append(LicenceRule(config.licence))
+    if config.clicks is not None:
+        before.append(ClicksRule(config.clicks))
+    if config.category is not None:
+        before.append(CategoryRule(config.category))
+    pictures = _build_picture_rules(config)
+    after: list[SetRule] = [] if config.duplicates is None else [DuplicatesRule(config.duplicates)]
+    settings: dict[str, Any] = {rule.name: getattr(config, rule.name) for rule in pictures}
+    for name, values in config.further.items():
+        rule = load_rule(name, values)
+        settings[name] = values
+        if isinstance(rule, SetRule):
+            (after if rule.needs_pictures else before).append(rule)
+        else:
+            pictures.append(rule)
+    everything: list[PictureRule | SetRule] = [*before, *pictures, *after]
+    names = [rule.name for rule in everything]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"two rules are called {twice[0]!r}; names must differ")
+    identities = {rule.name: identify(rule, settings[rule.name]) for rule in pictures}
+    if "text" in identities:
+        identities["text"] = compute_key({"text": identities["text"], "erase": identify_eraser(config.erase)})
+    return Rules(
+        tuple(before),
+        tuple(pictures),
+        tuple(after),
+        identities,
+        compute_key({"summary": SUMMARY_VERSION, "features": identify_features(config.output.features)}),
+        _Embedder(config.output.features),
+    )
+
+
+def _build_picture_rules(config: CurateConfig) -> list[PictureRule]:
+    from cyclorama.curate.blank import BlankRule
+    from cyclorama.curate.mask import MaskRule
+    from cyclorama.curate.people import PeopleRule
+    from cyclorama.curate.quality import QualityRule
+    from cyclorama.curate.size import SizeRule
+    from cyclorama.curate.text import TextRule
+
+    rules: list[PictureRule] = []
+    if config.size is not None:
+        rules.append(SizeRule(config.size))
+    if config.quality is not None:
+        rules.append(QualityRule(config.quality))
+    if config.mask is not None:
+        rules.append(MaskRule(config.mask))
+    if config.blank is not None:
+        rules.append(BlankRule(config.blank))
+    if config.people is not None:
+        rules.append(PeopleRule(config.people))
+    if config.text is not None:
+        rules.append(TextRule(config.text, erase=None if config.erase is None else Eraser(config.erase)))
+    return rules
+
+
+def load_rule(name: str, settings: Mapping[str, Any]) -> PictureRule | SetRule:
+    """The installed rule called ``name``. Raises ConfigError."""
+    found = {point.name: point for point in metadata.entry_points(group=GROUP)}
+    if name not in found:
+        raise ConfigError(
+            f"further: no installed package has a rule {name!r} (entry points {GROUP}); installed: "
+            f"{', '.join(sorted(found)) or 'none'}"
+        )
+    rule: PictureRule | SetRule = found[name].load()(dict(settings))
+    if rule.name != name:
+        raise ConfigError(
+            f"further: entry point {name!r} gives a rule called {rule.name!r}; names must agree"
+        )
+    if not isinstance(rule, PictureRule | SetRule):
+        raise ConfigError(f"further: {name!r} gives a {type(rule).__name__} with neither judge nor judge_all")
+    return rule
+
+
+def identify(rule: PictureRule, settings: Any) -> str:
+    """A digest of the rule's name, version and settings, and of files that the settings name."""
+    return compute_key(
+        {
+            "rule": rule.name,
+            "version": str(getattr(rule, "version", "1")),
+            "settings": _with_file_digests(to_plain(settings)),
+        }
+    )
+
+
+def identify_eraser(settings: EraseSettings | None) -> dict[str, Any]:
+    """What the erasing network's pictures depend on. Raises ModelNotFoundError."""
+    from cyclorama.baselines.lama_files import find_lama
+
+    if settings is None:
+        return {}
+    values: dict[str, Any] = to_plain(settings)
+    try:
+        return values | {"weights": _digest(find_lama(settings.weights))}
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(
+            f"{error}. The recipe names it as erase.weights; with erase: null, pictures with text behind the "
+            f"product go to review instead"
+        ) from error
+
+
+def identify_features(choice: str) -> str:
+    """The feature network's name and the digest of its weights. Raises ModelNotFoundError."""
+    if choice != "cyclorama":
+        return str(_with_file_digests(choice))
+    from cyclorama.evaluation.feature_network import load_card
+    from cyclorama.evaluation.features import find_bundled_features
+
+    return f"{choice} {load_card(find_bundled_features())['weights_hash']}"
+
+
+class Eraser:
+    """Fills a hole (H, W) in pixels with LaMa, which is loaded at the first hole."""
+
+    def __init__(self, settings: EraseSettings) -> None:
+        self._settings = settings
+        self._model: Any = None
+
+    def __call__(self, pixels: Pixels, hole: npt.NDArray[np.bool_]) -> Pixels:
+        """``pixels`` with ``hole`` filled; the same bit for bit elsewhere. Raises ModelError."""
+        from cyclorama.baselines.lama_erase import EraseConfig, erase
+        from cyclorama.baselines.lama_files import load_lama
+
+        if self._model is None:
+            self._model = load_lama(self._settings.weights)
+        config = EraseConfig(max_side=self._settings.max_side, context=self._settings.context)
+        return erase(pixels, hole, self._model, config)
+
+
+class _Embedder:
+    def __init__(self, features: str) -> None:
+        self._features = features
+        self._embedder: Any = None
+
+    def __call__(self, pixels: Pixels) -> Any:
+        from cyclorama.curate.signature import Embedder
+
+        if self._embedder is None:
+            self._embedder = Embedder(self._features)
+        return self._embedder.compute([pixels])[0]
+
+
+def _with_file_digests(values: Any) -> Any:
+    """Plain ``values`` with digests in place of every path of a file or folder that exists."""
+    if isinstance(values, dict):
+        return {name: _with_file_digests(value) for name, value in values.items()}
+    if isinstance(values, list):
+        return [_with_file_digests(value) for value in values]
+    if isinstance(values, str) and "/" in values and Path(values).exists():
+        path = Path(values)
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        return [_digest(file) for file in files]
+    return values
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,99 @@
+"""What is kept of a picture once its pixels are gone, and how it is written down."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.curate.records import SHAPE_SIDE, Finding, Picture, Record, Summary
+from cyclorama.curate.signature import (
+    THUMBNAIL_SIDE,
+    compute_phash,
+    compute_sharpness,
+    compute_thumbnail,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+_EMBEDDING_STEPS = 2**14
+"""Embeddings are kept in steps of 1/16384, which equals half precision and is the same on every machine."""
+
+
+def summarise(
+    picture: Picture, compute_embedding: Callable[[Pixels], npt.NDArray[np.float32]]
+) -> dict[str, Any]:
+    """Plain values of a picture's summary, fit for JSON; :func:`build_summary` reads them."""
+    thumbnail = compute_thumbnail(picture.pixels)
+    embedding = np.rint(compute_embedding(picture.pixels) * _EMBEDDING_STEPS).astype("<i2")
+    height, width = picture.pixels.shape[:2]
+    numbers = {
+        "height": float(height),
+        "width": float(width),
+        "file_bytes": float(picture.file_bytes),
+        "sharpness": compute_sharpness(picture.pixels),
+    }
+    if picture.mask is not None:
+        numbers["mask_share"] = float(picture.mask.mean())
+    shape = None if picture.mask is None else compute_mask_shape(picture.mask)
+    return {
+        "phash": f"{compute_phash(thumbnail):016x}",
+        "thumbnail": _pack(thumbnail),
+        "embedding": _pack(embedding),
+        "mask_shape": None if shape is None else _pack(shape),
+        "numbers": numbers,
+    }
+
+
+def build_summary(
+    record: Record, findings: tuple[Finding, ...], values: Mapping[str, Any], digest: str
+) -> Summary:
+    """The summary of ``record`` from what :func:`summarise` gave; numbers of ``findings`` are added."""
+    numbers = dict(values["numbers"])
+    for finding in findings:
+        numbers |= {f"{finding.rule}.{name}": value for name, value in finding.numbers.items()}
+    embedding = _unpack(values["embedding"], "<i2").astype(np.float32)
+    shape = values["mask_shape"]
+    return Summary(
+        record=record,
+        findings=findings,
+        phash=int(values["phash"], 16),
+        embedding=embedding / max(float(np.linalg.norm(embedding)), 1e-12),
+        numbers=numbers,
+        mask_shape=None
+        if shape is None
+        else (_unpack(shape, "u1").reshape(SHAPE_SIDE, SHAPE_SIDE) / 255).astype(np.float32),
+        digest=digest,
+        thumbnail=_unpack(values["thumbnail"], "u1").reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    )
+
+
+def compute_mask_shape(mask: Matte) -> npt.NDArray[np.uint8] | None:
+    """uint8 (SHAPE_SIDE, SHAPE_SIDE), 255 = product: the product alone, centred on a square, averaged down.
+
+    None for a mask without product. Invariant: moving the product in the picture changes nothing.
+    """
+    rows, columns = np.flatnonzero((mask >= 0.5).any(axis=1)), np.flatnonzero((mask >= 0.5).any(axis=0))
+    if not len(rows):
+        return None
+    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    side = max(cut.shape)
+    top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
+    square = np.zeros((side, side), np.uint8)
+    square[top : top + cut.shape[0], left : left + cut.shape[1]] = np.rint(cut * 255)
+    small = Image.fromarray(square).resize((SHAPE_SIDE, SHAPE_SIDE), Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.uint8)
+
+
+def _pack(array: npt.NDArray[Any]) -> str:
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+
+
+def _unpack(text: str, kind: str) -> npt.NDArray[Any]:
+    return np.frombuffer(base64.b64decode(text), dtype=kind)

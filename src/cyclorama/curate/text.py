@@ -1,0 +1,275 @@
+"""Is there text behind the product, and can it be taken away without a trace?
+
+Text on the product stays. Text on the background is cut out with a margin, the hole is filled by a network,
+and the result is checked: no text is left, the rim of the hole does not show, and nothing else changed.
+What fails a check goes to review.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyclorama.curate.records import Finding, Verdict
+from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, TextFinder, draw_texts
+from cyclorama.errors import SettingsError
+from cyclorama.evaluation.rim import build_rim
+from cyclorama.evaluation.text import compute_edit_distance
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.masks import dilate
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.curate.records import Picture
+    from cyclorama.types import Matte, Pixels
+
+    Flags = npt.NDArray[np.bool_]
+
+Erase = Callable[["Pixels", "Flags"], "Pixels"]
+"""(pixels uint8 (H, W, 3), hole bool (H, W)) -> pixels with the hole filled."""
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """What is text, whose it is, how widely it is erased, and when the result is doubted."""
+
+    finding: FindingSettings = field(default_factory=FindingSettings)
+    min_sureness: float = 0.48
+    """Least sureness of a text, 0-1 (:attr:`FoundText.sureness`)."""
+    sure_detection: float = 0.85
+    """Detector score from which a place is text though it cannot be read, 0-1: scripts it does not know."""
+    join: float = 1.0
+    """Unsure places this near a text, in multiples of its height, are erased with it."""
+    product_overlap: float = 0.7
+    """Share of a text that must lie on the product for it to be the product's, 0-1."""
+    stray_overlap: float = 0.15
+    """Share of a background text that may lie on the product, 0-1; above it the picture goes to review."""
+    grow: float = 0.25
+    """Width of the margin that is erased with a text, as a share of the text's height: rims and shadows."""
+    extra: float = 2.0
+    """The same in pixels, added to it."""
+    rounds: int = 2
+    """Most times that what is left is erased again."""
+    max_erased: float = 0.2
+    """Greatest share of the picture that may be erased, 0-1; above it the picture goes to review."""
+    hopeless_erased: float = 0.5
+    """Greatest share of the background that text may take, 0-1; above it the picture is dropped."""
+    max_repeats: int = 3
+    """Most places with the same words, one of them on or over the product; more are a watermark: review."""
+    max_seam: float = 6.0
+    """Greatest step in L*a*b* units at the rim of what was filled."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.stray_overlap <= self.product_overlap <= 1:
+            raise SettingsError(
+                f"text: stray_overlap is {self.stray_overlap}, product_overlap {self.product_overlap}; "
+                "use 0 <= stray <= product <= 1"
+            )
+        if self.rounds < 1 or self.grow < 0 or self.extra < 0:
+            raise SettingsError(
+                f"text: rounds is {self.rounds}, grow {self.grow}, extra {self.extra}; "
+                "use a round or more and margins of 0 or more"
+            )
+
+
+class TextRule:
+    """Erases text from backgrounds.
+
+    ``erase`` fills holes (without one, pictures with text go to review); ``finder`` is RapidOCR by default.
+    """
+
+    name = "text"
+
+    def __init__(
+        self,
+        settings: TextSettings | None = None,
+        erase: Erase | None = None,
+        finder: TextFinder | None = None,
+    ) -> None:
+        self.settings = settings or TextSettings()
+        self._erase = erase
+        self._finder = finder or RapidTextFinder(self.settings.finding)
+
+    def judge(self, picture: Picture) -> Finding:
+        """Keep without text behind the product, repair with it, review what cannot be repaired for sure.
+
+        Invariant: the repaired picture differs from ``picture`` only where text or its margin was, and
+        nowhere on the product. Raises MissingDependencyError if RapidOCR is not installed.
+        """
+        settings = self.settings
+        product = _get_product(picture)
+        places = self._sort(self._finder(picture.pixels), product)
+        behind = self._choose(places)
+        kept = [text for text, share in places if share >= settings.product_overlap and self._is_text(text)]
+        boxes = tuple(text.to_box("text on product") for text in kept)
+        boxes += tuple(text.to_box("text") for text, _ in behind)
+        off_product = [text.sureness for text, share in places if share < settings.product_overlap]
+        repeats = count_repeats([text for text, _ in behind], kept)
+        numbers = {
+            "repeats": float(repeats),
+            "product_texts": float(len(kept)),
+            "background_texts": float(len(behind)),
+            "score": max(off_product, default=0.0),
+        }
+        if repeats > settings.max_repeats:
+            reason = f"the same words in {repeats} places, the limit is {settings.max_repeats}: a watermark"
+            return Finding(self.name, Verdict.REVIEW, reason, numbers, boxes)
+        if not behind:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers, boxes=boxes)
+        words = _quote([text for text, _ in behind])
+        hole = self._cut([text for text, _ in behind], product)
+        numbers |= {"erased_share": float(hole.mean()), "overlap": max(share for _, share in behind)}
+        free = max(1, int((~product).sum()))
+        if float(hole.sum()) / free > settings.hopeless_erased:
+            reason = (
+                f"text takes {float(hole.sum()) / free:.0%} of the background, "
+                f"the limit is {settings.hopeless_erased:.0%}: {words}"
+            )
+            return Finding(self.name, Verdict.DROP, reason, numbers, boxes)
+        if self._erase is None:
+            return Finding(self.name, Verdict.REVIEW, f"text on the background: {words}", numbers, boxes)
+        pixels, hole, left = self._repair(picture.pixels, hole, product, self._erase)
+        doubts = self._check(picture, pixels, hole, left, numbers)
+        if picture.mask is None and picture.alpha is None:
+            doubts.append("without a mask nobody knows whether the text is the product's")
+        reason = f"text on the background: {words}"
+        if doubts:
+            return Finding(self.name, Verdict.REVIEW, f"{reason}; {'; '.join(doubts)}", numbers, boxes)
+        return Finding(self.name, Verdict.REPAIR, reason, numbers, boxes, replace(picture, pixels=pixels))
+
+    def _is_text(self, text: FoundText) -> bool:
+        settings = self.settings
+        return text.sureness >= settings.min_sureness or text.detection >= settings.sure_detection
+
+    def _sort(self, texts: list[FoundText], product: Flags) -> list[tuple[FoundText, float]]:
+        """Each text with the share of it that lies on the product, 0-1."""
+        places = [draw_texts([text], product.shape[:2]) for text in texts]
+        return [
+            (text, float(product[place].mean()) if place.any() else 0.0) for text, place in zip(texts, places)
+        ]
+
+    def _choose(self, places: list[tuple[FoundText, float]]) -> list[tuple[FoundText, float]]:
+        """What is text behind the product, and the unsure places beside it: the rest of its letters."""
+        off = [(text, share) for text, share in places if share < self.settings.product_overlap]
+        sure = [(text, share) for text, share in off if self._is_text(text)]
+        chosen = list(sure)
+        for text, share in off:
+            if any(text is known for known, _ in sure) or share > self.settings.stray_overlap:
+                continue
+            if any(text.is_near(known, self.settings.join) for known, _ in sure):
+                chosen.append((text, share))
+        return chosen
+
+    def _cut(self, texts: list[FoundText], product: Flags) -> Flags:
+        hole = draw_texts(texts, product.shape[:2], self.settings.grow, self.settings.extra)
+        return hole & ~product
+
+    def _repair(
+        self, pixels: Pixels, hole: Flags, product: Flags, erase: Erase
+    ) -> tuple[Pixels, Flags, list[FoundText]]:
+        """(repaired pixels, everything that was erased, the texts still there)."""
+        whole = hole
+        repaired = erase(pixels, whole) if whole.any() else pixels
+        for turn in range(self.settings.rounds):
+            left = [text for text, _ in self._choose(self._sort(self._finder(repaired), product))]
+            more = self._cut(left, product) if left else None
+            if more is None or turn + 1 == self.settings.rounds or not (more & ~whole).any():
+                break
+            whole = whole | more
+            repaired = erase(pixels, whole)
+        return repaired, whole, left
+
+    def _check(
+        self,
+        picture: Picture,
+        repaired: Pixels,
+        hole: Flags,
+        left: list[FoundText],
+        numbers: dict[str, float],
+    ) -> list[str]:
+        """What speaks against the repair; its measurements go into ``numbers``."""
+        settings, doubts = self.settings, []
+        changed = int((repaired != picture.pixels).any(axis=2)[~hole].sum())
+        seam = measure_seam(repaired, hole, _get_product(picture))
+        numbers |= {
+            "erased_share": float(hole.mean()),
+            "left": float(len(left)),
+            "seam": seam,
+            "changed_outside": float(changed),
+        }
+        if left:
+            doubts.append(f"{len(left)} texts are left: {_quote(left)}")
+        if changed:
+            doubts.append(f"{changed} pixels outside the erased part changed, none may")
+        if numbers["overlap"] > settings.stray_overlap:
+            doubts.append(
+                f"{numbers['overlap']:.0%} of a text lies on the product, "
+                f"the limit is {settings.stray_overlap:.0%}"
+            )
+        if hole.mean() > settings.max_erased:
+            doubts.append(
+                f"{hole.mean():.1%} of the picture is erased, the limit is {settings.max_erased:.1%}"
+            )
+        if seam > settings.max_seam:
+            doubts.append(f"the rim shows with {seam:.1f} L*a*b* units, the limit is {settings.max_seam:.1f}")
+        return doubts
+
+
+def measure_seam(pixels: Pixels, hole: Flags, product: Flags | None = None) -> float:
+    """L*a*b* units by which colours step at the rim of a filled ``hole`` (H, W), 0 or more.
+
+    Mean over the rim of the step from just outside to just inside, less the step that the picture itself
+    makes over the same distance outside; where the product meets the hole nothing is counted. Invariant: 0
+    for a picture of one colour.
+    """
+    if not hole.any() or hole.all():
+        return 0.0
+    rim = build_rim(hole.astype(np.float32), 1.0)
+    usable = rim.is_outside(4.0)
+    if product is not None:
+        usable &= ~dilate(product, 2)[rim.rows, rim.columns]
+    if not usable.any():
+        return 0.0
+    lab = to_lab(pixels)
+    inside, near, far = (rim.sample(lab, offset)[usable] for offset in (-1.0, 1.0, 3.0))
+    step = np.linalg.norm(inside - near, axis=1) - np.linalg.norm(near - far, axis=1)
+    return max(0.0, float(step.mean()))
+
+
+def count_repeats(behind: list[FoundText], on_product: list[FoundText]) -> int:
+    """In how many places the words most often found stand, if one of them is on the product; else 0.
+
+    Readings that differ in a third of their letters at most are the same, case and spaces apart. Words of
+    fewer than three letters are not counted.
+    """
+    readings = [_normalise(text.text) for text in (*on_product, *behind)]
+    most = 0
+    for words in readings[: len(on_product)]:
+        if len(words) >= 3:
+            most = max(
+                most,
+                sum(3 * compute_edit_distance(words, other) <= len(words) for other in readings),
+            )
+    return most if behind else 0
+
+
+def _normalise(words: str) -> str:
+    return "".join(character for character in words.lower() if character.isalnum())
+
+
+def _get_product(picture: Picture) -> Flags:
+    """Where the product is, its soft rim included; nowhere if there is no mask."""
+    mask: Matte | None = picture.mask if picture.mask is not None else picture.alpha
+    if mask is None:
+        return np.zeros(picture.pixels.shape[:2], dtype=bool)
+    return np.asarray(mask > 0.02)
+
+
+def _quote(texts: list[FoundText]) -> str:
+    words = [repr(text.text[:24]) if text.text else "unread" for text in texts[:3]]
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return ", ".join(words) + more

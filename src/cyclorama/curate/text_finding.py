@@ -1,0 +1,234 @@
+"""Where is text in a picture, how sure is that, and what does it say?
+
+RapidOCR (Apache-2.0; PP-OCR models, carried by its package) finds lines of text of any direction. Its
+detector also takes vases and window bars for text, its recogniser hardly ever: how surely a place can be read
+counts for more than how surely it was found, unless it has the shape of a line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cyclorama.curate.records import Box
+from cyclorama.errors import MissingDependencyError, SettingsError
+from cyclorama.imaging.transforms import resize_pixels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Pixels
+
+    Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FindingSettings:
+    """How text is sought."""
+
+    working_side: int = 736
+    """Shorter side, in pixels, to which smaller pictures are enlarged before text is sought."""
+    max_side: int = 1536
+    """Longest side, in pixels, to which larger pictures are reduced."""
+    scales: tuple[float, ...] = (1.0,)
+    """Multiples of that size at which text is sought; a second one finds text of unusual size."""
+    pixel_threshold: float = 0.3
+    """Probability from which a pixel may belong to text, 0-1."""
+    detection: float = 0.25
+    """Detector score, 0-1, below which a place is not even a candidate."""
+    threads: int = 1
+    """Threads of the networks."""
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.working_side <= self.max_side:
+            raise SettingsError(
+                f"text finding: working_side is {self.working_side}, max_side {self.max_side}; "
+                "use 32 <= working_side <= max_side"
+            )
+        if not self.scales or min(self.scales) <= 0 or self.threads < 1:
+            raise SettingsError(
+                f"text finding: scales are {self.scales}, threads {self.threads}; give one scale above 0 or "
+                "more, and a thread or more"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class FoundText:
+    """One line of text."""
+
+    polygon: npt.NDArray[np.float32]
+    """(4, 2) corners (column, row) in pixels, clockwise from the line's beginning."""
+    detection: float
+    """Detector score, 0-1."""
+    text: str
+    """What the recogniser reads."""
+    recognition: float
+    """Recogniser score, 0-1; 0 where it reads nothing."""
+
+    @property
+    def sureness(self) -> float:
+        """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
+
+        Reading: the recogniser's score, less where the detector doubts (below 0.5); a single letter or digit
+        counts for 0.7 of that, marks without one for nothing. Shape, for scripts the recogniser does not
+        know: the detector's score for lines three times as long as high, less for shorter ones.
+        """
+        letters = sum(character.isalnum() for character in self.text)
+        share = 0.0 if letters == 0 else 0.7 if letters == 1 else 1.0
+        reading = share * self.recognition * min(1.0, self.detection / 0.5)
+        first, second, third, _ = self.polygon
+        sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
+        shape = self.detection * min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
+        return max(reading, shape)
+
+    @property
+    def height(self) -> float:
+        """Height of the line in pixels, across its direction."""
+        first, second, third, _ = self.polygon
+        sides = np.linalg.norm(second - first), np.linalg.norm(third - second)
+        return float(min(sides))
+
+    def is_near(self, other: FoundText, reach: float) -> bool:
+        """Whether its middle lies within ``reach`` heights of ``other`` of that text's upright rectangle."""
+        middle = self.polygon.mean(axis=0)
+        margin = reach * other.height
+        low, high = other.polygon.min(axis=0) - margin, other.polygon.max(axis=0) + margin
+        return bool(((middle >= low) & (middle <= high)).all())
+
+    def to_box(self, label: str) -> Box:
+        """The upright rectangle round it; the score is its sureness."""
+        low, high = np.floor(self.polygon.min(axis=0)), np.ceil(self.polygon.max(axis=0))
+        return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]), label, self.sureness)
+
+
+class TextFinder(Protocol):
+    """Anything that finds text."""
+
+    def __call__(self, pixels: Pixels) -> list[FoundText]:
+        """All places in uint8 ``pixels`` (H, W, 3) that may be text, however unsure."""
+        ...
+
+
+class RapidTextFinder:
+    """RapidOCR's detector and recogniser; the networks are loaded at the first call."""
+
+    def __init__(self, settings: FindingSettings | None = None) -> None:
+        self.settings = settings or FindingSettings()
+        self._engine: Any = None
+
+    def __call__(self, pixels: Pixels) -> list[FoundText]:
+        """All places that may be text, those of a later scale only where no earlier one lies.
+
+        Raises MissingDependencyError if RapidOCR is not installed.
+        """
+        if self._engine is None:
+            self._engine = _load_engine(self.settings)
+        found: list[FoundText] = []
+        for scale in self.settings.scales:
+            for text in self._find_at(pixels, scale):
+                if not any(_is_inside(text.polygon, known.polygon) for known in found):
+                    found.append(text)
+        return found
+
+    def _find_at(self, pixels: Pixels, scale: float) -> list[FoundText]:
+        settings = self.settings
+        height, width = pixels.shape[:2]
+        factor = max(1.0, settings.working_side / min(height, width))
+        factor = scale * min(factor, settings.max_side / max(height, width))
+        size = (max(32, round(height * factor)), max(32, round(width * factor)))
+        picture = np.ascontiguousarray(resize_pixels(pixels, size)[..., ::-1])  # the networks take BGR
+        result = self._engine(picture, use_det=True, use_cls=False, use_rec=False)
+        if result.boxes is None:
+            return []
+        ratio = np.array([width / size[1], height / size[0]], dtype=np.float32)
+        texts = []
+        for corners, score in zip(result.boxes, result.scores):
+            polygon = np.asarray(corners, dtype=np.float32)
+            words, sureness = self._read(picture, polygon)
+            texts.append(FoundText(polygon * ratio, float(score), words, sureness))
+        return texts
+
+    def _read(self, picture: Pixels, polygon: npt.NDArray[np.float32]) -> tuple[str, float]:
+        """What the line says, and the score."""
+        strip = _cut_strip(picture, polygon)
+        result = self._engine(strip, use_det=False, use_cls=False, use_rec=True)
+        if not result.txts or not result.txts[0].strip():
+            return "", 0.0
+        return str(result.txts[0]).strip(), float(result.scores[0])
+
+
+def draw_texts(
+    texts: list[FoundText], shape: tuple[int, int], grow: float = 0.0, extra: float = 0.0
+) -> Flags:
+    """Bool (H, W): the polygons of ``texts``, widened by ``grow`` times their height and ``extra`` pixels."""
+    cv2 = _import_cv2()
+    drawn = np.zeros(shape, dtype=np.uint8)
+    for text in texts:
+        margin = grow * text.height + extra
+        middle = text.polygon.mean(axis=0)
+        along = text.polygon[1] - text.polygon[0]
+        along = along / max(float(np.linalg.norm(along)), 1e-6)
+        across = np.array([-along[1], along[0]])
+        offsets = text.polygon - middle
+        moved = (
+            text.polygon
+            + margin * np.sign(offsets @ along)[:, None] * along
+            + margin * np.sign(offsets @ across)[:, None] * across
+        )
+        cv2.fillPoly(drawn, [np.rint(moved).astype(np.int32)], 1)
+    return drawn.astype(bool)
+
+
+def _cut_strip(picture: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
+    """The line upright and level; lines that stand on end are turned by 90 degrees."""
+    cv2 = _import_cv2()
+    first, second, third, fourth = polygon
+    width = max(1, round(max(np.linalg.norm(second - first), np.linalg.norm(third - fourth))))
+    height = max(1, round(max(np.linalg.norm(fourth - first), np.linalg.norm(third - second))))
+    target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
+    matrix = cv2.getPerspectiveTransform(polygon, target)
+    strip = cv2.warpPerspective(
+        picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC
+    )
+    return np.ascontiguousarray(np.rot90(strip) if height >= 1.5 * width else strip)
+
+
+def _is_inside(polygon: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
+    """Whether more than half of the upright box of ``polygon`` lies in that of ``other``."""
+    low = np.maximum(polygon.min(axis=0), other.min(axis=0))
+    high = np.minimum(polygon.max(axis=0), other.max(axis=0))
+    area = float(np.prod(np.ptp(polygon, axis=0)))
+    return float(np.prod(np.maximum(high - low, 0))) > 0.5 * max(area, 1e-6)
+
+
+def _load_engine(settings: FindingSettings) -> Any:
+    try:
+        rapidocr = import_module("rapidocr")
+    except ImportError as error:
+        raise MissingDependencyError(
+            'finding text needs RapidOCR: pip install "cyclorama[curate]"; or set "text: null"'
+        ) from error
+    return rapidocr.RapidOCR(
+        params={
+            "Global.log_level": "error",
+            "Global.text_score": 0.0,
+            "Global.max_side_len": 8192,  # sizes are settled here, not there
+            "EngineConfig.onnxruntime.intra_op_num_threads": settings.threads,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            "Det.limit_side_len": 32,
+            "Det.thresh": settings.pixel_threshold,
+            "Det.box_thresh": settings.detection,
+        }
+    )
+
+
+def _import_cv2() -> Any:
+    try:
+        return import_module("cv2")
+    except ImportError as error:
+        raise MissingDependencyError(
+            'finding text needs OpenCV: pip install "cyclorama[curate]"; or set "text: null"'
+        ) from error

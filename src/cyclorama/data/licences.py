@@ -1,0 +1,152 @@
+"""Under which licences do a set's pictures stand, and what does that mean for a model trained on it?
+
+A set carries ``licence.json`` beside its shards; a model carries the same file, with the licences of all sets
+it and the model it started from were trained on. A source that forbids commercial use marks both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
+from cyclorama.data.manifest import load_manifest
+from cyclorama.data.sources import SourceConfig
+from cyclorama.errors import DataError, OutputError
+
+FILE_NAME = "licence.json"
+CARD_NAME = "MODEL_CARD.md"
+Use = Literal["allowed", "forbidden", "unstated"]
+"""Commercial use: allowed by every picture's licence, forbidden by one, or not stated for some."""
+_RESTRICTED = re.compile(
+    r"non.?commercial|\bnc\b|by-nc|academic|research.only|research.use|not.for.commercial|flux.*dev",
+    re.IGNORECASE,
+)
+_UNSTATED = ("", "not stated", "unknown", "other")
+
+
+@dataclass(frozen=True)
+class SetLicence:
+    """Pictures by licence; the empty name counts those that state none."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def restricted(self) -> tuple[str, ...]:
+        """The licences that forbid or doubt commercial use, sorted."""
+        return tuple(sorted(name for name in self.counts if is_restricted(name)))
+
+    @property
+    def commercial_use(self) -> Use:
+        """What the set as a whole allows."""
+        if self.restricted:
+            return "forbidden"
+        return "allowed" if self.counts and all(is_stated(name) for name in self.counts) else "unstated"
+
+    def merge(self, other: SetLicence) -> SetLicence:
+        """Both sets' pictures."""
+        return SetLicence(dict(sorted((Counter(self.counts) + Counter(other.counts)).items())))
+
+    def describe(self) -> str:
+        """One line, fit for a card's ``Licence:``."""
+        if self.commercial_use == "forbidden":
+            return f"non-commercial use only; trained on pictures under {', '.join(self.restricted)}"
+        if self.commercial_use == "unstated":
+            return "not stated"
+        return ", ".join(sorted(self.counts))
+
+
+def is_restricted(licence: str) -> bool:
+    """Whether a licence's text forbids or doubts commercial use.
+
+    >>> is_restricted("CC-BY-NC-4.0"), is_restricted("Apache-2.0")
+    (True, False)
+    """
+    return bool(_RESTRICTED.search(licence))
+
+
+def is_stated(licence: str) -> bool:
+    """Whether the text names a licence at all."""
+    return licence.strip().lower() not in _UNSTATED
+
+
+def count_licences(licences: Iterable[str | None]) -> SetLicence:
+    """One count per picture's licence."""
+    return SetLicence(dict(sorted(Counter((name or "").strip() for name in licences).items())))
+
+
+def save_set_licence(licence: SetLicence, folder: str | Path) -> Path:
+    """Write ``licence.json`` into ``folder``, whole or not at all. Raises OutputError."""
+    path = Path(folder) / FILE_NAME
+    part = path.with_name(f"{FILE_NAME}.part")
+    values = {
+        "version": 1,
+        "commercial_use": licence.commercial_use,
+        "restricted": list(licence.restricted),
+        "pictures": dict(licence.counts),
+    }
+    try:
+        with part.open("w", encoding="utf-8") as stream:
+            stream.write(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    return path
+
+
+def load_set_licence(folder: str | Path) -> SetLicence | None:
+    """What ``licence.json`` in ``folder`` says; None if there is no such file. Raises DataError."""
+    path = Path(folder) / FILE_NAME
+    if not path.is_file():
+        return None
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))["pictures"]
+        return SetLicence({str(name): int(count) for name, count in counts.items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} does not say which licences the set's pictures have: {error}") from error
+
+
+def find_source_licence(source: SourceConfig) -> SetLicence | None:
+    """The licences of a training source; None for shards without ``licence.json``.
+
+    Raises DataError, ManifestError.
+    """
+    if source.kind in ("bg60k", "bg1k", "bgpair"):
+        return SetLicence({PUBLISHED_LICENCE: 1})
+    if source.kind == "manifest":
+        return count_licences(record.licence for record in load_manifest(source.path))
+    return load_set_licence(source.path if source.path.is_dir() else source.path.parent)
+
+
+def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> SetLicence | None:
+    """Carry the licences of ``source``, and of the model ``start``, over to the model in ``folder``.
+
+    Writes ``licence.json`` and, where commercial use is forbidden, a first line ``Licence:`` in the model's
+    card, which ``cyclorama models show`` and ``cyclorama catalogue check`` read. Nothing is known: nothing is
+    written, None. Invariant: a mark is never lost on the way from set to model to model.
+
+    Raises DataError, ManifestError, OutputError.
+    """
+    known = [one for one in (load_set_licence(start), find_source_licence(source)) if one is not None]
+    if not known:
+        return None
+    merged = known[0] if len(known) == 1 else known[0].merge(known[1])
+    save_set_licence(merged, folder)
+    if merged.commercial_use == "forbidden":
+        card = Path(folder) / CARD_NAME
+        line = f"Licence: {merged.describe()}\n"
+        try:
+            old = card.read_text(encoding="utf-8") if card.is_file() else ""
+            if not old.startswith(line):
+                card.write_text(f"{line}\n{old}" if old else line, encoding="utf-8")
+        except OSError as error:
+            raise OutputError(f"cannot write {card}: {error.strerror or error}") from error
+    return merged

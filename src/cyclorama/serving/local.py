@@ -1,0 +1,103 @@
+"""A small HTTP server of one's own machine, standard library only: JSON in and out, a few files, no log.
+
+What a server built on it answers is decided by its handler; what all of them share is here: limits on what is
+taken in, headers that keep other sites' pages out, and threads that end with the server.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from cyclorama.errors import SettingsError
+
+MAX_REQUEST_BYTES = 2**20
+TIMEOUT_SECONDS = 30
+
+
+class LocalServer(ThreadingHTTPServer):
+    """A thread per connection. Start with ``serve_forever``, stop with ``shutdown``."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, host: str, port: int, handler: type[LocalHandler]) -> None:
+        """Raises SettingsError (port outside 0 to 65535, address not free)."""
+        if not 0 <= port <= 65535:
+            raise SettingsError(f"--port must be 0 (any free one) to 65535, got {port}")
+        try:
+            super().__init__((host, port), handler)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot listen at {host}:{port}: {error}; give another --port or --host"
+            ) from error
+
+    def server_bind(self) -> None:
+        """Bind without asking the network for this machine's name, which can take long."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    @property
+    def address(self) -> str:
+        """Where the page is: with the port that was really taken, and a name that others can use."""
+        everywhere = self.server_name in ("0.0.0.0", "")
+        return f"http://{socket.gethostname() if everywhere else self.server_name}:{self.server_port}/"
+
+
+class LocalHandler(BaseHTTPRequestHandler):
+    """Answers and refusals with the headers that a page of one's own needs."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "cyclorama"
+    sys_version = ""
+    timeout = TIMEOUT_SECONDS
+
+    def read_json(self) -> Any:
+        """The request's JSON body; None after a refusal has been sent.
+
+        A page of another site cannot send this content type without asking first, and asking is not answered.
+        """
+        length = self.headers.get("Content-Length", "")
+        if self.headers.get_content_type() != "application/json" or not length.isdecimal():
+            self.close_connection = True
+            self.refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON with its length")
+            return None
+        if int(length) > MAX_REQUEST_BYTES:
+            self.close_connection = True
+            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_REQUEST_BYTES} bytes")
+            return None
+        try:
+            values = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError) as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"not JSON: {error}")
+            return None
+        if values is None:
+            self.refuse(HTTPStatus.BAD_REQUEST, "send a JSON object")
+        return values
+
+    def answer_json(self, values: Any) -> None:
+        """Send plain ``values``."""
+        self.answer(HTTPStatus.OK, json.dumps(values, ensure_ascii=False).encode(), "application/json")
+
+    def refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Send an error with its reason."""
+        self.answer(status, json.dumps({"error": reason}).encode(), "application/json")
+
+    def answer(self, status: HTTPStatus, body: bytes, kind: str, cache: str = "no-store") -> None:
+        """Send ``body`` of the content type ``kind``."""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", cache)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: who looks at what and when is nobody's business but the database's."""

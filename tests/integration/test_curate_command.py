@@ -1,0 +1,170 @@
+"""``cyclorama curate`` from the command line: recipes, overrides, further rules, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from _curating import BrightRule, read_stable, write_input
+
+from cyclorama.commands import curate as command
+from cyclorama.config import to_plain
+from cyclorama.curate import rules
+from cyclorama.curate.config import CurateConfig, EngineSettings
+from cyclorama.errors import ConfigError, DataError, ModelNotFoundError, SettingsError
+
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "curate.yaml"
+BARE = [
+    f"{name}=null"
+    for name in ("size", "quality", "mask", "blank", "people", "text", "erase", "duplicates", "pairs")
+]
+
+
+def parse(*arguments: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers(dest="command"))
+    return parser.parse_args(["curate", *map(str, arguments)])
+
+
+def with_settings(settings: list[str]) -> list[str]:
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def test_the_recipe_states_every_setting_at_its_default():
+    assert command.load_recipe(RECIPE, []) == CurateConfig()
+    stated = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+
+    def list_keys(values, path=()):
+        for name, value in values.items():
+            yield (*path, name)
+            if isinstance(value, dict):
+                yield from list_keys(value, (*path, name))
+
+    assert set(list_keys(stated)) == set(list_keys(to_plain(CurateConfig())))
+
+
+def test_overrides_and_mistakes():
+    recipe = command.load_recipe(None, ["size.min_side=99", "people=null"])
+    assert recipe.size is not None and recipe.size.min_side == 99 and recipe.people is None
+    with pytest.raises(ConfigError, match="unknown key 'min_sides'; did you mean min_side"):
+        command.load_recipe(None, ["size.min_sides=99"])
+    with pytest.raises(ConfigError, match="expected KEY=VALUE"):
+        command.load_recipe(None, ["size"])
+    with pytest.raises(ConfigError, match="'text' is a section of its own"):
+        CurateConfig(further={"text": {}})
+    with pytest.raises(SettingsError, match="--address is for --engine ray"):
+        EngineSettings(address="here:6379")
+    with pytest.raises(SettingsError, match="--workers must be 1 to 1024, got 0"):
+        EngineSettings(workers=0)
+
+
+def test_words_that_are_missing_or_too_many():
+    with pytest.raises(SettingsError, match="--out is missing"):
+        command.run(parse("pictures"))
+    with pytest.raises(SettingsError, match="unexpected more"):
+        command.run(parse("pictures", "more", "--out", "x"))
+
+
+def test_review_needs_a_finished_run(tmp_path):
+    with pytest.raises(DataError, match="cannot read"):
+        command.run(parse("review", tmp_path))
+
+
+def build_bright(settings):
+    return BrightRule(settings)
+
+
+def build_misnamed(settings):
+    rule = BrightRule(settings)
+    rule.name = "other"  # type: ignore[misc]
+    return rule
+
+
+class SignallingRule(BrightRule):
+    """Asks for the run's end in the middle of a picture, as a shutting-down machine does."""
+
+    def judge(self, picture):
+        if picture.record.key == "04.png":
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)  # the main thread looks up five times a second
+        return super().judge(picture)
+
+
+def build_signalling(settings):
+    return SignallingRule(settings)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """A package with two rules: one in order, one that calls itself something else."""
+    points = [
+        EntryPoint("bright", "test_curate_command:build_bright", rules.GROUP),
+        EntryPoint("misnamed", "test_curate_command:build_misnamed", rules.GROUP),
+    ]
+    monkeypatch.setattr(
+        rules.metadata, "entry_points", lambda group: [point for point in points if point.group == group]
+    )
+
+
+def test_a_further_rule_is_asked_for_by_name(installed):
+    config = command.load_recipe(None, [*BARE, "further.bright={limit: 0.2}"])
+    built = rules.build_rules(config)
+    assert [rule.name for rule in built.pictures] == ["bright"]
+    assert built.pictures[0].limit == 0.2
+    other = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.3}"]))
+    assert built.identities["bright"] != other.identities["bright"]
+    newer = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.2, version: 2}"]))
+    assert built.identities["bright"] != newer.identities["bright"]
+    with pytest.raises(ConfigError, match="no installed package has a rule 'bleak'"):
+        rules.build_rules(command.load_recipe(None, [*BARE, "further.bleak={}"]))
+    with pytest.raises(ModelNotFoundError, match="with erase: null, pictures with text"):
+        lama = [s for s in BARE if s != "text=null" and s != "erase=null"]
+        rules.build_rules(command.load_recipe(None, [*lama, "erase.weights=no/such/file"]))
+    with pytest.raises(ConfigError, match="gives a rule called 'other'"):
+        rules.build_rules(command.load_recipe(None, [*BARE, "further.misnamed={}"]))
+
+
+def test_the_command_curates_and_says_what_came_out(installed, tmp_path, capsys):
+    manifest = write_input(tmp_path / "shop")
+    out = tmp_path / "out"
+    arguments = [manifest, "--out", out, *with_settings([*BARE, "clicks=null", "further.bright={}"])]
+    assert command.run(parse(*arguments)) == 0
+    said = capsys.readouterr()
+    rows = pq.read_table(out / "results.parquet").to_pylist()
+    verdicts = [row["verdict"] for row in rows]
+    assert len(rows) == 12
+    assert f"12 rows: {verdicts.count('keep')} kept, 0 repaired, 1 put to review" in said.out
+    assert "dropped by bright: 1" in said.out and "dropped by reading: 2" in said.out
+    assert f"cyclorama curate review {out}" in said.out
+    run = json.loads((out / "run.json").read_text())
+    assert run["recipe"]["further"] == {"bright": {}} and run["recipe"]["size"] is None
+
+
+def test_a_signal_ends_the_run_after_the_picture_in_hand(installed, tmp_path, monkeypatch, capsys):
+    point = EntryPoint("bright", "test_curate_command:build_signalling", rules.GROUP)
+    manifest = write_input(tmp_path / "shop")
+    arguments = with_settings([*BARE, "clicks=null", "further.bright={}"])
+    with monkeypatch.context() as patched:
+        patched.setattr(rules.metadata, "entry_points", lambda group: [point])
+        assert command.run(parse(manifest, "--out", tmp_path / "out", *arguments)) == 130
+    assert "run the same command again to go on" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "results.parquet").exists()
+    assert command.run(parse(manifest, "--out", tmp_path / "out", *arguments)) == 0
+    assert command.run(parse(manifest, "--out", tmp_path / "undisturbed", *arguments)) == 0
+    assert read_stable(tmp_path / "out") == read_stable(tmp_path / "undisturbed")
+
+
+def test_nothing_kept_is_exit_code_one(installed, tmp_path, capsys):
+    manifest = write_input(tmp_path / "shop", count=3)
+    nothing = with_settings([*BARE, "clicks=null", "further.bright={limit: 0.0}"])
+    assert command.run(parse(manifest, "--out", tmp_path / "out", "--quiet", *nothing)) == 1
+    assert capsys.readouterr().out == ""
+    assert pq.read_table(tmp_path / "out" / "results.parquet").num_rows == 4  # the broken line is one

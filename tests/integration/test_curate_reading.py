@@ -1,0 +1,197 @@
+"""Every kind of input becomes rows: manifests with anybody's columns, folders, published sets, addresses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from _curating import SIDE, draw_picture, encode
+
+from cyclorama.curate.columns import KNOWN, fold, match_columns
+from cyclorama.curate.config import ReadingSettings
+from cyclorama.curate.decoding import decode_record
+from cyclorama.curate.files import read_bytes, read_stamps
+from cyclorama.curate.reading import detect_kind, read_input
+from cyclorama.curate.records import Record
+from cyclorama.errors import DataError, ManifestError, MaskSizeError
+from cyclorama.imaging.loading import LoadLimits
+
+READING = ReadingSettings()
+ROWS = [
+    {"SKU-ID": "a1", "Image Path": "a.png", "Cate Name": "cup", "PV": 1000, "Click": 20, "Rights": "own"},
+    {"SKU-ID": "a2", "Image Path": "b.png", "Cate Name": "vase", "PV": "2,000", "Click": "7", "Rights": ""},
+]
+
+
+def write_manifest(folder: Path, kind: str) -> Path:
+    path = folder / f"shop.{kind}"
+    if kind == "jsonl":
+        path.write_text("\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
+    elif kind == "parquet":
+        pq.write_table(pa.Table.from_pylist([{k: str(v) for k, v in row.items()} for row in ROWS]), path)
+    else:
+        lines = [";".join(ROWS[0]), *(";".join(str(v) for v in row.values()) for row in ROWS)]
+        path.write_text("\n".join(lines), encoding="utf-8-sig")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_shops_own_columns_are_understood(kind, tmp_path):
+    found = read_input(str(write_manifest(tmp_path, kind)), ReadingSettings(licence="shop", language="en"))
+    assert [row.record for row in found.rows] == [
+        Record(
+            key="a.png", image=str(tmp_path / "a.png"), product_id="a1", category="cup", impressions=1000,
+            clicks=20, licence="own", language="en",
+        ),
+        Record(
+            key="b.png", image=str(tmp_path / "b.png"), product_id="a2", category="vase", impressions=2000,
+            clicks=7, licence="shop", language="en",
+        ),
+    ]  # fmt: skip
+
+
+def test_columns_can_be_named_and_spellings_do_not_collide():
+    columns = match_columns(["url", "img", "label"], {"image": "img"}, "x")
+    assert columns == {"image": "img", "category": "label"}
+    spellings = [spelling for group in KNOWN.values() for spelling in group]
+    assert len(set(spellings)) == len(spellings) and all(fold(s) == s for s in spellings)
+    with pytest.raises(ManifestError, match="no column for the picture; columns found: 'a', 'b'"):
+        match_columns(["a", "b"], {}, "x")
+    with pytest.raises(ManifestError, match="takes image from 'c', which is not there"):
+        match_columns(["a", "b"], {"image": "c"}, "x")
+
+
+def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
+    manifest = tmp_path / "m.jsonl"
+    lines = [
+        '{"image": "a.png"}',
+        '{"image": "a.png"}',
+        '{"image": ""}',
+        "nonsense",
+        '{"image": "c", "pv": -1}',
+    ]
+    manifest.write_text("\n".join(lines))
+    rows = read_input(str(manifest), READING).rows
+    assert [row.record.key for row in rows] == ["a.png", "a.png-2", "row-3", "row-4", "row-5"]
+    assert [row.problem for row in rows[:2]] == ["", ""]
+    assert rows[2].problem == "row 3: column 'image' is empty"
+    assert rows[3].problem.startswith("row 4: not valid JSON")
+    assert rows[4].problem == "row 5: column 'pv': got '-1', need a whole number from 0"
+
+
+def test_a_folder_gives_masks_notes_and_categories(tmp_path):
+    for name in (
+        "cup/a.png",
+        "cup/a.mask.png",
+        "b.png",
+        "b_mask.png",
+        "images/c.png",
+        "masks/c.png",
+        "masks.png",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"-")
+    (tmp_path / ".hidden.png").write_bytes(b"-")
+    (tmp_path / "b.json").write_text('{"id": "one", "category": "vase", "brand": "Nord", "scene_id": 7}')
+    found = {row.record.key: row.record for row in read_input(str(tmp_path), READING).rows}
+    assert set(found) == {"cup/a.png", "one", "images/c.png", "masks.png"}
+    assert found["cup/a.png"].category == "cup"
+    assert found["cup/a.png"].mask == str(tmp_path / "cup/a.mask.png")
+    assert (found["one"].category, found["one"].brand, found["one"].extra) == (
+        "vase",
+        "Nord",
+        {"scene_id": "7"},
+    )
+    assert found["one"].mask == str(tmp_path / "b_mask.png")
+    assert found["images/c.png"].mask == str(tmp_path / "masks/c.png")
+    assert (found["images/c.png"].category, found["masks.png"].mask) == (None, None)
+
+
+def test_pita_lines_are_read_with_their_layouts_kept(tmp_path):
+    line = {
+        "img_path": "ori_imgs/train/1.png", "mask_path": "masks/train/1.png", "img_wh": [48, 48],
+        "foreground prompt": "a cup", "background prompt": "on a table", "nongraphic_layout": [],
+        "graphic_layout": [{"type": "Logo", "bbox": [0, 0, 0.5, 0.1]}], "allow_occlude": False,
+    }  # fmt: skip
+    (tmp_path / "train_data.jsonl").write_text(json.dumps(line))
+    found = read_input(str(tmp_path / "train_data.jsonl"), READING)
+    assert found.kind == "pita"
+    record = found.rows[0].record
+    assert record.image == str(tmp_path / "ori_imgs/train/1.png")
+    assert record.mask == str(tmp_path / "masks/train/1.png")
+    assert record.extra["background prompt"] == "on a table"
+    assert json.loads(record.extra["graphic_layout"]) == line["graphic_layout"]
+
+
+def write_published(folder: Path) -> None:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[16:40, 12:30] = 255
+    for name in ("bg60k_imgs_0", "bg60k_masks_0"):
+        (folder / name).mkdir(parents=True)
+    for number in range(3):
+        (folder / "bg60k_imgs_0" / f"{number}.png").write_bytes(encode(draw_picture(number)))
+        (folder / "bg60k_masks_0" / f"{number}.png").write_bytes(encode(255 - mask))
+    lines = ["0.png\t杯子", "1.png\t花瓶", "2.png\t杯子", "9.png\t杯子"]
+    (folder / "bg60k_info.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_the_published_layout_keeps_every_line(tmp_path):
+    write_published(tmp_path)
+    assert detect_kind(str(tmp_path)) == "bg60k"
+    found = read_input(str(tmp_path), READING)
+    assert [row.record.category for row in found.rows] == ["杯子", "花瓶", "杯子", None]
+    first = found.rows[0].record
+    assert (first.licence, first.language) == ("BG60k, academic use only", "zh")
+    assert found.rows[3].problem == "bg60k_info.txt, line 4: no picture '9.png'"
+    assert "mask means: background" in found.notes[0]
+    data, mask = (read_bytes(address, 10**6) for address in (first.image, first.mask))
+    picture = decode_record(first, data, mask, LoadLimits())
+    assert picture.mask[20, 20] == 1 and picture.mask[2, 2] == 0  # turned round as detected
+
+
+def test_addresses_are_read_listed_and_stamped():
+    import fsspec
+
+    system = fsspec.filesystem("memory")
+    system.pipe("/shop/a.png", encode(draw_picture(0)))
+    system.pipe("/shop/cup/b.png", encode(draw_picture(1)))
+    system.pipe("/shop/m.csv", b"image,sku\na.png,1\ncup/b.png,2\n")
+    try:
+        rows = read_input("memory://shop/m.csv", READING).rows
+        assert [row.record.image for row in rows] == ["memory://shop/a.png", "memory://shop/cup/b.png"]
+        found = read_input("memory://shop", READING).rows
+        assert [(row.record.key, row.record.category) for row in found] == [
+            ("a.png", None),
+            ("cup/b.png", "cup"),
+        ]
+        assert read_bytes("memory://shop/a.png", 10**6) == encode(draw_picture(0))
+        before = read_stamps(["memory://shop/a.png", "memory://shop/none"])
+        system.pipe("/shop/a.png", encode(draw_picture(5)))
+        after = read_stamps(["memory://shop/a.png", "memory://shop/none"])
+        assert before[0] != after[0] and before[1] == after[1] == ""
+        with pytest.raises(DataError, match="more than 10 bytes"):
+            read_bytes("memory://shop/a.png", 10)
+        with pytest.raises(DataError, match="cannot read memory://shop/none"):
+            read_bytes("memory://shop/none", 10)
+    finally:
+        system.rm("/shop", recursive=True)
+
+
+def test_transparency_is_shown_on_white_and_masks_must_fit():
+    pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
+    pixels[..., 3] = np.linspace(0, 255, SIDE).astype(np.uint8)
+    picture = decode_record(Record("a", "a"), encode(pixels), None, LoadLimits())
+    assert picture.pixels[0, 0].tolist() == [255, 255, 255] and picture.pixels[0, -1].tolist() == [0, 0, 0]
+    assert picture.alpha is not None and picture.mask is None
+    opaque = decode_record(Record("a", "a"), encode(draw_picture(0)), None, LoadLimits())
+    assert opaque.alpha is None and (opaque.pixels == draw_picture(0)).all()
+    wide = encode(np.zeros((SIDE, 2 * SIDE), np.uint8))
+    with pytest.raises(MaskSizeError, match="mask of 'a'"):
+        decode_record(Record("a", "a"), encode(draw_picture(0)), wide, LoadLimits())
+    empty = encode(np.zeros((SIDE, SIDE), np.uint8))
+    shown = decode_record(Record("a", "a"), encode(draw_picture(0)), empty, LoadLimits())
+    assert shown.mask is not None and shown.mask.max() == 0  # a mask of nothing is the mask rule's matter

@@ -1,0 +1,201 @@
+"""Mask rule: where masks come from, and which wrong ones are found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cyclorama.curate.mask import MaskRule, MaskSettings, measure_shape
+from cyclorama.curate.mask_edges import EdgeSettings, measure_blocks, measure_edges
+from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.errors import SettingsError
+
+SIDE = 160
+ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE] / SIDE
+
+
+def _mask() -> np.ndarray:
+    """A bottle: body, shoulder and neck."""
+    body = (abs(COLUMNS - 0.5) < 0.16) & (ROWS > 0.4) & (ROWS < 0.85)
+    shoulder = np.hypot(ROWS - 0.42, COLUMNS - 0.5) < 0.16
+    neck = (abs(COLUMNS - 0.5) < 0.06) & (ROWS > 0.15) & (ROWS < 0.4)
+    return (body | shoulder | neck).astype(np.float32)
+
+
+def _pixels(background: float | None = None) -> np.ndarray:
+    """The bottle, with a label, before blobs of colour (or one grey)."""
+    random = np.random.default_rng(3)
+    if background is None:
+        blobs = ndimage.gaussian_filter(random.standard_normal((SIDE, SIDE, 3)), (9, 9, 0))
+        scene = 150 + 45 * blobs / blobs.std()
+    else:
+        scene = np.full((SIDE, SIDE, 3), background)
+    label = (ROWS > 0.55) & (ROWS < 0.7)
+    product = np.where(label[..., None], [230.0, 225.0, 200.0], [60.0, 20.0, 90.0])
+    pixels = np.where(_mask()[..., None] > 0, product, scene)
+    return np.clip(ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)), 0, 255).astype(np.uint8)
+
+
+def _picture(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> Picture:
+    pixels = _pixels() if pixels is None else pixels
+    return Picture(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
+
+
+def _coarse(block: int) -> np.ndarray:
+    """A slanted product's mask, enlarged from a grid."""
+    slanted = (abs(COLUMNS - 0.3 - 0.4 * ROWS) < 0.16) & (abs(ROWS - 0.5) < 0.35)
+    small = slanted[block // 2 :: block, block // 2 :: block]
+    return np.kron(small, np.ones((block, block))).astype(np.float32)
+
+
+def test_the_right_mask_is_kept_as_it_is() -> None:
+    found = MaskRule().judge(_picture(_mask()))
+    assert (found.verdict, found.reason) == (Verdict.KEEP, "")
+    assert np.array_equal(found.repaired.mask, _mask())
+    assert found.numbers["area"] == _mask().mean()
+    assert found.numbers["pieces"] == 1 and found.numbers["holes"] == 0
+    assert found.numbers["agreement"] > 0.9 and found.numbers["doubt"] < 1
+    box = found.boxes[0]
+    rows, columns = np.nonzero(_mask())
+    assert (box.top, box.bottom, box.left, box.right) == (
+        rows.min(),
+        rows.max() + 1,
+        columns.min(),
+        columns.max() + 1,
+    )
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(0, 8), (-9, 0), (6, -6)])
+def test_a_shifted_mask_is_found_and_the_way_back_named(rows: int, columns: int) -> None:
+    shifted = np.roll(_mask(), (rows, columns), axis=(0, 1))
+    found = MaskRule().judge(_picture(shifted))
+    assert found.verdict in (Verdict.REVIEW, Verdict.DROP)
+    assert found.numbers["doubt"] > 1 and found.numbers["shift_gain"] > 1.4
+    fit = measure_edges(_pixels(), shifted)
+    assert abs(fit.shift[0] + rows) <= 2 and abs(fit.shift[1] + columns) <= 2
+
+
+@pytest.mark.parametrize("steps", [-6, 6])
+def test_a_mask_too_tight_or_too_wide_is_found(steps: int) -> None:
+    change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
+    wrong = change(_mask() > 0, iterations=abs(steps)).astype(np.float32)
+    found = MaskRule().judge(_picture(wrong))
+    assert found.verdict in (Verdict.REVIEW, Verdict.DROP)
+    assert found.numbers["agreement"] < 0.6
+
+
+def test_a_mask_cut_off_halfway_is_found_by_its_straight_end() -> None:
+    half = _mask()
+    half[: round(0.6 * SIDE)] = 0
+    found = MaskRule().judge(_picture(half))
+    assert found.verdict is Verdict.REVIEW
+    assert found.numbers["straight"] < 0.36 and "a straight stretch of the outline" in found.reason
+    assert MaskRule().judge(_picture(_mask())).numbers["straight"] > 0.8
+
+
+def test_an_inverted_mask_is_shown_turned_round() -> None:
+    found = MaskRule().judge(_picture(1 - _mask()))
+    assert found.verdict is Verdict.REVIEW
+    assert found.reason.startswith("it marks the background, shown turned round")
+    assert np.array_equal(found.repaired.mask, _mask())
+    assert found.numbers["inverted"] == 1 and found.numbers["doubt"] >= 2
+
+
+@pytest.mark.parametrize("block", [4, 8, 10])
+def test_the_squares_of_a_coarse_mask_are_measured(block: int) -> None:
+    assert measure_blocks(_coarse(block)) == block
+    found = MaskRule().judge(_picture(_coarse(block)))
+    assert f"squares of {block} pixels, the limit is 3" in found.reason
+
+
+def test_straight_and_round_products_are_not_coarse() -> None:
+    upright = np.zeros((SIDE, SIDE), dtype=np.float32)
+    upright[40:120, 48:96] = 1
+    assert measure_blocks(upright) == 1
+    assert measure_blocks((np.hypot(ROWS - 0.5, COLUMNS - 0.5) < 0.3).astype(np.float32)) == 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (np.zeros((SIDE, SIDE), dtype=np.float32), "marks 0 of 25600 pixels as product"),
+        (np.full((SIDE, SIDE), np.nan, dtype=np.float32), "not finite"),
+        (np.pad(np.ones((9, 9), dtype=np.float32), ((70, 81), (70, 81))), "covers 0.3% of the picture"),
+        (
+            np.pad(np.ones((157, 158), dtype=np.float32), ((2, 1), (1, 1))),
+            "it marks the background|covers 96.9% of the picture",
+        ),
+    ],
+)
+def test_hopeless_masks_are_dropped(mask: np.ndarray, reason: str) -> None:
+    found = MaskRule().judge(_picture(mask))
+    assert found.verdict is Verdict.DROP and found.repaired is None
+    assert any(part in found.reason for part in reason.split("|"))
+
+
+def test_without_any_mask_a_studio_product_is_keyed_and_a_scene_dropped() -> None:
+    keyed = MaskRule().judge(_picture(None, _pixels(background=250.0)))
+    assert keyed.verdict is Verdict.KEEP
+    assert ((keyed.repaired.mask >= 0.5) != (_mask() > 0)).mean() < 0.01
+    dark = MaskRule().judge(_picture(None, _pixels(background=20.0)))
+    assert dark.verdict is Verdict.DROP
+    assert dark.reason.startswith("no mask: neither transparency nor a mask, and no plain background")
+    off = MaskRule(MaskSettings(key_background=False)).judge(_picture(None, _pixels(background=250.0)))
+    assert off.reason == (
+        "no mask: neither transparency nor a mask, and keying is switched off; "
+        "give masks or set mask.cutout_network"
+    )
+
+
+def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:
+    found = MaskRule().judge(_picture(1 - _mask(), alpha=_mask()))
+    assert np.array_equal(found.repaired.mask, _mask())
+
+    class Network:
+        name = "drawn"
+
+        def __call__(self, pixels: np.ndarray) -> np.ndarray:
+            assert pixels.shape == (SIDE, SIDE, 3)
+            return _mask() * 1.5
+
+    found = MaskRule(network=Network()).judge(_picture(None))
+    assert found.verdict is Verdict.KEEP and np.array_equal(found.repaired.mask, _mask())
+
+
+def test_pieces_holes_and_crumbs_are_counted() -> None:
+    mask = np.zeros((100, 100), dtype=np.float32)
+    mask[10:50, 10:50] = 1  # 1600
+    mask[20:30, 20:30] = 0  # a hole of 100
+    mask[60:80, 60:80] = 1  # 400
+    mask[90, 90] = 1  # a crumb
+    shape = measure_shape(mask)
+    assert shape.pieces == 2
+    assert shape.area == pytest.approx(0.1901)
+    assert shape.holes == pytest.approx(100 / 2001)
+    assert shape.crumbs == pytest.approx(1 / 1901)
+    assert shape.border == 0
+    mirrored = measure_shape(mask[::-1, ::-1])
+    assert mirrored == shape
+
+
+def test_a_mask_of_noise_goes_to_review_for_its_crumbs() -> None:
+    noise = np.random.default_rng(5).random((SIDE, SIDE)) < 0.03
+    found = MaskRule().judge(_picture(np.maximum(_mask(), noise.astype(np.float32))))
+    assert found.verdict is Verdict.REVIEW and "crumbs take" in found.reason
+
+
+def test_edges_lie_where_they_were_drawn() -> None:
+    fit = measure_edges(_pixels(), _mask(), EdgeSettings())
+    assert fit.agreement > 0.9 and fit.weakest_side > 0.8
+    assert (fit.shift_gain, fit.shift) == (1.0, (0, 0))
+    assert measure_edges(_pixels(), np.ones((SIDE, SIDE), dtype=np.float32)) is None
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(SettingsError, match="min_area is 0.9, max_area 0.5"):
+        MaskSettings(min_area=0.9, max_area=0.5)
+    with pytest.raises(SettingsError, match="hopeless_agreement is 0.8"):
+        MaskSettings(hopeless_agreement=0.8)
+    with pytest.raises(SettingsError, match="max_shift_gain is 1"):
+        MaskSettings(max_shift_gain=1.0)

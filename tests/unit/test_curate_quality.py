@@ -1,0 +1,177 @@
+"""Quality rule: each fault is measured on its own, and clean pictures pass."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
+from cyclorama.curate.borders import Frame, find_frame, find_seam
+from cyclorama.curate.quality import QualityRule, QualitySettings, measure_blurs
+from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.errors import SettingsError
+
+SIDE = 192
+
+
+def _scene(seed: int, side: int = SIDE) -> np.ndarray:
+    """Blobs of colour with sharp borders, a little grain."""
+    random = np.random.default_rng(seed)
+    fields = ndimage.gaussian_filter(random.standard_normal((4, side, side)), (0, 8, 8))
+    colours = random.uniform(20, 235, (4, 3))
+    scene = ndimage.gaussian_filter(colours[fields.argmax(axis=0)], (0.5, 0.5, 0))
+    return np.clip(scene + random.normal(0, 1, scene.shape), 0, 255).astype(np.uint8)
+
+
+def _mask() -> np.ndarray:
+    rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE
+    return (np.hypot(rows - 0.5, columns - 0.5) < 0.3).astype(np.float32)
+
+
+def _blur(pixels: np.ndarray, width: float) -> np.ndarray:
+    smooth = ndimage.gaussian_filter(pixels.astype(np.float64), (width, width, 0))
+    return np.rint(smooth).astype(np.uint8)
+
+
+def _encode(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, bytes]:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+    return np.asarray(Image.open(io.BytesIO(stream.getvalue()))), stream.getvalue()
+
+
+def _judge(pixels: np.ndarray, raw: bytes = b"", settings: QualitySettings | None = None):
+    picture = Picture(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
+    return QualityRule(settings).judge(picture)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_clean_picture_is_kept(seed: int) -> None:
+    found = _judge(_scene(seed))
+    assert (found.verdict, found.reason, found.boxes) == (Verdict.KEEP, "", ())
+    assert found.numbers["score"] < 1
+    assert found.numbers["score"] == max(v for n, v in found.numbers.items() if n.endswith("_score"))
+    assert "jpeg_quality" not in found.numbers
+
+
+@pytest.mark.parametrize("width", [1.0, 2.0, 3.0])
+def test_the_width_of_a_blurred_step_is_measured(width: float) -> None:
+    step = np.zeros((256, 256), dtype=np.float32)
+    step[:, 128:] = 200
+    step = ndimage.gaussian_filter(step, width)
+    assert measure_blur(step) == pytest.approx(width, rel=0.12)
+    assert measure_blur(0.3 * step + 20) == pytest.approx(measure_blur(step), rel=1e-3)
+    double = np.kron(step, np.ones((2, 2), dtype=np.float32))
+    assert measure_blur(ndimage.gaussian_filter(double, 0.5)) == pytest.approx(width, rel=0.15)
+
+
+def test_plain_planes_have_no_edges_to_judge() -> None:
+    assert measure_blur(np.full((64, 64), 90.0, dtype=np.float32)) is None
+
+
+def test_a_blurred_product_is_found_and_a_blurred_background_allowed() -> None:
+    sharp, soft = _scene(1), _blur(_scene(1), 3.0)
+    product = _mask()[..., None] > 0
+    blurred = _judge(np.where(product, soft, sharp))
+    assert blurred.numbers["blur"] > 1.5 and blurred.verdict is not Verdict.KEEP
+    assert "width of the product's edges" in blurred.reason
+    portrait = measure_blurs(np.where(ndimage.binary_dilation(product, iterations=5), sharp, soft), _mask())
+    assert portrait[0] < 0.5 and portrait[1] > 2
+
+
+@pytest.mark.parametrize("quality", [10, 25, 50, 75, 92])
+def test_jpeg_quality_is_read_from_the_tables(quality: int) -> None:
+    assert read_jpeg_quality(_encode(_scene(1), quality)[1]) == pytest.approx(quality, abs=2)
+    assert read_jpeg_quality(b"\x89PNG") is None
+
+
+def test_blocks_are_found_in_pixels_whatever_the_format() -> None:
+    smooth = _blur(_scene(1), 2.0)
+    coded, _ = _encode(smooth, 8)
+    clean = measure_blockiness(get_luminance(smooth))
+    assert measure_blockiness(get_luminance(coded)) > 1.5 > 0.1 > clean
+    cropped = np.ascontiguousarray(coded[3:, 5:])
+    assert measure_blockiness(get_luminance(cropped)) > 1.5
+
+
+def test_a_crushed_jpeg_is_found() -> None:
+    pixels, raw = _encode(_scene(1), 12)
+    found = _judge(pixels, raw)
+    assert found.verdict is Verdict.DROP
+    assert found.numbers["jpeg_quality"] == pytest.approx(12, abs=2)
+    assert "JPEG quality 1" in found.reason and "the limit is 40" in found.reason
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_a_frame_is_measured_to_the_pixel(level: int) -> None:
+    framed = _scene(2)
+    framed[:7] = framed[-7:] = level
+    framed[:, :5] = framed[:, -5:] = level
+    assert find_frame(framed) == Frame(7, 7, 5, 5)
+    found = _judge(framed)
+    assert found.verdict is Verdict.DROP and found.numbers["frame"] == 7 / SIDE
+    assert [(b.left, b.top, b.right, b.bottom) for b in found.boxes] == [
+        (0, 0, SIDE, 7),
+        (0, SIDE - 7, SIDE, SIDE),
+        (0, 0, 5, SIDE),
+        (SIDE - 5, 0, SIDE, SIDE),
+    ]
+
+
+def test_a_frame_is_found_through_round_corners_and_compression() -> None:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    inside = (abs(rows - 95.5) < 84) & (abs(columns - 95.5) < 84)
+    corner = np.hypot(abs(rows - 95.5) - 64, abs(columns - 95.5) - 64) > 20
+    inside &= ~(corner & (abs(rows - 95.5) > 64) & (abs(columns - 95.5) > 64))
+    framed = np.where(inside[..., None], _scene(6), np.array([150, 110, 205], dtype=np.uint8))
+    frame = find_frame(_encode(framed, 90)[0])
+    assert all(abs(width - 12) <= 1 for width in (frame.top, frame.bottom, frame.left, frame.right))
+
+
+def test_bars_above_and_below_are_a_frame_and_a_studio_backdrop_is_none() -> None:
+    barred = _scene(3)
+    barred[:20] = barred[-20:] = 0
+    assert find_frame(barred) == Frame(20, 20, 0, 0)
+    studio = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+    studio = np.where(_mask()[..., None] > 0, _scene(3), studio)
+    assert find_frame(studio) == Frame()
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_two_pictures_in_one_have_a_seam_where_they_meet(upright: bool) -> None:
+    place = 80
+    joined = np.concatenate([_scene(4)[:, :place], _scene(5)[:, : SIDE - place]], axis=1)
+    if not upright:
+        joined = joined.swapaxes(0, 1)
+    seam = find_seam(joined)
+    assert (seam.upright, seam.place) == (upright, place)
+    assert seam.score > (0.75 if upright else 0.6)
+    found = _judge(joined, settings=QualitySettings(max_seam=0.6))
+    assert found.verdict is Verdict.REVIEW and "likeness to a collage" in found.reason
+
+
+def test_edges_within_one_picture_are_no_seams() -> None:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    table = np.where(rows[..., None] < 120, [200.0, 210.0, 220.0], [120.0, 80.0, 40.0])
+    grain = np.random.default_rng(0).normal(0, 2, table.shape)
+    assert find_seam(np.clip(table + grain, 0, 255).astype(np.uint8)).score < 0.5
+    tiles = np.where(((rows // 24 + columns // 24) % 2)[..., None] == 0, 230.0, [60.0, 90.0, 160.0])
+    tiles = np.where(rows[..., None] < 72, 180.0, tiles)
+    assert find_seam(np.clip(tiles + grain, 0, 255).astype(np.uint8)).score < 0.5
+
+
+def test_between_the_limits_a_person_decides() -> None:
+    pixels, raw = _encode(_scene(1), 35)
+    settings = QualitySettings(max_blockiness=9.0)
+    assert _judge(pixels, raw, settings).verdict is Verdict.REVIEW
+    assert _judge(pixels, raw, QualitySettings(max_blockiness=9.0, drop_from=1.0)).verdict is Verdict.DROP
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(SettingsError, match="max_blur is 0"):
+        QualitySettings(max_blur=0)
+    with pytest.raises(SettingsError, match=r"drop_from is 0\.5"):
+        QualitySettings(drop_from=0.5)

@@ -1,0 +1,159 @@
+"""The report counts what came of the rows, chooses samples without regard to order, and is one safe file."""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclorama.curate.card import format_card
+from cyclorama.curate.records import Box, Finding, Record, Verdict
+from cyclorama.curate.report import ReportSample, SampleChooser, collect_statistics, format_report
+from cyclorama.curate.report_pictures import encode_evidence
+from cyclorama.curate.report_plots import draw_funnel, draw_long_tail
+from cyclorama.curate.report_statistics import Outcome, compute_long_tail
+
+
+def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> Outcome:
+    first = Finding("clicks", Verdict.KEEP, numbers={"rate": 0.01 * n})
+    second = Finding("text", verdict, "words" if verdict != Verdict.KEEP else "", {"words": float(n)})
+    kept = verdict in (Verdict.KEEP, Verdict.REPAIR)
+    return Outcome(
+        Record(f"k{n}", "x.png", product_id=f"p{n // 2}", licence=licence, language="en"),
+        (first, second),
+        verdict,
+        rule="" if verdict == Verdict.KEEP else "text",
+        category="mug" if n < 12 else "kettle <i>",
+        split="train" if kept else "",
+        decided=n == 0,
+    )
+
+
+@pytest.fixture
+def outcomes() -> list[Outcome]:
+    verdicts = [Verdict.KEEP] * 14 + [Verdict.REPAIR] * 2 + [Verdict.REVIEW] * 3 + [Verdict.DROP]
+    return [outcome(n, verdict) for n, verdict in enumerate(verdicts)]
+
+
+def test_counts_add_up_and_do_not_depend_on_order(outcomes: list[Outcome]) -> None:
+    found = collect_statistics(outcomes, ["licence", "clicks", "text"])
+    assert (found.rows, found.kept, found.products, found.decided) == (20, 16, 8, 1)
+    assert found.verdicts == {"keep": 14, "repair": 2, "review": 3, "drop": 1}
+    assert sum(found.verdicts.values()) == found.rows
+    assert [(step.rule, step.seen) for step in found.funnel] == [("clicks", 20), ("text", 20)]
+    assert found.funnel[1].verdicts == found.verdicts
+    assert found.dropped_by == {"text": 1}
+    assert found.splits == {"train": (16, 8)}
+    assert dict(found.long_tail.counts) == {"mug": 12, "kettle <i>": 4}
+    words = found.distributions[1]
+    assert (words.name, sum(words.kept), sum(words.others), words.median) == ("text.words", 14, 6, 9.5)
+    shuffled = random.Random(0).sample(outcomes, 20)
+    assert collect_statistics(shuffled, ["licence", "clicks", "text"]) == found
+
+
+def test_long_tail_as_the_paper_counts_it() -> None:
+    counts = {"huge": 250, "exactly": 100, "ten": 10, "nine": 9, "one": 1}
+    tail = compute_long_tail([name for name, count in counts.items() for _ in range(count)] + [None])
+    assert (tail.share_many, tail.share_few, tail.median) == (0.2, 0.4, 10)
+    assert dict(tail.counts) == counts
+    svg = draw_long_tail(tail)
+    heights = [float(value) for value in re.findall(r'class="keep"[^>]* height="([\d.]+)"', svg)]
+    logs = np.log10(list(counts.values()))
+    assert heights[:4] == pytest.approx(heights[0] * logs[:4] / logs[0], abs=0.06)
+    assert "largest 250, median 10, smallest 1" in svg
+    assert "No category" in draw_long_tail(compute_long_tail([]))
+    assert compute_long_tail([]).share_few == 0
+
+
+def test_funnel_bars_are_proportional(outcomes: list[Outcome]) -> None:
+    svg = draw_funnel(collect_statistics(outcomes).funnel, 20)
+    widths = [float(w) for w in re.findall(r'class="(?:keep|repair|review|drop)"[^>]* width="([\d.]+)"', svg)]
+    assert widths == pytest.approx([460, 322, 46, 69, 23], abs=0.01)
+
+
+def test_samples_do_not_depend_on_order_or_sharing() -> None:
+    keys = [f"k{n}" for n in range(100)]
+    whole, left, right = SampleChooser(5), SampleChooser(5), SampleChooser(5)
+    for key in keys:
+        whole.offer("text", Verdict.DROP, key)
+    for place, key in enumerate(random.Random(1).sample(keys, 100)):
+        (left if place % 3 else right).offer("text", Verdict.DROP, key)
+    left.merge(right)
+    chosen = whole.choose()
+    assert left.choose() == chosen
+    assert len(chosen) == len(set(chosen)) == 5
+    whole.offer("text", Verdict.KEEP, "kept")
+    whole.offer("people", Verdict.REVIEW, "face")
+    assert [c[:2] for c in whole.choose()[::5]] == [("people", Verdict.REVIEW), ("text", Verdict.DROP)]
+    assert SampleChooser(0).choose() == []
+
+
+def test_evidence_is_drawn_where_the_box_is() -> None:
+    pixels = np.full((400, 800, 3), 128, np.uint8)
+    data = encode_evidence(pixels, (Box(200, 120, 600, 360, "text", 0.5),), side=400)
+    image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    assert image.shape == (200, 400, 3)
+    red = (image[..., 0] > 180) & (image[..., 1] < 90)
+    rows, columns = np.flatnonzero(red[:, 200]), np.flatnonzero(red[150])
+    assert (columns.min(), columns.max()) == (pytest.approx(100, abs=3), pytest.approx(299, abs=3))
+    assert rows.max() == pytest.approx(179, abs=3)
+    assert np.abs(image[120, 200] - 128).max() < 8  # the inside is left alone
+    assert encode_evidence(pixels, (Box(200, 120, 600, 360, "text", 0.5),), side=400) == data
+
+
+class Tags(HTMLParser):
+    """Counts tags and collects addresses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+
+
+def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Outcome]) -> None:
+    jpeg = encode_evidence(np.zeros((8, 8, 3), np.uint8), ())
+    sample = ReportSample("text", Verdict.DROP, "k<script>", "5 words & more", jpeg)
+    page = format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
+    tags = Tags()
+    tags.feed(page)
+    assert "script" not in tags.names and "i" not in tags.names and "link" not in tags.names
+    assert tags.names.count("svg") == 4  # funnel, long tail, two distributions
+    assert len(tags.sources) == 1 and tags.sources[0].startswith("data:image/jpeg;base64,")
+    assert "width=device-width" in page and "5 words &amp; more" in page
+    assert "20 rows in: 16 in the set (2 of them repaired), 3 for review, 1 dropped." in page
+    assert "50.0% fewer than 10" in page
+    assert "commercial" not in page
+    assert page == format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
+
+
+def test_restricted_pictures_mark_report_and_card(outcomes: list[Outcome]) -> None:
+    marked = [*outcomes, outcome(1, Verdict.KEEP, "CC-BY-NC-4.0")]
+    assert "Not for commercial use: CC-BY-NC-4.0" in format_report(collect_statistics(marked), [])
+    card = format_card(
+        collect_statistics(marked), "My set", "in.csv", "text: null\n", {"a.tar": "00"}, {"rare": 2}
+    )
+    lines = card.splitlines()
+    assert lines[0] == "# My set"
+    assert lines[2] == "Licence: non-commercial use only; holds pictures under CC-BY-NC-4.0"
+    assert "| CC-BY-NC-4.0 | 1 |" in lines and "| train | 17 | 8 |" in lines and "| a.tar | 00 |" in lines
+    assert "| text | 21 | 15 | 2 | 3 | 1 |" in lines
+    assert "Kept aside, yet in no training picture: rare (2)." in card
+    assert "Licence: CC0-1.0" in format_card(collect_statistics(outcomes))
+
+
+def test_an_empty_set_can_be_reported() -> None:
+    dropped = [outcome(0, Verdict.DROP)]
+    for rows in ([], dropped):
+        found = collect_statistics(rows)
+        assert found.kept == 0
+        assert "No category has a picture" in format_report(found, [])
+        assert "0 pictures of 0 products" in format_card(found)

@@ -1,0 +1,248 @@
+"""Text rule: whose text it is, what is erased, and how the result is checked."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.text import TextRule, TextSettings, count_repeats, measure_seam
+from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
+from cyclorama.errors import SettingsError
+
+SIDE = 128
+_MARKS = ("© Sample", "sample", "SAMPIE", "Sample")
+
+
+def _text(left: float, top: float, right: float, bottom: float, **changes) -> FoundText:
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float32)
+    values = {"detection": 0.8, "text": "SALE", "recognition": 0.95} | changes
+    return FoundText(corners, **values)
+
+
+def _mask() -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), dtype=np.float32)
+    mask[50:110, 40:90] = 1
+    return mask
+
+
+def _picture(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> Picture:
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    scene = np.stack([90 + rows * 0.6, 120 + columns * 0.4, np.full((SIDE, SIDE), 160.0)], axis=-1)
+    pixels = scene.astype(np.uint8) if pixels is None else pixels
+    return Picture(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
+
+
+class _Finder:
+    """Finds given texts, each only while the pixels at its middle have not changed."""
+
+    def __init__(self, picture: Picture, *texts: FoundText, stubborn: bool = False) -> None:
+        self.before, self.texts, self.stubborn, self.calls = picture.pixels.copy(), texts, stubborn, 0
+
+    def __call__(self, pixels: np.ndarray) -> list[FoundText]:
+        self.calls += 1
+        found = []
+        for text in self.texts:
+            column, row = (int(value) for value in text.polygon.mean(axis=0))
+            if self.stubborn or np.array_equal(pixels[row, column], self.before[row, column]):
+                found.append(text)
+        return found
+
+
+def _smooth(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """A filler without a network: the nearest known colour, one level off so that it shows."""
+    place = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    filled = pixels[tuple(place)]
+    return np.where(hole[..., None], filled + 1, pixels).astype(np.uint8)
+
+
+def test_text_on_the_product_stays() -> None:
+    picture = _picture()
+    found = TextRule(erase=_smooth, finder=_Finder(picture, _text(45, 60, 85, 75))).judge(picture)
+    assert (found.verdict, found.reason, found.repaired) == (Verdict.KEEP, "", None)
+    assert [box.label for box in found.boxes] == ["text on product"]
+    assert found.numbers == {"product_texts": 1, "background_texts": 0, "score": 0, "repeats": 0}
+
+
+def test_text_on_the_background_is_erased_and_nothing_else_changes() -> None:
+    picture = _picture()
+    text = _text(10, 10, 60, 22)
+    settings = TextSettings(grow=0.5, extra=1.0)
+    found = TextRule(settings, _smooth, _Finder(picture, text)).judge(picture)
+    assert found.verdict is Verdict.REPAIR and found.reason == "text on the background: 'SALE'"
+    hole = draw_texts([text], (SIDE, SIDE), 0.5, 1.0)
+    assert hole[3:30, 3:68].all() and not hole[:2].any() and not hole[31:].any()
+    changed = (found.repaired.pixels != picture.pixels).any(axis=2)
+    assert changed[hole].all() and not changed[~hole].any()
+    assert found.numbers["changed_outside"] == 0 and found.numbers["left"] == 0
+    assert found.numbers["erased_share"] == hole.mean()
+    assert found.numbers["score"] == pytest.approx(0.95)
+    box = found.boxes[0]
+    assert (box.left, box.top, box.right, box.bottom, box.label) == (10, 10, 60, 22, "text")
+
+
+def test_the_product_is_never_erased() -> None:
+    picture = _picture()
+    settings = TextSettings(stray_overlap=0.0, product_overlap=0.7)
+    found = TextRule(settings, _smooth, _Finder(picture, _text(20, 40, 70, 56))).judge(picture)
+    changed = (found.repaired.pixels if found.repaired else picture.pixels) != picture.pixels
+    assert not changed[_mask() > 0].any()
+    assert found.verdict is Verdict.REVIEW
+    overlap = draw_texts([_text(20, 40, 70, 56)], (SIDE, SIDE))
+    assert found.numbers["overlap"] == _mask()[overlap].mean()
+    assert "of a text lies on the product, the limit is 0%" in found.reason
+
+
+def test_what_is_still_read_is_erased_again_and_then_reviewed() -> None:
+    picture = _picture()
+    finder = _Finder(picture, _text(10, 10, 60, 22), stubborn=True)
+    found = TextRule(TextSettings(rounds=2), _smooth, finder).judge(picture)
+    assert found.verdict is Verdict.REVIEW and "1 texts are left: 'SALE'" in found.reason
+    assert found.numbers["left"] == 1 and finder.calls == 2  # nothing more to erase: no third look
+    assert found.repaired is None
+
+
+def test_a_filler_that_changes_more_than_the_hole_is_caught() -> None:
+    picture = _picture()
+
+    def careless(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        changed = _smooth(pixels, hole)
+        changed[120:122, 120:123] += 1
+        return changed
+
+    found = TextRule(erase=careless, finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    assert found.verdict is Verdict.REVIEW
+    assert found.numbers["changed_outside"] == 6
+    assert "6 pixels outside the erased part changed, none may" in found.reason
+
+
+def test_a_patch_that_shows_goes_to_review() -> None:
+    picture = _picture()
+
+    def paint(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        return np.where(hole[..., None], 255 - pixels, pixels).astype(np.uint8)
+
+    found = TextRule(erase=paint, finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    assert found.verdict is Verdict.REVIEW and "the rim shows with" in found.reason
+
+
+def test_too_much_text_is_reviewed_and_a_page_of_it_dropped() -> None:
+    picture = _picture()
+    wide = _Finder(picture, _text(4, 4, 124, 40))
+    found = TextRule(TextSettings(max_erased=0.2), _smooth, wide).judge(picture)
+    assert found.verdict is Verdict.REVIEW and "of the picture is erased, the limit is 20.0%" in found.reason
+    page = _Finder(picture, _text(1, 1, 127, 127))
+    found = TextRule(TextSettings(product_overlap=0.9), _smooth, page).judge(picture)
+    assert found.verdict is Verdict.DROP and "the limit is 50%" in found.reason
+
+
+def test_unsure_places_count_only_beside_a_sure_text() -> None:
+    picture = _picture()
+    weak = {"detection": 0.3, "text": "9", "recognition": 0.9}
+    beside, apart = _text(62, 11, 68, 21, **weak), _text(100, 10, 106, 20, **weak)
+    assert beside.sureness == pytest.approx(0.7 * 0.9 * 0.6)
+    found = TextRule(erase=_smooth, finder=_Finder(picture, beside, apart)).judge(picture)
+    assert found.verdict is Verdict.KEEP
+    assert found.numbers["score"] == pytest.approx(0.378)
+    found = TextRule(erase=_smooth, finder=_Finder(picture, _text(10, 10, 60, 22), beside, apart)).judge(
+        picture
+    )
+    assert found.verdict is Verdict.REPAIR and found.numbers["background_texts"] == 2
+
+
+def test_without_a_filler_or_without_a_mask_a_person_must_look() -> None:
+    picture = _picture()
+    found = TextRule(finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    assert found.verdict is Verdict.REVIEW and found.reason == "text on the background: 'SALE'"
+    bare = Picture(picture.record, picture.pixels, None, None, "PNG", 9)
+    found = TextRule(erase=_smooth, finder=_Finder(bare, _text(10, 10, 60, 22))).judge(bare)
+    assert found.verdict is Verdict.REVIEW and "without a mask" in found.reason
+
+
+def test_sureness_of_marks_letters_and_words() -> None:
+    assert _text(0, 0, 9, 9, text="--").sureness == 0
+    assert _text(0, 0, 9, 9, text="a", recognition=1.0).sureness == pytest.approx(0.7)
+    assert _text(0, 0, 9, 9, text="ab", recognition=0.8, detection=0.25).sureness == pytest.approx(0.4)
+    unread = {"text": "", "recognition": 0.0, "detection": 0.6}
+    assert _text(0, 0, 40, 10, **unread).sureness == pytest.approx(0.6)
+    assert _text(0, 0, 10, 20, **unread).sureness == pytest.approx(0.3)
+
+
+def test_the_same_words_over_product_and_background_are_a_watermark() -> None:
+    picture = _picture()
+    marks = [_text(5 + 30 * i, 20 + 22 * i, 30 + 30 * i, 30 + 22 * i, text=t) for i, t in enumerate(_MARKS)]
+    found = TextRule(erase=_smooth, finder=_Finder(picture, *marks)).judge(picture)
+    assert found.verdict is Verdict.REVIEW
+    assert found.reason == "the same words in 4 places, the limit is 3: a watermark"
+    assert count_repeats(marks[:3], marks[3:]) == 4
+    assert count_repeats([], marks) == 0 and count_repeats(marks, []) == 0
+    assert count_repeats(marks, [_text(0, 0, 9, 9, text="other")]) == 1
+
+
+def test_seam_is_zero_on_one_colour_and_the_step_on_a_patch() -> None:
+    hole = np.zeros((SIDE, SIDE), dtype=bool)
+    hole[30:60, 30:90] = True
+    grey = np.full((SIDE, SIDE, 3), 119, dtype=np.uint8)  # L* 50.0
+    assert measure_seam(grey, hole) == 0
+    patch = np.where(hole[..., None], np.uint8(145), grey)  # L* 60.0
+    assert measure_seam(patch, hole) == pytest.approx(10.0, abs=0.3)
+    assert measure_seam(patch, hole, product=np.ones_like(hole)) == 0
+    assert measure_seam(grey, np.zeros_like(hole)) == 0
+
+
+def test_tilted_text_is_drawn_along_its_direction() -> None:
+    corners = np.array([[40, 20], [60, 40], [55, 45], [35, 25]], dtype=np.float32)
+    text = FoundText(corners, 0.9, "x", 0.9)
+    assert text.height == pytest.approx(50**0.5)
+    plain, grown = draw_texts([text], (SIDE, SIDE)), draw_texts([text], (SIDE, SIDE), extra=3.0)
+    assert plain.sum() == pytest.approx(800**0.5 * 50**0.5, rel=0.2)
+    assert (grown & plain).sum() == plain.sum() and grown.sum() > 1.8 * plain.sum()
+    assert not grown[20:24, 56:62].any()  # a corner of the upright box stays free
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(SettingsError, match="stray_overlap is 0.9, product_overlap 0.7"):
+        TextSettings(stray_overlap=0.9)
+    with pytest.raises(SettingsError, match="working_side is 10"):
+        FindingSettings(working_side=10)
+    with pytest.raises(SettingsError, match="scales are"):
+        FindingSettings(scales=())
+
+
+@cache
+def _finder() -> RapidTextFinder:
+    return RapidTextFinder(FindingSettings(working_side=384))
+
+
+def _write(pixels: np.ndarray, words: str, place: tuple[int, int], size: int, colour, tilt: float = 0.0):
+    layer = Image.new("L", pixels.shape[1::-1], 0)
+    ImageDraw.Draw(layer).text(place, words, fill=255, font=ImageFont.load_default(size))
+    share = np.asarray(layer.rotate(tilt, Image.Resampling.BICUBIC))[..., None] / 255
+    return np.rint(pixels * (1 - share) + np.array(colour) * share).astype(np.uint8), share[..., 0] > 0.1
+
+
+@pytest.mark.parametrize("tilt", [0.0, 25.0])
+def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -> None:
+    pytest.importorskip("rapidocr")
+    mask = np.zeros((192, 192), dtype=np.float32)
+    mask[110:180, 60:140] = 1
+    rows = np.mgrid[:192, :192][0]
+    scene = np.stack([200 - rows * 0.3, 170 + rows * 0.2, 150 + rows * 0.1], axis=-1).astype(np.uint8)
+    scene[mask > 0] = (60, 30, 90)
+    scene, _ = _write(scene, "Coffee", (70, 130), 20, (240, 230, 200))
+    spoilt, letters = _write(scene, "SUMMER SALE", (30, 50), 20, (30, 20, 20), tilt)
+    picture = Picture(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
+    found = TextRule(erase=_smooth, finder=_finder()).judge(picture)
+    assert found.verdict is Verdict.REPAIR, found.reason
+    assert "SUMMER" in found.reason
+    assert [box.label for box in found.boxes].count("text on product") == 1
+    changed = (found.repaired.pixels != spoilt).any(axis=2)
+    assert changed[letters].mean() > 0.99 and not changed[mask > 0].any()
+    clean = TextRule(erase=_smooth, finder=_finder()).judge(
+        Picture(Record("a", "a.png"), scene, None, mask, "PNG", 9)
+    )
+    assert clean.verdict is Verdict.KEEP and clean.numbers["product_texts"] == 1
