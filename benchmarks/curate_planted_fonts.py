@@ -24,7 +24,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "Final hours",
     ),
     "accented": (
-        "Größte Auswahl", "Soldes d'été", "Última oportunidad", "Très léger", "Für Sie", "Año nuevo",
+        "Größte Auswahl", "Soldes d'été", "Última oportunidad", "Très léger", "Año nuevo", "Für dich",
     ),
     "cyrillic": ("Скидка 50%", "Новинка", "Только сегодня", "Бесплатная доставка", "Лучшая цена"),
     "greek": ("Προσφορά", "Νέα συλλογή", "Μόνο σήμερα"),
@@ -42,7 +42,7 @@ _PROBES = {
     "korean": "할배송",
 }  # fmt: skip
 _BRANDS = ("Novera", "LUMO", "Kestrel", "Arbor & Co", "VANTE", "Ostrea", "Milbo", "HALDEN", "Pirou", "Quill")
-_NO_TEXT_FONTS = ("cmex", "cmmi", "cmsy", "Siz", "NonUni", "Display", "LastResort")
+_NO_TEXT_FONTS = ("cmex", "cmmi", "cmsy", "Siz", "NonUni", "Display", "LastResort")  # codespell:ignore
 
 
 @dataclass(frozen=True)
