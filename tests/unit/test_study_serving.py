@@ -18,7 +18,8 @@ from cyclorama.evaluation.study.errors import ForeignAnswersError, StudyError
 from cyclorama.evaluation.study.plan import QUESTIONS, StudySettings
 from cyclorama.evaluation.study.store import AnswerStore
 from cyclorama.evaluation.study.study import Study
-from cyclorama.serving.study import MAX_REQUEST_BYTES, StudyServer
+from cyclorama.serving.local import MAX_REQUEST_BYTES
+from cyclorama.serving.study import StudyServer
 
 
 @pytest.fixture

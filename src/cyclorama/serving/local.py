@@ -19,6 +19,12 @@ MAX_REQUEST_BYTES = 2**20
 TIMEOUT_SECONDS = 30
 
 
+def check_port(port: int) -> None:
+    """Raise SettingsError for a port outside 0 to 65535."""
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"--port must be 0 (any free one) to 65535, got {port}")
+
+
 class LocalServer(ThreadingHTTPServer):
     """A thread per connection. Start with ``serve_forever``, stop with ``shutdown``."""
 
@@ -27,8 +33,7 @@ class LocalServer(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, handler: type[LocalHandler]) -> None:
         """Raises SettingsError (port outside 0 to 65535, address not free)."""
-        if not 0 <= port <= 65535:
-            raise SettingsError(f"--port must be 0 (any free one) to 65535, got {port}")
+        check_port(port)
         try:
             super().__init__((host, port), handler)
         except OSError as error:
@@ -56,8 +61,8 @@ class LocalHandler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = TIMEOUT_SECONDS
 
-    def read_json(self) -> Any:
-        """The request's JSON body; None after a refusal has been sent.
+    def read_body(self) -> bytes | None:
+        """The request's body, which says that it is JSON; None after a refusal has been sent.
 
         A page of another site cannot send this content type without asking first, and asking is not answered.
         """
@@ -70,8 +75,15 @@ class LocalHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_REQUEST_BYTES} bytes")
             return None
+        return self.rfile.read(int(length))
+
+    def read_json(self) -> Any:
+        """The request's JSON body as plain values; None after a refusal has been sent."""
+        body = self.read_body()
+        if body is None:
+            return None
         try:
-            values = json.loads(self.rfile.read(int(length)))
+            values = json.loads(body)
         except (ValueError, RecursionError) as error:
             self.refuse(HTTPStatus.BAD_REQUEST, f"not JSON: {error}")
             return None
