@@ -8,7 +8,7 @@ alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -57,11 +57,7 @@ class InpaintMethod:
     ) -> Tensor:
         """Eq. 1 over the whole latent, the full prompt as condition."""
         condition = build_inpaint_condition(frozen["vae"], batch.hint_image, batch.hint_mask)
-
-        def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-            wide = torch.cat([noisy_latents, condition.to(noisy_latents.dtype)], dim=1)
-            return predict_noise(trained["unet"], wide, timesteps, batch.full_prompt)
-
+        predict = _build_wide_prediction(trained["unet"], condition, batch.full_prompt)
         return _compute_loss(frozen, predict, batch, config)
 
     def save_model(
@@ -187,11 +183,7 @@ class PaintByExampleMethod:
         condition = encoder(frozen["features"](batch.reference, batch.reference_mask))
         condition = torch.where(batch.dropped[:, None, None], encoder.unconditional, condition)
         channels = build_example_channels(frozen["vae"], batch.hint_image, batch.hint_mask)
-
-        def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-            wide = torch.cat([noisy_latents, channels.to(noisy_latents.dtype)], dim=1)
-            return predict_noise(trained["unet"], wide, timesteps, condition)
-
+        predict = _build_wide_prediction(trained["unet"], channels, condition)
         return _compute_loss(frozen, predict, batch, config)
 
     def save_model(
@@ -231,6 +223,18 @@ def _build_unet(base: Any, config: Any) -> Any:
     if config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
     return unet
+
+
+def _build_wide_prediction(
+    unet: Any, channels: Tensor, condition: Tensor
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The prediction of a UNet that sees ``channels`` beside the noisy latents, under ``condition``."""
+
+    def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
+        wide = torch.cat([noisy_latents, channels.to(noisy_latents.dtype)], dim=1)
+        return predict_noise(unet, wide, timesteps, condition)
+
+    return predict
 
 
 def _compute_loss(frozen: Mapping[str, Any], predict: Any, batch: Any, config: Any) -> Tensor:
