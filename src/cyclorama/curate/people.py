@@ -1,10 +1,11 @@
 """Is a person in the picture?
 
 Faces that look ahead or sideways are found by OpenCV's cascades (Viola and Jones; carried by
-``opencv-python-headless`` below version 5). Bodies without a visible face need a detector of one's own: any
-object detection model that ``transformers`` loads from a folder. OpenCV's people detector (gradient
-histograms, Dalal and Triggs) can be asked too, but takes furniture for people. The rule errs to dropping; a
-face on the product, as on dolls and printed packs, goes to review.
+``opencv-python-headless`` below version 5). People without a visible face, and faces more surely, are seen by
+networks that are given by path: MediaPipe's (``blaze``), or any object detection model that ``transformers``
+loads from a folder (``model``). OpenCV's people detector (gradient histograms, Dalal and Triggs) can be asked
+too, but takes furniture for people. The rule errs to dropping; a face on the product, as on dolls and printed
+packs, goes to review.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cyclorama.curate.people_blaze import BODY, FACE, build_blaze_finder
 from cyclorama.curate.people_finding import (
     FoundPerson,
     build_body_finder,
@@ -48,6 +50,12 @@ class PeopleSettings:
     """Names of the model's classes that are people."""
     model_score: float = 0.4
     """Least score of a find of the model, 0-1."""
+    blaze: Path | None = None
+    """Folder in or below which MediaPipe's two networks lie; None for none."""
+    blaze_face: float = 0.65
+    """Least probability of a face found by them, 0-1."""
+    blaze_body: float = 0.72
+    """Least probability of a person found by them, 0-1."""
     smallest: float = 0.06
     """Least side of a find as a share of the picture's shorter side, 0-1."""
     working_side: int = 512
@@ -66,7 +74,11 @@ class PeopleSettings:
             )
         if self.working_side < 128:
             raise SettingsError(f"people: working_side is {self.working_side}; use at least 128")
-        if all(limit is None for limit in (self.face, self.profile, self.body, self.model)):
+        if not (0 < self.blaze_face < 1 and 0 < self.blaze_body < 1):
+            raise SettingsError(
+                f"people: blaze_face is {self.blaze_face}, blaze_body {self.blaze_body}; use 0 to 1"
+            )
+        if all(limit is None for limit in (self.face, self.profile, self.body, self.model, self.blaze)):
             raise SettingsError("people: every detector is switched off; set 'people: null' instead")
 
 
@@ -142,6 +154,11 @@ def _build_finders(settings: PeopleSettings) -> tuple[PersonFinder, ...]:
             )
     if settings.body is not None:
         finders.append(build_body_finder(settings.body, settings.working_side))
+    if settings.blaze is not None:
+        limits = ((FACE, settings.blaze_face), (BODY, settings.blaze_body))
+        finders += [
+            build_blaze_finder(settings.blaze, net, least, settings.smallest) for net, least in limits
+        ]
     if settings.model is not None:
         finders.append(
             build_model_finder(settings.model, settings.model_labels, settings.model_score, settings.smallest)

@@ -103,7 +103,7 @@ class Finding:
     """The evidence, name to value; numbers are given for kept rows as well."""
     boxes: tuple[Box, ...] = ()
     repaired: Picture | None = None
-    """The picture to go on with; also with ``KEEP`` or ``REVIEW`` by the mask rule, which fills ``mask``."""
+    """The picture to go on with; with ``REVIEW`` the one that is kept if a person accepts it."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Words a rule settles for the row, such as the category rule's ``category`` and ``identifier``."""
 

@@ -42,6 +42,10 @@ class TextSettings:
     """Least sureness of a text, 0-1 (:attr:`FoundText.sureness`)."""
     sure_detection: float = 0.85
     """Detector score from which a place is text though it cannot be read, 0-1: scripts it does not know."""
+    large: float = 0.25
+    """Height of a place as a share of the picture's shorter side, 0-1, from which only reading counts."""
+    large_sureness: float = 0.8
+    """Least recogniser score, 0-1, of a place that high: potatoes are found, and read as 0."""
     join: float = 1.0
     """Unsure places this near a text, in multiples of its height, are erased with it."""
     product_overlap: float = 0.7
@@ -97,6 +101,8 @@ class TextRule:
     def judge(self, picture: Picture) -> Finding:
         """Keep without text behind the product, repair with it, review what cannot be repaired for sure.
 
+        What goes to review is repaired, too, so that whoever accepts it takes the picture without the text.
+
         Invariant: the repaired picture differs from ``picture`` only where text or its margin was, and
         nowhere on the product. Raises MissingDependencyError if RapidOCR is not installed.
         """
@@ -137,16 +143,26 @@ class TextRule:
         if picture.mask is None and picture.alpha is None:
             doubts.append("without a mask nobody knows whether the text is the product's")
         reason = f"text on the background: {words}"
+        repaired = None if numbers["changed_outside"] else replace(picture, pixels=pixels)
         if doubts:
-            return Finding(self.name, Verdict.REVIEW, f"{reason}; {'; '.join(doubts)}", numbers, boxes)
-        return Finding(self.name, Verdict.REPAIR, reason, numbers, boxes, replace(picture, pixels=pixels))
+            reason = f"{reason}; {'; '.join(doubts)}"
+            return Finding(self.name, Verdict.REVIEW, reason, numbers, boxes, repaired)
+        return Finding(self.name, Verdict.REPAIR, reason, numbers, boxes, repaired)
 
     def _is_text(self, text: FoundText) -> bool:
         settings = self.settings
         return text.sureness >= settings.min_sureness or text.detection >= settings.sure_detection
 
+    def _is_plausible(self, text: FoundText, side: int) -> bool:
+        """Whether a place is no higher than text is, or can be read; ``side`` is the shorter one."""
+        settings = self.settings
+        letters = sum(character.isalnum() for character in text.text)
+        read = letters > 1 and text.recognition >= settings.large_sureness
+        return read or text.height < settings.large * side
+
     def _sort(self, texts: list[FoundText], product: Flags) -> list[tuple[FoundText, float]]:
-        """Each text with the share of it that lies on the product, 0-1."""
+        """Each text with the share of it that lies on the product, 0-1, but of what is too large."""
+        texts = [text for text in texts if self._is_plausible(text, min(product.shape))]
         places = [draw_texts([text], product.shape[:2]) for text in texts]
         return [
             (text, float(product[place].mean()) if place.any() else 0.0) for text, place in zip(texts, places)
