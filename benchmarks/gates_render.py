@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cyclorama.files import write_atomic
 from cyclorama.synth.compose import ItemPlan, build_stage, derive, plan_item
 from cyclorama.synth.items import (
     MASK_SAMPLES,
@@ -29,7 +30,7 @@ from cyclorama.synth.items import (
     select_category,
 )
 from cyclorama.synth.render import clear_view, render_mask, render_picture
-from cyclorama.synth.shards import pack_items, write_atomically
+from cyclorama.synth.shards import pack_items
 from cyclorama.synth.stage import Part
 
 LIFTS = (0.03, 0.25)
@@ -107,7 +108,7 @@ def main() -> None:
             continue
         makers = {"lifted": render_lifted, "empty": render_empty}
         items = [makers[fault](config, plan) for fault, plan in tasks[start : start + SHARD]]
-        write_atomically(path, pack_items(items))
+        write_atomic(path, pack_items(items))
         print(f"{min(start + SHARD, len(tasks))} of {len(tasks)}", flush=True)
 
 

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types"},
-    {"config", "seeding", "prompts"},
+    {"config", "seeding", "prompts", "files"},
     {"imaging"},
     {"data", "models", "diffusion", "evaluation", "synth"},
     {"training", "generate", "generation", "baselines"},

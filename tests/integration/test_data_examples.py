@@ -343,8 +343,9 @@ def test_damaged_packs_and_full_disks_say_so(
 
 
 def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
+    from cyclorama.files import write_atomic
     from cyclorama.synth.items import RenderedItem
-    from cyclorama.synth.shards import done_path, pack_items, shard_path, write_atomically
+    from cyclorama.synth.shards import done_path, pack_items, shard_path
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
@@ -356,8 +357,8 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
         RenderedItem(f"k{i}", encode(pixels[i]), encode(mask), json.dumps({"id": f"k{i}", **meta}).encode())
         for i in range(2)
     ]
-    write_atomically(shard_path(tmp_path, 0), pack_items(items))
-    write_atomically(done_path(tmp_path, 0), b'{"count": 2, "sha256": "x"}')
+    write_atomic(shard_path(tmp_path, 0), pack_items(items))
+    write_atomic(done_path(tmp_path, 0), b'{"count": 2, "sha256": "x"}')
     source = ExampleSource.open(SourceConfig(tmp_path, split="train"), ExampleConfig(16, 16))
     for i in range(2):
         assert np.array_equal(source[i].pixels, pixels[i])

@@ -339,7 +339,7 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
 
     def fill(path: Path, data: bytes) -> None:
         if len(written) == 1:
-            from cyclorama.generation.journal import refuse
+            from cyclorama.files import refuse
 
             raise refuse(path, OSError(28, "No space left on device"))
         written.append(path)

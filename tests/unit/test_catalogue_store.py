@@ -100,7 +100,7 @@ def test_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     run(folder, "whole")
     from cyclorama.catalogue import results as results_module
     from cyclorama.catalogue import stages
-    from cyclorama.generation.journal import refuse, write_atomic
+    from cyclorama.files import refuse, write_atomic
 
     left = [3 if where == "picture" else 1]
     module = {"picture": stages, "table": results_module, "mark": store_module}[where]

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, OutputError, UnreadableImageError
+from cyclorama.files import write_atomic
 from cyclorama.generation.demo_set import build_demo_items, load_demo
 from cyclorama.generation.embed import encode_png, load_metadata
-from cyclorama.generation.journal import Entry, compute_key, open_journal, write_atomic
+from cyclorama.generation.journal import Entry, compute_key, open_journal
 from cyclorama.generation.overview import CELL, GAP, LABEL, PAPER, encode_overview
 from cyclorama.generation.progress import ProgressReport
 from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
@@ -105,20 +106,6 @@ def test_journal_refuses_strangers_files_and_other_versions(tmp_path: Path) -> N
     (tmp_path / "journal.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(OutputError, match="line 1"), open_journal(tmp_path):
         pass
-
-
-def test_full_disk_leaves_no_part_and_says_how_to_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    (tmp_path / "a.png").write_bytes(b"old")
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match=r"a\.png: No space left.*same command again"):
-        write_atomic(tmp_path / "a.png", b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-    assert (tmp_path / "a.png").read_bytes() == b"old"
 
 
 def test_full_disk_leaves_the_journal_consistent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

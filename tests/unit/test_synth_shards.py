@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cyclorama.errors import OutputError
+from cyclorama.files import write_atomic
 from cyclorama.synth import shards
 from cyclorama.synth.items import RenderedItem, RunConfig
 
@@ -32,9 +33,9 @@ def test_extras_lie_between_mask_and_metadata_and_are_read_back(tmp_path: Path) 
     extras = (("product.png", b"cut"), ("reference.png", b"other"))
     item = RenderedItem("bgpair-0-000000", b"truth", b"mask", b'{"id": "a"}', extras)
     data = shards.pack_items([item, *ITEMS])
-    shards.write_atomically(shards.shard_path(tmp_path, 0), data)
+    write_atomic(shards.shard_path(tmp_path, 0), data)
     assert list(shards.read_items(tmp_path)) == []  # no done mark: not finished
-    shards.write_atomically(shards.done_path(tmp_path, 0), b"{}")
+    write_atomic(shards.done_path(tmp_path, 0), b"{}")
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         names = [m.name.partition(".")[2] for m in tar.getmembers()[:5]]
     assert names == ["png", "mask.png", "product.png", "reference.png", "json"]

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cyclorama.data.manifest import load_manifest
+from cyclorama.files import write_atomic
 from cyclorama.generation.items import InputConfig, load_items
 from cyclorama.synth import shards
 from cyclorama.synth.items import RenderedItem
@@ -49,8 +50,8 @@ def make_item(key: str, category: str, brand: str | None, split: str, pair: bool
 
 
 def store(folder: Path, items: list[RenderedItem]) -> Path:
-    shards.write_atomically(shards.shard_path(folder, 0), shards.pack_items(items))
-    shards.write_atomically(shards.done_path(folder, 0), b"{}")
+    write_atomic(shards.shard_path(folder, 0), shards.pack_items(items))
+    write_atomic(shards.done_path(folder, 0), b"{}")
     return folder
 
 

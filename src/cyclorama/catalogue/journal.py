@@ -9,14 +9,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from cyclorama.errors import OutputError
-from cyclorama.generation.journal import refuse
+from cyclorama.files import open_locked, refuse
 
 PATIENCE = 30.0
 """Seconds to wait for a worker of a killed run to notice and let go."""
@@ -50,33 +48,8 @@ class ShardJournal:
 @contextmanager
 def open_shard_journal(path: Path, patience: float = PATIENCE) -> Iterator[ShardJournal]:
     """The journal at ``path``, created if need be and locked. Raises OutputError (disk, another worker)."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        raise refuse(path, error) from error
-    with file:
-        lock_file(file, path, patience)
+    with open_locked(path, patience) as file:
         yield ShardJournal(path, file, _read(file))
-
-
-def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> None:
-    """Lock ``file`` for this process. Raises OutputError if another one holds it for ``patience`` seconds."""
-    try:
-        import fcntl
-    except ImportError:  # a system without POSIX locks: two runs at once are the user's to avoid
-        return
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if time.monotonic() >= deadline:
-                raise OutputError(
-                    f"another run is writing to {path.parent}; wait for it, or choose another folder"
-                ) from error
-            time.sleep(0.05)
 
 
 def _read(file: IO[bytes]) -> list[dict[str, Any]]:

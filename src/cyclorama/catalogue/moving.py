@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from cyclorama.catalogue.plan import Plan
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.store import Store
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 
 def note_moved_rows(store: Store, plan: Plan, open_shards: Sequence[int], finished: set[int]) -> int:

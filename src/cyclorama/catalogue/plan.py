@@ -30,8 +30,9 @@ from cyclorama.catalogue.inputs import FILES, SCHEMA, RowReader, resolve_path
 from cyclorama.catalogue.manifest import get_folder, read_chunks
 from cyclorama.catalogue.names import build_stems, fold_case
 from cyclorama.errors import OutputError
+from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.items import Failure
-from cyclorama.generation.journal import compute_key, refuse, write_atomic
+from cyclorama.generation.journal import compute_key
 from cyclorama.models.registry import CategoryRegistry
 
 FORMAT = 1

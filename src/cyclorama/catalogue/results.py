@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cyclorama.errors import OutputError
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 RESULTS_FILE, TIMINGS_FILE = "results.parquet", "timings.parquet"
 RESULT_SCHEMA = pa.schema(

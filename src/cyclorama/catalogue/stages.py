@@ -22,8 +22,9 @@ from cyclorama.catalogue.job import Toolkit
 from cyclorama.catalogue.manifest import is_remote, open_remote
 from cyclorama.catalogue.plan import Plan, PlanRow
 from cyclorama.errors import ManifestError, UnreadableImageError
+from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.items import Item
-from cyclorama.generation.journal import compute_key, refuse, write_atomic
+from cyclorama.generation.journal import compute_key
 from cyclorama.generation.plan import check_canvas, read_size
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import SourceLoader

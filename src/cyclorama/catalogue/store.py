@@ -22,13 +22,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.journal import ShardJournal, lock_file, open_shard_journal
+from cyclorama.catalogue.journal import ShardJournal, open_shard_journal
 from cyclorama.catalogue.results import (
     RESULT_SCHEMA,
     RESULTS_FILE,
@@ -39,7 +39,7 @@ from cyclorama.catalogue.results import (
     write_table,
 )
 from cyclorama.errors import OutputError
-from cyclorama.generation.journal import refuse, write_atomic
+from cyclorama.files import hold_folder, write_atomic
 
 RUN_FILE = "run.json"
 
@@ -91,25 +91,17 @@ class Store:
         """The journal of a shard in work."""
         return self.get_work(shard) / "journal.jsonl"
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the output folder, made if need be, against a second run. Raises OutputError."""
-        path = self.out / "lock"
-        if self.out.exists() and not self.out.is_dir():
-            raise OutputError(f"output {self.out} is a file; give a folder with --out")
+    def lock(self) -> AbstractContextManager[None]:
+        """A context that holds the output folder, made if need be, against a second run.
+
+        Raises OutputError.
+        """
         strangers = (self.out / "pictures", self.out / "webdataset")
         if not (self.out / RUN_FILE).exists() and any(_has_content(folder) for folder in strangers):
             raise OutputError(
                 f"{self.out} holds pictures that no catalogue run recorded; choose another folder"
             )
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab")
-        except OSError as error:
-            raise refuse(path, error) from error
-        with file:
-            lock_file(file, path)
-            yield
+        return hold_folder(self.out)
 
     def load_run(self) -> dict[str, Any]:
         """What ``run.json`` holds; empty if there is none."""

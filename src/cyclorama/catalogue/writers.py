@@ -15,7 +15,7 @@ from typing import Any
 
 from cyclorama.catalogue.protocols import StagedFile
 from cyclorama.errors import OutputError
-from cyclorama.generation.journal import refuse, write_atomic
+from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.names import build_layer_name
 
 _BLOCK = 1 << 20

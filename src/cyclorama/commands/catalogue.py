@@ -304,7 +304,7 @@ def _check(args: argparse.Namespace) -> int:
 
     from cyclorama.catalogue.check import check_catalogue, format_report
     from cyclorama.errors import SettingsError
-    from cyclorama.generation.journal import write_atomic
+    from cyclorama.files import write_atomic
     from cyclorama.generation.model import open_model
 
     if args.examine < 0:

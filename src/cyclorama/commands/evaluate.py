@@ -144,7 +144,7 @@ def _open(args: argparse.Namespace) -> tuple[dict[Region, FeatureStatistics], li
 def _write(out: Path, report: Report, sets: list[Partners]) -> None:
     from cyclorama.evaluation.report import format_json, format_markdown
     from cyclorama.evaluation.report_html import format_html
-    from cyclorama.generation.journal import write_atomic
+    from cyclorama.files import write_atomic
 
     for number, evaluation in enumerate(report.evaluations):
         if evaluation.projection is not None:

@@ -193,7 +193,7 @@ def _score(args: argparse.Namespace) -> int:
     from cyclorama.evaluation.study.score import score_study
     from cyclorama.evaluation.study.store import AnswerStore
     from cyclorama.evaluation.study.study import ANSWERS_FOLDER, DATABASE_NAME, load_study
-    from cyclorama.generation.journal import write_atomic
+    from cyclorama.files import write_atomic
 
     if args.out is not None and args.out.exists() and not args.out.is_dir():
         raise OutputError(f"output {args.out} is a file; give a folder with --out")

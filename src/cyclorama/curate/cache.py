@@ -9,15 +9,13 @@ deleted at any time between runs.
 from __future__ import annotations
 
 import json
-import uuid
-from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cyclorama.curate.decoding import decode_png, encode_png, to_levels
 from cyclorama.curate.records import Box, Finding, Picture, Verdict
-from cyclorama.generation.journal import refuse
+from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte
@@ -104,17 +102,8 @@ class PictureCache:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` in one step; two workers may do so at once, as for a file that is there
-    twice."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise refuse(path, error) from error
+    """Two workers may be at the same ``path``, as for a file that is there twice."""
+    write_atomic(path, data, durable=False, shared=True)
 
 
 def to_values(finding: Finding) -> dict[str, Any]:

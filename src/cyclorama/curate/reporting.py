@@ -19,7 +19,7 @@ from cyclorama.curate.rules import Rules
 from cyclorama.curate.settling import Row
 from cyclorama.curate.splits import find_unseen_categories
 from cyclorama.curate.store import Store
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.imaging.loading import LoadLimits
 
 REPORT_FILE, CARD_FILE = "index.html", "card.md"

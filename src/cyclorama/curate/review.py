@@ -19,7 +19,7 @@ from cyclorama.curate.decisions import FILE_NAME as DECISIONS_NAME
 from cyclorama.curate.decisions import Choice, Decision, load_decisions, save_decision, undo
 from cyclorama.curate.review_page import format_page
 from cyclorama.errors import DataError, SettingsError
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 ITEMS_NAME = "review.jsonl"
 PICTURE_FOLDER = "review"

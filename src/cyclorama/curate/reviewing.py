@@ -20,7 +20,7 @@ from cyclorama.curate.settling import Row, build_review_item, format_time, get_l
 from cyclorama.curate.splits import BGPAIR
 from cyclorama.curate.store import Store, encode_lines
 from cyclorama.errors import DataError, InputError
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.imaging.loading import LoadLimits
 
 PAIRS_FILE = "pairs.jsonl"

@@ -26,7 +26,8 @@ from cyclorama.curate.settling import Row, settle_rows
 from cyclorama.curate.store import DONE_FILE, RUN_FILE, TIMINGS_FILE, Store
 from cyclorama.curate.worker import CurateJob, record_to_plain
 from cyclorama.errors import CycloramaError
-from cyclorama.generation.journal import compute_key, write_atomic
+from cyclorama.files import write_atomic
+from cyclorama.generation.journal import compute_key
 from cyclorama.models.registry import FILE_NAME as REGISTRY
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 

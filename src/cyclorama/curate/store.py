@@ -25,14 +25,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.journal import lock_file
 from cyclorama.errors import OutputError
-from cyclorama.generation.journal import refuse, write_atomic
+from cyclorama.files import hold_folder, write_atomic
 
 DONE_FILE, RUN_FILE, TIMINGS_FILE = "done.json", "run.json", "timings.json"
 
@@ -58,22 +57,14 @@ class Store:
         """The key that a finished ``shard`` was made with."""
         return self.out / "shards" / f"shard-{shard:06d}.key"
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the output folder, made if need be, against a second run. Raises OutputError."""
-        path = self.out / "lock"
-        if self.out.exists() and not self.out.is_dir():
-            raise OutputError(f"output {self.out} is a file; give a folder with --out")
+    def lock(self) -> AbstractContextManager[None]:
+        """A context that holds the output folder, made if need be, against a second run.
+
+        Raises OutputError.
+        """
         if self.set.exists() and not (self.out / RUN_FILE).exists():
             raise OutputError(f"{self.set} was not made by a curating run; choose another folder with --out")
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            file = path.open("ab")
-        except OSError as error:
-            raise refuse(path, error) from error
-        with file:
-            lock_file(file, path)
-            yield
+        return hold_folder(self.out)
 
     def save_plan(self, shard: int, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the rows of ``shard``. Raises OutputError."""

@@ -14,7 +14,7 @@ from cyclorama.curate.cache import to_values
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.settling import Row, format_time
 from cyclorama.curate.store import Store, encode_lines
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 RESULTS_FILE = "results.parquet"
 RESULT_SCHEMA = pa.schema(

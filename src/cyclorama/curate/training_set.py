@@ -18,7 +18,8 @@ from cyclorama.curate.store import Store
 from cyclorama.data.licences import count_licences, save_set_licence
 from cyclorama.data.shards import Sample, get_done_path, load_done_mark, write_shards
 from cyclorama.errors import DataError
-from cyclorama.generation.journal import compute_key, write_atomic
+from cyclorama.files import write_atomic
+from cyclorama.generation.journal import compute_key
 from cyclorama.imaging.loading import LoadLimits
 
 _STORED = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}

@@ -7,7 +7,6 @@ it and the model it started from were trained on. A source that forbids commerci
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
 from cyclorama.data.manifest import load_manifest
 from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import DataError, OutputError
+from cyclorama.files import write_atomic
 
 FILE_NAME = "licence.json"
 CARD_NAME = "MODEL_CARD.md"
@@ -84,21 +84,13 @@ def count_licences(licences: Iterable[str | None]) -> SetLicence:
 def save_set_licence(licence: SetLicence, folder: str | Path) -> Path:
     """Write ``licence.json`` into ``folder``, whole or not at all. Raises OutputError."""
     path = Path(folder) / FILE_NAME
-    part = path.with_name(f"{FILE_NAME}.part")
     values = {
         "version": 1,
         "commercial_use": licence.commercial_use,
         "restricted": list(licence.restricted),
         "pictures": dict(licence.counts),
     }
-    try:
-        with part.open("w", encoding="utf-8") as stream:
-            stream.write(json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomic(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
     return path
 
 

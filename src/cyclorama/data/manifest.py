@@ -16,7 +16,8 @@ from typing import Any, Literal, overload
 
 from cyclorama.data.schema import COLUMNS, Record, RejectedRow, check_columns, parse_row
 from cyclorama.data.tables import RawRow, detect_format, load_table
-from cyclorama.errors import ManifestError, MissingDependencyError, OutputError
+from cyclorama.errors import ManifestError, MissingDependencyError
+from cyclorama.files import write_atomic
 
 
 @overload
@@ -109,13 +110,7 @@ def save_manifest(records: Sequence[Record], path: str | Path) -> None:
         data = _encode_csv(rows, used, "\t" if path.suffix.lower() == ".tsv" else ",")
     else:
         data = _encode_parquet(rows, used)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomic(path, data)
 
 
 def _to_row(record: Record, folder: Path) -> dict[str, Any]:

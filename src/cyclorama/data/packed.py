@@ -22,6 +22,7 @@ from cyclorama.data.examples import Example, ExampleConfig, Examples, decide_fli
 from cyclorama.data.schema import RejectedRow
 from cyclorama.data.sources import ItemInfo
 from cyclorama.errors import DataError, OutputError
+from cyclorama.files import write_atomic
 
 VERSION = 1
 """Of the layout and of the decoding; part of the hash."""
@@ -156,9 +157,7 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
         "height": height,
         "width": width,
     }
-    part = folder / "done.json.part"
-    part.write_text(json.dumps(done, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / "done.json")
+    write_atomic(folder / "done.json", (json.dumps(done, indent=1) + "\n").encode())
 
 
 def _file_size(path: Path) -> int:

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 from cyclorama.data.shard_index import ShardIndex
 from cyclorama.errors import DataError, OutputError
+from cyclorama.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
@@ -137,17 +137,8 @@ def _write_shard(path: Path, samples: Sequence[Sample]) -> None:
         "keys_sha256": _hash_keys([sample.key for sample in samples]),
     }
     get_done_path(path).unlink(missing_ok=True)
-    _write_atomically(path, data)
-    _write_atomically(get_done_path(path), (json.dumps(mark, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(path)
+    write_atomic(path, data)
+    write_atomic(get_done_path(path), (json.dumps(mark, indent=1, sort_keys=True) + "\n").encode())
 
 
 def _expand(pattern: Path) -> Iterator[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclorama.errors import OutputError
 from cyclorama.evaluation.features import (
     FeatureIdentity,
     FeatureTable,
@@ -22,6 +20,7 @@ from cyclorama.evaluation.features import (
 )
 from cyclorama.evaluation.reading import PictureSet
 from cyclorama.evaluation.set_distances import compute_set_digest
+from cyclorama.files import write_atomic
 
 FORMAT = 1
 
@@ -70,14 +69,8 @@ def _save(table: FeatureTable, path: Path) -> None:
     note = {"format": FORMAT, "keys": table.keys, "identity": asdict(table.identity)}
     stream = io.BytesIO()
     np.savez(stream, values=table.values, note=np.frombuffer(json.dumps(note).encode(), np.uint8))
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")  # another process may be at the same set
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(stream.getvalue())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    # another process may be at the same set
+    write_atomic(path, stream.getvalue(), durable=False, shared=True)
 
 
 def _load(path: Path, identity: FeatureIdentity) -> FeatureTable | None:

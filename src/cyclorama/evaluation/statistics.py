@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclorama.errors import DataError, OutputError
+from cyclorama.errors import DataError
 from cyclorama.evaluation.errors import TooFewPicturesError
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, check_same_features
+from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -106,14 +107,7 @@ def save_statistics(statistics: FeatureStatistics, path: Path) -> None:
     arrays["note"] = np.frombuffer(json.dumps(note).encode(), np.uint8)
     stream = io.BytesIO()
     np.savez(stream, **arrays)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(stream.getvalue())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+    write_atomic(path, stream.getvalue(), durable=False)
 
 
 def load_statistics(path: Path) -> FeatureStatistics:

@@ -20,7 +20,7 @@ from cyclorama.experiments.recipe import ExperimentConfig
 from cyclorama.experiments.scoring import CellScore, Scorer
 from cyclorama.experiments.sheet import write_sheet
 from cyclorama.experiments.table import ExperimentResult, format_json, format_markdown
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device, silence_loading
 from cyclorama.generation.run import RunHooks
 

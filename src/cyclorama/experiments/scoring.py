@@ -21,7 +21,7 @@ from cyclorama.evaluation.statistics import compute_statistics
 from cyclorama.experiments.cells import Cell, MadeCell
 from cyclorama.experiments.held_out import HeldOutSet
 from cyclorama.experiments.recipe import ExperimentConfig
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 FORMAT = 1
 SCORES, FEATURES = "scores", "features"

@@ -12,7 +12,7 @@ from PIL import Image
 from cyclorama.evaluation.reading import Item
 from cyclorama.experiments.held_out import HeldOutSet
 from cyclorama.experiments.recipe import Condition
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.generation.overview import encode_overview
 from cyclorama.generation.rows import FILE_NAME
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from cyclorama.files import write_atomic
 from cyclorama.generation import thumbs
 from cyclorama.generation.demo_set import LETTERS, DemoEntry
-from cyclorama.generation.journal import write_atomic
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.overview import encode_overview
 from cyclorama.generation.plan import RunConfig

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cyclorama.errors import OutputError
+from cyclorama.files import check_output_folder, open_locked, refuse
 
 FILE_NAME = "journal.jsonl"
 
@@ -108,8 +109,7 @@ def open_journal(folder: Path, overwrite: bool = False) -> Iterator[Journal]:
     run at work in the folder).
     """
     path = folder / FILE_NAME
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output {folder} is a file; give a folder with --out")
+    check_output_folder(folder)
     try:
         strangers = not path.exists() and any((folder / "pictures").iterdir())
     except OSError:
@@ -119,46 +119,10 @@ def open_journal(folder: Path, overwrite: bool = False) -> Iterator[Journal]:
             f"{folder / 'pictures'} holds pictures that no run recorded; choose another folder, "
             f"or give --overwrite to write over them"
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        raise refuse(path, error) from error
-    with file:
-        _lock(file, folder)
+    with open_locked(path) as file:
         if overwrite:
             file.truncate(0)
         yield Journal(folder, file, _read(file, path))
-
-
-def refuse(path: Path, error: OSError) -> OutputError:
-    """The OutputError for a failed write: what failed, why, and how to go on."""
-    reason = error.strerror or str(error)
-    return OutputError(
-        f"cannot write {path}: {reason}. Finished pictures are kept; when there is room and permission, "
-        f"run the same command again to go on"
-    )
-
-
-def write_atomic(path: Path, data: bytes, durable: bool = True) -> None:
-    """Put ``data`` at ``path`` in one step: a reader sees the old file or the whole new one.
-
-    ``durable`` also waits until the disk has it, so that it outlives a power cut.
-    Raises OutputError; nothing half-written stays behind.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise refuse(path, error) from error
 
 
 def _read(file: IO[bytes], path: Path) -> dict[str, Entry]:
@@ -180,16 +144,3 @@ def _read(file: IO[bytes], path: Path) -> dict[str, Entry]:
             ) from error
         entries[entry.picture] = entry
     return entries
-
-
-def _lock(file: IO[bytes], folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # a system without POSIX locks: two runs at once are the user's to avoid
-        return
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise OutputError(
-            f"another run is writing to {folder}; wait for it, or choose another folder"
-        ) from error

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cyclorama.files import write_atomic
 from cyclorama.generation import thumbs
-from cyclorama.generation.journal import write_atomic
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import RunConfig, describe_settings
 from cyclorama.generation.rows import Outcome, build_row, write_rows

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.generation.journal import Entry, write_atomic
+from cyclorama.files import write_atomic
+from cyclorama.generation.journal import Entry
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlannedItem, RunConfig, describe_settings
 

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cyclorama.files import write_atomic
 from cyclorama.generation import thumbs
 from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
 from cyclorama.generation.embed import PictureEncoder
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_pictures
 from cyclorama.generation.items import Failure
-from cyclorama.generation.journal import Entry, Journal, open_journal, write_atomic
+from cyclorama.generation.journal import Entry, Journal, open_journal
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.names import build_layer_name
 from cyclorama.generation.plan import Picture, PlannedItem, RunConfig, describe_settings

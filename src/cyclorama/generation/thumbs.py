@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels

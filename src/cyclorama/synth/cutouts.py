@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from cyclorama.errors import SettingsError
+from cyclorama.files import write_atomic
 from cyclorama.synth.compose import PRODUCTS_PER_CATEGORY, name_product, select_split, slug_of
 from cyclorama.synth.items import RunConfig, render_cutout, select_categories
 from cyclorama.synth.render import load_mitsuba
 from cyclorama.synth.runner import Progress, count_one, run_tasks
-from cyclorama.synth.shards import claim_folder, write_atomically
+from cyclorama.synth.shards import claim_folder
 
 TABLE_NAME = "products.csv"
 
@@ -56,12 +57,11 @@ def write_cutouts(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["image", "category"])
     table.writerows([paths[entry].as_posix(), entry[0]] for entry in products)
-    write_atomically(folder / TABLE_NAME, text.getvalue().encode())
+    write_atomic(folder / TABLE_NAME, text.getvalue().encode())
     return len(todo)
 
 
 def _write_cutout(path: Path, config: RunConfig, product: tuple[str, int]) -> None:
     category = select_categories((product[0],))[0]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, render_cutout(category, product[1], config.size, config.samples))
+    write_atomic(path, render_cutout(category, product[1], config.size, config.samples))
     count_one()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.errors import OutputError
+from cyclorama.files import write_atomic
 from cyclorama.synth.items import RenderedItem, RunConfig, render_item
 from cyclorama.synth.pairs import render_held_out_item
 
@@ -26,22 +26,6 @@ def shard_path(folder: Path, number: int) -> Path:
 def done_path(folder: Path, number: int) -> Path:
     """Where the done mark of shard ``number`` lies."""
     return folder / f"shard-{number:06d}.done.json"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` holds either all of it or what it held before."""
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; free some space or choose another --out"
-        ) from error
 
 
 def claim_folder(folder: Path, wanted: dict[str, object]) -> None:
@@ -69,7 +53,7 @@ def claim_folder(folder: Path, wanted: dict[str, object]) -> None:
         return
     if any(folder.glob("shard-*.tar")):
         raise OutputError(f"{folder} holds shards but no {CONFIG_NAME}; choose another --out")
-    write_atomically(path, json.dumps(wanted, indent=1, sort_keys=True).encode())
+    write_atomic(path, json.dumps(wanted, indent=1, sort_keys=True).encode())
 
 
 def pack_items(items: list[RenderedItem]) -> bytes:
@@ -111,9 +95,9 @@ def write_shard(
             on_item()
     data = pack_items(items)
     done_path(folder, number).unlink(missing_ok=True)
-    write_atomically(shard_path(folder, number), data)
+    write_atomic(shard_path(folder, number), data)
     mark = {"count": count, "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
+    write_atomic(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cyclorama.files import write_atomic
 from cyclorama.synth.compose import slug_of
-from cyclorama.synth.shards import read_items, write_atomically
+from cyclorama.synth.shards import read_items
 from cyclorama.synth.sheet import Cell, build_sheet
 
 STATISTICS_NAME = "statistics.json"
@@ -67,8 +68,8 @@ def write_summary(folder: Path) -> dict[str, object]:
         f"share_of_categories_below_{FEW}": compute_share([n < FEW for n in counts]),
         "per_split": {name: tally.as_dict() for name, tally in sorted(splits.items())},
     }
-    write_atomically(folder / STATISTICS_NAME, (json.dumps(statistics, indent=1) + "\n").encode())
-    write_atomically(folder / SHEET_NAME, build_sheet(cells).encode())
+    write_atomic(folder / STATISTICS_NAME, (json.dumps(statistics, indent=1) + "\n").encode())
+    write_atomic(folder / SHEET_NAME, build_sheet(cells).encode())
     return statistics
 
 

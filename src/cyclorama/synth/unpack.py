@@ -6,9 +6,9 @@ import csv
 import io
 from pathlib import Path
 
-from cyclorama.errors import OutputError
+from cyclorama.files import write_atomic
 from cyclorama.synth.compose import derive
-from cyclorama.synth.shards import StoredItem, read_items, write_atomically
+from cyclorama.synth.shards import StoredItem, read_items
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -61,7 +61,7 @@ def unpack_set(folder: Path) -> int:
     table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_atomically(folder / MANIFEST_NAME, text.getvalue().encode())
+    write_atomic(folder / MANIFEST_NAME, text.getvalue().encode())
     return len(rows)
 
 
@@ -70,15 +70,8 @@ def _name_file(item: StoredItem, member: str) -> str:
 
 
 def _write_once(path: Path, data: bytes) -> None:
-    if path.exists():  # it was written atomically, so it is whole
-        return
-    try:
-        path.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make the folder {path.parent}: {error.strerror}; choose another --out"
-        ) from error
-    write_atomically(path, data)
+    if not path.exists():  # if it is there, it is whole: it was written in one step
+        write_atomic(path, data)
 
 
 def _describe_row(item: StoredItem) -> dict[str, str]:

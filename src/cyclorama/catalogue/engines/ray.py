@@ -35,7 +35,7 @@ from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.protocols import EngineConfig, EngineHooks, Measurement, ShardReport
 from cyclorama.catalogue.worker import LANES
 from cyclorama.errors import CycloramaError, ModelError, OutputError, SettingsError
-from cyclorama.generation.journal import write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device
 
 START_SECONDS = 600.0
