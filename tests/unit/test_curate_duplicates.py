@@ -12,13 +12,19 @@ from PIL import Image, ImageDraw
 from scipy import fft, ndimage
 
 from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
-from cyclorama.curate.duplicates import DuplicatesRule, DuplicatesSettings, compute_rank, find_copies
+from cyclorama.curate.duplicates import (
+    DuplicatesRule,
+    DuplicatesSettings,
+    compute_product_likeness,
+    compute_rank,
+    find_copies,
+)
 from cyclorama.curate.duplicates_index import (
     find_embedding_pairs,
     find_hash_pairs,
     whiten,
 )
-from cyclorama.curate.records import Finding, Record, Summary, Verdict
+from cyclorama.curate.records import Finding, Picture, Record, Summary, Verdict
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
     compute_hashes,
@@ -27,6 +33,8 @@ from cyclorama.curate.signature import (
     compute_thumbnail,
     count_differing_bits,
 )
+from cyclorama.curate.summary import build_summary
+from cyclorama.curate.summary import summarise as summarise_picture
 from cyclorama.errors import ConfigError, SettingsError
 
 Pixels = npt.NDArray[np.uint8]
@@ -122,6 +130,49 @@ def test_planted_copies_are_found_among_look_alikes() -> None:
     assert all(f.numbers["copies"] == 2 and "shows the same as" in f.reason for f in dropped.values())
     reordered = DuplicatesRule().judge_all(rows[::-1])
     assert [f.verdict for f in reordered[::-1]] == [f.verdict for f in findings]
+
+
+def _show(
+    key: str, product: npt.NDArray[np.float32], light: npt.NDArray[np.float64], **more: object
+) -> Summary:
+    """The same room for every product of a series; the product covers a seventh of it."""
+    pixels = draw_scene(5, 1)
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[64:136, 60:132] = product
+    shown = mask > 0
+    pixels[shown] = np.repeat(light[..., None], 3, axis=2)[product > 0].astype(np.uint8)
+    picture = Picture(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
+    values = summarise_picture(picture, lambda _: np.ones(8, np.float32) / np.sqrt(np.float32(8)))
+    findings = (Finding("mask", Verdict(str(more.get("mask", "keep"))), "", {}),)
+    return build_summary(picture.record, findings, values, key)
+
+
+def test_another_product_in_the_same_scene_is_no_copy() -> None:
+    y, x = np.mgrid[:72, :72]
+    disc = (np.hypot(y - 35.5, x - 35.5) < 36).astype(np.float32)
+    tripod = ((y < 30) | (abs(abs(x - 36) - y / 3) < 4)).astype(np.float32)
+    stripes, steps = 90 + 60.0 * (x // 12 % 2), 40 + 2.5 * y
+    first, same = _show("a", disc, stripes), _show("b", disc, 10 + 0.9 * stripes)
+    shape, pattern = _show("c", tripod, stripes), _show("d", disc, steps)
+    assert compute_product_likeness(first, same) > 0.99
+    assert compute_product_likeness(first, shape) < 0.6
+    assert compute_product_likeness(first, pattern) < 0.2
+    assert compute_product_likeness(first, _summary_without_mask(first)) == 1
+    for other, copy in ((same, True), (shape, False), (pattern, False)):
+        _, likeness = find_copies([first, other], DuplicatesSettings())
+        assert likeness[0] > 0.9  # the room alone makes them alike
+        settings = DuplicatesSettings(likeness=0.9)
+        dropped = [f.verdict is Verdict.DROP for f in DuplicatesRule(settings).judge_all([first, other])]
+        assert sum(dropped) == copy
+    doubted = _show("e", disc, steps, mask="review")
+    verdicts = [
+        f.verdict for f in DuplicatesRule(DuplicatesSettings(likeness=0.9)).judge_all([first, doubted])
+    ]
+    assert verdicts == [Verdict.KEEP, Verdict.DROP]  # a mask in doubt says nothing of the product
+
+
+def _summary_without_mask(row: Summary) -> Summary:
+    return Summary(**{**row.__dict__, "mask_shape": None, "product": None})
 
 
 def test_copies_of_copies_and_equal_files_are_one_group() -> None:

@@ -94,6 +94,19 @@ def test_a_mask_cut_off_halfway_is_found_by_its_straight_end() -> None:
     assert MaskRule().judge(_picture(_mask())).numbers["straight"] > 0.8
 
 
+def test_a_level_end_without_an_edge_is_no_cut_unless_edges_go_on_beyond_it() -> None:
+    """White on white: a box's bottom nobody can see, and a mask that ends where the box does not."""
+    pixels = np.full((SIDE, SIDE, 3), 120.0)
+    box = (abs(COLUMNS - 0.5) < 0.2) & (ROWS > 0.2) & (ROWS < 0.8)
+    pixels[box] = [250.0, 250.0, 245.0]
+    pixels[(ROWS >= 0.8)] = [250.0, 250.0, 245.0]  # the ground has the box's colour
+    picture = ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8)
+    whole = measure_edges(picture, box.astype(np.float32))
+    cut = measure_edges(picture, (box & (ROWS < 0.5)).astype(np.float32))
+    assert whole is not None and whole.straight == 1
+    assert cut is not None and cut.straight < 0.1
+
+
 def test_an_inverted_mask_is_shown_turned_round() -> None:
     found = MaskRule().judge(_picture(1 - _mask()))
     assert found.verdict is Verdict.REVIEW
@@ -107,6 +120,15 @@ def test_the_squares_of_a_coarse_mask_are_measured(block: int) -> None:
     assert measure_blocks(_coarse(block)) == block
     found = MaskRule().judge(_picture(_coarse(block)))
     assert f"squares of {block} pixels, the limit is 3" in found.reason
+
+
+def test_squares_of_unequal_sides_count_by_the_least() -> None:
+    """160 pixels in 19 cells: squares of 8 and 9."""
+    slanted = (abs(COLUMNS - 0.3 - 0.4 * ROWS) < 0.16) & (abs(ROWS - 0.5) < 0.35)
+    cells = (np.arange(SIDE) * 19) // SIDE
+    middles = np.searchsorted(cells, np.arange(19)) + 4
+    small = slanted[np.ix_(middles, middles)]
+    assert measure_blocks(small[np.ix_(cells, cells)].astype(np.float32)) == 8
 
 
 def test_straight_and_round_products_are_not_coarse() -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from cyclorama.curate.duplicates_index import Pairs
 
 _BLOCK = 512
+_EVEN = 4.0
+"""Grey levels (standard deviation) below which a product is of one luminance."""
 _STARTS = 2
 """Windows with the nearest hashes that an alignment starts from, in each direction."""
 _SEARCH: tuple[tuple[float, float], ...] = ((1 / 24, 0.45), (1 / 48, 0.6), (1 / 96, 0.75), (1 / 192, 0.8))
@@ -46,6 +48,9 @@ class DuplicatesSettings:
 
     likeness: float = 0.984
     """Correlation of the better half of the aligned blocks from which two pictures are copies, 0-1."""
+    product_likeness: float = 0.85
+    """Likeness of the products (:func:`compute_product_likeness`), 0-1, below which pictures are no copies:
+    another product in the same scene."""
     doubtful: float | None = None
     """Likeness from which the lesser picture goes to review; None: nothing does."""
     neighbours: int = 12
@@ -65,6 +70,8 @@ class DuplicatesSettings:
                 f"duplicates.likeness is {self.likeness} and doubtful {self.doubtful}; "
                 "both must be above 0, at most 1, and doubtful not above likeness"
             )
+        if not 0 <= self.product_likeness <= 1:
+            raise ConfigError(f"duplicates.product_likeness is {self.product_likeness}; it must be 0 to 1")
         if not 0 <= self.hash_distance <= self.gate <= 64:
             raise ConfigError(
                 f"duplicates.hash_distance is {self.hash_distance} and gate {self.gate}; both must be 0 to "
@@ -102,7 +109,7 @@ class DuplicatesRule:
         doubts: dict[int, int] = {}
         scores = [compute_rank(summary) for summary in ordered]
         for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
-            if value < low:
+            if value < low or self._differs(ordered[first], ordered[second]):
                 continue
             nearest[first], nearest[second] = max(nearest[first], value), max(nearest[second], value)
             if value >= self.settings.likeness:
@@ -122,6 +129,13 @@ class DuplicatesRule:
                 {"likeness": nearest[place], "copies": float(sizes.get(kept, 1))},
             )  # fmt: skip
         return [finding for finding in findings if finding is not None]
+
+    def _differs(self, first: Summary, second: Summary) -> bool:
+        """Whether two pictures that are alike show different products; not asked where a mask is doubtful."""
+        rows = (first, second)
+        if any(f.rule == "mask" and f.verdict != Verdict.KEEP for row in rows for f in row.findings):
+            return False
+        return compute_product_likeness(first, second) < self.settings.product_likeness
 
     def _judge(
         self, row: Summary, kept: Summary, doubt: Summary | None, numbers: dict[str, float]
@@ -161,6 +175,30 @@ def find_copies(
         ]
     )
     return np.concatenate([same, pairs]), np.concatenate([np.ones(len(same), np.float32), likeness])
+
+
+def compute_product_likeness(first: Summary, second: Summary) -> float:
+    """How alike the products of two pictures are, 0-1: the lesser of two shares; 1 where a mask is missing.
+
+    One is the silhouettes' intersection over union, each centred and brought to one size; the other the
+    correlation of their luminance where both are product, 1 where both are nearly of one luminance.
+    """
+    if (
+        first.mask_shape is None
+        or second.mask_shape is None
+        or first.product is None
+        or second.product is None
+    ):
+        return 1.0
+    both = np.minimum(first.mask_shape, second.mask_shape)
+    shape = float(both.sum()) / max(float(np.maximum(first.mask_shape, second.mask_shape).sum()), 1e-6)
+    weight = both / max(float(both.sum()), 1e-6)
+    a, b = (product.astype(np.float32) for product in (first.product, second.product))
+    a, b = a - (a * weight).sum(), b - (b * weight).sum()
+    spread = [max(float((plane * plane * weight).sum()), _EVEN**2) for plane in (a, b)]
+    even = max(spread) == _EVEN**2
+    pattern = 1.0 if even else float((a * b * weight).sum()) / float(np.sqrt(spread[0] * spread[1]))
+    return max(0.0, min(shape, pattern))
 
 
 def compute_rank(row: Summary) -> tuple[float, float, str]:

@@ -46,13 +46,13 @@ class MaskSettings:
     """Greatest share of the picture's border that is product, 0-1."""
     max_block: int = 3
     """Largest side, in pixels of the picture, of the squares a coarse mask is made of."""
-    min_agreement: float = 0.55
+    min_agreement: float = 0.5
     """Least share of edge strength that lies at the outline, 0-1."""
-    min_weakest_side: float = 0.33
+    min_weakest_side: float = 0.15
     """The same for the quarter of directions in which it is least."""
-    min_straight: float = 0.3
+    min_straight: float = 0.5
     """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
-    max_shift_gain: float = 1.3
+    max_shift_gain: float = 2.3
     """Greatest gain of edge strength by moving the mask, as a factor."""
     hopeless_agreement: float = 0.25
     """Edge agreement below which the picture is dropped, 0-1."""
@@ -60,7 +60,7 @@ class MaskSettings:
     """Whether the product is keyed where there is neither transparency nor a mask."""
     cutout_network: str | None = None
     """Model of the ``rembg`` package for pictures that cannot be keyed; it is fetched at first use."""
-    working_side: int = 256
+    working_side: int = 384
     """Shorter side, in pixels, at which outlines are compared with the picture."""
     edges: EdgeSettings = field(default_factory=EdgeSettings)
 

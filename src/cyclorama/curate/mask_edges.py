@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     Plane = npt.NDArray[np.float32]
     Flags = npt.NDArray[np.bool_]
 
+_STEPS = (2, 3, 4, 5, 6)
+"""Rows from a cut, in pixels, at which the edges that it cuts are compared."""
+_SLACK = 2
+"""Pixels by which an edge that goes on may lie beside where it should."""
+_FARTHEST = 12
+"""Pixels by which an outline may recede within those rows."""
 _FINEST = 3
 """Smallest block, in pixels, that is told from a smooth outline's own steps."""
 
@@ -30,7 +36,7 @@ _FINEST = 3
 class EdgeSettings:
     """How an outline is compared with the picture's edges."""
 
-    reach: int = 8
+    reach: int = 4
     """Pixels to either side of the outline within which the strongest edge is sought."""
     tolerance: int = 1
     """Pixels by which that edge may lie off the outline."""
@@ -40,6 +46,9 @@ class EdgeSettings:
     """Farthest displacement that is tried, as a share of the shorter side, 0-1."""
     straight_share: float = 0.05
     """Least share of the outline in one row or column that is a straight stretch, 0-1."""
+    continues: float = 0.5
+    """Edge that goes on beyond both ends of a straight stretch, as a share of the product's own edge there,
+    from which the stretch may be a cut, 0-1."""
     points: int = 1500
     """Most outline points that are looked at."""
 
@@ -53,9 +62,11 @@ class EdgeAgreement:
     weakest_side: float
     """The same over the quarter of directions in which it is least."""
     straight: float
-    """Least mean agreement over a level or upright stretch of the outline that is exactly straight, 0-1.
+    """Least mean agreement over a level or upright stretch of the outline that is straight, and beyond
+    which the picture's edges go on, 0-1.
 
-    1 without such a stretch. A mask cut off in the middle of the product has one without an edge."""
+    1 without such a stretch. A mask cut off in the middle of the product has one: there is no edge along it,
+    and the product's own edges do not end with it."""
     shift_gain: float
     """Edge strength under the outline at its best displacement over that where it is, 1 or more."""
     shift: tuple[int, int]
@@ -86,7 +97,7 @@ def measure_edges(pixels: Pixels, mask: Matte, settings: EdgeSettings | None = N
     return EdgeAgreement(
         float(support.mean()),
         _find_weakest(support, normals),
-        _find_straight(support, rows, columns, normals, settings.straight_share),
+        _find_straight(across, mask >= 0.5, support, (rows, columns, normals), settings),
         gain,
         shift,
     )
@@ -141,17 +152,72 @@ def _find_weakest(support: Plane, normals: Plane) -> float:
     return min(means, default=float(support.mean()))
 
 
-def _find_straight(support: Plane, rows: Plane, columns: Plane, normals: Plane, least: float) -> float:
-    """The least mean ``support`` over straight stretches; 1 if there is none."""
+def _find_straight(
+    across: _Across,
+    solid: Flags,
+    support: Plane,
+    outline: tuple[Plane, Plane, Plane],
+    settings: EdgeSettings,
+) -> float:
+    """The least mean ``support`` over straight stretches beyond which edges go on; 1 if there is none."""
+    rows, columns, normals = outline
+    least = max(6.0, settings.straight_share * len(support))
     means = [1.0]
-    for places, along in ((rows, normals[:, 0]), (columns, normals[:, 1])):
+    for places, others, along, mask, slope in (
+        (rows, columns, normals[:, 0], solid, across.right),
+        (columns, rows, normals[:, 1], solid.T, across.down.swapaxes(0, 1)),
+    ):
         level = np.abs(along) > 0.97
         index = places[level].astype(np.intp)
-        counts = np.bincount(index, minlength=1)
-        totals = np.bincount(index, weights=support[level], minlength=1)
-        long = counts >= max(6.0, least * len(support))
-        means += (totals[long] / counts[long]).tolist()
+        strength = ndimage.maximum_filter1d(np.linalg.norm(slope, axis=2), 2 * _SLACK + 1, axis=1)
+        for line in np.flatnonzero(np.bincount(index) >= least):
+            here = index == line
+            ends = others[level][here]
+            inward = 1 if along[level][here].mean() > 0 else -1
+            going_on = _measure_continuation(
+                strength, mask, int(line), (int(ends.min()), int(ends.max())), inward, settings.faint
+            )
+            if going_on >= settings.continues:
+                means.append(float(support[level][here].mean()))
     return min(means)
+
+
+def _measure_continuation(
+    strength: Plane, solid: Flags, line: int, ends: tuple[int, int], inward: int, faint: float
+) -> float:
+    """How far the product's edges go on beyond the level end of a mask, 0 or more.
+
+    The edge beside the mask, in the rows just inside ``line``, is followed straight on into the rows just
+    outside; the share of its ``strength`` found there counts, of both ``ends`` the lesser.
+    """
+    shares = []
+    for end in ends:
+        inner, outer = [], []
+        first = _find_boundary(solid, line + inward * _STEPS[0], end)
+        for step in _STEPS:
+            row, other = line + inward * step, line - inward * step
+            place = _find_boundary(solid, row, end)
+            if first is None or place is None or not 0 <= other < len(solid):
+                return 0.0
+            beyond = round(first - (place - first) * (step + _STEPS[0]) / max(1, step - _STEPS[0]))
+            beyond = first if step == _STEPS[0] else beyond
+            if not 0 <= beyond < solid.shape[1]:
+                return 0.0
+            inner.append(float(strength[row, place]))
+            outer.append(float(strength[other, beyond]))
+        shares.append(float(np.mean(outer)) / max(float(np.mean(inner)), faint))
+    return min(shares)
+
+
+def _find_boundary(solid: Flags, row: int, near: int) -> int | None:
+    """The column in ``row`` where the mask begins or ends closest to ``near``; None if it does nowhere."""
+    if not 0 <= row < len(solid):
+        return None
+    places = np.flatnonzero(solid[row, 1:] != solid[row, :-1])
+    if not len(places):
+        return None
+    closest = int(places[np.argmin(np.abs(places - near))])
+    return closest if abs(closest - near) <= _FARTHEST else None
 
 
 def _find_shift(
@@ -176,15 +242,15 @@ def _find_shift(
 
 
 def measure_blocks(mask: Matte) -> int:
-    """Side, in pixels, of the squares that ``mask`` (H, W) is made of; 1 for a smooth outline.
+    """Least side, in pixels, of the squares that ``mask`` (H, W) is made of; 1 for a smooth outline.
 
-    A mask enlarged from a coarse grid steps only at multiples of one number. Straight, upright products do
-    so too but have few different steps: fewer than six tell nothing.
+    A mask enlarged from a coarse grid steps only at its lines, which never lie side by side. Straight,
+    upright products do so too but have few different steps: fewer than four tell nothing.
     """
     solid = mask >= 0.5
     across = np.flatnonzero((solid[:, 1:] != solid[:, :-1]).any(axis=0)) + 1
     down = np.flatnonzero((solid[1:] != solid[:-1]).any(axis=1)) + 1
-    if len(across) < 6 or len(down) < 6:
+    if len(across) < 4 or len(down) < 4:
         return 1
-    sides = [int(np.gcd.reduce(np.diff(places))) for places in (across, down)]
+    sides = [int(np.diff(places).min()) for places in (across, down)]
     return min(sides) if min(sides) >= _FINEST else 1

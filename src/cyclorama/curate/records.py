@@ -124,6 +124,8 @@ class Summary:
     mask_shape: npt.NDArray[np.float32] | None = None
     """float32 (SHAPE_SIDE, SHAPE_SIDE) in [0, 1]: the product mask cropped to the product, centred on a
     square, averaged down; None without a mask."""
+    product: npt.NDArray[np.uint8] | None = None
+    """uint8 (SHAPE_SIDE, SHAPE_SIDE): luminance of the product alone, laid out as ``mask_shape``."""
     digest: str = ""
     """SHA-256 of the file's bytes, in hexadecimal digits."""
     thumbnail: npt.NDArray[np.uint8] | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GROUP = "cyclorama.curate_rules"
 """Entry points of this group are factories: a mapping of settings in, a rule out."""
 PICTURE_SECTIONS = ("size", "quality", "mask", "blank", "people", "text")
-SUMMARY_VERSION = "2"
+SUMMARY_VERSION = "3"
 
 
 @dataclass(frozen=True)

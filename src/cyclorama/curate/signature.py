@@ -33,10 +33,15 @@ Window = tuple[float, float, float, float]
 WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
+def compute_luminance(pixels: Pixels) -> npt.NDArray[np.float32]:
+    """float32 (H, W) in [0, 255]: luminance (BT.601) of ``pixels`` uint8 (H, W, 3)."""
+    luminance: npt.NDArray[np.float32] = pixels.astype(np.float32) @ _LUMINANCE
+    return luminance
+
+
 def compute_thumbnail(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """uint8 (96, 96): the luminance of ``pixels`` (H, W, 3), averaged down, aspect not kept."""
-    grey = pixels.astype(np.float32) @ _LUMINANCE
-    small = resize_plane(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    small = resize_plane(compute_luminance(pixels), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 

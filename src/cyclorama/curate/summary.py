@@ -12,6 +12,7 @@ from PIL import Image
 from cyclorama.curate.records import SHAPE_SIDE, Finding, Picture, Record, Summary
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
+    compute_luminance,
     compute_phash,
     compute_sharpness,
     compute_thumbnail,
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _EMBEDDING_STEPS = 2**14
 """Embeddings are kept in steps of 1/16384, which equals half precision and is the same on every machine."""
+_LEAST_SHARE = 0.02
+"""Share of product below which a place of the product's picture is empty."""
 
 
 def summarise(
@@ -42,11 +45,13 @@ def summarise(
     if picture.mask is not None:
         numbers["mask_share"] = float(picture.mask.mean())
     shape = None if picture.mask is None else compute_mask_shape(picture.mask)
+    product = None if picture.mask is None else compute_product(picture.pixels, picture.mask)
     return {
         "phash": f"{compute_phash(thumbnail):016x}",
         "thumbnail": _pack(thumbnail),
         "embedding": _pack(embedding),
         "mask_shape": None if shape is None else _pack(shape),
+        "product": None if product is None else _pack(product),
         "numbers": numbers,
     }
 
@@ -59,7 +64,7 @@ def build_summary(
     for finding in findings:
         numbers |= {f"{finding.rule}.{name}": value for name, value in finding.numbers.items()}
     embedding = _unpack(values["embedding"], "<i2").astype(np.float32)
-    shape = values["mask_shape"]
+    shape, product = values["mask_shape"], values["product"]
     return Summary(
         record=record,
         findings=findings,
@@ -70,6 +75,7 @@ def build_summary(
         if shape is None
         else (_unpack(shape, "u1").reshape(SHAPE_SIDE, SHAPE_SIDE) / 255).astype(np.float32),
         digest=digest,
+        product=None if product is None else _unpack(product, "u1").reshape(SHAPE_SIDE, SHAPE_SIDE),
         thumbnail=_unpack(values["thumbnail"], "u1").reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
     )
 
@@ -79,16 +85,39 @@ def compute_mask_shape(mask: Matte) -> npt.NDArray[np.uint8] | None:
 
     None for a mask without product. Invariant: moving the product in the picture changes nothing.
     """
+    share = _cut_product(mask, mask)
+    return None if share is None else np.rint(_average(share) * 255).astype(np.uint8)
+
+
+def compute_product(pixels: Pixels, mask: Matte) -> npt.NDArray[np.uint8] | None:
+    """uint8 (SHAPE_SIDE, SHAPE_SIDE): the product's luminance, laid out as by :func:`compute_mask_shape`.
+
+    0 where there is no product; None for a mask without any.
+    """
+    light, share = _cut_product(compute_luminance(pixels) * mask, mask), _cut_product(mask, mask)
+    if light is None or share is None:
+        return None
+    weight = _average(share)
+    mean = np.where(weight > _LEAST_SHARE, _average(light) / np.maximum(weight, _LEAST_SHARE), 0)
+    return np.rint(mean).clip(0, 255).astype(np.uint8)
+
+
+def _cut_product(plane: npt.NDArray[np.float32], mask: Matte) -> npt.NDArray[np.float32] | None:
+    """What ``plane`` (H, W) shows of the product, centred on a square of zeros."""
     rows, columns = np.flatnonzero((mask >= 0.5).any(axis=1)), np.flatnonzero((mask >= 0.5).any(axis=0))
     if not len(rows):
         return None
-    cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cut = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     side = max(cut.shape)
     top, left = (side - cut.shape[0]) // 2, (side - cut.shape[1]) // 2
-    square = np.zeros((side, side), np.uint8)
-    square[top : top + cut.shape[0], left : left + cut.shape[1]] = np.rint(cut * 255)
+    square = np.zeros((side, side), np.float32)
+    square[top : top + cut.shape[0], left : left + cut.shape[1]] = cut
+    return square
+
+
+def _average(square: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     small = Image.fromarray(square).resize((SHAPE_SIDE, SHAPE_SIDE), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.uint8)
+    return np.asarray(small, dtype=np.float32)
 
 
 def _pack(array: npt.NDArray[Any]) -> str:
