@@ -109,7 +109,8 @@ class DuplicatesRule:
         doubts: dict[int, int] = {}
         scores = [compute_rank(summary) for summary in ordered]
         for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
-            if value < low or self._differs(ordered[first], ordered[second]):
+            product = compute_product_likeness(ordered[first], ordered[second])
+            if value < low or product < self.settings.product_likeness:
                 continue
             nearest[first], nearest[second] = max(nearest[first], value), max(nearest[second], value)
             if value >= self.settings.likeness:
@@ -129,13 +130,6 @@ class DuplicatesRule:
                 {"likeness": nearest[place], "copies": float(sizes.get(kept, 1))},
             )  # fmt: skip
         return [finding for finding in findings if finding is not None]
-
-    def _differs(self, first: Summary, second: Summary) -> bool:
-        """Whether two pictures that are alike show different products; not asked where a mask is doubtful."""
-        rows = (first, second)
-        if any(f.rule == "mask" and f.verdict != Verdict.KEEP for row in rows for f in row.findings):
-            return False
-        return compute_product_likeness(first, second) < self.settings.product_likeness
 
     def _judge(
         self, row: Summary, kept: Summary, doubt: Summary | None, numbers: dict[str, float]

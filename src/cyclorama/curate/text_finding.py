@@ -73,11 +73,11 @@ class FoundText:
         """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
 
         Reading: the recogniser's score, less where the detector doubts (below 0.5); a single letter or digit
-        counts for 0.7 of that, marks without one for nothing. Shape, for scripts the recogniser does not
+        counts for half of that, marks without one for nothing. Shape, for scripts the recogniser does not
         know: the detector's score for lines three times as long as high, less for shorter ones.
         """
         letters = sum(character.isalnum() for character in self.text)
-        share = 0.0 if letters == 0 else 0.7 if letters == 1 else 1.0
+        share = 0.0 if letters == 0 else 0.5 if letters == 1 else 1.0
         reading = share * self.recognition * min(1.0, self.detection / 0.5)
         first, second, third, _ = self.polygon
         sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
