@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from cyclorama.baselines.lama_files import LamaModel
 from cyclorama.baselines.lama_masks import Hole
+from cyclorama.baselines.lama_matching import match_surroundings
 from cyclorama.baselines.lama_network import predict_fill
 from cyclorama.errors import MaskSizeError, SettingsError
 from cyclorama.imaging.tensors import to_image, to_pixels
@@ -40,6 +41,8 @@ class EraseConfig:
     """Picture around a hole that the network sees, on each side, as a share of the hole's longer side."""
     min_context: int = 64
     """The same in pixels, at least."""
+    match: bool = True
+    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`)."""
 
     def __post_init__(self) -> None:
         if self.max_side < SMALLEST_SIDE:
@@ -128,9 +131,17 @@ def _fill(pixels: Pixels, hole: Hole, model: LamaModel, config: EraseConfig) -> 
         size = tuple(max(1, round(side * config.max_side / longest)) for side in (height, width))
         image, holes = shrink(image, holes, (size[0], size[1]))
     filled = fill(image, holes, model)
+    if config.match:
+        filled = _match(filled, holes)
     if longest > config.max_side:
         filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
     return to_pixels(filled)
+
+
+def _match(filled: Tensor, hole: Tensor) -> Tensor:
+    """``filled`` (1, 3, H, W), its hole in the colours of its surroundings."""
+    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0)
+    return torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
 
 
 def shrink(image: Tensor, hole: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

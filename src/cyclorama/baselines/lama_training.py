@@ -20,6 +20,7 @@ from cyclorama.baselines.lama import LamaBaseline
 from cyclorama.baselines.lama_files import (
     WEIGHTS_NAME,
     LamaModel,
+    find_lama,
     load_generator,
     read_tensors,
     save_lama,
@@ -40,6 +41,8 @@ class LamaTraining:
     shape: LamaShape = SMALL_LAMA
     holes: HoleConfig = field(default_factory=HoleConfig)
     losses: LossConfig = field(default_factory=LossConfig)
+    start: Path | None = None
+    """LaMa weights to go on from (a file, or ``OUT/model`` of an earlier training); None starts anew."""
 
 
 class LamaMethod:
@@ -53,8 +56,9 @@ class LamaMethod:
     ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
         """Generator and discriminator to train, the objective to hold still.
 
-        The generator goes on from ``start`` if that folder holds one and ``config.model.fresh`` is not set;
-        else its weights are a function of ``config.seed``. Raises ConfigError, ModelError.
+        The generator goes on from ``method.start``, or from ``start`` if that folder holds one and
+        ``config.model.fresh`` is not set; else its weights are a function of ``config.seed``.
+        Raises ConfigError, ModelError.
         """
         own = read_settings(config)
         with torch.random.fork_rng(devices=[]):
@@ -62,8 +66,8 @@ class LamaMethod:
             generator = LamaGenerator(own.shape)
             losses = own.losses
             discriminator = PatchDiscriminator(losses.discriminator_widths, losses.discriminator_rate)
-        file = start / WEIGHTS_NAME
-        if file.is_file() and not config.model.fresh:
+        file = start / WEIGHTS_NAME if own.start is None else find_lama(own.start)
+        if own.start is not None or (file.is_file() and not config.model.fresh):
             load_generator(generator, select_generator(read_tensors(file), file), file)
         trained: dict[str, nn.Module] = {"generator": generator}
         if own.losses.adversarial:
