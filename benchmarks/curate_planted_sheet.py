@@ -43,6 +43,7 @@ def write_sheet(args: argparse.Namespace, config: Any) -> int:
         keys = [key for key, row in truth.items() if row["kind"] == kind]
         for key in keys[: 1 if kind == "pack_text" else 2]:
             picture = open_picture(records[key])
+            eraser.hole = None
             finding = rule.judge(picture)
             after = picture.pixels if finding.repaired is None else finding.repaired.pixels
             label = f"{kind.replace('_', ' ')}: {finding.verdict}"

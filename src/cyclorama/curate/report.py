@@ -31,7 +31,7 @@ th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left}
 td{font-variant-numeric:tabular-nums}
 .cells{display:flex;flex-wrap:wrap;gap:.75rem}figure{margin:0;max-width:100%;background:var(--card);padding:.5rem;
 border:1px solid var(--line);border-radius:.5rem}figure.sample{width:15rem}
-img{max-width:100%;height:auto;border-radius:.3rem}
+img{max-width:100%;height:auto;border-radius:.3rem}figure.sample img{max-height:15rem}
 svg{max-width:100%;height:auto;font:13px system-ui,sans-serif}svg text{fill:currentColor}
 svg text.soft{fill:var(--soft)}svg line{stroke:var(--line)}
 .keep{fill:var(--keep)}.repair{fill:var(--repair)}.review{fill:var(--review)}.drop{fill:var(--drop)}
