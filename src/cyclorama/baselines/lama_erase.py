@@ -42,7 +42,8 @@ class EraseConfig:
     min_context: int = 64
     """The same in pixels, at least."""
     match: bool = True
-    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`)."""
+    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`), keep as much structure
+    as the model's card says."""
 
     def __post_init__(self) -> None:
         if self.max_side < SMALLEST_SIDE:
@@ -132,15 +133,15 @@ def _fill(pixels: Pixels, hole: Hole, model: LamaModel, config: EraseConfig) -> 
         image, holes = shrink(image, holes, (size[0], size[1]))
     filled = fill(image, holes, model)
     if config.match:
-        filled = _match(filled, holes)
+        filled = _match(filled, holes, model.structure)
     if longest > config.max_side:
         filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
     return to_pixels(filled)
 
 
-def _match(filled: Tensor, hole: Tensor) -> Tensor:
+def _match(filled: Tensor, hole: Tensor, structure: float) -> Tensor:
     """``filled`` (1, 3, H, W), its hole in the colours of its surroundings."""
-    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0)
+    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0, structure)
     return torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
 
 

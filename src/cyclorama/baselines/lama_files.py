@@ -45,6 +45,8 @@ class LamaModel:
     """16 hex digits over all tensors; equal for the same weights in any wrapping."""
     image_size: int
     """Side in pixels of the pictures it was trained on."""
+    structure: float = 1.0
+    """Share of its fills' structure that can be trusted, 0-1; erasing keeps so much of it."""
 
     @property
     def device(self) -> torch.device:
@@ -108,8 +110,9 @@ def load_lama(path: str | Path | None = None, device: str = "cpu") -> LamaModel:
     generator = LamaGenerator(shape)
     load_generator(generator, tensors, file)
     generator.eval().requires_grad_(False)
-    size = int(card.get("image_size", 256)) if card is not None else 256
-    return LamaModel(generator.to(device), file, weights_hash, size)
+    notes = card or {}
+    size, structure = int(notes.get("image_size", 256)), float(notes.get("structure", 1.0))
+    return LamaModel(generator.to(device), file, weights_hash, size, structure)
 
 
 def load_generator(generator: LamaGenerator, tensors: Mapping[str, Tensor], file: Path) -> None:

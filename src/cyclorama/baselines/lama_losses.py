@@ -71,7 +71,13 @@ class LossConfig:
 class LamaObjective(nn.Module):
     """The whole loss of one batch. Holds the feature network and no parameter that moves."""
 
-    def __init__(self, config: LossConfig, features: FeatureNetwork | None, image_size: int) -> None:
+    def __init__(
+        self,
+        config: LossConfig,
+        features: FeatureNetwork | None,
+        image_size: int,
+        structure: float = 1.0,
+    ) -> None:
         super().__init__()
         if config.perceptual and features is None:
             raise ConfigError("losses.perceptual needs a feature network; set it to 0 or give one")
@@ -84,6 +90,8 @@ class LamaObjective(nn.Module):
         self.features = features
         self.image_size = image_size
         """Side in pixels of the pictures trained on; goes into the model's card."""
+        self.structure = structure
+        """Share of its fills' structure that erasing keeps; goes into the model's card."""
 
     def forward(
         self, generator: nn.Module, discriminator: nn.Module | None, image: Tensor, hole: Tensor
