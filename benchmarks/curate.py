@@ -51,7 +51,7 @@ def load_recipe(path: Path | None, folder: Path) -> CurateConfig:
 
     from cyclorama.config import load_config
 
-    config = CurateConfig() if path is None else load_config(path, CurateConfig)
+    config = CurateConfig() if path is None else load_config(CurateConfig, path)
     total = int(json.loads((folder / "settings.json").read_text())["impressions_total"])
     assert config.clicks is not None
     return replace(config, clicks=replace(config.clicks, impressions_total=total))

@@ -161,7 +161,8 @@ def test_large_places_count_only_if_they_can_be_read() -> None:
     place = (4, 4, 124, 4 + 0.25 * SIDE)
     potato = {"text": "0", "recognition": 0.9, "detection": 0.95}
     planks = {"text": "HEN", "recognition": 0.6, "detection": 0.95}
-    for unread in (potato, planks):
+    fruit = {"text": "00", "recognition": 0.95, "detection": 0.3}
+    for unread in (potato, planks, fruit):
         found = TextRule(erase=_smooth, finder=_Finder(picture, _text(*place, **unread))).judge(picture)
         assert (found.verdict, found.numbers["score"]) == (Verdict.KEEP, 0)
         lower = _text(4, 4, 124, 3 + 0.25 * SIDE, **unread)

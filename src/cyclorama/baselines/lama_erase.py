@@ -42,8 +42,8 @@ class EraseConfig:
     min_context: int = 64
     """The same in pixels, at least."""
     match: bool = True
-    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`), keep as much structure
-    as the model's card says."""
+    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`) and keep as much of
+    its structure as the model's card says."""
 
     def __post_init__(self) -> None:
         if self.max_side < SMALLEST_SIDE:

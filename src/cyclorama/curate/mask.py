@@ -46,7 +46,7 @@ class MaskSettings:
     """Greatest share of the picture's border that is product, 0-1."""
     max_block: int = 3
     """Largest side, in pixels of the picture, of the squares a coarse mask is made of."""
-    min_agreement: float = 0.5
+    min_agreement: float = 0.45
     """Least share of edge strength that lies at the outline, 0-1."""
     min_weakest_side: float = 0.15
     """The same for the quarter of directions in which it is least."""

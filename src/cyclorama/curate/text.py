@@ -45,7 +45,7 @@ class TextSettings:
     large: float = 0.25
     """Height of a place as a share of the picture's shorter side, 0-1, from which only reading counts."""
     large_sureness: float = 0.8
-    """Least recogniser score, 0-1, of a place that high: potatoes are found, and read as 0."""
+    """Least sureness with which a place that high is read, 0-1: potatoes are found, and read as 0."""
     join: float = 1.0
     """Unsure places this near a text, in multiples of its height, are erased with it."""
     product_overlap: float = 0.7
@@ -156,9 +156,7 @@ class TextRule:
     def _is_plausible(self, text: FoundText, side: int) -> bool:
         """Whether a place is no higher than text is, or can be read; ``side`` is the shorter one."""
         settings = self.settings
-        letters = sum(character.isalnum() for character in text.text)
-        read = letters > 1 and text.recognition >= settings.large_sureness
-        return read or text.height < settings.large * side
+        return text.reading >= settings.large_sureness or text.height < settings.large * side
 
     def _sort(self, texts: list[FoundText], product: Flags) -> list[tuple[FoundText, float]]:
         """Each text with the share of it that lies on the product, 0-1, but of what is too large."""

@@ -69,20 +69,26 @@ class FoundText:
     """Recogniser score, 0-1; 0 where it reads nothing."""
 
     @property
-    def sureness(self) -> float:
-        """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
+    def reading(self) -> float:
+        """How surely it can be read, 0-1: the recogniser's score, less where the detector doubts (below 0.5).
 
-        Reading: the recogniser's score, less where the detector doubts (below 0.5); a single letter or digit
-        counts for half of that, marks without one for nothing. Shape, for scripts the recogniser does not
-        know: the detector's score for lines three times as long as high, less for shorter ones.
+        A single letter or digit counts for half of that, marks without one for nothing.
         """
         letters = sum(character.isalnum() for character in self.text)
         share = 0.0 if letters == 0 else 0.5 if letters == 1 else 1.0
-        reading = share * self.recognition * min(1.0, self.detection / 0.5)
+        return share * self.recognition * min(1.0, self.detection / 0.5)
+
+    @property
+    def sureness(self) -> float:
+        """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
+
+        Shape, for scripts the recogniser does not know: the detector's score for lines three times as long as
+        high, less for shorter ones.
+        """
         first, second, third, _ = self.polygon
         sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
         shape = self.detection * min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
-        return max(reading, shape)
+        return max(self.reading, shape)
 
     @property
     def height(self) -> float:
