@@ -109,8 +109,9 @@ class DuplicatesRule:
         doubts: dict[int, int] = {}
         scores = [compute_rank(summary) for summary in ordered]
         for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
-            product = compute_product_likeness(ordered[first], ordered[second])
-            if value < low or product < self.settings.product_likeness:
+            if value < low:
+                continue
+            if compute_product_likeness(ordered[first], ordered[second]) < self.settings.product_likeness:
                 continue
             nearest[first], nearest[second] = max(nearest[first], value), max(nearest[second], value)
             if value >= self.settings.likeness:

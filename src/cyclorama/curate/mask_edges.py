@@ -169,8 +169,11 @@ def _find_straight(
     ):
         level = np.abs(along) > 0.97
         index = places[level].astype(np.intp)
+        lines = np.flatnonzero(np.bincount(index) >= least)
+        if not len(lines):
+            continue
         strength = ndimage.maximum_filter1d(np.linalg.norm(slope, axis=2), 2 * _SLACK + 1, axis=1)
-        for line in np.flatnonzero(np.bincount(index) >= least):
+        for line in lines:
             here = index == line
             ends = others[level][here]
             inward = 1 if along[level][here].mean() > 0 else -1
@@ -200,7 +203,6 @@ def _measure_continuation(
             if first is None or place is None or not 0 <= other < len(solid):
                 return 0.0
             beyond = round(first - (place - first) * (step + _STEPS[0]) / max(1, step - _STEPS[0]))
-            beyond = first if step == _STEPS[0] else beyond
             if not 0 <= beyond < solid.shape[1]:
                 return 0.0
             inner.append(float(strength[row, place]))
