@@ -33,6 +33,8 @@ from cyclorama.imaging.loading import LoadLimits
 PICTURE_RULES = ("size", "quality", "mask", "blank", "people", "text")
 SET_RULES = ("licence", "clicks", "category", "duplicates")
 NEED_MASK = ("quality", "blank", "people", "text")
+OWN_SHARE = 0.3
+"""Share of a place that was planted text, 0-1, from which what is read there is left of it."""
 Truth = dict[str, str]
 
 
@@ -110,11 +112,15 @@ class Reader:
 def check_erased(
     picture: Picture, repaired: Pixels, hole: Any, clean: Pixels, text: Any, reader: Reader
 ) -> dict[str, Any]:
-    """What is left of a planted text, and what else has changed. ``text`` (H, W) is the planted opacity."""
+    """What is left of a planted text, and what else has changed. ``text`` (H, W) is the planted opacity.
+
+    ``left`` are the words read on the background at a place of which ``OWN_SHARE`` or more was planted
+    text, ``touching`` all those whose place touches it: the reader may take a whole scene for one letter.
+    """
     changed = (repaired != picture.pixels).any(axis=2)
     product = picture.mask > 0.02 if picture.mask is not None else np.zeros(changed.shape, bool)
     near = ndimage.binary_dilation(text > 0.05, iterations=4)
-    left, background = [], []
+    left, touching, background = [], [], []
     for polygon, words in reader.find(repaired):
         low = np.floor(polygon.min(0)).astype(int).clip(0)
         high = np.ceil(polygon.max(0)).astype(int)
@@ -122,12 +128,14 @@ def check_erased(
         if product[window].mean() < 0.5:
             background.append(words)
         if near[window].any() and product[window].mean() < 0.5:
-            left.append(words)
+            touching.append(words)
+            if near[window].mean() >= OWN_SHARE:
+                left.append(words)
     covered = float(hole[text > 0.2].mean()) if (text > 0.2).any() else 1.0
     error = np.abs(repaired.astype(float) - clean)[hole].mean() if hole.any() else 0.0
     before = np.abs(picture.pixels.astype(float) - clean)[~hole].mean()
     return {
-        "left": left, "background": background, "covered": covered,
+        "left": left, "touching": touching, "background": background, "covered": covered,
         "changed_outside": int((changed & ~hole).sum()), "changed_on_product": int((changed & product).sum()),
         "error": float(error), "error_elsewhere": float(before), "erased": float(hole.mean()),
     }  # fmt: skip
@@ -197,10 +205,9 @@ class Measurer:
                 found = finding.repaired.mask > 0.5
                 line["iou"] = float((right & found).sum() / max(1, (right | found).sum()))
         path = self.folder / "truth" / f"{truth['id']}.text.png"
-        if rule.name == "text" and path.exists() and finding.verdict == Verdict.REPAIR:
+        if rule.name == "text" and path.exists() and finding.repaired is not None:
             self._reader = self._reader or Reader()
             text = np.asarray(Image.open(path), np.float32) / 255
-            assert finding.repaired is not None
             clean = self._open_clean(truth, picture)
             line["check"] = check_erased(
                 picture, finding.repaired.pixels, self._eraser.hole, clean, text, self._reader

@@ -86,16 +86,22 @@ def format_erasing(lines: Lines, truth: dict[str, Truth]) -> list[str]:
         verdicts = Counter(line["verdict"] for line in some)
         checks = [line["check"] for line in some if "check" in line]
         gone = sum(not check["left"] for check in checks)
-        held = gone + verdicts["review"] + verdicts["drop"]
+        silent = sum(not check["touching"] for check in checks)
+        stopped = sum(
+            line["verdict"] in ("review", "drop") for line in some if line.get("check", {"left": 1})["left"]
+        )
+        held = gone + stopped
         rows.append(
             f"| {name} | {len(some)} | {verdicts['repair']} / {verdicts['review']} / {verdicts['drop']} / "
-            f"{verdicts['keep']} | {format_rate(gone, len(checks))} | {format_rate(gone, len(some))} | "
+            f"{verdicts['keep']} | {format_rate(silent, len(checks))} | {format_rate(gone, len(checks))} | "
+            f"{format_rate(gone, len(some))} | "
             f"{format_rate(held, len(some))} | {sum(c['changed_outside'] for c in checks)} | "
             f"{np.mean([c['error'] for c in checks]) if checks else float('nan'):.1f} |"
         )
     return format_table(
-        rows, "planted", "rows", "repaired / review / drop / kept", "OCR finds nothing, of repaired",
-        "of all planted", "gone or stopped", "pixels changed outside the erase mask",
+        rows, "planted", "rows", "repaired / review / drop / kept", "OCR finds nothing there, of repaired",
+        "OCR finds nothing of it, of repaired", "of all planted", "gone or stopped",
+        "pixels changed outside the erase mask",
         "mean error in the hole (levels)",
     )  # fmt: skip
 

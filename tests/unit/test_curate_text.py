@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,6 +189,9 @@ def test_sureness_of_marks_letters_and_words() -> None:
     unread = {"text": "", "recognition": 0.0, "detection": 0.6}
     assert _text(0, 0, 40, 10, **unread).sureness == pytest.approx(0.6)
     assert _text(0, 0, 10, 20, **unread).sureness == pytest.approx(0.3)
+    on_its_head = {"text": "", "recognition": 0.0, "detection": 0.3, "upside_down": 0.7}
+    assert _text(0, 0, 40, 10, **on_its_head).sureness == pytest.approx(0.7)
+    assert _text(0, 0, 20, 10, **on_its_head).sureness == pytest.approx(0.35)
 
 
 def test_the_same_words_over_product_and_background_are_a_watermark() -> None:
@@ -264,3 +268,34 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
         Picture(Record("a", "a.png"), scene, None, mask, "PNG", 9)
     )
     assert clean.verdict is Verdict.KEEP and clean.numbers["product_texts"] == 1
+
+
+class _Engine:
+    """Finds one line; reads ``words`` where it begins dark, ``others`` where it begins bright."""
+
+    def __init__(self, words: str, others: str) -> None:
+        self.words, self.others, self.reads = words, others, 0
+
+    def __call__(self, picture: np.ndarray, use_det: bool, **_) -> SimpleNamespace:
+        if use_det:
+            side = picture.shape[0] / 64
+            return SimpleNamespace(
+                boxes=np.array([[[8, 20], [56, 20], [56, 32], [8, 32]]]) * side, scores=[0.3]
+            )
+        self.reads += 1
+        words = self.words if picture[:, 0].mean() < picture[:, -1].mean() else self.others
+        return SimpleNamespace(txts=[words], scores=[0.7])
+
+
+@pytest.mark.parametrize(
+    ("words", "others", "upside_down", "sureness", "reads"),
+    [("", "HOHa", 0.7, 0.7, 2), ("", "o", 0.0, 0.3, 2), ("SALE", "HOHa", 0.0, 0.42, 1)],
+)
+def test_what_cannot_be_read_is_read_upside_down(words, others, upside_down, sureness, reads) -> None:
+    pytest.importorskip("cv2")
+    finder = RapidTextFinder(FindingSettings(working_side=64))
+    finder._engine = engine = _Engine(words, others)
+    bright = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    (text,) = finder(bright)
+    assert (text.text, text.upside_down, engine.reads) == (words, upside_down, reads)
+    assert text.sureness == pytest.approx(sureness)

@@ -2,7 +2,9 @@
 
 RapidOCR (Apache-2.0; PP-OCR models, carried by its package) finds lines of text of any direction. Its
 detector also takes vases and window bars for text, its recogniser hardly ever: how surely a place can be read
-counts for more than how surely it was found, unless it has the shape of a line.
+counts for more than how surely it was found, unless it has the shape of a line. A line of a script that it
+was not taught reads as nothing, and often as some letters when it stands on its head: that, too, tells it
+from a shelf.
 """
 
 from __future__ import annotations
@@ -67,6 +69,9 @@ class FoundText:
     """What the recogniser reads."""
     recognition: float
     """Recogniser score, 0-1; 0 where it reads nothing."""
+    upside_down: float = 0.0
+    """Recogniser score of two letters or more in the line turned by half a circle, 0-1; 0 where it was read
+    upright or reads nothing either way."""
 
     @property
     def reading(self) -> float:
@@ -74,7 +79,7 @@ class FoundText:
 
         A single letter or digit counts for half of that, marks without one for nothing.
         """
-        letters = sum(character.isalnum() for character in self.text)
+        letters = _count_letters(self.text)
         share = 0.0 if letters == 0 else 0.5 if letters == 1 else 1.0
         return share * self.recognition * min(1.0, self.detection / 0.5)
 
@@ -82,13 +87,10 @@ class FoundText:
     def sureness(self) -> float:
         """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
 
-        Shape, for scripts the recogniser does not know: the detector's score for lines three times as long as
-        high, less for shorter ones.
+        Shape, for scripts the recogniser does not know: the detector's score, or the recogniser's for the
+        line upside down, for lines three times as long as high, less for shorter ones.
         """
-        first, second, third, _ = self.polygon
-        sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
-        shape = self.detection * min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
-        return max(self.reading, shape)
+        return max(self.reading, max(self.detection, self.upside_down) * _measure_line(self.polygon))
 
     @property
     def height(self) -> float:
@@ -153,13 +155,17 @@ class RapidTextFinder:
         texts = []
         for corners, score in zip(result.boxes, result.scores):
             polygon = np.asarray(corners, dtype=np.float32)
-            words, sureness = self._read(picture, polygon)
-            texts.append(FoundText(polygon * ratio, float(score), words, sureness))
+            strip = _cut_strip(picture, polygon)
+            words, sureness = self._read(strip)
+            turned = 0.0
+            if _count_letters(words) < 2 and _measure_line(polygon) > 0:
+                others, turned = self._read(np.ascontiguousarray(np.rot90(strip, 2)))
+                turned = turned if _count_letters(others) >= 2 else 0.0
+            texts.append(FoundText(polygon * ratio, float(score), words, sureness, turned))
         return texts
 
-    def _read(self, picture: Pixels, polygon: npt.NDArray[np.float32]) -> tuple[str, float]:
+    def _read(self, strip: Pixels) -> tuple[str, float]:
         """What the line says, and the score."""
-        strip = _cut_strip(picture, polygon)
         result = self._engine(strip, use_det=False, use_cls=False, use_rec=True)
         if not result.txts or not result.txts[0].strip():
             return "", 0.0
@@ -186,6 +192,17 @@ def draw_texts(
         )
         cv2.fillPoly(drawn, [np.rint(moved).astype(np.int32)], 1)
     return drawn.astype(bool)
+
+
+def _count_letters(words: str) -> int:
+    return sum(character.isalnum() for character in words)
+
+
+def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
+    """How much the (4, 2) ``polygon`` is a line, 0-1: 1 from three times as long as high, 0 for a square."""
+    first, second, third, _ = polygon
+    sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
+    return min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
 
 
 def _cut_strip(picture: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
