@@ -125,6 +125,9 @@ def test_wins_are_counted_by_product_and_by_seed():
     assert psnr.difference.value == pytest.approx(2) and found.seeds_won == {"fid": (1, 2)}
     back = compute_wins("none", ("other", other), ("ours", ours))
     assert back.differences[0].verdict == "second" and back.seeds_won == {"fid": (1, 2)}
+    assert (psnr.wins, back.differences[0].wins) == ("12 / 0 / 0", "0 / 12 / 0")
+    neither = replace(psnr, metric="layout_copied")
+    assert (neither.wins, neither.verdict) == ("–", "–")
 
 
 def test_the_best_of_a_column_follows_its_direction():

@@ -25,10 +25,19 @@ class PairedDifference:
     ties: int
 
     @property
+    def wins(self) -> str:
+        """Wins of the first and of the second, and ties, in words; ``–`` where no direction is better."""
+        if METRICS[self.metric].better == "none":
+            return "–"
+        return f"{self.first_wins} / {self.second_wins} / {self.ties}"
+
+    @property
     def verdict(self) -> str:
-        """``first``, ``second`` or ``open`` (the interval holds 0, or the metric has no direction)."""
+        """``first``, ``second``, ``open`` (the interval holds 0) or ``–`` (no direction is better)."""
         better = METRICS[self.metric].better
-        if better == "none" or self.difference.low <= 0 <= self.difference.high:
+        if better == "none":
+            return "–"
+        if self.difference.low <= 0 <= self.difference.high:
             return "open"
         return "first" if (self.difference.low > 0) == (better == "higher") else "second"
 

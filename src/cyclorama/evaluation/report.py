@@ -153,8 +153,7 @@ def _tabulate_differences(differences: Sequence[PairedDifference]) -> Table:
             found.difference.high,
         )
         first, second, value, low, high = (f"{v:.{metric.digits}f}" for v in numbers)
-        wins = f"{found.first_wins} / {found.second_wins} / {found.ties}"
-        rows.append((metric.title, first, second, f"{value} ({low} to {high})", wins, found.verdict))
+        rows.append((metric.title, first, second, f"{value} ({low} to {high})", found.wins, found.verdict))
     heads = (
         "metric",
         "first",

@@ -115,14 +115,14 @@ def _tabulate_wins(result: ExperimentResult, wins: Wins) -> Table:
             continue
         digits = COLUMNS[found.metric].digits
         d = found.difference
-        verdict = {"first": wins.chief, "second": wins.other, "open": "open"}[found.verdict]
+        verdict = {"first": wins.chief, "second": wins.other}.get(found.verdict, found.verdict)
         rows.append(
             (
                 COLUMNS[found.metric].title,
                 f"{found.first:.{digits}f}",
                 f"{found.second:.{digits}f}",
                 f"{d.value:.{digits}f} ({d.low:.{digits}f} to {d.high:.{digits}f})",
-                f"{found.first_wins} / {found.second_wins} / {found.ties}",
+                found.wins,
                 verdict,
             )
         )
