@@ -45,7 +45,7 @@ def test_the_tables_hold_the_papers_methods():
     kinds = {
         n: [m.kind for m in load_experiment(RECIPES / f"{n}.yaml", []).methods] for n in ("table1", "table2")
     }
-    assert kinds["table1"] == ["lama", "inpaint", "controlnet", "ours"]
+    assert kinds["table1"] == ["lama", "inpaint", "controlnet", "ours", "ours"]
     assert kinds["table2"] == ["blended", "paint-by-example", "inpaint", "controlnet", "ours"]
     ablation = load_experiment(RECIPES / "table4.yaml", []).methods
     parts = [(m.category_strength, m.reference_strength, m.initial_latent) for m in ablation]
