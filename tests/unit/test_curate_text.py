@@ -162,7 +162,7 @@ def test_large_places_count_only_if_they_can_be_read() -> None:
     place = (4, 4, 124, 4 + 0.25 * SIDE)
     potato = {"text": "0", "recognition": 0.9, "detection": 0.95}
     planks = {"text": "HEN", "recognition": 0.6, "detection": 0.95}
-    fruit = {"text": "00", "recognition": 0.95, "detection": 0.3}
+    fruit = {"text": "88", "recognition": 0.95, "detection": 0.3}
     for unread in (potato, planks, fruit):
         found = TextRule(erase=_smooth, finder=_Finder(picture, _text(*place, **unread))).judge(picture)
         assert (found.verdict, found.numbers["score"]) == (Verdict.KEEP, 0)
@@ -186,6 +186,9 @@ def test_sureness_of_marks_letters_and_words() -> None:
     assert _text(0, 0, 9, 9, text="--").sureness == 0
     assert _text(0, 0, 9, 9, text="a", recognition=1.0).sureness == pytest.approx(0.5)
     assert _text(0, 0, 9, 9, text="ab", recognition=0.8, detection=0.25).sureness == pytest.approx(0.4)
+    boxes = {"recognition": 1.0, "detection": 0.9}
+    for words, sureness in (("口日", 0.5), ("D日", 0.5), ("1", 0.25), ("50%", 0.75), ("SOLD", 1.0)):
+        assert _text(0, 0, 9, 9, text=words, **boxes).sureness == pytest.approx(sureness)
     unread = {"text": "", "recognition": 0.0, "detection": 0.6}
     assert _text(0, 0, 40, 10, **unread).sureness == pytest.approx(0.6)
     assert _text(0, 0, 10, 20, **unread).sureness == pytest.approx(0.3)

@@ -38,7 +38,7 @@ class TextSettings:
     """What is text, whose it is, how widely it is erased, and when the result is doubted."""
 
     finding: FindingSettings = field(default_factory=FindingSettings)
-    min_sureness: float = 0.48
+    min_sureness: float = 0.46
     """Least sureness of a text, 0-1 (:attr:`FoundText.sureness`)."""
     sure_detection: float = 0.85
     """Detector score from which a place is text though it cannot be read, 0-1: scripts it does not know."""

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     Flags = npt.NDArray[np.bool_]
 
+_BOXES = frozenset("0OoD1Il一二三口日曰目回田由品")
+"""What furniture is read as."""
+
 
 @dataclass(frozen=True)
 class FindingSettings:
@@ -70,17 +73,17 @@ class FoundText:
     recognition: float
     """Recogniser score, 0-1; 0 where it reads nothing."""
     upside_down: float = 0.0
-    """Recogniser score of two letters or more in the line turned by half a circle, 0-1; 0 where it was read
-    upright or reads nothing either way."""
+    """Recogniser score of two whole letters or more in the line turned by half a circle, 0-1; 0 where it was
+    read upright or reads nothing either way."""
 
     @property
     def reading(self) -> float:
         """How surely it can be read, 0-1: the recogniser's score, less where the detector doubts (below 0.5).
 
-        A single letter or digit counts for half of that, marks without one for nothing.
+        A single letter or digit counts for half of that, marks without one for nothing, and letters that look
+        like a box or a bar for half a letter: so shelves and windows are read.
         """
-        letters = _count_letters(self.text)
-        share = 0.0 if letters == 0 else 0.5 if letters == 1 else 1.0
+        share = min(1.0, _weigh_letters(self.text) / 2)
         return share * self.recognition * min(1.0, self.detection / 0.5)
 
     @property
@@ -158,9 +161,9 @@ class RapidTextFinder:
             strip = _cut_strip(picture, polygon)
             words, sureness = self._read(strip)
             turned = 0.0
-            if _count_letters(words) < 2 and _measure_line(polygon) > 0:
+            if _weigh_letters(words) < 2 and _measure_line(polygon) > 0:
                 others, turned = self._read(np.ascontiguousarray(np.rot90(strip, 2)))
-                turned = turned if _count_letters(others) >= 2 else 0.0
+                turned = turned if _weigh_letters(others) >= 2 else 0.0
             texts.append(FoundText(polygon * ratio, float(score), words, sureness, turned))
         return texts
 
@@ -194,8 +197,9 @@ def draw_texts(
     return drawn.astype(bool)
 
 
-def _count_letters(words: str) -> int:
-    return sum(character.isalnum() for character in words)
+def _weigh_letters(words: str) -> float:
+    """Number of letters and digits, those that look like a box or a bar for half."""
+    return sum(0.5 if letter in _BOXES else 1.0 for letter in words if letter.isalnum())
 
 
 def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
