@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from cyclorama.errors import OutputError
 
@@ -46,6 +48,24 @@ def write_atomic(path: Path, data: bytes, durable: bool = True, shared: bool = F
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
+        raise refuse(path, error) from error
+
+
+def append_json(file: IO[bytes], path: Path, values: Mapping[str, Any]) -> None:
+    """Append ``values`` as a line of JSON to ``file``, unbuffered and opened at ``path``, onto the disk.
+
+    Raises OutputError if the disk refuses; then nothing of the line stays.
+    """
+    line = json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
+    data = line.encode("utf-8", errors="backslashreplace")
+    start = file.seek(0, os.SEEK_END)
+    try:
+        if file.write(data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file.fileno())
+    except OSError as error:
+        with suppress(OSError):
+            file.truncate(start)
         raise refuse(path, error) from error
 
 

@@ -6,15 +6,13 @@ While a worker is at the shard, its journal is locked.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from cyclorama.files import open_locked, refuse
+from cyclorama.files import append_json, open_locked
 
 PATIENCE = 30.0
 """Seconds to wait for a worker of a killed run to notice and let go."""
@@ -31,18 +29,7 @@ class ShardJournal:
 
     def append(self, entry: dict[str, Any]) -> None:
         """Record ``entry``. Raises OutputError if the disk refuses; then nothing of it stays."""
-        data = (json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n").encode(
-            "utf-8", "backslashreplace"
-        )
-        start = self._file.seek(0, os.SEEK_END)
-        try:
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(start)
-            raise refuse(self._path, error) from error
+        append_json(self._file, self._path, entry)
 
 
 @contextmanager

@@ -98,16 +98,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> EvaluationSettings:
-    from cyclorama.errors import OutputError, SettingsError
+    from cyclorama.errors import SettingsError
     from cyclorama.evaluation.settings import DEFAULT_GROUPS, EvaluationSettings
+    from cyclorama.files import check_output_folder
     from cyclorama.seeding import MAX_SEED
 
     if (args.pictures is None) == (args.compare is None):
         raise SettingsError("give one set of pictures, or two with --compare A B (not both)")
     if not 0 <= args.seed <= MAX_SEED:
         raise SettingsError(f"--seed must be a whole number from 0 to 2**63 - 1, got {args.seed}")
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise OutputError(f"output {args.out} is a file; give a folder with --out")
+    if args.out is not None:
+        check_output_folder(args.out)
     groups = DEFAULT_GROUPS
     if args.metrics is not None:
         groups = tuple(name.strip() for name in args.metrics.split(",") if name.strip())

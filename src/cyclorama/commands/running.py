@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclorama.errors import OutputError, SettingsError
+from cyclorama.errors import SettingsError
+from cyclorama.files import check_output_folder
 from cyclorama.generation.presets import PRESETS, choose_sampler
 
 if TYPE_CHECKING:
@@ -184,8 +185,7 @@ def check_run(seed: int, out: Path) -> None:
 
     if not 0 <= seed <= MAX_SEED:
         raise SettingsError(f"seed must be a whole number from 0 to 2**63 - 1, got {seed}")
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"output {out} is a file; give a folder with --out")
+    check_output_folder(out)
 
 
 def make_pictures(

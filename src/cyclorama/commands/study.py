@@ -181,7 +181,6 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _score(args: argparse.Namespace) -> int:
-    from cyclorama.errors import OutputError
     from cyclorama.evaluation.study.answers import (
         find_answer_files,
         format_answers,
@@ -193,10 +192,10 @@ def _score(args: argparse.Namespace) -> int:
     from cyclorama.evaluation.study.score import score_study
     from cyclorama.evaluation.study.store import AnswerStore
     from cyclorama.evaluation.study.study import ANSWERS_FOLDER, DATABASE_NAME, load_study
-    from cyclorama.files import write_atomic
+    from cyclorama.files import check_output_folder, write_atomic
 
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise OutputError(f"output {args.out} is a file; give a folder with --out")
+    if args.out is not None:
+        check_output_folder(args.out)
     study = load_study(args.folder)
     database = args.folder / DATABASE_NAME
     folder = args.folder / ANSWERS_FOLDER

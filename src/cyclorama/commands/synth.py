@@ -94,14 +94,14 @@ def _measure_cpu() -> float:
 
 
 def _check(args: argparse.Namespace) -> RunConfig:
-    from cyclorama.errors import OutputError, SettingsError
+    from cyclorama.errors import SettingsError
+    from cyclorama.files import check_output_folder
     from cyclorama.synth.items import ALL_CATEGORIES, RunConfig
 
     for name, value in (("--count", args.count), ("--workers", args.workers)):
         if value < 1:
             raise SettingsError(f"{name} is {value}; give 1 or more")
-    if args.out.exists() and not args.out.is_dir():
-        raise OutputError(f"output {args.out} is a file; give a folder with --out")
+    check_output_folder(args.out)
     if args.products_only:
         for option, given in (
             ("--kind", args.kind != "train"),

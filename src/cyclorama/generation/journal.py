@@ -7,18 +7,16 @@ made again.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 from cyclorama.errors import OutputError
-from cyclorama.files import check_output_folder, open_locked, refuse
+from cyclorama.files import append_json, check_output_folder, open_locked
 
 FILE_NAME = "journal.jsonl"
 
@@ -87,17 +85,7 @@ class Journal:
 
     def append(self, entry: Entry) -> None:
         """Record a picture that lies in its place. Raises OutputError if the disk refuses."""
-        line = json.dumps(entry.to_values(), ensure_ascii=False, allow_nan=False) + "\n"
-        start = self._file.seek(0, os.SEEK_END)
-        try:
-            data = line.encode("utf-8", errors="backslashreplace")
-            if self._file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            with suppress(OSError):
-                self._file.truncate(start)
-            raise refuse(self._folder / FILE_NAME, error) from error
+        append_json(self._file, self._folder / FILE_NAME, entry.to_values())
         self._entries[entry.picture] = entry
 
 
