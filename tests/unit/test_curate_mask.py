@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cyclorama.curate.mask import MaskRule, MaskSettings, measure_shape
-from cyclorama.curate.mask_edges import EdgeSettings, measure_blocks, measure_edges
+from cyclorama.curate.mask_edges import EdgeSettings, is_box, measure_blocks, measure_edges
 from cyclorama.curate.records import Picture, Record, Verdict
 from cyclorama.errors import SettingsError
 
@@ -105,6 +105,38 @@ def test_a_level_end_without_an_edge_is_no_cut_unless_edges_go_on_beyond_it() ->
     cut = measure_edges(picture, (box & (ROWS < 0.5)).astype(np.float32))
     assert whole is not None and whole.straight == 1
     assert cut is not None and cut.straight < 0.1
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_half_a_ball_is_a_cut_though_its_outline_does_not_go_straight_on(turn: bool) -> None:
+    """The ball's edge turns away from the cut on either side, and is faint at one end."""
+    pixels = np.full((SIDE, SIDE, 3), 120.0)
+    pixels[ROWS > 0.55] = [205.0, 60.0, 58.0]  # the ground has nearly the ball's colour
+    ball = np.hypot(ROWS - 0.5, COLUMNS - 0.5) < 0.22
+    pixels[ball] = [200.0, 60.0, 60.0]
+    half = ball & (COLUMNS < 0.5)
+    picture, mask = (
+        np.ascontiguousarray(a.swapaxes(0, 1) if turn else a)
+        for a in (ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8), half.astype(np.float32))
+    )
+    fit = measure_edges(picture, mask)
+    assert fit is not None and fit.straight < 0.1
+
+
+def test_a_box_is_believed_only_where_its_edges_are_seen() -> None:
+    box = ((abs(COLUMNS - 0.5) < 0.2) & (abs(ROWS - 0.5) < 0.3)).astype(np.float32)
+    pixels = np.full((SIDE, SIDE, 3), 120, dtype=np.uint8)
+    pixels[box > 0] = (230, 200, 60)
+    found = MaskRule().judge(_picture(box, pixels))
+    assert (found.verdict, found.numbers["box"]) == (Verdict.KEEP, 1)
+    round_one = np.hypot((ROWS - 0.5) / 0.3, (COLUMNS - 0.5) / 0.2) < 1
+    pixels[...] = 120
+    pixels[round_one] = (230, 200, 60)
+    drawn = MaskRule(MaskSettings(min_agreement=0.01, min_weakest_side=0.01, hopeless_agreement=0.0)).judge(
+        _picture(box, pixels)
+    )
+    assert drawn.verdict is Verdict.REVIEW and "the outline, a box, follows" in drawn.reason
+    assert not is_box(round_one.astype(np.float32)) and is_box(box)
 
 
 def test_an_inverted_mask_is_shown_turned_round() -> None:

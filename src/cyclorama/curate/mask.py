@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, measure_blocks, measure_edges
+from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, is_box, measure_blocks, measure_edges
 from cyclorama.curate.records import Box, Finding, Verdict
 from cyclorama.errors import MaskError, SettingsError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
@@ -54,6 +54,9 @@ class MaskSettings:
     """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
     max_shift_gain: float = 2.35
     """Greatest gain of edge strength by moving the mask, as a factor."""
+    min_box_agreement: float = 0.75
+    """Least share of edge strength at the outline of a mask that is a rectangle or little more, 0-1: such
+    masks are drawn by hand more often than products are boxes."""
     hopeless_agreement: float = 0.25
     """Edge agreement below which the picture is dropped, 0-1."""
     key_background: bool = True
@@ -75,7 +78,10 @@ class MaskSettings:
                 "use 0 <= hopeless <= min <= 1"
             )
         limits = (self.max_pieces, self.max_crumbs, self.max_holes, self.max_border, self.max_block)
-        if min(limits) <= 0 or max(self.min_agreement, self.min_weakest_side, self.min_straight) >= 1:
+        if (
+            min(limits) <= 0
+            or max(self.min_agreement, self.min_box_agreement, self.min_weakest_side, self.min_straight) >= 1
+        ):
             raise SettingsError(f"mask: limits {limits} must be above 0, agreements below 1")
         if self.max_shift_gain <= 1:
             raise SettingsError(f"mask: max_shift_gain is {self.max_shift_gain}; use more than 1")
@@ -98,6 +104,8 @@ class MaskShape:
     """Share of the picture's border that is product, 0-1."""
     block: int
     """Side, in pixels, of the squares it is made of; 1 for a smooth outline."""
+    box: bool
+    """Whether it is a rectangle or little more."""
 
 
 class MaskRule:
@@ -136,6 +144,7 @@ class MaskRule:
             "crumbs": shape.crumbs,
             "border": shape.border,
             "block": shape.block,
+            "box": float(shape.box),
             "inverted": float(inverted),
         }
         fit = _measure_fit(picture.pixels, mask, self.settings)
@@ -198,6 +207,7 @@ def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShap
         crumbs=float(crumbs) / product,
         border=detect_inversion(mask).border_share,
         block=measure_blocks(mask),
+        box=is_box(mask),
     )
 
 
@@ -257,12 +267,13 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
     if fit is None:
         return [*found, (2.0, "it has no outline inside the picture")]
     down, right = fit.shift
+    least = max(settings.min_agreement, settings.min_box_agreement if shape.box else 0.0)
+    outline = "the outline, a box," if shape.box else "the outline"
     return [
         *found,
         (
-            (1 - fit.agreement) / (1 - settings.min_agreement),
-            f"the outline follows {fit.agreement:.2f} of the picture's edges, "
-            f"{settings.min_agreement:.2f} is the least",
+            (1 - fit.agreement) / (1 - least),
+            f"{outline} follows {fit.agreement:.2f} of the picture's edges, {least:.2f} is the least",
         ),
         (
             (1 - fit.weakest_side) / (1 - settings.min_weakest_side),

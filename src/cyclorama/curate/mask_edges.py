@@ -30,6 +30,8 @@ _FARTHEST = 12
 """Pixels by which an outline may recede within those rows."""
 _FINEST = 3
 """Smallest block, in pixels, that is told from a smooth outline's own steps."""
+_MANY = 4
+"""Steps from which an outline is more than a box."""
 
 
 @dataclass(frozen=True)
@@ -190,25 +192,26 @@ def _measure_continuation(
 ) -> float:
     """How far the product's edges go on beyond the level end of a mask, 0 or more.
 
-    The edge beside the mask, in the rows just inside ``line``, is followed straight on into the rows just
-    outside; the share of its ``strength`` found there counts, of both ``ends`` the lesser.
+    The edge beside the mask, in the rows just inside ``line``, is followed into the rows just outside:
+    straight on, and mirrored, as a round product's goes; the share of its ``strength`` found there counts, of
+    both ``ends`` the lesser. An end whose own edge is fainter than ``faint`` tells nothing.
     """
     shares = []
     for end in ends:
-        inner, outer = [], []
-        first = _find_boundary(solid, line + inward * _STEPS[0], end)
-        for step in _STEPS:
-            row, other = line + inward * step, line - inward * step
-            place = _find_boundary(solid, row, end)
-            if first is None or place is None or not 0 <= other < len(solid):
-                return 0.0
-            beyond = round(first - (place - first) * (step + _STEPS[0]) / max(1, step - _STEPS[0]))
-            if not 0 <= beyond < solid.shape[1]:
-                return 0.0
-            inner.append(float(strength[row, place]))
-            outer.append(float(strength[other, beyond]))
-        shares.append(float(np.mean(outer)) / max(float(np.mean(inner)), faint))
-    return min(shares)
+        rows = [line + inward * step for step in _STEPS]
+        others = [line - inward * step for step in _STEPS]
+        places = [place for row in rows if (place := _find_boundary(solid, row, end)) is not None]
+        if len(places) < len(rows) or min(others) < 0 or max(others) >= len(solid):
+            return 0.0
+        slope, start = np.polyfit(_STEPS, places, 1)
+        straight = np.rint(start - slope * np.array(_STEPS)).astype(int)
+        if straight.min() < 0 or straight.max() >= solid.shape[1]:
+            return 0.0
+        inner = float(strength[rows, places].mean())
+        outer = float(np.maximum(strength[others, straight], strength[others, places]).mean())
+        if inner >= faint:
+            shares.append(outer / inner)
+    return min(shares, default=0.0)
 
 
 def _find_boundary(solid: Flags, row: int, near: int) -> int | None:
@@ -249,10 +252,21 @@ def measure_blocks(mask: Matte) -> int:
     A mask enlarged from a coarse grid steps only at its lines, which never lie side by side. Straight,
     upright products do so too but have few different steps: fewer than four tell nothing.
     """
-    solid = mask >= 0.5
-    across = np.flatnonzero((solid[:, 1:] != solid[:, :-1]).any(axis=0)) + 1
-    down = np.flatnonzero((solid[1:] != solid[:-1]).any(axis=1)) + 1
-    if len(across) < 4 or len(down) < 4:
+    across, down = _find_steps(mask)
+    if min(len(across), len(down)) < _MANY:
         return 1
     sides = [int(np.diff(places).min()) for places in (across, down)]
     return min(sides) if min(sides) >= _FINEST else 1
+
+
+def is_box(mask: Matte) -> bool:
+    """Whether ``mask`` (H, W) steps at fewer than four places each way: a rectangle, or little more."""
+    return max(map(len, _find_steps(mask))) < _MANY
+
+
+def _find_steps(mask: Matte) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The columns and the rows at which the outline steps."""
+    solid = mask >= 0.5
+    across = np.flatnonzero((solid[:, 1:] != solid[:, :-1]).any(axis=0)) + 1
+    down = np.flatnonzero((solid[1:] != solid[:-1]).any(axis=1)) + 1
+    return across, down
