@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,15 @@ def test_a_large_hole_is_worked_out_reduced():
     )
     assert (output == pixels).all()
     assert mean.generator.sizes == [(64, 64)]
+
+
+def test_unless_told_the_network_sees_twice_its_training_size():
+    pixels, hole = np.full((300, 300, 3), 70, dtype=np.uint8), np.zeros((300, 300), dtype=bool)
+    hole[50:250, 40:260] = True
+    for side, seen in ((64, 128), (256, 304)):
+        mean = replace(build_mean(), image_size=side)
+        assert (erase(pixels, hole, mean) == pixels).all()
+        assert mean.generator.sizes == [(seen, seen)]
 
 
 def test_shrinking_leaves_the_hole_out_of_the_mean():

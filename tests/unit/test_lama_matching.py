@@ -63,17 +63,6 @@ def test_structure_inside_the_hole_stays() -> None:
     assert np.allclose(matched[inner], 0.4, atol=1e-5) and np.allclose(matched[hole & ~inner], 0.1, atol=1e-5)
 
 
-def test_the_share_of_structure_lies_between_the_fill_and_the_membrane() -> None:
-    scene, hole = _scene(), _hole("two")
-    other = np.where(hole[..., None], scene[::-1], scene)
-    bent, membrane = match_surroundings(other, hole), match_surroundings(other, hole, structure=0.0)
-    assert np.allclose(
-        membrane, match_surroundings(np.where(hole[..., None], 0.7, scene), hole, 0.0), atol=1e-5
-    )
-    mixed = match_surroundings(other, hole, structure=0.3)
-    assert np.allclose(mixed, 0.3 * bent + 0.7 * membrane, atol=1e-5)
-
-
 def test_no_hole_and_no_rim_change_nothing() -> None:
     scene = _scene()
     assert np.array_equal(match_surroundings(scene, np.zeros((SIDE, SIDE), bool)), scene)

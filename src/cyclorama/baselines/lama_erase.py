@@ -6,7 +6,7 @@ resolution where the window is small enough, reduced otherwise. Only pixels of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,18 +35,17 @@ SMALLEST_SIDE = 32
 class EraseConfig:
     """How large pictures are worked on."""
 
-    max_side: int = 512
-    """Longest side in pixels that the network sees; twice the size of training still works well."""
+    max_side: int | None = None
+    """Longest side in pixels that the network sees; None: twice that of the pictures it was trained on."""
     context: float = 1.0
     """Picture around a hole that the network sees, on each side, as a share of the hole's longer side."""
     min_context: int = 64
     """The same in pixels, at least."""
     match: bool = True
-    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`) and keep as much of
-    its structure as the model's card says."""
+    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`)."""
 
     def __post_init__(self) -> None:
-        if self.max_side < SMALLEST_SIDE:
+        if self.max_side is not None and self.max_side < SMALLEST_SIDE:
             raise SettingsError(f"max_side is {self.max_side}, must be {SMALLEST_SIDE} pixels or more")
         if self.context < 0 or self.min_context < 1:
             raise SettingsError(
@@ -76,7 +75,9 @@ def erase(
     if open_hole.all():
         raise SettingsError("the hole covers the whole picture; leave something to fill it from")
     output = pixels.copy()
-    if max(open_hole.shape) <= config.max_side:
+    max_side = max(SMALLEST_SIDE, 2 * model.image_size) if config.max_side is None else config.max_side
+    config = replace(config, max_side=max_side)
+    if max(open_hole.shape) <= max_side:
         if open_hole.any():
             output[open_hole] = _fill(output, open_hole, model, config)[open_hole]
         return output
@@ -125,6 +126,7 @@ def _select_whole(
 
 def _fill(pixels: Pixels, hole: Hole, model: LamaModel, config: EraseConfig) -> Pixels:
     """The network's picture uint8 (H, W, 3), worked out at ``max_side`` at most; for use inside the hole."""
+    assert config.max_side is not None
     image, holes = to_image(pixels), torch.from_numpy(hole.astype(np.float32))[None, None]
     height, width = hole.shape
     longest = max(height, width)
@@ -133,15 +135,15 @@ def _fill(pixels: Pixels, hole: Hole, model: LamaModel, config: EraseConfig) -> 
         image, holes = shrink(image, holes, (size[0], size[1]))
     filled = fill(image, holes, model)
     if config.match:
-        filled = _match(filled, holes, model.structure)
+        filled = _match(filled, holes)
     if longest > config.max_side:
         filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
     return to_pixels(filled)
 
 
-def _match(filled: Tensor, hole: Tensor, structure: float) -> Tensor:
+def _match(filled: Tensor, hole: Tensor) -> Tensor:
     """``filled`` (1, 3, H, W), its hole in the colours of its surroundings."""
-    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0, structure)
+    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0)
     return torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
 
 

@@ -45,8 +45,6 @@ class LamaModel:
     """16 hex digits over all tensors; equal for the same weights in any wrapping."""
     image_size: int
     """Side in pixels of the pictures it was trained on."""
-    structure: float = 1.0
-    """Share of its fills' structure that can be trusted, 0-1; erasing keeps so much of it."""
 
     @property
     def device(self) -> torch.device:
@@ -111,8 +109,13 @@ def load_lama(path: str | Path | None = None, device: str = "cpu") -> LamaModel:
     load_generator(generator, tensors, file)
     generator.eval().requires_grad_(False)
     notes = card or {}
-    size, structure = int(notes.get("image_size", 256)), float(notes.get("structure", 1.0))
-    return LamaModel(generator.to(device), file, weights_hash, size, structure)
+    return LamaModel(generator.to(device), file, weights_hash, int(notes.get("image_size", 256)))
+
+
+def is_prefilled(file: Path) -> bool:
+    """Whether the weights at ``file`` are those of a prefilled generator (:class:`LamaShape`)."""
+    card = _load_card(file)
+    return card is not None and bool(card["shape"].get("prefilled", False))
 
 
 def load_generator(generator: LamaGenerator, tensors: Mapping[str, Tensor], file: Path) -> None:

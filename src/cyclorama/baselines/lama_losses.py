@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cyclorama.baselines.lama_network import predict_fill
+from cyclorama.baselines.lama_network import LamaGenerator, predict_fill
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, FeatureNetwork
 from cyclorama.models.discriminator import (
@@ -71,13 +71,7 @@ class LossConfig:
 class LamaObjective(nn.Module):
     """The whole loss of one batch. Holds the feature network and no parameter that moves."""
 
-    def __init__(
-        self,
-        config: LossConfig,
-        features: FeatureNetwork | None,
-        image_size: int,
-        structure: float = 1.0,
-    ) -> None:
+    def __init__(self, config: LossConfig, features: FeatureNetwork | None, image_size: int) -> None:
         super().__init__()
         if config.perceptual and features is None:
             raise ConfigError("losses.perceptual needs a feature network; set it to 0 or give one")
@@ -90,11 +84,9 @@ class LamaObjective(nn.Module):
         self.features = features
         self.image_size = image_size
         """Side in pixels of the pictures trained on; goes into the model's card."""
-        self.structure = structure
-        """Share of its fills' structure that erasing keeps; goes into the model's card."""
 
     def forward(
-        self, generator: nn.Module, discriminator: nn.Module | None, image: Tensor, hole: Tensor
+        self, generator: LamaGenerator, discriminator: nn.Module | None, image: Tensor, hole: Tensor
     ) -> Tensor:
         """The loss () of filling ``hole`` (B, 1, H, W; 0 or 1) in ``image`` (B, 3, H, W) in [-1, 1].
 

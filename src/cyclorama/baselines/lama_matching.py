@@ -26,11 +26,10 @@ RIM_SIGMA = 1.5
 _NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
-def match_surroundings(filled: Plane, hole: Hole, structure: float = 1.0) -> Plane:
+def match_surroundings(filled: Plane, hole: Hole) -> Plane:
     """``filled`` (H, W, C), float32 in any unit, its colours in ``hole`` (H, W) bent to those around it.
 
-    ``structure`` is the share of the fill's own structure that stays, 0-1; with 0 the hole is a membrane over
-    its surroundings, whatever the fill.
+    A hole of one colour becomes a membrane over its surroundings.
 
     Invariants: nothing changes outside the hole; a fill that is off by a constant becomes right; no shift
     exceeds the greatest step at the rim. A hole without any rim (the whole picture) stays as it is.
@@ -38,7 +37,6 @@ def match_surroundings(filled: Plane, hole: Hole, structure: float = 1.0) -> Pla
     output = filled.copy()
     if not hole.any() or hole.all():
         return output
-    output[hole] *= structure
     rim = ndimage.binary_dilation(hole, np.ones((3, 3))) & ~hole
     inside = _divide(*(ndimage.uniform_filter(plane, (3, 3, 0)) for plane in _weigh(output, hole)))
     steps = (

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cyclorama.baselines.lama_spread import spread_known
 from cyclorama.errors import ConfigError
 
 INPUTS = 4
@@ -48,6 +49,9 @@ class LamaShape:
     """Share of the blocks' channels that is global."""
     max_width: int = 1024
     """Most channels that a layer may have."""
+    prefilled: bool = False
+    """Whether the hole is shown filled from its surroundings (:mod:`.lama_spread`) and the output is what is
+    added to that: such a generator begins as good as its surroundings are. Published ones are not."""
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.downsamplings < 1 or self.blocks < 1 or self.max_width < self.width:
@@ -265,6 +269,15 @@ class LamaGenerator(nn.Module):
             ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7), nn.Sigmoid()]
         self.model = nn.Sequential(*layers)
+        if shape.prefilled:
+            self.add_nothing()
+
+    def add_nothing(self) -> None:
+        """Make all outputs 0.5: of a prefilled generator the surroundings alone."""
+        head = self.model[-2]
+        assert isinstance(head, nn.Conv2d) and head.bias is not None
+        nn.init.zeros_(head.weight)
+        nn.init.zeros_(head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Colours (B, 3, H, W) in [0, 1] of ``inputs`` (B, 4, H, W): colours, 0 in the hole, and the hole."""
@@ -272,7 +285,7 @@ class LamaGenerator(nn.Module):
         return predicted
 
 
-def predict_fill(generator: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
+def predict_fill(generator: LamaGenerator, image: Tensor, hole: Tensor) -> Tensor:
     """The generator's picture (B, 3, H, W) in [-1, 1] for ``image`` (B, 3, H, W) in [-1, 1] with a hole.
 
     ``hole`` (B, 1, H, W) is 1 where the picture is unknown, 0 where it is known; nothing between. Outside the
@@ -280,7 +293,11 @@ def predict_fill(generator: nn.Module, image: Tensor, hole: Tensor) -> Tensor:
     the shape's ``multiple``. Invariant: ``image`` inside the hole has no influence.
     """
     known = torch.where(hole > 0, 0.0, (image + 1) / 2)
+    if generator.shape.prefilled:
+        known = spread_known(known, hole)
     predicted: Tensor = generator(torch.cat([known, hole], dim=1))
+    if generator.shape.prefilled:
+        predicted = known + predicted * 2 - 1
     return predicted * 2 - 1
 
 

@@ -21,6 +21,7 @@ from cyclorama.baselines.lama_files import (
     WEIGHTS_NAME,
     LamaModel,
     find_lama,
+    is_prefilled,
     load_generator,
     read_tensors,
     save_lama,
@@ -30,7 +31,6 @@ from cyclorama.baselines.lama_losses import LamaObjective, LossConfig
 from cyclorama.baselines.lama_masks import HoleConfig, sample_hole
 from cyclorama.baselines.lama_network import SMALL_LAMA, LamaGenerator, LamaShape, count_parameters
 from cyclorama.config import build_config
-from cyclorama.errors import ConfigError
 from cyclorama.models.discriminator import PatchDiscriminator
 from cyclorama.seeding import build_numpy_generator, compute_seed
 
@@ -42,14 +42,8 @@ class LamaTraining:
     shape: LamaShape = SMALL_LAMA
     holes: HoleConfig = field(default_factory=HoleConfig)
     losses: LossConfig = field(default_factory=LossConfig)
-    structure: float = 1.0
-    """Share of its fills' structure that erasing keeps, 0-1; into the card. Below 1 for short trainings."""
     start: Path | None = None
     """LaMa weights to go on from (a file, or ``OUT/model`` of an earlier training); None starts anew."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.structure <= 1:
-            raise ConfigError(f"method.structure is {self.structure}, must be 0 to 1")
 
 
 class LamaMethod:
@@ -76,12 +70,12 @@ class LamaMethod:
         file = start / WEIGHTS_NAME if own.start is None else find_lama(own.start)
         if own.start is not None or (file.is_file() and not config.model.fresh):
             load_generator(generator, select_generator(read_tensors(file), file), file)
+            if own.shape.prefilled and not is_prefilled(file):
+                generator.add_nothing()
         trained: dict[str, nn.Module] = {"generator": generator}
         if own.losses.adversarial:
             trained["discriminator"] = discriminator
-        objective = LamaObjective(
-            own.losses, _load_features(own.losses), config.data.image_size, own.structure
-        )
+        objective = LamaObjective(own.losses, _load_features(own.losses), config.data.image_size)
         return trained, {"objective": objective}
 
     def compute_loss(
@@ -107,7 +101,6 @@ class LamaMethod:
         notes = {
             "image_size": objective.image_size,
             "parameters": count_parameters(generator),
-            "structure": objective.structure,
             "training": {"losses": losses},
         }
         save_lama(generator, folder, notes)

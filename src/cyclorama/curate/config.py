@@ -60,13 +60,14 @@ class EraseSettings:
 
     weights: Path | None = None
     """Published big-lama weights (file or folder); None takes the bundled small LaMa."""
-    max_side: int = 512
-    """Longest side, in pixels, that the network sees; larger places are worked on reduced."""
+    max_side: int | None = None
+    """Longest side, in pixels, that the network sees; larger places are worked on reduced. None: twice that
+    of the pictures it was trained on."""
     context: float = 1.0
     """Picture around a hole that the network sees, as a share of the hole's longer side."""
 
     def __post_init__(self) -> None:
-        if self.max_side < 32 or self.context < 0:
+        if (self.max_side is not None and self.max_side < 32) or self.context < 0:
             raise ConfigError(
                 f"erase: max_side {self.max_side} and context {self.context} must be at least 32 and 0"
             )
