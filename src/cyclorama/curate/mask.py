@@ -46,13 +46,13 @@ class MaskSettings:
     """Greatest share of the picture's border that is product, 0-1."""
     max_block: int = 3
     """Largest side, in pixels of the picture, of the squares a coarse mask is made of."""
-    min_agreement: float = 0.43
+    min_agreement: float = 0.415
     """Least share of edge strength that lies at the outline, 0-1."""
     min_weakest_side: float = 0.12
     """The same for the quarter of directions in which it is least."""
     min_straight: float = 0.48
     """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
-    max_shift_gain: float = 2.35
+    max_shift_gain: float = 2.65
     """Greatest gain of edge strength by moving the mask, as a factor."""
     min_box_agreement: float = 0.75
     """Least share of edge strength at the outline of a mask that is a rectangle or little more, 0-1: such
