@@ -50,7 +50,7 @@ class MaskSettings:
     """Least share of edge strength that lies at the outline, 0-1."""
     min_weakest_side: float = 0.12
     """The same for the quarter of directions in which it is least."""
-    min_straight: float = 0.48
+    min_straight: float = 0.4
     """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
     max_shift_gain: float = 2.65
     """Greatest gain of edge strength by moving the mask, as a factor."""

@@ -48,7 +48,7 @@ class EdgeSettings:
     """Farthest displacement that is tried, as a share of the shorter side, 0-1."""
     straight_share: float = 0.05
     """Least share of the outline in one row or column that is a straight stretch, 0-1."""
-    continues: float = 0.5
+    continues: float = 0.33
     """Edge that goes on beyond both ends of a straight stretch, as a share of the product's own edge there,
     from which the stretch may be a cut, 0-1."""
     points: int = 1500
