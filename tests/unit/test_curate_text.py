@@ -292,7 +292,12 @@ class _Engine:
 
 @pytest.mark.parametrize(
     ("words", "others", "upside_down", "sureness", "reads"),
-    [("", "HOHa", 0.7, 0.7, 2), ("", "o", 0.0, 0.3, 2), ("SALE", "HOHa", 0.0, 0.42, 1)],
+    [
+        ("", "HOHa", 0.7, 0.7, 2),
+        ("", "o", 0.0, 0.3, 2),
+        ("W", "HOHa", 0.0, 0.3, 1),
+        ("SALE", "HOHa", 0.0, 0.42, 1),
+    ],
 )
 def test_what_cannot_be_read_is_read_upside_down(words, others, upside_down, sureness, reads) -> None:
     pytest.importorskip("cv2")

@@ -73,8 +73,8 @@ class FoundText:
     recognition: float
     """Recogniser score, 0-1; 0 where it reads nothing."""
     upside_down: float = 0.0
-    """Recogniser score of two whole letters or more in the line turned by half a circle, 0-1; 0 where it was
-    read upright or reads nothing either way."""
+    """Recogniser score of two whole letters or more in the line turned by half a circle, 0-1; 0 where it
+    reads any upright, or nothing either way."""
 
     @property
     def reading(self) -> float:
@@ -161,7 +161,7 @@ class RapidTextFinder:
             strip = _cut_strip(picture, polygon)
             words, sureness = self._read(strip)
             turned = 0.0
-            if _weigh_letters(words) < 2 and _measure_line(polygon) > 0:
+            if not _weigh_letters(words) and _measure_line(polygon) > 0:
                 others, turned = self._read(np.ascontiguousarray(np.rot90(strip, 2)))
                 turned = turned if _weigh_letters(others) >= 2 else 0.0
             texts.append(FoundText(polygon * ratio, float(score), words, sureness, turned))
