@@ -130,8 +130,8 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
         for rule in truth[key]["expect"].split()
         if rule not in (*fired[key], "text") and not (rule == "duplicates" and truth[key]["group"])
     ]
-    # a shifted mask of a picture with few edges may fit as well as the right one: recall 0.955 in RESULTS.md
-    assert len(missed) <= 1 and {rule for _, rule in missed} <= {"mask"}
+    # one armchair's shifted mask lies below the limits (doubt 0.94); RESULTS.md has the recall of larger sets
+    assert missed == [("mask_shifted", "mask")]
     pairs = {row["group"] for row in truth.values() if row["group"]}
     dropped = {truth[key]["group"] for key, rules in fired.items() if "duplicates" in rules}
     assert dropped == pairs

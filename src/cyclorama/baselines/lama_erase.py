@@ -6,7 +6,7 @@ resolution where the window is small enough, reduced otherwise. Only pixels of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,10 +76,9 @@ def erase(
         raise SettingsError("the hole covers the whole picture; leave something to fill it from")
     output = pixels.copy()
     max_side = max(SMALLEST_SIDE, 2 * model.image_size) if config.max_side is None else config.max_side
-    config = replace(config, max_side=max_side)
     if max(open_hole.shape) <= max_side:
         if open_hole.any():
-            output[open_hole] = _fill(output, open_hole, model, config)[open_hole]
+            output[open_hole] = _fill(output, open_hole, model, max_side, config.match)[open_hole]
         return output
     labels, _ = ndimage.label(open_hole, structure=np.ones((3, 3)))
     for number, box in enumerate(ndimage.find_objects(labels), 1):
@@ -87,7 +86,7 @@ def erase(
             continue  # filled with a neighbour
         rows, columns = _add_context(box, open_hole.shape, config)
         inside = _select_whole(labels[rows, columns], labels, rows, columns) & open_hole[rows, columns]
-        filled = _fill(output[rows, columns], open_hole[rows, columns], model, config)
+        filled = _fill(output[rows, columns], open_hole[rows, columns], model, max_side, config.match)
         output[rows, columns][inside] = filled[inside]
         open_hole[rows, columns][inside] = False
     return output
@@ -124,19 +123,18 @@ def _select_whole(
     return np.asarray(whole[window])
 
 
-def _fill(pixels: Pixels, hole: Hole, model: LamaModel, config: EraseConfig) -> Pixels:
+def _fill(pixels: Pixels, hole: Hole, model: LamaModel, max_side: int, match: bool) -> Pixels:
     """The network's picture uint8 (H, W, 3), worked out at ``max_side`` at most; for use inside the hole."""
-    assert config.max_side is not None
     image, holes = to_image(pixels), torch.from_numpy(hole.astype(np.float32))[None, None]
     height, width = hole.shape
     longest = max(height, width)
-    if longest > config.max_side:
-        size = tuple(max(1, round(side * config.max_side / longest)) for side in (height, width))
+    if longest > max_side:
+        size = tuple(max(1, round(side * max_side / longest)) for side in (height, width))
         image, holes = shrink(image, holes, (size[0], size[1]))
     filled = fill(image, holes, model)
-    if config.match:
+    if match:
         filled = _match(filled, holes)
-    if longest > config.max_side:
+    if longest > max_side:
         filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
     return to_pixels(filled)
 

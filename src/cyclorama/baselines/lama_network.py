@@ -280,7 +280,9 @@ class LamaGenerator(nn.Module):
         nn.init.zeros_(head.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Colours (B, 3, H, W) in [0, 1] of ``inputs`` (B, 4, H, W): colours, 0 in the hole, and the hole."""
+        """Values (B, 3, H, W) in [0, 1] of ``inputs`` (B, 4, H, W): colours with the hole 0 or prefilled, and
+        the hole. They are colours, of a prefilled generator half of what is added to them, 0.5 for nothing.
+        """
         predicted: Tensor = self.model(inputs)
         return predicted
 
@@ -293,12 +295,12 @@ def predict_fill(generator: LamaGenerator, image: Tensor, hole: Tensor) -> Tenso
     the shape's ``multiple``. Invariant: ``image`` inside the hole has no influence.
     """
     known = torch.where(hole > 0, 0.0, (image + 1) / 2)
-    if generator.shape.prefilled:
-        known = spread_known(known, hole)
-    predicted: Tensor = generator(torch.cat([known, hole], dim=1))
-    if generator.shape.prefilled:
-        predicted = known + predicted * 2 - 1
-    return predicted * 2 - 1
+    if not generator.shape.prefilled:
+        colours: Tensor = generator(torch.cat([known, hole], dim=1))
+        return colours * 2 - 1
+    spread = spread_known(known, hole)
+    added: Tensor = generator(torch.cat([spread, hole], dim=1)) * 2 - 1
+    return (spread + added) * 2 - 1
 
 
 def count_parameters(generator: nn.Module) -> int:
