@@ -10,7 +10,7 @@ SHARDS := out/render
 .PHONY: help demo test check fix bench bundle clean
 
 help:
-	@echo "make demo   install, then bundled products -> pictures and out/demo/index.html"
+	@echo "make demo   install, then bundled products -> images and out/demo/index.html"
 	@echo "make test   install, then all tests with branch coverage"
 	@echo "make check  what must be green before a commit: style, types, spelling, layers"
 	@echo "make fix    format and repair style"
@@ -47,7 +47,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/training.py
 
 bundle: $(STAMP)
-	$(BIN)/cyclorama synth --out $(SHARDS) --count 1944 --seed 1 --workers 2
+	$(BIN)/cyclorama lab render --out $(SHARDS) --count 1944 --seed 1 --workers 2
 	$(BIN)/cyclorama train base --resume --config recipes/bundled-base.yaml --out $(RUNS)/base \
 		--set data.source.path=$(SHARDS)
 	$(BIN)/cyclorama train autoencoder --resume --config recipes/bundled-autoencoder.yaml --out $(RUNS)/autoencoder \

@@ -7,9 +7,9 @@
     python benchmarks/catalogue.py references [--sd15] [--steps 10] [--batch-size 8]     kept encodings
 
 ``plan`` prints seconds and peak memory of planning a manifest and of starting again when everything is
-finished (every input and every picture is looked up). ``overlap`` runs products through the whole engine;
+finished (every input and every image is looked up). ``overlap`` runs products through the whole engine;
 without a GPU the model is a stand-in that takes a given time and leaves the processor free, as a GPU does.
-``references`` has one reference serve all pictures and takes turns with encoding it for every picture.
+``references`` has one reference serve all images and takes turns with encoding it for every image.
 """
 
 from __future__ import annotations
@@ -127,21 +127,21 @@ def plan_once(folder: Path, shard_size: int) -> dict[str, float]:
 
 
 def pretend_finished(folder: Path) -> None:
-    """Write every shard's results as a run would, without making a picture."""
+    """Write every shard's results as a run would, without making an image."""
     from cyclorama.catalogue.plan import load_plan
     from cyclorama.catalogue.store import Store
 
     store = Store(folder / "out")
     plan = load_plan(store.plan_folder)
-    (folder / "out/pictures").mkdir()
+    (folder / "out/images").mkdir()
     for link in folder.glob("in*"):
-        (folder / "out/pictures" / link.name).symlink_to(folder / "stock")
+        (folder / "out/images" / link.name).symlink_to(folder / "stock")
     for shard, key in enumerate(plan.keys):
         rows = [
             {
                 "row": row.row, "name": row.name, "status": "done", "category": row.category,
-                "picture": f"pictures/{row.picture}.png", "bytes": BYTES, "picture_sha256": "0" * 64,
-                "plan_key": row.key, "model_seconds": 0.6, "settings": "{}", "pictures": "[]",
+                "output": f"images/{row.output}.png", "bytes": BYTES, "image_sha256": "0" * 64,
+                "plan_key": row.key, "model_seconds": 0.6, "settings": "{}", "images": "[]",
             }
             for row in plan.read_shard(shard)
         ]  # fmt: skip
@@ -197,17 +197,15 @@ def measure_overlap(args: argparse.Namespace) -> None:
         manifest = draw_products(Path(name), args.rows, args.side)
         result = run_catalogue(str(manifest), Path(name) / "out", build_handle(), config, load_model=load)
         shutil.rmtree(Path(name) / "out")
-    what = "SD 1.5 shapes" if real else f"stand-in, {args.model_seconds:g} s a picture"
+    what = "SD 1.5 shapes" if real else f"stand-in, {args.model_seconds:g} s an image"
     print(f"{args.rows} products of {args.side} px, {what}, batches of {args.batch_size or 'measured size'}")
-    print(
-        f"{result.sampled / result.wall_seconds:.2f} pictures/s; worker's time {result.worker_seconds:.1f} s"
-    )
+    print(f"{result.sampled / result.wall_seconds:.2f} images/s; worker's time {result.worker_seconds:.1f} s")
     print(f"{result.model_seconds:.1f} s in the model; share outside the model {result.outside_model:.1%}")
     print(f"rows done {result.done}, failed {result.failed}; peak {get_peak_megabytes():.0f} MB")
 
 
 def measure_references(args: argparse.Namespace) -> None:
-    """Seconds of a batch whose pictures share a reference: encodings kept, and computed for each picture."""
+    """Seconds of a batch whose images share a reference: encodings kept, and computed for each image."""
     import torch
 
     from cyclorama.diffusion.sampling import SamplingConfig
@@ -265,12 +263,12 @@ def measure_references(args: argparse.Namespace) -> None:
     middle = {name: statistics.median(values) for name, values in seconds.items()}
     ratios = [a / b for a, b in zip(seconds["kept"], seconds["anew"], strict=True)]
     what = "SD 1.5 shapes" if args.sd15 else "bundled model"
-    print(f"{what}, {side} px, {count} pictures of one reference, {args.steps} steps, {args.device}, {dtype}")
+    print(f"{what}, {side} px, {count} images of one reference, {args.steps} steps, {args.device}, {dtype}")
     print(
         f"encoding the reference: {middle['encoding'] * 1000:.1f} ms; kept: {kept.computed} encodings in all"
     )
     ratio = statistics.median(ratios)
-    print(f"s/picture: kept {middle['kept']:.3f}, anew {middle['anew']:.3f}; ratio {ratio:.3f}")
+    print(f"s/image: kept {middle['kept']:.3f}, anew {middle['anew']:.3f}; ratio {ratio:.3f}")
     print(f"equal bits: {equal}")
 
 

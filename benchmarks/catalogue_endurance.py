@@ -4,7 +4,7 @@
     python benchmarks/catalogue_endurance.py run --catalogue CATALOGUE --out DIR [--kills 20] [--engine ray]
         [--workers N] [--disk MIB] [--expect SHA256] -- [options of `cyclorama catalogue run`]
 
-``build`` takes rendered pictures with their masks out of shards (``cyclorama synth``), further product
+``build`` takes rendered images with their masks out of shards (``cyclorama lab render``), further product
 photos from a folder with a ``products.csv``, and adds files that no shop wants to have. ``run`` prints one
 JSON line: rows, reasons of failures, seconds, and a digest over every file that is promised to be
 byte-stable. With ``--kills`` the command is killed with SIGKILL at that many random moments (seeded, spread
@@ -32,12 +32,12 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-STABLE = ("pictures", "webdataset", "shards")
+STABLE = ("images", "webdataset", "shards")
 FOLDERS = ("", "Küche/", "化粧品/", "sub/one/", "sub/two/", "with space/")
 
 
 def read_items(shards: Path, count: int) -> list[tuple[str, bytes, bytes]]:
-    """(category, picture, mask) of the first ``count`` items of the shards."""
+    """(category, image, mask) of the first ``count`` items of the shards."""
     items: list[tuple[str, bytes, bytes]] = []
     for path in sorted(shards.glob("*.tar")):
         with tarfile.open(path) as tar:
@@ -58,7 +58,7 @@ def read_items(shards: Path, count: int) -> list[tuple[str, bytes, bytes]]:
     return items
 
 
-def write_broken(folder: Path, picture: bytes) -> list[str]:
+def write_broken(folder: Path, image: bytes) -> list[str]:
     """Files that cannot be used, one of each kind; paths relative to ``folder``."""
     from PIL import Image
 
@@ -81,11 +81,11 @@ def write_broken(folder: Path, picture: bytes) -> list[str]:
     opaque = io.BytesIO()
     Image.effect_noise((96, 96), 90).convert("RGB").save(opaque, "PNG")
     files = {
-        "truncated.png": picture[: len(picture) // 2],
+        "truncated.png": image[: len(image) // 2],
         "zero.png": b"",
         "huge.png": build_huge(40_000),
-        "text.png": b"not a picture at all\n" * 9,
-        "wrong-suffix.jpg": b"%PDF-1.7 no picture",
+        "text.png": b"not an image at all\n" * 9,
+        "wrong-suffix.jpg": b"%PDF-1.7 no image",
         "animated.gif": gif.getvalue(),
         "invisible.png": clear.getvalue(),
         "no-product-to-see.png": opaque.getvalue(),
@@ -109,9 +109,9 @@ def build(args: argparse.Namespace) -> None:
     items = read_items(args.shards, args.rows)
     broken = write_broken(out, items[0][1])
     copies = [broken[k % len(broken)] for k in range(args.broken)]
-    for k, (category, picture, mask) in enumerate(items[: args.rows - len(real) - len(copies)]):
+    for k, (category, image, mask) in enumerate(items[: args.rows - len(real) - len(copies)]):
         place = f"{FOLDERS[k % len(FOLDERS)]}photo-{k // 2:05d}"  # each name twice, in two folders
-        for kind, data in (("photos", picture), ("masks", mask)):
+        for kind, data in (("photos", image), ("masks", mask)):
             path = out / kind / f"{place}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -128,14 +128,14 @@ def build(args: argparse.Namespace) -> None:
 
 
 def compute_digest(out: Path) -> tuple[str, int]:
-    """sha256 over names and bytes of all that is promised to be stable, and the number of pictures."""
-    total, pictures = hashlib.sha256(), 0
+    """sha256 over names and bytes of all that is promised to be stable, and the number of images."""
+    total, images = hashlib.sha256(), 0
     files = [p for name in STABLE for p in (out / name).rglob("*") if p.is_file()] + [out / "results.parquet"]
     for path in sorted(files):
         name = path.relative_to(out).as_posix()
-        pictures += name.startswith("pictures/")
+        images += name.startswith("images/")
         total.update(f"{name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest(), pictures
+    return total.hexdigest(), images
 
 
 def find_actors() -> list[int]:
@@ -187,12 +187,12 @@ def run(args: argparse.Namespace) -> int:
             continue
         break
     seconds = time.perf_counter() - started
-    digest, pictures = compute_digest(out)
+    digest, images = compute_digest(out)
     table = pq.read_table(out / "results.parquet")
     reasons = Counter(error for error in table.column("error").to_pylist() if error)
     report = {
         "exit": code, "rows": table.num_rows, "done": table.column("status").to_pylist().count("done"),
-        "pictures": pictures, "reasons": dict(sorted(reasons.items())), "seconds": round(seconds, 1),
+        "images": images, "reasons": dict(sorted(reasons.items())), "seconds": round(seconds, 1),
         "kills": kills, "disk_full": full, "digest": digest,
     }  # fmt: skip
     print(json.dumps(report, ensure_ascii=False))

@@ -27,9 +27,10 @@ import argparse
 import json
 from pathlib import Path
 
-from curate_planted import Job, build_set
-from curate_planted_measure import (
-    PICTURE_RULES,
+from cyclorama.curate.config import CurateConfig
+from cyclorama.errors import MissingDependencyError
+from cyclorama.lab.planted.measure import (
+    IMAGE_RULES,
     Measurer,
     get_peak_memory,
     judge_sets,
@@ -37,12 +38,11 @@ from curate_planted_measure import (
     read_records,
     read_truth,
 )
-from curate_planted_real import look_at_photos
-from curate_planted_report import format_report
-from curate_planted_run import run_command
-from curate_planted_sheet import write_sheet
-from cyclorama.curate.config import CurateConfig
-from cyclorama.errors import MissingDependencyError
+from cyclorama.lab.planted.planted import Job, build_set
+from cyclorama.lab.planted.real import look_at_photos
+from cyclorama.lab.planted.report import format_report
+from cyclorama.lab.planted.run import run_command
+from cyclorama.lab.planted.sheet import write_sheet
 
 
 def load_recipe(path: Path | None, folder: Path) -> CurateConfig:
@@ -89,7 +89,7 @@ def report(args: argparse.Namespace) -> int:
     truth = read_truth(args.set)
     found = {
         name: {line["id"]: line for line in read_lines(args.out / f"{name}.jsonl")}
-        for name in (*PICTURE_RULES, "summary")
+        for name in (*IMAGE_RULES, "summary")
     }
     found |= dict(judge_sets(config, read_records(args.set), args.out))
     text = format_report(found, truth, config, args.set, args.out)
@@ -112,9 +112,9 @@ def main() -> int:
     make.add_argument("--seed", type=int, default=7)
     make.add_argument("--workers", type=int, default=2)
     ask = actions.add_parser("measure")
-    ask.add_argument("--rules", nargs="+", default=[*PICTURE_RULES, "summary"])
+    ask.add_argument("--rules", nargs="+", default=[*IMAGE_RULES, "summary"])
     ask.add_argument("--limit", type=int, help="only so many rows")
-    ask.add_argument("--shards", type=Path, help="to compare what was erased with the picture as it was")
+    ask.add_argument("--shards", type=Path, help="to compare what was erased with the image as it was")
     ask.add_argument("--eraser", choices=("lama", "telea"), default="lama")
     tell = actions.add_parser("report")
     go = actions.add_parser("run")

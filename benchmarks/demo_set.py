@@ -1,10 +1,10 @@
 """Which held-out products is a model shown with?  A set of true pairs becomes a folder for the demo.
 
-    cyclorama synth --out out/bgpair --count 270 --seed 1 --workers 2 --kind bgpair --unpack
+    cyclorama lab render --out out/bgpair --count 270 --seed 1 --workers 2 --kind bgpair --unpack
     python benchmarks/demo_set.py out/bgpair --out out/demo_set
-    cyclorama demo --pictures out/demo_set --out out/sheet
+    cyclorama demo --images out/demo_set --out out/sheet
 
-Of every category the first pair gives product, reference A and the true picture in A's scene; the first
+Of every category the first pair gives product, reference A and the true image in A's scene; the first
 later pair of another brand gives reference B. Nothing is chosen by its looks. ``--categories`` and ``--skip``
 narrow it down.
 """
@@ -66,11 +66,11 @@ def _build_entry(category: str, rows: list[Row], arguments: argparse.Namespace) 
 def _copy(arguments: argparse.Namespace, source: str, target: str) -> None:
     path = arguments.out / target
     path.parent.mkdir(parents=True, exist_ok=True)
-    with Image.open(arguments.pairs / source) as picture:
+    with Image.open(arguments.pairs / source) as image:
         if path.suffix == ".jpg":
-            picture.convert("RGB").save(path, quality=arguments.quality, optimize=True, subsampling=0)
+            image.convert("RGB").save(path, quality=arguments.quality, optimize=True, subsampling=0)
         else:
-            picture.save(path, optimize=True)
+            image.save(path, optimize=True)
 
 
 if __name__ == "__main__":

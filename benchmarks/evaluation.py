@@ -1,12 +1,12 @@
 """How fast is `cyclorama evaluate`, and how much memory does it take?
 
-    cyclorama synth --size 256 --count 1944 --seed 1 --out out/render
+    cyclorama lab render --size 256 --count 1944 --seed 1 --out out/render
     python benchmarks/evaluation.py out/render [--count 1000] [--threads 2] [--metrics distance,similarity]
 
-The scored pictures are made for the purpose: each product before the background of the next picture of its
-category, which is also its reference. Truths and references are the rendered pictures. The command runs in a
+The scored images are made for the purpose: each product before the background of the next image of its
+category, which is also its reference. Truths and references are the rendered images. The command runs in a
 process of its own, once for each line: all metrics but text (its default), then each group alone. Prints
-Markdown: wall and processor seconds with loading, pictures a second by either, peak memory of the process.
+Markdown: wall and processor seconds with loading, images a second by either, peak memory of the process.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cyclorama.evaluation.tar_members import list_members, read_span
 
 
 def build_sets(shards: Path, folder: Path, count: int) -> int:
-    """Write pictures/, truth/ and references/ of at most ``count`` items below ``folder``; how many."""
+    """Write images/, truth/ and references/ of at most ``count`` items below ``folder``; how many."""
     members = {
         key: spans for shard in sorted(shards.glob("*.tar")) for key, spans in list_members(shard).items()
     }
@@ -37,7 +37,7 @@ def build_sets(shards: Path, folder: Path, count: int) -> int:
     by_category: dict[str, list[str]] = {}
     for key in keys:
         by_category.setdefault(categories[key], []).append(key)
-    for name in ("pictures", "truth", "references"):
+    for name in ("images", "truth", "references"):
         (folder / name).mkdir()
     for key in keys:
         (folder / "truth" / f"{key}.png").write_bytes(read_span(*members[key]["png"]))
@@ -50,20 +50,20 @@ def build_sets(shards: Path, folder: Path, count: int) -> int:
             pixels = np.rint(product * alpha + background * (1 - alpha)).astype(np.uint8)
             stream = io.BytesIO()
             Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
-            (folder / "pictures" / f"{key}.png").write_bytes(stream.getvalue())
+            (folder / "images" / f"{key}.png").write_bytes(stream.getvalue())
             for ending in (".png", ".mask.png"):
                 (folder / "references" / f"{key}{ending}").symlink_to(folder / "truth" / f"{other}{ending}")
             rows.append(
                 {
                     "id": key,
-                    "picture": f"{key}.png",
+                    "output": f"{key}.png",
                     "mask": f"../truth/{key}.mask.png",
                     "category": categories[key],
                     "reference": key,
                 }
             )
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "pictures" / "manifest.jsonl").write_text(lines)
+    (folder / "images" / "manifest.jsonl").write_text(lines)
     return len(keys)
 
 
@@ -74,7 +74,7 @@ def load(path: Path, mode: str = "RGB") -> np.ndarray:
 
 def measure(folder: Path, groups: str, threads: int) -> tuple[float, float, float]:
     """(wall seconds, processor seconds, peak GiB) of one run of the command."""
-    command = [sys.executable, "-m", "cyclorama", "evaluate", str(folder / "pictures"), "--quiet"]
+    command = [sys.executable, "-m", "cyclorama", "evaluate", str(folder / "images"), "--quiet"]
     command += ["--against", str(folder / "truth"), "--references", str(folder / "references")]
     command += ["--metrics", groups, "--out", str(folder / "out")]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
@@ -97,7 +97,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("shards", type=Path, help="folder that `cyclorama synth` wrote")
+    parser.add_argument("shards", type=Path, help="folder that `cyclorama lab render` wrote")
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--metrics", help="only these groups, in one run (default: all, then each alone)")
@@ -106,8 +106,8 @@ def main() -> None:
     runs = [args.metrics] if args.metrics else [",".join(DEFAULT_GROUPS), *DEFAULT_GROUPS]
     with tempfile.TemporaryDirectory(dir=args.work) as place:
         count = build_sets(args.shards.resolve(), Path(place), args.count)
-        print(f"{count} pictures, {args.threads} threads\n")
-        print("| metrics | wall s | pictures/s | processor s | pictures/s of processor | peak GiB |")
+        print(f"{count} images, {args.threads} threads\n")
+        print("| metrics | wall s | images/s | processor s | images/s of processor | peak GiB |")
         print("|---|---|---|---|---|---|")
         for groups in runs:
             wall, processor, peak = measure(Path(place), groups, args.threads)

@@ -1,10 +1,10 @@
-"""Does a picture follow its reference's palette? Measured on the demo's products with two references each.
+"""Does an image follow its reference's palette? Measured on the demo's products with two references each.
 
     cyclorama demo --out out/demo && python benchmarks/following.py out/demo
 
 Palette: mean CIELAB of the background in three horizontal bands (the product and the reference's product
 left out). For each of the two results: is it nearer to its own reference than to the other, and how much
-nearer than the picture made without a reference?
+nearer than the image made without a reference?
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ BANDS = 3
 
 
 def compute_palette(path: Path, hidden: np.ndarray) -> np.ndarray:
-    """Mean Lab (BANDS, 3) of the picture where ``hidden`` (bool, any size) is False."""
-    picture = Image.open(path).convert("RGB")
-    mask = np.asarray(Image.fromarray(hidden).resize(picture.size, Image.Resampling.NEAREST))
-    lab = to_lab(np.asarray(picture))
+    """Mean Lab (BANDS, 3) of the image where ``hidden`` (bool, any size) is False."""
+    image = Image.open(path).convert("RGB")
+    mask = np.asarray(Image.fromarray(hidden).resize(image.size, Image.Resampling.NEAREST))
+    lab = to_lab(np.asarray(image))
     bands = zip(np.array_split(lab, BANDS), np.array_split(mask, BANDS), strict=True)
     return np.stack([band[~hide].mean(0) for band, hide in bands])
 
@@ -49,9 +49,9 @@ def main() -> None:
             assert reference.mask is not None
             references.append(compute_palette(reference.image, np.asarray(Image.open(reference.mask)) > 0))
         name = Path(entry.name).with_suffix(".png")
-        plain = compute_palette(args.out / "pictures" / "no-reference" / name, product)
+        plain = compute_palette(args.out / "images" / "no-reference" / name, product)
         for i, letter in enumerate("ab"):
-            result = compute_palette(args.out / "pictures" / f"reference-{letter}" / name, product)
+            result = compute_palette(args.out / "images" / f"reference-{letter}" / name, product)
             own = compute_distance(result, references[i])
             other = compute_distance(result, references[1 - i])
             without = compute_distance(plain, references[i])

@@ -1,12 +1,12 @@
-"""How often does each gate refuse a clean picture, and how often does it catch its fault?
+"""How often does each gate refuse a clean image, and how often does it catch its fault?
 
-    cyclorama synth --size 256 --count 2000 --out out/render
+    cyclorama lab render --size 256 --count 2000 --out out/render
     python benchmarks/gates_render.py out/render --out out/floating
-    python benchmarks/gates.py out/render --floating out/floating --pictures 120 [--seed 1] [--held-out]
+    python benchmarks/gates.py out/render --floating out/floating --images 120 [--seed 1] [--held-out]
 
-Clean pictures are rendered truth, with the product photo (the product on white) that a catalogue would have
-given; each fault is planted into the same pictures (``gates_faults.py``). Prints Markdown: the distribution
-of every score on clean pictures, then the rates at the default thresholds, or those in ``--thresholds``.
+Clean images are rendered truth, with the product photo (the product on white) that a catalogue would have
+given; each fault is planted into the same images (``gates_faults.py``). Prints Markdown: the distribution
+of every score on clean images, then the rates at the default thresholds, or those in ``--thresholds``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cyclorama.catalogue.gates import build_gate, compute_score
 from gates_faults import build_cases, load_rendered_faults, load_truths, plant_all
 
 Measured = dict[str, float | str]
-"""What the gate measured on one picture."""
+"""What the gate measured on one image."""
 
 
 def main() -> None:
@@ -32,26 +32,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("shards", type=Path, help="folder of rendered shards")
-    parser.add_argument("--pictures", type=int, default=160)
-    parser.add_argument("--seed", type=int, default=1, help="which pictures are drawn")
-    parser.add_argument(
-        "--held-out", action="store_true", help="only pictures that no network was trained on"
-    )
+    parser.add_argument("--images", type=int, default=160)
+    parser.add_argument("--seed", type=int, default=1, help="which images are drawn")
+    parser.add_argument("--held-out", action="store_true", help="only images that no network was trained on")
     parser.add_argument("--floating", type=Path, help="folder of gates_render.py's shards")
     parser.add_argument("--checks", nargs="+", metavar="NAME", help="only these checks and their faults")
     parser.add_argument("--thresholds", type=Path, help="YAML file; default: the built-in ones")
     parser.add_argument("--features", type=Path, help="folder of a feature network; default: the bundled one")
-    parser.add_argument("--sheet", type=Path, help="write a picture of the first cases and all their faults")
+    parser.add_argument("--sheet", type=Path, help="write an image of the first cases and all their faults")
     args = parser.parse_args()
     thresholds = GateThresholds() if args.thresholds is None else load_thresholds(args.thresholds)
     if args.checks is not None:
         left_out = dict.fromkeys(set(CHECKS) - set(args.checks))
         thresholds = replace(thresholds, **left_out)
     gate = build_gate(thresholds, args.features)
-    cases = build_cases(load_truths(args.shards, args.pictures, args.seed, args.held_out), args.seed)
+    cases = build_cases(load_truths(args.shards, args.images, args.seed, args.held_out), args.seed)
     planted = plant_all(cases, args.seed, args.checks)
     if args.floating is not None:
-        planted |= load_rendered_faults(args.floating, args.pictures)
+        planted |= load_rendered_faults(args.floating, args.images)
     if args.sheet is not None:
         rows = [np.concatenate([c.made.pixels for c in cases[:8]], axis=1)]
         rows += [np.concatenate([c.made.pixels for c in found[:8]], axis=1) for _, found in planted.values()]
@@ -67,13 +65,13 @@ def main() -> None:
         for name, (check, found) in planted.items()
     }
     print_report(gate.thresholds, clean, faulty)
-    print(f"\n{len(cases)} pictures, seed {args.seed}; {1000 * seconds:.0f} ms of one core a picture")
+    print(f"\n{len(cases)} images, seed {args.seed}; {1000 * seconds:.0f} ms of one core an image")
 
 
 def print_report(
     thresholds: GateThresholds, clean: list[Measured], faulty: dict[str, tuple[str, list[Measured]]]
 ) -> None:
-    """The tables: scores of clean pictures and of the check's own fault, then who catches what."""
+    """The tables: scores of clean images and of the check's own fault, then who catches what."""
 
     def gather(measured: list[Measured], check: str) -> np.ndarray:
         return np.array([m[check] for m in measured if check in m and not isinstance(m[check], str)])
@@ -101,7 +99,7 @@ def print_report(
         share = np.mean(values > thresholds.get_limit(check))
         print(head + f"| {' | '.join(cells)} | {share:.1%} |")
     refused = np.mean([is_refused(m) for m in clean])
-    print(f"\nClean pictures refused: {refused:.1%}. Mean score {mean_score(clean, thresholds):.3f}.\n")
+    print(f"\nClean images refused: {refused:.1%}. Mean score {mean_score(clean, thresholds):.3f}.\n")
     print(
         "| planted fault | its check | measured | 5 % | median | separates | its check catches | refused "
         "| mean score |"
@@ -134,7 +132,7 @@ def mean_score(measured: list[Measured], thresholds: GateThresholds) -> float:
 
 
 def compute_separation(clean: np.ndarray, faulty: np.ndarray) -> float:
-    """Area under the ROC curve: the chance that a faulty picture has the larger value (ties one half)."""
+    """Area under the ROC curve: the chance that a faulty image has the larger value (ties one half)."""
     greater = (faulty[:, None] > clean[None]).mean()
     return float(greater + 0.5 * (faulty[:, None] == clean[None]).mean())
 

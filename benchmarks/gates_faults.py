@@ -1,4 +1,4 @@
-"""Rendered pictures as finished ones, and the faults that are planted into them.
+"""Rendered images as finished ones, and the faults that are planted into them.
 
 Each fault has the check that should catch it. Faults that need the renderer (a product raised, a scene
 without its product) come from ``gates_render.py``.
@@ -28,7 +28,7 @@ OLD = np.array([244, 244, 246], np.uint8)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A picture, and what it was made from."""
+    """An image, and what it was made from."""
 
     made: Generated
     product: Product
@@ -39,11 +39,11 @@ class Case:
 
 
 Truth = tuple[np.ndarray, np.ndarray, dict[str, Any]]
-"""(pixels, matte, labels) of a rendered picture."""
+"""(pixels, matte, labels) of a rendered image."""
 
 
 def load_truths(folder: Path, count: int, seed: int, held_out: bool = False) -> list[Truth]:
-    """``count`` rendered pictures; ``held_out``: of those the feature network was not trained on."""
+    """``count`` rendered images; ``held_out``: of those the feature network was not trained on."""
     members = {
         key: spans for shard in sorted(folder.glob("*.tar")) for key, spans in list_members(shard).items()
     }
@@ -87,13 +87,13 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def make(pixels: np.ndarray, product: Product, category: str) -> Generated:
-    """``pixels`` as a finished picture."""
+    """``pixels`` as a finished image."""
     report = compute_product_report(pixels, product)
     return Generated(pixels, pixels, report, category, "", 0, 0.0)
 
 
 def build_cases(truths: list[Truth], seed: int) -> list[Case]:
-    """Clean cases; the reference is another picture of the same brand, or else category."""
+    """Clean cases; the reference is another image of the same brand, or else category."""
     random = np.random.default_rng(seed)
     cases = []
     for number, (pixels, matte, labels) in enumerate(truths):
@@ -113,7 +113,7 @@ def build_cases(truths: list[Truth], seed: int) -> list[Case]:
 
 
 def grow(case: Case, distance: float) -> np.ndarray:
-    """Where the picture is within ``distance`` pixels outside the product, bool (H, W)."""
+    """Where the image is within ``distance`` pixels outside the product, bool (H, W)."""
     return ndimage.distance_transform_edt(case.product.matte < 0.5) <= distance
 
 
@@ -269,7 +269,7 @@ WRONG_CATEGORY = "another category's background"
 def plant_all(
     cases: list[Case], seed: int, checks: list[str] | None = None
 ) -> dict[str, tuple[str, list[Case]]]:
-    """Fault to (its check, its pictures); ``checks``: only the faults of these."""
+    """Fault to (its check, its images); ``checks``: only the faults of these."""
     planted = {}
     for name, (check, fault) in FAULTS.items():
         if checks is not None and check not in checks:

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from cyclorama.files import write_atomic
-from cyclorama.synth.compose import ItemPlan, build_stage, derive, plan_item
-from cyclorama.synth.items import (
+from cyclorama.scenes.compose import ItemPlan, build_stage, derive, plan_item
+from cyclorama.scenes.items import (
     MASK_SAMPLES,
     RenderedItem,
     RunConfig,
@@ -29,9 +29,9 @@ from cyclorama.synth.items import (
     encode_png,
     select_category,
 )
-from cyclorama.synth.render import clear_view, render_mask, render_picture
-from cyclorama.synth.shards import pack_items
-from cyclorama.synth.stage import Part
+from cyclorama.scenes.render import clear_view, render_image, render_mask
+from cyclorama.scenes.shards import pack_items
+from cyclorama.scenes.stage import Part
 
 LIFTS = (0.03, 0.25)
 """Smallest and largest lift, as a share of the product's larger side; evenly spread by their logarithm."""
@@ -48,9 +48,9 @@ def render_lifted(config: RunConfig, plan: ItemPlan) -> RenderedItem:
     stage = replace(stage, product=[Part(p.mesh.moved(0, 0, lift), p.surface) for p in stage.product])
     seed = derive("render", config.seed, plan.index) % 2**31
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)
-    picture = render_picture(stage, config.size, config.samples, seed, mask)
+    image = render_image(stage, config.size, config.samples, seed, mask)
     labels = {**describe_item(plan, config, style.palette), "fault": "lifted", "lift": lift}
-    return pack(f"{config.seed}-{plan.index:06d}-lifted", picture, mask, labels)
+    return pack(f"{config.seed}-{plan.index:06d}-lifted", image, mask, labels)
 
 
 def render_empty(config: RunConfig, plan: ItemPlan) -> RenderedItem:
@@ -59,16 +59,14 @@ def render_empty(config: RunConfig, plan: ItemPlan) -> RenderedItem:
     seed = derive("render", config.seed, plan.index) % 2**31
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)
     clear_view(stage, mask)
-    picture = render_picture(replace(stage, product=[]), config.size, config.samples, seed)
+    image = render_image(replace(stage, product=[]), config.size, config.samples, seed)
     labels = {**describe_item(plan, config, style.palette), "fault": "empty", "lift": 0.0}
-    return pack(f"{config.seed}-{plan.index:06d}-empty", picture, mask, labels)
+    return pack(f"{config.seed}-{plan.index:06d}-empty", image, mask, labels)
 
 
-def pack(key: str, picture: np.ndarray, mask: np.ndarray, labels: dict[str, object]) -> RenderedItem:
+def pack(key: str, image: np.ndarray, mask: np.ndarray, labels: dict[str, object]) -> RenderedItem:
     """The item as bytes."""
-    return RenderedItem(
-        key, encode_png(picture), encode_png(mask), json.dumps(labels, sort_keys=True).encode()
-    )
+    return RenderedItem(key, encode_png(image), encode_png(mask), json.dumps(labels, sort_keys=True).encode())
 
 
 def list_tasks(config: RunConfig, total: int, count: int) -> list[tuple[str, ItemPlan]]:

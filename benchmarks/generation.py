@@ -1,4 +1,4 @@
-"""Seconds per picture: this pipeline against diffusers' own with two ControlNets, in one run.
+"""Seconds per image: this pipeline against diffusers' own with two ControlNets, in one run.
 
     python benchmarks/generation.py [--shape sd15|bundled|both] [--steps N] [--repeats R] [--device cpu]
 
@@ -191,7 +191,7 @@ def main() -> None:
         print(json.dumps(measure_memory(args.memory_of, cases[0], args.device, dtype)))
         return
     print(f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, guidance {GUIDANCE}")
-    columns = ["shape", "size", "steps", "dtype", "ours s/picture", "diffusers s/picture", "ratio (min-max)"]
+    columns = ["shape", "size", "steps", "dtype", "ours s/image", "diffusers s/image", "ratio (min-max)"]
     print("| " + " | ".join([*columns, "ours GiB", "diffusers GiB"]) + " |")
     print("|---|---|---|---|---|---|---|---|---|")
     for case in cases:

@@ -1,9 +1,9 @@
-"""How long does the bundled model take to load, and one picture with a reference by each preset?
+"""How long does the bundled model take to load, and one image with a reference by each preset?
 
     python benchmarks/presets.py
 
-Median of three, after one picture to warm up; all threads, batch 1, on an otherwise idle machine. What a
-preset loses in quality: ``cyclorama experiment recipes/experiments/presets.yaml``.
+Median of three, after one image to warm up; all threads, batch 1, on an otherwise idle machine. What a
+preset loses in quality: ``cyclorama lab experiment recipes/experiments/presets.yaml``.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def main() -> None:
                 settings=settings,
             )
             seconds.append(time.perf_counter() - start)
-        print(f"{name}: {statistics.median(seconds[1:]):.2f} s a picture")
+        print(f"{name}: {statistics.median(seconds[1:]):.2f} s an image")
 
 
 def _load() -> tuple[float, float]:

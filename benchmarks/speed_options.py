@@ -4,8 +4,8 @@
     python benchmarks/speed_options.py sd15 [--repeats 2] [--batches 2]      one guided step of the UNet of
                                                                    Stable Diffusion 1.5, random weights
 
-The variants take turns; the table gives the median of seconds per picture and of the ratio to float32 with
-one picture in the same turn, below 1 is faster, and how far pictures move (in levels of 255). Seconds are
+The variants take turns; the table gives the median of seconds per image and of the ratio to float32 with
+one image in the same turn, below 1 is faster, and how far images move (in levels of 255). Seconds are
 the process's own processor time where it has one thread, else wall time.
 """
 
@@ -65,8 +65,8 @@ def build_bundled(variant: Variant, steps: int) -> Callable[[], torch.Tensor]:
 
     def run() -> torch.Tensor:
         generators = [torch.Generator().manual_seed(number) for number in range(count)]
-        pictures: torch.Tensor = pipeline(images, masks, names, generators, images, settings=settings)
-        return pictures[:1]
+        made: torch.Tensor = pipeline(images, masks, names, generators, images, settings=settings)
+        return made[:1]
 
     return run
 
@@ -91,11 +91,11 @@ def measure(
     build: Callable[[Variant], Callable[[], torch.Tensor]], variants: list[Variant], turns: int
 ) -> None:
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    runs, first, pictures = {}, {}, {}
+    runs, first, images = {}, {}, {}
     for variant in variants:
         started = time.perf_counter()
         runs[variant] = build(variant)
-        pictures[variant] = runs[variant]()
+        images[variant] = runs[variant]()
         first[variant] = time.perf_counter() - started
     seconds: dict[Variant, list[float]] = {variant: [] for variant in variants}
     for turn in range(turns):
@@ -103,10 +103,10 @@ def measure(
             started = clock()
             runs[variant]()
             seconds[variant].append((clock() - started) / variant.batch)
-    print("| variant | s/picture | ratio (min-max) | moved, of 255 | first call, s |\n|---|---|---|---|---|")
+    print("| variant | s/image | ratio (min-max) | moved, of 255 | first call, s |\n|---|---|---|---|---|")
     for variant in variants:
         ratios = [a / b for a, b in zip(seconds[variant], seconds[variants[0]], strict=True)]
-        moved = float((pictures[variant] - pictures[variants[0]]).abs().max()) * 127.5
+        moved = float((images[variant] - images[variants[0]]).abs().max()) * 127.5
         print(
             f"| {variant.name} | {statistics.median(seconds[variant]):.3f} | {statistics.median(ratios):.2f} "
             f"({min(ratios):.2f}-{max(ratios):.2f}) | {moved:.1f} | {first[variant]:.0f} |"

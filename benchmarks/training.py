@@ -39,7 +39,7 @@ CATEGORIES = ("perfume", "whisky")
 
 
 class RandomData:
-    """Pictures in memory."""
+    """Images in memory."""
 
     def __init__(self, size: int, count: int = 4) -> None:
         rng = np.random.default_rng(0)

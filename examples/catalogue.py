@@ -44,8 +44,8 @@ def main() -> None:
     result = run_catalogue(str(manifest), args.out, open_model(), config)
 
     for row in pq.read_table(args.out / "results.parquet").to_pylist():
-        print(f"{row['name']}: {row['status']}, {row['picture'] or row['reason']}")
-    print(f"{result.done} of {result.rows} rows done, {result.failed} failed, {result.sampled} pictures new")
+        print(f"{row['name']}: {row['status']}, {row['output'] or row['reason']}")
+    print(f"{result.done} of {result.rows} rows done, {result.failed} failed, {result.sampled} images new")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
     python examples/catalogue_ray.py --out out/ray --workers 2
     python examples/catalogue_ray.py --out /shared/out --manifest /shared/products.csv --address auto
 
-Pictures and tables are byte for byte those of ``examples/catalogue.py``. On a cluster of several machines the
+Images and tables are byte for byte those of ``examples/catalogue.py``. On a cluster of several machines the
 inputs and ``--out`` must be on a disk they share; docs/cluster.md says how to start one.
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
     device, dtype = choose_cluster_device(config, "auto", "auto")
     config = replace(config, device=device, dtype=dtype)
     result = run_catalogue(str(manifest), args.out, open_model(args.model), config)
-    print(f"{result.done} of {result.rows} rows done, {result.failed} failed, {result.sampled} pictures new")
+    print(f"{result.done} of {result.rows} rows done, {result.failed} failed, {result.sampled} images new")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A folder of product photos, an advertising picture each; a bad photo costs a line, never the run.
+"""A folder of product photos, an advertising image each; a bad photo costs a line, never the run.
 
     python examples/folder.py --out out/folder
     python examples/folder.py --out out/folder --photos my/photos
@@ -19,8 +19,8 @@ from cyclorama.generation.demo_set import get_demo_folder
 
 
 def main() -> None:
-    """Make the pictures, one after the other."""
-    parser = argparse.ArgumentParser(description="A folder of product photos, an advertising picture each.")
+    """Make the images, one after the other."""
+    parser = argparse.ArgumentParser(description="A folder of product photos, an advertising image each.")
     parser.add_argument("--out", type=Path, default=Path("out/folder"), help="output folder")
     parser.add_argument("--photos", type=Path, default=get_demo_folder() / "products", help="input folder")
     parser.add_argument("--steps", type=int, default=25, help="denoising steps")
@@ -39,11 +39,11 @@ def main() -> None:
             failed += 1
             print(f"{photo.relative_to(args.photos)}: {type(error).__name__}: {error}")
             continue
-        picture = (args.out / photo.relative_to(args.photos)).with_suffix(".png")
-        picture.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(made.pixels).save(picture, icc_profile=made.icc_profile)
-        print(f"{picture}: {made.category}, {made.seconds:.1f} s")
-    print(f"{len(photos) - failed} of {len(photos)} photos have their picture")
+        image = (args.out / photo.relative_to(args.photos)).with_suffix(".png")
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(made.pixels).save(image, icc_profile=made.icc_profile)
+        print(f"{image}: {made.category}, {made.seconds:.1f} s")
+    print(f"{len(photos) - failed} of {len(photos)} photos have their image")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One product photo, one advertising picture.
+"""One product photo, one advertising image.
 
     python examples/one_product.py --out out/one
     python examples/one_product.py --out out/one --product bottle.png --category perfume --reference brand.jpg
@@ -19,12 +19,12 @@ from cyclorama.generation.demo_set import get_demo_folder
 
 
 def main() -> None:
-    """Make the picture and say what became of the product."""
-    parser = argparse.ArgumentParser(description="One product photo, one advertising picture.")
+    """Make the image and say what became of the product."""
+    parser = argparse.ArgumentParser(description="One product photo, one advertising image.")
     parser.add_argument("--out", type=Path, default=Path("out/one"), help="output folder")
     parser.add_argument("--product", type=Path, default=get_demo_folder() / "products" / "perfume" / "01.png")
     parser.add_argument("--category", default="perfume")
-    parser.add_argument("--reference", type=Path, help="a picture whose background style is followed")
+    parser.add_argument("--reference", type=Path, help="an image whose background style is followed")
     parser.add_argument("--steps", type=int, default=25, help="denoising steps")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -39,10 +39,10 @@ def main() -> None:
     )
 
     args.out.mkdir(parents=True, exist_ok=True)
-    picture = args.out / f"{args.product.stem}.png"
-    Image.fromarray(made.pixels).save(picture, icc_profile=made.icc_profile)
+    image = args.out / f"{args.product.stem}.png"
+    Image.fromarray(made.pixels).save(image, icc_profile=made.icc_profile)
     kept = "all as they were" if made.report.exact else f"off by up to {made.report.max_difference}"
-    print(f"{picture}: seed {made.seed}, {made.report.opaque_pixels} product pixels, {kept}")
+    print(f"{image}: seed {made.seed}, {made.report.opaque_pixels} product pixels, {kept}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Product photos in, advertising pictures out.
+"""Product photos in, advertising images out.
 
 >>> from cyclorama import BackgroundGenerator                                   # doctest: +SKIP
 >>> generator = BackgroundGenerator.from_pretrained()                           # doctest: +SKIP
->>> picture = generator("bottle.png", category="perfume", seed=7)[0]            # doctest: +SKIP
+>>> image = generator("bottle.png", category="perfume", seed=7)[0]            # doctest: +SKIP
 
 Every public name is imported when it is first used, so that ``import cyclorama`` stays instant.
 """

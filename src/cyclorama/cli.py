@@ -1,65 +1,115 @@
 """The command ``cyclorama``: finds the sub-command, turns errors into one line and an exit code.
 
-Exit codes: 0 all well, 1 some inputs failed, 2 nothing could start, 130 stopped by Ctrl-C.
+A command is a function whose typed arguments are its options (cyclopts); it is imported only when it is
+called or its own help is asked for. Exit codes: 0 all well, 1 some inputs failed, 2 nothing could start,
+130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Annotated, Any
+
+import cyclopts
+from pydantic import ValidationError
 
 from cyclorama import __version__
 from cyclorama.errors import CycloramaError
 
-COMMANDS = (
-    "generate",
-    "train",
-    "models",
-    "synth",
-    "catalogue",
-    "curate",
-    "evaluate",
-    "baseline",
-    "experiment",
-    "study",
-    "demo",
-)
+COMMANDS: dict[str, str] = {
+    "generate": "make images of products",
+    "catalogue": "make images of a whole catalogue, on one machine or many",
+    "train": "train a stage of the model from a YAML recipe",
+    "models": "show, convert and bundle models",
+    "curate": "turn raw advertising images into a training set",
+    "evaluate": "measure images by the metrics of the paper",
+    "demo": "generate images of the bundled products",
+}
+LAB: dict[str, str] = {
+    "render": "render the advertising set (needs the extra 'synth')",
+    "baseline": "make images with a method to compare with",
+    "experiment": "run a table of the paper: methods, seeds, scores",
+    "study": "let people rank images of several methods, blindly",
+}
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all sub-commands; building it imports no heavy package."""
-    parser = argparse.ArgumentParser(
-        prog="cyclorama",
-        description="Product photos in, advertising pictures out; the product's pixels stay as given.",
+def build_app() -> cyclopts.App:
+    """The command line; building it imports no command and no heavy package."""
+    app = cyclopts.App(
+        name="cyclorama",
+        version=f"cyclorama {__version__}",
+        help="Product photos in, advertising images out; the product's pixels stay as given.",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
-    parser.add_argument("--version", action="version", version=f"cyclorama {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in COMMANDS:
-        import_module(f"cyclorama.commands.{name}").add_parser(subparsers)
-    return parser
+    lab = cyclopts.App(name="lab", help="for researchers: rendered sets, baselines, experiments, study")
+    for name, text in COMMANDS.items():
+        _add(app, "cyclorama.commands", name, text)
+    for name, text in LAB.items():
+        _add(lab, "cyclorama.lab.commands", name, text)
+    app.command(lab)
+    return app
+
+
+# Commands that still build their own argparse parser; emptied as they are made from their settings.
+_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "evaluate", "demo", *LAB}
+
+
+def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:
+    if name not in _ARGPARSE:
+        app.command(f"{package}.{name}:{name}", name=name, help=text)
+        return
+
+    def run(*tokens: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> Any:
+        import argparse
+
+        module = import_module(f"{package}.{name}")
+        parser = argparse.ArgumentParser(prog=" ".join(app.name))
+        module.add_parser(parser.add_subparsers(dest="command"))
+        return module.run(parser.parse_args([name, *tokens]))
+
+    app.command(run, name=name, help=text, help_flags=[], version_flags=[])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    args = build_parser().parse_args(arguments)
-    module = import_module(f"cyclorama.commands.{args.command}")
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    tokens = [token for token in tokens if token != "--debug"]
     try:
-        return int(module.run(args))
-    except CycloramaError as error:
-        if args.debug:
+        return int(build_app()(tokens, exit_on_error=False, print_error=False) or EXIT_OK)
+    except cyclopts.CycloptsError as error:
+        if debug:
             raise
-        message = " ".join(str(error).split())
-        print(f"cyclorama: {type(error).__name__}: {message}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refuse("usage", _explain(error))
+    except CycloramaError as error:
+        if debug:
+            raise
+        return _refuse(type(error).__name__, str(error))
     except KeyboardInterrupt:
-        if args.debug:
+        if debug:
             raise
         print("cyclorama: stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as in `cyclorama models show | head`
         sys.stderr.close()
         return EXIT_FAILED
+
+
+def _refuse(kind: str, message: str) -> int:
+    print(f"cyclorama: {kind}: {' '.join(message.split())}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _explain(error: cyclopts.CycloptsError) -> str:
+    """What is wrong with an option, in the words of the settings where these refuse the value."""
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        from cyclorama.config import describe_error
+
+        argument = getattr(error, "argument", None)
+        return describe_error(getattr(argument, "hint", None), cause)
+    return str(error)

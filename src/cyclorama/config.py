@@ -1,26 +1,74 @@
-"""Frozen dataclasses to and from YAML, with unknown keys refused by name.
+"""Settings: one definition gives checks, YAML, documentation and the command line's options.
 
-Every config in the package is a frozen dataclass whose fields carry their meaning and unit in
-``field(metadata={"doc": ...})`` or a comment, and which checks its own values in ``__post_init__``
-(raising :class:`ConfigError`). This module only does the conversion.
+Every settings class derives from :class:`Settings` (a pydantic model): frozen, unknown keys refused, a
+field's text below it is its documentation, its limits stand in its type. This module adds only named errors
+and plain values.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import types
 import typing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
-from cyclorama.errors import ConfigError
+import annotated_types
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic._internal._model_construction import ModelMetaclass
+
+from cyclorama.errors import ConfigError, CycloramaError
 
 T = TypeVar("T")
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
+class _SettingsMeta(ModelMetaclass):
+    """Turns pydantic's error about a class that is called into the class's own ``error_type``."""
+
+    def __call__(cls, *args: Any, **values: Any) -> Any:
+        try:
+            return super().__call__(*args, **values)
+        except ValidationError as error:
+            raise cls.error_type(describe_error(cls, error)) from None  # type: ignore[attr-defined]
+
+
+class Settings(BaseModel, metaclass=_SettingsMeta):
+    """Base of all settings. Values are checked when an object is made; objects do not change.
+
+    Raises the class's ``error_type`` with the key, the value and the limit.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        arbitrary_types_allowed=True,
+        protected_namespaces=(),
+    )
+    error_type: ClassVar[type[CycloramaError]] = ConfigError
+
+    def replace(self, **changes: Any) -> Self:
+        """A checked copy with other values."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_numpy_and_refuse_bool(cls, values: Any) -> Any:
+        """numpy scalars become Python's; True and False are no numbers."""
+        if not isinstance(values, dict):
+            return values
+        values = {k: v.item() if getattr(v, "ndim", None) == 0 else v for k, v in values.items()}
+        for name, value in values.items():
+            field = cls.model_fields.get(name)
+            if isinstance(value, bool) and field is not None and not _takes_bool(field.annotation):
+                raise cls.error_type(f"{name}: expected a number or text, got {value}")
+        return values
+
+
 def load_config(cls: type[T], path: str | Path) -> T:
-    """The config of type ``cls`` in the YAML file ``path``.
+    """The settings of type ``cls`` in the YAML file ``path``.
 
     Raises ConfigError (file missing, not YAML, not a mapping, unknown key, wrong type, bad value).
     """
@@ -47,33 +95,26 @@ def load_mapping(path: str | Path) -> Any:
 
 
 def build_config(cls: type[T], values: Any, where: str = "config") -> T:
-    """A ``cls`` from nested plain values; sub-configs are built from nested mappings.
+    """A ``cls`` from nested plain values.
 
     Raises ConfigError naming the key, and the nearest known key if it is unknown.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: expected a mapping of settings, got {type(values).__name__}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
-    built: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), list(fields), n=3)
-            hint = f"; did you mean {', '.join(near)}?" if near else f"; known keys: {', '.join(fields)}"
-            raise ConfigError(f"{where}: unknown key {key!r}{hint}")
-        built[key] = _convert(hints[key], value, f"{where}: {key}")
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in built and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{where}: missing key{'s' if len(missing) > 1 else ''} {', '.join(missing)}")
-    return cls(**built)
+    if not issubclass(cls, BaseModel):
+        from cyclorama.config_dataclasses import build_config as build_dataclass
+
+        return build_dataclass(cls, values, where)
+    try:
+        return TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {describe_error(cls, error)}") from None
 
 
 def to_plain(config: Any) -> Any:
-    """Nested plain values (dict, list, str, numbers, None) of a config, fit for YAML or JSON."""
+    """Nested plain values (dict, list, str, numbers, None) of settings, fit for YAML or JSON."""
+    if isinstance(config, BaseModel):
+        return {name: to_plain(getattr(config, name)) for name in type(config).model_fields}
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: to_plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     if isinstance(config, dict):
@@ -92,68 +133,47 @@ def save_config(config: Any, path: str | Path) -> None:
     Path(path).write_text(yaml.safe_dump(to_plain(config), sort_keys=False), encoding="utf-8")
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin = typing.get_origin(hint)
-    if hint is Any:
-        return value
-    if origin in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        if value is None:
-            if type(None) in options:
-                return None
-            raise ConfigError(f"{where}: must not be empty")
-        errors = []
-        for option in options:
-            if option is type(None):
-                continue
-            try:
-                return _convert(option, value, where)
-            except ConfigError as error:
-                errors.append(str(error))
-        raise ConfigError(errors[0])
-    if origin is typing.Literal:
-        if value not in typing.get_args(hint):
-            allowed = ", ".join(repr(option) for option in typing.get_args(hint))
-            raise ConfigError(f"{where}: got {value!r}, allowed: {allowed}")
-        return value
-    if origin in (tuple, list):
-        return _convert_sequence(hint, origin, value, where)
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise ConfigError(f"{where}: expected a mapping, got {value!r}")
-        key_hint, item_hint = typing.get_args(hint)
-        return {
-            _convert(key_hint, key, where): _convert(item_hint, item, f"{where}.{key}")
-            for key, item in value.items()
-        }
-    if dataclasses.is_dataclass(hint):
-        return value if isinstance(value, hint) else build_config(hint, value, where)  # type: ignore[arg-type]
-    return _convert_scalar(hint, value, where)
+def _takes_bool(annotation: Any) -> bool:
+    return annotation in (bool, Any) or any(_takes_bool(part) for part in typing.get_args(annotation))
 
 
-def _convert_sequence(hint: Any, origin: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: expected a list, got {value!r}")
-    args = typing.get_args(hint)
-    if origin is list or (len(args) == 2 and args[1] is Ellipsis):
-        return origin(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if len(args) != len(value):
-        raise ConfigError(f"{where}: expected {len(args)} values, got {len(value)}")
-    return tuple(_convert(arg, item, f"{where}[{i}]") for i, (arg, item) in enumerate(zip(args, value)))
+def describe_error(cls: Any, error: ValidationError) -> str:
+    """The first fault in our words: key, value, limit."""
+    found = error.errors(include_url=False)[0]
+    owner, field, path = cls, None, ""
+    for part in found["loc"]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part in getattr(owner, "model_fields", {}):
+            field = owner.model_fields[part]
+            owner = _find_model(field.annotation)
+            path += f".{part}" if path else part
+    value, kind, name = found["input"], found["type"], str(found["loc"][-1]) if found["loc"] else ""
+    start = f"{path}: " if path else ""
+    if kind == "extra_forbidden":
+        known = list(getattr(owner, "model_fields", {}))
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known keys: {', '.join(known)}"
+        return f"{start}unknown key {name!r}; {hint}"
+    if kind == "missing" and isinstance(found["loc"][-1], int):
+        count = len(typing.get_args(getattr(field, "annotation", None)))
+        return f"{path.rpartition('[')[0]}: expected {count} values, got {value!r}"
+    if kind == "missing":
+        return f"{path.rpartition('.')[0]}: missing key {name}".removeprefix(": ")
+    if kind in ("model_type", "model_attributes_type", "dataclass_type"):
+        return f"{start}expected a mapping of settings, got {type(value).__name__}"
+    limits = {type(limit): limit for limit in getattr(field, "metadata", ())}
+    low, high = limits.get(annotated_types.Ge), limits.get(annotated_types.Le)
+    if kind in ("greater_than_equal", "less_than_equal") and low is not None and high is not None:
+        return f"{start}must be from {low.ge} to {high.le}, got {value!r}"
+    message = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    message = message.replace("greater than or equal to", "at least").replace(
+        "less than or equal to", "at most"
+    )
+    return f"{start}must be {message}, got {value!r}"
 
 
-def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
-    if hint is Path and isinstance(value, str | Path):
-        return Path(value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-5 as text
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint in (str, bool) and isinstance(value, hint):
-        return value
-    raise ConfigError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+def _find_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_find_model, typing.get_args(annotation))), None)

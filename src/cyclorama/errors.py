@@ -3,7 +3,7 @@
 ::
 
     CycloramaError
-    ├── InputError (ValueError)            a picture, mask, manifest or value given by the user
+    ├── InputError (ValueError)            an image, mask, manifest or value given by the user
     │   ├── ImageError
     │   │   ├── UnreadableImageError       not an image, truncated, empty, or named as another format
     │   │   ├── AnimatedImageError         more than one frame
@@ -45,7 +45,7 @@ class InputError(CycloramaError, ValueError):
 
 
 class ImageError(InputError):
-    """A picture cannot be used."""
+    """An image cannot be used."""
 
 
 class UnreadableImageError(ImageError):
@@ -57,11 +57,11 @@ class AnimatedImageError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """The picture exceeds the limit on pixels or on file size."""
+    """The image exceeds the limit on pixels or on file size."""
 
 
 class ImageTooSmallError(ImageError):
-    """The picture is below the smallest usable side."""
+    """The image is below the smallest usable side."""
 
 
 class MaskError(InputError):

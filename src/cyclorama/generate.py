@@ -1,4 +1,4 @@
-"""The facade: product pictures in, finished advertising pictures out, in one call."""
+"""The facade: product images in, finished advertising images out, in one call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cyclorama.errors import SettingsError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
-from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_pictures
+from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import choose_device, open_model
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import compute_product_name, load_product, load_reference
@@ -29,7 +29,7 @@ ReferenceSource: TypeAlias = "ImageSource | Reference"
 class BackgroundGenerator:
     """Puts products before backgrounds in their category's style, or in that of a reference.
 
-    Make one with :meth:`from_pretrained`; calling it gives the pictures.
+    Make one with :meth:`from_pretrained`; calling it gives the images.
     """
 
     def __init__(self, pipeline: Pipeline, model_name: str = "", model_hash: str = "") -> None:
@@ -69,25 +69,25 @@ class BackgroundGenerator:
         seed: int | Sequence[int] = 0,
         settings: GenerateConfig | None = None,
     ) -> list[Generated]:
-        """A finished picture per product, output and candidate, in this order, the first product's first.
+        """A finished image per product, output and candidate, in this order, the first product's first.
 
         products: one or a list of paths, PIL images, uint8 arrays (H, W, 3 or 4) or :class:`Product`.
         Paths, images and arrays need an alpha channel or a plain white background to tell the product by;
         with a mask of your own, build a :class:`Product`.
         category: name or alias, one for all or one per product.
-        reference: picture whose background style is followed, one for all or one per product.
+        reference: image whose background style is followed, one for all or one per product.
         seed: one for the run, from which each product's own is derived by its name (a path's file name;
-        for what has no name, its content), so that a picture is the same alone, in a list, in any order. A
+        for what has no name, its content), so that an image is the same alone, in a list, in any order. A
         list gives each product's own seed, as stated in an earlier ``Generated.seed``.
         settings: sampling, canvases, candidates, batch size; with ``outputs``, ``Generated.settings`` names
-        each picture's under ``layout``. Encoding and layers concern files and have no effect here.
+        each image's under ``layout``. Encoding and layers concern files and have no effect here.
 
-        Pictures have the input's own size, or that of their canvas. Invariants: where the product's matte is
-        1 the picture equals the input bit for bit unless the canvas asks for another scale, and then the
-        resampled product; equal arguments give equal pictures on CPU float32 for one batch shape.
+        Images have the input's own size, or that of their canvas. Invariants: where the product's matte is
+        1 the image equals the input bit for bit unless the canvas asks for another scale, and then the
+        resampled product; equal arguments give equal images on CPU float32 for one batch shape.
 
         Raises the errors of the loader and of the masks (ImageError, MaskError), UnknownCategoryError and
-        SettingsError, all before the first picture is sampled.
+        SettingsError, all before the first image is sampled.
         """
         settings = settings or GenerateConfig()
         settings.build_sampling()
@@ -135,7 +135,7 @@ class BackgroundGenerator:
                 for layout, task in (tasks[i] for i in batch.members)
             ]
             for i, result in zip(
-                batch.members, sample_pictures(self.pipeline, members, settings, batch.places), strict=True
+                batch.members, sample_images(self.pipeline, members, settings, batch.places), strict=True
             ):
                 if isinstance(result, Exception):
                     raise result
@@ -146,11 +146,11 @@ class BackgroundGenerator:
 
 
 def _to_list(products: Any) -> list[Any]:
-    """The products as a list; a text, picture, array or record counts as one."""
+    """The products as a list; a text, image, array or record counts as one."""
     listed = isinstance(products, Iterable) and not _is_single(products)
     sources = list(products) if listed else [products]
     if not sources:
-        raise SettingsError("no products are given; give at least one picture")
+        raise SettingsError("no products are given; give at least one image")
     return sources
 
 

@@ -60,7 +60,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class ProductReport:
-    """Proof of the product guarantee for one picture (method, 10).
+    """Proof of the product guarantee for one image (method, 10).
 
     ``max_difference`` and ``mean_difference`` (0–255 levels) compare output and input where the
     matte is exactly 1; the guarantee is ``max_difference == 0``.
@@ -79,11 +79,11 @@ class ProductReport:
 
 @dataclass(frozen=True, eq=False)
 class Generated:
-    """One finished picture and everything needed to make it again."""
+    """One finished image and everything needed to make it again."""
 
     pixels: Pixels
     background: Pixels
-    """The generated picture before compositing, at the same size."""
+    """The generated image before compositing, at the same size."""
     report: ProductReport
     category: str
     identifier: str

@@ -13,9 +13,9 @@ import numpy as np
 
 from cyclorama.curate.decisions import load_decisions, load_log
 from cyclorama.curate.records import Box
-from cyclorama.curate.report_pictures import encode_evidence
+from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.review import Desk, ReviewImage, ReviewItem, save_review_items
-from cyclorama.serving.review import ReviewServer
+from cyclorama.curate.review_server import ReviewServer
 
 COUNT = 4
 
@@ -27,11 +27,11 @@ def write_run(folder: Path, changed: tuple[str, ...] = ()) -> None:
     for n in range(COUNT):
         key = f"mug-{n}"
         box = Box(10, 10, 60, 30, "text", 0.9)
-        picture = encode_evidence(np.full((90, 120, 3), 60 * n, np.uint8), (box,))
-        (folder / "review" / f"{key}.jpg").write_bytes(picture)
+        image = encode_evidence(np.full((90, 120, 3), 60 * n, np.uint8), (box,))
+        (folder / "review" / f"{key}.jpg").write_bytes(image)
         reason = f"text: {n + 1 + 5 * (key in changed)} words on the background"
         image = ReviewImage(f"review/{key}.jpg", "as it came, with the evidence")
-        items.append(ReviewItem(key, "picture", f"{key} · mug", (image,), (reason,), {"text.words": n + 1}))
+        items.append(ReviewItem(key, "image", f"{key} · mug", (image,), (reason,), {"text.words": n + 1}))
     save_review_items(folder, items)
 
 
@@ -126,7 +126,7 @@ def test_accept_reject_undo_reload_and_rerun(tmp_path: Path, open_browser: Calla
         wait(lambda: read(driver, "done") != "")
         wait(shows(driver, "mug-2", "Rejected by Ana"))
 
-    write_run(tmp_path, changed=("mug-0",))  # the next run sees something else in one picture
+    write_run(tmp_path, changed=("mug-0",))  # the next run sees something else in one image
     with serve(tmp_path) as server:
         driver.get(f"{server.address}#mug-3")
         press(driver, "Ben", Keys.ENTER)

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.commands import study as command
-from cyclorama.evaluation.study.study import load_study
-from cyclorama.serving.study import StudyServer
+from cyclorama.lab.commands import study as command
+from cyclorama.lab.study.server import StudyServer
+from cyclorama.lab.study.study import load_study
 
 METHODS = {"Zebrafinch": 150, "Wolverine": 100, "Ocelot": 50}
-"""Method -> level of red in its pictures; the references' level is 40, so Ocelot is the most alike."""
+"""Method -> level of red in its images; the references' level is 40, so Ocelot is the most alike."""
 PAIRS, REPEATS = 4, 1
 SCREENS = (PAIRS + REPEATS) * 2
 SIMILAR = ["Ocelot", "Wolverine", "Zebrafinch"]
@@ -47,7 +47,7 @@ def run(*arguments: object) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with pictures of three methods that a rater can tell by eye, and nothing else."""
+    """A folder with images of three methods that a rater can tell by eye, and nothing else."""
     for name, red in {**METHODS, "references": 40}.items():
         (tmp_path / "in" / name).mkdir(parents=True)
         for n in range(PAIRS):
@@ -66,7 +66,7 @@ def build(folder: Path, *options: object) -> list[str]:
 
 
 def see(driver: Any, wanted: Sequence[str]) -> list[int]:
-    """Places of the shown pictures in the order of a rater who wants ``wanted``, seen by their colour."""
+    """Places of the shown images in the order of a rater who wants ``wanted``, seen by their colour."""
     reds = driver.execute_script(READ_RED)
     seen = [min(METHODS, key=lambda name: abs(METHODS[name] - red)) for red in reds]
     assert sorted(seen) == sorted(METHODS)
@@ -78,7 +78,7 @@ def want(driver: Any, taste: str) -> list[str]:
 
 
 def count(driver: Any) -> str:
-    """``n of m`` on a screen with pictures, else nothing; read in one go."""
+    """``n of m`` on a screen with images, else nothing; read in one go."""
     found = driver.execute_script("return document.querySelector('.bar .grow span')?.innerText ?? ''")
     return str(found)
 
@@ -160,7 +160,7 @@ def rate_by_keyboard(driver: Any, page: str, code: str) -> None:
             assert places(driver).count("1") == 1
             press(driver, Keys.BACKSPACE)
             assert places(driver) == ["", "", ""]
-        if screen == 4:  # reload with one picture placed
+        if screen == 4:  # reload with one image placed
             press(driver, "ABC"[order[0]])
             driver.refresh()
             wait(lambda: driver.find_elements("css selector", ".bar"))
@@ -187,8 +187,8 @@ def rate_by_touch(driver: Any, page: str, code: str) -> None:
         wait(lambda screen=screen: count(driver) == f"{screen + 1} of {SCREENS}")
         order = see(driver, want(driver, "second"))
         if screen == 0:
-            pictures = driver.find_elements("css selector", ".pick img")
-            assert all(image.size["width"] >= 130 for image in pictures)
+            images = driver.find_elements("css selector", ".pick img")
+            assert all(image.size["width"] >= 130 for image in images)
             assert driver.execute_script("return document.documentElement.scrollWidth") <= 360
             order = order[::-1]
         for place in order[:2]:
@@ -332,15 +332,15 @@ def test_the_page_can_be_read_reached_and_enlarged(folder: Path, open_browser: C
         assert [text for text in texts if text[1] < 4.5] == []
     names = [button.accessible_name for button in driver.find_elements("css selector", "button")]
     assert all(names)
-    assert "Picture A, place 1" in names
+    assert "Image A, place 1" in names
     assert {"Back", "Take back", "Next", "Save answers as a file"} <= set(names)
     for button in driver.find_elements("css selector", "button"):
         assert min(button.size["height"], button.size["width"]) >= 44, button.accessible_name
     zoom = driver.find_element("css selector", ".card .zoom")
     driver.execute_script("arguments[0].focus()", zoom)
     press(driver, Keys.ENTER)
-    assert driver.find_element("css selector", "dialog[open]").accessible_name == "Picture A"
-    press(driver, "b")  # must not place a picture behind the dialog
+    assert driver.find_element("css selector", "dialog[open]").accessible_name == "Image A"
+    press(driver, "b")  # must not place an image behind the dialog
     press(driver, Keys.ESCAPE)
     wait(lambda: not driver.find_elements("css selector", "dialog"))
     assert driver.switch_to.active_element == zoom

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama.curate.category import CategoryRule, CategorySettings
 from cyclorama.curate.config import CurateConfig, OutputSettings
-from cyclorama.curate.records import Finding, Picture, Record, Summary, Verdict
+from cyclorama.curate.records import Finding, LoadedImage, Record, Summary, Verdict
 from cyclorama.curate.rules import Rules, identify
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.store import Store
@@ -34,8 +34,8 @@ class BrightRule:
         self.doubt = settings.get("doubt", 0.1)
         self.version = str(settings.get("version", 1))
 
-    def judge(self, picture: Picture) -> Finding:
-        mean = float(picture.pixels.mean()) / 255
+    def judge(self, image: LoadedImage) -> Finding:
+        mean = float(image.pixels.mean()) / 255
         numbers = {"mean": mean}
         if mean > self.limit:
             return Finding(self.name, Verdict.DROP, f"mean {mean:.3f}, at most {self.limit}", numbers)
@@ -45,40 +45,40 @@ class BrightRule:
 
 
 class StampRule:
-    """Paints grey over every pixel of the stamp's colour; fails on a picture with a single such pixel."""
+    """Paints grey over every pixel of the stamp's colour; fails on an image with a single such pixel."""
 
     name = "stamp"
 
-    def judge(self, picture: Picture) -> Finding:
-        found = (picture.pixels == STAMP).all(axis=2)
+    def judge(self, image: LoadedImage) -> Finding:
+        found = (image.pixels == STAMP).all(axis=2)
         if found.sum() == 1:
             raise RuntimeError("one pixel is too little")
         if not found.any():
             return Finding(self.name, Verdict.KEEP)
-        pixels = picture.pixels.copy()
+        pixels = image.pixels.copy()
         pixels[found] = 128
         numbers = {"pixels": float(found.sum())}
-        return Finding(self.name, Verdict.REPAIR, "a stamp", numbers, (), replace(picture, pixels=pixels))
+        return Finding(self.name, Verdict.REPAIR, "a stamp", numbers, (), replace(image, pixels=pixels))
 
 
 class MaskFromDarkRule:
-    """Gives a picture without mask one of its dark pixels, in halves, which no file can keep exactly."""
+    """Gives an image without mask one of its dark pixels, in halves, which no file can keep exactly."""
 
     name = "dark"
 
-    def judge(self, picture: Picture) -> Finding:
-        if picture.mask is not None:
+    def judge(self, image: LoadedImage) -> Finding:
+        if image.mask is not None:
             return Finding(self.name, Verdict.KEEP)
-        mask = np.where(picture.pixels.mean(axis=2) < 100, 1.0, 0.0).astype(np.float32)
+        mask = np.where(image.pixels.mean(axis=2) < 100, 1.0, 0.0).astype(np.float32)
         mask[:, 0] = 0.3
-        return Finding(self.name, Verdict.KEEP, repaired=replace(picture, mask=mask))
+        return Finding(self.name, Verdict.KEEP, repaired=replace(image, mask=mask))
 
 
 class FewClicksRule:
     """Drops rows with fewer than ``least`` clicks."""
 
     name = "few"
-    needs_pictures = False
+    needs_images = False
 
     def __init__(self, least: int) -> None:
         self.least = least
@@ -96,7 +96,7 @@ class SameFileRule:
     """Drops all but the first of equal files."""
 
     name = "same"
-    needs_pictures = True
+    needs_images = True
 
     def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
         first: dict[str, str] = {}
@@ -119,22 +119,22 @@ def compute_mean_colours(pixels: np.ndarray) -> np.ndarray:
 def build_test_rules(config: CurateConfig) -> Rules:
     """The rules above; ``bright`` and ``few`` take their settings from ``config.further``."""
     bright = BrightRule(config.further.get("bright", {}))
-    pictures = (bright, MaskFromDarkRule(), StampRule())
+    images = (bright, MaskFromDarkRule(), StampRule())
     return Rules(
         before=(
             FewClicksRule(config.further.get("few", {}).get("least", 1)),
             CategoryRule(CategorySettings()),
         ),
-        pictures=pictures,
+        images=images,
         after=(SameFileRule(),),
-        identities={rule.name: identify(rule, config.further.get(rule.name, {})) for rule in pictures},
+        identities={rule.name: identify(rule, config.further.get(rule.name, {})) for rule in images},
         summary="test",
         compute_embedding=compute_mean_colours,
     )
 
 
 def build_recipe(**further: dict[str, Any]) -> CurateConfig:
-    """A recipe for :func:`build_test_rules`: three pictures a shard, and a third of the products aside."""
+    """A recipe for :func:`build_test_rules`: three images a shard, and a third of the products aside."""
     return CurateConfig(
         erase=None,
         further=further,
@@ -144,7 +144,7 @@ def build_recipe(**further: dict[str, Any]) -> CurateConfig:
     )
 
 
-def draw_picture(seed: int, brightness: int = 120, stamp: int = 0) -> np.ndarray:
+def draw_image(seed: int, brightness: int = 120, stamp: int = 0) -> np.ndarray:
     """uint8 (48, 48, 3): noise round ``brightness``, a dark product, and ``stamp`` pixels of the stamp."""
     generator = np.random.default_rng(seed)
     pixels = (
@@ -162,7 +162,7 @@ def encode(pixels: np.ndarray, kind: str = "PNG") -> bytes:
 
 
 def write_input(folder: Path, count: int = 11) -> Path:
-    """A manifest of ``count`` rows with pictures of every fate; the path of the manifest."""
+    """A manifest of ``count`` rows with images of every fate; the path of the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(count):
@@ -170,7 +170,7 @@ def write_input(folder: Path, count: int = 11) -> Path:
         name = f"{number:02d}.{'jpg' if kind == 'JPEG' else 'png'}"
         brightness = {4: 250, 5: 212}.get(number, 120)
         stamp = {1: 30, 6: 1}.get(number, 0)
-        data = encode(draw_picture(number, brightness, stamp), kind)
+        data = encode(draw_image(number, brightness, stamp), kind)
         if number == 2:
             data = data[: len(data) // 2]  # cut off
         if number == 8:

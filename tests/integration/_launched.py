@@ -1,4 +1,4 @@
-"""Run by `accelerate launch` in test_training_processes: one step of stage joint on in-memory pictures."""
+"""Run by `accelerate launch` in test_training_processes: one step of stage joint on in-memory images."""
 
 from __future__ import annotations
 

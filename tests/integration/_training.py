@@ -1,4 +1,4 @@
-"""Tiny random parts for training tests: pictures in memory, bases of a few thousand weights."""
+"""Tiny random parts for training tests: images in memory, bases of a few thousand weights."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TINY_SHAPE = BaseShape(
 
 
 class TinyData:
-    """``count`` random pictures of two categories, a square product in each."""
+    """``count`` random images of two categories, a square product in each."""
 
     def __init__(self, count: int = 7, size: int = SIZE, seed: int = 0) -> None:
         generator = np.random.default_rng(seed)
@@ -65,7 +65,7 @@ def build_config(base: str | None = None, **changes: Any) -> TrainConfig:
         "batch_size": 4,
         "steps": 4,
         "ema_decay": 0.9,
-        "validation": ValidationConfig(every_steps=None, pictures=3, num_inference_steps=2),
+        "validation": ValidationConfig(every_steps=None, images=3, num_inference_steps=2),
         "log_every_steps": 1,
     }
     return TrainConfig(**{**values, **changes})

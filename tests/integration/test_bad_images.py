@@ -1,4 +1,4 @@
-"""Every bad picture or mask gets its own error, with the bad value and the remedy (docs/bad_inputs.md)."""
+"""Every bad image or mask gets its own error, with the bad value and the remedy (docs/bad_inputs.md)."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "too small": (
         image_file(encode(np.zeros((15, 40, 3), np.uint8))),
         "ImageTooSmallError",
-        ["40 x 15", "16", "use a larger picture"],
+        ["40 x 15", "16", "use a larger image"],
     ),
     "float array": (lambda _: load_image(photo() / 255), "UnreadableImageError", ["float64", "scale floats"]),
     "array of five channels": (
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
         "UnreadableImageError",
         ["(20, 20, 5)", "give uint8"],
     ),
-    "not a picture at all": (lambda _: load_image(42), "UnreadableImageError", ["int", "give a path"]),  # type: ignore[arg-type]
+    "not an image at all": (lambda _: load_image(42), "UnreadableImageError", ["int", "give a path"]),  # type: ignore[arg-type]
     "limit of zero": (lambda _: LoadLimits(pixels=0), "SettingsError", ["0", "use at least 1"]),
     "black mask": (
         mask_file(encode(box(0, 0, 0, 0))),
@@ -199,7 +199,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "inverted mask": (
         mask_file(encode(255 - box(10, 15, 38, 50))),
         "InvertedMaskError",
-        ["100% of the picture's border", "Use --mask-means background"],
+        ["100% of the image's border", "Use --mask-means background"],
     ),
     "inverted by the flag": (
         mask_file(encode(box(10, 15, 38, 50)), means="background"),
@@ -210,7 +210,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "mask of a few pixels": (
         mask_file(encode(SPECK)),
         "ProductTooSmallError",
-        ["25 pixels", "64 pixels", "crop the picture"],
+        ["25 pixels", "64 pixels", "crop the image"],
     ),
     "mask with NaN": (
         mask_file(np.full(SIZE, np.nan, np.float32)),
@@ -225,7 +225,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
         "MaskSizeError",
         ["(9, 9)", "(48, 64)", "load_mask"],
     ),
-    "fully transparent picture": (
+    "fully transparent image": (
         product(with_alpha(box(0, 0, 0, 0))),
         "EmptyMaskError",
         ["alpha of array", "0 of 3072", "product white"],
@@ -233,17 +233,17 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "a speck of alpha": (
         product(with_alpha(SPECK)),
         "ProductTooSmallError",
-        ["25 pixels", "crop the picture"],
+        ["25 pixels", "crop the image"],
     ),
     "no alpha, dark background": (
         product(load_image(GREY_SCENE)),
         "MissingMaskError",
         ["0% of the border", "--mask FILE"],
     ),
-    "blank white picture": (
+    "blank white image": (
         product(load_image(GREY_SCENE // 60 * 255)),
         "MissingMaskError",
-        ["0.0% of the picture differs", "--mask FILE"],
+        ["0.0% of the image differs", "--mask FILE"],
     ),
 }
 

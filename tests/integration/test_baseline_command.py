@@ -1,4 +1,4 @@
-"""``cyclorama baseline`` from end to end on tiny models: pictures, rows, resume, failures, raw output."""
+"""``cyclorama lab baseline`` from end to end on tiny models: images, rows, resume, failures, raw output."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclorama.baselines.inpaint import widen_unet
-from cyclorama.baselines.opening import open_baseline
-from cyclorama.baselines.paint_by_example import FeatureEncoder
-from cyclorama.baselines.protocol import BASELINES
-from cyclorama.commands import baseline as command
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.evaluation.features import load_features
 from cyclorama.generation.embed import load_metadata
+from cyclorama.lab.baselines.inpaint import widen_unet
+from cyclorama.lab.baselines.opening import open_baseline
+from cyclorama.lab.baselines.paint_by_example import FeatureEncoder
+from cyclorama.lab.baselines.protocol import BASELINES
+from cyclorama.lab.commands import baseline as command
 from cyclorama.models.branch import Branch
 from cyclorama.models.checkpoint import save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry
@@ -90,7 +90,7 @@ def load(path: Path) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def test_rows_pictures_and_sheet_are_those_of_generate(models, shop, tmp_path, capsys):
+def test_rows_images_and_sheet_are_those_of_generate(models, shop, tmp_path, capsys):
     out = tmp_path / "out"
     assert run("inpaint", shop / "list.jsonl", "--model", models / "inpaint", "--out", out) == 0
     rows = read_rows(out)
@@ -101,26 +101,26 @@ def test_rows_pictures_and_sheet_are_those_of_generate(models, shop, tmp_path, c
         assert row["model"] == "inpaint:inpaint" and row["settings"]["method"] == "inpaint"
         assert "reference_strength" not in row["settings"]
         assert row["report"]["exact"] and row["report"]["opaque_pixels"] > 100
-        made = load(out / row["picture"])
+        made = load(out / row["output"])
         given = np.asarray(Image.open(shop / f"p{number}.png"))
         opaque = given[..., 3] == 255
         np.testing.assert_array_equal(made[opaque], given[opaque][:, :3])
         assert float(made[~opaque].std()) > 1
-    assert load_metadata(out / rows[1]["picture"])["settings"]["method"] == "inpaint"
+    assert load_metadata(out / rows[1]["output"])["settings"]["method"] == "inpaint"
     assert (out / "index.html").is_file()
-    assert "2 pictures made" in capsys.readouterr().out
+    assert "2 images made" in capsys.readouterr().out
 
 
-def test_a_run_goes_on_and_another_methods_pictures_are_not_taken_for_its_own(models, shop, tmp_path, capsys):
+def test_a_run_goes_on_and_another_methods_images_are_not_taken_for_its_own(models, shop, tmp_path, capsys):
     arguments = [shop / "p0.png", "--category", "perfume", "--reference", shop / "reference.png"]
     out = tmp_path / "out"
     assert run("inpaint", *arguments, "--model", models / "inpaint", "--out", out) == 0
     (first,) = read_rows(out)
-    before = (out / first["picture"]).read_bytes()
+    before = (out / first["output"]).read_bytes()
     assert run("inpaint", *arguments, "--model", models / "inpaint", "--out", out) == 0
-    assert "0 pictures made, 1 kept from before" in capsys.readouterr().out
+    assert "0 images made, 1 kept from before" in capsys.readouterr().out
     (again,) = read_rows(out)
-    assert (out / again["picture"]).read_bytes() == before
+    assert (out / again["output"]).read_bytes() == before
     other = tmp_path / "other"
     assert (
         run("inpaint", *arguments, "--model", models / "inpaint", "--out", other, "--prompt", "a {category}")
@@ -128,7 +128,7 @@ def test_a_run_goes_on_and_another_methods_pictures_are_not_taken_for_its_own(mo
     )
     (prompted,) = read_rows(other)
     assert prompted["settings"]["prompt"] == "a {category}"
-    assert (other / prompted["picture"]).read_bytes() != before
+    assert (other / prompted["output"]).read_bytes() != before
 
 
 def test_raw_keeps_what_the_method_painted(models, shop, tmp_path):
@@ -137,7 +137,7 @@ def test_raw_keeps_what_the_method_painted(models, shop, tmp_path):
     (row,) = read_rows(tmp_path / "out")
     assert row["settings"]["hint_fill"] == 0.0
     (raw,) = [name for name in row["layers"] if name.endswith(".background.png")]
-    raw, made = load(tmp_path / "out" / raw), load(tmp_path / "out" / row["picture"])
+    raw, made = load(tmp_path / "out" / raw), load(tmp_path / "out" / row["output"])
     alpha = np.asarray(Image.open(shop / "p0.png"))[..., 3]
     np.testing.assert_array_equal(raw[alpha == 0], made[alpha == 0])
     assert float(np.abs(raw[alpha == 255].astype(int) - made[alpha == 255]).mean()) > 10
@@ -149,7 +149,7 @@ def test_paint_by_example_fails_rows_without_a_reference_and_makes_the_others(mo
     first, second = read_rows(out)
     assert (first["status"], first["error"]) == ("failed", "SettingsError")
     assert "give one with --reference" in first["reason"] and second["status"] == "done"
-    assert (out / second["picture"]).is_file()
+    assert (out / second["output"]).is_file()
     capsys.readouterr()
     lonely = tmp_path / "lonely"
     assert (
@@ -176,7 +176,7 @@ def test_nothing_starts_with_wrong_weights_or_settings(models, shop, tmp_path):
         assert run("inpaint", shop / "p0.png", "--model", models / "inpaint", "--out", tmp_path / "out") == 2
         (row,) = read_rows(tmp_path / "out")
         raise SettingsError(row["reason"])
-    assert not (tmp_path / "out" / "pictures").exists()
+    assert not (tmp_path / "out" / "images").exists()
 
 
 def test_the_command_names_all_baselines():

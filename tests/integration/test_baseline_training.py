@@ -13,11 +13,11 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 from PIL import Image
 from safetensors.torch import load_file
 
-from cyclorama.baselines.background_features import load_background_features
-from cyclorama.baselines.opening import open_baseline
-from cyclorama.baselines.small_models import ControlNetMethod, InpaintMethod, PaintByExampleMethod
 from cyclorama.diffusion.sampling import SamplingConfig
 from cyclorama.errors import ConfigError, ModelFormatError
+from cyclorama.lab.baselines.background_features import load_background_features
+from cyclorama.lab.baselines.opening import open_baseline
+from cyclorama.lab.baselines.small_models import ControlNetMethod, InpaintMethod, PaintByExampleMethod
 from cyclorama.models.base import encode_image, load_base
 from cyclorama.models.branch import Branch, build_condition_image
 from cyclorama.models.predict import predict_noise
@@ -75,7 +75,7 @@ def call(folder, name, with_reference=True):
 
 @pytest.mark.parametrize("stage", sorted(METHODS))
 def test_two_and_two_steps_are_four_and_the_model_paints(stage, model, tmp_path):
-    validation = ValidationConfig(every_steps=4, pictures=2, num_inference_steps=2)
+    validation = ValidationConfig(every_steps=4, images=2, num_inference_steps=2)
     config = build_config(str(model), validation=validation, **SETTINGS[stage])
     whole = train(stage, config, tmp_path / "whole", data=TinyData())
     train(stage, dataclasses.replace(config, steps=2), tmp_path / "halves", data=TinyData())

@@ -32,10 +32,7 @@ from cyclorama.commands import catalogue as command
 from cyclorama.errors import CycloramaError
 from cyclorama.models.tiny import build_tiny_pipeline
 
-MAIN = (
-    "import sys; from cyclorama import cli; "
-    "cli.COMMANDS = tuple(dict.fromkeys((*cli.COMMANDS, 'catalogue'))); sys.exit(cli.main(sys.argv[1:]))"
-)
+MAIN = "import sys; from cyclorama import cli; sys.exit(cli.main(sys.argv[1:]))"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -116,7 +113,7 @@ def read_rows(out: Path) -> list[dict[str, Any]]:
 
 def read_stable(out: Path) -> dict[str, bytes]:
     files = [out / "results.parquet"]
-    for part in ("pictures", "webdataset", "shards"):
+    for part in ("images", "webdataset", "shards"):
         files += sorted(p for p in (out / part).rglob("*") if p.is_file())
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
 
@@ -145,9 +142,9 @@ def test_rows_in_are_rows_out(whole: Path, shop: Path) -> None:
     assert all(row["reason"] for row in rows if row["status"] == "failed")
     done = [row for row in rows if row["status"] == "done"]
     assert all(row["exact"] and row["max_difference"] == 0 and row["opaque_pixels"] > 100 for row in done)
-    assert [row["picture"] for row in done[5:]] == [
-        "pictures/p5.png", "pictures/sub/p0.png", "pictures/grün/香水.png", "pictures/p1-3.png",
-        "pictures/wrong.png",
+    assert [row["output"] for row in done[5:]] == [
+        "images/p5.png", "images/sub/p0.png", "images/grün/香水.png", "images/p1-3.png",
+        "images/wrong.png",
     ]  # fmt: skip
     assert (rows[7]["category"], rows[7]["category_choice"]) == ("perfume", "parent")
     timings = pq.read_table(whole / "timings.parquet").to_pylist()
@@ -156,17 +153,17 @@ def test_rows_in_are_rows_out(whole: Path, shop: Path) -> None:
     ]
 
 
-def test_pictures_are_generates_pictures(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
+def test_images_are_generates_images(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
     """Byte for byte in equal batches; in the catalogue's own, which are larger, within 2 of 255."""
     arguments = ["generate", shop / "m.jsonl", "--out", tmp_path / "out", "--model", model, "--steps", 2]
     assert (
         cli.main([*map(str, arguments), "--device", "cpu", "--quiet", "--alias", "Beauty > Perfume=perfume"])
         == 1
     )
-    made = {p.relative_to(tmp_path / "out"): p for p in (tmp_path / "out/pictures").rglob("*.png")}
+    made = {p.relative_to(tmp_path / "out"): p for p in (tmp_path / "out/images").rglob("*.png")}
     assert run(shop / "m.jsonl", tmp_path / "one", model, "--batch-size", 1) == 1
     one = tmp_path / "one"
-    assert {p.relative_to(one) for p in (one / "pictures").rglob("*.png")} == set(made)
+    assert {p.relative_to(one) for p in (one / "images").rglob("*.png")} == set(made)
     for name, path in made.items():
         assert (one / name).read_bytes() == path.read_bytes(), name
     assert {row["batch_places"] for row in read_rows(one)} == {None, 1}
@@ -184,10 +181,10 @@ def test_two_workers_make_the_same_bytes(whole: Path, shop: Path, model: Path, t
 
 
 def test_finished_run_is_left_alone(whole: Path, shop: Path, model: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in (whole / "pictures").rglob("*.png")}
+    before = {path: path.stat().st_mtime_ns for path in (whole / "images").rglob("*.png")}
     table = read_stable(whole)
     assert run(shop / "m.jsonl", whole, model) == 1
-    assert {path: path.stat().st_mtime_ns for path in (whole / "pictures").rglob("*.png")} == before
+    assert {path: path.stat().st_mtime_ns for path in (whole / "images").rglob("*.png")} == before
     assert read_stable(whole) == table
 
 
@@ -220,15 +217,15 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
 
 
 def _count_progress(out: Path) -> int:
-    """Files of pictures, staged or published, and of results."""
-    found = [*out.glob("work/shard-*/*.png"), *(out / "pictures").rglob("*.png"), *out.glob("shards/*")]
+    """Files of images, staged or published, and of results."""
+    found = [*out.glob("work/shard-*/*.png"), *(out / "images").rglob("*.png"), *out.glob("shards/*")]
     return len(found)
 
 
 def test_stop_wish_finishes_the_batch_in_hand(
     whole: Path, shop: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = worker_module.finish_picture
+    original = worker_module.finish_image
     made: list[int] = []
 
     def interrupted(*arguments: Any) -> Any:
@@ -237,7 +234,7 @@ def test_stop_wish_finishes_the_batch_in_hand(
             os.kill(os.getpid(), signal.SIGTERM)
         return original(*arguments)
 
-    monkeypatch.setattr(worker_module, "finish_picture", interrupted)
+    monkeypatch.setattr(worker_module, "finish_image", interrupted)
     out = tmp_path / "out"
     assert run(shop / "m.jsonl", out, model) == 130
     status = read_status(out)
@@ -266,11 +263,11 @@ def test_failed_rows_are_tried_again_when_asked(shop: Path, model: Path, tmp_pat
     finally:
         worker_module.load_product = original
     assert [row["error"] for row in read_rows(out)] == [None, "OSError"]
-    stamp = (out / "pictures/a.png").stat().st_mtime_ns
+    stamp = (out / "images/a.png").stat().st_mtime_ns
     assert run(folder / "m.csv", out, model) == 1
     assert run(folder / "m.csv", out, model, "--retry", "failed") == 0
     assert [row["status"] for row in read_rows(out)] == ["done", "done"]
-    assert (out / "pictures/a.png").stat().st_mtime_ns == stamp
+    assert (out / "images/a.png").stat().st_mtime_ns == stamp
 
 
 def test_only_the_changed_row_is_made_again(shop: Path, model: Path, tmp_path: Path) -> None:
@@ -279,11 +276,11 @@ def test_only_the_changed_row_is_made_again(shop: Path, model: Path, tmp_path: P
         draw(folder / f"p{i}.png", i)
     (folder / "m.csv").write_text("image,category\n" + "".join(f"p{i}.png,fruit\n" for i in range(5)))
     assert run(folder / "m.csv", out, model) == 0
-    stamps = {p.name: p.stat().st_mtime_ns for p in (out / "pictures").iterdir()}
+    stamps = {p.name: p.stat().st_mtime_ns for p in (out / "images").iterdir()}
     draw(folder / "p2.png", 20)
-    (out / "pictures/p4.png").unlink()
+    (out / "images/p4.png").unlink()
     assert run(folder / "m.csv", out, model) == 0
-    renewed = {p.name for p in (out / "pictures").iterdir() if stamps.get(p.name) != p.stat().st_mtime_ns}
+    renewed = {p.name for p in (out / "images").iterdir() if stamps.get(p.name) != p.stat().st_mtime_ns}
     assert renewed == {"p2.png", "p4.png"}
     assert run(folder / "m.csv", tmp_path / "fresh", model) == 0
     assert read_stable(out) == read_stable(tmp_path / "fresh")
@@ -295,19 +292,19 @@ def test_dry_run_counts_and_writes_nothing(
     assert run(shop / "m.jsonl", tmp_path / "out", model, "--dry-run") == 0
     told = capsys.readouterr().out
     assert "14 rows: 0 in finished shards, 2 cannot be used" in told
-    assert "12 pictures to make in 4 shards" in told
+    assert "12 images to make in 4 shards" in told
     assert "a short trial" in told
     assert not (tmp_path / "out").exists()
     assert run(shop / "m.jsonl", whole, model, "--dry-run") == 0
     told = capsys.readouterr().out
-    assert "0 pictures to make in 0 shards" in told
+    assert "0 images to make in 0 shards" in told
     assert "10 finished rows" in told
 
 
-def test_dry_run_counts_every_file_of_a_picture(
+def test_dry_run_counts_every_file_of_a_image(
     shop: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The disk of several canvases with layers: told from photos within a factor, from pictures well."""
+    """The disk of several canvases with layers: told from photos within a factor, from images well."""
     for i in range(3):
         draw(tmp_path / f"p{i}.png", i, (200, 160))
         with Image.open(tmp_path / f"p{i}.png") as image:  # as smooth as what a small model makes
@@ -319,7 +316,7 @@ def test_dry_run_counts_every_file_of_a_picture(
     assert run(tmp_path / "m.csv", tmp_path / "out", model, *options, "--dry-run") == 0
     told = float(re.findall(r"about ([0-9.]+) MB of disk", capsys.readouterr().out)[0])
     assert run(tmp_path / "m.csv", tmp_path / "out", model, *options) == 0
-    files = [p for part in ("pictures", "layers") for p in (tmp_path / "out" / part).rglob("*.*")]
+    files = [p for part in ("images", "layers") for p in (tmp_path / "out" / part).rglob("*.*")]
     assert len(files) == 3 * 2 * 2
     stored = sum(path.stat().st_size for path in files) / 1e6
     assert 0.5 < told / stored < 2
@@ -329,7 +326,7 @@ def test_dry_run_counts_every_file_of_a_picture(
         file.write("p3.png,fruit\n")
     assert run(tmp_path / "m.csv", tmp_path / "out", model, *options, "--dry-run") == 0
     again = capsys.readouterr().out
-    assert "2 pictures to make" in again
+    assert "2 images to make" in again
     assert "3 finished rows" in again
     told = float(re.findall(r"about ([0-9.]+) MB of disk", again)[0])
     assert told == pytest.approx(stored / 6 * 2, rel=0.02)
@@ -360,7 +357,7 @@ def read_config(
     return seen[0]
 
 
-def test_tuned_runs_say_so_and_make_the_same_pictures(
+def test_tuned_runs_say_so_and_make_the_same_images(
     whole: Path, shop: Path, model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -369,7 +366,7 @@ def test_tuned_runs_say_so_and_make_the_same_pictures(
     assert all(json.loads(row["settings"])["channels_last"] is True for row in done)
     assert all("channels_last" not in json.loads(row["settings"]) for row in read_rows(whole))
     for row in done:
-        with Image.open(out / row["picture"]) as ours, Image.open(whole / row["picture"]) as plain:
+        with Image.open(out / row["output"]) as ours, Image.open(whole / row["output"]) as plain:
             difference = np.asarray(ours, np.int16) - np.asarray(plain, np.int16)
             assert np.abs(difference).max() <= 2
             assert json.loads(ours.text["cyclorama"])["settings"]["channels_last"] is True

@@ -76,7 +76,7 @@ def build_registry() -> CategoryRegistry:
 
 @dataclass
 class StandIn:
-    """Noise of each picture's own generator, mixed with the product by arithmetic that rounds."""
+    """Noise of each image's own generator, mixed with the product by arithmetic that rounds."""
 
     seconds: float
     registry: CategoryRegistry = field(default_factory=build_registry)
@@ -163,7 +163,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine rows: a good picture each but for a broken and a missing one."""
+    """Nine rows: a good image each but for a broken and a missing one."""
     folder = tmp_path_factory.mktemp("inputs")
     lines = ["image,category"]
     for number in range(ROWS):
@@ -202,13 +202,13 @@ def run(
 
 def read_stable(out: Path) -> dict[str, bytes]:
     """What must be the same byte for byte."""
-    files = [*out.glob("pictures/**/*"), *out.glob("shards/*"), out / "results.parquet"]
+    files = [*out.glob("images/**/*"), *out.glob("shards/*"), out / "results.parquet"]
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(files) if path.is_file()}
 
 
 @pytest.fixture(scope="module")
 def in_process(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], int]:
-    """What the in-process engine makes of the manifest, and the pictures it counts on the way."""
+    """What the in-process engine makes of the manifest, and the images it counts on the way."""
     out = tmp_path_factory.mktemp("expected") / "out"
     handle = ModelHandle("stand-in", out.parent, "0" * 12, build_registry())
     counts: list[int] = []
@@ -217,7 +217,7 @@ def in_process(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     errors = [row["error"] for row in rows if row["status"] == "failed"]
     assert errors == ["UnreadableImageError", "ManifestError"]
     stable = read_stable(out)
-    assert len([name for name in stable if name.startswith("pictures/")]) == ROWS - 2
+    assert len([name for name in stable if name.startswith("images/")]) == ROWS - 2
     return stable, sum(counts)
 
 
@@ -281,7 +281,7 @@ def test_steps_in_tasks_return_or_raise_what_they_would_here(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_by_name(path: Path) -> None:
-        raise UnreadableImageError(f"{path} is not a picture")
+        raise UnreadableImageError(f"{path} is not an image")
 
     def die(path: Path) -> None:
         with path.open("a") as file:
@@ -292,7 +292,7 @@ def test_steps_in_tasks_return_or_raise_what_they_would_here(
     pool = StagePool(tmp_path)
     plan = ["a plan"]
     pool.share(plan)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("no image")
     good = pool.submit(dict, [("relative", 1)])
     shared = pool.submit(len, plan)
     foreign = pool.submit(Image.open, Path("text.png"))
@@ -302,7 +302,7 @@ def test_steps_in_tasks_return_or_raise_what_they_would_here(
     assert shared.result(60) == 1
     assert type(foreign.exception(60)) is Image.UnidentifiedImageError
     assert type(named.exception(60)) is UnreadableImageError
-    assert str(named.exception()) == "text.png is not a picture"
+    assert str(named.exception()) == "text.png is not an image"
     assert type(lost.exception(60)) is InputError
     assert "lost 2 times" in str(lost.exception())
     assert (tmp_path / "tries").read_text() == "x" * 2
@@ -318,7 +318,7 @@ def test_a_stop_ends_after_the_batches_in_hand(
     )  # fmt: skip
     assert not result.finished
     assert 0 < result.sampled < ROWS - 2
-    assert len(list((tmp_path / "out").glob("pictures/*.png"))) == result.sampled
+    assert len(list((tmp_path / "out").glob("images/*.png"))) == result.sampled
     rest = run(manifest, tmp_path / "out", handle, stages=None)
     assert rest.sampled == ROWS - 2 - result.sampled
     assert read_stable(tmp_path / "out") == expected
@@ -331,7 +331,7 @@ def test_measuring_and_choosing_a_device_happen_on_the_cluster(
     job = Job(tmp_path, plan, CONFIG, handle, 1, load_slow, build_toolkit(CONFIG, tmp_path))
     measured = RayEngine().measure(job)
     assert measured.batch_size == CONFIG.settings.batch_size == 2
-    assert measured.picture_seconds >= 0.5 / 2
+    assert measured.image_seconds >= 0.5 / 2
     assert [int(path.stem) for path in tmp_path.glob("*.pid")] != [os.getpid()]
     assert choose_cluster_device(CONFIG, "cpu", "auto") == ("cpu", "float32")
     with pytest.raises(SettingsError, match="dtype 'half' is unknown"):
@@ -560,7 +560,7 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 90
-        while not list(out.glob("pictures/*.png")) and started.poll() is None and time.monotonic() < deadline:
+        while not list(out.glob("images/*.png")) and started.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         started.terminate()
         printed, errors = started.communicate(timeout=60)
@@ -570,7 +570,7 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
     assert started.returncode == 0, errors
     assert printed.startswith("stopped after ")
     assert 0 < int(printed.split()[-1]) < ROWS - 2
-    assert errors == "stopping after the pictures in hand; press Ctrl-C again to stop at once\n"
+    assert errors == "stopping after the images in hand; press Ctrl-C again to stop at once\n"
     deadline = time.monotonic() + 5
     while list_processes(mark) and time.monotonic() < deadline:
         time.sleep(0.1)

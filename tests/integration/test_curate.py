@@ -16,7 +16,7 @@ from _curating import (
     StampRule,
     build_recipe,
     build_test_rules,
-    draw_picture,
+    draw_image,
     encode,
     read_stable,
     write_input,
@@ -26,7 +26,7 @@ from cyclorama.catalogue.engines.in_process import InProcessEngine
 from cyclorama.curate.config import CurateConfig, EngineSettings
 from cyclorama.curate.decisions import FILE_NAME, Decision, save_decision
 from cyclorama.curate.run import RunHooks, run_curate
-from cyclorama.data.decode import open_picture
+from cyclorama.data.decode import open_image
 from cyclorama.data.shards import read_shards
 from cyclorama.errors import ConfigError, CycloramaError, ManifestError, ModelError
 
@@ -90,7 +90,7 @@ def test_reject_logs_hold_exactly_the_dropped_rows_by_rule(finished):
     assert (finished / "rejects" / "dark.jsonl").read_bytes() == b""
 
 
-def test_the_set_holds_kept_pictures_masks_and_labels(finished, manifest):
+def test_the_set_holds_kept_images_masks_and_labels(finished, manifest):
     samples = {sample.meta["id"]: sample for sample in read_shards(finished / "set")}
     kept = [row for row in read_results(finished) if row["verdict"] in ("keep", "repair")]
     assert list(samples) == [row["key"] for row in kept]
@@ -100,16 +100,16 @@ def test_the_set_holds_kept_pictures_masks_and_labels(finished, manifest):
     assert jpeg.meta["category"] == "Cup"
     assert jpeg.meta["product_id"] == "p0"
     assert jpeg.meta["season"] == "spring"
-    mask = np.asarray(open_picture(jpeg.mask, "mask"))
+    mask = np.asarray(open_image(jpeg.mask, "mask"))
     assert mask[20, 20] == 255 and mask[2, 2] == 0
-    repaired = np.asarray(open_picture(samples["01.png"].image, "picture"))
-    original = draw_picture(1, stamp=30)
+    repaired = np.asarray(open_image(samples["01.png"].image, "image"))
+    original = draw_image(1, stamp=30)
     stamped = (original == (255, 0, 255)).all(axis=2)
     assert stamped.sum() == 30
     assert (repaired[stamped] == 128).all()
     assert (repaired[~stamped] == original[~stamped]).all()
     assert samples["01.png"].meta["repaired_by"] == ["stamp"]
-    made = np.asarray(open_picture(samples["01.png"].mask, "mask"))  # by the rule, 0.3 in the first column
+    made = np.asarray(open_image(samples["01.png"].mask, "mask"))  # by the rule, 0.3 in the first column
     assert set(np.unique(made[:, 0])) == {76}  # 0.3 of 255, rounded to even
 
 
@@ -165,9 +165,9 @@ def count_judgements(monkeypatch) -> list[str]:
     judged: list[str] = []
     original = StampRule.judge
 
-    def judge(self, picture):
-        judged.append(picture.record.key)
-        return original(self, picture)
+    def judge(self, image):
+        judged.append(image.record.key)
+        return original(self, image)
 
     monkeypatch.setattr(StampRule, "judge", judge)
     return judged
@@ -197,7 +197,7 @@ def test_other_settings_of_a_rule_leave_the_answers_of_the_others(manifest, tmp_
 def test_a_changed_file_alone_is_judged_anew(tmp_path, monkeypatch):
     manifest = write_input(tmp_path / "shop")
     curate(manifest, tmp_path / "out")
-    (manifest.parent / "10.png").write_bytes(encode(draw_picture(99, stamp=7)))
+    (manifest.parent / "10.png").write_bytes(encode(draw_image(99, stamp=7)))
     judged = count_judgements(monkeypatch)
     curate(manifest, tmp_path / "out")
     assert judged == ["10.png"]
@@ -228,7 +228,7 @@ def test_decisions_are_taken_in_with_who_and_when(manifest, tmp_path, monkeypatc
     assert "04.png" in {sample.meta["id"] for sample in read_shards(out / "set")}
 
 
-def test_a_decision_about_another_picture_does_not_count(tmp_path):
+def test_a_decision_about_another_image_does_not_count(tmp_path):
     manifest = write_input(tmp_path / "shop")
     out = tmp_path / "out"
     curate(manifest, out)
@@ -258,7 +258,7 @@ def test_identifiers_stay_when_rows_come_and_go(tmp_path):
 
 
 def test_a_rule_that_needs_what_is_not_there_ends_the_run(manifest, tmp_path, monkeypatch):
-    def fail(self, picture):
+    def fail(self, image):
         raise ModelError("no weights at x; name them")
 
     monkeypatch.setattr(StampRule, "judge", fail)
@@ -280,7 +280,7 @@ def test_bad_inputs_are_named_before_anything_is_written(tmp_path):
     with pytest.raises(ManifestError, match="no such file or folder"):
         curate(tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ManifestError, match="holds no pictures"):
+    with pytest.raises(ManifestError, match="holds no images"):
         curate(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="no installed package has a rule 'unheard'"):
         run_curate(str(tmp_path), tmp_path / "out", build_recipe(unheard={}), ENGINE)

@@ -68,9 +68,9 @@ def test_overrides_and_mistakes():
 
 def test_words_that_are_missing_or_too_many():
     with pytest.raises(SettingsError, match="--out is missing"):
-        command.run(parse("pictures"))
+        command.run(parse("images"))
     with pytest.raises(SettingsError, match="unexpected more"):
-        command.run(parse("pictures", "more", "--out", "x"))
+        command.run(parse("images", "more", "--out", "x"))
 
 
 def test_review_needs_a_finished_run(tmp_path):
@@ -89,13 +89,13 @@ def build_misnamed(settings):
 
 
 class SignallingRule(BrightRule):
-    """Asks for the run's end in the middle of a picture, as a shutting-down machine does."""
+    """Asks for the run's end in the middle of an image, as a shutting-down machine does."""
 
-    def judge(self, picture):
-        if picture.record.key == "04.png":
+    def judge(self, image):
+        if image.record.key == "04.png":
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.5)  # the main thread looks up five times a second
-        return super().judge(picture)
+        return super().judge(image)
 
 
 def build_signalling(settings):
@@ -117,15 +117,15 @@ def installed(monkeypatch):
 def test_a_further_rule_is_asked_for_by_name(installed):
     config = command.load_recipe(None, [*BARE, "further.bright={limit: 0.2}"])
     built = rules.build_rules(config)
-    assert [rule.name for rule in built.pictures] == ["bright"]
-    assert built.pictures[0].limit == 0.2
+    assert [rule.name for rule in built.images] == ["bright"]
+    assert built.images[0].limit == 0.2
     other = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.3}"]))
     assert built.identities["bright"] != other.identities["bright"]
     newer = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.2, version: 2}"]))
     assert built.identities["bright"] != newer.identities["bright"]
     with pytest.raises(ConfigError, match="no installed package has a rule 'bleak'"):
         rules.build_rules(command.load_recipe(None, [*BARE, "further.bleak={}"]))
-    with pytest.raises(ModelNotFoundError, match="with erase: null, pictures with text"):
+    with pytest.raises(ModelNotFoundError, match="with erase: null, images with text"):
         lama = [s for s in BARE if s != "text=null" and s != "erase=null"]
         rules.build_rules(command.load_recipe(None, [*lama, "erase.weights=no/such/file"]))
     with pytest.raises(ConfigError, match="gives a rule called 'other'"):
@@ -148,7 +148,7 @@ def test_the_command_curates_and_says_what_came_out(installed, tmp_path, capsys)
     assert run["recipe"]["further"] == {"bright": {}} and run["recipe"]["size"] is None
 
 
-def test_a_signal_ends_the_run_after_the_picture_in_hand(installed, tmp_path, monkeypatch, capsys):
+def test_a_signal_ends_the_run_after_the_image_in_hand(installed, tmp_path, monkeypatch, capsys):
     point = EntryPoint("bright", "test_curate_command:build_signalling", rules.GROUP)
     manifest = write_input(tmp_path / "shop")
     arguments = with_settings([*BARE, "clicks=null", "further.bright={}"])

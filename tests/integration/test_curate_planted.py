@@ -16,19 +16,19 @@ from scipy import ndimage, stats
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from curate_planted import Job, build_set  # noqa: E402
-from curate_planted_kinds import KINDS  # noqa: E402
-from curate_planted_measure import (  # noqa: E402
-    Truth,
-    build_rule,
-    open_picture,
-    read_records,
-    read_truth,
-)
-from curate_planted_scores import compute_wilson, has_fired, score_groups, score_rule  # noqa: E402
 from cyclorama.curate.config import CurateConfig, EngineSettings, OutputSettings  # noqa: E402
 from cyclorama.curate.records import Record, Verdict  # noqa: E402
 from cyclorama.data.shards import Sample, write_shards  # noqa: E402
+from cyclorama.lab.planted.kinds import KINDS  # noqa: E402
+from cyclorama.lab.planted.measure import (  # noqa: E402
+    Truth,
+    build_rule,
+    open_image,
+    read_records,
+    read_truth,
+)
+from cyclorama.lab.planted.planted import Job, build_set  # noqa: E402
+from cyclorama.lab.planted.scores import compute_wilson, has_fired, score_groups, score_rule  # noqa: E402
 
 DEMO = ROOT / "src" / "cyclorama" / "weights" / "demo" / "references"
 WHOLE = (
@@ -39,19 +39,19 @@ WHOLE = (
 TEXT = ("text_plain", "text_badge", "text_outlined", "pack_text")
 
 
-def turn(picture: Image.Image, number: int) -> bytes:
-    """One of four views of a picture, so that few rendered pictures make many different ones."""
+def turn(image: Image.Image, number: int) -> bytes:
+    """One of four views of an image, so that few rendered images make many different ones."""
     import io
 
     stream = io.BytesIO()
-    turned = [picture, *(picture.transpose(Image.Transpose(k)) for k in (0, 1, 3))][number]
+    turned = [image, *(image.transpose(Image.Transpose(k)) for k in (0, 1, 3))][number]
     turned.save(stream, "PNG")
     return stream.getvalue()
 
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rendered pictures that the package carries, four views of each, as shards.
+    """The rendered images that the package carries, four views of each, as shards.
 
     Without laptops: a dark one before a dark room has no edge to see, and its right mask is doubted.
     """
@@ -64,8 +64,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
             key = f"{number}-{name}"
             meta = {"id": key, "category": category, "product_id": key, "brand": name}
             (file,) = DEMO.glob(f"{name}.*")  # PNG or JPEG
-            with Image.open(file) as picture, Image.open(path) as mask:
-                samples.append(Sample(key, turn(picture.convert("RGB"), number), turn(mask, number), meta))
+            with Image.open(file) as image, Image.open(path) as mask:
+                samples.append(Sample(key, turn(image.convert("RGB"), number), turn(mask, number), meta))
     write_shards(samples, folder)
     return folder
 
@@ -97,12 +97,12 @@ def test_the_same_arguments_give_the_same_files(shards: Path, tmp_path: Path) ->
 def test_planted_text_lies_on_the_background_or_on_the_product(shards: Path, tmp_path: Path) -> None:
     truth, records = plant(shards, tmp_path, 8, ("text_plain", "text_badge"))
     for record in records:
-        picture = open_picture(record)
+        image = open_image(record)
         text = np.asarray(Image.open(tmp_path / "truth" / f"{record.key}.text.png"), np.float32) / 255
         assert truth[record.key]["expect"] == "text"
-        assert picture.mask is not None
+        assert image.mask is not None
         assert 0.001 < (text > 0.5).mean() < 0.2
-        assert not (text > 0)[picture.mask > 0.02].any()
+        assert not (text > 0)[image.mask > 0.02].any()
 
 
 def test_every_row_comes_out_and_every_rule_catches_its_plants(
@@ -136,7 +136,7 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
     dropped = {truth[key]["group"] for key, rules in fired.items() if "duplicates" in rules}
     assert dropped == pairs
     clean = [fired[key] - {"duplicates"} for key, row in truth.items() if row["kind"] == "clean"]
-    # an outline without contrast is doubted, and each picture comes in four views
+    # an outline without contrast is doubted, and each image comes in four views
     assert sum("mask" in rules for rules in clean) <= 0.25 * len(clean)
     assert [rules for rules in clean if rules - {"mask"}] == []
 
@@ -154,13 +154,13 @@ def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path,
     rule = type(rule)(rule.settings, erase=erase)
     lines = {}
     for record in records:
-        picture = open_picture(record)
-        finding = rule.judge(picture)
+        image = open_image(record)
+        finding = rule.judge(image)
         lines[record.key] = {"verdict": finding.verdict}
         if finding.verdict == Verdict.REPAIR:
-            assert finding.repaired is not None and picture.mask is not None
-            changed = (finding.repaired.pixels != picture.pixels).any(axis=2)
-            assert changed.any() and not changed[picture.mask > 0.02].any()
+            assert finding.repaired is not None and image.mask is not None
+            changed = (finding.repaired.pixels != image.pixels).any(axis=2)
+            assert changed.any() and not changed[image.mask > 0.02].any()
     score = score_rule("text", lines, truth)
     assert score.missed == 0 and score.wrong == 0 and score.right >= 5
 

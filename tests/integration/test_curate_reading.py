@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from _curating import SIDE, draw_picture, encode
+from _curating import SIDE, draw_image, encode
 
 from cyclorama.curate.columns import KNOWN, fold, match_columns
 from cyclorama.curate.config import ReadingSettings
@@ -59,7 +59,7 @@ def test_columns_can_be_named_and_spellings_do_not_collide():
     assert columns == {"image": "img", "category": "label"}
     spellings = [spelling for group in KNOWN.values() for spelling in group]
     assert len(set(spellings)) == len(spellings) and all(fold(s) == s for s in spellings)
-    with pytest.raises(ManifestError, match="no column for the picture; columns found: 'a', 'b'"):
+    with pytest.raises(ManifestError, match="no column for the image; columns found: 'a', 'b'"):
         match_columns(["a", "b"], {}, "x")
     with pytest.raises(ManifestError, match="takes image from 'c', which is not there"):
         match_columns(["a", "b"], {"image": "c"}, "x")
@@ -133,7 +133,7 @@ def write_published(folder: Path) -> None:
     for name in ("bg60k_imgs_0", "bg60k_masks_0"):
         (folder / name).mkdir(parents=True)
     for number in range(3):
-        (folder / "bg60k_imgs_0" / f"{number}.png").write_bytes(encode(draw_picture(number)))
+        (folder / "bg60k_imgs_0" / f"{number}.png").write_bytes(encode(draw_image(number)))
         (folder / "bg60k_masks_0" / f"{number}.png").write_bytes(encode(255 - mask))
     lines = ["0.png\t杯子", "1.png\t花瓶", "2.png\t杯子", "9.png\t杯子"]
     (folder / "bg60k_info.txt").write_text("\n".join(lines), encoding="utf-8")
@@ -146,19 +146,19 @@ def test_the_published_layout_keeps_every_line(tmp_path):
     assert [row.record.category for row in found.rows] == ["杯子", "花瓶", "杯子", None]
     first = found.rows[0].record
     assert (first.licence, first.language) == ("BG60k, academic use only", "zh")
-    assert found.rows[3].problem == "bg60k_info.txt, line 4: no picture '9.png'"
+    assert found.rows[3].problem == "bg60k_info.txt, line 4: no image '9.png'"
     assert "mask means: background" in found.notes[0]
     data, mask = (read_bytes(address, 10**6) for address in (first.image, first.mask))
-    picture = decode_record(first, data, mask, LoadLimits())
-    assert picture.mask[20, 20] == 1 and picture.mask[2, 2] == 0  # turned round as detected
+    image = decode_record(first, data, mask, LoadLimits())
+    assert image.mask[20, 20] == 1 and image.mask[2, 2] == 0  # turned round as detected
 
 
 def test_addresses_are_read_listed_and_stamped():
     import fsspec
 
     system = fsspec.filesystem("memory")
-    system.pipe("/shop/a.png", encode(draw_picture(0)))
-    system.pipe("/shop/cup/b.png", encode(draw_picture(1)))
+    system.pipe("/shop/a.png", encode(draw_image(0)))
+    system.pipe("/shop/cup/b.png", encode(draw_image(1)))
     system.pipe("/shop/m.csv", b"image,sku\na.png,1\ncup/b.png,2\n")
     try:
         rows = read_input("memory://shop/m.csv", READING).rows
@@ -168,9 +168,9 @@ def test_addresses_are_read_listed_and_stamped():
             ("a.png", None),
             ("cup/b.png", "cup"),
         ]
-        assert read_bytes("memory://shop/a.png", 10**6) == encode(draw_picture(0))
+        assert read_bytes("memory://shop/a.png", 10**6) == encode(draw_image(0))
         before = read_stamps(["memory://shop/a.png", "memory://shop/none"])
-        system.pipe("/shop/a.png", encode(draw_picture(5)))
+        system.pipe("/shop/a.png", encode(draw_image(5)))
         after = read_stamps(["memory://shop/a.png", "memory://shop/none"])
         assert before[0] != after[0] and before[1] == after[1] == ""
         with pytest.raises(DataError, match="more than 10 bytes"):
@@ -184,14 +184,14 @@ def test_addresses_are_read_listed_and_stamped():
 def test_transparency_is_shown_on_white_and_masks_must_fit():
     pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
     pixels[..., 3] = np.linspace(0, 255, SIDE).astype(np.uint8)
-    picture = decode_record(Record("a", "a"), encode(pixels), None, LoadLimits())
-    assert picture.pixels[0, 0].tolist() == [255, 255, 255] and picture.pixels[0, -1].tolist() == [0, 0, 0]
-    assert picture.alpha is not None and picture.mask is None
-    opaque = decode_record(Record("a", "a"), encode(draw_picture(0)), None, LoadLimits())
-    assert opaque.alpha is None and (opaque.pixels == draw_picture(0)).all()
+    image = decode_record(Record("a", "a"), encode(pixels), None, LoadLimits())
+    assert image.pixels[0, 0].tolist() == [255, 255, 255] and image.pixels[0, -1].tolist() == [0, 0, 0]
+    assert image.alpha is not None and image.mask is None
+    opaque = decode_record(Record("a", "a"), encode(draw_image(0)), None, LoadLimits())
+    assert opaque.alpha is None and (opaque.pixels == draw_image(0)).all()
     wide = encode(np.zeros((SIDE, 2 * SIDE), np.uint8))
     with pytest.raises(MaskSizeError, match="mask of 'a'"):
-        decode_record(Record("a", "a"), encode(draw_picture(0)), wide, LoadLimits())
+        decode_record(Record("a", "a"), encode(draw_image(0)), wide, LoadLimits())
     empty = encode(np.zeros((SIDE, SIDE), np.uint8))
-    shown = decode_record(Record("a", "a"), encode(draw_picture(0)), empty, LoadLimits())
+    shown = decode_record(Record("a", "a"), encode(draw_image(0)), empty, LoadLimits())
     assert shown.mask is not None and shown.mask.max() == 0  # a mask of nothing is the mask rule's matter

@@ -67,7 +67,7 @@ def build_set(
 
 
 def test_the_layout_that_users_of_the_set_describe(tmp_path: Path) -> None:
-    """Tab-separated, pictures N.png in part N mod 10, cut-outs N_mask.png with the product in alpha."""
+    """Tab-separated, images N.png in part N mod 10, cut-outs N_mask.png with the product in alpha."""
     found = load_bg60k(build_set(tmp_path))
     assert len(found.records) == 12
     assert found.rejected == []
@@ -86,7 +86,7 @@ def test_the_layout_that_users_of_the_set_describe(tmp_path: Path) -> None:
     assert (detection.lines, detection.records, detection.categories) == (12, 12, 4)
     text = detection.describe()
     assert "12 lines, 12 records, 4 categories" in text
-    assert "left out: 0 without picture, 0 without mask, 0 unreadable lines" in text
+    assert "left out: 0 without image, 0 without mask, 0 unreadable lines" in text
 
 
 @pytest.mark.parametrize("separator", ["\t", ",", " ", "|", ";", ", "])
@@ -142,9 +142,9 @@ def test_every_line_is_a_record_or_a_reason(tmp_path: Path) -> None:
     found = load_bg60k(tmp_path)
     assert len(found.records) + len(found.rejected) == found.detection.lines == 15
     assert [(r.row, r.reason) for r in found.rejected] == [
-        (4, "no picture '3.png'"),
+        (4, "no image '3.png'"),
         (5, "no mask '4_mask.png'"),
-        (13, "no picture '77.png'"),
+        (13, "no image '77.png'"),
         (14, "does not hold 2 fields"),
         (15, "repeats line 6"),
     ]
@@ -182,9 +182,9 @@ def test_masks_that_mark_nothing_are_refused(tmp_path: Path) -> None:
     build_set(tmp_path)
     for i in range(12):
         path = tmp_path / f"bg60k_masks_{i % 10}/{i}_mask.png"
-        picture = np.array(Image.open(path))
-        Image.fromarray(picture[..., :3]).save(path)
-    with pytest.raises(DataError, match="colour pictures without an alpha channel"):
+        image = np.array(Image.open(path))
+        Image.fromarray(image[..., :3]).save(path)
+    with pytest.raises(DataError, match="colour images without an alpha channel"):
         load_bg60k(tmp_path)
     for i in range(12):
         flat = np.zeros((32, 32), np.uint8)
@@ -197,9 +197,9 @@ def test_transparent_products_are_refused(tmp_path: Path) -> None:
     build_set(tmp_path)
     for i in range(12):
         path = tmp_path / f"bg60k_masks_{i % 10}/{i}_mask.png"
-        picture = np.array(Image.open(path))
-        picture[..., 3] = 255 - picture[..., 3]
-        Image.fromarray(picture).save(path)
+        image = np.array(Image.open(path))
+        image[..., 3] = 255 - image[..., 3]
+        Image.fromarray(image).save(path)
     with pytest.raises(DataError, match="transparent in the middle"):
         load_bg60k(tmp_path)
 
@@ -213,7 +213,7 @@ def test_given_settings_are_not_detected_again(tmp_path: Path) -> None:
     assert found.records == load_bg60k(tmp_path).records
     assert found.detection.separator.evidence == found.detection.encoding.evidence == "setting"
     for change, message in [
-        ({"separator": "|"}, "no line names a picture that exists under the separator '|'"),
+        ({"separator": "|"}, "no line names an image that exists under the separator '|'"),
         ({"encoding": "ascii"}, "cannot decode as 'ascii'"),
         ({"encoding": "klingon"}, "cannot decode as 'klingon'"),
         ({"mask_pattern": "{stem}.gif", "mask_means": None}, "no masks named '{stem}.gif'"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.data.decode import compute_crop_box, decode_example, fit_picture
+from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
 from cyclorama.data.examples import ExampleConfig, ExampleSource, decide_flip
 from cyclorama.data.packed import PackedExamples, compute_pack_hash
 from cyclorama.data.samples import encode_samples
@@ -75,7 +75,7 @@ def test_pad_keeps_everything_and_repeats_the_border(records: list[Record]) -> N
 def test_masks_are_area_averaged() -> None:
     mask = np.zeros((8, 8), np.uint8)
     mask[:, :3] = 255
-    small = np.asarray(fit_picture(Image.fromarray(mask), (2, 4), "crop", Image.Resampling.BOX, edge=False))
+    small = np.asarray(fit_image(Image.fromarray(mask), (2, 4), "crop", Image.Resampling.BOX, edge=False))
     assert compute_crop_box((8, 8), (2, 4)) == (0, 2, 8, 6)
     assert small.tolist() == [[255, 128, 0, 0]] * 2
 
@@ -96,7 +96,7 @@ def test_aspect_is_kept_for_any_size(fit: str, size: tuple[int, int]) -> None:
     assert tall == pytest.approx(40 * scale, abs=1.5)
 
 
-def test_picture_kinds_decode_to_the_same_pixels() -> None:
+def test_image_kinds_decode_to_the_same_pixels() -> None:
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8) * 2
     mask = np.zeros((8, 8), np.uint8)
     mask[2:5, 2:5] = 255
@@ -131,18 +131,18 @@ def test_unstated_mask_meaning_takes_a_used_alpha_channel_first() -> None:
     assert product.sum() == 55
 
 
-def test_bad_pictures_are_named() -> None:
+def test_bad_images_are_named() -> None:
     good = encode(np.zeros((8, 8, 3), np.uint8))
     noise = encode(np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8))
     half = np.zeros((8, 8), np.uint8)
     half[:4] = 255
     cases = [
-        (b"", encode(half), None, "x: not a readable picture"),
-        (noise[: len(noise) // 2], encode(half), None, "x: not a readable picture"),
-        (good, b"junk", None, r"x \(mask\): not a readable picture"),
+        (b"", encode(half), None, "x: not a readable image"),
+        (noise[: len(noise) // 2], encode(half), None, "x: not a readable image"),
+        (good, b"junk", None, r"x \(mask\): not a readable image"),
         (good, None, "product", "x: no mask"),
         (good, None, "alpha", "no alpha channel"),
-        (good, encode(half[:, :4]), None, "the mask is 4 x 8, the picture 8 x 8"),
+        (good, encode(half[:, :4]), None, "the mask is 4 x 8, the image 8 x 8"),
         (good, encode(half * 0), None, "marks no product"),
         (good, encode(half * 0 + 255), None, "marks everything"),
     ]
@@ -155,7 +155,7 @@ def test_bad_pictures_are_named() -> None:
         ExampleConfig(8, 8, fit="stretch")  # type: ignore[arg-type]
 
 
-def test_flips_depend_on_seed_picture_and_draw_only(records: list[Record]) -> None:
+def test_flips_depend_on_seed_image_and_draw_only(records: list[Record]) -> None:
     config = ExampleConfig(24, 24, flip=True, seed=5)
     source = ExampleSource.from_records(records, config)
     draws = [[source.load(i, draw).flipped for draw in range(40)] for i in range(3)]
@@ -200,7 +200,7 @@ def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tm
     cases = [
         (replace(records[0], category=None), None, "'r0' has no category"),
         (replace(records[0], mask=None), None, "'r0' has no mask file"),
-        (records[0], "val", r"none of 1 pictures is in split 'val'; splits found: \['train'\]"),
+        (records[0], "val", r"none of 1 images is in split 'val'; splits found: \['train'\]"),
     ]
     for record, split, message in cases:
         with pytest.raises(DataError, match=message):
@@ -293,7 +293,7 @@ def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) 
     whole = records[2].mask.read_bytes()  # type: ignore[union-attr]
     records[2].mask.write_bytes(b"broken")  # type: ignore[union-attr]
     broken = ExampleSource.from_records(records, ExampleConfig(16, 16))
-    with pytest.raises(DataError, match=r"picture 'r2' \(mask\): not a readable picture"):
+    with pytest.raises(DataError, match=r"image 'r2' \(mask\): not a readable image"):
         PackedExamples.prepare(broken, folder)
     with pytest.raises(DataError, match="no finished packed set"):
         PackedExamples(folder, source.config)
@@ -302,18 +302,18 @@ def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) 
     assert_equal_examples(PackedExamples.prepare(again, folder), again)
 
 
-def test_bad_pictures_can_be_left_out_with_their_reason(records: list[Record], tmp_path: Path) -> None:
+def test_bad_images_can_be_left_out_with_their_reason(records: list[Record], tmp_path: Path) -> None:
     records[1].image.write_bytes(b"broken")
     source = ExampleSource.from_records(records, ExampleConfig(16, 16))
     packed = PackedExamples.prepare(source, tmp_path / "packed", on_error="skip")
     assert [info.id for info in packed.infos] == ["r0", "r2", "r3"]
     assert [(r.row, r.values["id"]) for r in packed.rejected] == [(1, "r1")]
-    assert "picture 'r1': not a readable picture" in packed.rejected[0].reason
+    assert "image 'r1': not a readable image" in packed.rejected[0].reason
     assert len(packed) + len(packed.rejected) == len(source)
     assert np.array_equal(packed[1].pixels, source[2].pixels)
     for record in records:
         record.image.write_bytes(b"broken")
-    with pytest.raises(DataError, match="none of the 4 pictures could be read"):
+    with pytest.raises(DataError, match="none of the 4 images could be read"):
         PackedExamples.prepare(source, tmp_path / "other", on_error="skip")
 
 
@@ -344,8 +344,8 @@ def test_damaged_packs_and_full_disks_say_so(
 
 def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
     from cyclorama.files import write_atomic
-    from cyclorama.synth.items import RenderedItem
-    from cyclorama.synth.shards import done_path, pack_items, shard_path
+    from cyclorama.scenes.items import RenderedItem
+    from cyclorama.scenes.shards import done_path, pack_items, shard_path
 
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)

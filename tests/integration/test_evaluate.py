@@ -13,7 +13,7 @@ from PIL import Image
 
 from cyclorama.commands import evaluate
 from cyclorama.errors import CycloramaError, OutputError, SettingsError
-from cyclorama.evaluation.errors import MissingPictureError, PictureSizeError
+from cyclorama.evaluation.errors import ImageSizeError, MissingImageError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 
 
@@ -30,7 +30,7 @@ def paint(seed: int) -> np.ndarray:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Path:
-    """Eight true pictures with masks and references; a faithful set ``a`` and a worse one ``b``."""
+    """Eight true images with masks and references; a faithful set ``a`` and a worse one ``b``."""
     torch.manual_seed(0)
     save_network(FeatureNetwork(FeatureNetworkConfig(("soap", "tea"))), tmp_path / "net")
     mask = np.zeros((64, 64), np.uint8)
@@ -42,14 +42,14 @@ def world(tmp_path: Path) -> Path:
         truth = paint(n)
         noise = np.random.default_rng(n).normal(0, 8, truth.shape)
         near = np.clip(truth + noise, 0, 255).astype(np.uint8)
-        pictures = {
+        images = {
             "truth": truth,
             "a": np.where(inside, truth, near),
             "b": np.where(inside, truth // 2, paint(n + 50)),
             "masks": mask,
             "references": paint(n + 100),
         }
-        for name, pixels in pictures.items():
+        for name, pixels in images.items():
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / name / f"p{n}.png")
     return tmp_path
 
@@ -66,7 +66,7 @@ def test_one_set_is_scored_and_its_statistics_are_kept(world: Path, capsys: pyte
     assert scored["count"] == 8 and scored["metrics"]["product_max_difference"]["value"] == 0
     assert 20 < scored["metrics"]["psnr"]["value"] < 40
     assert result["calibration"][0]["name"] == "itself"
-    assert {d["region"] for d in scored["distances"]} == {"picture", "background"}
+    assert {d["region"] for d in scored["distances"]} == {"image", "background"}
     for name in ("report.json", "report.md", "report.html"):
         assert (world / "out" / name).stat().st_size > 1000
     assert "rows" in json.loads((world / "out" / "report.json").read_text())["sets"][0]
@@ -74,10 +74,10 @@ def test_one_set_is_scored_and_its_statistics_are_kept(world: Path, capsys: pyte
     assert len(files) == 2
     assert run(*arguments) == 0
     assert json.loads(capsys.readouterr().out) == result
-    picture_file = next(file for file in files if "-picture-" in file.name)
-    assert run(world / "a", "--against", picture_file, "--quiet", *arguments[-4:-2]) == 0
+    image_file = next(file for file in files if "-image-" in file.name)
+    assert run(world / "a", "--against", image_file, "--quiet", *arguments[-4:-2]) == 0
     again = json.loads(capsys.readouterr().out)["sets"][0]["distances"]
-    assert again == [d for d in scored["distances"] if d["region"] == "picture"]
+    assert again == [d for d in scored["distances"] if d["region"] == "image"]
 
 
 def test_two_sets_are_compared(world: Path, capsys: pytest.CaptureFixture[str]):
@@ -88,18 +88,18 @@ def test_two_sets_are_compared(world: Path, capsys: pytest.CaptureFixture[str]):
     found = {d["metric"]: d for d in json.loads(printed.out)["differences"]}
     for name in ("psnr", "ssim", "perceptual", "product_max_difference", "rim_delta_e"):
         assert found[name]["verdict"] == "first" and found[name]["first_wins"] == 8
-    assert "pictures are few" in printed.err
+    assert "images are few" in printed.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ([], SettingsError, "give one set of pictures, or two with --compare"),
+        ([], SettingsError, "give one set of images, or two with --compare"),
         (["a", "--compare", "a", "b"], SettingsError, "not both"),
         (["a", "--metrics", "beauty"], SettingsError, "no metric group 'beauty'; choose from distance"),
         (["a", "--seed", "-1"], SettingsError, "--seed must be a whole number"),
         (["a", "--out", "a/p0.png"], OutputError, "is a file; give a folder with --out"),
-        (["nowhere"], CycloramaError, "no pictures at"),
+        (["nowhere"], CycloramaError, "no images at"),
         (["a", "--features", "vgg"], SettingsError, "no feature network 'vgg'"),
     ],
 )
@@ -109,13 +109,13 @@ def test_bad_commands_are_refused(world: Path, monkeypatch, arguments, error, wo
         run(*arguments)
 
 
-def test_lost_and_resized_pictures_are_named(world: Path, capsys: pytest.CaptureFixture[str]):
+def test_lost_and_resized_images_are_named(world: Path, capsys: pytest.CaptureFixture[str]):
     network = ["--features", f"cyclorama={world / 'net'}", "--quiet", "--no-calibration"]
     (world / "truth" / "p3.png").unlink()
-    with pytest.raises(MissingPictureError, match="1 of 8 pictures .* have no partner .*'p3'"):
+    with pytest.raises(MissingImageError, match="1 of 8 images .* have no partner .*'p3'"):
         run(world / "a", "--against", world / "truth", *network)
     assert run(world / "a", "--against", world / "truth", "--allow-missing", *network) == 0
     assert json.loads(capsys.readouterr().out)["sets"][0]["count"] == 7
     Image.fromarray(paint(1)[:40]).save(world / "a" / "p1.png")
-    with pytest.raises(PictureSizeError, match="picture is 64 x 40, truth 64 x 64"):
+    with pytest.raises(ImageSizeError, match="image is 64 x 40, truth 64 x 64"):
         run(world / "a", "--against", world / "truth", "--allow-missing", *network)

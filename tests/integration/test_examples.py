@@ -30,13 +30,13 @@ def run_example(name: str, folder: Path, *arguments: object) -> str:
     return done.stdout
 
 
-def read_pictures(out: Path) -> dict[str, bytes]:
+def read_images(out: Path) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.png"))}
 
 
-def expect_product(picture: Path, product: Path) -> None:
-    """``picture`` holds the opaque pixels of ``product`` unchanged, on another background."""
-    rgba, made = np.asarray(Image.open(product).convert("RGBA")), np.asarray(Image.open(picture))
+def expect_product(image: Path, product: Path) -> None:
+    """``image`` holds the opaque pixels of ``product`` unchanged, on another background."""
+    rgba, made = np.asarray(Image.open(product).convert("RGBA")), np.asarray(Image.open(image))
     opaque = rgba[..., 3] == 255
     assert made.shape == (*rgba.shape[:2], 3)
     assert np.array_equal(made[opaque], rgba[opaque][:, :3])
@@ -64,27 +64,27 @@ def test_folder(tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     for category in ("kettle", "whisky"):
         shutil.copytree(PRODUCTS / category, photos / category)
-    (photos / "kettle" / "broken.png").write_bytes(b"no picture")
+    (photos / "kettle" / "broken.png").write_bytes(b"no image")
     printed = run_example("folder.py", tmp_path, "--out", "made", "--photos", photos)
     assert "broken.png: UnreadableImageError: " in printed
-    assert printed.endswith("2 of 3 photos have their picture\n")
+    assert printed.endswith("2 of 3 photos have their image\n")
     for category in ("kettle", "whisky"):
         expect_product(tmp_path / "made" / category / "01.png", PRODUCTS / category / "01.png")
 
 
 def test_catalogue_here_and_on_a_ray_cluster(tmp_path: Path) -> None:
     printed = run_example("catalogue.py", tmp_path, "--out", "here", "--products", 2)
-    assert printed.count(": done, pictures/") == 2
-    assert printed.endswith("2 of 2 rows done, 0 failed, 2 pictures new\n")
+    assert printed.count(": done, images/") == 2
+    assert printed.endswith("2 of 2 rows done, 0 failed, 2 images new\n")
     again = run_example("catalogue.py", tmp_path, "--out", "here", "--products", 2)
-    assert again.endswith("2 of 2 rows done, 0 failed, 0 pictures new\n")
+    assert again.endswith("2 of 2 rows done, 0 failed, 0 images new\n")
     rows = pq.read_table(tmp_path / "here" / "results.parquet").to_pylist()
     for row, category in zip(rows, ("armchair", "camera"), strict=True):
-        expect_product(tmp_path / "here" / row["picture"], PRODUCTS / category / "01.png")
-    pictures = read_pictures(tmp_path / "here")
-    assert len(pictures) == 2
+        expect_product(tmp_path / "here" / row["output"], PRODUCTS / category / "01.png")
+    images = read_images(tmp_path / "here")
+    assert len(images) == 2
 
     pytest.importorskip("ray")
     printed = run_example("catalogue_ray.py", tmp_path, "--out", "there", "--products", 2, "--workers", 1)
-    assert printed == "2 of 2 rows done, 0 failed, 2 pictures new\n"
-    assert read_pictures(tmp_path / "there") == pictures
+    assert printed == "2 of 2 rows done, 0 failed, 2 images new\n"
+    assert read_images(tmp_path / "there") == images

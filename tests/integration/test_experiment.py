@@ -14,21 +14,21 @@ import torch
 from _training import save_tiny_model
 from PIL import Image
 
-from cyclorama.commands import experiment as command
 from cyclorama.errors import DataError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
-from cyclorama.evaluation.reading import open_pictures
+from cyclorama.evaluation.reading import open_images
 from cyclorama.evaluation.truth import compute_truth
-from cyclorama.experiments.recipe import ExperimentConfig, MethodConfig
-from cyclorama.experiments.run import RunOptions, run_experiment
 from cyclorama.generation.run import RunHooks
+from cyclorama.lab.commands import experiment as command
+from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
+from cyclorama.lab.experiments.run import RunOptions, run_experiment
 
 SIDE = 64
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model, a feature network, and four pairs laid out as `cyclorama synth --unpack` does it."""
+    """A tiny model, a feature network, and four pairs laid out as `cyclorama lab render --unpack` does it."""
     folder = tmp_path_factory.mktemp("world")
     save_tiny_model(folder / "model")
     with torch.random.fork_rng(devices=[]):
@@ -46,16 +46,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for mask, left in zip(masks, (8, 34), strict=True):
             mask[15:53, left - 1 : left + 23] = 128  # coverage at the rim, as a renderer gives it
             mask[16:52, left : left + 22] = 255
-        pictures = {
+        images = {
             "truth": truth,
             "mask": masks[0],
             "product": np.dstack([product, masks[0]]),
             "reference": reference,
             "reference_mask": masks[1],
         }
-        for name, pixels in pictures.items():
+        for name, pixels in images.items():
             Image.fromarray(pixels).save(data / name / f"k{n}.png")
-        files = {name: f"{name}/k{n}.png" for name in pictures}
+        files = {name: f"{name}/k{n}.png" for name in images}
         rows.append(
             {
                 **files, "id": f"k{n}", "image": files["product"], "mask_means": "product",
@@ -94,7 +94,7 @@ def build(world: Path, **changes: Any) -> ExperimentConfig:
 def read(out: Path) -> dict[str, Any]:
     values: dict[str, Any] = json.loads((out / "result.json").read_text())
     for result in values["results"]:
-        del result["seconds_per_picture"]
+        del result["seconds_per_image"]
     return values
 
 
@@ -104,7 +104,7 @@ def done(world: Path) -> Path:
     config = build(world, conditions=("pair", "self"))
     lines: list[str] = []
     assert run_experiment(config, RunOptions(world / "runs" / "whole"), None, lines.append) is not None
-    assert len(lines) == 8 and "all, self, seed 1: 4 pictures" in lines[-1]
+    assert len(lines) == 8 and "all, self, seed 1: 4 images" in lines[-1]
     return world / "runs" / "whole"
 
 
@@ -131,33 +131,33 @@ def test_the_outputs_hold_every_method_condition_and_seed(done: Path):
     assert json.loads((done / "done.json").read_text())["cells"] == 8
 
 
-def test_a_figure_is_the_mean_of_the_pictures_in_the_store(world: Path, done: Path):
+def test_a_figure_is_the_mean_of_the_images_in_the_store(world: Path, done: Path):
     found = next(r for r in read(done)["results"] if r["method"] == "all" and r["condition"] == "pair")
-    truth = open_pictures(world / "set" / "truth")
-    masks = open_pictures(world / "set" / "mask")
+    truth = open_images(world / "set" / "truth")
+    masks = open_images(world / "set" / "mask")
     means = []
-    for folder in sorted((done.parent / "store" / "pictures").glob("*-pair-s*")):
+    for folder in sorted((done.parent / "store" / "images").glob("*-pair-s*")):
         rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
         if rows[0]["settings"]["reference_strength"] == 1:
             scores = []
             for row in rows:
-                pixels = np.asarray(Image.open(folder / row["picture"]))
+                pixels = np.asarray(Image.open(folder / row["output"]))
                 mask = masks.load(row["id"]).pixels[..., 0] / np.float32(255)
                 scores.append(compute_truth(pixels, truth.load(row["id"]).pixels, mask).psnr)
             means.append(statistics.fmean(scores))
     assert sorted(found["values"]["psnr"]["by_seed"]) == pytest.approx(sorted(means), rel=1e-9)
 
 
-def test_another_experiment_takes_the_same_pictures_and_a_picture_made_anew_is_scored_anew(
+def test_another_experiment_takes_the_same_images_and_a_image_made_anew_is_scored_anew(
     world: Path, done: Path
 ):
-    pictures = sorted((done.parent / "store" / "pictures").rglob("*.png"))
-    before = {path: path.stat().st_mtime_ns for path in pictures}
+    images = sorted((done.parent / "store" / "images").rglob("*.png"))
+    before = {path: path.stat().st_mtime_ns for path in images}
     twins = (MethodConfig("its twin", model="ours", steps=2), MethodConfig("the whole", model="ours"))
     config = build(world, methods=twins, seeds=(1,), sheet_rows=0)
     assert run_experiment(config, RunOptions(done.parent / "again")) is not None
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(list((done.parent / "store" / "pictures").iterdir())) == 8
+    assert len(list((done.parent / "store" / "images").iterdir())) == 8
     twin, again = read(done.parent / "again")["results"]
     assert twin["values"] == again["values"]
     whole = next(r for r in read(done)["results"] if r["method"] == "all" and r["condition"] == "pair")
@@ -176,7 +176,7 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
     options = RunOptions(tmp_path / "out", tmp_path / "store")
     hooks = RunHooks(advanced=advance, stopping=lambda: made >= 6)
     assert run_experiment(config, options, hooks) is None
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "pictures").rglob("k*.png")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "images").rglob("k*.png")}
     assert 6 <= len(kept) < 32 and not (tmp_path / "out" / "done.json").exists()
     assert run_experiment(config, options) is not None
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -200,11 +200,11 @@ def test_a_missing_model_stops_all_or_is_a_row(world: Path, tmp_path: Path):
 
 def test_what_cannot_work_is_refused_before_anything_is_made(world: Path, tmp_path: Path):
     options = RunOptions(tmp_path / "out")
-    with pytest.raises(DataError, match="no held-out set at .*cyclorama synth --kind bg1k --unpack"):
+    with pytest.raises(DataError, match="no held-out set at .*cyclorama lab render --kind bg1k --unpack"):
         run_experiment(build(world, data=tmp_path / "none"), options)
     with pytest.raises(SettingsError, match="has no category 'lamp'; it has fruit, perfume"):
         run_experiment(build(world, categories=("lamp",)), options)
-    with pytest.raises(SettingsError, match="1 pictures are left"):
+    with pytest.raises(SettingsError, match="1 images are left"):
         rows = (world / "set" / "manifest.csv").read_text().splitlines()[:2]
         (world / "set" / "one.csv").write_text("\n".join(rows) + "\n")
         run_experiment(build(world, data=world / "set" / "one.csv"), options)
@@ -238,4 +238,4 @@ def test_the_command_runs_a_recipe(
     assert command.run(parser.parse_args(arguments)) == 0
     printed = capsys.readouterr()
     assert "# One" in printed.out and "| all | " in printed.out and "index.html" in printed.err
-    assert "all, pair, seed 1: 4 pictures" in printed.err
+    assert "all, pair, seed 1: 4 images" in printed.err

@@ -1,4 +1,4 @@
-"""The facade and the command from end to end on a tiny model: pictures, rows, sheet, kills."""
+"""The facade and the command from end to end on a tiny model: images, rows, sheet, kills."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def read_rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
 
 
-def read_pictures(out: Path) -> dict[str, bytes]:
-    folder = out / "pictures"
+def read_images(out: Path) -> dict[str, bytes]:
+    folder = out / "images"
     return {
         p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
     }
@@ -90,7 +90,7 @@ def test_product_is_exact_at_the_inputs_own_size(generator: BackgroundGenerator,
     assert made.settings["model_hash"] == generator.model_hash
 
 
-def test_noise_and_picture_do_not_depend_on_company_or_order(generator: BackgroundGenerator) -> None:
+def test_noise_and_image_do_not_depend_on_company_or_order(generator: BackgroundGenerator) -> None:
     drawn = [draw_product(seed=i) for i in range(3)]
     alone = [generator(p, category="fruit", seed=5, settings=QUICK)[0] for p in drawn]
     for order in ([0, 1, 2], [2, 0, 1]):
@@ -100,7 +100,7 @@ def test_noise_and_picture_do_not_depend_on_company_or_order(generator: Backgrou
             assert np.array_equal(made.pixels, alone[i].pixels)
 
 
-def test_pictures_are_bit_equal_within_a_batch_shape_and_near_between(generator: BackgroundGenerator) -> None:
+def test_images_are_bit_equal_within_a_batch_shape_and_near_between(generator: BackgroundGenerator) -> None:
     drawn = [draw_product(seed=i) for i in range(3)]
     in_twos = GenerateConfig(num_inference_steps=2, batch_size=2)
     forth = generator(drawn, category="fruit", settings=in_twos)
@@ -111,7 +111,7 @@ def test_pictures_are_bit_equal_within_a_batch_shape_and_near_between(generator:
         assert np.abs(one.background.astype(int) - lone.background).max() <= 2
 
 
-def test_seed_of_a_picture_makes_it_again(generator: BackgroundGenerator) -> None:
+def test_seed_of_a_image_makes_it_again(generator: BackgroundGenerator) -> None:
     settings = GenerateConfig(num_inference_steps=2, candidates=2)
     first, second = generator(draw_product(), category="fruit", seed=3, settings=settings)
     assert first.seed != second.seed
@@ -142,12 +142,12 @@ def test_references_own_product_is_hidden(generator: BackgroundGenerator) -> Non
     changed = draw_reference()
     changed[30:50, 40:60] = 0
     settings = GenerateConfig(num_inference_steps=2, initial_latent=False)
-    pictures = [
+    images = [
         generator(draw_product(), category="fruit", reference=Reference(pixels, known), settings=settings)[0]
         for pixels, known in ((draw_reference(), mask), (changed, mask), (draw_reference(), None))
     ]
-    assert np.array_equal(pictures[0].background, pictures[1].background)
-    assert not np.array_equal(pictures[0].background, pictures[2].background)
+    assert np.array_equal(images[0].background, images[1].background)
+    assert not np.array_equal(images[0].background, images[2].background)
 
 
 def test_hidden_rim_scales_with_the_side() -> None:
@@ -200,13 +200,13 @@ def test_facade_refuses_before_sampling(generator: BackgroundGenerator) -> None:
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Path:
-    """A folder of pictures in sub-folders named like categories, two of them with one stem, one broken."""
+    """A folder of images in sub-folders named like categories, two of them with one stem, one broken."""
     folder = tmp_path / "in"
     for name in ("perfume/a.png", "perfume/a.webp", "fruit/deep/b <&>.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         draw_product(seed=len(name)).save(folder / name, lossless=True)
     (folder / "fruit/broken.png").write_bytes(b"\x89PNG not really")
-    (folder / "fruit/notes.txt").write_text("no picture")
+    (folder / "fruit/notes.txt").write_text("no image")
     return folder
 
 
@@ -223,13 +223,13 @@ def test_folder_run(catalogue: Path, model: Path, tmp_path: Path, capsys: pytest
     assert [row["status"] for row in rows] == ["failed", "done", "done", "done"]
     assert rows[0]["error"] == "UnreadableImageError"
     assert [row["category"] for row in rows[1:]] == ["fruit", "perfume", "perfume"]
-    assert list(read_pictures(out)) == ["fruit/deep/b _&_.png", "perfume/a-png.png", "perfume/a-webp.png"]
+    assert list(read_images(out)) == ["fruit/deep/b _&_.png", "perfume/a-png.png", "perfume/a-webp.png"]
     for row in rows[1:]:
-        recipe = load_metadata(out / row["picture"])
+        recipe = load_metadata(out / row["output"])
         assert (recipe["seed"], recipe["model_hash"]) == (row["seed"], row["model_hash"])
         assert recipe["settings"]["steps"] == row["settings"]["steps"] == 2
         rgba = np.asarray(Image.open(catalogue / row["input"]).convert("RGBA"))
-        pixels = np.asarray(Image.open(out / row["picture"]))
+        pixels = np.asarray(Image.open(out / row["output"]))
         assert np.array_equal(pixels[rgba[..., 3] == 255], rgba[rgba[..., 3] == 255][:, :3])
         assert row["report"]["exact"] is True
     page = (out / "index.html").read_text()
@@ -237,11 +237,11 @@ def test_folder_run(catalogue: Path, model: Path, tmp_path: Path, capsys: pytest
     assert "UnreadableImageError" in page
     assert "broken.png" in capsys.readouterr().err
     # the results inside the input folder are no inputs of the next run, and nothing is made twice
-    before = read_pictures(out)
+    before = read_images(out)
     assert run_command(catalogue, "--out", out, "--model", model, "--seed", 9) == 1
-    assert read_pictures(out) == before
+    assert read_images(out) == before
     assert read_rows(out) == rows
-    assert "0 pictures made, 3 kept" in capsys.readouterr().out
+    assert "0 images made, 3 kept" in capsys.readouterr().out
 
 
 def test_manifest_run_has_a_row_per_row(model: Path, tmp_path: Path) -> None:
@@ -264,11 +264,11 @@ def test_manifest_run_has_a_row_per_row(model: Path, tmp_path: Path) -> None:
     assert [row.get("error") for row in rows] == [None, "ManifestError", None, "UnknownCategoryError", None]
     assert (rows[2]["category_given"], rows[2]["category"]) == ("gadget", "fruit")
     assert rows[0]["seed"] == rows[4]["seed"] == 11
-    assert rows[0]["picture"] == "pictures/p0.png"
-    assert rows[4]["picture"] == "pictures/p0-2.png"
+    assert rows[0]["output"] == "images/p0.png"
+    assert rows[4]["output"] == "images/p0-2.png"
     assert (rows[0]["reference"], rows[4]["reference"]) == ("ref.png", None)
-    pictures = read_pictures(out)
-    assert pictures["p0.png"] != pictures["p0-2.png"]
+    images = read_images(out)
+    assert images["p0.png"] != images["p0-2.png"]
 
 
 def test_candidates_size_reference_and_mask(model: Path, tmp_path: Path) -> None:
@@ -290,40 +290,38 @@ def test_candidates_size_reference_and_mask(model: Path, tmp_path: Path) -> None
     ]
     assert run_command(*arguments) == 0
     (row,) = read_rows(tmp_path / "out")
-    assert [c["picture"] for c in row["candidates"]] == ["pictures/photo-c1.png", "pictures/photo-c2.png"]
+    assert [c["output"] for c in row["candidates"]] == ["images/photo-c1.png", "images/photo-c2.png"]
     assert len({c["seed"] for c in row["candidates"]}) == 2
     assert (row["size"], row["mask_source"], row["settings"]["size"]) == ([96, 128], "mask", "128x96")
-    with Image.open(tmp_path / "out/pictures/photo-c2.png") as picture:
-        assert picture.size == (128, 96)
+    with Image.open(tmp_path / "out/images/photo-c2.png") as image:
+        assert image.size == (128, 96)
     assert (tmp_path / "out/index.html").read_text().count("<img") == 4
 
 
-def test_changed_settings_redo_and_foreign_pictures_stay(model: Path, tmp_path: Path) -> None:
+def test_changed_settings_redo_and_foreign_images_stay(model: Path, tmp_path: Path) -> None:
     draw_product().save(tmp_path / "a.png")
     out = tmp_path / "out"
     base: list[object] = [tmp_path / "a.png", "--out", out, "--model", model, "--category", "fruit"]
     assert run_command(*base) == 0
-    first = read_pictures(out)
+    first = read_images(out)
     assert run_command(*base, "--guidance", 3) == 0
-    assert read_pictures(out) != first
+    assert read_images(out) != first
     assert read_rows(out)[0]["settings"]["guidance"] == 3
     assert run_command(*base) == 0
-    assert read_pictures(out) == first
+    assert read_images(out) == first
     (out / "journal.jsonl").unlink()
     assert run_command(*base) == 2
     assert run_command(*base, "--overwrite") == 0
-    assert read_pictures(out) == first
+    assert read_images(out) == first
 
 
-def test_single_picture_equals_the_facades(
-    model: Path, generator: BackgroundGenerator, tmp_path: Path
-) -> None:
+def test_single_image_equals_the_facades(model: Path, generator: BackgroundGenerator, tmp_path: Path) -> None:
     draw_product().save(tmp_path / "a.png")
     run_command(
         tmp_path / "a.png", "--out", tmp_path / "out", "--model", model, "--category", "fruit", "--seed", 4
     )
     (made,) = generator(tmp_path / "a.png", category="fruit", seed=4, settings=QUICK)
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "out/pictures/a.png")), made.pixels)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "out/images/a.png")), made.pixels)
 
 
 def test_full_disk_stops_the_run_and_a_second_one_goes_on(
@@ -349,17 +347,17 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
     monkeypatch.setattr(run_module, "write_atomic", fill)
     assert run_command(catalogue, "--out", out, "--model", model) == 2
     assert "OutputError" in capsys.readouterr().err
-    assert len(read_pictures(out)) == 1
+    assert len(read_images(out)) == 1
     monkeypatch.undo()
     run_command(catalogue, "--out", out, "--model", model)
-    assert read_pictures(out) == read_pictures(whole)
+    assert read_images(out) == read_images(whole)
 
 
 def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(2):
         (tmp_path / "in").mkdir(exist_ok=True)
         draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
-    original = run_module.sample_pictures
+    original = run_module.sample_images
     from cyclorama.generation import engine
 
     def spoil(pipeline: Any, tasks: Any, *rest: Any) -> Any:
@@ -374,8 +372,8 @@ def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: 
 
         return original(Spoiled(), tasks, *rest)
 
-    assert engine.sample_pictures is original
-    monkeypatch.setattr(run_module, "sample_pictures", spoil)
+    assert engine.sample_images is original
+    monkeypatch.setattr(run_module, "sample_images", spoil)
     out = tmp_path / "out"
     assert run_command(tmp_path / "in", "--out", out, "--model", model, "--category", "fruit") == 1
     assert [(r["status"], r.get("error")) for r in read_rows(out)] == [
@@ -393,19 +391,19 @@ def test_stop_wish_ends_after_the_batch_in_hand(
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     run_command(catalogue, "--out", whole, "--model", model)
-    original = run_module.sample_pictures
+    original = run_module.sample_images
 
     def interrupted(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return original(*arguments)
 
-    monkeypatch.setattr(run_module, "sample_pictures", interrupted)
+    monkeypatch.setattr(run_module, "sample_images", interrupted)
     assert run_command(catalogue, "--out", out, "--model", model) == 130
     assert sorted(row["status"] for row in read_rows(out)) == ["done", "failed", "pending", "pending"]
     assert "same command again" in capsys.readouterr().err
     monkeypatch.undo()
     assert run_command(catalogue, "--out", out, "--model", model) == 1
-    assert read_pictures(out) == read_pictures(whole)
+    assert read_images(out) == read_images(whole)
 
 
 def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
@@ -419,20 +417,18 @@ def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([*command, "--steps", "2", "--device", "cpu"], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while (
-        not list((out / "pictures").glob("p*.png")) and process.poll() is None and time.monotonic() < deadline
+        not list((out / "images").glob("p*.png")) and process.poll() is None and time.monotonic() < deadline
     ):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = {
-        name: (out / "pictures" / name).stat().st_mtime_ns for name in read_pictures(out) if name[0] != "."
-    }
+    kept = {name: (out / "images" / name).stat().st_mtime_ns for name in read_images(out) if name[0] != "."}
     lines = (out / "journal.jsonl").read_bytes().split(b"\n")[:-1]
-    recorded = {Path(json.loads(line)["picture"]).name for line in lines}
+    recorded = {Path(json.loads(line)["output"]).name for line in lines}
     assert 1 <= len(kept) < 6
     assert run_command(*common, "--out", out) == 0
-    assert {n: b for n, b in read_pictures(out).items() if n[0] != "."} == read_pictures(whole)
-    assert all((out / "pictures" / name).stat().st_mtime_ns == kept[name] for name in recorded)
+    assert {n: b for n, b in read_images(out).items() if n[0] != "."} == read_images(whole)
+    assert all((out / "images" / name).stat().st_mtime_ns == kept[name] for name in recorded)
     assert [row["status"] for row in read_rows(out)] == ["done"] * 6
 
 
@@ -486,7 +482,7 @@ def test_demo_makes_one_row_of_six_per_product(model: Path, tmp_path: Path) -> N
         "demo",
         "--out",
         str(out),
-        "--pictures",
+        "--images",
         str(tmp_path / "set"),
         "--model",
         str(model),
@@ -495,7 +491,7 @@ def test_demo_makes_one_row_of_six_per_product(model: Path, tmp_path: Path) -> N
     ]
     assert cli.main([*arguments, "--device", "cpu", "--quiet"]) == 0
     assert len(read_rows(out)) == 6
-    assert list(read_pictures(out)) == [
+    assert list(read_images(out)) == [
         f"{folder}/{category}/01.png"
         for folder in ("no-reference", "reference-a", "reference-b")
         for category in ("fruit", "perfume")

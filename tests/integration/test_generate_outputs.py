@@ -16,7 +16,7 @@ from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.imaging.formats import SOURCE_TYPE, decode_picture
+from cyclorama.imaging.formats import SOURCE_TYPE, decode_image
 from cyclorama.imaging.layers import Layers, flatten
 from cyclorama.models.tiny import build_tiny_pipeline
 
@@ -54,7 +54,7 @@ def run(model: Path, source: Path, out: Path, *options: object) -> tuple[int, li
 def read_files(out: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(out)): p.read_bytes()
-        for folder in ("pictures", "layers")
+        for folder in ("images", "layers")
         for p in sorted((out / folder).rglob("*"))
         if p.is_file()
     }
@@ -76,10 +76,10 @@ def test_several_outputs_are_one_row_with_one_seed(model: Path, tmp_path: Path) 
     first = rows[0]
     assert [output["layout"] for output in first["outputs"]] == ["1x1", "16x9", "96x128"]
     assert [output["size"] for output in first["outputs"]] == [[72, 72], [72, 128], [128, 96]]
-    assert [output["picture"] for output in first["outputs"]] == [
-        f"pictures/a.{name}.png" for name in ("1x1", "16x9", "96x128")
+    assert [output["output"] for output in first["outputs"]] == [
+        f"images/a.{name}.png" for name in ("1x1", "16x9", "96x128")
     ]
-    assert first["picture"] == "pictures/a.1x1.png"
+    assert first["output"] == "images/a.1x1.png"
     assert len({output["seed"] for output in first["outputs"]}) == 1
     opaque = rgba[BOX][..., 3] == 255
     for output in first["outputs"]:
@@ -88,12 +88,12 @@ def test_several_outputs_are_one_row_with_one_seed(model: Path, tmp_path: Path) 
         assert (height, width, output["placement"]["scale"]) == (40, 40, 1)
         assert top + height == output["size"][0] - margin
         assert abs(2 * left + width - output["size"][1]) <= 1
-        pixels = np.asarray(Image.open(out / output["picture"]))
+        pixels = np.asarray(Image.open(out / output["output"]))
         assert list(pixels.shape[:2]) == output["size"]
         window = pixels[top : top + height, left : left + width]
         assert np.array_equal(window[opaque], rgba[BOX][opaque][:, :3])
         assert output["report"]["exact"] is True
-        assert load_metadata(out / output["picture"])["layout"] == output["layout"]
+        assert load_metadata(out / output["output"])["layout"] == output["layout"]
     assert "16x9, seed" in (out / "index.html").read_text()
     # one more output leaves the others as they are, in another order too
     before = read_files(out)
@@ -112,7 +112,7 @@ def test_an_output_is_what_its_own_run_gives(model: Path, tmp_path: Path) -> Non
     for candidate in ("c1", "c2"):
         both = [
             np.asarray(Image.open(path))
-            for path in (together / f"pictures/a.4x3-{candidate}.png", alone / f"pictures/a-{candidate}.png")
+            for path in (together / f"images/a.4x3-{candidate}.png", alone / f"images/a-{candidate}.png")
         ]
         assert np.array_equal(*both)
     (row,) = [json.loads(line) for line in (together / "manifest.jsonl").read_text().splitlines()]
@@ -145,10 +145,10 @@ def test_formats_say_what_they_did_to_the_product(
     out = tmp_path / "out"
     _, (row,) = run(model, tmp_path / "a.png", out, "--format", *options)
     suffix = {"jpeg": ".jpg"}.get(str(options[0]), f".{options[0]}")
-    assert row["picture"] == f"pictures/a{suffix}"
-    read = decode_picture((out / row["picture"]).read_bytes())
+    assert row["output"] == f"images/a{suffix}"
+    read = decode_image((out / row["output"]).read_bytes())
     assert (read.format, read.icc_profile, read.source_type) == (options[0], PROFILE, SOURCE_TYPE)
-    assert load_metadata(out / row["picture"])["seed"] == row["seed"]
+    assert load_metadata(out / row["output"])["seed"] == row["seed"]
     opaque = rgba[..., 3] == 255
     off = np.abs(read.pixels[opaque].astype(int) - rgba[opaque][:, :3]).max()
     assert row["report"]["exact"] is True  # before encoding
@@ -160,26 +160,26 @@ def test_formats_say_what_they_did_to_the_product(
         assert f"off by up to {off} in the file" in (out / "index.html").read_text()
 
 
-def test_lossless_formats_hold_the_same_picture(model: Path, tmp_path: Path) -> None:
+def test_lossless_formats_hold_the_same_image(model: Path, tmp_path: Path) -> None:
     save_product(tmp_path / "a.png")
     pixels = []
     for options in ((), ("--provenance",), ("--format", "webp")):
         out = tmp_path / f"out{len(pixels)}"
         _, (row,) = run(model, tmp_path / "a.png", out, *options)
-        read = decode_picture((out / row["picture"]).read_bytes())
+        read = decode_image((out / row["output"]).read_bytes())
         assert read.source_type == (SOURCE_TYPE if options else None)
         pixels.append(read.pixels)
     assert np.array_equal(pixels[0], pixels[1])
     assert np.array_equal(pixels[0], pixels[2])
 
 
-def test_layers_make_the_picture_and_belong_to_it(model: Path, tmp_path: Path) -> None:
+def test_layers_make_the_image_and_belong_to_it(model: Path, tmp_path: Path) -> None:
     rgba = save_product(tmp_path / "a.png")
     out = tmp_path / "out"
     options = ["--layers", "ora", "--contact-shadow", 0.5]
     _, (row,) = run(model, tmp_path / "a.png", out, *options)
     assert row["layers"] == ["layers/a.ora"]
-    pixels = np.asarray(Image.open(out / row["picture"]))
+    pixels = np.asarray(Image.open(out / row["output"]))
     with zipfile.ZipFile(out / "layers/a.ora") as archive:
         read = {
             name: np.asarray(Image.open(io.BytesIO(archive.read(f"data/{name}.png"))))
@@ -189,13 +189,13 @@ def test_layers_make_the_picture_and_belong_to_it(model: Path, tmp_path: Path) -
     assert np.array_equal(flatten(layers), pixels)
     opaque = rgba[..., 3] == 255
     assert np.array_equal(read["product"][opaque], rgba[opaque])
-    # without its layers the picture counts as missing, and comes again bit for bit
+    # without its layers the image counts as missing, and comes again bit for bit
     before = read_files(out)
     (out / "layers/a.ora").unlink()
     run(model, tmp_path / "a.png", out, *options)
     assert read_files(out) == before
     _, (plain,) = run(model, tmp_path / "a.png", tmp_path / "plain")
-    without = np.asarray(Image.open(tmp_path / "plain" / plain["picture"]))
+    without = np.asarray(Image.open(tmp_path / "plain" / plain["output"]))
     assert np.array_equal(without[opaque], pixels[opaque])
     below = np.s_[60:61, 25:35]
     assert pixels[below].mean() < 0.8 * without[below].mean()
@@ -213,18 +213,18 @@ def test_other_kinds_of_layers(model: Path, tmp_path: Path, kind: str, count: in
             assert image.info["icc_profile"] == PROFILE
 
 
-def test_facade_gives_the_same_pictures_by_output(model: Path, tmp_path: Path) -> None:
+def test_facade_gives_the_same_images_by_output(model: Path, tmp_path: Path) -> None:
     rgba = save_product(tmp_path / "a.png")
     generator = BackgroundGenerator.from_pretrained(model, device="cpu")
     settings = GenerateConfig(num_inference_steps=2, outputs=("1:1", "128x96"), product_scale=0.5)
     made = generator(tmp_path / "a.png", category="fruit", settings=settings)
-    assert [picture.settings["layout"] for picture in made] == ["1x1", "128x96"]
-    assert [picture.pixels.shape[:2] for picture in made] == [(72, 72), (96, 128)]
-    assert all(picture.report.exact for picture in made)
+    assert [image.settings["layout"] for image in made] == ["1x1", "128x96"]
+    assert [image.pixels.shape[:2] for image in made] == [(72, 72), (96, 128)]
+    assert all(image.report.exact for image in made)
     run(model, tmp_path / "a.png", tmp_path / "out", "--outputs", "1:1,128x96", "--product-scale", 0.5)
-    for picture in made:
-        path = tmp_path / f"out/pictures/a.{picture.settings['layout']}.png"
-        assert np.array_equal(np.asarray(Image.open(path)), picture.pixels)
+    for image in made:
+        path = tmp_path / f"out/images/a.{image.settings['layout']}.png"
+        assert np.array_equal(np.asarray(Image.open(path)), image.pixels)
     (moved,) = generator(
         tmp_path / "a.png",
         category="fruit",

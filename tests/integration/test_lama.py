@@ -11,14 +11,14 @@ import pytest
 import torch
 from _training import SIZE, TinyData, build_config, load_state, save_tiny_model
 
-from cyclorama.baselines.lama import LamaBaseline, open_lama
-from cyclorama.baselines.lama_erase import erase
-from cyclorama.baselines.lama_files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
-from cyclorama.baselines.lama_training import LamaMethod, read_settings, sample_holes
-from cyclorama.baselines.protocol import BaselineOptions
 from cyclorama.config import load_config
+from cyclorama.erasing.erase import erase
+from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
+from cyclorama.lab.baselines.lama import LamaBaseline, open_lama
+from cyclorama.lab.baselines.lama_training import LamaMethod, read_settings, sample_holes
+from cyclorama.lab.baselines.protocol import BaselineOptions
 from cyclorama.training.config import OptimiserConfig, TrainConfig
 from cyclorama.training.loop import train
 from cyclorama.training.stages import register_method
@@ -71,7 +71,7 @@ def test_two_and_two_steps_are_four_bit_for_bit(base, features, tmp_path):
 
 
 class FlatData(TinyData):
-    """Pictures of one colour each."""
+    """Images of one colour each."""
 
     colours = np.array([(200, 60, 40), (40, 120, 220), (240, 230, 90), (30, 40, 30)], dtype=np.uint8)
 
@@ -80,7 +80,7 @@ class FlatData(TinyData):
         self._pixels = np.repeat(self.colours[:, None, None], SIZE, 1).repeat(SIZE, 2)
 
 
-def test_training_learns_to_fill_a_flat_picture_with_its_colour(base, features, tmp_path):
+def test_training_learns_to_fill_a_flat_image_with_its_colour(base, features, tmp_path):
     losses = {"l1_missing": 10.0, "perceptual": 0.0, "adversarial": 0.0}
     config = build_lama_config(
         base,

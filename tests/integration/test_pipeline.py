@@ -25,7 +25,7 @@ def _generators(*seeds: int) -> list[torch.Generator]:
 
 
 def _inputs(batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Product images, masks and references; picture i is the same in every batch size."""
+    """Product images, masks and references; image i is the same in every batch size."""
     rows = [torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(100 + i)) for i in range(batch)]
     images = torch.stack([r[0] for r in rows]) * 2 - 1
     references = torch.stack([r[1] for r in rows]) * 2 - 1
@@ -44,7 +44,7 @@ def pipeline() -> CycloramaPipeline:
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("levels", [3, 4])
-def test_any_base_in_the_diffusers_layout_loads_and_keeps_its_pictures(
+def test_any_base_in_the_diffusers_layout_loads_and_keeps_its_images(
     tmp_path: Path, levels: Any, prediction_type: Any
 ) -> None:
     """Untrained generators on a saved base equal diffusers' own Stable Diffusion pipeline."""
@@ -77,7 +77,7 @@ def test_any_base_in_the_diffusers_layout_loads_and_keeps_its_pictures(
     assert (actual - (expected * 2 - 1)).abs().max() < 1e-4
 
 
-def test_saved_and_loaded_pipelines_give_equal_pictures(tmp_path: Path, pipeline: CycloramaPipeline) -> None:
+def test_saved_and_loaded_pipelines_give_equal_images(tmp_path: Path, pipeline: CycloramaPipeline) -> None:
     pipeline.save_pretrained(tmp_path / "model", max_shard_size="20KB")
     assert len(list((tmp_path / "model" / "unet").glob("*.safetensors"))) > 1
     assert not list(tmp_path.rglob("*.bin"))
@@ -94,7 +94,7 @@ def test_saved_and_loaded_pipelines_give_equal_pictures(tmp_path: Path, pipeline
     assert loaded.registry.names == ["perfume", "fruit"]
 
 
-def test_starting_noise_is_a_pictures_own() -> None:
+def test_starting_noise_is_a_images_own() -> None:
     together = sample_noise((4, 8, 8), _generators(3, 4, 5))
     turned = sample_noise((4, 8, 8), _generators(5, 3, 4))
     assert torch.equal(sample_noise((4, 8, 8), _generators(4))[0], together[1])
@@ -102,8 +102,8 @@ def test_starting_noise_is_a_pictures_own() -> None:
     assert abs(float(together.std()) - 1) < 0.1
 
 
-def test_pictures_do_not_depend_on_order_and_hardly_on_batch_size(pipeline: CycloramaPipeline) -> None:
-    """With two threads and AVX-512, few-row products and group norm once rounded by a picture's place."""
+def test_images_do_not_depend_on_order_and_hardly_on_batch_size(pipeline: CycloramaPipeline) -> None:
+    """With two threads and AVX-512, few-row products and group norm once rounded by an image's place."""
     images, masks, references = _inputs(3)
     names = ["perfume", "fruit", "perfume"]
     base = pipeline(images, masks, names, _generators(1, 2, 3), references, settings=STEPS)
@@ -237,7 +237,7 @@ def test_wrong_inputs_are_refused_before_anything_is_computed(pipeline: Cycloram
         pipeline(images, images, ["fruit"], g)
     with pytest.raises(SettingsError, match="multiples of 32"):
         pipeline(images[..., :40], masks[..., :40], ["fruit"], g)
-    with pytest.raises(SettingsError, match="1 pictures need 1 categories"):
+    with pytest.raises(SettingsError, match="1 images need 1 categories"):
         pipeline(images, masks, ["fruit", "fruit"], g)
     with pytest.raises(SettingsError, match="reference_mask given without"):
         pipeline(images, masks, ["fruit"], g, reference_mask=masks)
@@ -326,7 +326,7 @@ def test_generators_can_run_in_bfloat16(tmp_path: Path, pipeline: CycloramaPipel
     assert (a - b).abs().mean() < 0.05
 
 
-def test_sliced_decoding_gives_the_same_pictures_and_tiling_runs(pipeline: CycloramaPipeline) -> None:
+def test_sliced_decoding_gives_the_same_images_and_tiling_runs(pipeline: CycloramaPipeline) -> None:
     images, masks, _ = _inputs(2)
     plain = pipeline(images, masks, ["fruit", "fruit"], _generators(1, 2), settings=STEPS)
     try:
@@ -340,7 +340,7 @@ def test_sliced_decoding_gives_the_same_pictures_and_tiling_runs(pipeline: Cyclo
         pipeline.vae.disable_slicing()
         pipeline.vae.disable_tiling()
     torch.testing.assert_close(sliced, plain, rtol=0, atol=1e-5)
-    torch.testing.assert_close(tiled, plain, rtol=0, atol=1e-5)  # one tile holds these small pictures
+    torch.testing.assert_close(tiled, plain, rtol=0, atol=1e-5)  # one tile holds these small images
 
 
 def test_model_offload_moves_the_generators_for_their_hints_too(pipeline: CycloramaPipeline) -> None:

@@ -1,6 +1,6 @@
 """Every metric catches its planted fault on rendered advertisements, and leaves the other faults to others.
 
-The pictures are the references of the bundled demo: rendered held-out products with their masks. A faithful
+The images are the references of the bundled demo: rendered held-out products with their masks. A faithful
 set (the truth with a little noise in its background) is compared with sets that carry one fault each.
 """
 
@@ -22,11 +22,11 @@ from cyclorama.generation.demo_set import get_demo_folder, load_demo
 
 SIDE = 128
 FAULTS = ("colours", "grown", "pasted", "swapped", "blurred")
-Pictures = dict[str, np.ndarray]
+Images = dict[str, np.ndarray]
 
 
 @cache
-def load_truth() -> tuple[Pictures, Pictures, dict[str, str]]:
+def load_truth() -> tuple[Images, Images, dict[str, str]]:
     """Pixels, masks and categories of the demo's references, by key."""
     pixels, masks, categories = {}, {}, {}
     for entry in load_demo(get_demo_folder()):
@@ -42,8 +42,8 @@ def load_truth() -> tuple[Pictures, Pictures, dict[str, str]]:
 
 
 @cache
-def load_references() -> tuple[Pictures, Pictures, dict[str, str]]:
-    """The category's other picture, rolled sideways so that its product lies beside the picture's own."""
+def load_references() -> tuple[Images, Images, dict[str, str]]:
+    """The category's other image, rolled sideways so that its product lies beside the image's own."""
     pixels, masks, categories = load_truth()
     others = {}
     for key, category in categories.items():
@@ -54,7 +54,7 @@ def load_references() -> tuple[Pictures, Pictures, dict[str, str]]:
     return rolled, rolled_masks, {f"r-{key}": categories[key] for key in others}
 
 
-def paint_faithful() -> Pictures:
+def paint_faithful() -> Images:
     pixels, masks, _ = load_truth()
     result = {}
     for number, (key, truth) in enumerate(pixels.items()):
@@ -64,12 +64,12 @@ def paint_faithful() -> Pictures:
     return result
 
 
-def plant(fault: str, key: str, picture: np.ndarray) -> np.ndarray:
+def plant(fault: str, key: str, image: np.ndarray) -> np.ndarray:
     pixels, masks, categories = load_truth()
     mask = masks[key]
     if fault == "colours":
-        shifted = np.where(picture > 127, picture - 9, picture + 9)
-        return np.where(mask[..., None] >= 1, shifted, picture).astype(np.uint8)
+        shifted = np.where(image > 127, image - 9, image + 9)
+        return np.where(mask[..., None] >= 1, shifted, image).astype(np.uint8)
     if fault == "grown":
         distance, nearest = ndimage.distance_transform_edt(mask < 0.98, return_indices=True)
         rows, columns = nearest
@@ -78,11 +78,11 @@ def plant(fault: str, key: str, picture: np.ndarray) -> np.ndarray:
             & (distance <= 7)
             & (np.indices(mask.shape)[1] > np.argwhere(mask > 0.5)[:, 1].mean())
         )
-        return np.where(band[..., None], picture[rows, columns], picture)
+        return np.where(band[..., None], image[rows, columns], image)
     if fault == "pasted":
         references, reference_masks, _ = load_references()
         alpha = (reference_masks[f"r-{key}"] * (1 - mask))[..., None]
-        return np.rint(picture + alpha * (references[f"r-{key}"] - picture.astype(float))).astype(np.uint8)
+        return np.rint(image + alpha * (references[f"r-{key}"] - image.astype(float))).astype(np.uint8)
     if fault == "swapped":
         names = sorted(pixels)
         other = names[(names.index(key) + len(names) // 2) % len(names)]
@@ -90,8 +90,8 @@ def plant(fault: str, key: str, picture: np.ndarray) -> np.ndarray:
         hidden = masks[other][..., None] > 0
         background = np.where(hidden, np.median(pixels[other][masks[other] == 0], axis=0), pixels[other])
         return np.rint(pixels[key] * mask[..., None] + background * (1 - mask[..., None])).astype(np.uint8)
-    blurred = ndimage.gaussian_filter(picture, (2.5, 2.5, 0))
-    return np.where(mask[..., None] > 0, picture, blurred)
+    blurred = ndimage.gaussian_filter(image, (2.5, 2.5, 0))
+    return np.where(mask[..., None] > 0, image, blurred)
 
 
 @cache
@@ -101,7 +101,7 @@ def evaluate(fault: str) -> Evaluation:
     references, reference_masks, reference_categories = load_references()
     made = paint_faithful()
     if fault != "none":
-        made = {key: plant(fault, key, picture) for key, picture in made.items()}
+        made = {key: plant(fault, key, image) for key, image in made.items()}
     partners = find_partners(
         from_arrays(made, masks, categories, {key: f"r-{key}" for key in made}, fault),
         from_arrays(truth, masks, categories, name="truth"),
@@ -117,13 +117,13 @@ def get_means(fault: str) -> dict[str, float]:
     found = evaluate(fault)
     means = {name: estimate.value for name, estimate in found.estimates.items()}
     for distance in found.distances:
-        ending = "" if distance.region == "picture" else "_background"
+        ending = "" if distance.region == "image" else "_background"
         means |= {f"fid{ending}": distance.fid, f"kid{ending}": float(distance.kid or 0)}
     return means
 
 
 def get_wins(fault: str, metric: str) -> tuple[int, int]:
-    """Pictures on which the faithful set is better, and on which the faulty one is."""
+    """Images on which the faithful set is better, and on which the faulty one is."""
     (found,) = [d for d in compare(evaluate("none"), evaluate(fault)) if d.metric == metric]
     return found.first_wins, found.second_wins
 

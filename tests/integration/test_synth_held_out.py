@@ -17,17 +17,17 @@ from PIL import Image, ImageFilter
 pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[synth]"')
 pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[synth]"')
 
-from cyclorama.commands import synth as command
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.generation.items import InputConfig, load_items
 from cyclorama.generation.sources import SourceLoader
-from cyclorama.synth import geometry as g
-from cyclorama.synth.items import RenderedItem, RunConfig
-from cyclorama.synth.pairs import clear_shared_view, render_held_out_item
-from cyclorama.synth.render import render_mask
-from cyclorama.synth.runner import render_set
-from cyclorama.synth.stage import Camera, Part, Stage
-from cyclorama.synth.surface import matte
+from cyclorama.lab.commands import render as command
+from cyclorama.scenes import geometry as g
+from cyclorama.scenes.items import RenderedItem, RunConfig
+from cyclorama.scenes.pairs import clear_shared_view, render_held_out_item
+from cyclorama.scenes.render import render_mask
+from cyclorama.scenes.runner import render_set
+from cyclorama.scenes.stage import Camera, Part, Stage
+from cyclorama.scenes.surface import matte
 
 pytestmark = pytest.mark.synth
 
@@ -49,8 +49,8 @@ def pairs() -> list[tuple[RenderedItem, dict[str, np.ndarray]]]:
     found = []
     for index in range(len(PAIRS.categories)):
         item = render_held_out_item(PAIRS, index)
-        pictures = {"png": as_pixels(item.picture), "mask.png": as_pixels(item.mask)}
-        found.append((item, pictures | {name: as_pixels(data) for name, data in item.extras}))
+        images = {"png": as_pixels(item.image), "mask.png": as_pixels(item.mask)}
+        found.append((item, images | {name: as_pixels(data) for name, data in item.extras}))
     return found
 
 
@@ -131,7 +131,7 @@ def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    return parser.parse_args(["synth", *words])
+    return parser.parse_args(["render", *words])
 
 
 def test_command_unpacks_pairs_that_generate_loads(tmp_path: Path, capsys) -> None:
@@ -149,7 +149,7 @@ def test_command_unpacks_pairs_that_generate_loads(tmp_path: Path, capsys) -> No
     )
     assert command.run(parse("--out", str(tmp_path), *words, "--long-tail", "--unpack")) == 0
     said = capsys.readouterr().out
-    assert "2 items, 6 pictures in" in said
+    assert "2 items, 6 images in" in said
     assert "a second and core by processor time" in said
     assert "2 items unpacked" in said
     rows = list(csv.DictReader((tmp_path / "manifest.csv").read_text().splitlines()))

@@ -16,17 +16,17 @@ from PIL import Image
 pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[synth]"')
 pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[synth]"')
 
-from cyclorama.commands import synth as command
 from cyclorama.errors import OutputError, SettingsError
-from cyclorama.synth import geometry as g
-from cyclorama.synth.categories import CATEGORIES
-from cyclorama.synth.compose import ItemPlan, build_stage
-from cyclorama.synth.items import RunConfig, render_item
-from cyclorama.synth.render import clear_view, render_mask, render_picture
-from cyclorama.synth.runner import list_open_shards, render_set
-from cyclorama.synth.shards import shard_path
-from cyclorama.synth.stage import Camera, Part, Stage
-from cyclorama.synth.surface import light, matte
+from cyclorama.lab.commands import render as command
+from cyclorama.scenes import geometry as g
+from cyclorama.scenes.categories import CATEGORIES
+from cyclorama.scenes.compose import ItemPlan, build_stage
+from cyclorama.scenes.items import RunConfig, render_item
+from cyclorama.scenes.render import clear_view, render_image, render_mask
+from cyclorama.scenes.runner import list_open_shards, render_set
+from cyclorama.scenes.shards import shard_path
+from cyclorama.scenes.stage import Camera, Part, Stage
+from cyclorama.scenes.surface import light, matte
 
 pytestmark = pytest.mark.synth
 
@@ -53,7 +53,7 @@ def test_mask_of_a_sphere_covers_its_disc() -> None:
 
 
 def test_mask_of_a_panel_has_fractional_edges_where_they_belong() -> None:
-    camera = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 90.0)  # the picture spans -2..2 in the plane y = 0
+    camera = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 90.0)  # the image spans -2..2 in the plane y = 0
     panel = g.quad(2.125, 2.0).moved(z=-1.0)  # at 16 pixels a pixel is 0.25 wide: columns 3.75 to 12.25
     mask = render_mask(Stage(product=[Part(panel, matte((1, 1, 1)))], camera=camera), 16, 64, 1) / 255.0
     assert mask[8] == pytest.approx([0] * 3 + [0.25] + [1] * 8 + [0.25] + [0] * 3, abs=0.02)
@@ -69,12 +69,12 @@ def test_what_hides_the_product_is_taken_off_the_stage() -> None:
     stage.add(g.quad(1.0, 1.0).moved(0.2, -1.0, -0.5), light((1, 0, 0), 1.0))
     stage.add(g.quad(4.0, 4.0).moved(0.0, 1.0, -2.0), light((0, 0, 1), 1.0))
     mask = render_mask(stage, 32, 16, 1)
-    picture = render_picture(stage, 32, 1, 1, mask)
+    image = render_image(stage, 32, 1, 1, mask)
     assert len(stage.parts) == 1
-    assert np.median(picture[mask == 255], axis=0) == pytest.approx([0, 245, 0], abs=12)
-    assert (picture[mask == 255][:, 1] > 150).all()
-    assert picture[2, 2].tolist() == pytest.approx([0, 0, picture[2, 2, 2]], abs=40)
-    assert picture[2, 2, 2] > 200
+    assert np.median(image[mask == 255], axis=0) == pytest.approx([0, 245, 0], abs=12)
+    assert (image[mask == 255][:, 1] > 150).all()
+    assert image[2, 2].tolist() == pytest.approx([0, 0, image[2, 2, 2]], abs=40)
+    assert image[2, 2, 2] > 200
 
 
 def test_a_gap_in_the_product_does_not_cost_what_stands_behind_it() -> None:
@@ -97,24 +97,24 @@ def test_scene_grammars_hide_next_to_nothing(category, brand) -> None:
     stage.parts = [Part(p.mesh, matte((0, 0, 0))) for p in stage.parts]
     stage.lights, stage.sky, stage.exposure = [], (0.0, 0.0, 0.0), 1.0
     mask = render_mask(stage, 32, 16, 1)
-    picture = render_picture(stage, 32, 4, 1, mask, depth=1)
-    assert (picture[mask == 255][:, 1] > 128).mean() > 0.99
+    image = render_image(stage, 32, 4, 1, mask, depth=1)
+    assert (image[mask == 255][:, 1] > 128).mean() > 0.99
 
 
 def test_every_category_renders_and_differs_in_its_background() -> None:
     items = [render_item(RunConfig(2, 32, 1), k) for k in range(len(CATEGORIES))]
-    pictures = [as_pixels(i.picture) for i in items]
-    assert {p.shape for p in pictures} == {(32, 32, 3)}
-    for item, picture in zip(items, pictures, strict=True):
+    images = [as_pixels(i.image) for i in items]
+    assert {p.shape for p in images} == {(32, 32, 3)}
+    for item, image in zip(items, images, strict=True):
         mask, data = as_pixels(item.mask), json.loads(item.metadata)
         assert 0.02 < (mask / 255).mean() < 0.6, data["category"]
-        assert picture.std() > 10, data["category"]
+        assert image.std() > 10, data["category"]
         assert data["licence"] == "CC0-1.0"
         assert data["product_id"].startswith(data["category"].replace(" ", "-"))
         assert len(data["palette"]) == 4
-    for a in range(len(pictures)):
+    for a in range(len(images)):
         for b in range(a):
-            assert np.abs(pictures[a].astype(int) - pictures[b]).mean() > 8, (a, b)
+            assert np.abs(images[a].astype(int) - images[b]).mean() > 8, (a, b)
 
 
 def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> 
 def parse(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    return parser.parse_args(["synth", *words])
+    return parser.parse_args(["render", *words])
 
 
 def test_command_writes_shards_statistics_and_sheet(tmp_path: Path, capsys) -> None:
@@ -159,7 +159,7 @@ def test_command_writes_shards_statistics_and_sheet(tmp_path: Path, capsys) -> N
         "fruit,juice carton",
     )
     assert command.run(parse(*words)) == 0
-    assert "3 items, 3 pictures in" in capsys.readouterr().out
+    assert "3 items, 3 images in" in capsys.readouterr().out
     with tarfile.open(out / "shard-000000.tar") as tar:
         assert len(tar.getmembers()) == 9
     statistics = json.loads((out / "statistics.json").read_text())

@@ -57,7 +57,7 @@ def test_two_and_two_steps_are_four_bit_for_bit(stage, model, tmp_path):
 
 
 class KillingData(TinyData):
-    """Sends this process ``number`` when its ``fuse``-th picture is loaded."""
+    """Sends this process ``number`` when its ``fuse``-th image is loaded."""
 
     def __init__(self, number: int, fuse: int) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ def test_a_signal_ends_the_step_saves_and_resumes(number, model, tmp_path):
     )
     train("category", config, tmp_path / "whole", data=TinyData())
     handler = signal.getsignal(number)
-    loads_before = 7 + 7 + 3 + 1  # fingerprint, cache, shown pictures, size check
+    loads_before = 7 + 7 + 3 + 1  # fingerprint, cache, shown images, size check
     stopped = train("category", config, tmp_path / "cut", data=KillingData(number, loads_before + 10))
     assert stopped.stopped_by == number and stopped.model is None
-    assert stopped.step == 3  # the 10th picture of the run belongs to the third step, which is finished
+    assert stopped.step == 3  # the 10th image of the run belongs to the third step, which is finished
     assert load_state(tmp_path / "cut").step == 3
     assert signal.getsignal(number) is handler
     finished = train("category", config, tmp_path / "cut", data=TinyData(), resume=True)
@@ -107,7 +107,7 @@ def test_resume_is_refused_for_another_run(finished):
     with pytest.raises(CheckpointError, match="batch_size: 4 -> 2; prompt_dropout: 0.5 -> 0.1"):
         other = dataclasses.replace(longer, batch_size=2, prompt_dropout=0.1)
         train("base", other, out, data=TinyData(), resume=True)
-    with pytest.raises(CheckpointError, match="on other pictures"):
+    with pytest.raises(CheckpointError, match="on other images"):
         train("base", longer, out, data=TinyData(seed=1), resume=True)
 
 

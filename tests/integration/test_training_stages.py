@@ -151,18 +151,18 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_computed(model, tm
         train("base", build_config(str(base)), tmp_path / "c", data=Odd())
     with pytest.raises(ConfigError, match="precision fp16 needs a GPU"):
         train("base", build_config(str(base), precision="fp16"), tmp_path / "d", data=TinyData())
-    with pytest.raises(DataError, match="no picture"):
+    with pytest.raises(DataError, match="no image"):
         train("base", build_config(str(base)), tmp_path / "e", data=TinyData(0))
 
 
-def test_validation_sheets_have_a_row_per_picture(model, tmp_path):
-    validation = ValidationConfig(every_steps=1, pictures=3, num_inference_steps=2)
+def test_validation_sheets_have_a_row_per_image(model, tmp_path):
+    validation = ValidationConfig(every_steps=1, images=3, num_inference_steps=2)
     columns = {"autoencoder": 3, "base": 2, "category": 4, "personality": 5}
     for stage, count in columns.items():
         config = build_config(None if stage == "autoencoder" else str(model), steps=1, validation=validation)
         train(stage, config, tmp_path / stage, data=TinyData())
-        with Image.open(tmp_path / stage / "validation" / "step-00000001.png") as picture:
-            sheet = np.asarray(picture)
+        with Image.open(tmp_path / stage / "validation" / "step-00000001.png") as image:
+            sheet = np.asarray(image)
         assert sheet.shape == (3 * 32, count * 32, 3)
         truth = np.concatenate([TinyData().load(index)[0] for index in (1, 0, 3)])  # fruit, perfume, fruit
         if stage != "base":

@@ -11,7 +11,7 @@ from cyclorama.models.autoencoder import PatchAutoencoder
 
 @pytest.fixture(scope="module")
 def images() -> torch.Tensor:
-    """Smooth random pictures: sums of a few waves, so that few components carry most."""
+    """Smooth random images: sums of a few waves, so that few components carry most."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:32, 0:32] / 32
     out = []

@@ -1,4 +1,4 @@
-"""Published layouts load and give diffusers' own pictures; what is missing is named with its remedy."""
+"""Published layouts load and give diffusers' own images; what is missing is named with its remedy."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from diffusers import AutoencoderKL, ControlNetModel, PaintByExamplePipeline, UN
 from diffusers.pipelines.stable_diffusion import StableDiffusionInpaintPipeline
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from cyclorama.baselines import folders
-from cyclorama.baselines.background_features import load_background_features
-from cyclorama.baselines.folders import compute_weights_hash
-from cyclorama.baselines.inpaint import widen_unet
-from cyclorama.baselines.opening import open_baseline
-from cyclorama.baselines.paint_by_example import _get_encoder_class
-from cyclorama.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.diffusion.sampling import SamplingConfig, sample_noise
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnknownCategoryError
+from cyclorama.lab.baselines import folders
+from cyclorama.lab.baselines.background_features import load_background_features
+from cyclorama.lab.baselines.folders import compute_weights_hash
+from cyclorama.lab.baselines.inpaint import widen_unet
+from cyclorama.lab.baselines.opening import open_baseline
+from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
+from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.models.base import BaseModel
 from cyclorama.models.checkpoint import save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry

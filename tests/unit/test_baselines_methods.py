@@ -12,32 +12,32 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
 )
 
-from cyclorama.baselines.background_features import (
-    BackgroundFeatures,
-    compute_distance,
-    load_background_features,
-)
-from cyclorama.baselines.blended import (
-    BlendedBaseline,
-    build_guided,
-    join_prediction,
-    split_prediction,
-)
-from cyclorama.baselines.controlnet import ControlNetBaseline, build_hint
-from cyclorama.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
-from cyclorama.baselines.latent import Inputs
-from cyclorama.baselines.paint_by_example import (
-    FeatureEncoder,
-    PaintByExampleBaseline,
-    build_example_channels,
-    build_feature_encoder,
-)
-from cyclorama.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.diffusion.sampling import SamplingConfig, sample_latents, sample_noise
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.features import load_features
 from cyclorama.evaluation.resize import fill_product
 from cyclorama.imaging.tensors import to_image
+from cyclorama.lab.baselines.background_features import (
+    BackgroundFeatures,
+    compute_distance,
+    load_background_features,
+)
+from cyclorama.lab.baselines.blended import (
+    BlendedBaseline,
+    build_guided,
+    join_prediction,
+    split_prediction,
+)
+from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
+from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
+from cyclorama.lab.baselines.latent import Inputs
+from cyclorama.lab.baselines.paint_by_example import (
+    FeatureEncoder,
+    PaintByExampleBaseline,
+    build_example_channels,
+    build_feature_encoder,
+)
+from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.models.base import BaseModel, decode_latents, encode_image, encode_prompts
 from cyclorama.models.branch import Branch
 from cyclorama.models.guidance import combine_guidance
@@ -176,7 +176,7 @@ def test_control_net_equals_diffusers_pipeline(base, inputs, fill):
     )
 
 
-def test_an_untrained_control_net_gives_the_bases_own_pictures(base, inputs):
+def test_an_untrained_control_net_gives_the_bases_own_images(base, inputs):
     branch = Branch.from_base(base.unet, 8, open_hint=True)
     baseline = ControlNetBaseline(base, branch.eval(), OpenRegistry(), BaselineOptions(), 0.0)
     embeds = encode(base, ["", "", "A photo of vase", "A photo of lamp"])
@@ -223,7 +223,7 @@ def test_starts_are_the_noised_reference_or_plain_noise(base, inputs):
 
 
 def build_features() -> BackgroundFeatures:
-    """Mean colours of the quarters of a picture."""
+    """Mean colours of the quarters of an image."""
     return BackgroundFeatures(
         torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten()), 16, "q", "0", 12
     )
@@ -273,7 +273,7 @@ def test_blending_keeps_the_products_latents_and_leaves_the_others(base, inputs)
         assert torch.equal(mixed[inside], known[inside]) and torch.equal(mixed[outside], latents[outside])
 
 
-def test_guided_pictures_are_nearer_to_the_references_background(base, inputs):
+def test_guided_images_are_nearer_to_the_references_background(base, inputs):
     features = build_features()
     coloured = replace(
         inputs, reference=torch.tensor([0.9, -0.6, 0.1])[:, None, None].expand(2, 3, SIZE, SIZE)
@@ -323,7 +323,7 @@ def test_the_small_paint_by_example_follows_its_example_alone(base, inputs):
         call(baseline, replace(inputs, reference=None))
 
 
-def test_a_picture_is_the_same_alone_and_in_any_order(base, inputs):
+def test_a_image_is_the_same_alone_and_in_any_order(base, inputs):
     baseline = build_inpaint(base)
     both = call(baseline, inputs)
     alone = baseline(

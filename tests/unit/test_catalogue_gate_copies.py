@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cyclorama.catalogue.gate_copies import compute_copied, compute_doubled
-from cyclorama.evaluation.errors import PictureSizeError
+from cyclorama.evaluation.errors import ImageSizeError
 
 SIDE = 128
 
@@ -69,7 +69,7 @@ def test_a_double_is_looked_for_within_reach_alone():
 
 
 def copy_reference(seed: int, shift: int, share: float = 1.0, left: int = 80) -> float:
-    """The value of a picture into which the reference's product was copied, ``shift`` pixels aside."""
+    """The value of an image into which the reference's product was copied, ``shift`` pixels aside."""
     reference_product, reference_mask = paint_product(100 + seed, left)
     reference = lay(paint_scene(50 + seed), reference_product, reference_mask)
     moved, place = np.roll(reference_product, shift, 1), np.roll(reference_mask, shift, 1)
@@ -97,13 +97,13 @@ def test_a_leak_shows_in_the_strip_that_the_product_leaves_in_sight():
 def test_a_leak_behind_the_product_is_no_fault_and_a_reference_without_product_no_measurement():
     assert copy_reference(1, 0, 1.0, left=30) < 0.2
     product, mask = paint_product(1, 30)
-    picture = lay(paint_scene(1), product, mask)
-    assert compute_copied(picture, mask, picture, np.zeros_like(mask)) is None
+    image = lay(paint_scene(1), product, mask)
+    assert compute_copied(image, mask, image, np.zeros_like(mask)) is None
 
 
 def test_sizes_have_to_agree():
-    picture, mask = double(1, 0, 0)
-    with pytest.raises(PictureSizeError):
-        compute_doubled(picture, mask[:-1])
-    with pytest.raises(PictureSizeError):
-        compute_copied(picture, mask, picture, mask[:-1])
+    image, mask = double(1, 0, 0)
+    with pytest.raises(ImageSizeError):
+        compute_doubled(image, mask[:-1])
+    with pytest.raises(ImageSizeError):
+        compute_copied(image, mask, image, mask[:-1])

@@ -1,4 +1,4 @@
-"""Each gate catches its planted fault and passes the clean picture; the score ranks them."""
+"""Each gate catches its planted fault and passes the clean image; the score ranks them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def leak(strength: float) -> np.ndarray:
     return composite(plate, PRODUCT)
 
 
-def test_a_clean_picture_passes_every_check():
+def test_a_clean_image_passes_every_check():
     verdict = judge(CLEAN, reference=REFERENCE)
     assert verdict.passed and verdict.reason == ""
     assert verdict.values["interior"] == 0
@@ -278,7 +278,7 @@ def test_the_score_is_the_documented_sum():
     assert compute_score({}, thresholds) == 1.0
 
 
-def test_passed_pictures_always_score_above_refused_ones_and_worse_never_scores_more():
+def test_passed_images_always_score_above_refused_ones_and_worse_never_scores_more():
     thresholds, random = GateThresholds(), np.random.default_rng(0)
     limits = {name: thresholds.get_limit(name) or 1.0 for name in CHECKS}
     for _ in range(200):
@@ -304,13 +304,13 @@ def test_verdicts_are_plain_and_the_gate_travels():
     assert gate.describe() != QualityGate().describe()
 
 
-def test_larger_pictures_are_judged_at_the_working_side():
+def test_larger_images_are_judged_at_the_working_side():
     double = lambda values: values.repeat(2, axis=0).repeat(2, axis=1)  # noqa: E731
     large = Product(double(PRODUCT.pixels), double(PRODUCT.matte), double(PRODUCT.foreground))
     gate = QualityGate(GateThresholds(side=SIDE))
     pixels = double(glow(0.5))
     assert gate(make(pixels, large), large, None).values == judge(glow(0.5)).values
-    pixels[201, 181] ^= 1  # one level of one pixel of the large picture
+    pixels[201, 181] ^= 1  # one level of one pixel of the large image
     assert gate(make(pixels, large), large, None).values["interior"] == 1
 
 

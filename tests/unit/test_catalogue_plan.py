@@ -24,7 +24,7 @@ from cyclorama.data.schema import Record
 from cyclorama.errors import InputError, ManifestError, OutputError, SettingsError, UnknownCategoryError
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.items import Failure, InputConfig, load_items
-from cyclorama.generation.names import build_picture_names
+from cyclorama.generation.names import build_image_names
 from cyclorama.models.registry import CategoryRegistry
 
 
@@ -50,7 +50,7 @@ def write_jsonl(path: Path, rows: list[Any]) -> Path:
 
 def expect_names(names: list[str]) -> None:
     ours = [f"{stem}.png" for stem in build_stems(pa.array(names, pa.string())).to_pylist()]
-    assert ours == [paths[0] for paths in build_picture_names(names)]
+    assert ours == [paths[0] for paths in build_image_names(names)]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_chunks_do_not_show(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(b"", "empty"), (b"image\n", "no rows"), (b"picture\na.png\n", "'picture'"),
+    [(b"", "empty"), (b"image\n", "no rows"), (b"photo_file\na.png\n", "'image'"),
      (b"image\n\xff\xfe\n", "UTF-8"),
      (b'image\n"a', "not valid CSV"), (b"image,Image\na,b\n", "more than once")],
 )  # fmt: skip
@@ -284,7 +284,7 @@ def test_a_hundred_thousand_rows_plan_quickly(tmp_path: Path, registry: Category
     assert time.process_time() - start < 10
     assert (plan.rows, plan.failed, len(plan.keys)) == (count, 0, -(-count // 256))
     last = plan.read_shard(len(plan.keys) - 1)[-1]
-    assert (last.row, last.picture, last.seed) == (count - 1, f"in/99-{count // 100}", count - 1)
+    assert (last.row, last.output, last.seed) == (count - 1, f"in/99-{count // 100}", count - 1)
 
 
 # --- categories and settings ------------------------------------------------------------------------------

@@ -17,19 +17,19 @@ from cyclorama.catalogue.status import read_status
 from cyclorama.errors import OutputError
 
 
-def test_webdataset_shards_hold_every_picture(folder: Path) -> None:
+def test_webdataset_shards_hold_every_image(folder: Path) -> None:
     run(folder, "files")
     run(folder, storage="webdataset")
     rows, files = read_rows(folder), read_rows(folder, "files")
     for row, file in zip(rows, files, strict=True):
-        name, _, member = row["picture"].partition(":")
+        name, _, member = row["output"].partition(":")
         assert (name, member) == (f"webdataset/shard-{row['row'] // 4:06d}.tar", f"{row['row']:09d}.png")
         with tarfile.open(folder / "out" / name) as tar:
             stream = tar.extractfile(member)
             stated = tar.extractfile(f"{row['row']:09d}.json")
             assert stream is not None
             assert stated is not None
-            assert stream.read() == (folder / "files" / file["picture"]).read_bytes()
+            assert stream.read() == (folder / "files" / file["output"]).read_bytes()
             assert json.loads(stated.read())["seed"] == row["seed"]
     assert not (folder / "out/work").exists()
 
@@ -58,7 +58,7 @@ def test_rows_that_move_to_other_shards_are_kept(folder: Path) -> None:
     assert result.sampled == 1
     run(folder, "fresh", settings={"batch_size": 1})
     ours, theirs = read_rows(folder), read_rows(folder, "fresh")
-    assert [row["picture_sha256"] for row in ours] == [row["picture_sha256"] for row in theirs]
+    assert [row["image_sha256"] for row in ours] == [row["image_sha256"] for row in theirs]
     assert [row["row"] for row in ours] == list(range(8))
     larger, _ = run(folder, settings={"batch_size": 1}, shard_size=3)
     assert (larger.sampled, larger.done) == (0, 8)
@@ -95,16 +95,16 @@ def test_torn_journal_line_is_cut_off(tmp_path: Path) -> None:
         assert journal.entries == [{"row": 1}, {"row": 3}]
 
 
-@pytest.mark.parametrize("where", ["picture", "table", "mark"])
+@pytest.mark.parametrize("where", ["output", "table", "mark"])
 def test_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     run(folder, "whole")
     from cyclorama.catalogue import results as results_module
     from cyclorama.catalogue import stages
     from cyclorama.files import refuse, write_atomic
 
-    left = [3 if where == "picture" else 1]
-    module = {"picture": stages, "table": results_module, "mark": store_module}[where]
-    suffix = {"picture": ".png", "table": ".parquet", "mark": ".done.json"}[where]
+    left = [3 if where == "output" else 1]
+    module = {"output": stages, "table": results_module, "mark": store_module}[where]
+    suffix = {"output": ".png", "table": ".parquet", "mark": ".done.json"}[where]
 
     def write(path: Path, data: bytes, durable: bool = True) -> None:
         if path.name.endswith(suffix):
@@ -127,8 +127,8 @@ def test_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_folder_of_strangers_and_second_run_are_refused(folder: Path) -> None:
-    (folder / "out/pictures").mkdir(parents=True)
-    (folder / "out/pictures/mine.png").write_bytes(b"x")
+    (folder / "out/images").mkdir(parents=True)
+    (folder / "out/images/mine.png").write_bytes(b"x")
     with pytest.raises(OutputError, match="no catalogue run"):
         run(folder)
     with store_module.Store(folder / "other").lock(), pytest.raises(OutputError, match="another run"):

@@ -45,7 +45,7 @@ def build_registry() -> CategoryRegistry:
 
 @dataclass
 class StandIn:
-    """Noise of the picture's own generator in place of a background; counts and limits its batches."""
+    """Noise of the image's own generator in place of a background; counts and limits its batches."""
 
     registry: CategoryRegistry = field(default_factory=build_registry)
     image_size: int = 64
@@ -117,7 +117,7 @@ def read_rows(folder: Path, out: str = "out") -> list[dict[str, Any]]:
 def read_stable(out: Path) -> dict[str, bytes]:
     """Every file whose bytes are promised."""
     files = [out / "results.parquet"]
-    for part in ("pictures", "webdataset", "shards"):
+    for part in ("images", "webdataset", "shards"):
         files += sorted(p for p in (out / part).rglob("*") if p.is_file())
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
 
@@ -167,7 +167,7 @@ def test_out_of_memory_costs_no_row(folder: Path) -> None:
     assert "1 instead of 4" in notes[0]
     run(folder, "b", settings={"batch_size": 1}, shard_size=7)
     ours, theirs = (
-        {name: data for name, data in read_stable(folder / out).items() if name.startswith("pictures")}
+        {name: data for name, data in read_stable(folder / out).items() if name.startswith("images")}
         for out in "ab"
     )
     assert ours == theirs
@@ -183,7 +183,7 @@ def test_what_counts_as_out_of_memory(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
 
 
-def test_a_picture_too_large_alone_is_a_failed_row(folder: Path) -> None:
+def test_a_image_too_large_alone_is_a_failed_row(folder: Path) -> None:
     result, _ = run(folder, model=StandIn(room=0))
     assert (result.done, result.failed) == (0, 7)
     assert {(row["error"], "out of memory" in row["reason"]) for row in read_rows(folder)} == {
@@ -278,9 +278,9 @@ class Progress:
         {"attempts": 3, "gate": True},
         {"settings": {"batch_size": 2, "candidates": 2, "outputs": ("1:1", "2:1")}},
     ],
-    ids=["plain", "attempts", "several pictures a row"],
+    ids=["plain", "attempts", "several images a row"],
 )  # fmt: skip
-def test_progress_counts_every_picture_once(folder: Path, values: dict[str, Any]) -> None:
+def test_progress_counts_every_image_once(folder: Path, values: dict[str, Any]) -> None:
     """Also where one fails inside a batch, and where the gate asks for further ones."""
     values = dict(values)
     (folder / "broken.png").write_bytes((folder / "p0.png").read_bytes()[:-200])
@@ -297,7 +297,7 @@ def test_progress_counts_every_picture_once(folder: Path, values: dict[str, Any]
 
 
 def test_progress_of_a_shard_that_is_begun_twice_never_exceeds_the_whole(folder: Path) -> None:
-    """A worker that dies has told of pictures that its successor finds finished."""
+    """A worker that dies has told of images that its successor finds finished."""
 
     class Twice:
         def run(self, job: Any, shards: Any, hooks: Any) -> Any:
@@ -314,7 +314,7 @@ def test_progress_of_a_shard_that_is_begun_twice_never_exceeds_the_whole(folder:
 
 @dataclass(frozen=True)
 class EvenGate:
-    """Passes pictures with an even seed; scores by the seed."""
+    """Passes images with an even seed; scores by the seed."""
 
     never: bool = False
 
@@ -330,7 +330,7 @@ def with_gate(folder: Path, out: str, gate: EvenGate) -> Toolkit:
     return replace(build_toolkit(CatalogueConfig(), folder / out), gate=gate)
 
 
-def test_refused_pictures_are_tried_with_other_seeds(folder: Path) -> None:
+def test_refused_images_are_tried_with_other_seeds(folder: Path) -> None:
     (folder / "broken.png").write_bytes((folder / "p0.png").read_bytes()[:200])
     names = [*(f"p{i}.png" for i in range(7)), "broken.png", "gone.png"]
     write_manifest(folder, [{"image": name} for name in names])
@@ -339,7 +339,7 @@ def test_refused_pictures_are_tried_with_other_seeds(folder: Path) -> None:
     rows = read_rows(folder)[:7]
     assert all(row["seed"] % 2 == 0 and row["gate_passed"] for row in rows)
     assert result.sampled == sum(row["attempts"] for row in rows) > 7
-    assert len(list((folder / "out/pictures").iterdir())) == 7
+    assert len(list((folder / "out/images").iterdir())) == 7
     first = read_stable(folder / "out")
     run(folder, "again", attempts=8, in_flight=1, toolkit=with_gate(folder, "again", EvenGate()))
     assert read_stable(folder / "again") == first
@@ -359,23 +359,23 @@ def test_the_best_is_kept_and_marked_if_none_passes(folder: Path) -> None:
         toolkit=with_gate(folder, "best", EvenGate(never=True)),
     )
     run(folder, "all", settings=settings)
-    every = {row["row"]: json.loads(row["pictures"]) for row in read_rows(folder, "all")}
+    every = {row["row"]: json.loads(row["images"]) for row in read_rows(folder, "all")}
     for row in read_rows(folder, "best"):
-        seeds = [picture["seed"] for picture in every[row["row"]]]
+        seeds = [image["seed"] for image in every[row["row"]]]
         assert row["seed"] == max(seeds, key=lambda seed: seed % 1000)
-        assert row["picture"] == f"pictures/p{row['row']}.png"
-    assert [p["picture"] for p in every[0]] == [f"pictures/p0-c{k}.png" for k in (1, 2, 3)]
+        assert row["output"] == f"images/p{row['row']}.png"
+    assert [p["output"] for p in every[0]] == [f"images/p0-c{k}.png" for k in (1, 2, 3)]
 
 
 def test_several_layouts_of_one_product(folder: Path) -> None:
     layouts = (CanvasLayout("1x1", (64, 64)), CanvasLayout("16x9", (64, 128)))
     toolkit = replace(build_toolkit(CatalogueConfig(), folder / "out"), layouts=layouts)
     run(folder, toolkit=toolkit)
-    names = sorted(path.name for path in (folder / "out/pictures").iterdir())
+    names = sorted(path.name for path in (folder / "out/images").iterdir())
     assert names == sorted(f"p{i}.{name}.png" for i in range(7) for name in ("1x1", "16x9"))
-    with Image.open(folder / "out/pictures/p3.16x9.png") as image:
+    with Image.open(folder / "out/images/p3.16x9.png") as image:
         assert image.size == (128, 64)
-    seeds = {tuple(p["seed"] for p in json.loads(row["pictures"])) for row in read_rows(folder)}
+    seeds = {tuple(p["seed"] for p in json.loads(row["images"])) for row in read_rows(folder)}
     assert all(len(set(pair)) == 1 for pair in seeds)
     with pytest.raises(SettingsError, match="layouts"):
         replace(toolkit, layouts=(CanvasLayout(), CanvasLayout()))
@@ -385,14 +385,14 @@ def test_layers_and_lossy_files_lie_where_generate_puts_them(folder: Path) -> No
     settings = {"batch_size": 2, "layers": "png", "encoding": EncodingConfig("jpeg")}
     run(folder, settings=settings)
     for row in read_rows(folder):
-        assert row["picture"] == f"pictures/p{row['row']}.jpg"
+        assert row["output"] == f"images/p{row['row']}.jpg"
         assert (row["exact"], row["file_max_difference"] > 0) == (True, True)
-        files = [file["name"] for file in json.loads(row["pictures"])[0]["files"]]
+        files = [file["name"] for file in json.loads(row["images"])[0]["files"]]
         assert len(files) > 1
         assert all(name.startswith("layers/p") for name in files[1:])
         assert all((folder / "out" / name).is_file() for name in files)
     (folder / "out" / files[1]).unlink()
-    (folder / "out/pictures/p6.jpg").unlink()
+    (folder / "out/images/p6.jpg").unlink()
     result, _ = run(folder, settings=settings)
     assert result.sampled == 1
     assert (folder / "out" / files[1]).is_file()
@@ -435,16 +435,16 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Timed(StandIn):
-        per_call, per_picture = 2.0, 0.1
+        per_call, per_image = 2.0, 0.1
 
         def __call__(self, images: Any, *args: Any, **kwargs: Any) -> Any:
             steps = kwargs["settings"].num_inference_steps
-            clock[0] += steps * (self.per_call + self.per_picture * len(images))
+            clock[0] += steps * (self.per_call + self.per_image * len(images))
             return super().__call__(images, *args, **kwargs)
 
     settings = GenerateConfig(num_inference_steps=50)
     found = measuring.measure_model(Timed(room=9), settings, "cuda")
-    assert (found.batch_size, found.picture_seconds) == (8, pytest.approx(50 * (2 / 8 + 0.1)))
+    assert (found.batch_size, found.image_seconds) == (8, pytest.approx(50 * (2 / 8 + 0.1)))
     assert measuring.measure_model(Timed(), settings, "cuda").batch_size == 64
     flat = Timed()
     flat.per_call = 0.001
@@ -452,7 +452,7 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
     assert measuring.measure_model(Timed(), settings, "cpu").batch_size == 1
     named = replace(settings, batch_size=12)
     found = measuring.measure_model(Timed(), named, "cpu")
-    assert (found.batch_size, found.picture_seconds) == (12, pytest.approx(50 * (2 / 12 + 0.1)))
+    assert (found.batch_size, found.image_seconds) == (12, pytest.approx(50 * (2 / 12 + 0.1)))
     assert measuring.measure_model(Timed(room=7), named, "cuda").batch_size == 6
     with pytest.raises(ModelError, match="does not fit"):
         measuring.measure_model(Timed(room=0), settings, "cuda")

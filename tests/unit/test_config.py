@@ -1,32 +1,39 @@
-"""YAML to frozen dataclasses: types, unknown keys, round trip."""
+"""Settings: types, limits, unknown keys, errors of the class's own kind, round trip through YAML."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import pickle
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pytest
+from pydantic import Field
 
-from cyclorama.config import build_config, load_config, save_config, to_plain
-from cyclorama.errors import ConfigError
+from cyclorama.config import Settings, build_config, load_config, save_config, to_plain
+from cyclorama.errors import ConfigError, CycloramaError, SettingsError
 
 
-@dataclass(frozen=True)
-class Inner:
+class Inner(Settings):
     rate: float = 1e-3
     kind: Literal["a", "b"] = "a"
 
 
-@dataclass(frozen=True)
-class Outer:
-    steps: int
-    inner: Inner = field(default_factory=Inner)
+class Outer(Settings):
+    steps: Annotated[int, Field(ge=1, le=9)]
+    """Steps."""
+    inner: Inner = Inner()
     sizes: tuple[int, ...] = (1, 2)
     pair: tuple[int, str] = (1, "x")
     folder: Path | None = None
-    table: dict[str, int] = field(default_factory=dict)
+    table: dict[str, int] = Field(default_factory=dict)
     optional: Inner | None = None
+    flag: bool = False
+
+
+class Named(Settings):
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+    share: Annotated[float, Field(gt=0)] = 1.0
 
 
 def test_nested_values_are_converted_and_come_back(tmp_path: Path) -> None:
@@ -34,10 +41,18 @@ def test_nested_values_are_converted_and_come_back(tmp_path: Path) -> None:
     text += "table: {x: 1}\noptional: {rate: 2}\n"
     (tmp_path / "c.yaml").write_text(text)
     config = load_config(Outer, tmp_path / "c.yaml")
-    assert config == Outer(3, Inner(1e-5, "b"), (4, 5, 6), (1, "x"), Path("a/b"), {"x": 1}, Inner(2.0))
+    assert config == Outer(
+        steps=3,
+        inner=Inner(rate=1e-5, kind="b"),
+        sizes=(4, 5, 6),
+        folder=Path("a/b"),
+        table={"x": 1},
+        optional=Inner(rate=2.0),
+    )
     save_config(config, tmp_path / "d.yaml")
     assert load_config(Outer, tmp_path / "d.yaml") == config
     assert to_plain(config)["folder"] == "a/b"
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -46,21 +61,39 @@ def test_nested_values_are_converted_and_come_back(tmp_path: Path) -> None:
         ({"steps": 1, "step": 2}, "unknown key 'step'; did you mean steps"),
         ({"steps": 1, "inner": {"rat": 1}}, "inner: unknown key 'rat'; did you mean rate"),
         ({"steps": 1, "qqq": 1}, "unknown key 'qqq'; known keys: steps, inner"),
-        ({}, "missing key steps"),
-        ({"steps": "many"}, "steps: expected int, got 'many'"),
-        ({"steps": True}, "steps: expected int, got True"),
-        ({"steps": None}, "steps: expected int, got None"),
-        ({"steps": 1, "inner": {"kind": "c"}}, "got 'c', allowed: 'a', 'b'"),
-        ({"steps": 1, "sizes": 4}, "sizes: expected a list, got 4"),
-        ({"steps": 1, "pair": [1]}, "pair: expected 2 values, got 1"),
-        ({"steps": 1, "table": [1]}, "table: expected a mapping"),
-        ({"steps": 1, "inner": 4}, "inner: expected a mapping of settings, got int"),
+        ({}, "config: missing key steps"),
+        ({"steps": "many"}, "steps: must be a valid integer.*, got 'many'"),
+        ({"steps": 0}, "steps: must be from 1 to 9, got 0"),
+        ({"steps": 10}, "steps: must be from 1 to 9, got 10"),
+        ({"steps": True}, "steps: expected a number or text, got True"),
+        ({"steps": None}, "steps: must be a valid integer, got None"),
+        ({"steps": 1, "inner": {"rate": float("nan")}}, "inner.rate: must be a finite number, got nan"),
+        ({"steps": 1, "inner": {"kind": "c"}}, "inner.kind: must be 'a' or 'b', got 'c'"),
+        ({"steps": 1, "sizes": 4}, "sizes: must be a valid tuple, got 4"),
+        ({"steps": 1, "pair": [1]}, "pair: expected 2 values, got"),
+        ({"steps": 1, "table": [1]}, r"table: must be a valid dictionary, got \[1\]"),
+        ({"steps": 1, "inner": 4}, "inner: must be a valid dictionary or instance of Inner|mapping"),
         ([1], "expected a mapping of settings, got list"),
     ],
 )
 def test_bad_values_are_named(values: Any, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         build_config(Outer, values)
+
+
+def test_a_class_that_is_called_raises_its_own_error() -> None:
+    with pytest.raises(SettingsError, match="share: must be greater than 0, got 0"):
+        Named(share=0)
+    with pytest.raises(SettingsError, match="unknown key 'shares'; did you mean share"):
+        Named(shares=1)  # type: ignore[call-arg]
+
+
+def test_copies_are_checked_and_numpy_scalars_are_numbers() -> None:
+    outer = Outer(steps=np.int64(3))  # type: ignore[arg-type]
+    assert outer.steps == 3 and type(outer.steps) is int
+    assert outer.replace(flag=True) == Outer(steps=3, flag=True)
+    with pytest.raises(ConfigError, match="steps: must be from 1 to 9"):
+        outer.replace(steps=99)
 
 
 def test_unreadable_and_broken_files_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cyclorama.curate.blank import BlankRule, BlankSettings, measure_structure
-from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.errors import SettingsError
 
 SIDE = 160
@@ -43,24 +43,24 @@ def _scene() -> np.ndarray:
     return scene
 
 
-def _picture(background: np.ndarray, mask: np.ndarray | None) -> Picture:
+def _image(background: np.ndarray, mask: np.ndarray | None) -> LoadedImage:
     product = _product()[..., None]
     pixels = product * _texture(1) + (1 - product) * background
-    return Picture(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask, "PNG", 9)
+    return LoadedImage(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask, "PNG", 9)
 
 
 @pytest.mark.parametrize("kind", ["white", "gradient", "vignette", "shadow"])
 @pytest.mark.parametrize("noise", [0.0, 2.0])
 def test_studio_backdrops_are_blank(kind: str, noise: float) -> None:
     grain = noise * np.random.default_rng(2).standard_normal((SIDE, SIDE, 3))
-    found = BlankRule().judge(_picture(_backdrop(kind) + grain, _product()))
+    found = BlankRule().judge(_image(_backdrop(kind) + grain, _product()))
     assert found.verdict is Verdict.DROP
     assert found.numbers["busy_share"] < 0.03
     assert found.reason.endswith(f"the limit is {BlankSettings().min_busy_share:.1%}")
 
 
 def test_a_scene_is_kept_and_its_share_is_the_share_near_edges() -> None:
-    found = BlankRule().judge(_picture(_scene(), _product()))
+    found = BlankRule().judge(_image(_scene(), _product()))
     assert found.verdict is Verdict.KEEP and found.reason == ""
     assert 0.12 < found.numbers["busy_share"] < 0.4
     assert found.numbers["background_share"] == pytest.approx(1 - _product().mean(), abs=0.09)
@@ -68,32 +68,32 @@ def test_a_scene_is_kept_and_its_share_is_the_share_near_edges() -> None:
 
 def test_what_is_on_the_product_has_no_influence() -> None:
     mask = _product()
-    first = _picture(_backdrop("gradient"), mask).pixels
+    first = _image(_backdrop("gradient"), mask).pixels
     inner = ndimage.binary_dilation(mask > 0.5, iterations=1)
     other = np.where(inner[..., None], _texture(7).astype(np.uint8), first)
     assert measure_structure(first, mask) == measure_structure(other, mask)
 
 
 def test_without_a_mask_the_border_is_judged() -> None:
-    assert BlankRule().judge(_picture(_backdrop("white"), None)).verdict is Verdict.DROP
-    found = BlankRule().judge(_picture(_scene(), None))
+    assert BlankRule().judge(_image(_backdrop("white"), None)).verdict is Verdict.DROP
+    found = BlankRule().judge(_image(_scene(), None))
     assert found.verdict is Verdict.KEEP
     assert found.numbers["background_share"] == pytest.approx(1 - 0.75**2)
 
 
-def test_the_scale_of_the_picture_hardly_matters() -> None:
-    large = np.kron(_picture(_scene(), None).pixels, np.ones((4, 4, 1), dtype=np.uint8))
+def test_the_scale_of_the_image_hardly_matters() -> None:
+    large = np.kron(_image(_scene(), None).pixels, np.ones((4, 4, 1), dtype=np.uint8))
     mask = np.kron(_product(), np.ones((4, 4), dtype=np.float32))
     settings = BlankSettings(working_side=SIDE)
-    small = measure_structure(_picture(_scene(), None).pixels, _product(), settings)
+    small = measure_structure(_image(_scene(), None).pixels, _product(), settings)
     assert measure_structure(large, mask, settings)[0] == pytest.approx(small[0], rel=0.1)
 
 
-def test_doubtful_pictures_go_to_review_and_those_without_background_stay() -> None:
+def test_doubtful_images_go_to_review_and_those_without_background_stay() -> None:
     settings = BlankSettings(min_busy_share=0.05, doubtful_share=0.9)
-    found = BlankRule(settings).judge(_picture(_scene(), _product()))
+    found = BlankRule(settings).judge(_image(_scene(), _product()))
     assert found.verdict is Verdict.REVIEW and "the limit is 90.0%" in found.reason
-    found = BlankRule().judge(_picture(_scene(), np.ones((SIDE, SIDE), dtype=np.float32)))
+    found = BlankRule().judge(_image(_scene(), np.ones((SIDE, SIDE), dtype=np.float32)))
     assert found.verdict is Verdict.KEEP and found.numbers["background_share"] == 0
 
 

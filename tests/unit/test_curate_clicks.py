@@ -1,4 +1,4 @@
-"""Lower bounds against closed forms and SciPy; products by impressions; pictures by bound, not ratio."""
+"""Lower bounds against closed forms and SciPy; products by impressions; images by bound, not ratio."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def test_nothing_seen_or_clicked_bounds_at_zero_and_nonsense_is_refused() -> Non
 
 def test_products_are_taken_by_their_sum_until_the_total_is_reached() -> None:
     rows = [
-        row("a", 300, None, product_id="small pictures"),
-        row("b", 300, None, product_id="small pictures"),
+        row("a", 300, None, product_id="small images"),
+        row("b", 300, None, product_id="small images"),
         row("c", 500, None, product_id="one big"),
         row("d", 400, None, product_id="too late"),
         row("e", None, None, product_id="unknown"),
     ]
-    assert choose_products(rows, 1100) == {"small pictures", "one big"}
-    assert choose_products(rows, 601) == {"small pictures", "one big"}  # the one that reaches it is taken
-    assert choose_products(rows, 600) == {"small pictures"}
+    assert choose_products(rows, 1100) == {"small images", "one big"}
+    assert choose_products(rows, 601) == {"small images", "one big"}  # the one that reaches it is taken
+    assert choose_products(rows, 600) == {"small images"}
     assert choose_products(rows, 10**9) is None
     verdicts = [f.verdict for f in ClicksRule(ClicksSettings(impressions_total=600)).judge_all(rows)]
     assert verdicts == [Verdict.KEEP, Verdict.KEEP, Verdict.DROP, Verdict.DROP, Verdict.KEEP]
@@ -80,7 +80,7 @@ def test_a_high_ratio_of_few_impressions_is_not_a_high_rate() -> None:
     assert silent.verdict == Verdict.KEEP and not silent.numbers
 
 
-def test_pictures_are_held_to_their_own_category() -> None:
+def test_images_are_held_to_their_own_category() -> None:
     """A rate that is poor among lipsticks is fine among washing machines."""
     rows = [row(f"l{n}", 50_000, 5000, category="Lipstick") for n in range(5)]
     rows += [row(f"w{n}", 50_000, 500, category="washing machine") for n in range(5)]

@@ -1,4 +1,4 @@
-"""Copies are found whatever was done to them, pictures that only look alike are not; the best one stays."""
+"""Copies are found whatever was done to them, images that only look alike are not; the best one stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cyclorama.curate.duplicates_index import (
     find_hash_pairs,
     whiten,
 )
-from cyclorama.curate.records import Finding, Picture, Record, Summary, Verdict
+from cyclorama.curate.records import Finding, LoadedImage, Record, Summary, Verdict
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
     compute_hashes,
@@ -34,7 +34,7 @@ from cyclorama.curate.signature import (
     count_differing_bits,
 )
 from cyclorama.curate.summary import build_summary
-from cyclorama.curate.summary import summarise as summarise_picture
+from cyclorama.curate.summary import summarise as summarise_image
 from cyclorama.errors import ConfigError, SettingsError
 
 Pixels = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ SIDE = 192
 
 
 def draw_scene(series: int, number: int) -> Pixels:
-    """A picture of a series: the same room and layout in all of it, other product and small things."""
+    """An image of a series: the same room and layout in all of it, other product and small things."""
     room = np.random.default_rng(series)
     own = np.random.default_rng([series, number])
     image = Image.new("RGB", (SIDE, SIDE), tuple(int(v) for v in room.integers(120, 230, 3)))
@@ -90,7 +90,7 @@ CHANGES: list[Callable[[Pixels], Pixels]] = [crop, resize, recompress, recolour,
 
 
 def summarise(key: str, pixels: Pixels, **more: object) -> Summary:
-    """What a run keeps; the features are coarse colours, which leave pictures of one series together."""
+    """What a run keeps; the features are coarse colours, which leave images of one series together."""
     coarse = (
         np.asarray(Image.fromarray(pixels).resize((4, 4), Image.Resampling.BOX), np.float32).ravel() - 128
     )
@@ -139,9 +139,9 @@ def _show(key: str, product: npt.NDArray[np.float32], light: npt.NDArray[np.floa
     mask[64:136, 60:132] = product
     shown = mask > 0
     pixels[shown] = np.repeat(light[..., None], 3, axis=2)[product > 0].astype(np.uint8)
-    picture = Picture(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
-    values = summarise_picture(picture, lambda _: np.ones(8, np.float32) / np.sqrt(np.float32(8)))
-    return build_summary(picture.record, (), values, key)
+    image = LoadedImage(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
+    values = summarise_image(image, lambda _: np.ones(8, np.float32) / np.sqrt(np.float32(8)))
+    return build_summary(image.record, (), values, key)
 
 
 def test_another_product_in_the_same_scene_is_no_copy() -> None:

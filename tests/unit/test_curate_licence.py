@@ -1,4 +1,4 @@
-"""A licence per row, and a mark that goes from a picture to its set, to a model, and to models after it."""
+"""A licence per row, and a mark that goes from an image to its set, to a model, and to models after it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_settings_that_mean_nothing_are_refused(values: dict[str, object]) -> No
         LicenceSettings(**values)  # type: ignore[arg-type]
 
 
-def test_one_restricted_picture_marks_the_set() -> None:
+def test_one_restricted_image_marks_the_set() -> None:
     free = count_licences(["CC0-1.0", "MIT", "CC0-1.0"])
     assert (free.counts, free.commercial_use) == ({"CC0-1.0": 2, "MIT": 1}, "allowed")
     assert count_licences(["CC0-1.0", None]).commercial_use == "unstated"
@@ -72,9 +72,9 @@ def test_the_mark_goes_from_set_to_model_to_model(tmp_path: Path) -> None:
     assert load_set_licence(marked) == SetLicence({"CC-BY-NC-4.0": 1, "CC0-1.0": 1})
     (model / "MODEL_CARD.md").write_text("# A model\n\nLicence: Apache-2.0\n")
     assert mark_model(model, start, SourceConfig(marked)) is not None
-    assert find_licence(model) == "non-commercial use only; trained on pictures under CC-BY-NC-4.0"
+    assert find_licence(model) == "non-commercial use only; trained on images under CC-BY-NC-4.0"
     assert "# A model" in (model / "MODEL_CARD.md").read_text()
-    found = mark_model(after, model, SourceConfig(free))  # trained on, with free pictures only
+    found = mark_model(after, model, SourceConfig(free))  # trained on, with free images only
     assert found is not None and found.counts == {"CC-BY-NC-4.0": 1, "CC0-1.0": 2}
     assert "non-commercial" in find_licence(after)
     again = (after / "MODEL_CARD.md").read_text()

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from cyclorama.curate.mask import MaskRule, MaskSettings, measure_shape
 from cyclorama.curate.mask_edges import EdgeSettings, is_box, measure_blocks, measure_edges
-from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.errors import SettingsError
 
 SIDE = 160
@@ -37,9 +37,9 @@ def _pixels(background: float | None = None) -> np.ndarray:
     return np.clip(ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)), 0, 255).astype(np.uint8)
 
 
-def _picture(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> Picture:
+def _image(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> LoadedImage:
     pixels = _pixels() if pixels is None else pixels
-    return Picture(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
+    return LoadedImage(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
 
 
 def _coarse(block: int) -> np.ndarray:
@@ -50,7 +50,7 @@ def _coarse(block: int) -> np.ndarray:
 
 
 def test_the_right_mask_is_kept_as_it_is() -> None:
-    found = MaskRule().judge(_picture(_mask()))
+    found = MaskRule().judge(_image(_mask()))
     assert (found.verdict, found.reason) == (Verdict.KEEP, "")
     assert np.array_equal(found.repaired.mask, _mask())
     assert found.numbers["area"] == _mask().mean()
@@ -69,7 +69,7 @@ def test_the_right_mask_is_kept_as_it_is() -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(0, 8), (-9, 0), (6, -6)])
 def test_a_shifted_mask_is_found_and_the_way_back_named(rows: int, columns: int) -> None:
     shifted = np.roll(_mask(), (rows, columns), axis=(0, 1))
-    found = MaskRule().judge(_picture(shifted))
+    found = MaskRule().judge(_image(shifted))
     assert found.verdict in (Verdict.REVIEW, Verdict.DROP)
     assert found.numbers["doubt"] > 1 and found.numbers["shift_gain"] > 1.4
     fit = measure_edges(_pixels(), shifted)
@@ -80,7 +80,7 @@ def test_a_shifted_mask_is_found_and_the_way_back_named(rows: int, columns: int)
 def test_a_mask_too_tight_or_too_wide_is_found(steps: int) -> None:
     change = ndimage.binary_dilation if steps > 0 else ndimage.binary_erosion
     wrong = change(_mask() > 0, iterations=abs(steps)).astype(np.float32)
-    found = MaskRule().judge(_picture(wrong))
+    found = MaskRule().judge(_image(wrong))
     assert found.verdict in (Verdict.REVIEW, Verdict.DROP)
     assert found.numbers["agreement"] < 0.6
 
@@ -88,10 +88,10 @@ def test_a_mask_too_tight_or_too_wide_is_found(steps: int) -> None:
 def test_a_mask_cut_off_halfway_is_found_by_its_straight_end() -> None:
     half = _mask()
     half[: round(0.6 * SIDE)] = 0
-    found = MaskRule().judge(_picture(half))
+    found = MaskRule().judge(_image(half))
     assert found.verdict is Verdict.REVIEW
     assert found.numbers["straight"] < 0.36 and "a straight stretch of the outline" in found.reason
-    assert MaskRule().judge(_picture(_mask())).numbers["straight"] > 0.8
+    assert MaskRule().judge(_image(_mask())).numbers["straight"] > 0.8
 
 
 def test_a_level_end_without_an_edge_is_no_cut_unless_edges_go_on_beyond_it() -> None:
@@ -100,9 +100,9 @@ def test_a_level_end_without_an_edge_is_no_cut_unless_edges_go_on_beyond_it() ->
     box = (abs(COLUMNS - 0.5) < 0.2) & (ROWS > 0.2) & (ROWS < 0.8)
     pixels[box] = [250.0, 250.0, 245.0]
     pixels[(ROWS >= 0.8)] = [250.0, 250.0, 245.0]  # the ground has the box's colour
-    picture = ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8)
-    whole = measure_edges(picture, box.astype(np.float32))
-    cut = measure_edges(picture, (box & (ROWS < 0.5)).astype(np.float32))
+    image = ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8)
+    whole = measure_edges(image, box.astype(np.float32))
+    cut = measure_edges(image, (box & (ROWS < 0.5)).astype(np.float32))
     assert whole is not None and whole.straight == 1
     assert cut is not None and cut.straight < 0.1
 
@@ -115,11 +115,11 @@ def test_half_a_ball_is_a_cut_though_its_outline_does_not_go_straight_on(turn: b
     ball = np.hypot(ROWS - 0.5, COLUMNS - 0.5) < 0.22
     pixels[ball] = [200.0, 60.0, 60.0]
     half = ball & (COLUMNS < 0.5)
-    picture, mask = (
+    image, mask = (
         np.ascontiguousarray(a.swapaxes(0, 1) if turn else a)
         for a in (ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8), half.astype(np.float32))
     )
-    fit = measure_edges(picture, mask)
+    fit = measure_edges(image, mask)
     assert fit is not None and fit.straight < 0.1
 
 
@@ -127,20 +127,20 @@ def test_a_box_is_believed_only_where_its_edges_are_seen() -> None:
     box = ((abs(COLUMNS - 0.5) < 0.2) & (abs(ROWS - 0.5) < 0.3)).astype(np.float32)
     pixels = np.full((SIDE, SIDE, 3), 120, dtype=np.uint8)
     pixels[box > 0] = (230, 200, 60)
-    found = MaskRule().judge(_picture(box, pixels))
+    found = MaskRule().judge(_image(box, pixels))
     assert (found.verdict, found.numbers["box"]) == (Verdict.KEEP, 1)
     round_one = np.hypot((ROWS - 0.5) / 0.3, (COLUMNS - 0.5) / 0.2) < 1
     pixels[...] = 120
     pixels[round_one] = (230, 200, 60)
     drawn = MaskRule(MaskSettings(min_agreement=0.01, min_weakest_side=0.01, hopeless_agreement=0.0)).judge(
-        _picture(box, pixels)
+        _image(box, pixels)
     )
     assert drawn.verdict is Verdict.REVIEW and "the outline, a box, follows" in drawn.reason
     assert not is_box(round_one.astype(np.float32)) and is_box(box)
 
 
 def test_an_inverted_mask_is_shown_turned_round() -> None:
-    found = MaskRule().judge(_picture(1 - _mask()))
+    found = MaskRule().judge(_image(1 - _mask()))
     assert found.verdict is Verdict.REVIEW
     assert found.reason.startswith("it marks the background, shown turned round")
     assert np.array_equal(found.repaired.mask, _mask())
@@ -150,7 +150,7 @@ def test_an_inverted_mask_is_shown_turned_round() -> None:
 @pytest.mark.parametrize("block", [4, 8, 10])
 def test_the_squares_of_a_coarse_mask_are_measured(block: int) -> None:
     assert measure_blocks(_coarse(block)) == block
-    found = MaskRule().judge(_picture(_coarse(block)))
+    found = MaskRule().judge(_image(_coarse(block)))
     assert f"squares of {block} pixels, the limit is 3" in found.reason
 
 
@@ -175,27 +175,27 @@ def test_straight_and_round_products_are_not_coarse() -> None:
     [
         (np.zeros((SIDE, SIDE), dtype=np.float32), "marks 0 of 25600 pixels as product"),
         (np.full((SIDE, SIDE), np.nan, dtype=np.float32), "not finite"),
-        (np.pad(np.ones((9, 9), dtype=np.float32), ((70, 81), (70, 81))), "covers 0.3% of the picture"),
+        (np.pad(np.ones((9, 9), dtype=np.float32), ((70, 81), (70, 81))), "covers 0.3% of the image"),
         (
             np.pad(np.ones((157, 158), dtype=np.float32), ((2, 1), (1, 1))),
-            "it marks the background|covers 96.9% of the picture",
+            "it marks the background|covers 96.9% of the image",
         ),
     ],
 )
 def test_hopeless_masks_are_dropped(mask: np.ndarray, reason: str) -> None:
-    found = MaskRule().judge(_picture(mask))
+    found = MaskRule().judge(_image(mask))
     assert found.verdict is Verdict.DROP and found.repaired is None
     assert any(part in found.reason for part in reason.split("|"))
 
 
 def test_without_any_mask_a_studio_product_is_keyed_and_a_scene_dropped() -> None:
-    keyed = MaskRule().judge(_picture(None, _pixels(background=250.0)))
+    keyed = MaskRule().judge(_image(None, _pixels(background=250.0)))
     assert keyed.verdict is Verdict.KEEP
     assert ((keyed.repaired.mask >= 0.5) != (_mask() > 0)).mean() < 0.01
-    dark = MaskRule().judge(_picture(None, _pixels(background=20.0)))
+    dark = MaskRule().judge(_image(None, _pixels(background=20.0)))
     assert dark.verdict is Verdict.DROP
     assert dark.reason.startswith("no mask: neither transparency nor a mask, and no plain background")
-    off = MaskRule(MaskSettings(key_background=False)).judge(_picture(None, _pixels(background=250.0)))
+    off = MaskRule(MaskSettings(key_background=False)).judge(_image(None, _pixels(background=250.0)))
     assert off.reason == (
         "no mask: neither transparency nor a mask, and keying is switched off; "
         "give masks or set mask.cutout_network"
@@ -203,7 +203,7 @@ def test_without_any_mask_a_studio_product_is_keyed_and_a_scene_dropped() -> Non
 
 
 def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:
-    found = MaskRule().judge(_picture(1 - _mask(), alpha=_mask()))
+    found = MaskRule().judge(_image(1 - _mask(), alpha=_mask()))
     assert np.array_equal(found.repaired.mask, _mask())
 
     class Network:
@@ -213,7 +213,7 @@ def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:
             assert pixels.shape == (SIDE, SIDE, 3)
             return _mask() * 1.5
 
-    found = MaskRule(network=Network()).judge(_picture(None))
+    found = MaskRule(network=Network()).judge(_image(None))
     assert found.verdict is Verdict.KEEP and np.array_equal(found.repaired.mask, _mask())
 
 
@@ -235,7 +235,7 @@ def test_pieces_holes_and_crumbs_are_counted() -> None:
 
 def test_a_mask_of_noise_goes_to_review_for_its_crumbs() -> None:
     noise = np.random.default_rng(5).random((SIDE, SIDE)) < 0.03
-    found = MaskRule().judge(_picture(np.maximum(_mask(), noise.astype(np.float32))))
+    found = MaskRule().judge(_image(np.maximum(_mask(), noise.astype(np.float32))))
     assert found.verdict is Verdict.REVIEW and "crumbs take" in found.reason
 
 

@@ -15,7 +15,7 @@ from cyclorama.curate.people_finding import (
     build_model_finder,
     shows_skin,
 )
-from cyclorama.curate.records import Box, Picture, Record, Verdict
+from cyclorama.curate.records import Box, LoadedImage, Record, Verdict
 from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.imaging.loading import load_image
 
@@ -23,11 +23,11 @@ SIDE = 120
 _COLOURS = ((224, 172, 140), (40, 90, 200), (128, 128, 128))
 
 
-def _picture(mask: bool = True) -> Picture:
+def _image(mask: bool = True) -> LoadedImage:
     product = np.zeros((SIDE, SIDE), dtype=np.float32)
     product[30:90, 30:90] = 1
     pixels = np.full((SIDE, SIDE, 3), 128, dtype=np.uint8)
-    return Picture(Record("a", "a.png"), pixels, None, product if mask else None, "PNG", 9)
+    return LoadedImage(Record("a", "a.png"), pixels, None, product if mask else None, "PNG", 9)
 
 
 def _find(*people: FoundPerson):
@@ -39,7 +39,7 @@ def _person(left: int, top: int, right: int, bottom: int, ratio: float, label: s
 
 
 def test_nobody_is_kept() -> None:
-    found = PeopleRule(finders=_find()).judge(_picture())
+    found = PeopleRule(finders=_find()).judge(_image())
     assert (found.verdict, found.reason, found.boxes) == (Verdict.KEEP, "", ())
     assert found.numbers == {"score": 0, "people": 0, "product_score": 0}
 
@@ -47,7 +47,7 @@ def test_nobody_is_kept() -> None:
 @pytest.mark.parametrize(("ratio", "verdict"), [(0.99, Verdict.KEEP), (1.0, Verdict.DROP)])
 def test_a_face_off_the_product_counts_from_its_limit_on(ratio: float, verdict: Verdict) -> None:
     person = _person(0, 0, 25, 25, ratio)
-    found = PeopleRule(finders=_find(person)).judge(_picture())
+    found = PeopleRule(finders=_find(person)).judge(_image())
     assert found.verdict is verdict
     assert found.numbers["score"] == ratio and found.numbers["face"] == ratio
     assert found.boxes == ((person.box,) if ratio >= 1 else ())
@@ -55,32 +55,32 @@ def test_a_face_off_the_product_counts_from_its_limit_on(ratio: float, verdict: 
 
 def test_a_face_on_the_product_is_a_matter_for_a_person_or_nothing() -> None:
     printed = _person(40, 40, 80, 80, 1.5)
-    found = PeopleRule(finders=_find(printed)).judge(_picture())
+    found = PeopleRule(finders=_find(printed)).judge(_image())
     assert found.verdict is Verdict.REVIEW
     assert found.reason == "face on the product, 1.50 of the score that counts"
     assert found.numbers["score"] == 0 and found.numbers["product_score"] == 1.5
-    kept = PeopleRule(PeopleSettings(keep_on_product=True), _find(printed)).judge(_picture())
+    kept = PeopleRule(PeopleSettings(keep_on_product=True), _find(printed)).judge(_image())
     assert kept.verdict is Verdict.KEEP and kept.boxes == (printed.box,)
 
 
 def test_without_a_mask_nobody_is_on_the_product() -> None:
-    found = PeopleRule(finders=_find(_person(40, 40, 80, 80, 1.5))).judge(_picture(mask=False))
+    found = PeopleRule(finders=_find(_person(40, 40, 80, 80, 1.5))).judge(_image(mask=False))
     assert found.verdict is Verdict.DROP
 
 
 def test_a_person_who_holds_the_product_is_dropped() -> None:
     around = _person(10, 10, 110, 110, 1.2, "person")  # the product is 36 % of it
-    found = PeopleRule(finders=_find(around, _person(40, 40, 50, 50, 1.1))).judge(_picture())
+    found = PeopleRule(finders=_find(around, _person(40, 40, 50, 50, 1.1))).judge(_image())
     assert found.verdict is Verdict.DROP and found.reason.startswith("person with 1.20")
     assert len(found.boxes) == 2
 
 
 def test_a_product_taken_for_a_body_is_no_person() -> None:
     around = _person(20, 5, 100, 115, 2.0, "body")  # the product is 41 % of it
-    found = PeopleRule(finders=_find(around)).judge(_picture())
+    found = PeopleRule(finders=_find(around)).judge(_image())
     assert (found.verdict, found.numbers["product_score"]) == (Verdict.KEEP, 2.0)
     beside = _person(0, 0, 45, 110, 2.0, "body")  # 18 %
-    assert PeopleRule(finders=_find(beside)).judge(_picture()).verdict is Verdict.DROP
+    assert PeopleRule(finders=_find(beside)).judge(_image()).verdict is Verdict.DROP
 
 
 def test_what_shows_no_skin_counts_half() -> None:
@@ -105,14 +105,14 @@ def test_missing_cascades_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(cv2.data, "haarcascades", "/nowhere/")
     find = build_cascade_finder("haarcascade_missing.xml", "face", 1.0, 128, 0.1)
     with pytest.raises(MissingDependencyError, match="opencv-python-headless<5"):
-        find(_picture().pixels)
+        find(_image().pixels)
 
 
-def test_plain_pictures_hold_no_bodies() -> None:
+def test_plain_images_hold_no_bodies() -> None:
     cv2 = pytest.importorskip("cv2")
     if not hasattr(cv2, "HOGDescriptor"):
         pytest.skip("this OpenCV carries no people detector")
-    assert build_body_finder(0.5, 256)(_picture().pixels) == []
+    assert build_body_finder(0.5, 256)(_image().pixels) == []
 
 
 def _save_tiny_detector(folder: Path, names: dict[int, str]) -> None:
@@ -150,10 +150,10 @@ def test_a_model_from_a_folder_is_used_by_its_class_names(tmp_path: Path) -> Non
 
 def test_unusable_models_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"holds no config\.json"):
-        build_model_finder(tmp_path, ("person",), 0.5, 0.1)(_picture().pixels)
+        build_model_finder(tmp_path, ("person",), 0.5, 0.1)(_image().pixels)
     _save_tiny_detector(tmp_path / "pets", {0: "cat", 1: "dog"})
     with pytest.raises(ModelFormatError, match=r"none of its 2 classes .* it knows cat, dog"):
-        build_model_finder(tmp_path / "pets", ("person",), 0.5, 0.1)(_picture().pixels)
+        build_model_finder(tmp_path / "pets", ("person",), 0.5, 0.1)(_image().pixels)
 
 
 def test_the_carried_detectors_see_a_portrait() -> None:
@@ -162,8 +162,8 @@ def test_the_carried_detectors_see_a_portrait() -> None:
     if not hasattr(cv2, "CascadeClassifier"):
         pytest.skip("this OpenCV carries no cascades")
     portrait = load_image(Path(skimage.__file__).parent / "data" / "astronaut.png")  # public domain, NASA
-    picture = Picture(Record("a", "a.png"), portrait.pixels, None, None, "PNG", 9)
-    found = PeopleRule().judge(picture)
+    image = LoadedImage(Record("a", "a.png"), portrait.pixels, None, None, "PNG", 9)
+    found = PeopleRule().judge(image)
     assert found.verdict is Verdict.DROP
     assert found.numbers["face"] >= 1
     face = max((box for box in found.boxes if box.label == "face"), key=lambda box: box.score)

@@ -48,7 +48,7 @@ def test_anchors_are_the_middles_of_the_cells_row_by_row() -> None:
     assert np.allclose(BODY.anchors[0], 1 / 56) and np.allclose(BODY.anchors[-1], 13 / 14)
 
 
-def test_a_wide_picture_is_centred_between_black_bars() -> None:
+def test_a_wide_image_is_centred_between_black_bars() -> None:
     values, scale = letterbox(np.full((50, 100, 3), 255, np.uint8), 20)
     assert values.shape == (1, 20, 20, 3) and scale == 0.2
     assert (values[0, 5:15] == 1).all() and (values[0, :5] == -1).all() and (values[0, 15:] == -1).all()
@@ -65,7 +65,7 @@ def test_quarters_overlap_and_reach_every_corner() -> None:
 
 
 def test_a_face_lies_where_the_network_says() -> None:
-    """Anchor 1 of a 100 x 50 picture in 20 pixels: (15, 5) + (1, 2) is pixel (16 / 0.2, (7 - 5) / 0.2)."""
+    """Anchor 1 of a 100 x 50 image in 20 pixels: (15, 5) + (1, 2) is pixel (16 / 0.2, (7 - 5) / 0.2)."""
     network, calls = _answers(TINY, 1, [1.0, 2.0, 4.0, 2.0], 2.0)
     find = build_blaze_finder(Path("none"), TINY, 0.65, 0.05, network)
     (person,) = find(np.zeros((50, 100, 3), np.uint8))
@@ -165,9 +165,9 @@ def test_the_rule_asks_both_networks_of_the_folder(tmp_path: Path, monkeypatch: 
     best = find(np.zeros((192, 192, 3), np.uint8))[0]
     assert (best.box.left, best.box.top, best.box.right, best.box.bottom) == (50, 50, 146, 146)
     settings = PeopleSettings(face=None, profile=None, blaze=tmp_path)
-    picture = SimpleNamespace(pixels=np.zeros((192, 192, 3), np.uint8), mask=None, alpha=None)
+    image = SimpleNamespace(pixels=np.zeros((192, 192, 3), np.uint8), mask=None, alpha=None)
     with pytest.raises(ModelFormatError, match=r"takes \(1, 192, 192, 3\)"):  # the face's, not a person's
-        PeopleRule(settings).judge(picture)  # type: ignore[arg-type]
+        PeopleRule(settings).judge(image)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limits", [{"blaze_face": 0.0}, {"blaze_body": 1.0}])

@@ -1,4 +1,4 @@
-"""Quality rule: each fault is measured on its own, and clean pictures pass."""
+"""Quality rule: each fault is measured on its own, and clean images pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import ndimage
 from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.quality import QualityRule, QualitySettings, measure_blurs
-from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.errors import SettingsError
 
 SIDE = 192
@@ -44,12 +44,12 @@ def _encode(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, bytes]:
 
 
 def _judge(pixels: np.ndarray, raw: bytes = b"", settings: QualitySettings | None = None):
-    picture = Picture(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
-    return QualityRule(settings).judge(picture)
+    image = LoadedImage(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
+    return QualityRule(settings).judge(image)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_clean_picture_is_kept(seed: int) -> None:
+def test_a_clean_image_is_kept(seed: int) -> None:
     found = _judge(_scene(seed))
     assert (found.verdict, found.reason, found.boxes) == (Verdict.KEEP, "", ())
     assert found.numbers["score"] < 1
@@ -141,7 +141,7 @@ def test_bars_above_and_below_are_a_frame_and_a_studio_backdrop_is_none() -> Non
 
 
 @pytest.mark.parametrize("upright", [True, False])
-def test_two_pictures_in_one_have_a_seam_where_they_meet(upright: bool) -> None:
+def test_two_images_in_one_have_a_seam_where_they_meet(upright: bool) -> None:
     place = 80
     joined = np.concatenate([_scene(4)[:, :place], _scene(5)[:, : SIDE - place]], axis=1)
     if not upright:
@@ -153,7 +153,7 @@ def test_two_pictures_in_one_have_a_seam_where_they_meet(upright: bool) -> None:
     assert found.verdict is Verdict.REVIEW and "likeness to a collage" in found.reason
 
 
-def test_edges_within_one_picture_are_no_seams() -> None:
+def test_edges_within_one_image_are_no_seams() -> None:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     table = np.where(rows[..., None] < 120, [200.0, 210.0, 220.0], [120.0, 80.0, 40.0])
     grain = np.random.default_rng(0).normal(0, 2, table.shape)

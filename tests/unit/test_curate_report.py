@@ -14,7 +14,7 @@ from PIL import Image
 from cyclorama.curate.card import format_card
 from cyclorama.curate.records import Box, Finding, Record, Verdict
 from cyclorama.curate.report import ReportSample, SampleChooser, collect_statistics, format_report
-from cyclorama.curate.report_pictures import encode_evidence
+from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.report_plots import draw_funnel, draw_long_tail
 from cyclorama.curate.report_statistics import Outcome, compute_long_tail
 
@@ -135,7 +135,7 @@ def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Outcome]
     assert page == format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
 
 
-def test_restricted_pictures_mark_report_and_card(outcomes: list[Outcome]) -> None:
+def test_restricted_images_mark_report_and_card(outcomes: list[Outcome]) -> None:
     marked = [*outcomes, outcome(1, Verdict.KEEP, "CC-BY-NC-4.0")]
     assert "Not for commercial use: CC-BY-NC-4.0" in format_report(collect_statistics(marked), [])
     card = format_card(
@@ -143,10 +143,10 @@ def test_restricted_pictures_mark_report_and_card(outcomes: list[Outcome]) -> No
     )
     lines = card.splitlines()
     assert lines[0] == "# My set"
-    assert lines[2] == "Licence: non-commercial use only; holds pictures under CC-BY-NC-4.0"
+    assert lines[2] == "Licence: non-commercial use only; holds images under CC-BY-NC-4.0"
     assert "| CC-BY-NC-4.0 | 1 |" in lines and "| train | 17 | 8 |" in lines and "| a.tar | 00 |" in lines
     assert "| text | 21 | 15 | 2 | 3 | 1 |" in lines
-    assert "Kept aside, yet in no training picture: rare (2)." in card
+    assert "Kept aside, yet in no training image: rare (2)." in card
     assert "Licence: CC0-1.0" in format_card(collect_statistics(outcomes))
 
 
@@ -155,5 +155,5 @@ def test_an_empty_set_can_be_reported() -> None:
     for rows in ([], dropped):
         found = collect_statistics(rows)
         assert found.kept == 0
-        assert "No category has a picture" in format_report(found, [])
-        assert "0 pictures of 0 products" in format_card(found)
+        assert "No category has an image" in format_report(found, [])
+        assert "0 images of 0 products" in format_card(found)

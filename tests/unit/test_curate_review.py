@@ -21,16 +21,16 @@ from cyclorama.curate.decisions import (
     save_decision,
     undo,
 )
-from cyclorama.curate.report_pictures import encode_evidence
+from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.review import Desk, ReviewImage, ReviewItem, load_review_items, save_review_items
+from cyclorama.curate.review_server import ReviewServer
 from cyclorama.errors import DataError, OutputError, SettingsError
-from cyclorama.serving.local import MAX_REQUEST_BYTES
-from cyclorama.serving.review import ReviewServer
+from cyclorama.local_server import MAX_REQUEST_BYTES
 
 ITEMS = [
     ReviewItem(
         f"k{n}",
-        "picture",
+        "image",
         f"mug {n} <b>",
         (ReviewImage(f"review/k{n}.jpg", "as it came"),),
         (f"text: {n} words on the background",),
@@ -44,8 +44,8 @@ ITEMS = [
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "review").mkdir()
     for n, item in enumerate(ITEMS):
-        picture = encode_evidence(np.full((20, 30, 3), 50 * n, np.uint8), (), side=64)
-        (tmp_path / item.images[0].path).write_bytes(picture)
+        image = encode_evidence(np.full((20, 30, 3), 50 * n, np.uint8), (), side=64)
+        (tmp_path / item.images[0].path).write_bytes(image)
     (tmp_path / "review" / "secret.jpg").write_bytes(b"not an item's")
     save_review_items(tmp_path, ITEMS)
     return tmp_path
@@ -142,14 +142,14 @@ def ask(
         connection.close()
 
 
-def test_page_items_and_their_pictures_go_out_and_nothing_else(server: ReviewServer, folder: Path) -> None:
+def test_page_items_and_their_images_go_out_and_nothing_else(server: ReviewServer, folder: Path) -> None:
     status, page = ask(server, "/")
     assert status == 200 and b"Content-Security-Policy" in page
     state = json.loads(ask(server, "/items")[1])
     assert [item["key"] for item in state["items"]] == ["k0", "k1", "k2"]
     assert [item["basis"] for item in state["items"]] == [item.basis for item in ITEMS]
-    assert ask(server, "/pictures/k1.jpg") == (200, (folder / "review" / "k1.jpg").read_bytes())
-    for path in ("/pictures/secret.jpg", "/pictures/..%2fdecisions.sqlite", "/review.jsonl", "/decisions"):
+    assert ask(server, "/images/k1.jpg") == (200, (folder / "review" / "k1.jpg").read_bytes())
+    for path in ("/images/secret.jpg", "/images/..%2fdecisions.sqlite", "/review.jsonl", "/decisions"):
         assert ask(server, path)[0] == 404
 
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cyclorama.config import build_config
-from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.curate.size import SizeRule, SizeSettings
 from cyclorama.errors import ConfigError, SettingsError
 
 
 def _judge(height: int, width: int, settings: SizeSettings):
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
-    return SizeRule(settings).judge(Picture(Record("a", "a.png"), pixels, None, None, "PNG", 9))
+    return SizeRule(settings).judge(LoadedImage(Record("a", "a.png"), pixels, None, None, "PNG", 9))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_every_fault_is_named() -> None:
     )
 
 
-def test_bad_settings_are_refused_before_any_picture() -> None:
+def test_bad_settings_are_refused_before_any_image() -> None:
     with pytest.raises(SettingsError, match="min_side is 300, wanted_side 256"):
         SizeSettings(min_side=300)
     with pytest.raises(SettingsError, match="max_aspect is 0.5"):

@@ -35,7 +35,7 @@ def test_a_split_depends_on_the_product_alone() -> None:
     assert assign_set_splits([alone], 7, settings) == [splits["k3"]]
 
 
-def test_categories_that_no_picture_trains_are_named() -> None:
+def test_categories_that_no_image_trains_are_named() -> None:
     found = find_unseen_categories(
         ["mug", "mug", "rare", "rare", None], ["train", "bg1k", "bg1k", "bgpair", "bg1k"]
     )

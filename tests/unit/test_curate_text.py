@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cyclorama.curate.records import Picture, Record, Verdict
+from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.curate.text import TextRule, TextSettings, count_repeats, measure_seam
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
 from cyclorama.errors import SettingsError
@@ -31,18 +31,18 @@ def _mask() -> np.ndarray:
     return mask
 
 
-def _picture(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> Picture:
+def _image(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> LoadedImage:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     scene = np.stack([90 + rows * 0.6, 120 + columns * 0.4, np.full((SIDE, SIDE), 160.0)], axis=-1)
     pixels = scene.astype(np.uint8) if pixels is None else pixels
-    return Picture(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
+    return LoadedImage(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
 
 
 class _Finder:
     """Finds given texts, each only while the pixels at its middle have not changed."""
 
-    def __init__(self, picture: Picture, *texts: FoundText, stubborn: bool = False) -> None:
-        self.before, self.texts, self.stubborn, self.calls = picture.pixels.copy(), texts, stubborn, 0
+    def __init__(self, image: LoadedImage, *texts: FoundText, stubborn: bool = False) -> None:
+        self.before, self.texts, self.stubborn, self.calls = image.pixels.copy(), texts, stubborn, 0
 
     def __call__(self, pixels: np.ndarray) -> list[FoundText]:
         self.calls += 1
@@ -62,22 +62,22 @@ def _smooth(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def test_text_on_the_product_stays() -> None:
-    picture = _picture()
-    found = TextRule(erase=_smooth, finder=_Finder(picture, _text(45, 60, 85, 75))).judge(picture)
+    image = _image()
+    found = TextRule(erase=_smooth, finder=_Finder(image, _text(45, 60, 85, 75))).judge(image)
     assert (found.verdict, found.reason, found.repaired) == (Verdict.KEEP, "", None)
     assert [box.label for box in found.boxes] == ["text on product"]
     assert found.numbers == {"product_texts": 1, "background_texts": 0, "score": 0, "repeats": 0}
 
 
 def test_text_on_the_background_is_erased_and_nothing_else_changes() -> None:
-    picture = _picture()
+    image = _image()
     text = _text(10, 10, 60, 22)
     settings = TextSettings(grow=0.5, extra=1.0)
-    found = TextRule(settings, _smooth, _Finder(picture, text)).judge(picture)
+    found = TextRule(settings, _smooth, _Finder(image, text)).judge(image)
     assert found.verdict is Verdict.REPAIR and found.reason == "text on the background: 'SALE'"
     hole = draw_texts([text], (SIDE, SIDE), 0.5, 1.0)
     assert hole[3:30, 3:68].all() and not hole[:2].any() and not hole[31:].any()
-    changed = (found.repaired.pixels != picture.pixels).any(axis=2)
+    changed = (found.repaired.pixels != image.pixels).any(axis=2)
     assert changed[hole].all() and not changed[~hole].any()
     assert found.numbers["changed_outside"] == 0 and found.numbers["left"] == 0
     assert found.numbers["erased_share"] == hole.mean()
@@ -87,10 +87,10 @@ def test_text_on_the_background_is_erased_and_nothing_else_changes() -> None:
 
 
 def test_the_product_is_never_erased() -> None:
-    picture = _picture()
+    image = _image()
     settings = TextSettings(stray_overlap=0.0, product_overlap=0.7)
-    found = TextRule(settings, _smooth, _Finder(picture, _text(20, 40, 70, 56))).judge(picture)
-    changed = (found.repaired.pixels if found.repaired else picture.pixels) != picture.pixels
+    found = TextRule(settings, _smooth, _Finder(image, _text(20, 40, 70, 56))).judge(image)
+    changed = (found.repaired.pixels if found.repaired else image.pixels) != image.pixels
     assert not changed[_mask() > 0].any()
     assert found.verdict is Verdict.REVIEW
     overlap = draw_texts([_text(20, 40, 70, 56)], (SIDE, SIDE))
@@ -99,85 +99,83 @@ def test_the_product_is_never_erased() -> None:
 
 
 def test_what_is_still_read_is_erased_again_and_then_reviewed() -> None:
-    picture = _picture()
-    finder = _Finder(picture, _text(10, 10, 60, 22), stubborn=True)
-    found = TextRule(TextSettings(rounds=2), _smooth, finder).judge(picture)
+    image = _image()
+    finder = _Finder(image, _text(10, 10, 60, 22), stubborn=True)
+    found = TextRule(TextSettings(rounds=2), _smooth, finder).judge(image)
     assert found.verdict is Verdict.REVIEW and "1 texts are left: 'SALE'" in found.reason
     assert found.numbers["left"] == 1 and finder.calls == 2  # nothing more to erase: no third look
-    changed = (found.repaired.pixels != picture.pixels).any(axis=2)  # what a person who accepts it takes
+    changed = (found.repaired.pixels != image.pixels).any(axis=2)  # what a person who accepts it takes
     assert changed[10:22, 10:60].all() and not changed[40:].any()
 
 
 def test_a_filler_that_changes_more_than_the_hole_is_caught() -> None:
-    picture = _picture()
+    image = _image()
 
     def careless(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
         changed = _smooth(pixels, hole)
         changed[120:122, 120:123] += 1
         return changed
 
-    found = TextRule(erase=careless, finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    found = TextRule(erase=careless, finder=_Finder(image, _text(10, 10, 60, 22))).judge(image)
     assert found.verdict is Verdict.REVIEW
     assert found.numbers["changed_outside"] == 6 and found.repaired is None
     assert "6 pixels outside the erased part changed, none may" in found.reason
 
 
 def test_a_patch_that_shows_goes_to_review() -> None:
-    picture = _picture()
+    image = _image()
 
     def paint(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
         return np.where(hole[..., None], 255 - pixels, pixels).astype(np.uint8)
 
-    found = TextRule(erase=paint, finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    found = TextRule(erase=paint, finder=_Finder(image, _text(10, 10, 60, 22))).judge(image)
     assert found.verdict is Verdict.REVIEW and "the rim shows with" in found.reason
 
 
 def test_too_much_text_is_reviewed_and_a_page_of_it_dropped() -> None:
-    picture = _picture()
-    wide = _Finder(picture, _text(4, 4, 124, 40))
-    found = TextRule(TextSettings(max_erased=0.2), _smooth, wide).judge(picture)
-    assert found.verdict is Verdict.REVIEW and "of the picture is erased, the limit is 20.0%" in found.reason
-    page = _Finder(picture, _text(1, 1, 127, 127))
-    found = TextRule(TextSettings(product_overlap=0.9), _smooth, page).judge(picture)
+    image = _image()
+    wide = _Finder(image, _text(4, 4, 124, 40))
+    found = TextRule(TextSettings(max_erased=0.2), _smooth, wide).judge(image)
+    assert found.verdict is Verdict.REVIEW and "of the image is erased, the limit is 20.0%" in found.reason
+    page = _Finder(image, _text(1, 1, 127, 127))
+    found = TextRule(TextSettings(product_overlap=0.9), _smooth, page).judge(image)
     assert found.verdict is Verdict.DROP and "the limit is 50%" in found.reason
 
 
 def test_unsure_places_count_only_beside_a_sure_text() -> None:
-    picture = _picture()
+    image = _image()
     weak = {"detection": 0.3, "text": "9", "recognition": 0.9}
     beside, apart = _text(62, 11, 68, 21, **weak), _text(100, 10, 106, 20, **weak)
     assert beside.sureness == pytest.approx(0.5 * 0.9 * 0.6)
-    found = TextRule(erase=_smooth, finder=_Finder(picture, beside, apart)).judge(picture)
+    found = TextRule(erase=_smooth, finder=_Finder(image, beside, apart)).judge(image)
     assert found.verdict is Verdict.KEEP
     assert found.numbers["score"] == pytest.approx(0.27)
-    found = TextRule(erase=_smooth, finder=_Finder(picture, _text(10, 10, 60, 22), beside, apart)).judge(
-        picture
-    )
+    found = TextRule(erase=_smooth, finder=_Finder(image, _text(10, 10, 60, 22), beside, apart)).judge(image)
     assert found.verdict is Verdict.REPAIR and found.numbers["background_texts"] == 2
 
 
 def test_large_places_count_only_if_they_can_be_read() -> None:
     """A potato is found as surely as a word, and read as a zero; a headline is read."""
-    picture = _picture(mask=np.zeros((SIDE, SIDE), dtype=np.float32))
+    image = _image(mask=np.zeros((SIDE, SIDE), dtype=np.float32))
     place = (4, 4, 124, 4 + 0.25 * SIDE)
     potato = {"text": "0", "recognition": 0.9, "detection": 0.95}
     planks = {"text": "HEN", "recognition": 0.6, "detection": 0.95}
     fruit = {"text": "88", "recognition": 0.95, "detection": 0.3}
     for unread in (potato, planks, fruit):
-        found = TextRule(erase=_smooth, finder=_Finder(picture, _text(*place, **unread))).judge(picture)
+        found = TextRule(erase=_smooth, finder=_Finder(image, _text(*place, **unread))).judge(image)
         assert (found.verdict, found.numbers["score"]) == (Verdict.KEEP, 0)
         lower = _text(4, 4, 124, 3 + 0.25 * SIDE, **unread)
-        found = TextRule(erase=_smooth, finder=_Finder(picture, lower)).judge(picture)
+        found = TextRule(erase=_smooth, finder=_Finder(image, lower)).judge(image)
         assert found.numbers["background_texts"] == 1
-    found = TextRule(erase=_smooth, finder=_Finder(picture, _text(*place, recognition=0.8))).judge(picture)
+    found = TextRule(erase=_smooth, finder=_Finder(image, _text(*place, recognition=0.8))).judge(image)
     assert found.numbers["background_texts"] == 1
 
 
 def test_without_a_filler_or_without_a_mask_a_person_must_look() -> None:
-    picture = _picture()
-    found = TextRule(finder=_Finder(picture, _text(10, 10, 60, 22))).judge(picture)
+    image = _image()
+    found = TextRule(finder=_Finder(image, _text(10, 10, 60, 22))).judge(image)
     assert found.verdict is Verdict.REVIEW and found.reason == "text on the background: 'SALE'"
-    bare = Picture(picture.record, picture.pixels, None, None, "PNG", 9)
+    bare = LoadedImage(image.record, image.pixels, None, None, "PNG", 9)
     found = TextRule(erase=_smooth, finder=_Finder(bare, _text(10, 10, 60, 22))).judge(bare)
     assert found.verdict is Verdict.REVIEW and "without a mask" in found.reason
 
@@ -198,9 +196,9 @@ def test_sureness_of_marks_letters_and_words() -> None:
 
 
 def test_the_same_words_over_product_and_background_are_a_watermark() -> None:
-    picture = _picture()
+    image = _image()
     marks = [_text(5 + 30 * i, 20 + 22 * i, 30 + 30 * i, 30 + 22 * i, text=t) for i, t in enumerate(_MARKS)]
-    found = TextRule(erase=_smooth, finder=_Finder(picture, *marks)).judge(picture)
+    found = TextRule(erase=_smooth, finder=_Finder(image, *marks)).judge(image)
     assert found.verdict is Verdict.REVIEW
     assert found.reason == "the same words in 4 places, the limit is 3: a watermark"
     assert count_repeats(marks[:3], marks[3:]) == 4
@@ -260,15 +258,15 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
     scene[mask > 0] = (60, 30, 90)
     scene, _ = _write(scene, "Coffee", (70, 130), 20, (240, 230, 200))
     spoilt, letters = _write(scene, "SUMMER SALE", (30, 50), 20, (30, 20, 20), tilt)
-    picture = Picture(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
-    found = TextRule(erase=_smooth, finder=_finder()).judge(picture)
+    image = LoadedImage(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
+    found = TextRule(erase=_smooth, finder=_finder()).judge(image)
     assert found.verdict is Verdict.REPAIR, found.reason
     assert "SUMMER" in found.reason
     assert [box.label for box in found.boxes].count("text on product") == 1
     changed = (found.repaired.pixels != spoilt).any(axis=2)
     assert changed[letters].mean() > 0.99 and not changed[mask > 0].any()
     clean = TextRule(erase=_smooth, finder=_finder()).judge(
-        Picture(Record("a", "a.png"), scene, None, mask, "PNG", 9)
+        LoadedImage(Record("a", "a.png"), scene, None, mask, "PNG", 9)
     )
     assert clean.verdict is Verdict.KEEP and clean.numbers["product_texts"] == 1
 
@@ -279,14 +277,14 @@ class _Engine:
     def __init__(self, words: str, others: str) -> None:
         self.words, self.others, self.reads = words, others, 0
 
-    def __call__(self, picture: np.ndarray, use_det: bool, **_) -> SimpleNamespace:
+    def __call__(self, image: np.ndarray, use_det: bool, **_) -> SimpleNamespace:
         if use_det:
-            side = picture.shape[0] / 64
+            side = image.shape[0] / 64
             return SimpleNamespace(
                 boxes=np.array([[[8, 20], [56, 20], [56, 32], [8, 32]]]) * side, scores=[0.3]
             )
         self.reads += 1
-        words = self.words if picture[:, 0].mean() < picture[:, -1].mean() else self.others
+        words = self.words if image[:, 0].mean() < image[:, -1].mean() else self.others
         return SimpleNamespace(txts=[words], scores=[0.7])
 
 

@@ -153,8 +153,8 @@ def test_jsonl_rows_that_are_no_objects_are_bad_rows(folder: Path) -> None:
 def test_whole_files_that_cannot_be_read(folder: Path) -> None:
     cases = [
         (
-            write(folder, "picture,category\na.png,wine\n"),
-            "missing column 'image'; columns found: 'picture', 'cat",
+            write(folder, "photo_file,category\na.png,wine\n"),
+            "missing column 'image'; columns found: 'photo_file', 'cat",
         ),
         (write(folder, "", "empty.csv"), "is empty"),
         (write(folder, "image,image\na.png,b.png\n", "twice.csv"), "column 'image' appears more than once"),
@@ -256,7 +256,7 @@ def test_a_mask_cell_that_cannot_be_a_path_is_a_note(folder: Path) -> None:
     assert record.extra["mask"].startswith("words words")
 
 
-def test_pictures_outside_the_folder_are_named_by_their_file(folder: Path) -> None:
+def test_images_outside_the_folder_are_named_by_their_file(folder: Path) -> None:
     inner = folder / "sub" / "list.csv"
     inner.write_text("image\n../b.png\na.png\n")
     assert [r.id for r in load_manifest(inner)] == ["b", "a"]

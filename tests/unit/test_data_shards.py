@@ -74,7 +74,7 @@ def test_the_index_reads_any_member_of_any_shard(tmp_path: Path) -> None:
         )
     assert "p004" in index
     assert "p005" not in index
-    with pytest.raises(DataError, match="no picture 'p005'"):
+    with pytest.raises(DataError, match="no image 'p005'"):
         index["p005"]
 
 
@@ -137,7 +137,7 @@ def test_shards_without_a_done_mark_are_left_out_with_a_warning(
 
 def test_another_sets_shards_are_not_overwritten(tmp_path: Path) -> None:
     write_shards(make_samples(4), tmp_path, shard_size=2)
-    with pytest.raises(OutputError, match="holds other pictures"):
+    with pytest.raises(OutputError, match="holds other images"):
         write_shards(make_samples(4, start=9), tmp_path, shard_size=2)
     with pytest.raises(OutputError, match=r"also holds shard-000001.tar of another set"):
         write_shards(make_samples(2), tmp_path, shard_size=2)
@@ -230,7 +230,7 @@ def write_members(path: Path, members: list[tuple[str, bytes]]) -> Path:
 
 
 DAMAGED = {
-    "no picture": ([("k.json", b"{}"), ("k.mask.png", b"")], "key 'k' has no picture"),
+    "no image": ([("k.json", b"{}"), ("k.mask.png", b"")], "key 'k' has no image"),
     "no json": ([("k.png", b"")], "key 'k' has no json member, only \\['png'\\]"),
     "bad json": ([("k.png", b""), ("k.json", b"{")], "key 'k': its JSON member is not valid"),
     "list json": ([("k.png", b""), ("k.json", b"[]")], "key 'k': its JSON member is no object"),
@@ -239,7 +239,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("case", DAMAGED)
-def test_incomplete_pictures_are_named(tmp_path: Path, case: str) -> None:
+def test_incomplete_images_are_named(tmp_path: Path, case: str) -> None:
     members, message = DAMAGED[case]
     path = write_members(tmp_path / "bad.tar", members)
     with pytest.raises(DataError, match=f"bad.tar: {message}"):
@@ -252,7 +252,7 @@ def test_sets_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2\.tar: key 'k' is also in .*1\.tar"):
         build_index([one, two], require_done=False)
     (tmp_path / "1.done.json").write_text('{"count": 2}')
-    with pytest.raises(DataError, match="holds 1 pictures, its done mark says 2"):
+    with pytest.raises(DataError, match="holds 1 images, its done mark says 2"):
         build_index(one)
     with pytest.raises(DataError, match="no shards"):
         list_shards(tmp_path / "nowhere")

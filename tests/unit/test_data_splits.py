@@ -58,7 +58,7 @@ def test_assigned_splits_pass_the_check_and_mixed_ones_name_the_product() -> Non
         check_record_splits(same)
 
 
-def test_an_epoch_shows_every_picture_once_and_orders_differ() -> None:
+def test_an_epoch_shows_every_image_once_and_orders_differ() -> None:
     orders = [sample_order(50, epoch, seed=3) for epoch in range(3)]
     for order in orders:
         assert sorted(order.tolist()) == list(range(50))
@@ -94,7 +94,7 @@ def test_impossible_requests_are_refused() -> None:
     ]:
         with pytest.raises(SettingsError, match=message):
             sample_indices(*arguments)
-    with pytest.raises(DataError, match="set of 0 pictures"):
+    with pytest.raises(DataError, match="set of 0 images"):
         sample_indices(0, 0, 0, 2)
-    with pytest.raises(DataError, match="set of 0 pictures"):
+    with pytest.raises(DataError, match="set of 0 images"):
         sample_order(0, 0, 0)

@@ -1,4 +1,4 @@
-"""References are encoded once per content, each alone: no cache, order or batch changes a picture."""
+"""References are encoded once per content, each alone: no cache, order or batch changes an image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_pipeline() -> CycloramaPipeline:
 
 @pytest.fixture(name="encoded")
 def count_encodings(pipeline: CycloramaPipeline) -> Iterator[dict[str, list[int]]]:
-    """How many pictures each call of the two encoders had."""
+    """How many images each call of the two encoders had."""
     counts: dict[str, list[int]] = {"latents": [], "hint": []}
     vae, hint = pipeline.vae.encode, pipeline.personality_generator.controlnet_cond_embedding
 
@@ -45,7 +45,7 @@ def draw(seed: int, channels: int = 3) -> torch.Tensor:
 
 
 def sample(pipeline: CycloramaPipeline, references: list[int], **values: Any) -> torch.Tensor:
-    """Product ``i`` with reference ``references[i]``; pictures in that order."""
+    """Product ``i`` with reference ``references[i]``; images in that order."""
     count = len(references)
     masks = torch.zeros(count, 1, 64, 64)
     masks[:, :, 16:48, 20:40] = 1
@@ -61,7 +61,7 @@ def sample(pipeline: CycloramaPipeline, references: list[int], **values: Any) ->
     )
 
 
-def test_a_reference_is_encoded_once_for_all_its_pictures(
+def test_a_reference_is_encoded_once_for_all_its_images(
     pipeline: CycloramaPipeline, encoded: dict[str, list[int]]
 ) -> None:
     sample(pipeline, [1, 1, 2])
@@ -73,7 +73,7 @@ def test_a_reference_is_encoded_once_for_all_its_pictures(
     assert pipeline.encodings.computed == 6
 
 
-def test_pictures_are_the_same_with_and_without_the_cache(pipeline: CycloramaPipeline) -> None:
+def test_images_are_the_same_with_and_without_the_cache(pipeline: CycloramaPipeline) -> None:
     kept = [sample(pipeline, [1, 2, 1]), sample(pipeline, [2, 1, 1]), sample(pipeline, [1, 2, 1])]
     pipeline.encodings = EncodingCache(0)
     fresh = [sample(pipeline, [1, 2, 1]), sample(pipeline, [2, 1, 1])]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cyclorama.evaluation.delta_e import compute_ciede2000
-from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.following import (
     Palette,
     compute_following,
@@ -94,7 +94,7 @@ def test_palette_leaves_the_product_out():
     same = compute_palette_distance(compute_palette(scene, mask), compute_palette(painted, mask))
     assert same == 0
     assert compute_palette_distance(compute_palette(scene), compute_palette(painted)) > 2
-    with pytest.raises(TooFewPicturesError, match="0 background pixels"):
+    with pytest.raises(TooFewImagesError, match="0 background pixels"):
         compute_palette(scene, np.ones((64, 64), np.float32))
 
 
@@ -104,5 +104,5 @@ def test_following_counts_the_references_that_are_farther():
     found = compute_following({"p": "r1", "q": "r4"}, categories, distances)
     assert set(found) == {"p"}
     assert (found["p"].own, found["p"].others, found["p"].share) == (1.0, 2.0, 0.75)
-    with pytest.raises(MissingPictureError, match="r3"):
+    with pytest.raises(MissingImageError, match="r3"):
         compute_following({"p": "r1"}, categories, {("p", "r1"): 1.0, ("p", "r2"): 3.0})

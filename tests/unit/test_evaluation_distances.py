@@ -18,7 +18,7 @@ from cyclorama.evaluation.distances import (
     compute_mmd,
     estimate_bias,
 )
-from cyclorama.evaluation.errors import MissingPictureError, MixedFeaturesError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable
 from cyclorama.evaluation.statistics import (
     compute_statistics,
@@ -28,7 +28,7 @@ from cyclorama.evaluation.statistics import (
     save_statistics,
 )
 
-IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 12, "pillow-bicubic", "picture")
+IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 12, "pillow-bicubic", "image")
 
 
 def build_table(count: int, seed: int, shift: float = 0.0, dimensions: int = 12) -> FeatureTable:
@@ -131,13 +131,13 @@ def test_saved_statistics_come_back_bit_for_bit_and_are_never_mixed(tmp_path: Pa
         load_statistics(tmp_path / "bad.npz")
 
 
-def test_too_few_pictures_and_missing_features_are_named():
+def test_too_few_images_and_missing_features_are_named():
     one, many = compute_statistics(build_table(1, 1)), compute_statistics(build_table(20, 1))
-    with pytest.raises(TooFewPicturesError, match="of 1 pictures"):
+    with pytest.raises(TooFewImagesError, match="of 1 images"):
         compute_fid(one, many)
-    with pytest.raises(MissingPictureError, match="KID needs single features"):
+    with pytest.raises(MissingImageError, match="KID needs single features"):
         compute_kid(drop_features(many), many)
-    with pytest.raises(TooFewPicturesError, match="too few to estimate"):
+    with pytest.raises(TooFewImagesError, match="too few to estimate"):
         estimate_bias(one, many)
     table = build_table(3, 1)
     table.values[1, 0] = np.nan

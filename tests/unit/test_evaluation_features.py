@@ -21,7 +21,7 @@ from cyclorama.errors import (
     SettingsError,
 )
 from cyclorama.evaluation import train_features as training_module
-from cyclorama.evaluation.errors import MissingPictureError, MixedFeaturesError
+from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.feature_data import augment, load_training_set, prepare_batch
 from cyclorama.evaluation.feature_network import (
     CARD_NAME,
@@ -41,7 +41,7 @@ from cyclorama.evaluation.features import (
 )
 from cyclorama.evaluation.following import compute_category_hits
 from cyclorama.evaluation.inception import FILE_NAME, Inception
-from cyclorama.evaluation.reading import from_arrays, open_pictures
+from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, resize_planes, resize_to
 from cyclorama.evaluation.similarity import compute_similarity
 
@@ -55,7 +55,7 @@ def encode(array: np.ndarray) -> bytes:
 
 
 def paint(number: int, side: int = 48) -> tuple[np.ndarray, np.ndarray, dict]:
-    """A picture whose scene tells the category; its product's colours and outline do not."""
+    """An image whose scene tells the category; its product's colours and outline do not."""
     random = np.random.default_rng(number)
     kind = number % 3
     colour = np.array([(200, 120, 60), (60, 60, 90), (220, 190, 210)][kind]) + random.integers(-10, 10, 3)
@@ -156,15 +156,15 @@ def test_saved_network_computes_the_same_and_its_hash_names_its_content(tmp_path
 
 
 def test_features_do_not_depend_on_order_or_neighbours(network: CycloramaNetwork):
-    pictures = {f"k{n:02d}": paint(n)[0] for n in range(35)}
-    table = extract_features(from_arrays(pictures), network)
-    backwards = extract_features(from_arrays(dict(reversed(pictures.items()))), network)
-    assert table.keys == backwards.keys == tuple(sorted(pictures))
+    images = {f"k{n:02d}": paint(n)[0] for n in range(35)}
+    table = extract_features(from_arrays(images), network)
+    backwards = extract_features(from_arrays(dict(reversed(images.items()))), network)
+    assert table.keys == backwards.keys == tuple(sorted(images))
     assert np.array_equal(table.values, backwards.values)
-    alone = extract_features(from_arrays({"k20": pictures["k20"]}), network)
+    alone = extract_features(from_arrays({"k20": images["k20"]}), network)
     np.testing.assert_allclose(alone.values[0], table.get("k20"), rtol=1e-4, atol=1e-6)
     assert table.values.shape == (35, DIMENSIONS)
-    with pytest.raises(MissingPictureError, match="'x' among 35"):
+    with pytest.raises(MissingImageError, match="'x' among 35"):
         table.get("x")
 
 
@@ -181,7 +181,7 @@ def test_background_features_ignore_the_product_and_are_not_mixed(network: Cyclo
     whole = extract_features(from_arrays({"k": pixels}), network)
     with pytest.raises(MixedFeaturesError, match=r"\(background, pillow-bicubic\) cannot be compared"):
         compute_similarity(tables[0], whole)
-    with pytest.raises(MissingPictureError, match="'k' has no mask; give --masks"):
+    with pytest.raises(MissingImageError, match="'k' has no mask; give --masks"):
         extract_features(from_arrays({"k": pixels}), network, "background")
     other_weights = replace(whole.identity, weights_hash="1" * 16)
     with pytest.raises(MixedFeaturesError):
@@ -203,13 +203,13 @@ def test_augmentation_depends_on_its_generator_alone_and_hides_the_gap():
 
 
 def test_training_learns_resumes_bit_for_bit_and_reports(shards: Path, tmp_path: Path):
-    data = load_training_set(open_pictures(shards))
+    data = load_training_set(open_images(shards))
     assert data.category_names == CATEGORIES and int((~data.is_train).sum()) == 12
     config = FeatureTrainingConfig(steps=14, batch_size=9, checkpoint_steps=5)
     report = training_module.train_features(data, config, tmp_path / "whole")
     assert report["held_out"]["category"] == 1.0
     assert report["held_out"]["category_by_outline"] <= 0.6
-    assert report["held_out"]["pictures"] == 12 and report["held_out"]["palette_error"] < 60
+    assert report["held_out"]["images"] == 12 and report["held_out"]["palette_error"] < 60
     assert training_module.train_features(data, config, tmp_path / "parts", stop_after=7) == {}
     resumed = training_module.train_features(data, config, tmp_path / "parts")
     assert resumed == report
@@ -218,17 +218,17 @@ def test_training_learns_resumes_bit_for_bit_and_reports(shards: Path, tmp_path:
     with pytest.raises(CheckpointError, match="run of another config"):
         training_module.train_features(data, replace(config, seed=1), tmp_path / "whole")
     network = load_features(f"cyclorama={tmp_path / 'whole'}")
-    pictures = open_pictures(shards)
-    held_out = [key for key, item in pictures.items.items() if item.meta["split"] == "test"]
-    table = extract_features(pictures.select(held_out), network, "background")
-    truth = {key: pictures.items[key].category for key in held_out}
+    images = open_images(shards)
+    held_out = [key for key, item in images.items.items() if item.meta["split"] == "test"]
+    table = extract_features(images.select(held_out), network, "background")
+    truth = {key: images.items[key].category for key in held_out}
     hits = compute_category_hits(table, truth, network)
     assert all(right for right, _, _ in hits.values())
     swapped = {key: CATEGORIES[(CATEGORIES.index(value) + 1) % 3] for key, value in truth.items()}
     hits = compute_category_hits(table, swapped, network)
     assert not any(right for right, _, _ in hits.values())
     with pytest.raises(SettingsError, match="needs cyclorama features of backgrounds"):
-        compute_category_hits(extract_features(pictures, network), truth, network)
+        compute_category_hits(extract_features(images, network), truth, network)
 
 
 def test_learning_rate_rises_then_falls_to_nothing():
@@ -243,7 +243,7 @@ def test_training_refuses_a_set_it_cannot_judge():
     soft = mask.astype(np.float32) / 255
     with pytest.raises(DataError, match="'k' has no category"):
         load_training_set(from_arrays({"k": pixels}, {"k": soft}))
-    with pytest.raises(DataError, match="1 categories, 0 pictures to train on"):
+    with pytest.raises(DataError, match="1 categories, 0 images to train on"):
         load_training_set(from_arrays({"k": pixels}, {"k": soft}, {"k": "tea"}))
 
 
@@ -275,7 +275,7 @@ def test_inception_features_come_from_a_published_file(inception_file: Path):
     pixels = paint(1)[0]
     table = extract_features(from_arrays({"a": pixels, "b": 255 - pixels}), network)
     assert table.values.shape == (2, 2048) and (table.values >= 0).all()
-    assert table.identity.label.startswith(f"inception-{network.weights_hash} (picture")
+    assert table.identity.label.startswith(f"inception-{network.weights_hash} (image")
     trunk = Inception().eval()
     trunk.load_state_dict(torch.load(inception_file, weights_only=True), strict=False)
     image = torch.from_numpy(resize_planes(pixels, (299, 299)).transpose(2, 0, 1)[None].copy()) / 127.5 - 1
@@ -319,8 +319,8 @@ def test_clip_features_come_from_a_folder_in_the_hubs_layout(tmp_path: Path):
     size = {"height": 32, "width": 32}
     _get_processor_class()(size={"shortest_edge": 32}, crop_size=size).save_pretrained(tmp_path)
     network = load_features(f"clip={tmp_path}")
-    pictures = from_arrays({f"k{n}": paint(n)[0] for n in range(3)})
-    table = extract_features(pictures, network)
+    images = from_arrays({f"k{n}": paint(n)[0] for n in range(3)})
+    table = extract_features(images, network)
     assert table.identity.network == "clip" and table.values.shape == (3, 8)
     similar = compute_similarity(table, table)
     assert all(value == pytest.approx(100) for value in similar.values())

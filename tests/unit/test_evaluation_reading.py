@@ -1,4 +1,4 @@
-"""Pictures by key from folders, manifests, shards and arrays; what is missing is named."""
+"""Images by key from folders, manifests, shards and arrays; what is missing is named."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.partners import find_partners, get_reference_categories, match_references
-from cyclorama.evaluation.reading import attach_masks, from_arrays, match_keys, open_pictures
+from cyclorama.evaluation.reading import attach_masks, from_arrays, match_keys, open_images
 
 
 def paint(number: int) -> np.ndarray:
@@ -37,53 +37,53 @@ def test_a_folder_gives_keys_by_path_and_masks_by_name(tmp_path: Path):
     save(tmp_path / "one.png", paint(1))
     save(tmp_path / "one.mask.png", paint_mask())
     save(tmp_path / "b" / "two_mask.png", paint_mask())
-    (tmp_path / "notes.txt").write_text("not a picture")
-    pictures = open_pictures(tmp_path)
-    assert pictures.keys == ["b/two", "one"] and pictures.has_masks()
-    loaded = pictures.load("one")
+    (tmp_path / "notes.txt").write_text("not an image")
+    images = open_images(tmp_path)
+    assert images.keys == ["b/two", "one"] and images.has_masks()
+    loaded = images.load("one")
     assert np.array_equal(loaded.pixels, paint(1))
     assert np.array_equal(loaded.mask, paint_mask() / np.float32(255))
-    with pytest.raises(MissingPictureError, match="has no picture 'three'; it has 2: 'b/two', 'one'"):
-        pictures.load("three")
+    with pytest.raises(MissingImageError, match="has no image 'three'; it has 2: 'b/two', 'one'"):
+        images.load("three")
 
 
 def test_the_manifest_of_generate_leaves_failures_out(tmp_path: Path):
-    save(tmp_path / "pictures" / "tea-1.png", paint(1))
+    save(tmp_path / "images" / "tea-1.png", paint(1))
     rows = [
-        {"index": 0, "input": "in/tea.png", "status": "done", "picture": "pictures/tea-1.png"},
+        {"index": 0, "input": "in/tea.png", "status": "done", "output": "images/tea-1.png"},
         {"index": 1, "input": "in/bad.png", "status": "failed", "error": "EmptyMaskError"},
     ]
     rows[0] |= {"category": "tea", "reference": "warm.jpg"}
     (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pictures = open_pictures(tmp_path)
-    assert pictures.keys == ["tea"]
-    assert (pictures.items["tea"].category, pictures.items["tea"].reference) == ("tea", "warm.jpg")
-    assert np.array_equal(pictures.load("tea").pixels, paint(1))
+    images = open_images(tmp_path)
+    assert images.keys == ["tea"]
+    assert (images.items["tea"].category, images.items["tea"].reference) == ("tea", "warm.jpg")
+    assert np.array_equal(images.load("tea").pixels, paint(1))
     references = from_arrays({"warm": paint(3), "cold": paint(4)})
-    assert match_references(pictures, references) == {"tea": "warm"}
-    partners = find_partners(pictures, references=references)
+    assert match_references(images, references) == {"tea": "warm"}
+    partners = find_partners(images, references=references)
     assert get_reference_categories(partners) == {"cold": "", "warm": "tea"}
-    with pytest.raises(MissingPictureError, match="no reference 'warm' for 'tea'"):
-        match_references(pictures, from_arrays({"cold": paint(4)}))
+    with pytest.raises(MissingImageError, match="no reference 'warm' for 'tea'"):
+        match_references(images, from_arrays({"cold": paint(4)}))
 
 
 def test_tables_and_their_mistakes(tmp_path: Path):
     save(tmp_path / "a.png", paint(1))
     save(tmp_path / "m.png", paint_mask())
     (tmp_path / "list.csv").write_text("id,image,mask,category\nx,a.png,m.png,tea\n")
-    pictures = open_pictures(tmp_path / "list.csv")
-    assert pictures.keys == ["x"] and pictures.load("x").mask.sum() == 320
+    images = open_images(tmp_path / "list.csv")
+    assert images.keys == ["x"] and images.load("x").mask.sum() == 320
     (tmp_path / "twice.csv").write_text("id,image\nx,a.png\nx,a.png\n")
     with pytest.raises(DataError, match="row 2: the key 'x' is there twice"):
-        open_pictures(tmp_path / "twice.csv")
+        open_images(tmp_path / "twice.csv")
     (tmp_path / "bad.jsonl").write_text("{no json")
     with pytest.raises(DataError, match=r"cannot read the manifest .*bad\.jsonl"):
-        open_pictures(tmp_path / "bad.jsonl")
+        open_images(tmp_path / "bad.jsonl")
     (tmp_path / "none.jsonl").write_text('{"category": "tea"}\n')
-    with pytest.raises(DataError, match="row 1 has neither 'picture' nor 'image'"):
-        open_pictures(tmp_path / "none.jsonl")
-    with pytest.raises(DataError, match="no pictures at .*nowhere"):
-        open_pictures(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="row 1 has neither 'output' nor 'image'"):
+        open_images(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="no images at .*nowhere"):
+        open_images(tmp_path / "nowhere")
 
 
 def write_shard(path: Path, keys: list[str]) -> None:
@@ -103,45 +103,45 @@ def write_shard(path: Path, keys: list[str]) -> None:
 
 def test_shards_are_read_by_key(tmp_path: Path):
     write_shard(tmp_path / "shard-000000.tar", ["b", "a"])
-    pictures = open_pictures(tmp_path)
-    assert pictures.keys == ["a", "b"] and pictures.has_masks()
-    assert np.array_equal(pictures.load("b").pixels, paint(0))
-    assert pictures.items["a"].meta["product_id"] == "p1"
+    images = open_images(tmp_path)
+    assert images.keys == ["a", "b"] and images.has_masks()
+    assert np.array_equal(images.load("b").pixels, paint(0))
+    assert images.items["a"].meta["product_id"] == "p1"
     data = (tmp_path / "shard-000000.tar").read_bytes()
     (tmp_path / "shard-000001.tar").write_bytes(data)
     with pytest.raises(DataError, match="'b' is also in another shard"):
-        open_pictures(tmp_path)
+        open_images(tmp_path)
     (tmp_path / "shard-000001.tar").write_bytes(b"no tar at all")
     with pytest.raises(DataError, match=r"shard-000001\.tar is truncated or no tar"):
-        open_pictures(tmp_path)
+        open_images(tmp_path)
     (tmp_path / "shard-000001.tar").unlink()
     (tmp_path / "shard-000000.tar").write_bytes(data[:700])
     with pytest.raises(DataError, match=r"truncated|cut off"):
-        pictures.load("b")
+        images.load("b")
 
 
 def test_partners_are_matched_by_key_and_gaps_are_named():
-    pictures = from_arrays({"a": paint(1), "b": paint(2)})
+    images = from_arrays({"a": paint(1), "b": paint(2)})
     truth = from_arrays({"a": paint(1), "c": paint(3)}, {"a": paint_mask() / np.float32(255)})
-    with pytest.raises(MissingPictureError, match="1 of 2 pictures of arrays have no partner in arrays: 'b'"):
-        match_keys(pictures, truth)
-    assert match_keys(pictures, truth, allow_missing=True) == ["a"]
-    found = find_partners(pictures, truth, allow_missing=True)
-    assert found.paired and found.pictures.keys == ["a"] and "1 of 2 pictures" in found.notes[0]
-    assert found.pictures.load("a").mask.sum() == 320  # from the truth
-    strangers = find_partners(pictures, from_arrays({"z": paint(9)}))
+    with pytest.raises(MissingImageError, match="1 of 2 images of arrays have no partner in arrays: 'b'"):
+        match_keys(images, truth)
+    assert match_keys(images, truth, allow_missing=True) == ["a"]
+    found = find_partners(images, truth, allow_missing=True)
+    assert found.paired and found.images.keys == ["a"] and "1 of 2 images" in found.notes[0]
+    assert found.images.load("a").mask.sum() == 320  # from the truth
+    strangers = find_partners(images, from_arrays({"z": paint(9)}))
     assert not strangers.paired and "only the sets are compared" in strangers.notes[0]
 
 
 def test_masks_from_a_folder_of_their_own(tmp_path: Path):
-    save(tmp_path / "pictures" / "a.png", paint(1))
+    save(tmp_path / "images" / "a.png", paint(1))
     save(tmp_path / "masks" / "a.png", paint_mask())
-    pictures = open_pictures(tmp_path / "pictures")
-    assert not pictures.has_masks()
-    masked = attach_masks(pictures, open_pictures(tmp_path / "masks"))
+    images = open_images(tmp_path / "images")
+    assert not images.has_masks()
+    masked = attach_masks(images, open_images(tmp_path / "masks"))
     assert masked.load("a").mask.sum() == 320
-    with pytest.raises(MissingPictureError, match="no mask for 'a'"):
-        attach_masks(pictures, from_arrays({"b": paint(1)}))
+    with pytest.raises(MissingImageError, match="no mask for 'a'"):
+        attach_masks(images, from_arrays({"b": paint(1)}))
 
 
 def test_arrays_are_checked():

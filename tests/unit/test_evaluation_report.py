@@ -13,7 +13,7 @@ from PIL import Image
 from cyclorama.evaluation.bootstrap import estimate_mean
 from cyclorama.evaluation.calibration import calibrate
 from cyclorama.evaluation.compare import compare
-from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork, FeatureIdentity, FeatureTable
 from cyclorama.evaluation.measure import Evaluation, evaluate_set
@@ -76,7 +76,7 @@ def test_comparison_counts_wins_in_each_metrics_direction():
     assert (found["leak"].first_wins, found["leak"].second_wins) == (0, 12)
     noise = {f"k{n}": {"psnr": 20.0 + n + (-1) ** n} for n in range(12)}
     assert compare(build_evaluation("a", rows[0]), build_evaluation("c", noise))[0].verdict == "open"
-    with pytest.raises(MissingPictureError, match="share no key"):
+    with pytest.raises(MissingImageError, match="share no key"):
         compare(build_evaluation("a", rows[0]), build_evaluation("d", {"z": {"psnr": 1.0}}))
 
 
@@ -90,9 +90,9 @@ def test_compactness_of_two_clusters_is_their_geometry():
     assert (found["tea"].nearest, found["tea"].nearest_centre_share) == ("soap", 1.0)
     mixed = compute_compactness(table, {"a": "tea", "b": "soap", "c": "tea", "d": "soap"})
     assert mixed["tea"].ratio > 5 * found["tea"].ratio and mixed["tea"].nearest_centre_share == 0
-    with pytest.raises(TooFewPicturesError, match="two categories of two pictures"):
+    with pytest.raises(TooFewImagesError, match="two categories of two images"):
         compute_compactness(table, {"a": "tea", "b": "tea", "c": "tea", "d": "soap"})
-    with pytest.raises(MissingPictureError, match="'d' has no category"):
+    with pytest.raises(MissingImageError, match="'d' has no category"):
         compute_compactness(table, {"a": "tea", "b": "tea", "c": "tea"})
 
 
@@ -107,8 +107,8 @@ def test_the_map_keeps_clusters_apart_and_names_its_method():
     centres = places[:10].mean(0), places[10:].mean(0)
     spread = max(np.linalg.norm(places[:10] - centres[0], axis=1).max(), 1e-9)
     assert np.linalg.norm(centres[0] - centres[1]) > 2 * spread
-    picture = Image.open(io.BytesIO(draw_projection(places, ["tea"] * 10 + ["soap"] * 10)))
-    assert picture.width == 640 and len(np.unique(np.asarray(picture).reshape(-1, 3), axis=0)) > 3
+    image = Image.open(io.BytesIO(draw_projection(places, ["tea"] * 10 + ["soap"] * 10)))
+    assert image.width == 640 and len(np.unique(np.asarray(image).reshape(-1, 3), axis=0)) > 3
 
 
 def test_calibration_orders_the_known_faults():
@@ -118,7 +118,7 @@ def test_calibration_orders_the_known_faults():
     for module in network.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    network.compute([picture.pixels for picture in truth])  # sets the normalisation as training would
+    network.compute([image.pixels for image in truth])  # sets the normalisation as training would
     network.network.eval()
     rows = {row.name: row for row in calibrate(truth, network)}
     assert rows["itself"].fid == pytest.approx(0, abs=1e-7)
@@ -126,7 +126,7 @@ def test_calibration_orders_the_known_faults():
     for fault in ("blurred copies", "noisy copies"):
         assert rows[fault].fid > 1 and rows[fault].kid > 0
     assert rows["blurred copies"].kid > 5 * abs(rows["two halves of itself"].kid)
-    with pytest.raises(TooFewPicturesError, match="has 3 pictures; calibration needs 8"):
+    with pytest.raises(TooFewImagesError, match="has 3 images; calibration needs 8"):
         calibrate(truth.select(truth.keys[:3]), network)
 
 
@@ -158,8 +158,8 @@ def test_a_whole_evaluation_fills_every_metric_and_its_pages(network: CycloramaN
     hidden = {"text_error", "leak", "leak_null", "floating"}  # the reference's product lies behind ours
     assert set(found[0].estimates) >= set(METRICS) - hidden
     assert found[0].estimates["product_max_difference"].value == 0
-    assert {d.region for d in found[0].distances} == {"picture", "background"}
-    assert any("pictures are few" in note for note in found[0].notes)
+    assert {d.region for d in found[0].distances} == {"image", "background"}
+    assert any("images are few" in note for note in found[0].notes)
     assert set(found[0].compactness) == {"tea", "soap"} and found[0].projection[:4] == b"\x89PNG"
     assert sum(counted) > 8
     report = Report(tuple(found), tuple(compare(*found)))

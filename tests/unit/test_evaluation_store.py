@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.feature_store import FeatureStore
 from cyclorama.evaluation.measure import evaluate_set
 from cyclorama.evaluation.partners import find_partners
-from cyclorama.evaluation.reading import from_arrays, open_pictures
+from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.set_distances import load_or_compute
 from cyclorama.evaluation.settings import EvaluationSettings
 
 
 class MeanColour:
-    """A network whose features are a picture's mean colour; counts what it looked at."""
+    """A network whose features are an image's mean colour; counts what it looked at."""
 
     name = "mean-colour"
     dimensions = 3
@@ -29,9 +29,9 @@ class MeanColour:
         self.weights_hash = weights_hash
         self.looked_at = 0
 
-    def compute(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        self.looked_at += len(pictures)
-        return np.stack([p.reshape(-1, 3).mean(axis=0) for p in pictures]).astype(np.float32)
+    def compute(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        self.looked_at += len(images)
+        return np.stack([p.reshape(-1, 3).mean(axis=0) for p in images]).astype(np.float32)
 
 
 def paint(seed: int, side: int = 48) -> np.ndarray:
@@ -53,36 +53,36 @@ def folder(tmp_path: Path) -> Path:
 
 def test_features_are_computed_once_and_anew_for_a_changed_file(folder: Path):
     network, store = MeanColour(), FeatureStore(folder / "kept")
-    first = store.get(open_pictures(folder / "set"), network)
+    first = store.get(open_images(folder / "set"), network)
     assert network.looked_at == 3 and first.keys == ("k0", "k1", "k2")
     np.testing.assert_array_equal(first.values[1], paint(1).reshape(-1, 3).mean(axis=0).astype(np.float32))
-    again = FeatureStore(folder / "kept").get(open_pictures(folder / "set"), network)
+    again = FeatureStore(folder / "kept").get(open_images(folder / "set"), network)
     assert network.looked_at == 3 and again.identity == first.identity and again.keys == first.keys
     np.testing.assert_array_equal(again.values, first.values)
     seen: list[int] = []
-    store.get(open_pictures(folder / "set"), network, on_pictures=seen.append)
+    store.get(open_images(folder / "set"), network, on_images=seen.append)
     assert network.looked_at == 3 and seen == [3]
     Image.fromarray(paint(9)).resize((50, 50)).save(folder / "set" / "k1.png")
-    changed = store.get(open_pictures(folder / "set"), network)
+    changed = store.get(open_images(folder / "set"), network)
     assert network.looked_at == 6 and not np.array_equal(changed.values, first.values)
 
 
 def test_other_weights_and_broken_files_are_never_taken(folder: Path):
-    pictures, network = open_pictures(folder / "set"), MeanColour()
-    FeatureStore(folder / "kept").get(pictures, network)
+    images, network = open_images(folder / "set"), MeanColour()
+    FeatureStore(folder / "kept").get(images, network)
     other = MeanColour("1" * 16)
-    assert FeatureStore(folder / "kept").get(pictures, other).identity.weights_hash == "1" * 16
+    assert FeatureStore(folder / "kept").get(images, other).identity.weights_hash == "1" * 16
     assert other.looked_at == 3
     for file in (folder / "kept").glob("*.npz"):
         file.write_bytes(file.read_bytes()[:50])
-    FeatureStore(folder / "kept").get(pictures, network)
+    FeatureStore(folder / "kept").get(images, network)
     assert network.looked_at == 6
 
 
 def test_statistics_use_the_features_at_hand(folder: Path):
-    pictures, network, store = open_pictures(folder / "set"), MeanColour(), FeatureStore()
-    plain = load_or_compute(pictures, network, "picture", None)
-    found = load_or_compute(pictures, network, "picture", None, lambda: store.get(pictures, network))
+    images, network, store = open_images(folder / "set"), MeanColour(), FeatureStore()
+    plain = load_or_compute(images, network, "image", None)
+    found = load_or_compute(images, network, "image", None, lambda: store.get(images, network))
     assert found.count == 3 and network.looked_at == 6
     np.testing.assert_array_equal(found.mean, plain.mean)
 
@@ -110,20 +110,20 @@ def test_products_are_held_to_what_was_given_and_backgrounds_to_the_truth():
     alone = evaluate_set(find_partners(sets[0], products=from_arrays(given)), settings, (MeanColour(), None))
     assert alone.estimates["product_max_difference"].value == 0 and "psnr" not in alone.estimates
     assert alone.used["segmenter"] == "rim-colours-1"
-    with pytest.raises(MissingPictureError, match="'k3'"):
+    with pytest.raises(MissingImageError, match="'k3'"):
         find_partners(*sets, products=from_arrays({key: given[key] for key in ("k0", "k1", "k2")}))
-    with pytest.raises(MissingPictureError, match="share no key"):
+    with pytest.raises(MissingImageError, match="share no key"):
         find_partners(*sets, products=from_arrays({"z": given["k0"]}))
 
 
-def test_a_category_of_one_picture_is_left_off_the_map_and_named():
+def test_a_category_of_one_image_is_left_off_the_map_and_named():
     keys, masks, truth, _, _ = build_sets(7)
     categories = dict(zip(keys, ["tea", "tea", "tea", "soap", "soap", "soap", "lamp"], strict=True))
     partners = find_partners(from_arrays(truth, masks, categories))
     settings = EvaluationSettings(("category",))
     found = evaluate_set(partners, settings, (MeanColour(), None))
     assert set(found.compactness) == {"tea", "soap"} and found.projection is not None
-    assert any("1 categories have one picture" in note for note in found.notes)
+    assert any("1 categories have one image" in note for note in found.notes)
     plain = evaluate_set(partners, EvaluationSettings(("category",), projection=False), (MeanColour(), None))
     assert plain.compactness == found.compactness and plain.projection is None
     names = dict(zip(keys, ["tea"] * 6 + ["lamp"], strict=True))

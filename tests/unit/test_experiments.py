@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclorama.commands.experiment import load_experiment
 from cyclorama.config import build_config, load_config, to_plain
 from cyclorama.errors import ConfigError, ModelError, SettingsError
 from cyclorama.evaluation.bootstrap import estimate_mean
-from cyclorama.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
-from cyclorama.experiments.cells import Cell
-from cyclorama.experiments.pool import run_cells
-from cyclorama.experiments.recipe import ExperimentConfig, MethodConfig
-from cyclorama.experiments.scoring import CellScore
-from cyclorama.experiments.table import ExperimentResult, build_tables, format_value
 from cyclorama.generation.run import RunHooks
+from cyclorama.lab.commands.experiment import load_experiment
+from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
+from cyclorama.lab.experiments.cells import Cell
+from cyclorama.lab.experiments.pool import run_cells
+from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
+from cyclorama.lab.experiments.scoring import CellScore
+from cyclorama.lab.experiments.table import ExperimentResult, build_tables, format_value
 from cyclorama.training.config import TrainConfig
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "experiments"
@@ -38,7 +38,7 @@ def test_every_recipe_is_valid_and_states_its_command(name: str):
     assert build_config(ExperimentConfig, to_plain(config)) == config
     assert len(config.seeds) >= 3 and config.chief == config.methods[-1].name
     text = path.read_text(encoding="utf-8")
-    assert f"cyclorama experiment recipes/experiments/{name}.yaml" in text and "# Expected: " in text
+    assert f"cyclorama lab experiment recipes/experiments/{name}.yaml" in text and "# Expected: " in text
 
 
 def test_the_tables_hold_the_papers_methods():
@@ -70,7 +70,7 @@ def test_the_trainings_of_figure_7_differ_in_the_perturbation_alone():
         (["compared=best"], "compared is 'best'; the methods are LaMa"),
         (["columns=[beauty]"], "no column 'beauty'; known: similarity_truth"),
         (["groups=[taste]"], "no metric group 'taste'"),
-        (["pictures=1"], "pictures is 1; give 2 or more"),
+        (["images=1"], "images is 1; give 2 or more"),
         (["models.ours"], "expected KEY=VALUE"),
         (["models={}"], "wants the model 'lama', which is not under models: none"),
         (["conditions=[pairs]"], "got 'pairs', allowed: 'none', 'pair', 'self'"),
@@ -155,7 +155,7 @@ def test_a_method_without_a_model_is_a_row_that_says_so():
             {"a": "no folder"}, (result,), (), {}, (),
         )
     )  # fmt: skip
-    assert tables[0].heads == ("method", "PSNR bg ↑", "FID ↓", "s/picture")
+    assert tables[0].heads == ("method", "PSNR bg ↑", "FID ↓", "s/image")
     assert tables[0].rows == (
         ("a", "not trained", "–", "–"),
         ("b", "9.00 ± 1.00 (8.00 to 10.00)", "–", "0.50"),

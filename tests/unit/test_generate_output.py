@@ -24,50 +24,50 @@ from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
 from cyclorama.generation.thumbs import encode_thumbnail
 
 
-def build_entry(picture: str = "pictures/a.png", key: str = "k", size: int = 3) -> Entry:
-    return Entry(key, picture, size, 7, 0.5, (4, 5), "alpha", {"exact": True})
+def build_entry(image: str = "images/a.png", key: str = "k", size: int = 3) -> Entry:
+    return Entry(key, image, size, 7, 0.5, (4, 5), "alpha", {"exact": True})
 
 
 def record(folder: Path, entry: Entry, data: bytes = b"abc") -> None:
     with open_journal(folder) as journal:
-        write_atomic(folder / entry.picture, data)
+        write_atomic(folder / entry.output, data)
         journal.append(entry)
 
 
 def test_journal_finds_what_was_recorded(tmp_path: Path) -> None:
     record(tmp_path, build_entry())
     with open_journal(tmp_path) as journal:
-        assert journal.find("k", "pictures/a.png") == build_entry()
-        assert journal.find("other", "pictures/a.png") is None
-        assert journal.find("k", "pictures/b.png") is None
+        assert journal.find("k", "images/a.png") == build_entry()
+        assert journal.find("other", "images/a.png") is None
+        assert journal.find("k", "images/b.png") is None
 
 
-def test_journal_forgets_pictures_that_are_gone_cut_or_made_again(tmp_path: Path) -> None:
+def test_journal_forgets_images_that_are_gone_cut_or_made_again(tmp_path: Path) -> None:
     record(tmp_path, build_entry())
     record(tmp_path, build_entry(key="later"))
     with open_journal(tmp_path) as journal:
-        assert journal.find("k", "pictures/a.png") is None
-        (tmp_path / "pictures/a.png").write_bytes(b"ab")
-        assert journal.find("later", "pictures/a.png") is None
-        (tmp_path / "pictures/a.png").unlink()
-        assert journal.find("later", "pictures/a.png") is None
+        assert journal.find("k", "images/a.png") is None
+        (tmp_path / "images/a.png").write_bytes(b"ab")
+        assert journal.find("later", "images/a.png") is None
+        (tmp_path / "images/a.png").unlink()
+        assert journal.find("later", "images/a.png") is None
 
 
-def test_journal_forgets_pictures_whose_layers_are_gone(tmp_path: Path) -> None:
-    entry = Entry("k", "pictures/a.png", 3, 7, 0.5, (4, 5), "alpha", {}, {"scale": 1.0}, {"layers/a.ora": 2})
+def test_journal_forgets_images_whose_layers_are_gone(tmp_path: Path) -> None:
+    entry = Entry("k", "images/a.png", 3, 7, 0.5, (4, 5), "alpha", {}, {"scale": 1.0}, {"layers/a.ora": 2})
     write_atomic(tmp_path / "layers/a.ora", b"xy")
     record(tmp_path, entry)
     with open_journal(tmp_path) as journal:
-        assert journal.find("k", "pictures/a.png") == entry
+        assert journal.find("k", "images/a.png") == entry
         (tmp_path / "layers/a.ora").unlink()
-        assert journal.find("k", "pictures/a.png") is None
+        assert journal.find("k", "images/a.png") is None
 
 
 def test_plain_entries_are_written_as_before_layouts(tmp_path: Path) -> None:
     record(tmp_path, build_entry())
     assert list(json.loads((tmp_path / "journal.jsonl").read_text())) == [
         "key",
-        "picture",
+        "output",
         "bytes",
         "seed",
         "seconds",
@@ -81,10 +81,10 @@ def test_journal_survives_a_line_cut_by_a_kill(tmp_path: Path) -> None:
     record(tmp_path, build_entry())
     with (tmp_path / "journal.jsonl").open("ab") as file:
         file.write(b'{"key": "half')
-    record(tmp_path, build_entry("pictures/b.png"))
+    record(tmp_path, build_entry("images/b.png"))
     with open_journal(tmp_path) as journal:
-        assert journal.find("k", "pictures/a.png") is not None
-        assert journal.find("k", "pictures/b.png") is not None
+        assert journal.find("k", "images/a.png") is not None
+        assert journal.find("k", "images/b.png") is not None
     assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 2
 
 
@@ -94,8 +94,8 @@ def test_journal_is_locked_against_a_second_run(tmp_path: Path) -> None:
 
 
 def test_journal_refuses_strangers_files_and_other_versions(tmp_path: Path) -> None:
-    (tmp_path / "out/pictures").mkdir(parents=True)
-    (tmp_path / "out/pictures/mine.png").write_bytes(b"x")
+    (tmp_path / "out/images").mkdir(parents=True)
+    (tmp_path / "out/images/mine.png").write_bytes(b"x")
     with pytest.raises(OutputError, match="--overwrite"), open_journal(tmp_path / "out"):
         pass
     with open_journal(tmp_path / "out", overwrite=True):
@@ -114,7 +114,7 @@ def test_full_disk_leaves_the_journal_consistent(tmp_path: Path, monkeypatch: py
     with open_journal(tmp_path) as journal:
         monkeypatch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         with pytest.raises(OutputError, match="full"):
-            journal.append(build_entry("pictures/b.png"))
+            journal.append(build_entry("images/b.png"))
     assert (tmp_path / "journal.jsonl").read_bytes() == before
 
 
@@ -137,7 +137,7 @@ def test_png_carries_its_recipe_profile_and_exact_pixels(tmp_path: Path) -> None
         assert np.array_equal(np.asarray(image), pixels)
 
 
-def test_pictures_without_a_recipe_are_said_to_have_none(tmp_path: Path) -> None:
+def test_images_without_a_recipe_are_said_to_have_none(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(UnreadableImageError, match="carries no"):
         load_metadata(tmp_path / "a.png")
@@ -164,7 +164,7 @@ class Page(HTMLParser):
 def test_sheet_escapes_names_and_fetches_nothing() -> None:
     nasty = '<script>alert("x")</script>&.png'
     rows = [
-        SheetRow(nasty, "n", (Cell("c<", f"alt {nasty}", "thumbs/ä #1?.webp", "pictures/a b.png"),)),
+        SheetRow(nasty, "n", (Cell("c<", f"alt {nasty}", "thumbs/ä #1?.webp", "images/a b.png"),)),
         SheetRow("bad<i>.png", error="ImageError: <b>broken</b>"),
     ]
     html = build_sheet("T <1>", ["line & more"], rows)
@@ -176,7 +176,7 @@ def test_sheet_escapes_names_and_fetches_nothing() -> None:
     assert "ImageError: <b>broken</b>" in page.text
     assert page.tags["img"][0]["alt"] == f"alt {nasty}"
     assert page.tags["img"][0]["src"] == "thumbs/%C3%A4%20%231%3F.webp"
-    assert page.tags["a"][0]["href"] == "pictures/a%20b.png"
+    assert page.tags["a"][0]["href"] == "images/a%20b.png"
     assert "link" not in page.tags
     assert "://" not in html
     assert "Failed (1)" in page.text
@@ -197,7 +197,7 @@ def test_thumbnail_is_small_and_keeps_transparency() -> None:
 def test_progress_counts_rates_and_rest() -> None:
     progress = ProgressReport(300)
     progress.done = 12
-    assert progress.describe(8.0) == "12/300 pictures, 1.50/s, 3:12 left"
+    assert progress.describe(8.0) == "12/300 images, 1.50/s, 3:12 left"
 
 
 class Terminal(io.StringIO):
@@ -221,11 +221,11 @@ def test_progress_speaks_only_after_two_seconds(monkeypatch: pytest.MonkeyPatch,
         clock[0] = 104.0
         for report in (plain, bar):
             report.advance(3)
-    assert stream.getvalue() == ("" if quiet else "4/4 pictures, 1.00/s, 0:00 left\n")
+    assert stream.getvalue() == ("" if quiet else "4/4 images, 1.00/s, 0:00 left\n")
     assert ("4/4" in terminal.getvalue()) is not quiet
 
 
-def test_overview_puts_each_picture_into_its_cell(tmp_path: Path) -> None:
+def test_overview_puts_each_image_into_its_cell(tmp_path: Path) -> None:
     Image.new("RGB", (300, 300), (255, 0, 0)).save(tmp_path / "red.png")
     Image.new("RGBA", (100, 50), (0, 0, 255, 255)).save(tmp_path / "blue.png")
     rows = [[tmp_path / "red.png", None], [None, tmp_path / "blue.png"]]

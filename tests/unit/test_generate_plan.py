@@ -1,4 +1,4 @@
-"""Names, seeds, batches, categories and settings: all that is settled before the first picture."""
+"""Names, seeds, batches, categories and settings: all that is settled before the first image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.categories import CategoryRules, load_category_rules
-from cyclorama.generation.names import build_picture_names
+from cyclorama.generation.names import build_image_names
 from cyclorama.generation.presets import PRESETS, Preset, choose_sampler
 from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_output, parse_size
 from cyclorama.imaging.formats import EncodingConfig
@@ -18,7 +18,7 @@ from cyclorama.models.registry import CategoryRegistry
 
 def test_names_keep_folders_and_tell_suffixes_apart() -> None:
     names = ["a.png", "shoes/a.jpg", "a.jpg", "b.tar.gz.webp", "über/日本.png"]
-    assert build_picture_names(names) == [
+    assert build_image_names(names) == [
         ["a-png.png"],
         ["shoes/a.png"],
         ["a-jpg.png"],
@@ -29,33 +29,33 @@ def test_names_keep_folders_and_tell_suffixes_apart() -> None:
 
 def test_names_do_not_depend_on_order() -> None:
     names = ["a.png", "a.jpg", "a.webp", "b/a.png", "c.png"]
-    expected = dict(zip(names, build_picture_names(names), strict=True))
+    expected = dict(zip(names, build_image_names(names), strict=True))
     for seed in range(5):
         shuffled = random.Random(seed).sample(names, len(names))
-        assert dict(zip(shuffled, build_picture_names(shuffled), strict=True)) == expected
+        assert dict(zip(shuffled, build_image_names(shuffled), strict=True)) == expected
 
 
 @pytest.mark.parametrize("candidates", [1, 3])
 def test_names_never_collide_even_without_case(candidates: int) -> None:
     names = ["a.png", "A.png", "a.png", "a-2.png", "a.jpg", "a-jpg.png", "a-c1.png", "a-c1-2.png", "a"]
-    paths = [path.casefold() for group in build_picture_names(names, candidates) for path in group]
+    paths = [path.casefold() for group in build_image_names(names, candidates) for path in group]
     assert len(set(paths)) == len(names) * candidates
     assert all(path.endswith(".png") for path in paths)
 
 
 def test_candidates_are_numbered() -> None:
-    assert build_picture_names(["x/a.jpg"], 2) == [["x/a-c1.png", "x/a-c2.png"]]
+    assert build_image_names(["x/a.jpg"], 2) == [["x/a-c1.png", "x/a-c2.png"]]
 
 
 def test_outputs_are_named_and_never_collide() -> None:
-    assert build_picture_names(["x/a.jpg"], 1, ["1x1", "source"], ".webp") == [
+    assert build_image_names(["x/a.jpg"], 1, ["1x1", "source"], ".webp") == [
         ["x/a.1x1.webp", "x/a.source.webp"]
     ]
-    assert build_picture_names(["a.png"], 2, ["1x1", "3x4"]) == [
+    assert build_image_names(["a.png"], 2, ["1x1", "3x4"]) == [
         ["a.1x1-c1.png", "a.1x1-c2.png", "a.3x4-c1.png", "a.3x4-c2.png"]
     ]
     names = ["a.png", "a.1x1.png", "A.1x1.jpg", "a.3x4-c1.png", "a-c1.1x1.png"]
-    paths = [p.casefold() for group in build_picture_names(names, 2, ["1x1", "3x4"]) for p in group]
+    paths = [p.casefold() for group in build_image_names(names, 2, ["1x1", "3x4"]) for p in group]
     assert len(set(paths)) == 4 * len(names)
 
 
@@ -66,15 +66,15 @@ def test_outputs_are_named_and_never_collide() -> None:
         ("/abs/a.png", "abs/a.png"),
         ("sub\\win.png", "sub/win.png"),
         ('q?"<>|.png', "q_____.png"),
-        ("..", "picture.png"),
+        ("..", "image.png"),
     ],
 )
 def test_names_stay_inside_the_folder(name: str, path: str) -> None:
-    assert build_picture_names([name]) == [[path]]
+    assert build_image_names([name]) == [[path]]
 
 
 def test_long_names_are_shortened_but_stay_apart() -> None:
-    first, second = build_picture_names(["é" * 300 + "1.png", "é" * 300 + "2.png"])
+    first, second = build_image_names(["é" * 300 + "1.png", "é" * 300 + "2.png"])
     assert first != second
     assert max(len(first[0].encode()), len(second[0].encode())) < 200
 
@@ -100,7 +100,7 @@ def test_batches_have_equal_places_within_a_shape() -> None:
     assert build_batches(["a", "a"], 8)[0].places == 2
 
 
-def test_every_picture_is_in_one_batch() -> None:
+def test_every_image_is_in_one_batch() -> None:
     shapes = [random.Random(3).choice("abc") for _ in range(40)]
     members = [m for batch in build_batches(shapes, 3) for m in batch.members]
     assert sorted(members) == list(range(40))
@@ -208,7 +208,7 @@ def test_settings_reach_the_sampler() -> None:
     assert (sampling.num_inference_steps, sampling.guidance_scale, sampling.initial_latent) == (3, 1.5, False)
 
 
-def test_what_does_not_change_a_picture_is_not_described() -> None:
+def test_what_does_not_change_a_image_is_not_described() -> None:
     plain = GenerateConfig().describe()
     assert GenerateConfig(batch_size=4, candidates=3).describe() == plain
     assert GenerateConfig(outputs=("1:1", "3:4")).describe() == plain
@@ -231,7 +231,7 @@ def test_what_does_not_change_a_picture_is_not_described() -> None:
 
 
 def test_plain_settings_are_described_as_before_layouts() -> None:
-    """Keys and recipes of pictures depend on this; more of it would make every finished picture anew."""
+    """Keys and recipes of images depend on this; more of it would make every finished image anew."""
     assert GenerateConfig().describe() == {
         "steps": 50,
         "guidance": 2.0,

@@ -1,4 +1,4 @@
-"""Files of finished pictures: exact or measured, with colour profile, recipe and provenance."""
+"""Files of finished images: exact or measured, with colour profile, recipe and provenance."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from cyclorama.imaging.cutout import build_product
 from cyclorama.imaging.formats import (
     SOURCE_TYPE,
     EncodingConfig,
-    PictureFormat,
+    ImageFormat,
     build_xmp,
-    decode_picture,
-    encode_picture,
+    decode_image,
+    encode_image,
     measure_encoding,
 )
 from cyclorama.imaging.loading import load_image
@@ -46,7 +46,7 @@ def draw_pixels(size: tuple[int, int] = (48, 64), seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("config", LOSSLESS, ids=name_of)
 def test_lossless_files_hold_the_pixels_themselves(config: EncodingConfig) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (33, 47, 3), dtype=np.uint8)
-    read = decode_picture(encode_picture(pixels, RECIPE, PROFILE, config))
+    read = decode_image(encode_image(pixels, RECIPE, PROFILE, config))
     assert config.is_lossless
     assert np.array_equal(read.pixels, pixels)
 
@@ -54,22 +54,22 @@ def test_lossless_files_hold_the_pixels_themselves(config: EncodingConfig) -> No
 @pytest.mark.parametrize("config", [*LOSSLESS, *LOSSY], ids=name_of)
 def test_every_format_keeps_profile_and_recipe_and_repeats_itself(config: EncodingConfig) -> None:
     pixels = draw_pixels()
-    data = encode_picture(pixels, RECIPE, PROFILE, config)
-    assert data == encode_picture(pixels, RECIPE, PROFILE, config)
-    read = decode_picture(data)
+    data = encode_image(pixels, RECIPE, PROFILE, config)
+    assert data == encode_image(pixels, RECIPE, PROFILE, config)
+    read = decode_image(data)
     assert read.format == config.format
     assert read.icc_profile == PROFILE
     assert read.metadata == RECIPE
     assert read.source_type == (None if config.format == "png" else SOURCE_TYPE)
-    bare = decode_picture(encode_picture(pixels, {}, None, config))
+    bare = decode_image(encode_image(pixels, {}, None, config))
     assert (bare.icc_profile, bare.metadata) == (None, {})
 
 
 @pytest.mark.parametrize("file_format", ["png", "webp", "jpeg", "avif"])
 @pytest.mark.parametrize("wanted", [True, False])
-def test_provenance_can_be_asked_for_and_left_out(file_format: PictureFormat, wanted: bool) -> None:
-    data = encode_picture(draw_pixels(), RECIPE, None, EncodingConfig(file_format, provenance=wanted))
-    read = decode_picture(data)
+def test_provenance_can_be_asked_for_and_left_out(file_format: ImageFormat, wanted: bool) -> None:
+    data = encode_image(draw_pixels(), RECIPE, None, EncodingConfig(file_format, provenance=wanted))
+    read = decode_image(data)
     assert read.source_type == (SOURCE_TYPE if wanted else None)
     assert read.metadata == RECIPE
     assert (b"compositeWithTrainedAlgorithmicMedia" in data) is wanted
@@ -94,7 +94,7 @@ def test_xmp_is_what_other_programs_parse() -> None:
 def test_names_with_half_characters_travel() -> None:
     recipe = {"input": b"\xff.png".decode("utf-8", "surrogateescape")}
     for config in (EncodingConfig(), EncodingConfig("webp")):
-        assert decode_picture(encode_picture(draw_pixels(), recipe, None, config)).metadata == recipe
+        assert decode_image(encode_image(draw_pixels(), recipe, None, config)).metadata == recipe
 
 
 def build_product_on(pixels: np.ndarray) -> Product:
@@ -107,15 +107,15 @@ def build_product_on(pixels: np.ndarray) -> Product:
 def test_loss_is_measured_on_the_product_alone(config: EncodingConfig) -> None:
     pixels = draw_pixels(seed=4)
     product = build_product_on(pixels)
-    data = encode_picture(pixels, RECIPE, None, config)
+    data = encode_image(pixels, RECIPE, None, config)
     measured = measure_encoding(data, product)
-    difference = np.abs(decode_picture(data).pixels.astype(int) - pixels)[10:40, 10:40]
+    difference = np.abs(decode_image(data).pixels.astype(int) - pixels)[10:40, 10:40]
     assert measured["file_max_difference"] == difference.max()
     assert measured["file_mean_difference"] == pytest.approx(difference.mean(), abs=1e-4)
     assert (measured["file_max_difference"] == 0) is config.is_lossless
     spoilt = pixels.copy()
     spoilt[0, 0] = 255 - spoilt[0, 0]  # outside the product: no matter
-    assert measure_encoding(encode_picture(spoilt, {}), product)["file_max_difference"] == 0
+    assert measure_encoding(encode_image(spoilt, {}), product)["file_max_difference"] == 0
 
 
 def test_higher_quality_is_nearer() -> None:
@@ -123,7 +123,7 @@ def test_higher_quality_is_nearer() -> None:
     product = build_product_on(pixels)
     for file_format in ("jpeg", "webp", "avif"):
         means = [
-            measure_encoding(encode_picture(pixels, {}, None, EncodingConfig(file_format, q)), product)[
+            measure_encoding(encode_image(pixels, {}, None, EncodingConfig(file_format, q)), product)[
                 "file_mean_difference"
             ]
             for q in (20, 95)
@@ -132,11 +132,11 @@ def test_higher_quality_is_nearer() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["jpeg", "avif"])
-def test_colour_is_not_subsampled(file_format: PictureFormat) -> None:
+def test_colour_is_not_subsampled(file_format: ImageFormat) -> None:
     """Red and blue columns of one pixel keep their colours; subsampling would make them all purple."""
     pixels = np.zeros((32, 32, 3), dtype=np.uint8)
     pixels[:, ::2, 0] = pixels[:, 1::2, 2] = 200
-    read = decode_picture(encode_picture(pixels, {}, None, EncodingConfig(file_format, 95))).pixels
+    read = decode_image(encode_image(pixels, {}, None, EncodingConfig(file_format, 95))).pixels
     assert read[:, ::2, 0].mean() - read[:, 1::2, 0].mean() > 150
 
 
@@ -155,7 +155,7 @@ def test_encodings_that_cannot_be_are_refused(values: dict, message: str) -> Non
 
 
 def test_sizes_a_format_cannot_hold_are_refused_before_encoding() -> None:
-    with pytest.raises(SettingsError, match="16383 pixels, the picture has 20000 x 10"):
+    with pytest.raises(SettingsError, match="16383 pixels, the image has 20000 x 10"):
         EncodingConfig("webp").check_size((10, 20000))
     EncodingConfig("png").check_size((10, 20000))
 
@@ -177,12 +177,12 @@ def test_plain_settings_describe_nothing() -> None:
 def test_foreign_and_damaged_files() -> None:
     buffer = io.BytesIO()
     Image.fromarray(draw_pixels()).save(buffer, "JPEG")
-    assert decode_picture(buffer.getvalue()).metadata is None
+    assert decode_image(buffer.getvalue()).metadata is None
     with pytest.raises(UnreadableImageError):
-        decode_picture(buffer.getvalue()[:200])
+        decode_image(buffer.getvalue()[:200])
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
     Image.fromarray(draw_pixels()).save(buffer := io.BytesIO(), "WEBP", xmp=bomb)
-    assert decode_picture(buffer.getvalue()).source_type is None
+    assert decode_image(buffer.getvalue()).source_type is None
 
 
 # --- inputs of other kinds --------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_profile_of_an_alpha_input_reaches_the_file() -> None:
     Image.fromarray(np.dstack([pixels, alpha])).save(buffer := io.BytesIO(), "PNG", icc_profile=PROFILE)
     product = build_product(load_image(buffer.getvalue()))
     for config in (EncodingConfig(), EncodingConfig("avif")):
-        read = decode_picture(encode_picture(product.pixels, {}, product.icc_profile, config))
+        read = decode_image(encode_image(product.pixels, {}, product.icc_profile, config))
         assert read.icc_profile == PROFILE
     assert np.array_equal(product.pixels, pixels)  # the profile is carried, not applied
 
@@ -210,5 +210,5 @@ def test_cmyk_input_becomes_srgb_without_its_profile() -> None:
     product = build_product(loaded)
     assert product.icc_profile is None
     assert product.pixels[32, 32].tolist() == [255, 0, 0]
-    data = encode_picture(product.pixels, {}, product.icc_profile, EncodingConfig("webp"))
+    data = encode_image(product.pixels, {}, product.icc_profile, EncodingConfig("webp"))
     assert measure_encoding(data, product)["file_max_difference"] == 0

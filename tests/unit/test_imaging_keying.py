@@ -97,7 +97,7 @@ def test_rim_is_soft_and_follows_coverage() -> None:
     assert np.abs(keyed.matte[rim] - coverage[rim]).mean() < 0.08
 
 
-def test_large_pictures_give_the_same_outline() -> None:
+def test_large_images_give_the_same_outline() -> None:
     pixels = paint(BALL, (200, 30, 20))
     large = resize_pixels(pixels, (480, 480))
     keyed = key_studio_background(large, KeyingConfig(working_side=160))
@@ -109,7 +109,7 @@ def test_large_pictures_give_the_same_outline() -> None:
     ("pixels", "reason"),
     [
         (np.full((*SIZE, 3), 60, np.uint8), "0% of the border"),
-        (np.full((*SIZE, 3), 255, np.uint8), "0.0% of the picture differs"),
+        (np.full((*SIZE, 3), 255, np.uint8), "0.0% of the image differs"),
         (np.random.default_rng(0).integers(150, 256, (*SIZE, 3)).astype(np.uint8), "border"),
     ],
 )

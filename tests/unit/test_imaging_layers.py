@@ -1,4 +1,4 @@
-"""Layers put together are the flat picture bit for bit, in every file format, read by other readers."""
+"""Layers put together are the flat image bit for bit, in every file format, read by other readers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def draw_matte(size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.clip((1.05 - distance) * 6, 0, 1).astype(np.float32)
 
 
-def build_picture(
+def build_image(
     seed: int = 0, strength: float = 0.0, extreme: bool = False
 ) -> tuple[np.ndarray, Layers, Product]:
-    """(float background, layers, product) of a picture composited as the engine does it."""
+    """(float background, layers, product) of an image composited as the engine does it."""
     rng = np.random.default_rng(seed)
     values = [0, 1, 254, 255] if extreme else range(256)
     pixels, foreground = (rng.choice(values, (*SIZE, 3)).astype(np.uint8) for _ in range(2))
@@ -53,8 +53,8 @@ def build_picture(
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.0, 0.3, 0.8]), st.booleans())
-def test_layers_put_together_are_the_flat_picture(seed: int, strength: float, extreme: bool) -> None:
-    background, layers, product = build_picture(seed, strength, extreme)
+def test_layers_put_together_are_the_flat_image(seed: int, strength: float, extreme: bool) -> None:
+    background, layers, product = build_image(seed, strength, extreme)
     assert np.array_equal(flatten(layers), layers.flat)
     opaque = product.matte >= 1
     assert np.array_equal(layers.product[opaque][:, :3], product.pixels[opaque])
@@ -66,7 +66,7 @@ def test_layers_put_together_are_the_flat_picture(seed: int, strength: float, ex
 
 
 def test_plate_is_the_models_own_and_the_rim_moves_by_little() -> None:
-    background, layers, product = build_picture(1)
+    background, layers, product = build_image(1)
     assert np.array_equal(layers.plate[product.matte == 0], np.rint(background)[product.matte == 0])
     assert np.array_equal(layers.plate[product.matte == 1], np.rint(background)[product.matte == 1])
     strong = layers.product[..., 3] > 127
@@ -78,7 +78,7 @@ def test_plate_is_the_models_own_and_the_rim_moves_by_little() -> None:
 
 def test_flatten_is_plain_alpha_compositing() -> None:
     """Against Pillow's own compositing, which rounds in its own way."""
-    _, layers, _ = build_picture(2, 0.5)
+    _, layers, _ = build_image(2, 0.5)
     image = Image.fromarray(layers.list_rgba()[0][1])
     for _, rgba in layers.list_rgba()[1:]:
         image = Image.alpha_composite(image, Image.fromarray(rgba))
@@ -87,8 +87,8 @@ def test_flatten_is_plain_alpha_compositing() -> None:
     assert difference[layers.product[..., 3] == 255].max() == 0
 
 
-def test_parts_that_do_not_make_the_picture_are_refused() -> None:
-    _, layers, product = build_picture(3)
+def test_parts_that_do_not_make_the_image_are_refused() -> None:
+    _, layers, product = build_image(3)
     other = 255 - layers.flat
     with pytest.raises(SettingsError, match="not made of"):
         build_layers(other, layers.plate, product)
@@ -100,7 +100,7 @@ def test_parts_that_do_not_make_the_picture_are_refused() -> None:
 
 
 def read_openraster(data: bytes) -> tuple[list[tuple[str, np.ndarray]], np.ndarray, ElementTree.Element]:
-    """(layers from below, merged picture, root) by the zip and XML modules alone."""
+    """(layers from below, merged image, root) by the zip and XML modules alone."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         first = archive.infolist()[0]
@@ -124,7 +124,7 @@ def read_openraster(data: bytes) -> tuple[list[tuple[str, np.ndarray]], np.ndarr
 
 @pytest.mark.parametrize("strength", [0.0, 0.6])
 def test_openraster_reads_back(strength: float) -> None:
-    _, layers, _ = build_picture(4, strength)
+    _, layers, _ = build_image(4, strength)
     files = encode_layers(layers, "ora")
     assert files == encode_layers(layers, "ora")
     read, merged, root = read_openraster(files[".ora"])
@@ -141,7 +141,7 @@ def test_openraster_reads_back(strength: float) -> None:
 
 @pytest.mark.parametrize("strength", [0.0, 0.6])
 def test_psd_reads_back_with_pillow(strength: float) -> None:
-    _, layers, _ = build_picture(5, strength)
+    _, layers, _ = build_image(5, strength)
     data = encode_layers(layers, "psd")[".psd"]
     assert data == encode_layers(layers, "psd")[".psd"]
     with Image.open(io.BytesIO(data)) as image:
@@ -164,7 +164,7 @@ def test_psd_reads_back_with_pillow(strength: float) -> None:
 
 def test_psd_reads_back_with_psd_tools() -> None:
     api = pytest.importorskip("psd_tools")
-    _, layers, _ = build_picture(6, 0.4)
+    _, layers, _ = build_image(6, 0.4)
     document = api.PSDImage.open(io.BytesIO(encode_layers(layers, "psd")[".psd"]))
     assert document.size == (SIZE[1], SIZE[0])
     assert [layer.name for layer in document] == ["Background plate", "Contact shadow", "Product"]
@@ -190,22 +190,22 @@ def test_psd_holds_empty_layers_and_odd_lengths() -> None:
         encode_psd([("wrong", empty[:-1])], merged)
 
 
-def test_layers_as_pictures() -> None:
-    _, layers, _ = build_picture(7, 0.5)
+def test_layers_as_images() -> None:
+    _, layers, _ = build_image(7, 0.5)
     files = encode_layers(layers, "png")
     assert list(files) == [".background.png", ".shadow.png", ".product.png"]
     read = [np.asarray(Image.open(io.BytesIO(data))) for data in files.values()]
     assert np.array_equal(read[0], layers.plate)
     assert np.array_equal(read[1][..., 3], layers.shadow)
     assert np.array_equal(read[2], layers.product)
-    without = build_picture(7)[1]
+    without = build_image(7)[1]
     assert list(encode_layers(without, "png")) == [".background.png", ".product.png"]
 
 
 def test_formats_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingsError, match="ora, psd, png, got 'tiff'"):
         check_layer_format("tiff")
-    with pytest.raises(SettingsError, match="30000 pixels, the picture has 40000 x 10"):
+    with pytest.raises(SettingsError, match="30000 pixels, the image has 40000 x 10"):
         check_layer_format("psd", (10, 40000))
 
 

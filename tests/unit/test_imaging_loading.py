@@ -1,4 +1,4 @@
-"""Every way a picture can be stored comes out upright, as 8-bit RGB with straight alpha."""
+"""Every way an image can be stored comes out upright, as 8-bit RGB with straight alpha."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_limits_hold_before_decoding() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
-def test_truncation_never_gives_a_picture_or_a_foreign_error(file_format: str) -> None:
+def test_truncation_never_gives_a_image_or_a_foreign_error(file_format: str) -> None:
     data = encode(Image.fromarray(RGB), file_format)
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Spill is measured, alpha stays exact where it is certain, and large pictures are upsampled along edges."""
+"""Spill is measured, alpha stays exact where it is certain, and large images are upsampled along edges."""
 
 from __future__ import annotations
 

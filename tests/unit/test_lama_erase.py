@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from cyclorama.baselines import lama_erase
-from cyclorama.baselines.lama import LamaBaseline
-from cyclorama.baselines.lama_erase import EraseConfig, erase, fill, shrink
-from cyclorama.baselines.lama_files import LamaModel
-from cyclorama.baselines.lama_network import LamaGenerator, LamaShape
+from cyclorama.erasing import erase as lama_erase
+from cyclorama.erasing.erase import EraseConfig, erase, fill, shrink
+from cyclorama.erasing.files import LamaModel
+from cyclorama.erasing.network import LamaGenerator, LamaShape
 from cyclorama.errors import MaskSizeError, SettingsError
+from cyclorama.lab.baselines.lama import LamaBaseline
 
 TINY = LamaShape(width=4, downsamplings=3, blocks=1)
 
@@ -31,7 +31,7 @@ def model() -> LamaModel:
 
 
 class MeanColour(nn.Module):
-    """Stands in for a perfect generator on flat pictures: the mean of what it is shown."""
+    """Stands in for a perfect generator on flat images: the mean of what it is shown."""
 
     shape = TINY
 
@@ -70,7 +70,7 @@ def test_outside_the_hole_nothing_changes_and_inside_all_is_new(size, model):
 
 
 @pytest.mark.parametrize("side", [96, 200])
-def test_large_pictures_too_keep_their_outside_and_hide_their_inside(side, model):
+def test_large_images_too_keep_their_outside_and_hide_their_inside(side, model):
     config = EraseConfig(max_side=64, min_context=8)
     pixels, hole = paint(side, 2 * side), np.zeros((side, 2 * side), dtype=bool)
     hole[10:14, 20:60] = hole[12:20, 70:75] = hole[40:90, 100:190] = True
@@ -162,7 +162,7 @@ def test_an_empty_hole_changes_nothing_and_asks_no_network():
 
 def test_bad_inputs_are_refused(model):
     pixels = paint(16, 16)
-    with pytest.raises(SettingsError, match="whole picture"):
+    with pytest.raises(SettingsError, match="whole image"):
         erase(pixels, np.ones((16, 16), dtype=bool), model)
     with pytest.raises(MaskSizeError, match=r"\(16, 17\)"):
         erase(pixels, np.ones((16, 17), dtype=bool), model)

@@ -13,8 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cyclorama.baselines.lama import open_lama
-from cyclorama.baselines.lama_files import (
+from cyclorama.erasing.files import (
     CARD_NAME,
     WEIGHTS_NAME,
     find_lama,
@@ -23,9 +22,10 @@ from cyclorama.baselines.lama_files import (
     save_lama,
     state_of,
 )
-from cyclorama.baselines.lama_network import BIG_LAMA, SMALL_LAMA, LamaGenerator, LamaShape
-from cyclorama.baselines.protocol import BaselineOptions
+from cyclorama.erasing.network import BIG_LAMA, SMALL_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.lab.baselines.lama import open_lama
+from cyclorama.lab.baselines.protocol import BaselineOptions
 
 TINY = LamaShape(width=4, downsamplings=2, blocks=2)
 

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from cyclorama.baselines.lama_losses import (
+from cyclorama.erasing.network import LamaGenerator, LamaShape
+from cyclorama.errors import ConfigError
+from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
+from cyclorama.lab.baselines.lama_losses import (
     LamaObjective,
     LossConfig,
     compute_feature_distance,
     compute_masked_l1,
 )
-from cyclorama.baselines.lama_network import LamaGenerator, LamaShape
-from cyclorama.errors import ConfigError
-from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.models.discriminator import (
     PatchDiscriminator,
     ScaledConvolution,
@@ -50,7 +50,7 @@ def test_masked_l1_weighs_hole_and_rest():
     assert compute_masked_l1(predicted, image, hole, 10, 3).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_feature_distance_is_zero_for_equal_pictures_and_sends_gradient_to_one_side(networks):
+def test_feature_distance_is_zero_for_equal_images_and_sends_gradient_to_one_side(networks):
     image, _ = build_batch()
     other = (image * 0.5).requires_grad_()
     image.requires_grad_()
@@ -66,7 +66,7 @@ def test_feature_distance_is_zero_for_equal_pictures_and_sends_gradient_to_one_s
 
 
 class FixedLogits(nn.Module):
-    """Logits that are the picture's first channel, pooled by 8."""
+    """Logits that are the image's first channel, pooled by 8."""
 
     def forward(self, image):
         return nn.functional.avg_pool2d(image[:, :1], 8), []
@@ -174,7 +174,7 @@ def test_a_perceptual_loss_needs_its_network():
         LamaObjective(LossConfig(), None, 32)
 
 
-def test_pictures_too_small_for_the_feature_network_are_refused_before_training(networks):
+def test_images_too_small_for_the_feature_network_are_refused_before_training(networks):
     with pytest.raises(ConfigError, match="32 pixels or more, got 16"):
         LamaObjective(LossConfig(), networks[2], 16)
 

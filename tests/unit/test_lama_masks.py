@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclorama.baselines.lama_masks import HoleConfig, draw_boxes, draw_strokes, hide_background, sample_hole
+from cyclorama.erasing.masks import HoleConfig, draw_boxes, draw_strokes, hide_background, sample_hole
 from cyclorama.errors import ConfigError
 from cyclorama.seeding import build_numpy_generator
 
@@ -84,7 +84,7 @@ def test_the_background_kind_is_all_but_the_product():
 
 
 @pytest.mark.parametrize("mask", [NOTHING, np.ones(SIZE, dtype=np.float32)], ids=["none", "all"])
-def test_pictures_without_product_or_background_get_another_kind(mask):
+def test_images_without_product_or_background_get_another_kind(mask):
     config = HoleConfig(background=1e9, boxes=0.0)
     holes = sample(config, 20, mask)
     assert 0.1 < holes.mean() < 0.6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cyclorama.baselines.lama_matching import match_surroundings
+from cyclorama.erasing.matching import match_surroundings
 
 SIDE = 48
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE
@@ -26,7 +26,7 @@ def _scene() -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["disc", "corner", "two"])
-def test_a_fill_in_the_wrong_colour_becomes_the_picture(kind: str) -> None:
+def test_a_fill_in_the_wrong_colour_becomes_the_image(kind: str) -> None:
     """Up to what the scene itself changes from one pixel to the next."""
     scene, hole = _scene(), _hole(kind)
     filled = scene + hole[..., None] * np.float32([0.3, -0.2, 0.1])

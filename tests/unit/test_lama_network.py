@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from cyclorama.baselines.lama_network import (
+from cyclorama.erasing.network import (
     BIG_LAMA,
     SMALL_LAMA,
     Channels,
@@ -78,7 +78,7 @@ def test_inner_columns_of_the_output_spectrum_are_what_the_convolution_made():
     output = unit(values).detach()
     full = torch.fft.fft2(output)
     mirrored = full.flip(-1, -2).roll((1, 1), (-1, -2)).conj()
-    assert torch.allclose(full, mirrored, atol=1e-12)  # a real picture's spectrum is its own mirror image
+    assert torch.allclose(full, mirrored, atol=1e-12)  # a real image's spectrum is its own mirror image
     spectrum = torch.view_as_real(torch.fft.rfft2(values, norm="ortho")).permute(0, 1, 4, 2, 3).flatten(1, 2)
     made = torch.relu(unit.bn(unit.conv_layer(spectrum))).detach()
     inner = torch.fft.rfft2(output, norm="ortho")[..., 1:4]
@@ -96,7 +96,7 @@ def test_fourier_unit_without_mixing_keeps_a_spike_and_drops_a_negative_one():
     assert unit(-spike).abs().max() == 0
 
 
-def test_a_flat_picture_stays_flat_in_the_fourier_unit():
+def test_a_flat_image_stays_flat_in_the_fourier_unit():
     unit = randomise(FourierUnit(2)).eval()
     with torch.no_grad():
         unit.bn.bias.zero_()

@@ -1,4 +1,4 @@
-"""Filling a hole from its surroundings: bounds, flat and sloping pictures, the exact membrane."""
+"""Filling a hole from its surroundings: bounds, flat and sloping images, the exact membrane."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from cyclorama.baselines.lama_files import is_prefilled, load_lama, save_lama
-from cyclorama.baselines.lama_matching import match_surroundings
-from cyclorama.baselines.lama_network import LamaGenerator, LamaShape, predict_fill
-from cyclorama.baselines.lama_spread import spread_known
+from cyclorama.erasing.files import is_prefilled, load_lama, save_lama
+from cyclorama.erasing.matching import match_surroundings
+from cyclorama.erasing.network import LamaGenerator, LamaShape, predict_fill
+from cyclorama.erasing.spread import spread_known
 
 SHAPE = LamaShape(width=4, downsamplings=2, blocks=1, prefilled=True)
 
 
 def _scene(seed: int = 0, size: tuple[int, int] = (64, 80)) -> tuple[torch.Tensor, torch.Tensor]:
-    """A soft picture (2, 3, H, W) in [0, 1] and two holes, one at the border."""
+    """A soft image (2, 3, H, W) in [0, 1] and two holes, one at the border."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(2, 3, 5, 6, generator=generator)
     hole = torch.zeros(2, 1, *size)
@@ -28,8 +28,8 @@ def test_known_values_stay_and_the_hole_keeps_within_them() -> None:
     values, hole = _scene()
     filled = spread_known(values, hole)
     assert torch.equal(filled[hole.expand_as(values) == 0], values[hole.expand_as(values) == 0])
-    for picture, where, result in zip(values, hole, filled):
-        known = torch.where(where > 0, torch.nan, picture)
+    for image, where, result in zip(values, hole, filled):
+        known = torch.where(where > 0, torch.nan, image)
         low, high = (float(np.nanmin(known)), float(np.nanmax(known)))
         assert low <= float(result.min()) and float(result.max()) <= high
     assert torch.equal(spread_known(torch.where(hole > 0, 7.0, values), hole), filled)
@@ -37,7 +37,7 @@ def test_known_values_stay_and_the_hole_keeps_within_them() -> None:
     assert torch.equal(spread_known(values, torch.zeros_like(hole)), values)
 
 
-def test_a_flat_picture_is_filled_exactly_and_a_slope_nearly() -> None:
+def test_a_flat_image_is_filled_exactly_and_a_slope_nearly() -> None:
     _, hole = _scene()
     flat = torch.full((2, 3, 64, 80), 0.3)
     assert torch.allclose(spread_known(flat, hole), flat, atol=1e-6)
@@ -49,8 +49,8 @@ def test_a_flat_picture_is_filled_exactly_and_a_slope_nearly() -> None:
 def test_it_is_close_to_the_membrane(seed: int) -> None:
     values, hole = _scene(seed)
     filled = spread_known(values, hole)
-    for picture, where, result in zip(values, hole[:, 0].numpy() > 0, filled):
-        empty = np.where(where[..., None], 0, picture.permute(1, 2, 0).numpy()).astype(np.float32)
+    for image, where, result in zip(values, hole[:, 0].numpy() > 0, filled):
+        empty = np.where(where[..., None], 0, image.permute(1, 2, 0).numpy()).astype(np.float32)
         exact = match_surroundings(empty, where)[where]
         error = np.abs(result.permute(1, 2, 0).numpy()[where] - exact).mean()
         assert error < 0.15 * np.abs(exact - empty[~where].mean(axis=0)).mean()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import OutputError
-from cyclorama.evaluation.study.answers import (
+from cyclorama.lab.study.answers import (
     Answer,
     check_complete,
     find_answer_files,
@@ -22,17 +22,17 @@ from cyclorama.evaluation.study.answers import (
     parse_answers,
     read_answers,
 )
-from cyclorama.evaluation.study.errors import (
+from cyclorama.lab.study.errors import (
     ConflictingAnswersError,
     ForeignAnswersError,
     IncompleteAnswersError,
     MalformedAnswersError,
 )
-from cyclorama.evaluation.study.plan import QUESTIONS, plan_rater
-from cyclorama.evaluation.study.report import format_html, format_json, format_markdown
-from cyclorama.evaluation.study.score import score_study
-from cyclorama.evaluation.study.store import AnswerStore
-from cyclorama.evaluation.study.study import Pair, Study
+from cyclorama.lab.study.plan import QUESTIONS, plan_rater
+from cyclorama.lab.study.report import format_html, format_json, format_markdown
+from cyclorama.lab.study.score import score_study
+from cyclorama.lab.study.store import AnswerStore
+from cyclorama.lab.study.study import Pair, Study
 
 METHODS = ("plain", "<b>bold</b>", "fine|best")
 
@@ -55,7 +55,7 @@ def rate(study: Study, rater: str, pull: float, seed: int) -> list[Answer]:
     for task in study.raters[rater]:
         for question in QUESTIONS:
             strength = pull if question == "similarity" else -pull
-            seen = {name: strength * int(name[-1]) + random.normal() for name in task.pictures}
+            seen = {name: strength * int(name[-1]) + random.normal() for name in task.images}
             order = tuple(sorted(seen, key=lambda name: -seen[name]))
             result.append(Answer(task.name, question, order, 2.5, 1000))
     return result
@@ -148,10 +148,10 @@ def test_repeats_do_not_count_twice() -> None:
 def test_who_leaves_the_order_as_shown_is_named() -> None:
     study = make_study()
     answers = {rater: dict(given) for rater, given in collect(study, 3.0).items()}
-    shown = {task.name: task.pictures for task in study.raters["R2"]}
+    shown = {task.name: task.images for task in study.raters["R2"]}
     answers["R2"] = {k: Answer(*k, shown[k[0]], 0.4, 0) for k in answers["R2"]}
     score = score_study(study, answers)
-    assert any("R2 left 100% of the pictures' orders as they were shown" in note for note in score.notes)
+    assert any("R2 left 100% of the images' orders as they were shown" in note for note in score.notes)
     assert {one.rater: one.median_seconds for one in score.raters}["R2"] == 0.4
 
 
@@ -196,7 +196,7 @@ def test_what_is_no_answer_is_refused(tmp_path: Path) -> None:
     refuse(MalformedAnswersError, "question \\['quality'\\]", answers=change(question=["quality"]))
     for wrong in (order[:2], [*order, order[0]], [order[0]] * 3, [*order[:2], 7], "abc", None, [[]]):
         refuse(
-            MalformedAnswersError, "does not place each of the task's 3 pictures", answers=change(order=wrong)
+            MalformedAnswersError, "does not place each of the task's 3 images", answers=change(order=wrong)
         )
     for wrong in (-1, float("nan"), float("inf"), "2", None, True):
         refuse(MalformedAnswersError, "has times", answers=change(seconds=wrong))

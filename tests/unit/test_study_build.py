@@ -1,4 +1,4 @@
-"""Who sees what: sampling, orders, repeats; and that nothing on the page tells whose picture is whose."""
+"""Who sees what: sampling, orders, repeats; and that nothing on the page tells whose image is whose."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import OutputError, SettingsError
-from cyclorama.evaluation.errors import MissingPictureError
-from cyclorama.evaluation.reading import Item, PictureSet, from_arrays, open_pictures
-from cyclorama.evaluation.study.build import build_study, find_common_pairs
-from cyclorama.evaluation.study.errors import StudyError, StudyPictureError
-from cyclorama.evaluation.study.pictures import encode, level_pictures, load_picture
-from cyclorama.evaluation.study.plan import Namer, StudySettings, plan_rater, sample_keys
-from cyclorama.evaluation.study.study import load_study
-from cyclorama.evaluation.study.wording import check_wording
+from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.evaluation.reading import ImageSet, Item, from_arrays, open_images
+from cyclorama.lab.study.build import build_study, find_common_pairs
+from cyclorama.lab.study.errors import StudyError, StudyImageError
+from cyclorama.lab.study.images import encode, level_images, load_study_image
+from cyclorama.lab.study.plan import Namer, StudySettings, plan_rater, sample_keys
+from cyclorama.lab.study.study import load_study
+from cyclorama.lab.study.wording import check_wording
 
 METHODS = ("Zebrafinch", "Wolverine", "Ocelot")
 
@@ -30,8 +30,8 @@ def paint(seed: int, size: tuple[int, int] = (40, 40)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
 
 
-def make_sets(count: int = 6) -> tuple[dict[str, PictureSet], PictureSet]:
-    """Pictures of three methods; method n is n levels brighter than a grey of the product's own."""
+def make_sets(count: int = 6) -> tuple[dict[str, ImageSet], ImageSet]:
+    """Images of three methods; method n is n levels brighter than a grey of the product's own."""
     methods = {
         method: from_arrays(
             {f"kettle{p}": np.full((40, 40, 3), 60 + 20 * (p % 8) + 6 * n, np.uint8) for p in range(count)},
@@ -50,10 +50,10 @@ def build(folder: Path, **changes: object) -> Path:
 
 
 def test_every_rater_sees_every_pair_once_and_the_repeats_later() -> None:
-    pictures = [[f"p{pair}m{n}" for n in range(4)] for pair in range(12)]
+    images = [[f"p{pair}m{n}" for n in range(4)] for pair in range(12)]
     firsts = Counter()
     for rater in range(300):
-        tasks = plan_rater(pictures, 4, 5, f"R{rater}")
+        tasks = plan_rater(images, 4, 5, f"R{rater}")
         place = {task.name: n for n, task in enumerate(tasks)}
         assert Counter(task.pair for task in tasks if task.repeats is None) == dict.fromkeys(range(12), 1)
         repeats = [task for task in tasks if task.repeats is not None]
@@ -61,20 +61,20 @@ def test_every_rater_sees_every_pair_once_and_the_repeats_later() -> None:
         for task in repeats:
             first = tasks[place[task.repeats or ""]]
             assert first.pair == task.pair
-            assert first.pictures != task.pictures
+            assert first.images != task.images
             assert place[task.name] - place[first.name] > 12 // 3
         for task in tasks:
-            assert sorted(task.pictures) == sorted(pictures[task.pair])
-            firsts[task.pictures[0][-1]] += 1
+            assert sorted(task.images) == sorted(images[task.pair])
+            firsts[task.images[0][-1]] += 1
     # 4800 screens: each method opens 1200 of them, standard deviation 30
     assert all(abs(count - 1200) < 150 for count in firsts.values())
 
 
 @pytest.mark.parametrize(("pairs", "repeats"), [(2, 1), (3, 1), (4, 2), (5, 2), (9, 4), (20, 10)])
 def test_a_repeat_never_follows_directly(pairs: int, repeats: int) -> None:
-    pictures = [["a", "b"]] * pairs
+    images = [["a", "b"]] * pairs
     for rater in range(50):
-        tasks = plan_rater(pictures, repeats, 0, str(rater))
+        tasks = plan_rater(images, repeats, 0, str(rater))
         assert len(tasks) == pairs + repeats
         assert all(b.pair != a.pair for a, b in itertools.pairwise(tasks))
 
@@ -103,15 +103,15 @@ def test_nothing_that_raters_get_names_a_method(tmp_path: Path, embed: bool) -> 
     secret = re.compile("|".join([*METHODS, "kettle", "moodboard", "/data"]), re.IGNORECASE)
     for path in given:
         text = path.read_text("latin-1")
-        text = re.sub("base64,[A-Za-z0-9+/=]+", "", text)  # pictures may hold any letters by chance
+        text = re.sub("base64,[A-Za-z0-9+/=]+", "", text)  # images may hold any letters by chance
         assert not secret.search(str(path.relative_to(folder)))
         if path.suffix == ".html":
             assert not secret.search(text)
             values = json.loads(re.search('id="data">(.*?)</script>', text)[1])
-            assert set(values) == {"study", "questions", "letters", "wording", "raters", "pictures"}
-            assert list(values["pictures"]) == sorted(values["pictures"])
+            assert set(values) == {"study", "questions", "letters", "wording", "raters", "images"}
+            assert list(values["images"]) == sorted(values["images"])
             tasks = [task for tasks in values["raters"].values() for task in tasks]
-            assert all(set(task) == {"task", "reference", "pictures", "size"} for task in tasks)
+            assert all(set(task) == {"task", "reference", "images", "size"} for task in tasks)
             assert len({task["task"] for task in tasks}) == len(tasks) == 4 * (6 + 2)
     times = {path.stat().st_mtime for path in given if path.suffix == ".jpg"}
     assert len(times) <= 1
@@ -122,31 +122,31 @@ def test_nothing_that_raters_get_names_a_method(tmp_path: Path, embed: bool) -> 
 def test_names_do_not_follow_the_order_of_the_methods(tmp_path: Path) -> None:
     build_study(*make_sets(60), tmp_path / "study", StudySettings(pairs=60, raters=1, repeats=0))
     study = load_study(tmp_path / "study")
-    ranks = Counter(sorted(pair.pictures.values()).index(pair.pictures[METHODS[0]]) for pair in study.pairs)
+    ranks = Counter(sorted(pair.images.values()).index(pair.images[METHODS[0]]) for pair in study.pairs)
     assert all(abs(ranks[place] - 20) < 13 for place in range(3))  # standard deviation 3.7
-    names = [name for pair in study.pairs for name in (*pair.pictures.values(), pair.reference_picture)]
+    names = [name for pair in study.pairs for name in (*pair.images.values(), pair.reference_image)]
     assert len(set(names)) == len(names) == 240
 
 
-def test_the_key_says_whose_picture_is_whose(tmp_path: Path) -> None:
+def test_the_key_says_whose_image_is_whose(tmp_path: Path) -> None:
     folder = build(tmp_path / "study", embed=False)
     study = load_study(folder)
     for pair in study.pairs:
         product = int(pair.product.removeprefix("kettle"))
         for n, method in enumerate(METHODS):
-            with Image.open(folder / "page" / "pictures" / f"{pair.pictures[method]}.jpg") as image:
+            with Image.open(folder / "page" / "images" / f"{pair.images[method]}.jpg") as image:
                 assert abs(float(np.mean(np.asarray(image))) - (60 + 20 * product + 6 * n)) < 1.5
 
 
-def test_pictures_of_a_pair_differ_in_content_only() -> None:
+def test_images_of_a_pair_differ_in_content_only() -> None:
     images = {"a": Image.fromarray(paint(0, (300, 200))), "b": Image.fromarray(paint(1, (601, 400)))}
-    levelled = level_pictures(images, 768, "p")
+    levelled = level_images(images, 768, "p")
     assert {image.size for image in levelled.values()} == {(200, 300)}
     assert np.array_equal(np.asarray(levelled["a"]), paint(0, (300, 200)))
-    assert {image.size for image in level_pictures(images, 150, "p").values()} == {(100, 150)}
+    assert {image.size for image in level_images(images, 150, "p").values()} == {(100, 150)}
     images["b"] = Image.fromarray(paint(1, (300, 210)))
-    with pytest.raises(StudyPictureError, match=r"b 210×300, a 200×300"):
-        level_pictures(images, 768, "p")
+    with pytest.raises(StudyImageError, match=r"b 210×300, a 200×300"):
+        level_images(images, 768, "p")
 
 
 def test_profile_is_applied_and_metadata_dropped(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_profile_is_applied_and_metadata_dropped(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "made by Ocelot"
     grey.save(tmp_path / "a.png", icc_profile=srgb, exif=exif)
-    image = load_picture(open_pictures(tmp_path), "a")
+    image = load_study_image(open_images(tmp_path), "a")
     assert np.abs(np.asarray(image).astype(int) - 128).max() <= 1
     data = encode(image)
     assert b"Ocelot" not in data
@@ -172,18 +172,18 @@ def test_pairs_are_those_of_all_methods_with_one_reference() -> None:
     stated["kettle2"] = Item(None, reference="hill")
     other = {"kettle1": Item(None, reference="hill"), "kettle2": Item(None, reference="hill.png")}
     sets = {
-        "Ocelot": PictureSet("o", stated),
-        "Wolverine": PictureSet("w", {**{f"kettle{n}": Item(None) for n in range(4)}, **other}),
+        "Ocelot": ImageSet("o", stated),
+        "Wolverine": ImageSet("w", {**{f"kettle{n}": Item(None) for n in range(4)}, **other}),
         "Plain": methods["Zebrafinch"],  # states none: follows the others
     }
     references = from_arrays({"sea": paint(0), "deep/hill": paint(1)})
     found = find_common_pairs(sets, references)
     assert found.references == {"kettle0": "sea", "kettle2": "deep/hill", "kettle3": "sea"}
     assert found.notes == (
-        "2 of 6 products left out: not pictured by every method",
+        "2 of 6 products left out: not done by every method",
         "1 of 6 products left out: made with different references",
     )
-    with pytest.raises(MissingPictureError, match="no product–reference pair"):
+    with pytest.raises(MissingImageError, match="no product–reference pair"):
         find_common_pairs(methods, from_arrays({"x": paint(0)}))
     with pytest.raises(SettingsError, match="2 to 8 methods, got 1"):
         find_common_pairs({"a": methods["Ocelot"]}, references)
@@ -199,7 +199,7 @@ def test_no_folder_is_written_over_and_no_half_study_stays(tmp_path: Path) -> No
         build(tmp_path / "other")
     methods, references = make_sets()
     methods["Ocelot"] = from_arrays({f"kettle{p}": paint(p, (40, 60)) for p in range(6)})
-    with pytest.raises(StudyPictureError):
+    with pytest.raises(StudyImageError):
         build_study(methods, references, tmp_path / "third", StudySettings(pairs=2, repeats=1))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "study"]
 
@@ -209,7 +209,7 @@ def test_a_missing_or_damaged_key_is_named(tmp_path: Path) -> None:
         load_study(tmp_path)
     folder = build(tmp_path / "study")
     key = json.loads((folder / "key.json").read_text())
-    key["pairs"][0]["pictures"].pop("Ocelot")
+    key["pairs"][0]["images"].pop("Ocelot")
     (folder / "key.json").write_text(json.dumps(key))
     with pytest.raises(StudyError, match="damaged"):
         load_study(folder)
@@ -238,7 +238,7 @@ def test_wording_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     for wrong, message in [
         ({"begin": "x"}, "no wording"),
         ({"start": " "}, "must be a text"),
-        ({"picture": "Bild"}, "blanks"),
+        ({"image": "Bild"}, "blanks"),
         ({"direction": "up"}, "ltr or rtl"),
     ]:
         with pytest.raises(SettingsError, match=message):

@@ -1,4 +1,4 @@
-"""``cyclorama study``: what the command line adds to the study's parts."""
+"""``cyclorama lab study``: what the command line adds to the study's parts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.commands import study as command
 from cyclorama.errors import OutputError, SettingsError
-from cyclorama.evaluation.study.answers import Answer, format_answers
-from cyclorama.evaluation.study.errors import ConflictingAnswersError
-from cyclorama.evaluation.study.plan import QUESTIONS
-from cyclorama.evaluation.study.store import AnswerStore
-from cyclorama.evaluation.study.study import Study, load_study
+from cyclorama.lab.commands import study as command
+from cyclorama.lab.study.answers import Answer, format_answers
+from cyclorama.lab.study.errors import ConflictingAnswersError
+from cyclorama.lab.study.plan import QUESTIONS
+from cyclorama.lab.study.store import AnswerStore
+from cyclorama.lab.study.study import Study, load_study
 
 
 def run(*arguments: object) -> int:
@@ -49,7 +49,7 @@ def rate(study: Study, code: str, best: str) -> list[Answer]:
     rows = []
     for task in study.raters[code]:
         methods = study.get_methods(task.pair)
-        order = tuple(sorted(task.pictures, key=lambda name: methods[name] != best))
+        order = tuple(sorted(task.images, key=lambda name: methods[name] != best))
         rows += [Answer(task.name, question, order, 1, 1) for question in QUESTIONS]
     return rows
 
@@ -58,7 +58,7 @@ def test_files_and_database_are_scored_together(world: Path, capsys: pytest.Capt
     assert build(world, "--pairs", 4, "--raters", 2, "--seed", 5) == 0
     said = capsys.readouterr()
     assert "4 pairs, 2 methods, 2 raters" in said.out
-    assert "1 of 5 products left out: not pictured by every method" in said.err
+    assert "1 of 5 products left out: not done by every method" in said.err
     folder = world / "study"
     study = load_study(folder)
     assert study.seed == 5
@@ -117,7 +117,7 @@ def test_serve_ends_well_with_a_signal_though_started_in_the_background(world: P
     build(world, "--pairs", 2, "--quiet")
     code = (
         "import argparse, signal; signal.signal(signal.SIGINT, signal.SIG_IGN);"  # as `command &` has it
-        "from cyclorama.commands import study as s; p = argparse.ArgumentParser();"
+        "from cyclorama.lab.commands import study as s; p = argparse.ArgumentParser();"
         "s.add_parser(p.add_subparsers());"
         f"raise SystemExit(s.run(p.parse_args(['study', 'serve', {str(world / 'study')!r}, '--port', '0'])))"
     )

@@ -13,13 +13,13 @@ import pytest
 
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.evaluation.reading import from_arrays
-from cyclorama.evaluation.study.build import build_study
-from cyclorama.evaluation.study.errors import ForeignAnswersError, StudyError
-from cyclorama.evaluation.study.plan import QUESTIONS, StudySettings
-from cyclorama.evaluation.study.store import AnswerStore
-from cyclorama.evaluation.study.study import Study
-from cyclorama.serving.local import MAX_REQUEST_BYTES
-from cyclorama.serving.study import StudyServer
+from cyclorama.lab.study.build import build_study
+from cyclorama.lab.study.errors import ForeignAnswersError, StudyError
+from cyclorama.lab.study.plan import QUESTIONS, StudySettings
+from cyclorama.lab.study.server import StudyServer
+from cyclorama.lab.study.store import AnswerStore
+from cyclorama.lab.study.study import Study
+from cyclorama.local_server import MAX_REQUEST_BYTES
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def ask(
 
 def form(study: Study, rater: str, changed: int = 1) -> bytes:
     answers = [
-        {"task": task.name, "question": question, "order": task.pictures, "seconds": 1, "changed": changed}
+        {"task": task.name, "question": question, "order": task.images, "seconds": 1, "changed": changed}
         for task in study.raters[rater]
         for question in QUESTIONS
     ]
@@ -68,21 +68,21 @@ def send(server: StudyServer, body: bytes, kind: str = "application/json") -> in
     return ask(server, "POST", "/answers", body, Content_Type=kind)[0]
 
 
-def test_only_page_pictures_and_own_answers_go_out(server: StudyServer, study: Study) -> None:
+def test_only_page_images_and_own_answers_go_out(server: StudyServer, study: Study) -> None:
     status, page, headers = ask(server, "GET", "/")
     assert status == 200
     assert b'data-server="answers"' in page
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert "Python" not in headers["Server"]
-    name = next(iter(study.pairs[0].pictures.values()))
-    status, picture, headers = ask(server, "GET", f"/pictures/{name}.jpg")
-    assert (status, picture[:3], headers["Content-Type"]) == (200, b"\xff\xd8\xff", "image/jpeg")
+    name = next(iter(study.pairs[0].images.values()))
+    status, image, headers = ask(server, "GET", f"/images/{name}.jpg")
+    assert (status, image[:3], headers["Content-Type"]) == (200, b"\xff\xd8\xff", "image/jpeg")
     for path in (
         "/key.json",
         "/../key.json",
-        "/pictures/../../key.json",
-        "/pictures/%2e%2e/%2e%2e/key.json",
-        "/pictures/0123456789ab.jpg",
+        "/images/../../key.json",
+        "/images/%2e%2e/%2e%2e/key.json",
+        "/images/0123456789ab.jpg",
         "/raters.txt",
         "/answers.sqlite",
         "/answers?rater=nobody",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cyclorama.evaluation.study.rank_statistics import (
+from cyclorama.lab.study.rank_statistics import (
     average_blocks,
     compute_agreement,
     compute_concordance,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclorama.synth import geometry as g
-from cyclorama.synth.stage import Camera, project
+from cyclorama.scenes import geometry as g
+from cyclorama.scenes.stage import Camera, project
 
 
 def compute_volume(mesh: g.Mesh) -> float:

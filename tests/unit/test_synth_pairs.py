@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cyclorama.synth.categories import CATEGORIES
-from cyclorama.synth.compose import (
+from cyclorama.scenes.categories import CATEGORIES
+from cyclorama.scenes.compose import (
     ItemPlan,
     build_neutral,
     build_stage,
@@ -18,11 +18,11 @@ from cyclorama.synth.compose import (
     plan_item,
     select_split,
 )
-from cyclorama.synth.family import Category
-from cyclorama.synth.items import RunConfig
-from cyclorama.synth.pairs import HeldOutPlan, name_item, plan_held_out
-from cyclorama.synth.stage import Part, Stage, project
-from cyclorama.synth.surface import Surface
+from cyclorama.scenes.family import Category
+from cyclorama.scenes.items import RunConfig
+from cyclorama.scenes.pairs import HeldOutPlan, name_item, plan_held_out
+from cyclorama.scenes.stage import Part, Stage, project
+from cyclorama.scenes.surface import Surface
 
 KINDS = ("bg1k", "bgpair")
 ITEMS = 4 * len(CATEGORIES)
@@ -98,7 +98,7 @@ def describe_air(stage: Stage) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
-def test_a_pair_shares_all_but_the_product_and_both_fit_the_picture(category: Category) -> None:
+def test_a_pair_shares_all_but_the_product_and_both_fit_the_image(category: Category) -> None:
     numbers = list_held_out(category.name)[:2]
     (target, reference), style = build_stages(ItemPlan(0, category, 1, numbers[0], 77), numbers)
     assert are_same_parts(target.parts, reference.parts)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import MissingDependencyError, SettingsError
-from cyclorama.synth.categories import CATEGORIES
-from cyclorama.synth.compose import ItemPlan, build_product, build_stage, plan_item
-from cyclorama.synth.cutouts import list_products
-from cyclorama.synth.items import ALL_CATEGORIES, RunConfig
-from cyclorama.synth.render import tone_map
-from cyclorama.synth.stage import compute_bounds, project
+from cyclorama.scenes.categories import CATEGORIES
+from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, plan_item
+from cyclorama.scenes.cutouts import list_products
+from cyclorama.scenes.items import ALL_CATEGORIES, RunConfig
+from cyclorama.scenes.render import tone_map
+from cyclorama.scenes.stage import compute_bounds, project
 
 
 def test_an_item_depends_on_seed_and_index_alone() -> None:
@@ -54,7 +54,7 @@ def test_products_stand_on_the_ground_with_larger_side_one(category) -> None:
 
 
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
-def test_products_lie_inside_the_picture_at_the_stated_size(category) -> None:
+def test_products_lie_inside_the_image_at_the_stated_size(category) -> None:
     for number in range(3):
         stage, _ = build_stage(ItemPlan(0, category, None, number, 1000 + number))
         seen = project(np.concatenate([p.mesh.vertices for p in stage.product]), stage.camera)
@@ -145,7 +145,7 @@ def test_more_cutouts_than_products_is_an_error() -> None:
 
 
 def test_missing_renderer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cyclorama.synth import render
+    from cyclorama.scenes import render
 
     monkeypatch.setattr(render, "_STATE", {})
     monkeypatch.setitem(sys.modules, "mitsuba", None)

@@ -11,10 +11,10 @@ import pytest
 
 from cyclorama.errors import OutputError
 from cyclorama.files import write_atomic
-from cyclorama.synth import shards
-from cyclorama.synth.items import RenderedItem, RunConfig
+from cyclorama.scenes import shards
+from cyclorama.scenes.items import RenderedItem, RunConfig
 
-ITEMS = [RenderedItem(f"0-{k:06d}", b"picture%d" % k, b"mask%d" % k, b'{"id": %d}' % k) for k in range(3)]
+ITEMS = [RenderedItem(f"0-{k:06d}", b"image%d" % k, b"mask%d" % k, b'{"id": %d}' % k) for k in range(3)]
 
 
 def test_a_shard_has_three_members_an_item_and_plain_headers() -> None:
@@ -42,7 +42,7 @@ def test_extras_lie_between_mask_and_metadata_and_are_read_back(tmp_path: Path) 
     first, *others = shards.read_items(tmp_path)
     assert (first.key, first.metadata) == ("bgpair-0-000000", {"id": "a"})
     assert first.members == {"png": b"truth", "mask.png": b"mask", **dict(extras)}
-    assert [o.members for o in others] == [{"png": i.picture, "mask.png": i.mask} for i in ITEMS]
+    assert [o.members for o in others] == [{"png": i.image, "mask.png": i.mask} for i in ITEMS]
 
 
 @pytest.mark.parametrize(("kind", "used"), [("train", "train"), ("bg1k", "other"), ("bgpair", "other")])

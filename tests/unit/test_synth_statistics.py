@@ -13,10 +13,10 @@ from PIL import Image
 from cyclorama.data.manifest import load_manifest
 from cyclorama.files import write_atomic
 from cyclorama.generation.items import InputConfig, load_items
-from cyclorama.synth import shards
-from cyclorama.synth.items import RenderedItem
-from cyclorama.synth.statistics import compute_share, write_summary
-from cyclorama.synth.unpack import MANIFEST_NAME, unpack_set
+from cyclorama.scenes import shards
+from cyclorama.scenes.items import RenderedItem
+from cyclorama.scenes.statistics import compute_share, write_summary
+from cyclorama.scenes.unpack import MANIFEST_NAME, unpack_set
 
 
 def encode(pixels: np.ndarray) -> bytes:
@@ -27,7 +27,7 @@ def encode(pixels: np.ndarray) -> bytes:
 
 def make_item(key: str, category: str, brand: str | None, split: str, pair: bool = False) -> RenderedItem:
     shade = len(key) + len(category)
-    picture = encode(np.full((8, 8, 3), shade, np.uint8))
+    image = encode(np.full((8, 8, 3), shade, np.uint8))
     mask = encode(np.pad(np.full((4, 4), 255, np.uint8), 2))
     slug = category.replace(" ", "-")
     data = {
@@ -45,8 +45,8 @@ def make_item(key: str, category: str, brand: str | None, split: str, pair: bool
     if pair:
         data["reference_product_id"] = f"{slug}-p-other"
         cutout = encode(np.full((8, 8, 4), shade + 1, np.uint8))
-        extras = (("product.png", cutout), ("reference.png", picture), ("reference_mask.png", mask))
-    return RenderedItem(key, picture, mask, json.dumps(data).encode(), extras)
+        extras = (("product.png", cutout), ("reference.png", image), ("reference_mask.png", mask))
+    return RenderedItem(key, image, mask, json.dumps(data).encode(), extras)
 
 
 def store(folder: Path, items: list[RenderedItem]) -> Path:
@@ -95,7 +95,7 @@ def test_counts_by_category_brand_and_split(tmp_path: Path) -> None:
 def test_the_sheet_has_a_row_a_category_and_a_column_a_brand(tmp_path: Path) -> None:
     write_summary(store(tmp_path, TRAINING))
     page = (tmp_path / "index.html").read_text()
-    assert "Rendered set: 13 pictures" in page
+    assert "Rendered set: 13 images" in page
     assert "<th>brand a</th><th>brand b</th><th>unbranded</th>" in page
     milk = page[page.index("<th>milk carton<small>12</small></th>") : page.index("<th>mug<small>1</small>")]
     assert [cell.partition("</small>")[0] for cell in milk.split("<td><small>")[1:]] == ["0", "11", "1"]
@@ -116,7 +116,7 @@ def test_unpacked_pairs_are_files_that_generate_takes(tmp_path: Path) -> None:
     items = [make_item(f"p{k}", "milk carton", "a", "test", pair=True) for k in range(2)]
     assert unpack_set(store(tmp_path, items)) == 2
     expected = {
-        "truth": items[1].picture,
+        "truth": items[1].image,
         "mask": items[1].mask,
         "product": items[1].extras[0][1],
         "reference": items[1].extras[1][1],
@@ -157,5 +157,5 @@ def test_unpacking_again_keeps_files_and_gives_the_same_table(tmp_path: Path) ->
     (tmp_path / "truth" / "a1.png").unlink()
     assert unpack_set(tmp_path) == len(TRAINING)
     assert (tmp_path / "truth" / "a0.png").stat().st_mtime_ns == stamp
-    assert (tmp_path / "truth" / "a1.png").read_bytes() == TRAINING[1].picture
+    assert (tmp_path / "truth" / "a1.png").read_bytes() == TRAINING[1].image
     assert (tmp_path / MANIFEST_NAME).read_bytes() == table

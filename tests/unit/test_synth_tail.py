@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import SettingsError
-from cyclorama.synth.items import ALL_CATEGORIES, RunConfig, select_category
-from cyclorama.synth.tail import compute_tail_shares, place_item
+from cyclorama.scenes.items import ALL_CATEGORIES, RunConfig, select_category
+from cyclorama.scenes.tail import compute_tail_shares, place_item
 
 CATEGORY_COUNT = 27
 

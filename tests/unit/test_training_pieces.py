@@ -19,7 +19,7 @@ from cyclorama.training import loop
 from cyclorama.training.batch import iterate_ahead
 from cyclorama.training.cache import PromptTable, list_prompt_texts
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
-from cyclorama.training.data import choose_pictures
+from cyclorama.training.data import choose_images
 from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
 from cyclorama.training.ema import EmaWeights, compute_ema_decay
 from cyclorama.training.loop import TrainingResult, compute_learning_rate
@@ -121,14 +121,14 @@ def test_batches_come_in_order_whatever_the_threads(workers):
 def test_an_error_in_a_thread_reaches_the_loop():
     def make(item):
         if item == 3:
-            raise ValueError("picture 3")
+            raise ValueError("image 3")
         return item
 
-    with pytest.raises(ValueError, match="picture 3"):
+    with pytest.raises(ValueError, match="image 3"):
         list(iterate_ahead(make, range(10), 2))
 
 
-def test_shown_pictures_take_turns_over_categories():
+def test_shown_images_take_turns_over_categories():
     class Data:
         names = ("b", "a", "a", "c", "b", "other")
 
@@ -138,8 +138,8 @@ def test_shown_pictures_take_turns_over_categories():
         def category(self, index):
             return self.names[index]
 
-    assert choose_pictures(Data(), 4, ["a", "b", "c"]) == [1, 0, 3, 2]
-    assert choose_pictures(Data(), 99, ["a", "b", "c"]) == [1, 0, 3, 2, 4]
+    assert choose_images(Data(), 4, ["a", "b", "c"]) == [1, 0, 3, 2]
+    assert choose_images(Data(), 99, ["a", "b", "c"]) == [1, 0, 3, 2, 4]
 
 
 def test_reconstruction_loss_counts_pixels_and_edges():
@@ -249,5 +249,5 @@ def test_a_stopped_run_says_how_to_go_on(number, code, tmp_path, monkeypatch, ca
     add_parser(parser.add_subparsers())
     args = parser.parse_args(["train", "base", "--config", str(recipe), "--out", str(tmp_path)])
     assert run(args) == code
-    assert f"stopped by {number.name} after step 3 (384 pictures)" in (error := capsys.readouterr().err)
+    assert f"stopped by {number.name} after step 3 (384 images)" in (error := capsys.readouterr().err)
     assert "--resume" in error

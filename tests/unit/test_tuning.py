@@ -1,4 +1,4 @@
-"""Channels-last memory and compiled blocks change the speed, and pictures by rounding only."""
+"""Channels-last memory and compiled blocks change the speed, and images by rounding only."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def pipeline() -> CycloramaPipeline:
 
 @pytest.fixture(scope="module")
 def plain(pipeline: CycloramaPipeline) -> dict[float, torch.Tensor]:
-    """Pictures with and without guidance before anything is tuned; tests below go in order of this file."""
+    """Images with and without guidance before anything is tuned; tests below go in order of this file."""
     return {guidance: sample(pipeline, guidance) for guidance in (2.0, 1.0)}
 
 
-def test_channels_last_turns_convolutions_and_keeps_pictures(
+def test_channels_last_turns_convolutions_and_keeps_images(
     pipeline: CycloramaPipeline, plain: dict[float, torch.Tensor]
 ) -> None:
     networks = (pipeline.unet, pipeline.category_generator, pipeline.personality_generator)

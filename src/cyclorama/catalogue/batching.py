@@ -1,8 +1,8 @@
-"""How many pictures go through the model together? The same for a run and whatever goes on with it.
+"""How many images go through the model together? The same for a run and whatever goes on with it.
 
 On a GPU a short trial decides, since memory and speed differ from card to card. On a CPU it would make
-the last bits of pictures depend on how busy the machine was, so there the model alone decides: a batch pays
-while its feature maps are small, and gains nothing once one picture keeps the processor busy.
+the last bits of images depend on how busy the machine was, so there the model alone decides: a batch pays
+while its feature maps are small, and gains nothing once one image keeps the processor busy.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.protocols import Engine
 
 CPU_POSITIONS = 2048
-"""Latent positions of a full batch on a CPU: 8 pictures of the bundled model (16 × 16), one of Stable
+"""Latent positions of a full batch on a CPU: 8 images of the bundled model (16 × 16), one of Stable
 Diffusion (64 × 64)."""
 CPU_LARGEST = 8
 
@@ -38,7 +38,7 @@ def choose_batch_size(job: Job, engine: Engine, earlier: dict[str, Any], *, need
 
 
 def compute_cpu_batch(folder: Path) -> int:
-    """Pictures of a batch on a CPU for the model in ``folder``, from its configuration alone: 1 to 8.
+    """Images of a batch on a CPU for the model in ``folder``, from its configuration alone: 1 to 8.
 
     Invariant: equal models give equal sizes on every machine.
     """

@@ -121,7 +121,7 @@ def format_report(report: Mapping[str, Any]) -> str:
         first = fault["examples"][0]
         lines.append(f"{fault['count']:>9}  {name}: row {first['row']}, {first['name']}: {first['reason']}")
     for group in report["duplicates"][:SHOWN]:
-        lines.append(f"{len(group['rows']):>9}  same picture: {', '.join(group['names'][:4])}")
+        lines.append(f"{len(group['rows']):>9}  same image: {', '.join(group['names'][:4])}")
     lines += [
         "",
         f"model {report['model']['name']}: licence {report['model']['licence']}{_warn(report['model'])}",
@@ -137,7 +137,7 @@ def _iterate(plan: Plan) -> Iterator[PlanRow]:
 
 
 def _examine(plan: Plan, rows: list[PlanRow], faults: dict[str, Fault]) -> list[dict[str, Any]]:
-    """Open the rows' files; the groups of rows whose pictures have equal contents."""
+    """Open the rows' files; the groups of rows whose images have equal contents."""
     groups: dict[str, list[PlanRow]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         for row, (digest, failure) in zip(rows, pool.map(lambda row: _look(plan, row), rows), strict=True):
@@ -153,9 +153,9 @@ def _examine(plan: Plan, rows: list[PlanRow], faults: dict[str, Fault]) -> list[
 
 
 def _look(plan: Plan, row: PlanRow) -> tuple[str, Exception | None]:
-    """The digest of a row's picture, and what is wrong with its files."""
+    """The digest of a row's image, and what is wrong with its files."""
     image = plan.resolve(row.image) or ""
-    if is_remote(image):  # fetching all pictures is the run's business
+    if is_remote(image):  # fetching all images is the run's business
         return "", None
     try:
         digest = hash_file(Path(image))

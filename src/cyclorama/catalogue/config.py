@@ -49,13 +49,13 @@ class CatalogueConfig:
     shard_size: int = 256
     """Rows per shard: the unit of work, of retry and of resume."""
     storage: Storage = "files"
-    """Pictures as files in ``pictures/``, or as one tar per shard in ``webdataset/``."""
+    """Images as files in ``images/``, or as one tar per shard in ``webdataset/``."""
     keep: Keep = "all"
     """Keep every candidate, or per row and layout the one the gate scores best."""
     gate: GateThresholds | None = None
-    """Limits that every finished picture is held against; None judges none."""
+    """Limits that every finished image is held against; None judges none."""
     attempts: int = 0
-    """Further seeds tried for a picture whose candidates all fail the gate, 0-16."""
+    """Further seeds tried for an image whose candidates all fail the gate, 0-16."""
     retry_failed: bool = False
     """Try rows again that failed in an earlier run though nothing about them has changed."""
     engine: EngineName = "in-process"
@@ -100,13 +100,13 @@ class CatalogueConfig:
                 raise InputError(f"no such file for {option}: {file}")
 
     def describe_settings(self) -> dict[str, Any]:
-        """The settings that change a picture, as rows and pictures state them."""
+        """The settings that change an image, as rows and images state them."""
         values = self.settings.describe() | {"dtype": self.dtype}
         tuning = {"channels_last": self.channels_last, "compile": self.compile}
         return values | {name: True for name, chosen in tuning.items() if chosen}
 
     def describe(self) -> dict[str, Any]:
-        """The settings that change a picture or its place, as plain values."""
+        """The settings that change an image or its place, as plain values."""
         return self.describe_settings() | {
             "run_seed": self.seed,
             "candidates": self.settings.candidates,

@@ -1,4 +1,4 @@
-"""How many bytes will a picture take, its layers included?"""
+"""How many bytes will an image take, its layers included?"""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ TRIALS = 8
 
 
 def count_bytes(store: Store, shards: Sequence[int]) -> tuple[int, int]:
-    """(pictures, bytes of all their files) that finished ``shards`` have."""
+    """(images, bytes of all their files) that finished ``shards`` have."""
     count, size = 0, 0
     for shard in shards:
         try:
-            table = read_table(store.get_results(shard), columns=["pictures"])
+            table = read_table(store.get_results(shard), columns=["images"])
         except (OSError, pa.ArrowException):
             continue
-        for text in table.column("pictures").drop_null().to_pylist():
-            pictures = json.loads(text)
-            count += len(pictures)
-            size += sum(file["bytes"] for picture in pictures for file in picture["files"])
+        for text in table.column("images").drop_null().to_pylist():
+            images = json.loads(text)
+            count += len(images)
+            size += sum(file["bytes"] for image in images for file in image["files"])
     return count, size
 
 
 def try_encoding(plan: Plan, toolkit: Toolkit) -> float:
-    """Mean bytes of a picture with the toolkit's canvases and files: eight inputs of the plan stand in for
-    pictures.
+    """Mean bytes of an image with the toolkit's canvases and files: eight inputs of the plan stand in for
+    images.
 
     Inputs elsewhere than on a disk, and such as cannot be read, are passed over; with none left it is two
     bytes a pixel.

@@ -1,4 +1,4 @@
-"""What a run would do: pictures, time and disk, without making one."""
+"""What a run would do: images, time and disk, without making one."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Estimate:
 
     rows: int
     failing_rows: int
-    """Rows that cannot be worked on, as is known without opening a picture."""
+    """Rows that cannot be worked on, as is known without opening an image."""
     finished_rows: int
-    pictures: int
+    images: int
     """To be made, candidates and layouts included."""
     shards: int
     seconds: float
     """With the workers of the settings."""
-    seconds_per_picture: float
+    seconds_per_image: float
     basis: str
     """Where that comes from: earlier shards of this output folder, or a short trial of the model."""
     bytes: int
@@ -55,7 +55,7 @@ def estimate_run(
 ) -> Estimate:
     """The estimate for ``manifest``; nothing is written into ``out``.
 
-    Raises as :func:`cyclorama.catalogue.run.run_catalogue` does before its first picture.
+    Raises as :func:`cyclorama.catalogue.run.run_catalogue` does before its first image.
     """
     toolkit = build_toolkit(config, out)
     store = Store(out)
@@ -69,20 +69,20 @@ def estimate_run(
         rows = sum(_count_rows(plan, shard) for shard in ahead)
         usable = rows if not plan.rows else round(rows * (plan.rows - plan.failed) / plan.rows)
         kept = sum(_count_kept(plan, store, shard, config.retry_failed) for shard in ahead)
-        pictures = max(0, usable - kept) * config.settings.candidates * len(toolkit.layouts)
+        images = max(0, usable - kept) * config.settings.candidates * len(toolkit.layouts)
         job = Job(out, plan, config, model, 1, load_model or build_loader(config), toolkit)
         seconds, basis = _measure(job, store)
-        size = _estimate_bytes(job, store) if pictures else 0.0
+        size = _estimate_bytes(job, store) if images else 0.0
     return Estimate(
         rows=plan.rows,
         failing_rows=plan.failed,
         finished_rows=plan.rows - rows,
-        pictures=pictures,
+        images=images,
         shards=len(ahead),
-        seconds=pictures * seconds / config.workers,
-        seconds_per_picture=seconds,
+        seconds=images * seconds / config.workers,
+        seconds_per_image=seconds,
         basis=basis,
-        bytes=round(pictures * size),
+        bytes=round(images * size),
         free_bytes=shutil.disk_usage(_find_existing(out)).free,
     )
 
@@ -94,8 +94,8 @@ def format_estimate(estimate: Estimate) -> str:
     lines = [
         f"{estimate.rows} rows: {estimate.finished_rows} in finished shards, {estimate.failing_rows} cannot "
         f"be used (see `cyclorama catalogue check`)",
-        f"{estimate.pictures} pictures to make in {estimate.shards} shards",
-        f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({values['seconds_per_picture']:.3g} s a picture, "
+        f"{estimate.images} images to make in {estimate.shards} shards",
+        f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({values['seconds_per_image']:.3g} s an image, "
         f"from {estimate.basis})",
         f"about {format_bytes(estimate.bytes)} of disk; {format_bytes(estimate.free_bytes)} are free",
     ]
@@ -155,7 +155,7 @@ def _list_equal_shards(job: Job, store: Store) -> list[int]:
 
 
 def _measure(job: Job, store: Store) -> tuple[float, str]:
-    """The model's seconds for a picture, and where they come from."""
+    """The model's seconds for an image, and where they come from."""
     rows, seconds = 0, 0.0
     for shard in _list_equal_shards(job, store):
         count, spent = measure_shard(store, shard)
@@ -168,11 +168,11 @@ def _measure(job: Job, store: Store) -> tuple[float, str]:
         size = choose_batch_size(job, engine, store.load_run(), needed=False)
         settings = replace(job.config.settings, batch_size=size)
         job = replace(job, config=replace(job.config, settings=settings))
-    return engine.measure(job).picture_seconds, "a short trial"
+    return engine.measure(job).image_seconds, "a short trial"
 
 
 def _estimate_bytes(job: Job, store: Store) -> float:
-    """Bytes of a picture with its layers: of those there are, else of a few inputs encoded in their stead."""
+    """Bytes of an image with its layers: of those there are, else of a few inputs encoded in their stead."""
     count, size = count_bytes(store, _list_equal_shards(job, store))
     return size / count if count else try_encoding(job.plan, job.toolkit)
 

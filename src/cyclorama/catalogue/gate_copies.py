@@ -1,7 +1,7 @@
-"""Is a product shown once more in the background: the picture's own, or the reference's?
+"""Is a product shown once more in the background: the image's own, or the reference's?
 
 A copy has the same edges in the same colours at some displacement. All displacements are compared at once, by
-Fourier transforms, over what the picture shows beside its own product.
+Fourier transforms, over what the image shows beside its own product.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DOUBLED_PIXELS, LEAK_PIXELS = 100, 30
 DOUBLED_EDGES, LEAK_EDGES = 60.0, 30.0
 """Softened gradient energy in sight at which a copy counts one half: plain surfaces agree by accident."""
 ACCIDENT = 0.3
-"""Likeness of the reference's product to some place of a picture that nobody copied."""
+"""Likeness of the reference's product to some place of an image that nobody copied."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +62,9 @@ def compute_doubled(pixels: Pixels, mask: Matte) -> float:
 
     ``pixels`` uint8 (H, W, 3), ``mask`` float (H, W), 1 = product. 0: nothing like it; 1: an exact copy or
     part of one. Blind to copies turned, mirrored, far away, or plain and without an edge. Raises
-    PictureSizeError.
+    ImageSizeError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "output", "mask")
     scale = min(1.0, DOUBLED_SIDE / min(mask.shape))
     size = (round(mask.shape[0] * scale), round(mask.shape[1] * scale))
     lab, small = to_lab(resize_to(pixels, size)), resize_plane(mask, size)
@@ -77,15 +77,15 @@ def compute_doubled(pixels: Pixels, mask: Matte) -> float:
 
 
 def compute_copied(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask: Matte) -> float | None:
-    """Likeness (0-1) of the background to the reference's product, in place or anywhere else in the picture.
+    """Likeness (0-1) of the background to the reference's product, in place or anywhere else in the image.
 
     ``pixels`` uint8 (H, W, 3) with the product ``mask``, ``reference`` likewise with ``reference_mask``. The
-    reference is fitted to the picture as the generator sees it. In place the likeness counts as it is;
+    reference is fitted to the image as the generator sees it. In place the likeness counts as it is;
     elsewhere, where some place is always a little alike, only what exceeds ACCIDENT, stretched to 0-1.
     A copy hidden by the product is no fault that anybody could see, and is not counted. None where the
-    fitted reference shows no product. Raises PictureSizeError.
+    fitted reference shows no product. Raises ImageSizeError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "output", "mask")
     check_same_size(reference, reference_mask, "reference", "its mask")
     scale = LEAK_SIDE / min(mask.shape)
     size = (round(mask.shape[0] * scale), round(mask.shape[1] * scale))
@@ -110,7 +110,7 @@ def _compute_likeness(
 
     Likeness = correlation of gradients · exp(-(ΔE / colour)²) · energy / (energy + edges), each over the part
     of the copy that is in sight: sum(s v f·w) / sqrt(sum(s v |f|²) sum(s v |w|²)) with support s and product
-    w fixed, sight v and picture f displaced.
+    w fixed, sight v and image f displaced.
     """
     offsets = np.arange(-search.reach, search.reach + 1)
     away = np.maximum(abs(offsets[:, None]), abs(offsets[None]))

@@ -36,10 +36,10 @@ def compute_halo(pixels: Pixels, photo: Pixels, mask: Matte) -> float | None:
     are alike.
 
     Blind to halos of another colour, and fooled by a product with a narrow rim of the backdrop's colour.
-    Raises PictureSizeError, MaskError.
+    Raises ImageSizeError, MaskError.
     """
-    check_same_size(pixels, photo, "picture", "photo")
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, photo, "output", "photo")
+    check_same_size(pixels, mask, "output", "mask")
     rim, lab, old = build_rim(mask, 1.5), to_lab(pixels), to_lab(photo)
     shares = [
         share

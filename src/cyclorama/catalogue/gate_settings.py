@@ -1,4 +1,4 @@
-"""Which faults of a finished picture are looked for, from which value on do they count, and how much?"""
+"""Which faults of a finished image are looked for, from which value on do they count, and how much?"""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class GateThresholds:
     leak: float | None = 0.2
     """Likeness (0-1) of the background to the reference's product: 0 as by accident, 1 an exact copy."""
     off_category: float | None = 0.9
-    """1 minus the feature network's probability of the picture's category, from the background alone."""
+    """1 minus the feature network's probability of the image's category, from the background alone."""
     advisory: tuple[str, ...] = ("floating",)
-    """Checks that count in the score but never refuse a picture."""
+    """Checks that count in the score but never refuse an image."""
     advisory_weight: float = 0.25
     """Weight of an advisory check in the score; the others weigh 1."""
     side: int = 512
-    """Shorter side in pixels at which larger pictures are judged, 128-4096; ``interior`` always sees all
+    """Shorter side in pixels at which larger images are judged, 128-4096; ``interior`` always sees all
     pixels."""
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class GateThresholds:
                 f"gate: the advisory weight must be 0 to {MAX_WEIGHT:g}, got {self.advisory_weight}"
             )
         if not 128 <= self.side <= 4096:
-            raise SettingsError(f"gate: pictures are judged at 128 to 4096 pixels, got side {self.side}")
+            raise SettingsError(f"gate: images are judged at 128 to 4096 pixels, got side {self.side}")
         if all(self.get_limit(name) is None for name in CHECKS):
             raise SettingsError("gate: every check is left out; name a limit, or run without the gate")
 

@@ -1,7 +1,7 @@
-"""Can this picture be shipped?  The product guarantee, measured on every finished picture.
+"""Can this image be shipped?  The product guarantee, measured on every finished image.
 
 Each check gives a value that is 0 for no fault and larger for worse, and is held against a limit
-(:class:`cyclorama.catalogue.gate_settings.GateThresholds`). A check that cannot be made on a picture says so
+(:class:`cyclorama.catalogue.gate_settings.GateThresholds`). A check that cannot be made on an image says so
 and neither passes nor fails it. ``docs/gates.md`` has the measured rates of all of them.
 """
 
@@ -47,7 +47,7 @@ Measured = float | str
 
 @dataclass(frozen=True)
 class QualityGate:
-    """Judges finished pictures; a :class:`cyclorama.catalogue.protocols.Gate`. Can be pickled.
+    """Judges finished images; a :class:`cyclorama.catalogue.protocols.Gate`. Can be pickled.
 
     Build it with :func:`build_gate`. Invariant: the verdict depends on the arguments alone.
     """
@@ -59,7 +59,7 @@ class QualityGate:
     """Hash of its weights; another network on another machine is refused."""
 
     def __call__(self, made: Generated, product: Product, reference: Reference | None) -> Verdict:
-        """The verdict on ``made``; ``product`` is on the picture's canvas.
+        """The verdict on ``made``; ``product`` is on the image's canvas.
 
         Raises SettingsError (sizes differ), ModelNotFoundError, ModelFormatError (feature network).
         """
@@ -117,7 +117,7 @@ class QualityGate:
         return measured
 
     def describe(self) -> dict[str, Any]:
-        """Thresholds, version and the feature network's hash: they decide which picture is kept."""
+        """Thresholds, version and the feature network's hash: they decide which image is kept."""
         return {"version": VERSION, "features": self.features_hash, "thresholds": to_plain(self.thresholds)}
 
     def _measure_category(self, pixels: Pixels, mask: Matte, category: str) -> Measured:
@@ -171,7 +171,7 @@ def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> fl
 _WITHOUT = {
     "halo": "old background, product and scene are too alike along the edge",
     "floating": "the product reaches the frame's lower edge",
-    "leak": "the reference, cropped to the picture's shape, shows no product",
+    "leak": "the reference, cropped to the image's shape, shows no product",
 }
 
 

@@ -13,7 +13,7 @@ from cyclorama.catalogue.plan import Plan
 from cyclorama.catalogue.protocols import Encoder, Gate, Layout, PixelModel, Writer
 from cyclorama.catalogue.writers import FileWriter, TarWriter
 from cyclorama.errors import SettingsError
-from cyclorama.generation.embed import PictureEncoder
+from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.model import ModelHandle, silence_loading
 
 LoadModel = Callable[[ModelHandle, str, str], PixelModel]
@@ -35,7 +35,7 @@ class Toolkit:
             raise SettingsError(f"layouts are named {names}; give one, or several with different names")
 
     def describe(self) -> dict[str, Any]:
-        """What of the parts changes pictures or decides which are kept."""
+        """What of the parts changes images or decides which are kept."""
         return {
             "encoder": self.encoder.describe(),
             "layouts": [[layout.name, layout.describe()] for layout in self.layouts],
@@ -53,10 +53,10 @@ def build_toolkit(config: CatalogueConfig, out: Path) -> Toolkit:
     if config.gate is None:
         if config.attempts or config.keep == "best":
             raise SettingsError("attempts and keeping the best candidate need a gate to judge by; add --gate")
-        return Toolkit(PictureEncoder.of(settings), writer, settings.build_layouts())
+        return Toolkit(ImageEncoder.of(settings), writer, settings.build_layouts())
     from cyclorama.catalogue.gates import build_gate
 
-    return Toolkit(PictureEncoder.of(settings), writer, settings.build_layouts(), build_gate(config.gate))
+    return Toolkit(ImageEncoder.of(settings), writer, settings.build_layouts(), build_gate(config.gate))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Job:
     config: CatalogueConfig
     model: ModelHandle
     batch_size: int
-    """Places of a full batch; part of the run, since it decides the pictures' last bits."""
+    """Places of a full batch; part of the run, since it decides the images' last bits."""
     load_model: LoadModel
     toolkit: Toolkit
     retry: frozenset[int] = frozenset()

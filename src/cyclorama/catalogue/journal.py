@@ -1,4 +1,4 @@
-"""What a shard has finished so far, so that a kill costs no picture that lies complete on the disk.
+"""What a shard has finished so far, so that a kill costs no image that lies complete on the disk.
 
 One JSON object a line, appended and flushed after what it tells of is in place. A torn last line is cut off.
 While a worker is at the shard, its journal is locked.
@@ -19,7 +19,7 @@ PATIENCE = 30.0
 
 
 class ShardJournal:
-    """Finished rows and pictures of one shard; made by :func:`open_shard_journal`."""
+    """Finished rows and images of one shard; made by :func:`open_shard_journal`."""
 
     def __init__(self, path: Path, file: IO[bytes], entries: list[dict[str, Any]]) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""How many pictures should be sampled together, and how long does one take? A short trial tells."""
+"""How many images should be sampled together, and how long does one take? A short trial tells."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from cyclorama.catalogue.protocols import Measurement, PixelModel
 from cyclorama.catalogue.sampler import is_out_of_memory
 from cyclorama.errors import ModelError
-from cyclorama.generation.engine import Task, sample_pictures
+from cyclorama.generation.engine import Task, sample_images
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.models.registry import Category
 from cyclorama.types import Product
@@ -22,11 +22,11 @@ _SHORT, _LONG = 1, 3
 
 
 def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> Measurement:
-    """The best batch size on ``device`` and seconds per picture in such batches.
+    """The best batch size on ``device`` and seconds per image in such batches.
 
-    Batches are doubled until a picture gets no faster or memory runs out. A size that the settings name is
-    tried alone, on a CPU that of one picture if they name none; there :mod:`cyclorama.catalogue.batching`
-    decides. Raises ModelError if not even one picture fits.
+    Batches are doubled until an image gets no faster or memory runs out. A size that the settings name is
+    tried alone, on a CPU that of one image if they name none; there :mod:`cyclorama.catalogue.batching`
+    decides. Raises ModelError if not even one image fits.
     """
     task = _build_task(model)
     best, best_seconds = 0, float("inf")
@@ -34,7 +34,7 @@ def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> M
     size = asked or 1
     while asked or size <= LARGEST:
         try:
-            seconds = _time_picture(model, task, settings, size)
+            seconds = _time_image(model, task, settings, size)
         except Exception as error:
             if asked and size > 1 and is_out_of_memory(error):
                 size //= 2
@@ -42,7 +42,7 @@ def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> M
             if best or not is_out_of_memory(error):
                 break
             raise ModelError(
-                f"one picture does not fit into the memory of {device}; use half precision (--dtype)"
+                f"one image does not fit into the memory of {device}; use half precision (--dtype)"
             ) from error
         if seconds * GAIN > best_seconds:
             break
@@ -52,7 +52,7 @@ def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> M
         size *= 2
     if not best:
         raise ModelError(
-            f"the model fails on {device} even on a plain picture; try it with `cyclorama generate`"
+            f"the model fails on {device} even on a plain image; try it with `cyclorama generate`"
         )
     return Measurement(best, best_seconds)
 
@@ -66,13 +66,13 @@ def _build_task(model: PixelModel) -> Task:
     return Task(Product(pixels, matte, pixels), known[0] if known else Category("thing", 0), seed=0)
 
 
-def _time_picture(model: PixelModel, task: Task, settings: GenerateConfig, size: int) -> float:
-    """Seconds per picture with all steps, from the slope between a run of one step and one of three."""
+def _time_image(model: PixelModel, task: Task, settings: GenerateConfig, size: int) -> float:
+    """Seconds per image with all steps, from the slope between a run of one step and one of three."""
     times = []
     for steps in (_SHORT, _SHORT, _LONG):  # the first call also compiles and fills caches
         trial = replace(settings, num_inference_steps=steps, size=None, candidates=1)
         start = time.perf_counter()
-        sample_pictures(model, [task] * size, trial, size)
+        sample_images(model, [task] * size, trial, size)
         times.append(time.perf_counter() - start)
     step = max(0.0, (times[2] - times[1]) / (_LONG - _SHORT))
     return (times[1] + step * (settings.num_inference_steps - _SHORT)) / size

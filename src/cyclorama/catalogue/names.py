@@ -1,6 +1,6 @@
 """Which file names do a million inputs get? The answer of ``generate``, column by column.
 
-:func:`cyclorama.generation.names.build_picture_names` is the rule; here it is applied to whole Arrow columns,
+:func:`cyclorama.generation.names.build_image_names` is the rule; here it is applied to whole Arrow columns,
 and called only for the few names that are unusual or get into each other's way.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cyclorama.generation.names import build_picture_names, split_name
+from cyclorama.generation.names import build_image_names, split_name
 
 _ODD = r'[<>:"|?*\x00-\x1f\\]|//|^/|/$|(^|/)\.|[ .](/|$)'
 """Names that need more than cutting off the suffix."""
@@ -22,9 +22,9 @@ _SUFFIX = r"^(?P<stem>.*)\.(?P<suffix>[^./]+)$"
 
 
 def build_stems(names: pa.Array) -> pa.Array:
-    """For each input name, its pictures' path without suffix and candidate (``shoes/a``).
+    """For each input name, its images' path without suffix and candidate (``shoes/a``).
 
-    Invariant: ``stem + ".png"`` is what ``build_picture_names`` gives for the same names.
+    Invariant: ``stem + ".png"`` is what ``build_image_names`` gives for the same names.
     """
     if len(names) == 0:
         return names
@@ -71,7 +71,7 @@ def _split(names: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def _number(stems: pa.Array, codes: np.ndarray[Any, Any]) -> pa.Array:
-    """The second picture of a name gets ``-2``, and so on; names others hold are passed over."""
+    """The second image of a name gets ``-2``, and so on; names others hold are passed over."""
     order = np.argsort(codes, kind="stable")
     counts = np.bincount(codes)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -91,7 +91,7 @@ def _number(stems: pa.Array, codes: np.ndarray[Any, Any]) -> pa.Array:
         # Those in each other's way are settled by the rule itself; whom they push into joins the next round.
         where = np.flatnonzero(entangled)
         wanted = [f"{stem}.png" for stem in stems.take(pa.array(where)).to_pylist()]
-        settled = [paths[0].removesuffix(".png") for paths in build_picture_names(wanted)]
+        settled = [paths[0].removesuffix(".png") for paths in build_image_names(wanted)]
         numbered = _replace(numbered, where, settled)
 
 

@@ -4,8 +4,8 @@ A plan is a pure function of manifest, files' sizes and times, settings and mode
 start; what is finished is told by comparing keys. Shard *i* holds the rows from *i* times the shard size on,
 in the manifest's order.
 
-Batches are not part of the plan's file, since a picture's shape is only known from its own header, but they
-follow from it: within a shard, in the order of rows, layouts and candidates, pictures of one model shape and
+Batches are not part of the plan's file, since an image's shape is only known from its own header, but they
+follow from it: within a shard, in the order of rows, layouts and candidates, images of one model shape and
 equally with or without reference fill batches of the run's batch size
 (:func:`cyclorama.generation.batches.build_batches`). So neither the number of workers nor a restart changes
 a batch.
@@ -38,12 +38,12 @@ from cyclorama.models.registry import CategoryRegistry
 FORMAT = 1
 KEY_BYTES = 16
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"
-PLAN_SCHEMA = SCHEMA.append(pa.field("picture", pa.string())).append(pa.field("key", pa.binary(KEY_BYTES)))
-"""The rows of a plan: those of the inputs, with the pictures' path without suffix, and the row's key."""
+PLAN_SCHEMA = SCHEMA.append(pa.field("output", pa.string())).append(pa.field("key", pa.binary(KEY_BYTES)))
+"""The rows of a plan: those of the inputs, with the images' path without suffix, and the row's key."""
 
 _NULL = "\x1e"
 _KEYED = (
-    "name", "picture", *FILES, *(f"{name}_stamp" for name in FILES), "mask_means", "seed", "category",
+    "name", "output", *FILES, *(f"{name}_stamp" for name in FILES), "mask_means", "seed", "category",
     "identifier", "error", "reason",
 )  # fmt: skip
 
@@ -65,10 +65,10 @@ class PlanRow:
     category: str | None
     identifier: str | None
     category_choice: str | None
-    picture: str
-    """Path of the row's pictures without suffix, candidate and layout."""
+    output: str
+    """Path of the row's images without suffix, candidate and layout."""
     key: str
-    """Digest of all that the pictures depend on, files by size and time."""
+    """Digest of all that the images depend on, files by size and time."""
     failure: Failure | None = None
 
 
@@ -118,7 +118,7 @@ def build_plan(
 ) -> Plan:
     """The plan of ``manifest``, written into ``folder``.
 
-    ``run_values``: all that pictures depend on beside their rows (settings, model), plain values. Memory
+    ``run_values``: all that images depend on beside their rows (settings, model), plain values. Memory
     stays within a few hundred bytes a row. Raises ManifestError, UnknownCategoryError (default or alias),
     OutputError.
     """
@@ -234,12 +234,12 @@ def _write_rows(
 
 
 def _complete(part: Path, stems: pa.Array, twice: dict[int, str], run_key: str) -> Iterator[pa.RecordBatch]:
-    """The inputs with their pictures' paths and keys."""
+    """The inputs with their images' paths and keys."""
     with pa.OSFile(str(part), "rb") as source:
         for batch in pa.ipc.open_stream(source):
             columns = {name: batch.column(name) for name in SCHEMA.names}
             first = columns["row"][0].as_py()
-            columns["picture"] = stems.slice(first, len(batch))
+            columns["output"] = stems.slice(first, len(batch))
             ours = {row - first: text for row, text in twice.items() if first <= row < first + len(batch)}
             for place, reason in ours.items():
                 mask = pa.array(np.arange(len(batch)) == place)

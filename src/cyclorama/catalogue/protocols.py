@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from cyclorama.catalogue.job import Job
 
 PixelModel: TypeAlias = Pipeline
-"""A batch of prepared tensors in, pictures (B, 3, H, W) in [-1, 1] out: a CycloramaPipeline, or a stand-in
+"""A batch of prepared tensors in, images (B, 3, H, W) in [-1, 1] out: a CycloramaPipeline, or a stand-in
 with ``registry``, ``image_size``, ``image_multiple`` and ``__call__``."""
 
 EncodedFiles: TypeAlias = Mapping[str, bytes]
-"""Files of one picture by suffix (``.png``); the first is the picture, others are extras such as layers."""
+"""Files of one image by suffix (``.png``); the first is the image, others are extras such as layers."""
 
 
 class Encoder(Protocol):
-    """Turns a finished picture into files."""
+    """Turns a finished image into files."""
 
     def __call__(self, made: Generated, product: Product, recipe: dict[str, Any]) -> EncodedFiles:
-        """The files of one picture; ``recipe`` is what the picture should say about itself.
+        """The files of one image; ``recipe`` is what the image should say about itself.
 
-        ``product`` is on the picture's canvas. Invariant: equal arguments give equal bytes.
+        ``product`` is on the image's canvas. Invariant: equal arguments give equal bytes.
         """
         ...
 
     def measure(self, files: EncodedFiles, product: Product) -> dict[str, Any]:
-        """What the files' format did to the product, for the picture's report; empty for nothing."""
+        """What the files' format did to the product, for the image's report; empty for nothing."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Encoder(Protocol):
 
 
 class Layout(Protocol):
-    """How a product is placed on the canvas of one picture."""
+    """How a product is placed on the canvas of one image."""
 
     @property
     def name(self) -> str:
@@ -66,13 +66,13 @@ class Layout(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """The settings that change the picture."""
+        """The settings that change the image."""
         ...
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a gate says of one picture."""
+    """What a gate says of one image."""
 
     passed: bool
     score: float
@@ -84,14 +84,14 @@ class Verdict:
 
 
 class Gate(Protocol):
-    """Judges finished pictures; called in several threads at once."""
+    """Judges finished images; called in several threads at once."""
 
     def __call__(self, made: Generated, product: Product, reference: Reference | None) -> Verdict:
-        """The verdict on ``made``; ``product`` is on the picture's canvas."""
+        """The verdict on ``made``; ``product`` is on the image's canvas."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Thresholds and versions, as far as they decide which picture is kept."""
+        """Thresholds and versions, as far as they decide which image is kept."""
         ...
 
 
@@ -107,12 +107,12 @@ class StagedFile:
 
 
 class Writer(Protocol):
-    """Where finished pictures go. Every step may be repeated after a kill without harm."""
+    """Where finished images go. Every step may be repeated after a kill without harm."""
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
-        """The names of one picture's files, that of the picture first, as :meth:`publish` takes them.
+        """The names of one image's files, that of the image first, as :meth:`publish` takes them.
 
-        ``stem`` is the path without suffix of all pictures of ``row``; ``ending`` names layout and candidate.
+        ``stem`` is the path without suffix of all images of ``row``; ``ending`` names layout and candidate.
         """
         ...
 
@@ -138,8 +138,8 @@ class Writer(Protocol):
         """
         ...
 
-    def is_complete(self, shard: int, pictures: Sequence[str], sizes: Sequence[int]) -> bool:
-        """Whether a finished shard's pictures (addresses, bytes) are still there, without reading them."""
+    def is_complete(self, shard: int, images: Sequence[str], sizes: Sequence[int]) -> bool:
+        """Whether a finished shard's images (addresses, bytes) are still there, without reading them."""
         ...
 
 
@@ -152,10 +152,10 @@ class ShardReport:
     failed: int = 0
     reused: int = 0
     """Rows taken from an earlier run."""
-    pictures: int = 0
-    """Pictures sampled now."""
+    images: int = 0
+    """Images sampled now."""
     advanced: int = 0
-    """Pictures that :attr:`EngineHooks.advanced` has been told of."""
+    """Images that :attr:`EngineHooks.advanced` has been told of."""
     finished: bool = True
     """False if a stop wish ended the work; finished rows are in the shard's journal."""
     wall_seconds: float = 0.0
@@ -168,7 +168,7 @@ class EngineHooks:
     """How an engine is watched and stopped."""
 
     advanced: Callable[[int], None] = lambda count: None
-    """Called with the number of pictures dealt with since the last call; a further attempt is none more."""
+    """Called with the number of images dealt with since the last call; a further attempt is none more."""
     stopping: Callable[[], bool] = lambda: False
     """True once the run shall end after the batches in hand."""
 
@@ -178,9 +178,9 @@ class Measurement:
     """What a short trial of the model on its device has shown."""
 
     batch_size: int
-    """Places of the batch that gives most pictures a second."""
-    picture_seconds: float
-    """The model's seconds per picture in such batches, at its native size."""
+    """Places of the batch that gives most images a second."""
+    image_seconds: float
+    """The model's seconds per image in such batches, at its native size."""
 
 
 class EngineConfig(Protocol):

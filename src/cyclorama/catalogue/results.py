@@ -34,17 +34,17 @@ RESULT_SCHEMA = pa.schema(
         ("category_choice", pa.string()),  # name, alias, map, parent or default
         ("reference", pa.string()),
         ("mask_source", pa.string()),
-        ("content_sha256", pa.string()),  # of the input picture
-        ("key", pa.string()),  # digest of contents and settings: equal keys, equal pictures
+        ("content_sha256", pa.string()),  # of the input image
+        ("key", pa.string()),  # digest of contents and settings: equal keys, equal images
         ("input_height", pa.int32()),
         ("input_width", pa.int32()),
-        ("picture", pa.string()),  # address below the output folder; of several, the first
+        ("output", pa.string()),  # address below the output folder; of several, the first
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("bytes", pa.int64()),
-        ("picture_sha256", pa.string()),
+        ("image_sha256", pa.string()),
         ("seed", pa.int64()),
-        ("batch_places", pa.int32()),  # pictures in the batch it went through, padding included
+        ("batch_places", pa.int32()),  # images in the batch it went through, padding included
         ("exact", pa.bool_()),  # whether every opaque product pixel is the input's own
         ("opaque_pixels", pa.int64()),
         ("soft_pixels", pa.int64()),
@@ -55,8 +55,8 @@ RESULT_SCHEMA = pa.schema(
         ("gate_passed", pa.bool_()),
         ("gate_score", pa.float64()),
         ("gate", pa.string()),  # the gate's measurements and reasons, JSON
-        ("attempts", pa.int32()),  # pictures sampled for this row
-        ("pictures", pa.string()),  # all kept pictures with seed, report and extra files, JSON
+        ("attempts", pa.int32()),  # images sampled for this row
+        ("images", pa.string()),  # all kept images with seed, report and extra files, JSON
         ("run_seed", pa.int64()),
         ("model", pa.string()),
         ("model_hash", pa.string()),

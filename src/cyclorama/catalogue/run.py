@@ -32,7 +32,7 @@ class RunHooks:
     planned: Callable[[Plan, int], None] = lambda plan, shards: None
     """Called with the plan and the number of shards that are not finished."""
     started: Callable[[int], None] = lambda total: None
-    """Called with the number of pictures to deal with."""
+    """Called with the number of images to deal with."""
     advanced: Callable[[int], None] = lambda count: None
     stopping: Callable[[], bool] = lambda: False
     noted: Callable[[str], None] = lambda text: None
@@ -47,7 +47,7 @@ class CatalogueResult:
     done: int = 0
     failed: int = 0
     sampled: int = 0
-    """Pictures made now."""
+    """Images made now."""
     shards: int = 0
     open_shards: int = 0
     """Shards that were not finished when the run began."""
@@ -76,10 +76,10 @@ def run_catalogue(
     toolkit: Toolkit | None = None,
     load_model: LoadModel | None = None,
 ) -> CatalogueResult:
-    """Make every picture of ``manifest`` that ``out`` does not hold yet; one row in, one row out.
+    """Make every image of ``manifest`` that ``out`` does not hold yet; one row in, one row out.
 
     Invariant: however often it is killed and run again, with any number of workers, ``out`` ends with the
-    same pictures and the same ``results.parquet``, byte for byte (on a CPU in float32 with equal
+    same images and the same ``results.parquet``, byte for byte (on a CPU in float32 with equal
     ``threads``).
 
     Raises ManifestError, UnknownCategoryError, OutputError (disk, another run), ModelError.
@@ -139,13 +139,13 @@ def prepare_job(
 
 
 def find_finished(store: Store, plan: Plan, toolkit: Toolkit) -> tuple[set[int], set[int]]:
-    """Shards whose mark fits the plan and whose pictures are there; and those of them with failed rows."""
+    """Shards whose mark fits the plan and whose images are there; and those of them with failed rows."""
     finished, with_failures = set(), set()
     for shard, key in enumerate(plan.keys):
         if store.load_key(shard) != key:
             continue
         mark = store.load_mark(shard)
-        if mark is None or not _has_pictures(store, shard, toolkit):
+        if mark is None or not _has_images(store, shard, toolkit):
             continue
         finished.add(shard)
         if mark.failed:
@@ -153,13 +153,13 @@ def find_finished(store: Store, plan: Plan, toolkit: Toolkit) -> tuple[set[int],
     return finished, with_failures
 
 
-def _has_pictures(store: Store, shard: int, toolkit: Toolkit) -> bool:
+def _has_images(store: Store, shard: int, toolkit: Toolkit) -> bool:
     try:
-        table = read_table(store.get_results(shard), columns=["picture", "bytes"])
+        table = read_table(store.get_results(shard), columns=["output", "bytes"])
     except (OSError, pa.ArrowException):
         return False
-    pictures, sizes = (table.column(name).drop_null().to_pylist() for name in ("picture", "bytes"))
-    return toolkit.writer.is_complete(shard, pictures, sizes)
+    images, sizes = (table.column(name).drop_null().to_pylist() for name in ("output", "bytes"))
+    return toolkit.writer.is_complete(shard, images, sizes)
 
 
 def _work(job: Job, engine: Engine, shards: Sequence[int], hooks: RunHooks, result: CatalogueResult) -> None:
@@ -180,7 +180,7 @@ def _work(job: Job, engine: Engine, shards: Sequence[int], hooks: RunHooks, resu
 
 
 class _Progress:
-    """Tells the caller of every picture once: shards that lost their worker are begun again."""
+    """Tells the caller of every image once: shards that lost their worker are begun again."""
 
     def __init__(self, total: int, hooks: RunHooks) -> None:
         self._left = total
@@ -197,7 +197,7 @@ class _Progress:
 
 
 def _add(result: CatalogueResult, report: ShardReport) -> None:
-    result.sampled += report.pictures
+    result.sampled += report.images
     result.worker_seconds += report.wall_seconds
     result.model_seconds += report.model_seconds
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cyclorama.catalogue.protocols import PixelModel
 from cyclorama.errors import ModelError
-from cyclorama.generation.engine import Task, sample_pictures
+from cyclorama.generation.engine import Task, sample_images
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.types import Generated
 
@@ -49,17 +49,17 @@ class Sampler:
         self._thread.shutdown()
 
     def sample(self, tasks: Sequence[Task], places: int) -> list[tuple[Generated | Exception, int, float]]:
-        """Per task its picture or its error, the places of its batch and its share of the model's seconds.
+        """Per task its image or its error, the places of its batch and its share of the model's seconds.
 
         All tasks must share one model shape, and either all or none have a reference. A batch that does not
-        fit into memory is halved, one that breaks otherwise is tried picture by picture, lest one take the
+        fit into memory is halved, one that breaks otherwise is tried image by image, lest one take the
         others along. Raises ModelError if the device is lost.
         """
         if places > self.largest > 0:
             return self._sample_in_parts(tasks, self.largest)
         call = _Call(self)
         try:
-            results = sample_pictures(call, tasks, self._settings, places)
+            results = sample_images(call, tasks, self._settings, places)
         except Exception as error:  # whatever an unusual scheduler or input does is this batch's failure
             call.forget()
             text = str(error)
@@ -100,7 +100,7 @@ class Sampler:
 
 
 class _Call:
-    """The model as :func:`sample_pictures` sees it for one batch; notes how long it worked."""
+    """The model as :func:`sample_images` sees it for one batch; notes how long it worked."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler: Sampler | None = sampler

@@ -28,7 +28,7 @@ _STATED = ("seed", "height", "width", "places", "report", "verdict", "placement"
 
 @dataclass(frozen=True)
 class Spot:
-    """One picture to be made: place of the row in the shard, of the layout, and number of the candidate."""
+    """One image to be made: place of the row in the shard, of the layout, and number of the candidate."""
 
     row: int
     layout: int
@@ -37,7 +37,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Batch:
-    """Missing pictures that are sampled together, and the places of the batch they belong to."""
+    """Missing images that are sampled together, and the places of the batch they belong to."""
 
     spots: tuple[Spot, ...]
     places: int
@@ -45,7 +45,7 @@ class Batch:
 
 @dataclass
 class RowState:
-    """One row: its plan, its pictures so far, and its result once it is settled."""
+    """One row: its plan, its images so far, and its result once it is settled."""
 
     plan: PlanRow
     job: Job
@@ -53,8 +53,8 @@ class RowState:
     files: RowFiles | None = None
     result: dict[str, Any] | None = None
     reused: bool = False
-    pictures: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
-    """(layout, candidate) to what :func:`cyclorama.catalogue.stages.finish_picture` said of it."""
+    images: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    """(layout, candidate) to what :func:`cyclorama.catalogue.stages.finish_image` said of it."""
     kept: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -78,13 +78,13 @@ class RowState:
             return None
         return self.result["input_height"], self.result["input_width"]
 
-    def add_picture(self, spot: Spot, entry: dict[str, Any]) -> None:
-        """Note a staged picture."""
-        self.pictures[spot.layout, spot.candidate] = entry
+    def add_image(self, spot: Spot, entry: dict[str, Any]) -> None:
+        """Note a staged image."""
+        self.images[spot.layout, spot.candidate] = entry
 
     def has(self, spot: Spot) -> bool:
         """Whether nothing has to be sampled for ``spot``."""
-        return self.settled or (spot.layout, spot.candidate) in self.pictures
+        return self.settled or (spot.layout, spot.candidate) in self.images
 
     def needs_attempt(self, layout: int, number: int) -> bool:
         """Whether the ``number``-th further attempt (from 1) is called for: the gate refused all before
@@ -92,33 +92,31 @@ class RowState:
         count = self.job.config.settings.candidates + number - 1
         if self.result is not None:
             made = [
-                p["attempts"]
-                for p in json.loads(self.result.get("pictures") or "[]")
-                if p["layout"] == layout
+                p["attempts"] for p in json.loads(self.result.get("images") or "[]") if p["layout"] == layout
             ]
             return bool(made) and made[0] > count
-        before = [self.pictures.get((layout, k)) for k in range(count)]
+        before = [self.images.get((layout, k)) for k in range(count)]
         return all(p is not None and p["verdict"] is not None and not p["verdict"]["passed"] for p in before)
 
     def is_complete(self, last: bool) -> bool:
-        """Whether all pictures are there; ``last`` says that no further attempts follow."""
+        """Whether all images are there; ``last`` says that no further attempts follow."""
         candidates = self.job.config.settings.candidates
         for layout in range(len(self.job.toolkit.layouts)):
-            if any((layout, k) not in self.pictures for k in range(candidates)):
+            if any((layout, k) not in self.images for k in range(candidates)):
                 return False
-            made = sum(1 for place, _ in self.pictures if place == layout)
+            made = sum(1 for place, _ in self.images if place == layout)
             if not last and self.needs_attempt(layout, made - candidates + 1):
                 return False
         return True
 
     def select(self, folder: Path) -> list[StagedFile]:
-        """Decide which pictures are kept; their files, staged in ``folder``, under their final names."""
+        """Decide which images are kept; their files, staged in ``folder``, under their final names."""
         config, toolkit = self.job.config, self.job.toolkit
         wanted = 1 if config.keep == "best" else config.settings.candidates
         files: list[StagedFile] = []
         self.kept = []
         for layout in range(len(toolkit.layouts)):
-            made = sorted((k, entry) for (place, k), entry in self.pictures.items() if place == layout)
+            made = sorted((k, entry) for (place, k), entry in self.images.items() if place == layout)
             best = sorted(made, key=lambda pair: (*_rank(pair[1]), pair[0]))[:wanted]
             for number, (candidate, entry) in enumerate(sorted(best, key=lambda pair: pair[0]), 1):
                 ending = build_ending(toolkit.layouts[layout].name, number, wanted)
@@ -129,7 +127,7 @@ class RowState:
 
     def _stage(self, folder: Path, files: Sequence[Mapping[str, Any]], ending: str) -> list[StagedFile]:
         suffixes = [file["suffix"] for file in files]
-        names = self.job.toolkit.writer.build_names(self.plan.row, self.plan.picture, ending, suffixes)
+        names = self.job.toolkit.writer.build_names(self.plan.row, self.plan.output, ending, suffixes)
         return [
             StagedFile(folder / file["staged"], name, file["bytes"], file["sha256"])
             for file, name in zip(files, names, strict=True)
@@ -139,7 +137,7 @@ class RowState:
         self, layout: int, candidate: int, entry: Mapping[str, Any], staged: Sequence[StagedFile], made: int
     ) -> dict[str, Any]:
         return {
-            "picture": self.job.toolkit.writer.locate(self.shard, staged[0].name),
+            "output": self.job.toolkit.writer.locate(self.shard, staged[0].name),
             "layout": layout,
             "candidate": candidate + 1,
             "attempts": made,
@@ -151,18 +149,18 @@ class RowState:
         """Settle the row with what :meth:`select` has kept."""
         assert self.files is not None
         first = self.kept[0]
-        entries = list(self.pictures.values())
+        entries = list(self.images.values())
         verdict = first["verdict"]
         report = first["report"]
         times = {name: sum(e[name] for e in entries) for name in ("model_seconds", "finish_seconds")}
         times["load_seconds"] = max(e["load_seconds"] for e in entries)
         self.result = self._begin("done") | {
             "mask_source": entries[0]["mask_source"],
-            "picture": first["picture"],
+            "output": first["output"],
             "height": first["height"],
             "width": first["width"],
             "bytes": first["files"][0]["bytes"],
-            "picture_sha256": first["files"][0]["sha256"],
+            "image_sha256": first["files"][0]["sha256"],
             "seed": first["seed"],
             "batch_places": first["places"],
             **report,
@@ -170,7 +168,7 @@ class RowState:
             "gate_score": None if verdict is None else verdict["score"],
             "gate": None if verdict is None else to_json([verdict["values"], verdict["reason"]]),
             "attempts": len(entries),
-            "pictures": to_json(self.kept),
+            "images": to_json(self.kept),
             "seconds": sum(times.values()),
             **times,
         }
@@ -181,17 +179,17 @@ class RowState:
 
     def reuse(self, earlier: Mapping[str, Any]) -> bool:
         """Settle the row with an ``earlier`` run's result, if all its files are in place."""
-        pictures = json.loads(earlier.get("pictures") or "[]")
-        files = [(file["name"], file["bytes"]) for picture in pictures for file in picture["files"]]
+        images = json.loads(earlier.get("images") or "[]")
+        files = [(file["name"], file["bytes"]) for image in images for file in image["files"]]
         writer = self.job.toolkit.writer
         if not writer.restore(self.shard, files):
             return False
-        for picture in pictures:
-            picture["picture"] = writer.locate(self.shard, picture["files"][0]["name"])
+        for image in images:
+            image["output"] = writer.locate(self.shard, image["files"][0]["name"])
         ours = {name: getattr(self.plan, name) for name in _PLANNED}
         self.result = dict(earlier) | ours | {"plan_key": self.plan.key}
-        if pictures:
-            self.result |= {"picture": pictures[0]["picture"], "pictures": to_json(pictures)}
+        if images:
+            self.result |= {"output": images[0]["output"], "images": to_json(images)}
         self.reused = True
         return True
 
@@ -216,8 +214,8 @@ class RowState:
         return self.result
 
     def count_kept(self) -> int:
-        """How many pictures the row has."""
-        return len(json.loads(self.build_result().get("pictures") or "[]"))
+        """How many images the row has."""
+        return len(json.loads(self.build_result().get("images") or "[]"))
 
 
 class ShardState:
@@ -245,7 +243,7 @@ class ShardState:
     def _read_journal(
         self, journal: Iterable[Mapping[str, Any]], retry: bool
     ) -> dict[str, Mapping[str, Any]]:
-        """Finished rows by key; pictures that still wait for the others of their row go to their rows."""
+        """Finished rows by key; images that still wait for the others of their row go to their rows."""
         rows = {row.plan.key: row for row in self.rows}
         finished: dict[str, Mapping[str, Any]] = {}
         for entry in journal:
@@ -254,7 +252,7 @@ class ShardState:
                 if not (retry and entry["result"]["status"] == "failed"):
                     finished[entry["key"]] = entry["result"]
             elif row is not None and all(_is_staged(self._folder, file) for file in entry["files"]):
-                row.pictures[entry["spot"][0], entry["spot"][1]] = dict(entry)
+                row.images[entry["spot"][0], entry["spot"][1]] = dict(entry)
         return finished
 
     def reuse_by_content(self, row: RowState) -> None:
@@ -299,13 +297,13 @@ class ShardState:
             done=settled.count("done"),
             failed=settled.count("failed"),
             reused=sum(row.reused for row in self.rows),
-            pictures=self.sampled,
+            images=self.sampled,
             finished=finished,
         )
 
 
 def describe_run(job: Job) -> dict[str, Any]:
-    """All that pictures depend on beside their rows."""
+    """All that images depend on beside their rows."""
     return build_run_values(job.config.describe(), job.toolkit.describe(), job.model.hash)
 
 

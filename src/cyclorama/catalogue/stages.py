@@ -1,5 +1,5 @@
 """The steps of one row outside the model: look at its files, cut the product out, finish and stage its
-pictures.
+images.
 
 Every step is a function of plain arguments, so that it can run in a thread, a process or on another machine.
 """
@@ -44,7 +44,7 @@ class RowFiles:
     size: Size
     """(height, width) of the input, upright, from its header."""
     key: str
-    """Digest of contents and settings: equal keys, equal pictures."""
+    """Digest of contents and settings: equal keys, equal images."""
 
 
 def inspect_row(
@@ -74,7 +74,7 @@ def inspect_row(
         "mask_means": row.mask_means,
         "category": [row.category, row.identifier],
         "name": row.name,
-        "picture": row.picture,
+        "output": row.output,
         "seed": row.seed,
     }
     return RowFiles(paths, digests, size, compute_key(values))
@@ -93,7 +93,7 @@ def load_product(row: PlanRow, files: RowFiles, network: Any) -> tuple[Product, 
     return product, time.perf_counter() - start
 
 
-def finish_picture(
+def finish_image(
     made: Generated,
     product: Product,
     reference: Reference | None,
@@ -101,7 +101,7 @@ def finish_picture(
     toolkit: Toolkit,
     target: Path,
 ) -> dict[str, Any]:
-    """Judge, encode and stage one picture at ``target`` plus its suffixes; its entry as plain values.
+    """Judge, encode and stage one image at ``target`` plus its suffixes; its entry as plain values.
 
     Raises OutputError.
     """

@@ -38,7 +38,7 @@ def read_status(out: Path) -> dict[str, Any]:
         if mark is None:
             counts["in work"] += _count_journal(store.get_journal(shard))
             continue
-        counts.update({"shards": 1, "done": mark.done, "failed": mark.failed, "pictures": mark.pictures})
+        counts.update({"shards": 1, "done": mark.done, "failed": mark.failed, "images": mark.images})
         rows, spent = measure_shard(store, shard)
         timed, seconds, size = timed + rows, seconds + spent, size + count_bytes(store, [shard])[1]
         if mark.failed:
@@ -53,7 +53,7 @@ def read_status(out: Path) -> dict[str, Any]:
         "failed": counts["failed"],
         "finished_in_open_shards": counts["in work"],
         "pending": plan.rows - counts["done"] - counts["failed"],
-        "pictures": counts["pictures"],
+        "images": counts["images"],
         "shards": len(plan.keys),
         "finished_shards": counts["shards"],
         "bytes": size,
@@ -90,7 +90,7 @@ def format_status(status: dict[str, Any]) -> str:
         f"{status['pending']} pending ({percent:.1f}%)",
         f"{status['finished_shards']} of {status['shards']} shards finished, "
         f"{status['finished_in_open_shards']} rows finished in open ones",
-        f"{status['pictures']} pictures, {status['bytes'] / 1e6:.1f} MB",
+        f"{status['images']} images, {status['bytes'] / 1e6:.1f} MB",
     ]
     if status["seconds_per_row"] is not None:
         lines.append(f"{status['seconds_per_row']:.2f} s of the model per row")

@@ -4,16 +4,16 @@
 
     DIR/run.json                        settings and model of the run
     DIR/plan/                           the plan; made anew at every start
-    DIR/pictures/…                      finished pictures (format ``files``)
-    DIR/webdataset/shard-000000.tar     finished pictures (format ``webdataset``)
+    DIR/images/…                      finished images (format ``files``)
+    DIR/webdataset/shard-000000.tar     finished images (format ``webdataset``)
     DIR/shards/shard-000000.parquet     result rows of one shard                        byte-stable
     DIR/shards/shard-000000.done.json   its mark, written last: counts and digests      byte-stable
     DIR/timings/shard-000000.parquet    seconds and keys with file times
-    DIR/work/shard-000000/              journal and staged pictures of a shard in work
+    DIR/work/shard-000000/              journal and staged images of a shard in work
     DIR/results.parquet                 all result rows                                 byte-stable
     DIR/timings.parquet                 all timings
 
-A shard is finished if its mark stands and it has no journal. Pictures, tars and whatever is called
+A shard is finished if its mark stands and it has no journal. Images, tars and whatever is called
 byte-stable are equal for equal inputs, settings and model; the rest holds seconds and file times.
 """
 
@@ -51,11 +51,11 @@ class Mark:
     rows: int
     done: int
     failed: int
-    pictures: int
+    images: int
     results_sha256: str
     """Of the shard's result table."""
-    pictures_sha256: str
-    """Over the digests of its pictures in order."""
+    images_sha256: str
+    """Over the digests of its images in order."""
     files: dict[str, str]
     """sha256 of files made for the shard as a whole, such as its tar."""
 
@@ -96,10 +96,10 @@ class Store:
 
         Raises OutputError.
         """
-        strangers = (self.out / "pictures", self.out / "webdataset")
+        strangers = (self.out / "images", self.out / "webdataset")
         if not (self.out / RUN_FILE).exists() and any(_has_content(folder) for folder in strangers):
             raise OutputError(
-                f"{self.out} holds pictures that no catalogue run recorded; choose another folder"
+                f"{self.out} holds images that no catalogue run recorded; choose another folder"
             )
         return hold_folder(self.out)
 
@@ -157,7 +157,7 @@ class Store:
         return open_shard_journal(self.get_journal(shard))
 
     def save_shard(
-        self, shard: int, key: str, rows: Sequence[Mapping[str, Any]], files: dict[str, str], pictures: int
+        self, shard: int, key: str, rows: Sequence[Mapping[str, Any]], files: dict[str, str], images: int
     ) -> None:
         """Write tables, key and, last, the mark of a finished ``shard``. Raises OutputError."""
         data = write_table(self.get_results(shard), rows, RESULT_SCHEMA)
@@ -165,16 +165,16 @@ class Store:
         write_atomic(self.get_key(shard), f"{key}\n".encode())
         digest = hashlib.sha256()
         for row in rows:
-            digest.update(f"{row.get('picture')} {row.get('picture_sha256')}\n".encode())
+            digest.update(f"{row.get('output')} {row.get('image_sha256')}\n".encode())
         done = sum(row["status"] == "done" for row in rows)
         mark = {
             "shard": shard,
             "rows": len(rows),
             "done": done,
             "failed": len(rows) - done,
-            "pictures": pictures,
+            "images": images,
             "results_sha256": hashlib.sha256(data).hexdigest(),
-            "pictures_sha256": digest.hexdigest(),
+            "images_sha256": digest.hexdigest(),
             "files": files,
         }
         text = json.dumps(mark, indent=1, sort_keys=True) + "\n"
@@ -192,7 +192,7 @@ class Store:
         return sorted(int(path.name.removeprefix("shard-").partition(".")[0]) for path in found)
 
     def remove_shard(self, shard: int) -> None:
-        """Forget a shard that the plan no longer has; pictures stay."""
+        """Forget a shard that the plan no longer has; images stay."""
         for path in (
             self.get_mark(shard),
             self.get_results(shard),

@@ -23,12 +23,12 @@ from cyclorama.catalogue.protocols import EngineHooks, ShardReport, ShardWorker
 from cyclorama.catalogue.references import ReferenceCache
 from cyclorama.catalogue.sampler import Sampler
 from cyclorama.catalogue.shard import Batch, RowState, ShardState, Spot
-from cyclorama.catalogue.stages import finish_picture, inspect_row, load_product
+from cyclorama.catalogue.stages import finish_image, inspect_row, load_product
 from cyclorama.catalogue.store import Store
 from cyclorama.errors import OutputError
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
-from cyclorama.generation.recipe import PictureSource, describe_picture
+from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.models.registry import Category
 from cyclorama.types import Product, Reference
 
@@ -211,7 +211,7 @@ class _ShardRun:
             recipe = self._describe(spot, product, made.seed)
             target = self.folder / f"{row.plan.key}-{spot.layout}-{spot.candidate}"
             future = self.worker.pool.submit(
-                finish_picture, made, product, reference, recipe, self.job.toolkit, target
+                finish_image, made, product, reference, recipe, self.job.toolkit, target
             )
             finishing.append((spot, future, known | {"model_seconds": share, "places": places}))
         for spot, future, known in finishing:
@@ -219,14 +219,14 @@ class _ShardRun:
                 results.append((spot, future.result() | known))
             except OutputError:
                 raise
-            except Exception as error:  # an encoder or gate that does not take this picture
+            except Exception as error:  # an encoder or gate that does not take this image
                 results.append((spot, error))
         return results
 
     def _describe(self, spot: Spot, product: Product, seed: int) -> dict[str, Any]:
-        """The recipe that goes into the picture's file."""
+        """The recipe that goes into the image's file."""
         row = self.state.rows[spot.row].plan
-        source = PictureSource(
+        source = ImageSource(
             name=row.name,
             seed=seed,
             category=row.category,
@@ -235,7 +235,7 @@ class _ShardRun:
             mask_source=product.mask_source,
         )
         layout = self.job.toolkit.layouts[spot.layout]
-        return describe_picture(source, self.job.model, self.job.config.describe_settings(), layout)
+        return describe_image(source, self.job.model, self.job.config.describe_settings(), layout)
 
     def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
         row = self.state.rows[spot.row]
@@ -244,7 +244,7 @@ class _ShardRun:
         return Task(product, category, row.seeds[spot.candidate], reference, row.plan.name)
 
     def _collect(self, batch: Batch, future: Future[list[tuple[Spot, dict[str, Any] | Exception]]]) -> None:
-        """Record a batch's pictures, and the rows that are complete with them."""
+        """Record a batch's images, and the rows that are complete with them."""
         for spot, result in future.result():
             row = self.state.rows[spot.row]
             if isinstance(result, Exception):
@@ -252,7 +252,7 @@ class _ShardRun:
             else:
                 entry = {"row": row.plan.row, "key": row.plan.key, "spot": [spot.layout, spot.candidate]}
                 self.journal.append(entry | result)
-                row.add_picture(spot, result)
+                row.add_image(spot, result)
                 self.state.sampled += 1
         for number in {spot.row for spot in batch.spots}:
             self.uses[number] -= 1
@@ -267,7 +267,7 @@ class _ShardRun:
             self.notes = (f"memory ran out: batches of {smaller} instead of {self.job.batch_size}",)
 
     def _settle(self, row: RowState, last: bool) -> None:
-        """Publish a row whose pictures are all there."""
+        """Publish a row whose images are all there."""
         if row.settled or not row.is_complete(last):
             return
         files = row.select(self.folder)

@@ -1,4 +1,4 @@
-"""Finished pictures as files in a folder, or as one WebDataset tar per shard."""
+"""Finished images as files in a folder, or as one WebDataset tar per shard."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _STATED = ("row", "name", "id", "category", "identifier", "reference", "mask_sou
 
 @dataclass(frozen=True)
 class FileWriter:
-    """``DIR/pictures/…``, sub-folders and names of the inputs kept."""
+    """``DIR/images/…``, sub-folders and names of the inputs kept."""
 
     out: Path
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
-        """``pictures/STEM…`` of the picture, ``layers/STEM…`` of what belongs to it, as ``generate`` has
+        """``images/STEM…`` of the image, ``layers/STEM…`` of what belongs to it, as ``generate`` has
         it."""
-        picture = f"pictures/{stem}{ending}{suffixes[0]}"
-        return [picture, *(build_layer_name(picture, suffix) for suffix in suffixes[1:])]
+        image = f"images/{stem}{ending}{suffixes[0]}"
+        return [image, *(build_layer_name(image, suffix) for suffix in suffixes[1:])]
 
     def locate(self, shard: int, name: str) -> str:
         """The name itself."""
@@ -57,12 +57,12 @@ class FileWriter:
         """Nothing is left to do."""
         return {}
 
-    def is_complete(self, shard: int, pictures: Sequence[str], sizes: Sequence[int]) -> bool:
-        """Whether each picture has its size."""
+    def is_complete(self, shard: int, images: Sequence[str], sizes: Sequence[int]) -> bool:
+        """Whether each image has its size."""
         folder = str(self.out)
-        for picture, size in zip(pictures, sizes, strict=True):
+        for image, size in zip(images, sizes, strict=True):
             try:
-                if os.stat(f"{folder}/{picture}").st_size != size:  # noqa: PTH116 - up to a million times a start
+                if os.stat(f"{folder}/{image}").st_size != size:  # noqa: PTH116 - up to a million times a start
                     return False
             except OSError:
                 return False
@@ -71,7 +71,7 @@ class FileWriter:
 
 @dataclass(frozen=True)
 class TarWriter:
-    """``DIR/webdataset/shard-000000.tar``: per picture ``000000012.png`` and ``.json``, named by row.
+    """``DIR/webdataset/shard-000000.tar``: per image ``000000012.png`` and ``.json``, named by row.
 
     The tar is written when its shard is finished; until then its files wait in the shard's work folder.
     """
@@ -141,20 +141,20 @@ class TarWriter:
         shutil.rmtree(self._waiting(shard), ignore_errors=True)
         return {target.name: digest}
 
-    def is_complete(self, shard: int, pictures: Sequence[str], sizes: Sequence[int]) -> bool:
-        """Whether the tar is there and large enough for its pictures."""
+    def is_complete(self, shard: int, images: Sequence[str], sizes: Sequence[int]) -> bool:
+        """Whether the tar is there and large enough for its images."""
         try:
-            return not pictures or self._tar(shard).stat().st_size >= sum(sizes)
+            return not images or self._tar(shard).stat().st_size >= sum(sizes)
         except OSError:
             return False
 
     def _add_row(self, tar: tarfile.TarFile, shard: int, row: Mapping[str, Any]) -> None:
-        for picture in json.loads(row.get("pictures") or "[]"):
+        for image in json.loads(row.get("images") or "[]"):
             stem = ""
-            for file in picture["files"]:
+            for file in image["files"]:
                 stem = stem or file["name"].partition(".")[0]
                 _add(tar, file["name"], (self._waiting(shard) / file["name"]).read_bytes())
-            stated = {name: row.get(name) for name in _STATED} | {"seed": picture["seed"]}
+            stated = {name: row.get(name) for name in _STATED} | {"seed": image["seed"]}
             stated["settings"] = json.loads(row["settings"])
             _add(tar, f"{stem}.json", json.dumps(stated, sort_keys=True, ensure_ascii=False).encode())
 

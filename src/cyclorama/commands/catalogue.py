@@ -1,4 +1,4 @@
-"""``cyclorama catalogue``: pictures for a whole catalogue; check it before, see how far it is."""
+"""``cyclorama catalogue``: images for a whole catalogue; check it before, see how far it is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from cyclorama.commands.running import (
     add_file_options,
+    add_image_options,
     add_layout_options,
-    add_picture_options,
     add_sampling_options,
     build_settings,
     check_run,
@@ -26,19 +26,17 @@ if TYPE_CHECKING:
 _EPILOG = """\
 MANIFEST is a CSV, JSONL or Parquet file, here or at an fsspec address (s3://...), with the columns image,
 mask, mask_means, category, reference, reference_mask, seed, id. Results: DIR/results.parquet (one row per
-input row), DIR/pictures/ or DIR/webdataset/. Run the same command again to go on after a stop, a kill or a
+input row), DIR/images/ or DIR/webdataset/. Run the same command again to go on after a stop, a kill or a
 full disk; what is finished and unchanged is kept.
 
-exit codes: 0 all rows have their pictures, 1 some failed, 2 nothing could start, or the disk or device
+exit codes: 0 all rows have their images, 1 some failed, 2 nothing could start, or the disk or device
 refused, 130 stopped by Ctrl-C or SIGTERM
 """
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the sub-command ``catalogue`` with ``run``, ``check`` and ``status``."""
-    parser = subparsers.add_parser(
-        "catalogue", help="make, check or look at the pictures of a whole catalogue"
-    )
+    parser = subparsers.add_parser("catalogue", help="make, check or look at the images of a whole catalogue")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_run(actions)
     _add_check(actions)
@@ -50,14 +48,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _add_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = actions.add_parser(
         "run",
-        help="make the pictures of a manifest, shard by shard",
-        description="Make the pictures of a manifest of any length; nothing is lost, nothing is made twice.",
+        help="make the images of a manifest, shard by shard",
+        description="Make the images of a manifest of any length; nothing is lost, nothing is made twice.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("manifest", metavar="MANIFEST", help="manifest file or fsspec address")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
-    what = parser.add_argument_group("what is in the pictures")
+    what = parser.add_argument_group("what is in the images")
     _add_category_options(what)
     what.add_argument(
         "--reference", metavar="FILE", type=Path, help="reference for every row without its own"
@@ -71,18 +69,18 @@ def _add_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     _add_mask_means(what)
     how = parser.add_argument_group("how they are made")
     add_sampling_options(how, batch_size="the model's own, 1 to 8, on a CPU; else measured")
-    add_picture_options(how)
+    add_image_options(how)
     add_layout_options(parser.add_argument_group("where the product stands"))
     add_file_options(parser.add_argument_group("the files"))
-    gate = parser.add_argument_group("which pictures are good enough")
-    gate.add_argument("--gate", action="store_true", help="judge every picture and say so in its row")
+    gate = parser.add_argument_group("which images are good enough")
+    gate.add_argument("--gate", action="store_true", help="judge every image and say so in its row")
     gate.add_argument("--gate-limits", metavar="FILE", type=Path, help="judge by these limits, YAML")
     gate.add_argument(
         "--attempts",
         metavar="N",
         type=int,
         default=0,
-        help="further seeds for refused pictures; turns the gate on (default: 0)",
+        help="further seeds for refused images; turns the gate on (default: 0)",
     )
     gate.add_argument(
         "--keep",
@@ -117,7 +115,7 @@ def _add_run(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--storage",
         choices=("files", "webdataset"),
         default="files",
-        help="pictures as files, or as one WebDataset tar per shard (default: files)",
+        help="images as files, or as one WebDataset tar per shard (default: files)",
     )
     run.add_argument("--retry", choices=("failed",), help="try failed rows again that have not changed")
     run.add_argument(
@@ -274,12 +272,12 @@ def _run(args: argparse.Namespace) -> int:
 def _finish(result: CatalogueResult, out: Path, quiet: bool) -> int:
     if not quiet:
         print(
-            f"{result.sampled} pictures made; {result.done} of {result.rows} rows done, "
+            f"{result.sampled} images made; {result.done} of {result.rows} rows done, "
             f"{result.failed} failed; see {out / 'results.parquet'}"
         )
         if result.sampled:
             print(
-                f"{result.sampled / max(result.wall_seconds, 1e-9):.2f} pictures/s; planned in "
+                f"{result.sampled / max(result.wall_seconds, 1e-9):.2f} images/s; planned in "
                 f"{result.plan_seconds:.1f} s; {result.outside_model:.1%} of the wall time outside the model"
             )
     if not result.finished:

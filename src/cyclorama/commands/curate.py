@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 REVIEW = "review"
 _EPILOG = """\
-INPUT is a folder of pictures, a manifest (CSV, JSONL, Parquet; columns image, product_id, category, mask,
+INPUT is a folder of images, a manifest (CSV, JSONL, Parquet; columns image, product_id, category, mask,
 brand, impressions, clicks, licence, or what your system calls them), here or at an fsspec address
 (s3://...), a PITA-style JSONL, or the folder of a published set (bg60k_info.txt and the like).
 
 Results: DIR/set/ (shards for 'cyclorama train'), DIR/results.parquet (one row per input row),
 DIR/rejects/RULE.jsonl, DIR/index.html, DIR/card.md. 'cyclorama curate review DIR' opens the page on which
-doubtful pictures and pairs are decided; run the same command again to take the decisions in. What is known
+doubtful images and pairs are decided; run the same command again to take the decisions in. What is known
 and unchanged is never worked out again, after a stop, a kill, or a change of settings.
 
 exit codes: 0 done, 1 done and nothing was kept, 2 nothing could start, or the disk or a model refused,
@@ -124,7 +124,7 @@ def _review(args: argparse.Namespace) -> int:
     import signal
 
     from cyclorama.curate.review import Desk
-    from cyclorama.serving.review import ReviewServer
+    from cyclorama.curate.review_server import ReviewServer
 
     desk = Desk(args.folder)
     with ReviewServer(desk, args.host, args.port) as server:

@@ -1,4 +1,4 @@
-"""``cyclorama evaluate``: score pictures, or compare two sets of them."""
+"""``cyclorama evaluate``: score images, or compare two sets of them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the ``evaluate`` command to the command line."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="score pictures against true ones, or compare two sets",
-        description="Score pictures from anywhere: folders, manifests of 'cyclorama generate', shards. "
-        "Pictures are matched by name (or id). Prints JSON; --out adds Markdown and a page with pictures.",
+        help="score images against true ones, or compare two sets",
+        description="Score images from anywhere: folders, manifests of 'cyclorama generate', shards. "
+        "Images are matched by name (or id). Prints JSON; --out adds Markdown and a page with images.",
     )
+    parser.add_argument("images", nargs="?", type=Path, metavar="IMAGES", help="folder, manifest or shards")
     parser.add_argument(
-        "pictures", nargs="?", type=Path, metavar="PICTURES", help="folder, manifest or shards"
-    )
-    parser.add_argument(
-        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="two sets to compare picture by picture"
+        "--compare", nargs=2, type=Path, metavar=("A", "B"), help="two sets to compare image by image"
     )
     parser.add_argument(
         "--against",
         type=Path,
         metavar="TRUTH",
-        help="true pictures, or kept statistics (.npz: distances only)",
+        help="true images, or kept statistics (.npz: distances only)",
     )
     parser.add_argument(
         "--products",
@@ -41,9 +39,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         help="the products as they were given, where their light is not the truth's (default: TRUTH)",
     )
-    parser.add_argument("--references", type=Path, metavar="DIR", help="the references the pictures follow")
+    parser.add_argument("--references", type=Path, metavar="DIR", help="the references the images follow")
     parser.add_argument(
-        "--masks", type=Path, metavar="DIR", help="product masks, 1 = product (default: beside the pictures)"
+        "--masks", type=Path, metavar="DIR", help="product masks, 1 = product (default: beside the images)"
     )
     parser.add_argument("--reference-masks", type=Path, metavar="DIR", help="product masks of the references")
     parser.add_argument(
@@ -57,7 +55,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--statistics", type=Path, metavar="DIR", help="keep the true set's feature statistics here"
     )
-    parser.add_argument("--allow-missing", action="store_true", help="leave out pictures without a partner")
+    parser.add_argument("--allow-missing", action="store_true", help="leave out images without a partner")
     parser.add_argument("--no-calibration", action="store_true", help="leave the calibration section out")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all samples (default: 0)")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu, cuda, mps (default: cpu)")
@@ -103,8 +101,8 @@ def _check(args: argparse.Namespace) -> EvaluationSettings:
     from cyclorama.files import check_output_folder
     from cyclorama.seeding import MAX_SEED
 
-    if (args.pictures is None) == (args.compare is None):
-        raise SettingsError("give one set of pictures, or two with --compare A B (not both)")
+    if (args.images is None) == (args.compare is None):
+        raise SettingsError("give one set of images, or two with --compare A B (not both)")
     if not 0 <= args.seed <= MAX_SEED:
         raise SettingsError(f"--seed must be a whole number from 0 to 2**63 - 1, got {args.seed}")
     if args.out is not None:
@@ -120,7 +118,7 @@ def _check(args: argparse.Namespace) -> EvaluationSettings:
 def _open(args: argparse.Namespace) -> tuple[dict[Region, FeatureStatistics], list[Partners]]:
     """(statistics of the truth by region, if it is a kept file; the sets with all their partners)."""
     from cyclorama.evaluation.partners import find_partners
-    from cyclorama.evaluation.reading import attach_masks, open_pictures
+    from cyclorama.evaluation.reading import attach_masks, open_images
     from cyclorama.evaluation.statistics import load_statistics
 
     kept: dict[Region, FeatureStatistics] = {}
@@ -129,15 +127,15 @@ def _open(args: argparse.Namespace) -> tuple[dict[Region, FeatureStatistics], li
         statistics = load_statistics(args.against)
         kept[statistics.identity.region] = statistics
     elif args.against is not None:
-        truth = open_pictures(args.against)
-    references = None if args.references is None else open_pictures(args.references)
+        truth = open_images(args.against)
+    references = None if args.references is None else open_images(args.references)
     if references is not None and args.reference_masks is not None:
-        references = attach_masks(references, open_pictures(args.reference_masks))
-    masks = None if args.masks is None else open_pictures(args.masks)
-    products = None if args.products is None else open_pictures(args.products)
+        references = attach_masks(references, open_images(args.reference_masks))
+    masks = None if args.masks is None else open_images(args.masks)
+    products = None if args.products is None else open_images(args.products)
     sets = [
-        find_partners(open_pictures(place), truth, references, masks, args.allow_missing, products)
-        for place in args.compare or [args.pictures]
+        find_partners(open_images(place), truth, references, masks, args.allow_missing, products)
+        for place in args.compare or [args.images]
     ]
     return kept, sets
 

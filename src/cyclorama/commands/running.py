@@ -1,4 +1,4 @@
-"""What the commands that make pictures share: options, the run with its progress, the last words."""
+"""What the commands that make images share: options, the run with its progress, the last words."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def add_sampling_options(
         "--dtype", metavar="NAME", default="auto", help="auto, float32, bfloat16, float16 (default: auto)"
     )
     group.add_argument(
-        "--batch-size", metavar="N", type=int, help=f"pictures sampled together (default: {batch_size})"
+        "--batch-size", metavar="N", type=int, help=f"images sampled together (default: {batch_size})"
     )
 
 
-def add_picture_options(group: argparse._ActionsContainer) -> None:
+def add_image_options(group: argparse._ActionsContainer) -> None:
     """What the model is told beside the sampler: candidates and strengths."""
     group.add_argument(
         "--candidates",
         metavar="N",
         type=int,
         default=1,
-        help="pictures per input and output, each with a seed of its own (default: 1)",
+        help="images per input and output, each with a seed of its own (default: 1)",
     )
     group.add_argument(
         "--reference-strength",
@@ -89,7 +89,7 @@ def add_layout_options(group: argparse._ActionsContainer) -> None:
         "--size",
         metavar="source|WxH",
         default="source",
-        help="size of the pictures in pixels (default: source, the input's own)",
+        help="size of the images in pixels (default: source, the input's own)",
     )
     group.add_argument(
         "--aspect",
@@ -131,7 +131,7 @@ def add_layout_options(group: argparse._ActionsContainer) -> None:
 
 
 def add_file_options(group: argparse._ActionsContainer) -> None:
-    """The format of the pictures, and their layers."""
+    """The format of the images, and their layers."""
     group.add_argument("--format", metavar="NAME", default="png", help="png, webp, jpeg, avif (default: png)")
     group.add_argument(
         "--quality",
@@ -188,10 +188,10 @@ def check_run(seed: int, out: Path) -> None:
     check_output_folder(out)
 
 
-def make_pictures(
+def make_images(
     plan: Sequence[PlannedItem], model: ModelHandle, config: RunConfig, args: argparse.Namespace
 ) -> RunResult:
-    """Run ``plan`` into ``args.out`` with progress on stderr; Ctrl-C stops after the pictures in hand."""
+    """Run ``plan`` into ``args.out`` with progress on stderr; Ctrl-C stops after the images in hand."""
     from cyclorama.generation.interrupt import catch_stop
     from cyclorama.generation.model import silence_loading
     from cyclorama.generation.progress import ProgressReport
@@ -217,7 +217,7 @@ def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
         print(f"... and {len(failures) - SHOWN_FAILURES} more, see {out / 'manifest.jsonl'}", file=sys.stderr)
     if not quiet:
         kept = f", {result.reused} kept from before" if result.reused else ""
-        print(f"{result.made} pictures made{kept}, {len(failures)} inputs failed; see {out / 'index.html'}")
+        print(f"{result.made} images made{kept}, {len(failures)} inputs failed; see {out / 'index.html'}")
     if result.count("pending"):
         print(
             f"cyclorama: stopped with {result.count('pending')} inputs to go; "

@@ -54,8 +54,8 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train; 0 when finished, 128 + signal number (130, 143) when stopped by a signal."""
     config = load_train_config(args.config, args.settings, args.steps)
-    from cyclorama.baselines.methods import METHOD_NAMES, build_methods
     from cyclorama.generation.model import silence_loading
+    from cyclorama.lab.baselines.methods import METHOD_NAMES, build_methods
     from cyclorama.training.loop import train
     from cyclorama.training.stages import register_method
 
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     if result.stopped_by is not None:
         name = signal.Signals(result.stopped_by).name
         print(
-            f"stopped by {name} after step {result.step} ({result.images_seen} pictures); the state is "
+            f"stopped by {name} after step {result.step} ({result.images_seen} images); the state is "
             f"saved. Go on with the same command and --resume",
             file=sys.stderr,
         )

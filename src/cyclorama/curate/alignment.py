@@ -1,9 +1,9 @@
-"""Do two thumbnails show one picture, once the crop between them is undone and what was laid over is ignored?
+"""Do two thumbnails show one image, once the crop between them is undone and what was laid over is ignored?
 
 A crop, resize or change of aspect maps one thumbnail's frame to a rectangle of the other's. From a rough
 rectangle the right one is found by small moves; then the thumbnails are compared block by block, each block
 on its own and only the better half counted, so that a text over some of them does not hide that the others
-agree. Pictures that only look alike agree roughly everywhere, copies agree closely wherever nothing was laid
+agree. Images that only look alike agree roughly everywhere, copies agree closely wherever nothing was laid
 over.
 """
 
@@ -139,7 +139,7 @@ def compute_likeness(
 
 
 def invert(windows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The windows (…, 4) of the first picture that the second shows, for windows of the second."""
+    """The windows (…, 4) of the first image that the second shows, for windows of the second."""
     height, width = windows[..., 2] - windows[..., 0], windows[..., 3] - windows[..., 1]
     top, left = -windows[..., 0] / height, -windows[..., 1] / width
     return np.stack([top, left, top + 1 / height, left + 1 / width], axis=-1)

@@ -21,7 +21,7 @@ from cyclorama.imaging.transforms import resize_pixels, resize_plane
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
 
     Flags = npt.NDArray[np.bool_]
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BlankSettings:
-    """What counts as structure in a background, and how much of it a picture must have."""
+    """What counts as structure in a background, and how much of it an image must have."""
 
     min_busy_share: float = 0.05
     """Least share of the background that shows structure, 0-1; below it the background is blank."""
     doubtful_share: float = 0.05
-    """Between ``min_busy_share`` and this the picture goes to review instead; equal = never."""
+    """Between ``min_busy_share`` and this the image goes to review instead; equal = never."""
     busy_slope: float = 1.3
-    """Change in L*a*b* units per pixel of the working picture from which a place shows structure."""
+    """Change in L*a*b* units per pixel of the working image from which a place shows structure."""
     margin: float = 0.025
     """Width of the ring round the product that is left out, as a share of the shorter side: soft rims."""
     working_side: int = 256
-    """Shorter side, in pixels, at which structure is measured; smaller pictures are taken as they are."""
+    """Shorter side, in pixels, at which structure is measured; smaller images are taken as they are."""
     min_background: float = 0.02
-    """Least share of the picture that must be background for a judgement, 0-1; with less it is kept."""
+    """Least share of the image that must be background for a judgement, 0-1; with less it is kept."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_busy_share <= self.doubtful_share <= 1:
@@ -58,17 +58,17 @@ class BlankSettings:
 
 
 class BlankRule:
-    """Drops pictures whose background has no content."""
+    """Drops images whose background has no content."""
 
     name = "blank"
 
     def __init__(self, settings: BlankSettings | None = None) -> None:
         self.settings = settings or BlankSettings()
 
-    def judge(self, picture: Picture) -> Finding:
+    def judge(self, image: LoadedImage) -> Finding:
         """Drop or review below the limits, keep above; without a mask a frame along the border is judged."""
         settings = self.settings
-        share, background = measure_structure(picture.pixels, picture.mask, settings)
+        share, background = measure_structure(image.pixels, image.mask, settings)
         numbers = {"busy_share": share, "background_share": background}
         if background < settings.min_background:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)  # nothing there to be blank
@@ -83,7 +83,7 @@ class BlankRule:
 def measure_structure(
     pixels: Pixels, mask: Matte | None, settings: BlankSettings | None = None
 ) -> tuple[float, float]:
-    """(share of the background with structure, share of the picture that is background), each 0-1.
+    """(share of the background with structure, share of the image that is background), each 0-1.
 
     ``pixels`` uint8 (H, W, 3), ``mask`` (H, W), 1 = product. Structure is a change of L*a*b* faster than
     ``busy_slope`` after a light blur, which takes noise and compression away. Invariant: what is on the

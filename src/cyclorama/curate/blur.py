@@ -1,4 +1,4 @@
-"""How sharp are a picture's edges, and how hard was it compressed?
+"""How sharp are an image's edges, and how hard was it compressed?
 
 Blur is the width of edges: an ideal step blurred by ``s`` has, under Gaussian derivatives of width ``a``
 and ``b``, slopes in the ratio ``sqrt((s^2 + b^2) / (s^2 + a^2))``, from which ``s`` follows (Zhuo and Sim,

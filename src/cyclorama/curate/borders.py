@@ -1,8 +1,8 @@
-"""Is the picture framed, or made of several pictures?
+"""Is the image framed, or made of several images?
 
 Frames and bars are strips of one colour along the sides that end in a straight step over their whole length.
-A collage has a straight step from side to side within the picture. So has a tiled floor or the edge of a
-table; but along those what changes on one side changes on the other too, and two pictures know nothing of
+A collage has a straight step from side to side within the image. So has a tiled floor or the edge of a
+table; but along those what changes on one side changes on the other too, and two images know nothing of
 each other.
 """
 
@@ -50,11 +50,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Seam:
-    """The line that most looks like a border between two pictures."""
+    """The line that most looks like a border between two images."""
 
     upright: bool
     place: int
-    """Column (upright) or row at which the second picture begins."""
+    """Column (upright) or row at which the second image begins."""
     score: float
     """Share of the line with a step, less how far both sides change alike along it, 0-1."""
 
@@ -103,9 +103,9 @@ def _find_strip(lab: Lab, max_share: float, min_cover: float) -> int:
 
 
 def find_seam(pixels: Pixels, edge_share: float = 0.12) -> Seam:
-    """The likeliest border between two pictures in ``pixels`` (H, W, 3).
+    """The likeliest border between two images in ``pixels`` (H, W, 3).
 
-    Lines within ``edge_share`` of a side, as a share of the picture, are not looked at.
+    Lines within ``edge_share`` of a side, as a share of the image, are not looked at.
     """
     lab = to_lab(pixels)
     found = []
@@ -118,7 +118,7 @@ def find_seam(pixels: Pixels, edge_share: float = 0.12) -> Seam:
 
 
 def _find_line(lab: Lab, edge_share: float) -> tuple[int, float]:
-    """(row at which the lower picture begins, score) of the likeliest border between two pictures."""
+    """(row at which the lower image begins, score) of the likeliest border between two images."""
     height = lab.shape[0]
     low, high = max(1, round(edge_share * height)), round((1 - edge_share) * height)
     step = np.linalg.norm(lab[1:] - lab[:-1], axis=2)  # step[i]: from row i to i + 1
@@ -132,7 +132,7 @@ def _find_line(lab: Lab, edge_share: float) -> tuple[int, float]:
 def _measure_likeness(lab: Lab, row: int) -> float:
     """How far the changes of colour along both sides of the line after ``row`` go together, 0-1.
 
-    They do on an edge within one picture (or go opposite ways, on tiles), not on two pictures.
+    They do on an edge within one image (or go opposite ways, on tiles), not on two images.
     """
     above, below = (
         np.diff(ndimage.gaussian_filter1d(lab[rows].mean(axis=0), 1.0, axis=0), axis=0)

@@ -1,7 +1,7 @@
 """What rules have answered before, kept by what they were asked.
 
-One JSON file per picture content holds every answer ever given about it; the pictures that rules have
-repaired lie beside it as PNG layers. A key is a digest of the picture as the rule saw it and of the rule's
+One JSON file per image content holds every answer ever given about it; the images that rules have
+repaired lie beside it as PNG layers. A key is a digest of the image as the rule saw it and of the rule's
 name, version and settings, so a run takes over exactly what would come out again. The folder may be
 deleted at any time between runs.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cyclorama.curate.decoding import decode_png, encode_png, to_levels
-from cyclorama.curate.records import Box, Finding, Picture, Verdict
+from cyclorama.curate.records import Box, Finding, LoadedImage, Verdict
 from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ Layers = dict[str, str]
 FROM_FILE: Layers = {"pixels": "file", "alpha": "file", "mask": "file"}
 
 
-class PictureCache:
+class ImageCache:
     """The answers and layers in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def load(self, content: str) -> dict[str, Any]:
-        """Answers about the picture with digest ``content``, by key; empty if there are none."""
+        """Answers about the image with digest ``content``, by key; empty if there are none."""
         try:
             values = json.loads(self._get_answers(content).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -55,11 +55,11 @@ class PictureCache:
         stored = (name for name in layers.values() if name not in ("file", "none"))
         return all(self.get_path(name).is_file() for name in stored)
 
-    def put(self, digest: str, former: Picture, layers: Layers, picture: Picture) -> Layers:
-        """Store what differs in ``picture`` from ``former``, whose layers are ``layers``; its layers."""
+    def put(self, digest: str, former: LoadedImage, layers: Layers, image: LoadedImage) -> Layers:
+        """Store what differs in ``image`` from ``former``, whose layers are ``layers``; its layers."""
         result: Layers = {}
         for name in LAYERS:
-            array, before = getattr(picture, name), getattr(former, name)
+            array, before = getattr(image, name), getattr(former, name)
             if array is None:
                 result[name] = "none"
             elif array is before:
@@ -70,8 +70,8 @@ class PictureCache:
                 _write(self.get_path(result[name]), encode_png(levels, fast=True))
         return result
 
-    def get(self, original: Picture, layers: Layers) -> Picture:
-        """The picture that ``layers`` describe, of the input's ``original``. Raises OSError."""
+    def get(self, original: LoadedImage, layers: Layers) -> LoadedImage:
+        """The image that ``layers`` describe, of the input's ``original``. Raises OSError."""
         return replace(
             original,
             pixels=original.pixels if layers["pixels"] == "file" else self.load_layer(layers["pixels"]),
@@ -107,7 +107,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def to_values(finding: Finding) -> dict[str, Any]:
-    """Plain values of ``finding``, without its picture; numbers that are not finite are left out."""
+    """Plain values of ``finding``, without its image; numbers that are not finite are left out."""
     numbers = {name: float(value) for name, value in finding.numbers.items()}
     return {
         "rule": finding.rule,
@@ -120,7 +120,7 @@ def to_values(finding: Finding) -> dict[str, Any]:
 
 
 def from_values(values: dict[str, Any]) -> Finding:
-    """The finding that :func:`to_values` was given, without its picture."""
+    """The finding that :func:`to_values` was given, without its image."""
     return Finding(
         rule=values["rule"],
         verdict=Verdict(values["verdict"]),

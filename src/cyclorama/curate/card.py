@@ -22,7 +22,7 @@ def format_card(
     """The card as Markdown; the first line after the title is ``Licence:``, which programs read.
 
     ``recipe`` is the run's recipe as YAML, ``digests`` maps files of the set to their hashes, ``unseen``
-    categories kept aside of which no picture trains to their number.
+    categories kept aside of which no image trains to their number.
     """
     counts = statistics.verdicts
     use = {"allowed": "allowed", "forbidden": "not allowed", "unstated": "not known: licences are missing"}
@@ -35,31 +35,31 @@ def format_card(
         "",
         "## What is in it",
         "",
-        f"{statistics.kept:,} pictures of {statistics.products:,} products with category and product mask "
+        f"{statistics.kept:,} images of {statistics.products:,} products with category and product mask "
         f"(1 = product), chosen from {statistics.rows:,} rows"
         + (f" of `{source}`" if source else "")
-        + f". {counts['repair']:,} pictures were repaired (text or logos on the background erased), "
+        + f". {counts['repair']:,} images were repaired (text or logos on the background erased), "
         f"{counts['review']:,} wait for review, {counts['drop']:,} were dropped; people decided "
         f"{statistics.decided:,} rows.",
         "",
         *_format_table(
-            ["split", "pictures", "products"],
+            ["split", "images", "products"],
             [[name or "(none)", f"{a:,}", f"{b:,}"] for name, (a, b) in statistics.splits.items()],
         ),
         "Splits are by product: no product is in two of them.",
     ]
     if unseen:
         names = ", ".join(f"{_plain(name)} ({count})" for name, count in sorted(unseen.items()))
-        lines += ["", f"Kept aside, yet in no training picture: {names}."]
+        lines += ["", f"Kept aside, yet in no training image: {names}."]
     lines += ["", "## Categories", "", describe_long_tail(statistics), ""]
     largest = list(statistics.long_tail.counts.items())[:_LARGEST]
-    lines += _format_table(["category", "pictures"], [[name, f"{count:,}"] for name, count in largest])
+    lines += _format_table(["category", "images"], [[name, f"{count:,}"] for name, count in largest])
     languages = [[name or "not stated", f"{count:,}"] for name, count in statistics.languages.items()]
     if any(statistics.languages):
-        lines += _format_table(["language of the names", "pictures"], languages)
+        lines += _format_table(["language of the names", "images"], languages)
     lines += ["## Licences", ""]
     lines += _format_table(
-        ["licence", "pictures"],
+        ["licence", "images"],
         [[name or "not stated", f"{count:,}"] for name, count in statistics.licence.counts.items()],
     )
     lines += ["## How it was chosen", ""]
@@ -75,7 +75,7 @@ def format_card(
         ],
     )
     lines += [
-        "Rules are fallible: people and faces, text and logos may remain. The pictures' owners, the people "
+        "Rules are fallible: people and faces, text and logos may remain. The images' owners, the people "
         "they may show and the brands have rights of their own, which no licence mark settles.",
         "",
     ]
@@ -92,7 +92,7 @@ def format_card(
 def _describe_licence(statistics: Statistics) -> str:
     licence = statistics.licence
     if licence.commercial_use == "forbidden":
-        return f"non-commercial use only; holds pictures under {', '.join(licence.restricted)}"
+        return f"non-commercial use only; holds images under {', '.join(licence.restricted)}"
     return licence.describe()
 
 

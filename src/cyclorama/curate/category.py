@@ -119,7 +119,7 @@ class CategoryRule:
     """
 
     name = "category"
-    needs_pictures = False
+    needs_images = False
 
     def __init__(
         self, settings: CategorySettings | None = None, registry: CategoryRegistry | None = None
@@ -181,7 +181,7 @@ class CategoryRule:
 
     def _judge(self, record: Record, place: Placed | None, counts: Mapping[str, int]) -> Finding:
         if place is None:
-            reason = "names no category; fill the column, or name the picture's folder after it"
+            reason = "names no category; fill the column, or name the image's folder after it"
             return Finding(self.name, Verdict(self.settings.missing), reason)
         category = self._by_key[place.key]
         values = {

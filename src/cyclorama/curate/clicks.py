@@ -1,7 +1,7 @@
-"""Which products were seen most, and which of their pictures were clicked more often than is usual?
+"""Which products were seen most, and which of their images were clicked more often than is usual?
 
 As in the paper's Appendix A (arXiv 2312.13309): products are taken by their impressions, most seen first,
-down to a total; of their pictures those stay whose click-through rate is high. High is judged by the lower
+down to a total; of their images those stay whose click-through rate is high. High is judged by the lower
 bound of an interval, so that 3 clicks of 10 do not beat 2,000 of 10,000.
 """
 
@@ -38,7 +38,7 @@ class ClicksSettings:
     relative: float = 0.8
     """Least lower bound as a share of the peers' rate (their clicks over their impressions)."""
     peers: Peers = "category"
-    """Whose rate a picture's is held to; a category with fewer than ``peer_impressions`` takes the set's."""
+    """Whose rate an image's is held to; a category with fewer than ``peer_impressions`` takes the set's."""
     peer_impressions: int = 10_000
     """Impressions from which a category's own rate is trusted."""
     interval: Interval = "wilson"
@@ -94,14 +94,14 @@ def compute_lower_bound(
 
 
 class ClicksRule:
-    """Drops products that were seen too little and pictures that were clicked too little.
+    """Drops products that were seen too little and images that were clicked too little.
 
     A row that states no impressions is kept, as nothing speaks against it; one whose numbers cannot be true
     goes to review.
     """
 
     name = "clicks"
-    needs_pictures = False
+    needs_images = False
 
     def __init__(self, settings: ClicksSettings | None = None) -> None:
         self.settings = settings or ClicksSettings()

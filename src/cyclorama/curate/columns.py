@@ -60,7 +60,7 @@ def fold(name: str) -> str:
 def match_columns(found: Iterable[str], given: Mapping[str, str], where: str) -> dict[str, str]:
     """Field to column. ``given`` names columns outright and goes before the known spellings.
 
-    Raises ManifestError: no column for the picture, a given field or column that does not exist.
+    Raises ManifestError: no column for the image, a given field or column that does not exist.
     """
     columns = list(found)
     by_fold: dict[str, str] = {}
@@ -84,7 +84,7 @@ def match_columns(found: Iterable[str], given: Mapping[str, str], where: str) ->
     if "image" not in chosen:
         listed = ", ".join(map(repr, columns)) or "none"
         raise ManifestError(
-            f"{where}: no column for the picture; columns found: {listed}. Name it in the recipe: "
+            f"{where}: no column for the image; columns found: {listed}. Name it in the recipe: "
             f"reading: {{columns: {{image: …}}}}"
         )
     return chosen
@@ -93,7 +93,7 @@ def match_columns(found: Iterable[str], given: Mapping[str, str], where: str) ->
 def build_record(values: Mapping[str, Any], columns: Mapping[str, str]) -> Record:
     """The record of one row's cells; ``key`` may still be empty. Cells of other columns become ``extra``.
 
-    Raises ManifestError: no picture named, a count that is no whole number from 0.
+    Raises ManifestError: no image named, a count that is no whole number from 0.
     """
     cells: dict[str, Any] = {}
     for name, column in columns.items():

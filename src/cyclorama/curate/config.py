@@ -42,9 +42,9 @@ class ReadingSettings:
     mask_means: MaskMeans | None = None
     """What bright marks in the masks: product, background, or alpha; None: as the row says, else product."""
     folder_category: bool = True
-    """In a folder without other word, the name of a picture's own subfolder is its category."""
+    """In a folder without other word, the name of an image's own subfolder is its category."""
     pixels: int = 100_000_000
-    """Largest picture, width times height."""
+    """Largest image, width times height."""
     file_bytes: int = 64 * 2**20
     """Largest file, in bytes."""
 
@@ -62,9 +62,9 @@ class EraseSettings:
     """Published big-lama weights (file or folder); None takes the bundled small LaMa."""
     max_side: int | None = None
     """Longest side, in pixels, that the network sees; larger places are worked on reduced. None: twice that
-    of the pictures it was trained on."""
+    of the images it was trained on."""
     context: float = 1.0
-    """Picture around a hole that the network sees, as a share of the hole's longer side."""
+    """Image around a hole that the network sees, as a share of the hole's longer side."""
 
     def __post_init__(self) -> None:
         if (self.max_side is not None and self.max_side < 32) or self.context < 0:
@@ -78,11 +78,11 @@ class OutputSettings:
     """What is written at the end."""
 
     shard_size: int = 512
-    """Pictures per shard of the training set."""
+    """Images per shard of the training set."""
     features: str = "cyclorama"
     """Feature network of the embeddings that duplicates are told by."""
     samples: int = 8
-    """Pictures shown in the report per rule and verdict."""
+    """Images shown in the report per rule and verdict."""
     seed: int = 0
     """Decides which products go into which split."""
 
@@ -130,7 +130,7 @@ class CurateConfig:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Where a run's pictures are judged; changes nothing of what comes out."""
+    """Where a run's images are judged; changes nothing of what comes out."""
 
     engine: EngineName = "in-process"
     workers: int = 1

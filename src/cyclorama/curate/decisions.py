@@ -1,4 +1,4 @@
-"""What did people decide about the pictures and pairs put to review, who, and when?
+"""What did people decide about the images and pairs put to review, who, and when?
 
 One SQLite file holds every decision ever made as a row of its own; taking one back marks the row instead of
 deleting it, so that the file also is the log of the review. The decision that counts for a key is the newest
@@ -34,7 +34,7 @@ _COLUMNS = "key, choice, who, made, reason, basis"
 
 @dataclass(frozen=True)
 class Decision:
-    """One person's decision about one picture or pair."""
+    """One person's decision about one image or pair."""
 
     key: str
     """The row's key, or :func:`pair_key` of a pair."""
@@ -45,7 +45,7 @@ class Decision:
     reason: str = ""
     """What the person wrote, if anything."""
     basis: str = ""
-    """Digest of what the person was shown; another one now means that picture or evidence changed."""
+    """Digest of what the person was shown; another one now means that image or evidence changed."""
 
     def __post_init__(self) -> None:
         if self.choice not in get_args(Choice):

@@ -1,4 +1,4 @@
-"""From a file's bytes to a Picture, and from a Picture to the digest that results are kept under."""
+"""From a file's bytes to an Image, and from an Image to the digest that results are kept under."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from cyclorama.curate.records import Picture, Record
-from cyclorama.data.decode import open_picture, read_mask
+from cyclorama.curate.records import LoadedImage, Record
+from cyclorama.data.decode import open_image, read_mask
 from cyclorama.errors import DataError, InputError, MaskSizeError
 from cyclorama.imaging.loading import LoadLimits, load_image
 from cyclorama.imaging.masks import load_mask
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels, Size
 
 JUDGED_FIELDS = ("product_id", "category", "brand", "licence", "language")
-"""What of a record a picture rule's answer may depend on, beside ``mask_means``; addresses, keys, clicks and
+"""What of a record an image rule's answer may depend on, beside ``mask_means``; addresses, keys, clicks and
 a shop's further columns change without it."""
 
 
-def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: LoadLimits) -> Picture:
-    """The picture in ``data`` with the mask in ``mask_data``, as the rules see it.
+def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: LoadLimits) -> LoadedImage:
+    """The image in ``data`` with the mask in ``mask_data``, as the rules see it.
 
-    Raises InputError: unreadable, animated, too large or too small; a mask that does not fit the picture.
+    Raises InputError: unreadable, animated, too large or too small; a mask that does not fit the image.
     """
     loaded = load_image(data, limits)
     pixels, alpha = loaded.pixels, loaded.alpha
@@ -41,11 +41,11 @@ def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: 
     mask = None
     if mask_data is not None:
         mask = round_matte(_decode_mask(record, mask_data, (pixels.shape[0], pixels.shape[1]), limits))
-    return Picture(record, pixels, alpha, mask, loaded.format, len(data), data)
+    return LoadedImage(record, pixels, alpha, mask, loaded.format, len(data), data)
 
 
 def round_matte(matte: Matte) -> Matte:
-    """``matte`` in steps of 1/255, as a file keeps it: a picture is the same fresh and read again."""
+    """``matte`` in steps of 1/255, as a file keeps it: an image is the same fresh and read again."""
     return (np.rint(np.clip(matte, 0, 1) * 255) / 255).astype(np.float32)
 
 
@@ -54,26 +54,26 @@ def to_levels(matte: Matte) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     return np.asarray(np.rint(np.clip(matte, 0, 1) * 255), dtype=np.uint8)
 
 
-def settle(picture: Picture, former: Picture) -> Picture:
-    """``picture`` as it would be if it had been written and read again: mattes in steps of 1/255.
+def settle(image: LoadedImage, former: LoadedImage) -> LoadedImage:
+    """``image`` as it would be if it had been written and read again: mattes in steps of 1/255.
 
     Layers equal to those of ``former`` become the same objects. Raises InputError for sizes that differ.
     """
     layers: dict[str, Any] = {}
     for name in ("pixels", "alpha", "mask"):
-        array, before = getattr(picture, name), getattr(former, name)
+        array, before = getattr(image, name), getattr(former, name)
         if array is not None and array is not before and name != "pixels":
             array = round_matte(array)
         if array is not None and before is not None and np.array_equal(array, before):
             array = before
-        if array is not None and array.shape[:2] != picture.pixels.shape[:2]:
-            raise MaskSizeError(f"{name} has {array.shape[:2]}, the picture {picture.pixels.shape[:2]}")
+        if array is not None and array.shape[:2] != image.pixels.shape[:2]:
+            raise MaskSizeError(f"{name} has {array.shape[:2]}, the image {image.pixels.shape[:2]}")
         layers[name] = array
-    return replace(picture, **layers)
+    return replace(image, **layers)
 
 
 def compute_content_digest(record: Record, data: bytes, mask_data: bytes | None) -> str:
-    """What a picture's first results are kept under: digest of its files and of what is known about it."""
+    """What an image's first results are kept under: digest of its files and of what is known about it."""
     known = {name: getattr(record, name) for name in JUDGED_FIELDS}
     known["mask_means"] = record.extra.get("mask_means")
     digest = hashlib.sha256(json.dumps(known, sort_keys=True, ensure_ascii=False).encode())
@@ -82,12 +82,12 @@ def compute_content_digest(record: Record, data: bytes, mask_data: bytes | None)
     return digest.hexdigest()
 
 
-def compute_changed_digest(former: str, picture: Picture) -> str:
-    """The digest after a rule has put ``picture`` in place of the one with digest ``former``."""
+def compute_changed_digest(former: str, image: LoadedImage) -> str:
+    """The digest after a rule has put ``image`` in place of the one with digest ``former``."""
     digest = hashlib.sha256(former.encode())
     for array in (
-        picture.pixels,
-        *(None if m is None else to_levels(m) for m in (picture.alpha, picture.mask)),
+        image.pixels,
+        *(None if m is None else to_levels(m) for m in (image.alpha, image.mask)),
     ):
         digest.update(
             b"-" if array is None else repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()
@@ -113,7 +113,7 @@ def _decode_mask(record: Record, data: bytes, size: Size, limits: LoadLimits) ->
     means = _get_means(record)
     where = f"mask of {record.key!r}"
     if means == "alpha":
-        return load_mask(np.asarray(read_mask(open_picture(data, where), "alpha", where)), size)
+        return load_mask(np.asarray(read_mask(open_image(data, where), "alpha", where)), size)
     try:
         return load_mask(data, size, means or "product", allow_inverted=True, limits=limits)
     except MaskSizeError as error:
@@ -127,10 +127,10 @@ def _read_odd_mask(
 ) -> Matte:
     """An empty, full or otherwise senseless mask, which still is a mask; ``error`` for what is none."""
     try:
-        picture = read_mask(open_picture(data, where), means, where)
+        image = read_mask(open_image(data, where), means, where)
     except DataError:
         raise error from None
-    levels = np.asarray(picture, dtype=np.float32) / np.float32(255)
+    levels = np.asarray(image, dtype=np.float32) / np.float32(255)
     if levels.shape != tuple(size):
         raise error
     return levels

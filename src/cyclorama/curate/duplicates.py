@@ -1,9 +1,9 @@
-"""Which pictures show the same as another one of the set, and which of them is the best to keep?
+"""Which images show the same as another one of the set, and which of them is the best to keep?
 
-Near-duplicates: the same picture cropped, resized, compressed again, shifted in colour or with something laid
+Near-duplicates: the same image cropped, resized, compressed again, shifted in colour or with something laid
 over it, also under another product's name. Candidates come from two indexes (``duplicates_index``), never
-from all pairs; each is aligned and compared block by block (``alignment``), which tells copies from pictures
-of one series that merely look alike. Copies of copies form one group, of which one picture is kept.
+from all pairs; each is aligned and compared block by block (``alignment``), which tells copies from images
+of one series that merely look alike. Copies of copies form one group, of which one image is kept.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ class DuplicatesSettings:
     """What counts as a copy, and how hard copies are looked for."""
 
     likeness: float = 0.984
-    """Correlation of the better half of the aligned blocks from which two pictures are copies, 0-1."""
+    """Correlation of the better half of the aligned blocks from which two images are copies, 0-1."""
     product_likeness: float = 0.85
-    """Likeness of the products (:func:`compute_product_likeness`), 0-1, below which pictures are no copies:
+    """Likeness of the products (:func:`compute_product_likeness`), 0-1, below which images are no copies:
     another product in the same scene."""
     doubtful: float | None = None
-    """Likeness from which the lesser picture goes to review; None: nothing does."""
+    """Likeness from which the lesser image goes to review; None: nothing does."""
     neighbours: int = 12
-    """Nearest pictures by feature vector that each picture is compared with."""
+    """Nearest images by feature vector that each image is compared with."""
     hash_distance: int = 10
-    """Differing bits (of 64) up to which pictures that share a hash band are compared."""
+    """Differing bits (of 64) up to which images that share a hash band are compared."""
     gate: int = 20
     """Differing bits beyond which no candidate is looked at closely."""
     least_blocks: int = 8
-    """Blocks (of 64) with something to see that a comparison needs; emptier pictures are only held equal
+    """Blocks (of 64) with something to see that a comparison needs; emptier images are only held equal
     byte by byte."""
 
     def __post_init__(self) -> None:
@@ -85,10 +85,10 @@ class DuplicatesSettings:
 
 
 class DuplicatesRule:
-    """Keeps the best picture of every group of copies and drops the others."""
+    """Keeps the best image of every group of copies and drops the others."""
 
     name = "duplicates"
-    needs_pictures = True
+    needs_images = True
 
     def __init__(self, settings: DuplicatesSettings | None = None) -> None:
         self.settings = settings or DuplicatesSettings()
@@ -173,7 +173,7 @@ def find_copies(
 
 
 def compute_product_likeness(first: Summary, second: Summary) -> float:
-    """How alike the products of two pictures are, 0-1: the lesser of two shares; 1 where a mask is missing.
+    """How alike the products of two images are, 0-1: the lesser of two shares; 1 where a mask is missing.
 
     One is the silhouettes' intersection over union, each centred and brought to one size; the other the
     correlation of their luminance where both are product, 1 where both are nearly of one luminance.
@@ -197,9 +197,9 @@ def compute_product_likeness(first: Summary, second: Summary) -> float:
 
 
 def compute_rank(row: Summary) -> tuple[float, float, str]:
-    """The worth of a picture among its copies, the greatest is kept: verdict so far, quality, then its key.
+    """The worth of an image among its copies, the greatest is kept: verdict so far, quality, then its key.
 
-    A picture that no rule found fault with goes before others. Quality sums, as powers of two, the detail
+    An image that no rule found fault with goes before others. Quality sums, as powers of two, the detail
     (pixels times sharpness, which both enlarging and shrinking lessen), half the JPEG quality, steps at
     coding blocks, and clicks.
     """
@@ -220,7 +220,7 @@ def _check(rows: Sequence[Record | Summary]) -> list[Summary]:
     summaries = []
     for row in rows:
         if not isinstance(row, Summary) or row.thumbnail is None:
-            raise SettingsError("duplicates are found in summaries with thumbnails; run the pictures first")
+            raise SettingsError("duplicates are found in summaries with thumbnails; run the images first")
         if row.thumbnail.shape != (THUMBNAIL_SIDE, THUMBNAIL_SIDE):
             raise SettingsError(
                 f"{row.record.key}: thumbnail is {row.thumbnail.shape}, must be {THUMBNAIL_SIDE} pixels "

@@ -1,10 +1,10 @@
 """Which pairs of a large set are worth a closer look as near-duplicates? Found without looking at all pairs.
 
 Two indexes, as each misses what the other finds. Hashes are cut into bands: rows whose hash of the whole
-picture shares a band with the hash of a part of another, or of all of it, come together, which survives
+image shares a band with the hash of a part of another, or of all of it, come together, which survives
 colour, compression, size and crops. Feature vectors are whitened and sorted into cells round centres taken
 from the set; each row's nearest are searched in the cells nearest to it, which survives text over the
-picture.
+image.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BLOCK = 1024
 
 
 def build_windows() -> list[Window]:
-    """The whole picture, and 3 × 3 parts of 0.9 and of 0.8 of its sides."""
+    """The whole image, and 3 × 3 parts of 0.9 and of 0.8 of its sides."""
     windows: list[Window] = [WHOLE]
     for scale in (0.9, 0.8):
         offsets = [(1 - scale) * share for share in (0.0, 0.5, 1.0)]
@@ -47,7 +47,7 @@ def build_windows() -> list[Window]:
 def find_hash_pairs(hashes: npt.NDArray[np.uint64], distance: int) -> Pairs:
     """Pairs of which one's whole hash differs from some hash of the other in at most ``distance`` bits.
 
-    ``hashes`` uint64 (N, V), column 0 of the whole picture. Only pairs that share a band are looked at: all
+    ``hashes`` uint64 (N, V), column 0 of the whole image. Only pairs that share a band are looked at: all
     within a few bits, and most within ``distance``.
     """
     count, views = hashes.shape
@@ -77,7 +77,7 @@ def find_hash_pairs(hashes: npt.NDArray[np.uint64], distance: int) -> Pairs:
 def find_embedding_pairs(embeddings: npt.NDArray[np.float32], neighbours: int) -> Pairs:
     """Pairs of a row and one of its ``neighbours`` nearest by the cosine of whitened ``embeddings`` (N, D).
 
-    Whitening takes out what all the set's pictures have in common. Up to a few thousand rows are searched
+    Whitening takes out what all the set's images have in common. Up to a few thousand rows are searched
     exactly, more by cells. The result is the same on every run.
     """
     count = len(embeddings)

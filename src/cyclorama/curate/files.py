@@ -1,4 +1,4 @@
-"""Bytes and stamps of pictures, whether they lie on this machine or at an fsspec address."""
+"""Bytes and stamps of images, whether they lie on this machine or at an fsspec address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row through the picture rules: read, judge what is not known yet, keep every answer."""
+"""One row through the image rules: read, judge what is not known yet, keep every answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cyclorama.curate.cache import FROM_FILE, Layers, PictureCache, from_values, to_values
+from cyclorama.curate.cache import FROM_FILE, ImageCache, Layers, from_values, to_values
 from cyclorama.curate.decoding import (
     compute_changed_digest,
     compute_content_digest,
@@ -16,7 +16,7 @@ from cyclorama.curate.decoding import (
     settle,
 )
 from cyclorama.curate.files import read_bytes
-from cyclorama.curate.records import Finding, Picture, PictureRule, Record, Verdict
+from cyclorama.curate.records import Finding, ImageRule, LoadedImage, Record, Verdict
 from cyclorama.curate.rules import Rules
 from cyclorama.curate.summary import summarise
 from cyclorama.errors import (
@@ -33,18 +33,18 @@ from cyclorama.imaging.loading import LoadLimits
 READING = "reading"
 """Name under which an unreadable file or row is a finding."""
 ENDS_RUN = (ModelError, MissingDependencyError, ConfigError, OutputError)
-"""Errors that no picture is to blame for."""
+"""Errors that no image is to blame for."""
 
 
 @dataclass
 class Clock:
-    """Seconds of processor time and pictures per rule, of what was worked out and not taken over."""
+    """Seconds of processor time and images per rule, of what was worked out and not taken over."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, start: float) -> None:
-        """Count one picture of rule ``name`` that began at ``start`` (``time.process_time``)."""
+        """Count one image of rule ``name`` that began at ``start`` (``time.process_time``)."""
         self.seconds[name] = self.seconds.get(name, 0.0) + time.process_time() - start
         self.counts[name] = self.counts.get(name, 0) + 1
 
@@ -54,15 +54,15 @@ class Judged:
     """What came out for one row, as plain values."""
 
     findings: tuple[dict[str, Any], ...]
-    """Each with ``layers``: where the picture lay that the rule saw."""
+    """Each with ``layers``: where the image lay that the rule saw."""
     layers: Mapping[str, str]
-    """Where the picture lies after all rules."""
+    """Where the image lies after all rules."""
     digest: str = ""
     """SHA-256 of the file."""
     content: str = ""
-    """Digest of the picture before all rules, with its mask and labels."""
+    """Digest of the image before all rules, with its mask and labels."""
     state: str = ""
-    """Digest of the picture after all rules."""
+    """Digest of the image after all rules."""
     summary: Mapping[str, Any] | None = None
     """None for a dropped row."""
 
@@ -81,14 +81,14 @@ class Judged:
 class Judge:
     """Rules, cache and limits of one process."""
 
-    def __init__(self, rules: Rules, cache: PictureCache, limits: LoadLimits) -> None:
+    def __init__(self, rules: Rules, cache: ImageCache, limits: LoadLimits) -> None:
         self.rules = rules
         self.cache = cache
         self.limits = limits
         self.clock = Clock()
 
     def judge(self, record: Record, accepted: bool = False) -> Judged:
-        """What the picture rules say of ``record``; a drop is the last word unless a person ``accepted`` it.
+        """What the image rules say of ``record``; a drop is the last word unless a person ``accepted`` it.
 
         Raises ModelError, MissingDependencyError, ConfigError, OutputError; whatever else goes wrong is a
         finding of the row.
@@ -112,8 +112,8 @@ class _Row:
         self._content = compute_content_digest(record, data, mask_data)
         self._answers = judge.cache.load(self._content)
         self._known = len(self._answers)
-        self._original: Picture | None = None
-        self._picture: Picture | None = None
+        self._original: LoadedImage | None = None
+        self._image: LoadedImage | None = None
         self._layers: Layers = dict(FROM_FILE)
         self._state = self._content
 
@@ -122,7 +122,7 @@ class _Row:
         dropped = False
         summary: Mapping[str, Any] | None = None
         try:
-            for rule in self._judge.rules.pictures:
+            for rule in self._judge.rules.images:
                 seen = dict(self._layers)
                 values = self._ask(rule)
                 findings.append(values | {"layers": seen})
@@ -139,23 +139,23 @@ class _Row:
         digest = hashlib.sha256(self._data).hexdigest()
         return Judged(tuple(findings), self._layers, digest, self._content, self._state, summary)
 
-    def _ask(self, rule: PictureRule) -> dict[str, Any]:
+    def _ask(self, rule: ImageRule) -> dict[str, Any]:
         """The rule's answer, taken over or worked out; the row goes on with what it repaired."""
-        key = compute_key({"rule": self._judge.rules.identities[rule.name], "picture": self._state})
+        key = compute_key({"rule": self._judge.rules.identities[rule.name], "image": self._state})
         answer = self._answers.get(key)
         if answer is not None and (answer["next"] is None or self._judge.cache.has(answer["next"]["layers"])):
             if answer["next"] is not None:
                 self._move(answer["next"]["state"], answer["next"]["layers"])
             found: dict[str, Any] = answer["finding"]
             return found
-        picture = self._load()
+        image = self._load()
         start = time.process_time()
         try:
-            finding = rule.judge(picture)
-            following = self._take(picture, finding.repaired)
+            finding = rule.judge(image)
+            following = self._take(image, finding.repaired)
         except ENDS_RUN:
             raise
-        except Exception as error:  # whatever a picture does to a rule is this row's failure, not the run's
+        except Exception as error:  # whatever an image does to a rule is this row's failure, not the run's
             finding = Finding(rule.name, Verdict.DROP, f"the rule failed: {_say(error)}")
             self._judge.clock.add(rule.name, start)
             return to_values(finding)
@@ -164,42 +164,42 @@ class _Row:
         self._answers[key] = {"finding": values, "next": following}
         return values
 
-    def _take(self, former: Picture, repaired: Picture | None) -> dict[str, Any] | None:
+    def _take(self, former: LoadedImage, repaired: LoadedImage | None) -> dict[str, Any] | None:
         if repaired is None:
             return None
-        picture = settle(repaired, former)
-        state = compute_changed_digest(self._state, picture)
-        layers = self._judge.cache.put(state, former, self._layers, picture)
+        image = settle(repaired, former)
+        state = compute_changed_digest(self._state, image)
+        layers = self._judge.cache.put(state, former, self._layers, image)
         self._move(state, layers)
-        self._picture = picture
+        self._image = image
         return {"state": state, "layers": layers}
 
     def _move(self, state: str, layers: Layers) -> None:
-        self._state, self._layers, self._picture = state, dict(layers), None
+        self._state, self._layers, self._image = state, dict(layers), None
 
-    def _load(self) -> Picture:
-        """The picture as it is now, decoded when first needed. Raises InputError."""
+    def _load(self) -> LoadedImage:
+        """The image as it is now, decoded when first needed. Raises InputError."""
         if self._original is None:
             start = time.process_time()
             self._original = decode_record(self._record, self._data, self._mask_data, self._judge.limits)
             self._judge.clock.add("decoding", start)
-        if self._picture is None:
-            self._picture = self._judge.cache.get(self._original, self._layers)
-        return self._picture
+        if self._image is None:
+            self._image = self._judge.cache.get(self._original, self._layers)
+        return self._image
 
     def _summarise(self) -> Mapping[str, Any]:
-        key = compute_key({"summary": self._judge.rules.summary, "picture": self._state})
+        key = compute_key({"summary": self._judge.rules.summary, "image": self._state})
         if key not in self._answers:
-            picture = self._load()
+            image = self._load()
             start = time.process_time()
-            self._answers[key] = {"summary": summarise(picture, self._judge.rules.compute_embedding)}
+            self._answers[key] = {"summary": summarise(image, self._judge.rules.compute_embedding)}
             self._judge.clock.add("summary", start)
         found: Mapping[str, Any] = self._answers[key]["summary"]
         return found
 
 
-def load_picture(record: Record, layers: Layers, cache: PictureCache, limits: LoadLimits) -> Picture:
-    """The picture of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
+def load_image(record: Record, layers: Layers, cache: ImageCache, limits: LoadLimits) -> LoadedImage:
+    """The image of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
     data = read_bytes(record.image, limits.file_bytes)
     needs_mask = layers["mask"] == "file" and record.mask is not None
     mask_data = read_bytes(record.mask or "", limits.file_bytes) if needs_mask else None

@@ -1,4 +1,4 @@
-"""Under which licence does a picture stand, and may a model trained on it be used commercially?"""
+"""Under which licence does an image stand, and may a model trained on it be used commercially?"""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LicenceRule:
     """Records each row's licence (values ``licence`` and ``commercial_use``) and drops what is not wanted."""
 
     name = "licence"
-    needs_pictures = False
+    needs_images = False
 
     def __init__(self, settings: LicenceSettings | None = None) -> None:
         self.settings = settings or LicenceSettings()

@@ -2,7 +2,7 @@
 
 A mask comes from the file's transparency, else from the input, else a plain light background is keyed, else
 a cut-out network finds it. Whatever its source it is then checked: size, pieces, holes, contact with the
-frame, and whether its outline lies on an edge of the picture.
+frame, and whether its outline lies on an edge of the image.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, ha
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """What a right mask looks like. Outside a ``doubtful`` limit a picture goes to review."""
+    """What a right mask looks like. Outside a ``doubtful`` limit an image goes to review."""
 
     min_area: float = 0.01
-    """Least share of the picture that is product, 0-1; below it the picture is dropped."""
+    """Least share of the image that is product, 0-1; below it the image is dropped."""
     max_area: float = 0.95
-    """Greatest share of the picture that is product, 0-1; above it the picture is dropped."""
+    """Greatest share of the image that is product, 0-1; above it the image is dropped."""
     max_pieces: int = 8
     """Most separate pieces of at least ``piece_share`` of the product."""
     piece_share: float = 0.005
@@ -43,9 +43,9 @@ class MaskSettings:
     max_holes: float = 0.35
     """Greatest area of holes as a share of the product's filled area, 0-1."""
     max_border: float = 0.5
-    """Greatest share of the picture's border that is product, 0-1."""
+    """Greatest share of the image's border that is product, 0-1."""
     max_block: int = 3
-    """Largest side, in pixels of the picture, of the squares a coarse mask is made of."""
+    """Largest side, in pixels of the image, of the squares a coarse mask is made of."""
     min_agreement: float = 0.415
     """Least share of edge strength that lies at the outline, 0-1."""
     min_weakest_side: float = 0.12
@@ -58,13 +58,13 @@ class MaskSettings:
     """Least share of edge strength at the outline of a mask that is a rectangle or little more, 0-1: such
     masks are drawn by hand more often than products are boxes."""
     hopeless_agreement: float = 0.25
-    """Edge agreement below which the picture is dropped, 0-1."""
+    """Edge agreement below which the image is dropped, 0-1."""
     key_background: bool = True
     """Whether the product is keyed where there is neither transparency nor a mask."""
     cutout_network: str | None = None
-    """Model of the ``rembg`` package for pictures that cannot be keyed; it is fetched at first use."""
+    """Model of the ``rembg`` package for images that cannot be keyed; it is fetched at first use."""
     working_side: int = 384
-    """Shorter side, in pixels, at which outlines are compared with the picture."""
+    """Shorter side, in pixels, at which outlines are compared with the image."""
     edges: EdgeSettings = field(default_factory=EdgeSettings)
 
     def __post_init__(self) -> None:
@@ -94,14 +94,14 @@ class MaskShape:
     """What a mask alone tells."""
 
     area: float
-    """Share of the picture that is product, 0-1."""
+    """Share of the image that is product, 0-1."""
     pieces: int
     holes: float
     """Area of holes as a share of the product's filled area, 0-1."""
     crumbs: float
     """Share of the product in pieces and holes too small to count, 0-1."""
     border: float
-    """Share of the picture's border that is product, 0-1."""
+    """Share of the image's border that is product, 0-1."""
     block: int
     """Side, in pixels, of the squares it is made of; 1 for a smooth outline."""
     box: bool
@@ -109,7 +109,7 @@ class MaskShape:
 
 
 class MaskRule:
-    """Finds or takes a picture's product mask and checks it."""
+    """Finds or takes an image's product mask and checks it."""
 
     name = "mask"
 
@@ -117,14 +117,14 @@ class MaskRule:
         self.settings = settings or MaskSettings()
         self._network = network
 
-    def judge(self, picture: Picture) -> Finding:
-        """Keep with a right mask (``repaired`` holds a picture with it), review a doubtful, drop a hopeless.
+    def judge(self, image: LoadedImage) -> Finding:
+        """Keep with a right mask (``repaired`` holds an image with it), review a doubtful, drop a hopeless.
 
         ``doubt`` in the numbers is the greatest measure over its limit: above 1 is review. A mask that marks
         the background is turned round for the reviewer. Raises MissingDependencyError if a
         cut-out network is asked for and rembg is not installed.
         """
-        mask, why = self._get_mask(picture)
+        mask, why = self._get_mask(image)
         if mask is None:
             return Finding(self.name, Verdict.DROP, f"no mask: {why}")
         numbers = {"area": float((mask >= 0.5).mean())}
@@ -147,7 +147,7 @@ class MaskRule:
             "box": float(shape.box),
             "inverted": float(inverted),
         }
-        fit = _measure_fit(picture.pixels, mask, self.settings)
+        fit = _measure_fit(image.pixels, mask, self.settings)
         if fit is not None:
             numbers |= {
                 "agreement": fit.agreement,
@@ -166,17 +166,17 @@ class MaskRule:
         reason = "; ".join(hopeless or doubts)
         if verdict is Verdict.DROP:
             return Finding(self.name, verdict, reason, numbers, _get_box(mask))
-        return Finding(self.name, verdict, reason, numbers, _get_box(mask), replace(picture, mask=mask))
+        return Finding(self.name, verdict, reason, numbers, _get_box(mask), replace(image, mask=mask))
 
-    def _get_mask(self, picture: Picture) -> tuple[Matte | None, str]:
+    def _get_mask(self, image: LoadedImage) -> tuple[Matte | None, str]:
         """The mask, or None and why there is none."""
-        if picture.alpha is not None and has_shape(picture.alpha):
-            return picture.alpha, ""
-        if picture.mask is not None:
-            return picture.mask, ""
+        if image.alpha is not None and has_shape(image.alpha):
+            return image.alpha, ""
+        if image.mask is not None:
+            return image.mask, ""
         why = "neither transparency nor a mask, and keying is switched off"
         if self.settings.key_background:
-            keyed = key_studio_background(picture.pixels, KeyingConfig())
+            keyed = key_studio_background(image.pixels, KeyingConfig())
             if keyed.matte is not None:
                 return keyed.matte, ""
             why = f"neither transparency nor a mask, and no plain background ({keyed.reason})"
@@ -184,7 +184,7 @@ class MaskRule:
             self._network = RembgNetwork(self.settings.cutout_network)
         if self._network is None:
             return None, f"{why}; give masks or set mask.cutout_network"
-        return np.clip(self._network(picture.pixels), 0, 1).astype(np.float32), ""
+        return np.clip(self._network(image.pixels), 0, 1).astype(np.float32), ""
 
 
 def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShape:
@@ -232,12 +232,12 @@ def _find_hopeless(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSe
     found = []
     if not settings.min_area <= shape.area <= settings.max_area:
         found.append(
-            f"the product covers {shape.area:.1%} of the picture, "
+            f"the product covers {shape.area:.1%} of the image, "
             f"the limits are {settings.min_area:.1%} and {settings.max_area:.1%}"
         )
     if fit is not None and fit.agreement < settings.hopeless_agreement:
         found.append(
-            f"the outline follows {fit.agreement:.2f} of the picture's edges, "
+            f"the outline follows {fit.agreement:.2f} of the image's edges, "
             f"{settings.hopeless_agreement:.2f} is the least"
         )
     return found
@@ -257,7 +257,7 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
         ),
         (
             shape.border / settings.max_border,
-            f"it covers {shape.border:.1%} of the picture's border, the limit is {settings.max_border:.1%}",
+            f"it covers {shape.border:.1%} of the image's border, the limit is {settings.max_border:.1%}",
         ),
         (
             shape.block / settings.max_block if shape.block > 1 else 0.0,
@@ -265,7 +265,7 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
         ),
     ]
     if fit is None:
-        return [*found, (2.0, "it has no outline inside the picture")]
+        return [*found, (2.0, "it has no outline inside the image")]
     down, right = fit.shift
     least = max(settings.min_agreement, settings.min_box_agreement if shape.box else 0.0)
     outline = "the outline, a box," if shape.box else "the outline"
@@ -273,7 +273,7 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
         *found,
         (
             (1 - fit.agreement) / (1 - least),
-            f"{outline} follows {fit.agreement:.2f} of the picture's edges, {least:.2f} is the least",
+            f"{outline} follows {fit.agreement:.2f} of the image's edges, {least:.2f} is the least",
         ),
         (
             (1 - fit.weakest_side) / (1 - settings.min_weakest_side),

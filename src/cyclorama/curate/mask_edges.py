@@ -1,7 +1,7 @@
-"""Does a mask's outline lie on an edge of the picture, or would it lie better elsewhere?
+"""Does a mask's outline lie on an edge of the image, or would it lie better elsewhere?
 
 Edges are measured across the outline: the derivative of L*a*b* along the outline's normal, so that a label's
-edge crossing the outline does not pass for the product's own. All lengths are pixels of the working picture.
+edge crossing the outline does not pass for the product's own. All lengths are pixels of the working image.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MANY = 4
 
 @dataclass(frozen=True)
 class EdgeSettings:
-    """How an outline is compared with the picture's edges."""
+    """How an outline is compared with the image's edges."""
 
     reach: int = 4
     """Pixels to either side of the outline within which the strongest edge is sought."""
@@ -57,7 +57,7 @@ class EdgeSettings:
 
 @dataclass(frozen=True)
 class EdgeAgreement:
-    """How well an outline fits the picture."""
+    """How well an outline fits the image."""
 
     agreement: float
     """Mean over the outline of (edge at the outline) / (strongest edge nearby), 0-1."""
@@ -65,7 +65,7 @@ class EdgeAgreement:
     """The same over the quarter of directions in which it is least."""
     straight: float
     """Least mean agreement over a level or upright stretch of the outline that is straight, and beyond
-    which the picture's edges go on, 0-1.
+    which the image's edges go on, 0-1.
 
     1 without such a stretch. A mask cut off in the middle of the product has one: there is no edge along it,
     and the product's own edges do not end with it."""

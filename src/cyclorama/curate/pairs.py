@@ -1,6 +1,6 @@
-"""Which other product's picture could serve a product as its reference?
+"""Which other product's image could serve a product as its reference?
 
-Proposed are pictures of the same brand or, failing that, the same category whose product has a similar shape,
+Proposed are images of the same brand or, failing that, the same category whose product has a similar shape,
 as the pairs of BG-pair are (arXiv 2312.13309, section 5.1). Whether a pair is a good one is for a person to
 say: proposals go to review.
 """
@@ -38,7 +38,7 @@ class PairsSettings:
     same_category: bool = True
     """Whether a reference of the same category but another brand may stand in where the brand has none."""
     group_limit: int = 2000
-    """Pictures of one brand or category that are compared with each other; beyond it a fixed sample is."""
+    """Images of one brand or category that are compared with each other; beyond it a fixed sample is."""
 
     def __post_init__(self) -> None:
         if min(self.per_product, self.per_reference) < 1 or self.group_limit < 2:

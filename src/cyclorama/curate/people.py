@@ -1,4 +1,4 @@
-"""Is a person in the picture?
+"""Is a person in the image?
 
 Faces that look ahead or sideways are found by OpenCV's cascades (Viola and Jones; carried by
 ``opencv-python-headless`` below version 5). People without a visible face, and faces more surely, are seen by
@@ -26,7 +26,7 @@ from cyclorama.curate.records import Finding, Verdict
 from cyclorama.errors import SettingsError
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
 
 PersonFinder = Callable[["Pixels"], list[FoundPerson]]
@@ -43,7 +43,7 @@ class PeopleSettings:
     """The same for a face from the side."""
     body: float | None = None
     """Least score of an upright body (distance from the separating plane, 0.5 or more); None: not sought.
-    Furniture and bottles reach 1.5, so it only helps where pictures show little else than people."""
+    Furniture and bottles reach 1.5, so it only helps where images show little else than people."""
     model: Path | None = None
     """Folder of an object detection model that ``transformers`` can load; None for none."""
     model_labels: tuple[str, ...] = ("person", "face", "human face", "man", "woman", "boy", "girl")
@@ -57,9 +57,9 @@ class PeopleSettings:
     blaze_body: float = 0.72
     """Least probability of a person found by them, 0-1."""
     smallest: float = 0.06
-    """Least side of a find as a share of the picture's shorter side, 0-1."""
+    """Least side of a find as a share of the image's shorter side, 0-1."""
     working_side: int = 512
-    """Shorter side, in pixels, at which people are sought; smaller pictures are enlarged to it."""
+    """Shorter side, in pixels, at which people are sought; smaller images are enlarged to it."""
     product_overlap: float = 0.85
     """Share of a face that must lie on the product for it to be the product's, 0-1."""
     body_overlap: float = 0.25
@@ -83,7 +83,7 @@ class PeopleSettings:
 
 
 class PeopleRule:
-    """Drops pictures of people."""
+    """Drops images of people."""
 
     name = "people"
 
@@ -93,7 +93,7 @@ class PeopleRule:
         self.settings = settings or PeopleSettings()
         self._finders = finders
 
-    def judge(self, picture: Picture) -> Finding:
+    def judge(self, image: LoadedImage) -> Finding:
         """Drop with a person off the product, review with one on it, else keep.
 
         ``score`` in the numbers is the greatest find's score over its detector's limit: from 1 on it counts.
@@ -101,8 +101,8 @@ class PeopleRule:
         """
         if self._finders is None:
             self._finders = _build_finders(self.settings)
-        found = [person for finder in self._finders for person in finder(picture.pixels)]
-        mask = picture.mask if picture.mask is not None else picture.alpha
+        found = [person for finder in self._finders for person in finder(image.pixels)]
+        mask = image.mask if image.mask is not None else image.alpha
         on_product = [_is_on_product(person, mask, self.settings) for person in found]
         behind = [person for person, on in zip(found, on_product) if not on]
         sure = [person for person in behind if person.ratio >= 1]

@@ -2,7 +2,7 @@
 
 Networks of a few milliseconds (arXiv 1907.05047 and 2006.10204; Apache-2.0), run by ``ai-edge-litert``. Their
 files are not part of this package: any folder that holds them will do, such as an unpacked wheel of
-``mediapipe`` 0.10.21. Both expect people who fill most of a picture, so that it is looked at as a
+``mediapipe`` 0.10.21. Both expect people who fill most of an image, so that it is looked at as a
 whole and in overlapping quarters.
 """
 
@@ -32,7 +32,7 @@ Network = Callable[["Values"], "tuple[Values, Values]"]
 """Input float32 (1, side, side, 3) in [-1, 1] -> (regressions (N, R), logits (N,)) of its N anchors."""
 
 _QUARTER = 0.6
-"""Side of an overlapping quarter as a share of the picture's."""
+"""Side of an overlapping quarter as a share of the image's."""
 _MOST = 8
 """Most finds in one view."""
 _SAME = 0.3
@@ -110,7 +110,7 @@ def build_blaze_finder(
 
 
 def split_views(pixels: Pixels) -> list[tuple[int, int, Pixels]]:
-    """(left, top, pixels) of the whole picture and of its four overlapping quarters."""
+    """(left, top, pixels) of the whole image and of its four overlapping quarters."""
     height, width = pixels.shape[:2]
     tall, wide = max(1, round(_QUARTER * height)), max(1, round(_QUARTER * width))
     views = [(0, 0, pixels)]

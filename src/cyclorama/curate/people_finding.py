@@ -1,4 +1,4 @@
-"""Who is in a picture, where, and how sure is the detector?
+"""Who is in an image, where, and how sure is the detector?
 
 Three kinds of detectors behind one form: cascades and the body detector that OpenCV carries, and an object
 detection model from a folder. Each tells its score as a multiple of the score from which it counts.
@@ -43,9 +43,9 @@ class FoundPerson:
 def build_cascade_finder(
     file: str, label: str, limit: float, working_side: int, smallest: float, mirrored: bool = False
 ) -> Callable[[Pixels], list[FoundPerson]]:
-    """A finder of faces with OpenCV's cascade ``file``; ``mirrored`` also looks at the mirrored picture.
+    """A finder of faces with OpenCV's cascade ``file``; ``mirrored`` also looks at the mirrored image.
 
-    The score is the number of neighbouring windows that see the face too, halved where a coloured picture
+    The score is the number of neighbouring windows that see the face too, halved where a coloured image
     shows no skin there. Raises MissingDependencyError when first used.
     """
 
@@ -135,7 +135,7 @@ def _run_cascade(
 
 
 def shows_skin(pixels: Pixels, box: Box, least: float = 0.15) -> bool:
-    """Whether enough of the box's middle has a skin's hue, of any tone; grey pictures always pass.
+    """Whether enough of the box's middle has a skin's hue, of any tone; grey images always pass.
 
     Hue by Cr and Cb (BT.601), in which human skin of all tones lies close together.
     """
@@ -152,7 +152,7 @@ def shows_skin(pixels: Pixels, box: Box, least: float = 0.15) -> bool:
 
 
 def _prepare(pixels: Pixels, working_side: int) -> tuple[Plane, float]:
-    """The picture in grey with ``working_side`` pixels on its shorter side, and its scale."""
+    """The image in grey with ``working_side`` pixels on its shorter side, and its scale."""
     cv2 = _import_cv2()
     height, width = pixels.shape[:2]
     scale = working_side / min(height, width)

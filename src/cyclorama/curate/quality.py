@@ -1,6 +1,6 @@
-"""Is the picture sharp, cleanly coded, whole, and without a frame?
+"""Is the image sharp, cleanly coded, whole, and without a frame?
 
-Every fault has a measure and a limit; measure over limit is its score. Above 1 a picture goes to review,
+Every fault has a measure and a limit; measure over limit is its score. Above 1 an image goes to review,
 above ``drop_from`` it is dropped.
 """
 
@@ -17,7 +17,7 @@ from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
 
 
@@ -36,11 +36,11 @@ class QualitySettings:
     max_frame: float = 0.01
     """Widest plain strip along a side, as a share of that side, 0-1."""
     max_seam: float = 0.7
-    """Greatest likeness of a straight line to a border between two pictures, 0-1."""
+    """Greatest likeness of a straight line to a border between two images, 0-1."""
     drop_from: float = 1.5
-    """Score (measure over limit) from which a picture is dropped instead of reviewed; 1 = always."""
+    """Score (measure over limit) from which an image is dropped instead of reviewed; 1 = always."""
     working_side: int = 512
-    """Shorter side, in pixels, to which larger pictures are reduced for blur."""
+    """Shorter side, in pixels, to which larger images are reduced for blur."""
 
     def __post_init__(self) -> None:
         for name in (
@@ -61,14 +61,14 @@ class QualitySettings:
 
 
 class QualityRule:
-    """Drops blurred, badly compressed, framed and assembled pictures; watermarks are the text rule's."""
+    """Drops blurred, badly compressed, framed and assembled images; watermarks are the text rule's."""
 
     name = "quality"
 
     def __init__(self, settings: QualitySettings | None = None) -> None:
         self.settings = settings or QualitySettings()
 
-    def judge(self, picture: Picture) -> Finding:
+    def judge(self, image: LoadedImage) -> Finding:
         """Keep if every score is at most 1, drop if one reaches ``drop_from``, review between.
 
         ``numbers`` holds each measure and, under ``…_score``, measure over limit; a measure that cannot be
@@ -85,8 +85,8 @@ class QualityRule:
             if score > 1:
                 faults.append((score, f"{what} {measure:.3g}, the limit is {limit:.3g}"))
 
-        mask = picture.mask if picture.mask is not None else picture.alpha
-        blur, background_blur = measure_blurs(picture.pixels, mask, settings.working_side)
+        mask = image.mask if image.mask is not None else image.alpha
+        blur, background_blur = measure_blurs(image.pixels, mask, settings.working_side)
         for name, value, limit, what in (
             ("blur", blur, settings.max_blur, "width of the product's edges"),
             (
@@ -97,7 +97,7 @@ class QualityRule:
             ),
         ):
             add(name, value, (value or 0.0) / limit, what, limit)
-        quality = read_jpeg_quality(picture.raw)
+        quality = read_jpeg_quality(image.raw)
         add(
             "jpeg_quality",
             quality,
@@ -105,7 +105,7 @@ class QualityRule:
             "JPEG quality",
             settings.min_jpeg_quality,
         )
-        blocks = measure_blockiness(get_luminance(picture.pixels))
+        blocks = measure_blockiness(get_luminance(image.pixels))
         add(
             "blockiness",
             blocks,
@@ -113,13 +113,13 @@ class QualityRule:
             "steps at coding blocks",
             settings.max_blockiness,
         )
-        frame = find_frame(picture.pixels)
-        share = _get_frame_share(frame, picture.pixels)
+        frame = find_frame(image.pixels)
+        share = _get_frame_share(frame, image.pixels)
         add("frame", share, share / settings.max_frame, "a plain strip takes", settings.max_frame)
-        seam = find_seam(picture.pixels)
+        seam = find_seam(image.pixels)
         add("seam", seam.score, seam.score / settings.max_seam, "likeness to a collage", settings.max_seam)
         numbers["score"] = max(value for name, value in numbers.items() if name.endswith("_score"))
-        boxes = _get_boxes(frame, picture.pixels) if share > settings.max_frame else ()
+        boxes = _get_boxes(frame, image.pixels) if share > settings.max_frame else ()
         if not faults:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)
         verdict = Verdict.DROP if max(faults)[0] >= settings.drop_from else Verdict.REVIEW
@@ -132,7 +132,7 @@ def measure_blurs(
 ) -> tuple[float | None, float | None]:
     """Edge widths of the product and of the background, in 1/256 of the shorter side.
 
-    Without a mask both are the whole picture's. None where there are too few edges.
+    Without a mask both are the whole image's. None where there are too few edges.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, working_side / min(height, width))

@@ -1,6 +1,6 @@
 """From an input of any kind to rows: a manifest, a folder, a published set.
 
-Every line of a manifest and every picture of a folder becomes one row, also if it cannot be used; the
+Every line of a manifest and every image of a folder becomes one row, also if it cannot be used; the
 reason stands in the row.
 """
 
@@ -48,7 +48,7 @@ def read_input(source: str, settings: ReadingSettings) -> Input:
     """The rows of ``source``, a manifest file or a folder, here or at an fsspec address.
 
     Keys are unique: a key that comes again gets a number. Raises ManifestError (nothing there, no column
-    for the picture, no rows), DataError (a published set that cannot be made out).
+    for the image, no rows), DataError (a published set that cannot be made out).
     """
     kind = detect_kind(source) if settings.kind == "auto" else settings.kind
     if kind in PUBLISHED:
@@ -62,7 +62,7 @@ def read_input(source: str, settings: ReadingSettings) -> Input:
     else:
         found = _read_manifest(source, kind, settings)
     if not found.rows:
-        raise ManifestError(f"{source} holds no pictures; give a folder of pictures or a manifest")
+        raise ManifestError(f"{source} holds no images; give a folder of images or a manifest")
     return replace(found, rows=_complete(found.rows, settings))
 
 
@@ -129,7 +129,7 @@ def _load_table(source: str) -> Table:
 
 
 def _read_published(source: str, kind: str, settings: ReadingSettings) -> Input:
-    """The published sets: BG60k with BG1k beside it if both are there, or BG-pair's pictures."""
+    """The published sets: BG60k with BG1k beside it if both are there, or BG-pair's images."""
     from cyclorama.data.bg60k import Bg60kSettings, load_bg60k
 
     if is_remote(source):

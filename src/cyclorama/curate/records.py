@@ -1,9 +1,9 @@
 """What a row is, what a rule says of it, and what a rule must offer.
 
 A curating run hands a :class:`Record` (one input row) to the rules that need no pixels, a
-:class:`Picture` (the decoded row) to one picture rule after another, and :class:`Summary` objects (what
-is left of a picture once its pixels are gone) to the rules that compare pictures with each other. Every
-rule answers with one :class:`Finding` per row and changes nothing: a repaired picture is a new one.
+:class:`Image` (the decoded row) to one image rule after another, and :class:`Summary` objects (what
+is left of an image once its pixels are gone) to the rules that compare images with each other. Every
+rule answers with one :class:`Finding` per row and changes nothing: a repaired image is a new one.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Box:
-    """A marked rectangle in pixels of the picture; ``right`` and ``bottom`` are exclusive."""
+    """A marked rectangle in pixels of the image; ``right`` and ``bottom`` are exclusive."""
 
     left: int
     top: int
@@ -57,7 +57,7 @@ class Record:
     key: str
     """Unique in a run, and stable between runs."""
     image: str
-    """Address of the picture (a path, or any fsspec address)."""
+    """Address of the image (a path, or any fsspec address)."""
     product_id: str | None = None
     category: str | None = None
     """The category's name as the input writes it; the category rule normalises it."""
@@ -74,7 +74,7 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class LoadedImage:
     """A decoded record on its way from rule to rule. ``pixels``, ``alpha`` and ``mask`` share one size."""
 
     record: Record
@@ -102,15 +102,15 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """The evidence, name to value; numbers are given for kept rows as well."""
     boxes: tuple[Box, ...] = ()
-    repaired: Picture | None = None
-    """The picture to go on with; with ``REVIEW`` the one that is kept if a person accepts it."""
+    repaired: LoadedImage | None = None
+    """The image to go on with; with ``REVIEW`` the one that is kept if a person accepts it."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Words a rule settles for the row, such as the category rule's ``category`` and ``identifier``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """What set rules see of a picture once its pixels are gone; of the picture as repaired."""
+    """What set rules see of an image once its pixels are gone; of the image as repaired."""
 
     record: Record
     findings: tuple[Finding, ...]
@@ -118,7 +118,7 @@ class Summary:
     phash: int
     """64-bit perceptual hash (DCT, sign against the median); differing bits count the distance."""
     embedding: npt.NDArray[np.float32]
-    """float32 (D,), unit length: features of the whole picture."""
+    """float32 (D,), unit length: features of the whole image."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     """``height``, ``width``, ``file_bytes``, ``sharpness``, ``mask_share``, and ``rule.number`` of rules."""
     mask_shape: npt.NDArray[np.float32] | None = None
@@ -129,19 +129,19 @@ class Summary:
     digest: str = ""
     """SHA-256 of the file's bytes, in hexadecimal digits."""
     thumbnail: npt.NDArray[np.uint8] | None = None
-    """uint8, THUMBNAIL_SIDE of :mod:`.signature` squared: luminance of the whole picture, aspect not kept."""
+    """uint8, THUMBNAIL_SIDE of :mod:`.signature` squared: luminance of the whole image, aspect not kept."""
 
 
 @runtime_checkable
-class PictureRule(Protocol):
-    """A rule that looks at one picture: a pure function of it and of the rule's settings."""
+class ImageRule(Protocol):
+    """A rule that looks at one image: a pure function of it and of the rule's settings."""
 
     @property
     def name(self) -> str:
         """The rule's name in the recipe, the logs and the report."""
 
-    def judge(self, picture: Picture) -> Finding:
-        """What the rule says of ``picture``."""
+    def judge(self, image: LoadedImage) -> Finding:
+        """What the rule says of ``image``."""
 
 
 @runtime_checkable
@@ -153,8 +153,8 @@ class SetRule(Protocol):
         """The rule's name in the recipe, the logs and the report."""
 
     @property
-    def needs_pictures(self) -> bool:
-        """Whether it runs after the pictures, on Summary rows, or before them, on Record rows."""
+    def needs_images(self) -> bool:
+        """Whether it runs after the images, on Summary rows, or before them, on Record rows."""
 
     def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
         """One finding per row, in the rows' order."""

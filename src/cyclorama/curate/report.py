@@ -49,7 +49,7 @@ class ReportSample:
     key: str
     reason: str
     jpeg: bytes
-    """The picture with the evidence drawn in (``report_pictures.encode_evidence``)."""
+    """The image with the evidence drawn in (``report_images.encode_evidence``)."""
 
 
 class SampleChooser:
@@ -99,7 +99,7 @@ def format_report(
     title: str = "Curated set",
     notes: Sequence[str] = (),
 ) -> str:
-    """The page; every text is escaped, every picture has an alternative text, nothing is fetched."""
+    """The page; every text is escaped, every image has an alternative text, nothing is fetched."""
     found = list(samples)
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -117,11 +117,11 @@ def format_report(
         _format_categories(statistics),
         "<h2>Splits and licences</h2>",
         _format_table(
-            ["split", "pictures", "products"],
+            ["split", "images", "products"],
             [[name or "(none)", f"{a:,}", f"{b:,}"] for name, (a, b) in statistics.splits.items()],
         ),
         _format_table(
-            ["licence", "pictures"],
+            ["licence", "images"],
             [[name or "not stated", f"{count:,}"] for name, count in statistics.licence.counts.items()],
         ),
         "<h2>Samples per decision</h2>",
@@ -142,7 +142,7 @@ def describe_long_tail(statistics: Statistics) -> str:
     """The long tail in a sentence, beside the paper's."""
     tail = statistics.long_tail
     return (
-        f"{len(tail.counts):,} categories: {tail.share_many:.1%} have more than {MANY} pictures, "
+        f"{len(tail.counts):,} categories: {tail.share_many:.1%} have more than {MANY} images, "
         f"{tail.share_few:.1%} fewer than {FEW}; the median has {tail.median:g}. "
         "BG60k: 2,032 categories, about 6 % and over half (arXiv 2312.13309, section 4.2)."
     )
@@ -164,7 +164,7 @@ def _warn(statistics: Statistics) -> list[str]:
         names = ", ".join(licence.restricted)
         text = f"Not for commercial use: {names}. A model trained on this set carries the same mark."
     elif licence.commercial_use == "unstated" and statistics.kept:
-        text = "Some pictures state no licence: find out before commercial use."
+        text = "Some images state no licence: find out before commercial use."
     else:
         return []
     return [f'<p class="warn">{escape(text)}</p>']
@@ -197,7 +197,7 @@ def _format_funnel(statistics: Statistics) -> str:
 
 def _format_categories(statistics: Statistics) -> str:
     counts = statistics.long_tail.counts
-    table = _format_table(["category", "pictures"], [[name, f"{count:,}"] for name, count in counts.items()])
+    table = _format_table(["category", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
     return f"<details><summary>All {len(counts):,} categories</summary>{table}</details>"
 
 

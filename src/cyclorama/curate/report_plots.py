@@ -39,10 +39,10 @@ def draw_funnel(steps: Sequence[FunnelStep], rows: int) -> str:
 
 
 def draw_long_tail(tail: LongTail) -> str:
-    """Pictures per category, most first, on a logarithmic scale, with lines at 100 and 10."""
+    """Images per category, most first, on a logarithmic scale, with lines at 100 and 10."""
     counts = list(tail.counts.values())
     if not counts:
-        return "<p>No category has a picture.</p>"
+        return "<p>No category has an image.</p>"
     height, base = 190, 170
     top = max(math.log10(max(counts)), math.log10(MANY)) + 0.1
     left, width = 40, _WIDTH - 50
@@ -71,9 +71,9 @@ def draw_long_tail(tail: LongTail) -> str:
     grouped = f", {per_bar} a bar" if per_bar > 1 else ""
     parts.append(
         f'<text class="soft" x="{left}" y="{height - 3}">{len(counts)} categories, '
-        f"most pictures first{grouped}</text>"
+        f"most images first{grouped}</text>"
     )
-    spread = f"largest {counts[0]}, median {tail.median:g}, smallest {counts[-1]} pictures"
+    spread = f"largest {counts[0]}, median {tail.median:g}, smallest {counts[-1]} images"
     label = f"{len(counts)} categories; {spread}"
     return _wrap(parts, height, label)
 

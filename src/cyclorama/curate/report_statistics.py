@@ -66,24 +66,24 @@ class Distribution:
 
 @dataclass(frozen=True)
 class LongTail:
-    """How many pictures the categories have."""
+    """How many images the categories have."""
 
     counts: Mapping[str, int]
-    """Category to pictures, the most first, equal ones by name."""
+    """Category to images, the most first, equal ones by name."""
 
     @property
     def share_many(self) -> float:
-        """Share of the categories with more than 100 pictures; 0 without categories."""
+        """Share of the categories with more than 100 images; 0 without categories."""
         return self._share(sum(count > MANY for count in self.counts.values()))
 
     @property
     def share_few(self) -> float:
-        """Share of the categories with fewer than 10 pictures; 0 without categories."""
+        """Share of the categories with fewer than 10 images; 0 without categories."""
         return self._share(sum(count < FEW for count in self.counts.values()))
 
     @property
     def median(self) -> float:
-        """Pictures of the category in the middle; 0 without categories."""
+        """Images of the category in the middle; 0 without categories."""
         return float(statistics.median(self.counts.values())) if self.counts else 0.0
 
     def _share(self, count: int) -> float:
@@ -100,24 +100,24 @@ class Statistics:
     decided: int
     long_tail: LongTail
     licence: SetLicence
-    """Of the kept pictures."""
+    """Of the kept images."""
     splits: Mapping[str, tuple[int, int]]
-    """Split to (pictures, products)."""
+    """Split to (images, products)."""
     products: int
     languages: Mapping[str, int]
-    """Language of the category's name to kept pictures; the empty name counts those that state none."""
+    """Language of the category's name to kept images; the empty name counts those that state none."""
     distributions: tuple[Distribution, ...]
     dropped_by: Mapping[str, int] = field(default_factory=dict)
     """Rule, or ``review``, to rows that its word took out."""
 
     @property
     def kept(self) -> int:
-        """Pictures in the set."""
+        """Images in the set."""
         return self.verdicts["keep"] + self.verdicts["repair"]
 
 
 def compute_long_tail(categories: Iterable[str | None]) -> LongTail:
-    """Pictures per category of rows with these ``categories``; None counts for nothing."""
+    """Images per category of rows with these ``categories``; None counts for nothing."""
     counts = Counter(name for name in categories if name is not None)
     return LongTail(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from cyclorama.curate.cache import PictureCache
+from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.card import format_card
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.reading import Input
@@ -24,7 +24,7 @@ from cyclorama.imaging.loading import LoadLimits
 
 REPORT_FILE, CARD_FILE = "index.html", "card.md"
 SAMPLE_SIDE = 384
-"""Longest side, in pixels, of a picture in the report."""
+"""Longest side, in pixels, of an image in the report."""
 KEPT = "kept"
 """What the report calls the rows that no rule had anything against."""
 
@@ -70,7 +70,7 @@ def choose_samples(store: Store, rows: Sequence[Row], count: int, limits: LoadLi
         if not spoken and row.is_kept:
             chooser.offer(KEPT, Verdict.KEEP, row.record.key)
             places[KEPT, row.record.key] = (row, None)
-    cache = PictureCache(store.cache)
+    cache = ImageCache(store.cache)
     samples = []
     for rule, verdict, key in chooser.choose():
         row, chosen = places[rule, key]

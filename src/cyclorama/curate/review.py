@@ -1,6 +1,6 @@
 """What is a person asked to look at, and where do the answers go?
 
-A run writes ``review.jsonl`` and the pictures in ``review/``; the review page shows them and keeps decisions
+A run writes ``review.jsonl`` and the images in ``review/``; the review page shows them and keeps decisions
 in ``decisions.sqlite``, which the next run takes in. Decided items stay in the list, so that a decision can
 be taken back.
 """
@@ -22,13 +22,13 @@ from cyclorama.errors import DataError, SettingsError
 from cyclorama.files import write_atomic
 
 ITEMS_NAME = "review.jsonl"
-PICTURE_FOLDER = "review"
-Kind = Literal["picture", "pair"]
+IMAGE_FOLDER = "review"
+Kind = Literal["image", "pair"]
 
 
 @dataclass(frozen=True)
 class ReviewImage:
-    """One picture of an item: its JPEG's path relative to the run's folder, and what it shows."""
+    """One image of an item: its JPEG's path relative to the run's folder, and what it shows."""
 
     path: str
     label: str
@@ -36,7 +36,7 @@ class ReviewImage:
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """A picture or a pair that somebody must decide about."""
+    """An image or a pair that somebody must decide about."""
 
     key: str
     """The row's key, or :func:`cyclorama.curate.decisions.pair_key`."""
@@ -65,7 +65,7 @@ def save_review_items(folder: str | Path, items: Sequence[ReviewItem]) -> Path:
 def load_review_items(folder: str | Path) -> list[ReviewItem]:
     """The items in ``folder``, in their order.
 
-    Raises DataError: no such list, a broken line, a picture outside ``review/``, a key given twice.
+    Raises DataError: no such list, a broken line, an image outside ``review/``, a key given twice.
     """
     path = Path(folder) / ITEMS_NAME
     try:
@@ -89,10 +89,10 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
 def _parse_item(values: Any) -> ReviewItem:
     images = tuple(ReviewImage(str(image["path"]), str(image["label"])) for image in values["images"])
     for image in images:
-        if PurePosixPath(image.path).parent != PurePosixPath(PICTURE_FOLDER):
-            raise ValueError(f"picture {image.path!r} does not lie in {PICTURE_FOLDER}/")
+        if PurePosixPath(image.path).parent != PurePosixPath(IMAGE_FOLDER):
+            raise ValueError(f"image {image.path!r} does not lie in {IMAGE_FOLDER}/")
     if values["kind"] not in get_args(Kind):
-        raise ValueError(f"kind is {values['kind']!r}, allowed: picture, pair")
+        raise ValueError(f"kind is {values['kind']!r}, allowed: image, pair")
     return ReviewItem(
         str(values["key"]),
         values["kind"],
@@ -104,13 +104,13 @@ def _parse_item(values: Any) -> ReviewItem:
 
 
 class Desk:
-    """The review of one run's folder, as :class:`cyclorama.serving.review.ReviewDesk` asks for it."""
+    """The review of one run's folder, as :class:`cyclorama.curate.review_server.ReviewDesk` asks for it."""
 
     def __init__(self, folder: str | Path) -> None:
         """Raises DataError (no review list in ``folder``)."""
         self._folder = Path(folder)
         self._items = {item.key: item for item in load_review_items(folder)}
-        self._pictures = {
+        self._images = {
             PurePosixPath(image.path).name for item in self._items.values() for image in item.images
         }
         self._database = self._folder / DECISIONS_NAME
@@ -127,12 +127,12 @@ class Desk:
             "decisions": {key: asdict(d) for key, d in decisions.items() if key in self._items},
         }
 
-    def load_picture(self, name: str) -> bytes | None:
-        """The bytes of the picture ``name`` in ``review/``; None if no item shows it or it is gone."""
-        if name not in self._pictures:
+    def load_image(self, name: str) -> bytes | None:
+        """The bytes of the image ``name`` in ``review/``; None if no item shows it or it is gone."""
+        if name not in self._images:
             return None
         try:
-            return (self._folder / PICTURE_FOLDER / name).read_bytes()
+            return (self._folder / IMAGE_FOLDER / name).read_bytes()
         except OSError:
             return None
 

@@ -154,11 +154,11 @@
       return;
     }
     const heading = make("h2", { tabIndex: -1 }, item.title);
-    const pictures = item.images.map((image) =>
+    const images = item.images.map((image) =>
       make(
         "figure",
         {},
-        make("img", { src: `pictures/${image.path.split("/").pop()}`, alt: image.label }),
+        make("img", { src: `images/${image.path.split("/").pop()}`, alt: image.label }),
         make("figcaption", {}, image.label),
       ),
     );
@@ -188,7 +188,7 @@
       make("p", { id: "problem", className: "bad", role: "alert" }, problem),
       describe(item),
       make("ul", { id: "reasons" }, ...item.reasons.map((reason) => make("li", {}, reason))),
-      make("div", { className: "pictures" }, ...pictures),
+      make("div", { className: "images" }, ...images),
       ...(why ? [showNumbers(item)] : []),
       make("label", { htmlFor: "note" }, "Note for the next decision (N)"),
       make("input", { id: "note", maxLength: 500, autocomplete: "off" }),
@@ -197,7 +197,7 @@
     );
     heading.focus({ preventScroll: true });
     const after = items[position + 1];
-    for (const image of after?.images ?? []) new Image().src = `pictures/${image.path.split("/").pop()}`;
+    for (const image of after?.images ?? []) new Image().src = `images/${image.path.split("/").pop()}`;
   }
 
   function welcome() {

@@ -1,4 +1,4 @@
-"""The reviewer's page: one HTML file with script and style inside; items and pictures are the server's."""
+"""The reviewer's page: one HTML file with script and style inside; items and images are the server's."""
 
 from __future__ import annotations
 

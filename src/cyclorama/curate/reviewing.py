@@ -1,4 +1,4 @@
-"""What a run puts before people: doubtful pictures with the evidence drawn in, and proposed pairs."""
+"""What a run puts before people: doubtful images with the evidence drawn in, and proposed pairs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclorama.curate.cache import FROM_FILE, PictureCache
+from cyclorama.curate.cache import FROM_FILE, ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.decisions import Decision
-from cyclorama.curate.judging import load_picture
+from cyclorama.curate.judging import load_image
 from cyclorama.curate.pairs import PairProposal, propose_pairs
-from cyclorama.curate.records import Picture, Verdict
-from cyclorama.curate.report_pictures import encode_evidence
-from cyclorama.curate.review import PICTURE_FOLDER, ReviewImage, ReviewItem, save_review_items
+from cyclorama.curate.records import LoadedImage, Verdict
+from cyclorama.curate.report_images import encode_evidence
+from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem, save_review_items
 from cyclorama.curate.settling import Row, build_review_item, format_time, get_layers_after, list_against
 from cyclorama.curate.splits import BGPAIR
 from cyclorama.curate.store import Store, encode_lines
@@ -25,7 +25,7 @@ from cyclorama.imaging.loading import LoadLimits
 
 PAIRS_FILE = "pairs.jsonl"
 REVIEW_SIDE = 768
-"""Longest side, in pixels, of a picture on the review page."""
+"""Longest side, in pixels, of an image on the review page."""
 _DIMMED = 0.25
 """Brightness of the background where a mask is shown."""
 
@@ -38,11 +38,11 @@ def write_review(
     set_keys: Mapping[int, str],
     limits: LoadLimits,
 ) -> None:
-    """Write ``review.jsonl`` with its pictures, and ``pairs.jsonl`` with every pair and its state.
+    """Write ``review.jsonl`` with its images, and ``pairs.jsonl`` with every pair and its state.
 
-    Pictures that are there already are not made again. Raises OutputError.
+    Images that are there already are not made again. Raises OutputError.
     """
-    cache = PictureCache(store.cache)
+    cache = ImageCache(store.cache)
     items = [build_review_item(row) for row in rows if _is_for_review(row)]
     wanted = {image.path for item in items for image in item.images}
     for row in rows:
@@ -53,12 +53,12 @@ def write_review(
         wanted |= {image.path for image in item.images}
         for image, place in zip(item.images, members, strict=True):
             _write_plain(store.out / image.path, rows[place], cache, limits)
-    _remove_others(store.out / PICTURE_FOLDER, wanted)
+    _remove_others(store.out / IMAGE_FOLDER, wanted)
     save_review_items(store.out, [*items, *(item for item, _ in pairs)])
 
 
 def draw_evidence(
-    row: Row, cache: PictureCache, limits: LoadLimits, place: int | None = None, side: int = REVIEW_SIDE
+    row: Row, cache: ImageCache, limits: LoadLimits, place: int | None = None, side: int = REVIEW_SIDE
 ) -> bytes | None:
     """A JPEG of what the finding at ``place`` saw with its boxes (None: the row as it came, with all boxes).
 
@@ -71,42 +71,44 @@ def draw_evidence(
     else:
         layers = row.seen[place] or FROM_FILE
         boxes = list(row.findings[place].boxes)
-    picture = _try_load(row, layers | {"mask": "none"}, cache, limits)
-    return None if picture is None else encode_evidence(picture.pixels, boxes, side)
+    loaded = _try_load(row, layers | {"mask": "none"}, cache, limits)
+    return None if loaded is None else encode_evidence(loaded.pixels, boxes, side)
 
 
 def _is_for_review(row: Row) -> bool:
     return bool(row.digest) and (row.verdict == Verdict.REVIEW or row.decision is not None)
 
 
-def _write_evidence(out: Path, row: Row, cache: PictureCache, limits: LoadLimits) -> None:
+def _write_evidence(out: Path, row: Row, cache: ImageCache, limits: LoadLimits) -> None:
     for image in build_review_item(row).images:
         path = out / image.path
         if path.is_file():
             continue
         _, _, kind = path.stem.partition("-")
-        picture = _try_load(row, get_layers_after(row), cache, limits) if kind else None
+        loaded = _try_load(row, get_layers_after(row), cache, limits) if kind else None
         data = draw_evidence(row, cache, limits) if not kind else None
-        if picture is not None and kind == "after":
-            data = encode_evidence(picture.pixels, (), REVIEW_SIDE)
-        elif picture is not None and picture.mask is not None:
-            shade = _DIMMED + (1 - _DIMMED) * picture.mask[..., None]
-            data = encode_evidence(np.rint(picture.pixels * shade).astype(np.uint8), (), REVIEW_SIDE)
+        if loaded is not None and kind == "after":
+            data = encode_evidence(loaded.pixels, (), REVIEW_SIDE)
+        elif loaded is not None and loaded.mask is not None:
+            shade = _DIMMED + (1 - _DIMMED) * loaded.mask[..., None]
+            data = encode_evidence(np.rint(loaded.pixels * shade).astype(np.uint8), (), REVIEW_SIDE)
         if data is not None:
             write_atomic(path, data, durable=False)
 
 
-def _write_plain(path: Path, row: Row, cache: PictureCache, limits: LoadLimits) -> None:
+def _write_plain(path: Path, row: Row, cache: ImageCache, limits: LoadLimits) -> None:
     if not path.is_file():
-        picture = _try_load(row, row.layers, cache, limits)
-        if picture is not None:
-            write_atomic(path, encode_evidence(picture.pixels, ()), durable=False)
+        loaded = _try_load(row, row.layers, cache, limits)
+        if loaded is not None:
+            write_atomic(path, encode_evidence(loaded.pixels, ()), durable=False)
 
 
-def _try_load(row: Row, layers: Mapping[str, str], cache: PictureCache, limits: LoadLimits) -> Picture | None:
+def _try_load(
+    row: Row, layers: Mapping[str, str], cache: ImageCache, limits: LoadLimits
+) -> LoadedImage | None:
     record = row.record if layers["mask"] == "file" else replace(row.record, mask=None)
     try:
-        return load_picture(record, dict(layers), cache, limits)
+        return load_image(record, dict(layers), cache, limits)
     except (DataError, InputError, OSError):
         return None
 
@@ -133,7 +135,7 @@ def _write_pairs(
             "pair",
             f"{proposal.product_key} in the style of {proposal.reference_key}",
             tuple(
-                ReviewImage(f"{PICTURE_FOLDER}/{rows[place].state[:32]}.jpg", label)
+                ReviewImage(f"{IMAGE_FOLDER}/{rows[place].state[:32]}.jpg", label)
                 for place, label in ((product, "product"), (reference, "reference"))
             ),
             (proposal.reason,),

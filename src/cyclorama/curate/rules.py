@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclorama.config import to_plain
 from cyclorama.curate.config import CurateConfig, EraseSettings
-from cyclorama.curate.records import PictureRule, SetRule
+from cyclorama.curate.records import ImageRule, SetRule
 from cyclorama.errors import ConfigError, ModelNotFoundError
 from cyclorama.generation.journal import compute_key
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GROUP = "cyclorama.curate_rules"
 """Entry points of this group are factories: a mapping of settings in, a rule out."""
-PICTURE_SECTIONS = ("size", "quality", "mask", "blank", "people", "text")
+IMAGE_SECTIONS = ("size", "quality", "mask", "blank", "people", "text")
 SUMMARY_VERSION = "3"
 
 
@@ -32,21 +32,21 @@ class Rules:
     """All rules of a run, in the order in which they are asked."""
 
     before: tuple[SetRule, ...]
-    """Set rules that need no pictures."""
-    pictures: tuple[PictureRule, ...]
+    """Set rules that need no images."""
+    images: tuple[ImageRule, ...]
     after: tuple[SetRule, ...]
-    """Set rules on summaries of the pictures."""
+    """Set rules on summaries of the images."""
     identities: Mapping[str, str]
-    """Picture rule's name to the digest of everything its answer depends on beside the picture."""
+    """Image rule's name to the digest of everything its answer depends on beside the image."""
     summary: str
-    """The same for what is kept of a picture."""
+    """The same for what is kept of an image."""
     compute_embedding: Callable[[Pixels], Any]
-    """float32 (D,) of a picture, of unit length."""
+    """float32 (D,) of an image, of unit length."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Every rule's name, in order."""
-        rules: list[PictureRule | SetRule] = [*self.before, *self.pictures, *self.after]
+        rules: list[ImageRule | SetRule] = [*self.before, *self.images, *self.after]
         return tuple(rule.name for rule in rules)
 
 
@@ -68,27 +68,27 @@ def build_rules(config: CurateConfig) -> Rules:
         before.append(ClicksRule(config.clicks))
     if config.category is not None:
         before.append(CategoryRule(config.category))
-    pictures = _build_picture_rules(config)
+    images = _build_image_rules(config)
     after: list[SetRule] = [] if config.duplicates is None else [DuplicatesRule(config.duplicates)]
-    settings: dict[str, Any] = {rule.name: getattr(config, rule.name) for rule in pictures}
+    settings: dict[str, Any] = {rule.name: getattr(config, rule.name) for rule in images}
     for name, values in config.further.items():
         rule = load_rule(name, values)
         settings[name] = values
         if isinstance(rule, SetRule):
-            (after if rule.needs_pictures else before).append(rule)
+            (after if rule.needs_images else before).append(rule)
         else:
-            pictures.append(rule)
-    everything: list[PictureRule | SetRule] = [*before, *pictures, *after]
+            images.append(rule)
+    everything: list[ImageRule | SetRule] = [*before, *images, *after]
     names = [rule.name for rule in everything]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"two rules are called {twice[0]!r}; names must differ")
-    identities = {rule.name: identify(rule, settings[rule.name]) for rule in pictures}
+    identities = {rule.name: identify(rule, settings[rule.name]) for rule in images}
     if "text" in identities:
         identities["text"] = compute_key({"text": identities["text"], "erase": identify_eraser(config.erase)})
     return Rules(
         tuple(before),
-        tuple(pictures),
+        tuple(images),
         tuple(after),
         identities,
         compute_key({"summary": SUMMARY_VERSION, "features": identify_features(config.output.features)}),
@@ -96,7 +96,7 @@ def build_rules(config: CurateConfig) -> Rules:
     )
 
 
-def _build_picture_rules(config: CurateConfig) -> list[PictureRule]:
+def _build_image_rules(config: CurateConfig) -> list[ImageRule]:
     from cyclorama.curate.blank import BlankRule
     from cyclorama.curate.mask import MaskRule
     from cyclorama.curate.people import PeopleRule
@@ -104,7 +104,7 @@ def _build_picture_rules(config: CurateConfig) -> list[PictureRule]:
     from cyclorama.curate.size import SizeRule
     from cyclorama.curate.text import TextRule
 
-    rules: list[PictureRule] = []
+    rules: list[ImageRule] = []
     if config.size is not None:
         rules.append(SizeRule(config.size))
     if config.quality is not None:
@@ -120,7 +120,7 @@ def _build_picture_rules(config: CurateConfig) -> list[PictureRule]:
     return rules
 
 
-def load_rule(name: str, settings: Mapping[str, Any]) -> PictureRule | SetRule:
+def load_rule(name: str, settings: Mapping[str, Any]) -> ImageRule | SetRule:
     """The installed rule called ``name``. Raises ConfigError."""
     found = {point.name: point for point in metadata.entry_points(group=GROUP)}
     if name not in found:
@@ -128,17 +128,17 @@ def load_rule(name: str, settings: Mapping[str, Any]) -> PictureRule | SetRule:
             f"further: no installed package has a rule {name!r} (entry points {GROUP}); installed: "
             f"{', '.join(sorted(found)) or 'none'}"
         )
-    rule: PictureRule | SetRule = found[name].load()(dict(settings))
+    rule: ImageRule | SetRule = found[name].load()(dict(settings))
     if rule.name != name:
         raise ConfigError(
             f"further: entry point {name!r} gives a rule called {rule.name!r}; names must agree"
         )
-    if not isinstance(rule, PictureRule | SetRule):
+    if not isinstance(rule, ImageRule | SetRule):
         raise ConfigError(f"further: {name!r} gives a {type(rule).__name__} with neither judge nor judge_all")
     return rule
 
 
-def identify(rule: PictureRule, settings: Any) -> str:
+def identify(rule: ImageRule, settings: Any) -> str:
     """A digest of the rule's name, version and settings, and of files that the settings name."""
     return compute_key(
         {
@@ -150,8 +150,8 @@ def identify(rule: PictureRule, settings: Any) -> str:
 
 
 def identify_eraser(settings: EraseSettings | None) -> dict[str, Any]:
-    """What the erasing network's pictures depend on. Raises ModelNotFoundError."""
-    from cyclorama.baselines.lama_files import find_lama
+    """What the erasing network's images depend on. Raises ModelNotFoundError."""
+    from cyclorama.erasing.files import find_lama
 
     if settings is None:
         return {}
@@ -160,7 +160,7 @@ def identify_eraser(settings: EraseSettings | None) -> dict[str, Any]:
         return values | {"weights": _digest(find_lama(settings.weights))}
     except ModelNotFoundError as error:
         raise ModelNotFoundError(
-            f"{error}. The recipe names it as erase.weights; with erase: null, pictures with text behind the "
+            f"{error}. The recipe names it as erase.weights; with erase: null, images with text behind the "
             f"product go to review instead"
         ) from error
 
@@ -184,8 +184,8 @@ class Eraser:
 
     def __call__(self, pixels: Pixels, hole: npt.NDArray[np.bool_]) -> Pixels:
         """``pixels`` with ``hole`` filled; the same bit for bit elsewhere. Raises ModelError."""
-        from cyclorama.baselines.lama_erase import EraseConfig, erase
-        from cyclorama.baselines.lama_files import load_lama
+        from cyclorama.erasing.erase import EraseConfig, erase
+        from cyclorama.erasing.files import load_lama
 
         if self._model is None:
             self._model = load_lama(self._settings.weights)

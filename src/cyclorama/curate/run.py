@@ -1,4 +1,4 @@
-"""A whole curating run: read the input, ask the set rules, have an engine do the pictures, settle, write."""
+"""A whole curating run: read the input, ask the set rules, have an engine do the images, settle, write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from cyclorama.catalogue.engines import build_engine
 from cyclorama.catalogue.protocols import Engine, EngineHooks
-from cyclorama.curate.cache import PictureCache
+from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
 from cyclorama.curate.config import CurateConfig, EngineSettings
 from cyclorama.curate.decisions import FILE_NAME, Decision, load_decisions
@@ -55,7 +55,7 @@ class CurateResult:
     reasons: dict[str, int] = field(default_factory=dict)
     """Dropped rows per rule."""
     looked_at: int = 0
-    """Rows that went through the picture rules now, or had what is known of them taken over."""
+    """Rows that went through the image rules now, or had what is known of them taken over."""
     shards: int = 0
     """Shards of the training set."""
     finished: bool = False
@@ -71,12 +71,12 @@ def run_curate(
     engine: Engine | None = None,
     build: Callable[[CurateConfig], Rules] = build_rules,
 ) -> CurateResult:
-    """Curate the pictures of ``source`` into ``out``; rows in = rows out.
+    """Curate the images of ``source`` into ``out``; rows in = rows out.
 
     Invariant: however often it is killed and run again, with whatever engine and number of workers, what
     :mod:`cyclorama.curate.store` calls byte-stable is the same byte for byte.
 
-    Raises ManifestError, DataError, ConfigError, ModelError, OutputError, before pictures are opened where
+    Raises ManifestError, DataError, ConfigError, ModelError, OutputError, before images are opened where
     that is possible.
     """
     hooks, settings = hooks or RunHooks(), engine_settings or EngineSettings()
@@ -94,7 +94,7 @@ def run_curate(
         plans = _plan(found, before, decisions, settings.shard_size)
         keys = _build_keys(plans, rules)
         open_shards = [shard for shard, key in enumerate(keys) if store.load_key(shard) != key]
-        looked_at = _judge_pictures(
+        looked_at = _judge_images(
             store, plans, open_shards, CurateJob(out, settings, config, build, tuple(keys)), engine, hooks
         )
         if any(store.load_key(shard) != key for shard, key in enumerate(keys)):
@@ -129,7 +129,7 @@ def save_categories(store: Store, rules: Sequence[SetRule]) -> None:
 def judge_records(
     found: Input, rules: Sequence[SetRule], decisions: dict[str, Decision]
 ) -> list[tuple[Finding, ...]]:
-    """What the rules that need no pictures say, row for row; a dropped row is not shown to the next rule.
+    """What the rules that need no images say, row for row; a dropped row is not shown to the next rule.
 
     A row that a person has accepted is shown to all of them.
     """
@@ -203,7 +203,7 @@ def _build_keys(plans: Sequence[Sequence[dict[str, Any]]], rules: Rules) -> list
     return keys
 
 
-def _judge_pictures(
+def _judge_images(
     store: Store,
     plans: Sequence[Sequence[dict[str, Any]]],
     shards: Sequence[int],
@@ -240,11 +240,11 @@ def _conclude(store: Store, shards: int) -> None:
     for shard in range(shards):
         times = store.load_timings(shard)
         for name, seconds in times.get("seconds", {}).items():
-            total = timings.setdefault(name, {"pictures": 0, "seconds": 0.0})
-            total["pictures"] += times["counts"][name]
+            total = timings.setdefault(name, {"images": 0, "seconds": 0.0})
+            total["images"] += times["counts"][name]
             total["seconds"] += seconds
     store.save_values(TIMINGS_FILE, timings)
-    PictureCache(store.cache).sweep()
+    ImageCache(store.cache).sweep()
     store.clear_work()
     digests = {
         path.relative_to(store.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

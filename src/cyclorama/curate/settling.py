@@ -11,7 +11,7 @@ from cyclorama.curate.cache import FROM_FILE, Layers, to_values
 from cyclorama.curate.decisions import Decision
 from cyclorama.curate.judging import find_gravest, read_findings
 from cyclorama.curate.records import Finding, Record, SetRule, Summary, Verdict
-from cyclorama.curate.review import PICTURE_FOLDER, ReviewImage, ReviewItem
+from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem
 from cyclorama.curate.summary import build_summary
 from cyclorama.generation.journal import compute_key
 
@@ -28,14 +28,14 @@ class Row:
     record: Record
     findings: list[Finding]
     seen: list[Layers]
-    """Per finding, where the picture lay that the rule saw; empty for rules that saw none."""
+    """Per finding, where the image lay that the rule saw; empty for rules that saw none."""
     layers: Layers
     digest: str
     content: str
     state: str
     summary: Summary | None
     judged: int = 0
-    """How many of the findings are about the row alone; those of rules that compare pictures follow."""
+    """How many of the findings are about the row alone; those of rules that compare images follow."""
     verdict: Verdict = Verdict.KEEP
     rule: str = ""
     """The rule whose word counts; empty for a row that is kept as it is."""
@@ -50,7 +50,7 @@ class Row:
 
     @classmethod
     def build(cls, record: Record, before: Sequence[Finding], judged: Mapping[str, Any]) -> Row:
-        """A row from what the rules before the pictures found and what a worker wrote down."""
+        """A row from what the rules before the images found and what a worker wrote down."""
         found = judged["findings"]
         findings = (*before, *read_findings(found))
         summary = None
@@ -101,21 +101,21 @@ def list_against(row: Row) -> list[int]:
 
 
 def compute_basis(row: Row) -> str:
-    """Digest of what a decision rests on: the picture, what rules have against it, and the evidence."""
+    """Digest of what a decision rests on: the image, what rules have against it, and the evidence."""
     found = [to_values(row.findings[place]) for place in list_against(row)]
     against = [[finding[name] for name in ("rule", "verdict", "reason", "boxes")] for finding in found]
-    return compute_key({"picture": row.content, "against": against, "after": get_layers_after(row)})
+    return compute_key({"image": row.content, "against": against, "after": get_layers_after(row)})
 
 
 def build_review_item(row: Row) -> ReviewItem:
-    """What a person is asked about ``row``; its pictures are named after the basis."""
+    """What a person is asked about ``row``; its images are named after the basis."""
     against = list_against(row)
-    images = [ReviewImage(f"{PICTURE_FOLDER}/{row.basis}.jpg", "as it came, with the evidence")]
+    images = [ReviewImage(f"{IMAGE_FOLDER}/{row.basis}.jpg", "as it came, with the evidence")]
     after = get_layers_after(row)
     if after["pixels"] != "file":
-        images.append(ReviewImage(f"{PICTURE_FOLDER}/{row.basis}-after.jpg", "as it would be kept"))
+        images.append(ReviewImage(f"{IMAGE_FOLDER}/{row.basis}-after.jpg", "as it would be kept"))
     if has_mask(row, after):
-        images.append(ReviewImage(f"{PICTURE_FOLDER}/{row.basis}-mask.jpg", "the product by its mask"))
+        images.append(ReviewImage(f"{IMAGE_FOLDER}/{row.basis}-mask.jpg", "the product by its mask"))
     compared = [f"{f.rule}: {f.reason}" for f in row.findings[row.judged :] if f.verdict != Verdict.KEEP]
     title = " · ".join([row.record.key, *([row.category] if row.category else []), *compared])
     reasons = tuple(f"{row.findings[p].rule}: {row.findings[p].reason}" for p in against)
@@ -124,11 +124,11 @@ def build_review_item(row: Row) -> ReviewItem:
         for p in against
         for name, value in row.findings[p].numbers.items()
     }
-    return ReviewItem(row.record.key, "picture", title, tuple(images), reasons, numbers)
+    return ReviewItem(row.record.key, "image", title, tuple(images), reasons, numbers)
 
 
 def get_layers_after(row: Row) -> Layers:
-    """Where the picture lay after the last finding that speaks against it, which a reviewer is shown."""
+    """Where the image lay after the last finding that speaks against it, which a reviewer is shown."""
     against = list_against(row)
     return _get_following(row, against[-1]) if against else row.layers
 
@@ -140,7 +140,7 @@ def has_mask(row: Row, layers: Layers) -> bool:
 
 
 def list_repairs(row: Row) -> list[str]:
-    """The rules that changed the picture's pixels, in their order."""
+    """The rules that changed the image's pixels, in their order."""
     return [
         row.findings[place].rule
         for place in range(row.judged)
@@ -203,7 +203,7 @@ def _settle(row: Row) -> None:
 def _find_lacking(row: Row) -> str:
     """What a training set needs and the row has not; empty if all is there."""
     if row.summary is None:
-        return "the picture could not be read"
+        return "the image could not be read"
     if not row.category:
         return "no category; give a column for it, or name folders by it"
     if row.summary.mask_shape is None:

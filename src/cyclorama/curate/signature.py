@@ -1,7 +1,7 @@
-"""What is kept of a picture so that its near-duplicates can be found once its pixels are gone?
+"""What is kept of an image so that its near-duplicates can be found once its pixels are gone?
 
 A thumbnail of its luminance (96 × 96 bytes) and a unit vector of the bundled feature network. Hashes, also
-those of parts of the picture, are computed from the thumbnail: a crop's hash is near the hash of the part of
+those of parts of the image, are computed from the thumbnail: a crop's hash is near the hash of the part of
 the original that it shows.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from cyclorama.types import Pixels
 
 THUMBNAIL_SIDE = 96
-"""Pixels; the thumbnail is square whatever the picture's aspect."""
+"""Pixels; the thumbnail is square whatever the image's aspect."""
 HASH_SIDE = 8
 """The hash compares the lowest 8 × 8 frequencies of the cosine transform."""
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 Window = tuple[float, float, float, float]
-"""Part of a picture as (top, left, bottom, right) in shares of its sides."""
+"""Part of an image as (top, left, bottom, right) in shares of its sides."""
 WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -46,7 +46,7 @@ def compute_thumbnail(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def compute_phash(thumbnail: npt.NDArray[np.uint8]) -> int:
-    """The 64-bit perceptual hash of a whole picture's ``thumbnail`` (96, 96)."""
+    """The 64-bit perceptual hash of a whole image's ``thumbnail`` (96, 96)."""
     return int(compute_hashes(thumbnail[None], [WHOLE])[0, 0])
 
 
@@ -74,7 +74,7 @@ def count_differing_bits(
 
 
 def compute_sharpness(pixels: Pixels) -> float:
-    """Mean squared Laplacian of the luminance in grey levels², 0 for a flat picture; higher is sharper."""
+    """Mean squared Laplacian of the luminance in grey levels², 0 for a flat image; higher is sharper."""
     grey = pixels.astype(np.float32) @ _LUMINANCE
     inner = grey[1:-1, 1:-1]
     if inner.size == 0:
@@ -84,20 +84,20 @@ def compute_sharpness(pixels: Pixels) -> float:
 
 
 class Embedder:
-    """Unit feature vectors of pictures, by the bundled network, loaded when first used."""
+    """Unit feature vectors of images, by the bundled network, loaded when first used."""
 
     def __init__(self, features: str = "cyclorama") -> None:
         """``features`` names the network as ``cyclorama.evaluation.features.load_features`` takes it."""
         self._choice = features
         self._network: Network | None = None
 
-    def compute(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, D), each row of length 1, of ``pictures``, uint8 (H, W, 3) of any size."""
+    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+        """float32 (N, D), each row of length 1, of ``images``, uint8 (H, W, 3) of any size."""
         if self._network is None:
             from cyclorama.evaluation.features import load_features
 
             self._network = load_features(self._choice)
-        values = self._network.compute(pictures)
+        values = self._network.compute(images)
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         return np.asarray(values / np.maximum(lengths, 1e-12), np.float32)
 

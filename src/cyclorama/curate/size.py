@@ -1,4 +1,4 @@
-"""Is the picture large enough, and is its shape usable?"""
+"""Is the image large enough, and is its shape usable?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cyclorama.curate.records import Finding, Verdict
 from cyclorama.errors import SettingsError
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
 
 
 @dataclass(frozen=True)
@@ -17,13 +17,13 @@ class SizeSettings:
     """The sizes that are taken."""
 
     min_side: int = 256
-    """Least shorter side in pixels; a smaller picture is dropped."""
+    """Least shorter side in pixels; a smaller image is dropped."""
     wanted_side: int = 256
-    """Shorter side in pixels below which a picture goes to review; equal to ``min_side`` = never."""
+    """Shorter side in pixels below which an image goes to review; equal to ``min_side`` = never."""
     max_pixels: int = 50_000_000
-    """Most pixels, width times height; a larger picture is dropped."""
+    """Most pixels, width times height; a larger image is dropped."""
     max_aspect: float = 2.5
-    """Greatest longer side over shorter side; beyond it a picture is dropped."""
+    """Greatest longer side over shorter side; beyond it an image is dropped."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_side <= self.wanted_side:
@@ -39,17 +39,17 @@ class SizeSettings:
 
 
 class SizeRule:
-    """Drops pictures that are too small, too large or too long."""
+    """Drops images that are too small, too large or too long."""
 
     name = "size"
 
     def __init__(self, settings: SizeSettings | None = None) -> None:
         self.settings = settings or SizeSettings()
 
-    def judge(self, picture: Picture) -> Finding:
+    def judge(self, image: LoadedImage) -> Finding:
         """Drop outside the limits, review between ``min_side`` and ``wanted_side``, else keep."""
         settings = self.settings
-        height, width = picture.pixels.shape[:2]
+        height, width = image.pixels.shape[:2]
         side, aspect = min(height, width), max(height, width) / min(height, width)
         numbers = {"height": float(height), "width": float(width), "aspect": aspect}
         faults = []

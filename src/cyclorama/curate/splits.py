@@ -50,9 +50,9 @@ def assign_set_splits(records: Sequence[Record], seed: int, settings: SplitSetti
 
 
 def find_unseen_categories(categories: Sequence[str | None], splits: Sequence[str]) -> dict[str, int]:
-    """Category -> pictures kept aside, for the categories of which no picture trains.
+    """Category -> images kept aside, for the categories of which no image trains.
 
-    Such pictures can be judged only for how a model deals with categories it never saw.
+    Such images can be judged only for how a model deals with categories it never saw.
     """
     pairs = list(zip(categories, splits, strict=True))
     trained = {category for category, split in pairs if split == TRAIN}

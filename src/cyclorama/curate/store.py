@@ -8,12 +8,12 @@
     DIR/pairs.jsonl                   pairs of the BG-pair-like split                   byte-stable
     DIR/index.html, DIR/card.md       report and data card                              byte-stable
     DIR/categories.json               every category met so far, with its identifier    byte-stable
-    DIR/review.jsonl, DIR/review/     what is put to review, and its pictures           byte-stable
+    DIR/review.jsonl, DIR/review/     what is put to review, and its images           byte-stable
     DIR/decisions.sqlite              what people decided
     DIR/done.json                     written last: digests of what is byte-stable
     DIR/run.json                      the recipe
     DIR/shards/shard-000000.jsonl     what rules say of a range of input rows, and .key, written last
-    DIR/cache/                        every answer of every rule by content, repaired pictures
+    DIR/cache/                        every answer of every rule by content, repaired images
     DIR/timings.json                  processor seconds per rule, of what was worked out
     DIR/work/                         the plan of a run under way
 
@@ -50,7 +50,7 @@ class Store:
         return self.out / "work" / f"shard-{shard:06d}.jsonl"
 
     def get_results(self, shard: int) -> Path:
-        """What the picture rules say of the rows of ``shard``."""
+        """What the image rules say of the rows of ``shard``."""
         return self.out / "shards" / f"shard-{shard:06d}.jsonl"
 
     def get_key(self, shard: int) -> Path:

@@ -1,4 +1,4 @@
-"""What is kept of a picture once its pixels are gone, and how it is written down."""
+"""What is kept of an image once its pixels are gone, and how it is written down."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from cyclorama.curate.records import SHAPE_SIDE, Finding, Picture, Record, Summary
+from cyclorama.curate.records import SHAPE_SIDE, Finding, LoadedImage, Record, Summary
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
     compute_luminance,
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 _EMBEDDING_STEPS = 2**14
 """Embeddings are kept in steps of 1/16384, which equals half precision and is the same on every machine."""
 _LEAST_SHARE = 0.02
-"""Share of product below which a place of the product's picture is empty."""
+"""Share of product below which a place of the product's image is empty."""
 
 
 def summarise(
-    picture: Picture, compute_embedding: Callable[[Pixels], npt.NDArray[np.float32]]
+    image: LoadedImage, compute_embedding: Callable[[Pixels], npt.NDArray[np.float32]]
 ) -> dict[str, Any]:
-    """Plain values of a picture's summary, fit for JSON; :func:`build_summary` reads them."""
-    thumbnail = compute_thumbnail(picture.pixels)
-    embedding = np.rint(compute_embedding(picture.pixels) * _EMBEDDING_STEPS).astype("<i2")
-    height, width = picture.pixels.shape[:2]
+    """Plain values of an image's summary, fit for JSON; :func:`build_summary` reads them."""
+    thumbnail = compute_thumbnail(image.pixels)
+    embedding = np.rint(compute_embedding(image.pixels) * _EMBEDDING_STEPS).astype("<i2")
+    height, width = image.pixels.shape[:2]
     numbers = {
         "height": float(height),
         "width": float(width),
-        "file_bytes": float(picture.file_bytes),
-        "sharpness": compute_sharpness(picture.pixels),
+        "file_bytes": float(image.file_bytes),
+        "sharpness": compute_sharpness(image.pixels),
     }
-    if picture.mask is not None:
-        numbers["mask_share"] = float(picture.mask.mean())
-    shape = None if picture.mask is None else compute_mask_shape(picture.mask)
-    product = None if picture.mask is None else compute_product(picture.pixels, picture.mask)
+    if image.mask is not None:
+        numbers["mask_share"] = float(image.mask.mean())
+    shape = None if image.mask is None else compute_mask_shape(image.mask)
+    product = None if image.mask is None else compute_product(image.pixels, image.mask)
     return {
         "phash": f"{compute_phash(thumbnail):016x}",
         "thumbnail": _pack(thumbnail),
@@ -83,7 +83,7 @@ def build_summary(
 def compute_mask_shape(mask: Matte) -> npt.NDArray[np.uint8] | None:
     """uint8 (SHAPE_SIDE, SHAPE_SIDE), 255 = product: the product alone, centred on a square, averaged down.
 
-    None for a mask without product. Invariant: moving the product in the picture changes nothing.
+    None for a mask without product. Invariant: moving the product in the image changes nothing.
     """
     share = _cut_product(mask, mask)
     return None if share is None else np.rint(_average(share) * 255).astype(np.uint8)

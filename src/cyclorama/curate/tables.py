@@ -36,7 +36,7 @@ RESULT_SCHEMA = pa.schema(
         ("sha256", pa.string()),  # of the file
         ("height", pa.int32()),
         ("width", pa.int32()),
-        ("repaired_pixels", pa.string()),  # below the output folder, if a rule changed the picture
+        ("repaired_pixels", pa.string()),  # below the output folder, if a rule changed the image
         ("product_mask", pa.string()),  # below the output folder, if a rule made or changed it
         ("decided", pa.string()),  # accept or reject, if a person's decision counts
         ("decided_by", pa.string()),

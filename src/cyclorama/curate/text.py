@@ -24,7 +24,7 @@ from cyclorama.imaging.masks import dilate
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.curate.records import Picture
+    from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
 
     Flags = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ class TextSettings:
     sure_detection: float = 0.85
     """Detector score from which a place is text though it cannot be read, 0-1: scripts it does not know."""
     large: float = 0.25
-    """Height of a place as a share of the picture's shorter side, 0-1, from which only reading counts."""
+    """Height of a place as a share of the image's shorter side, 0-1, from which only reading counts."""
     large_sureness: float = 0.8
     """Least sureness with which a place that high is read, 0-1: potatoes are found, and read as 0."""
     join: float = 1.0
@@ -51,7 +51,7 @@ class TextSettings:
     product_overlap: float = 0.7
     """Share of a text that must lie on the product for it to be the product's, 0-1."""
     stray_overlap: float = 0.15
-    """Share of a background text that may lie on the product, 0-1; above it the picture goes to review."""
+    """Share of a background text that may lie on the product, 0-1; above it the image goes to review."""
     grow: float = 0.25
     """Width of the margin that is erased with a text, as a share of the text's height: rims and shadows."""
     extra: float = 2.0
@@ -59,9 +59,9 @@ class TextSettings:
     rounds: int = 2
     """Most times that what is left is erased again."""
     max_erased: float = 0.2
-    """Greatest share of the picture that may be erased, 0-1; above it the picture goes to review."""
+    """Greatest share of the image that may be erased, 0-1; above it the image goes to review."""
     hopeless_erased: float = 0.5
-    """Greatest share of the background that text may take, 0-1; above it the picture is dropped."""
+    """Greatest share of the background that text may take, 0-1; above it the image is dropped."""
     max_repeats: int = 3
     """Most places with the same words, one of them on or over the product; more are a watermark: review."""
     max_seam: float = 6.0
@@ -83,7 +83,7 @@ class TextSettings:
 class TextRule:
     """Erases text from backgrounds.
 
-    ``erase`` fills holes (without one, pictures with text go to review); ``finder`` is RapidOCR by default.
+    ``erase`` fills holes (without one, images with text go to review); ``finder`` is RapidOCR by default.
     """
 
     name = "text"
@@ -98,17 +98,17 @@ class TextRule:
         self._erase = erase
         self._finder = finder or RapidTextFinder(self.settings.finding)
 
-    def judge(self, picture: Picture) -> Finding:
+    def judge(self, image: LoadedImage) -> Finding:
         """Keep without text behind the product, repair with it, review what cannot be repaired for sure.
 
-        What goes to review is repaired, too, so that whoever accepts it takes the picture without the text.
+        What goes to review is repaired, too, so that whoever accepts it takes the image without the text.
 
-        Invariant: the repaired picture differs from ``picture`` only where text or its margin was, and
+        Invariant: the repaired image differs from ``image`` only where text or its margin was, and
         nowhere on the product. Raises MissingDependencyError if RapidOCR is not installed.
         """
         settings = self.settings
-        product = _get_product(picture)
-        places = self._sort(self._finder(picture.pixels), product)
+        product = _get_product(image)
+        places = self._sort(self._finder(image.pixels), product)
         behind = self._choose(places)
         kept = [text for text, share in places if share >= settings.product_overlap and self._is_text(text)]
         boxes = tuple(text.to_box("text on product") for text in kept)
@@ -138,12 +138,12 @@ class TextRule:
             return Finding(self.name, Verdict.DROP, reason, numbers, boxes)
         if self._erase is None:
             return Finding(self.name, Verdict.REVIEW, f"text on the background: {words}", numbers, boxes)
-        pixels, hole, left = self._repair(picture.pixels, hole, product, self._erase)
-        doubts = self._check(picture, pixels, hole, left, numbers)
-        if picture.mask is None and picture.alpha is None:
+        pixels, hole, left = self._repair(image.pixels, hole, product, self._erase)
+        doubts = self._check(image, pixels, hole, left, numbers)
+        if image.mask is None and image.alpha is None:
             doubts.append("without a mask nobody knows whether the text is the product's")
         reason = f"text on the background: {words}"
-        repaired = None if numbers["changed_outside"] else replace(picture, pixels=pixels)
+        repaired = None if numbers["changed_outside"] else replace(image, pixels=pixels)
         if doubts:
             reason = f"{reason}; {'; '.join(doubts)}"
             return Finding(self.name, Verdict.REVIEW, reason, numbers, boxes, repaired)
@@ -199,7 +199,7 @@ class TextRule:
 
     def _check(
         self,
-        picture: Picture,
+        image: LoadedImage,
         repaired: Pixels,
         hole: Flags,
         left: list[FoundText],
@@ -207,8 +207,8 @@ class TextRule:
     ) -> list[str]:
         """What speaks against the repair; its measurements go into ``numbers``."""
         settings, doubts = self.settings, []
-        changed = int((repaired != picture.pixels).any(axis=2)[~hole].sum())
-        seam = measure_seam(repaired, hole, _get_product(picture))
+        changed = int((repaired != image.pixels).any(axis=2)[~hole].sum())
+        seam = measure_seam(repaired, hole, _get_product(image))
         numbers |= {
             "erased_share": float(hole.mean()),
             "left": float(len(left)),
@@ -225,9 +225,7 @@ class TextRule:
                 f"the limit is {settings.stray_overlap:.0%}"
             )
         if hole.mean() > settings.max_erased:
-            doubts.append(
-                f"{hole.mean():.1%} of the picture is erased, the limit is {settings.max_erased:.1%}"
-            )
+            doubts.append(f"{hole.mean():.1%} of the image is erased, the limit is {settings.max_erased:.1%}")
         if seam > settings.max_seam:
             doubts.append(f"the rim shows with {seam:.1f} L*a*b* units, the limit is {settings.max_seam:.1f}")
         return doubts
@@ -236,9 +234,9 @@ class TextRule:
 def measure_seam(pixels: Pixels, hole: Flags, product: Flags | None = None) -> float:
     """L*a*b* units by which colours step at the rim of a filled ``hole`` (H, W), 0 or more.
 
-    Mean over the rim of the step from just outside to just inside, less the step that the picture itself
+    Mean over the rim of the step from just outside to just inside, less the step that the image itself
     makes over the same distance outside; where the product meets the hole nothing is counted. Invariant: 0
-    for a picture of one colour.
+    for an image of one colour.
     """
     if not hole.any() or hole.all():
         return 0.0
@@ -275,11 +273,11 @@ def _normalise(words: str) -> str:
     return "".join(character for character in words.lower() if character.isalnum())
 
 
-def _get_product(picture: Picture) -> Flags:
+def _get_product(image: LoadedImage) -> Flags:
     """Where the product is, its soft rim included; nowhere if there is no mask."""
-    mask: Matte | None = picture.mask if picture.mask is not None else picture.alpha
+    mask: Matte | None = image.mask if image.mask is not None else image.alpha
     if mask is None:
-        return np.zeros(picture.pixels.shape[:2], dtype=bool)
+        return np.zeros(image.pixels.shape[:2], dtype=bool)
     return np.asarray(mask > 0.02)
 
 

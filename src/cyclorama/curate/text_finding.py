@@ -1,4 +1,4 @@
-"""Where is text in a picture, how sure is that, and what does it say?
+"""Where is text in an image, how sure is that, and what does it say?
 
 RapidOCR (Apache-2.0; PP-OCR models, carried by its package) finds lines of text of any direction. Its
 detector also takes vases and window bars for text, its recogniser hardly ever: how surely a place can be read
@@ -35,9 +35,9 @@ class FindingSettings:
     """How text is sought."""
 
     working_side: int = 736
-    """Shorter side, in pixels, to which smaller pictures are enlarged before text is sought."""
+    """Shorter side, in pixels, to which smaller images are enlarged before text is sought."""
     max_side: int = 1536
-    """Longest side, in pixels, to which larger pictures are reduced."""
+    """Longest side, in pixels, to which larger images are reduced."""
     scales: tuple[float, ...] = (1.0,)
     """Multiples of that size at which text is sought; a second one finds text of unusual size."""
     pixel_threshold: float = 0.3
@@ -150,15 +150,15 @@ class RapidTextFinder:
         factor = max(1.0, settings.working_side / min(height, width))
         factor = scale * min(factor, settings.max_side / max(height, width))
         size = (max(32, round(height * factor)), max(32, round(width * factor)))
-        picture = np.ascontiguousarray(resize_pixels(pixels, size)[..., ::-1])  # the networks take BGR
-        result = self._engine(picture, use_det=True, use_cls=False, use_rec=False)
+        image = np.ascontiguousarray(resize_pixels(pixels, size)[..., ::-1])  # the networks take BGR
+        result = self._engine(image, use_det=True, use_cls=False, use_rec=False)
         if result.boxes is None:
             return []
         ratio = np.array([width / size[1], height / size[0]], dtype=np.float32)
         texts = []
         for corners, score in zip(result.boxes, result.scores):
             polygon = np.asarray(corners, dtype=np.float32)
-            strip = _cut_strip(picture, polygon)
+            strip = _cut_strip(image, polygon)
             words, sureness = self._read(strip)
             turned = 0.0
             if not _weigh_letters(words) and _measure_line(polygon) > 0:
@@ -209,7 +209,7 @@ def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
     return min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
 
 
-def _cut_strip(picture: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
+def _cut_strip(image: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
     """The line upright and level; lines that stand on end are turned by 90 degrees."""
     cv2 = _import_cv2()
     first, second, third, fourth = polygon
@@ -218,7 +218,7 @@ def _cut_strip(picture: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
     matrix = cv2.getPerspectiveTransform(polygon, target)
     strip = cv2.warpPerspective(
-        picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC
+        image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC
     )
     return np.ascontiguousarray(np.rot90(strip) if height >= 1.5 * width else strip)
 

@@ -1,4 +1,4 @@
-"""Kept rows as shards that ``cyclorama train`` reads; a shard whose pictures are the same is left alone."""
+"""Kept rows as shards that ``cyclorama train`` reads; a shard whose images are the same is left alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from cyclorama.curate.cache import PictureCache
+from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.decoding import encode_png, to_levels
-from cyclorama.curate.judging import load_picture
+from cyclorama.curate.judging import load_image
 from cyclorama.curate.settling import Row, list_repairs
 from cyclorama.curate.store import Store
 from cyclorama.data.licences import count_licences, save_set_licence
@@ -44,7 +44,7 @@ def write_training_set(
         _prepare(store, number, compute_key({"samples": made_from}))
     _remove_from(store, len(batches))
     save_set_licence(count_licences(rows[place].record.licence for place in places), store.set)
-    cache = PictureCache(store.cache)
+    cache = ImageCache(store.cache)
     write_shards(_encode_open(store, rows, keys, batches, cache, limits), store.set, shard_size)
     return keys
 
@@ -56,7 +56,7 @@ def name_rows(rows: Sequence[Row]) -> dict[int, str]:
     for place, row in enumerate(rows):
         if not row.is_kept:
             continue
-        stem = re.sub(r"[./\s\x00-\x1f]", "_", row.record.key).strip("_") or "picture"
+        stem = re.sub(r"[./\s\x00-\x1f]", "_", row.record.key).strip("_") or "image"
         key, count = stem, 1
         while key in taken:
             count += 1
@@ -110,7 +110,7 @@ def _encode_open(
     rows: Sequence[Row],
     keys: dict[int, str],
     batches: Sequence[Sequence[int]],
-    cache: PictureCache,
+    cache: ImageCache,
     limits: LoadLimits,
 ) -> Iterator[Sample]:
     """A sample per kept row; of shards that are finished, only the keys, which is all that is looked at."""
@@ -123,24 +123,24 @@ def _encode_open(
                 yield encode_sample(rows[place], keys[place], cache, limits)
 
 
-def encode_sample(row: Row, key: str, cache: PictureCache, limits: LoadLimits) -> Sample:
+def encode_sample(row: Row, key: str, cache: ImageCache, limits: LoadLimits) -> Sample:
     """A kept row for a shard: the file's own bytes where nothing was changed, else PNG.
 
     Raises DataError: the file has gone or changed since it was judged.
     """
-    picture = load_picture(row.record, row.layers, cache, limits)
-    if hashlib.sha256(picture.raw).hexdigest() != row.digest:
+    image = load_image(row.record, row.layers, cache, limits)
+    if hashlib.sha256(image.raw).hexdigest() != row.digest:
         raise DataError(f"{row.record.image} has changed since it was judged; run again")
-    if picture.mask is None:
-        raise DataError(f"row {row.record.key!r} has no mask; shards hold one for every picture")
-    suffix = _get_stored_suffix(picture.raw) if row.layers["pixels"] == "file" else None
-    data = picture.raw if suffix is not None else encode_png(picture.pixels)
-    return Sample(key, data, encode_png(to_levels(picture.mask)), build_meta(row), suffix or "png")
+    if image.mask is None:
+        raise DataError(f"row {row.record.key!r} has no mask; shards hold one for every image")
+    suffix = _get_stored_suffix(image.raw) if row.layers["pixels"] == "file" else None
+    data = image.raw if suffix is not None else encode_png(image.pixels)
+    return Sample(key, data, encode_png(to_levels(image.mask)), build_meta(row), suffix or "png")
 
 
 def _get_stored_suffix(data: bytes) -> str | None:
     """The member suffix under which the bytes can stay as they are, or None if they must be rewritten."""
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.mode != "RGB" or picture.getexif().get(_ORIENTATION, 1) != 1:
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode != "RGB" or image.getexif().get(_ORIENTATION, 1) != 1:
             return None
-        return _STORED.get(picture.format or "")
+        return _STORED.get(image.format or "")

@@ -1,4 +1,4 @@
-"""A worker of a curating run: a range of rows in, what the picture rules say of them out."""
+"""A worker of a curating run: a range of rows in, what the image rules say of them out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.catalogue.protocols import EngineHooks, ShardReport
-from cyclorama.curate.cache import PictureCache
+from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.config import CurateConfig, EngineSettings
 from cyclorama.curate.judging import Clock, Judge, Judged
 from cyclorama.curate.records import Record
@@ -42,7 +42,7 @@ class CurateWorker:
         self._job = job
         self._store = Store(job.out)
         self._judge = Judge(
-            job.build_rules(job.recipe), PictureCache(self._store.cache), get_limits(job.recipe)
+            job.build_rules(job.recipe), ImageCache(self._store.cache), get_limits(job.recipe)
         )
         self._turn = threading.Lock()
 
@@ -63,7 +63,7 @@ class CurateWorker:
             key = self._job.keys[shard]
             self._store.save_shard(shard, key, results, asdict(self._judge.clock))
         return ShardReport(
-            shard, done=len(results), pictures=len(results), wall_seconds=time.perf_counter() - start
+            shard, done=len(results), images=len(results), wall_seconds=time.perf_counter() - start
         )
 
     def close(self) -> None:

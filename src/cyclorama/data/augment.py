@@ -90,20 +90,20 @@ def augment_hint(
     values = np.where(alpha > 0, pixels, 0).astype(np.float32)
     if config.colour and colour_rng.random() < config.probability:
         values = jitter_colour(values, product_mask, config, colour_rng)
-    picture = Image.fromarray(_to_pixels(values * alpha + plate * (1 - alpha)))
+    image = Image.fromarray(_to_pixels(values * alpha + plate * (1 - alpha)))
     if config.blur and blur_rng.random() < config.probability:
-        picture = picture.filter(ImageFilter.GaussianBlur(config.max_blur_px * scale * blur_rng.random()))
+        image = image.filter(ImageFilter.GaussianBlur(config.max_blur_px * scale * blur_rng.random()))
     if config.sharpen and sharpen_rng.random() < config.probability:
         percent = round(100 * config.max_sharpen * sharpen_rng.random())
-        picture = picture.filter(
+        image = image.filter(
             ImageFilter.UnsharpMask(radius=max(0.5, 2 * scale), percent=percent, threshold=0)
         )
     if config.jpeg and jpeg_rng.random() < config.probability:
-        picture = compress(picture, int(jpeg_rng.integers(config.min_quality, config.max_quality + 1)))
+        image = compress(image, int(jpeg_rng.integers(config.min_quality, config.max_quality + 1)))
     mask = product_mask
     if config.mask and mask_rng.random() < config.probability:
         mask = resize_mask(product_mask, float(mask_rng.uniform(-1, 1)) * config.max_mask_px * scale)
-    return np.array(picture), mask.astype(np.float32, copy=True)
+    return np.array(image), mask.astype(np.float32, copy=True)
 
 
 def jitter_colour(
@@ -127,10 +127,10 @@ def jitter_colour(
     return jittered.reshape(values.shape)
 
 
-def compress(picture: Image.Image, quality: int) -> Image.Image:
-    """The picture after JPEG compression at ``quality`` (1 to 100)."""
+def compress(image: Image.Image, quality: int) -> Image.Image:
+    """The image after JPEG compression at ``quality`` (1 to 100)."""
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=quality)
+    image.save(stream, "JPEG", quality=quality)
     with Image.open(io.BytesIO(stream.getvalue())) as opened:
         return opened.convert("RGB")
 

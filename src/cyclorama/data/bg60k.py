@@ -1,6 +1,6 @@
 """Reader of the published BG60k, BG1k and BG-pair sets (arXiv 2312.13309, section 4.2).
 
-Layout: ``bg60k_info.txt`` (image name, category name), pictures in ``bg60k_imgs_<i>/`` and masks in
+Layout: ``bg60k_info.txt`` (image name, category name), images in ``bg60k_imgs_<i>/`` and masks in
 ``bg60k_masks_<i>/``; likewise ``bg1k``; ``bgpair_info.txt`` (image name, reference name, category name).
 Everything the publication leaves unstated is detected on a sample and reported. The sets are for
 academic use, which every record's ``licence`` repeats; they cannot be shipped with this package.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from cyclorama.data.bg60k_files import FileIndex, find_file, index_files, index_references, name_folders
-from cyclorama.data.decode import open_picture
+from cyclorama.data.decode import open_image
 from cyclorama.data.detection import (
     Finding,
     as_mask_means,
@@ -41,7 +41,7 @@ class Bg60kSettings:
     encoding: str | None = None
     separator: str | None = None
     mask_pattern: str | None = None
-    """File name of a mask, with ``{stem}`` for the picture's name without suffix: ``{stem}_mask.png``."""
+    """File name of a mask, with ``{stem}`` for the image's name without suffix: ``{stem}_mask.png``."""
     mask_means: MaskMeans | None = None
     sample_lines: int = 2000
     """Lines looked at for separator and mask names."""
@@ -63,14 +63,14 @@ class Detection:
     image_folders: tuple[str, ...]
     mask_folders: tuple[str, ...]
     image_suffixes: dict[str, int] = field(hash=False)
-    """Pictures per file suffix."""
+    """Images per file suffix."""
     lines: int
     records: int
     categories: int
     missing_images: int
     missing_masks: int
     bad_lines: int
-    """Lines with another number of fields, and lines that repeat a picture."""
+    """Lines with another number of fields, and lines that repeat an image."""
 
     def describe(self) -> str:
         """One line per finding, with its evidence."""
@@ -86,10 +86,10 @@ class Detection:
         ]
         lines += [f"  {name}: {finding.value} ({finding.evidence})" for name, finding in found.items()]
         suffixes = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.image_suffixes.items()))
-        lines.append(f"  pictures in {', '.join(self.image_folders)}: {suffixes}")
+        lines.append(f"  images in {', '.join(self.image_folders)}: {suffixes}")
         lines.append(f"  masks in {', '.join(self.mask_folders)}")
         lines.append(
-            f"  left out: {self.missing_images} without picture, {self.missing_masks} without mask, "
+            f"  left out: {self.missing_images} without image, {self.missing_masks} without mask, "
             f"{self.bad_lines} unreadable lines"
         )
         return "\n".join(lines)
@@ -109,7 +109,7 @@ def load_bg60k(
 ) -> PublishedSet:
     """The records of one published set, the lines that gave none, and the detection report.
 
-    For ``bgpair`` the reference is looked for among the set's own pictures first, then in BG1k's and
+    For ``bgpair`` the reference is looked for among the set's own images first, then in BG1k's and
     BG60k's; its mask, if there is one, becomes ``reference_mask`` (one ``mask_means`` holds for both).
     Invariant: lines in = records + rejected.
 
@@ -142,7 +142,7 @@ def load_bg60k(
         lines=len(lines),
         records=len(records),
         categories=len(categories),
-        missing_images=reasons["picture"],
+        missing_images=reasons["image"],
         missing_masks=reasons["mask"],
         bad_lines=reasons["line"],
     )
@@ -217,9 +217,7 @@ def _detect_layout(
     ]
     stems = [stem for stem in stems if stem in files.images]
     if not stems:
-        raise DataError(
-            f"{info}: no line names a picture that exists under the separator {separator.value!r}"
-        )
+        raise DataError(f"{info}: no line names an image that exists under the separator {separator.value!r}")
     if settings.mask_pattern is not None:
         pattern = Finding(settings.mask_pattern, "setting")
     else:
@@ -231,7 +229,7 @@ def _detect_layout(
     ]
     if not found:
         raise DataError(f"{info}: no masks named {pattern.value!r}; give the setting 'mask_pattern'")
-    masks = [open_picture(path.read_bytes(), str(path)) for path in _spread(found, settings.sample_masks)]
+    masks = [open_image(path.read_bytes(), str(path)) for path in _spread(found, settings.sample_masks)]
     return _Layout(separator, pattern, detect_mask_means(masks, str(info)))
 
 
@@ -252,11 +250,11 @@ def _build_records(
             continue
         image = find_file(files.images, cells[0])
         if image is None:
-            reject("picture", f"no picture {cells[0]!r}")
+            reject("image", f"no image {cells[0]!r}")
             continue
         reference = None if files.references is None else find_file(files.references, cells[1])
         if files.references is not None and reference is None:
-            reject("picture", f"no reference {cells[1]!r}")
+            reject("image", f"no reference {cells[1]!r}")
             continue
         mask_name = layout.pattern.value.format(stem=image.stem)
         mask = find_file(files.masks, mask_name)

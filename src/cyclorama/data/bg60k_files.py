@@ -1,4 +1,4 @@
-"""Where the pictures and masks of a published set lie, by file name."""
+"""Where the images and masks of a published set lie, by file name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FileIndex = dict[str, list[Path]]
 
 
 def index_files(folder: Path, subset: str, kind: Literal["imgs", "masks"]) -> FileIndex:
-    """All pictures in ``{subset}_{kind}/`` and ``{subset}_{kind}_<i>/``, at any depth, as archives unpack.
+    """All images in ``{subset}_{kind}/`` and ``{subset}_{kind}_<i>/``, at any depth, as archives unpack.
 
     Raises DataError if there are none, naming an archive that is still packed.
     """
@@ -24,7 +24,7 @@ def index_files(folder: Path, subset: str, kind: Literal["imgs", "masks"]) -> Fi
     if not index:
         packed = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name.startswith(stem))
         hint = f"; unpack {packed[0]} first" if packed else ""
-        raise DataError(f"no pictures in {folder / stem}/ or {folder / stem}_<i>/{hint}")
+        raise DataError(f"no images in {folder / stem}/ or {folder / stem}_<i>/{hint}")
     return index
 
 

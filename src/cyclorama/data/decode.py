@@ -1,4 +1,4 @@
-"""Pictures and masks of a training set, from file bytes to arrays at the training size.
+"""Images and masks of a training set, from file bytes to arrays at the training size.
 
 Training sets are read by the ten thousand, so this stays small: one decode, one resample. Photos that
 users bring go through ``imaging`` instead, which knows many more kinds of trouble.
@@ -22,45 +22,45 @@ ASPECT_TOLERANCE = 0.02
 """Relative difference of aspect up to which a mask of another size is taken as the same view."""
 
 
-def open_picture(data: bytes, where: str) -> Image.Image:
-    """The decoded picture, EXIF orientation applied, in mode RGB, RGBA, L or LA.
+def open_image(data: bytes, where: str) -> Image.Image:
+    """The decoded image, EXIF orientation applied, in mode RGB, RGBA, L or LA.
 
-    Raises DataError naming ``where`` for bytes that are not one complete picture.
+    Raises DataError naming ``where`` for bytes that are not one complete image.
     """
     try:
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()
-            picture = ImageOps.exif_transpose(opened)
+            image = ImageOps.exif_transpose(opened)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: not a readable picture ({len(data)} bytes): {error}") from error
-    if picture.mode in ("RGB", "RGBA", "L", "LA"):
-        return picture
-    if picture.mode.startswith("I"):  # 16 bits
-        wide = np.asarray(picture).astype(np.uint32)
+        raise DataError(f"{where}: not a readable image ({len(data)} bytes): {error}") from error
+    if image.mode in ("RGB", "RGBA", "L", "LA"):
+        return image
+    if image.mode.startswith("I"):  # 16 bits
+        wide = np.asarray(image).astype(np.uint32)
         return Image.fromarray((wide >> 8).clip(0, 255).astype(np.uint8))
-    if "transparency" in picture.info or picture.mode in ("PA", "La", "RGBa"):
-        return picture.convert("RGBA")
-    return picture.convert("L" if picture.mode in ("1", "F") else "RGB")
+    if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "F") else "RGB")
 
 
-def read_mask(picture: Image.Image, means: MaskMeans | None, where: str) -> Image.Image:
-    """The product mask (mode L, 255 = product) in a decoded mask picture.
+def read_mask(image: Image.Image, means: MaskMeans | None, where: str) -> Image.Image:
+    """The product mask (mode L, 255 = product) in a decoded mask image.
 
     ``means`` None: the alpha channel if the file has one that is not constant, else bright = product.
     Raises DataError if the alpha channel is asked for and there is none.
     """
-    alpha = picture.getchannel("A") if picture.mode in ("RGBA", "LA") else None
+    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     if means == "alpha":
         if alpha is None:
             raise DataError(
-                f"{where}: mask_means is 'alpha' but the file has no alpha channel ({picture.mode})"
+                f"{where}: mask_means is 'alpha' but the file has no alpha channel ({image.mode})"
             )
         return alpha
     if alpha is not None and means is None:
         lowest, highest = alpha.getextrema()
         if lowest != highest:
             return alpha
-    grey = picture.convert("L")
+    grey = image.convert("L")
     return ImageOps.invert(grey) if means == "background" else grey
 
 
@@ -73,22 +73,22 @@ def compute_crop_box(source: Size, target: Size) -> tuple[float, float, float, f
     return (left, top, left + crop_width, top + crop_height)
 
 
-def fit_picture(
-    picture: Image.Image, target: Size, fit: Literal["crop", "pad"], resample: Image.Resampling, edge: bool
+def fit_image(
+    image: Image.Image, target: Size, fit: Literal["crop", "pad"], resample: Image.Resampling, edge: bool
 ) -> Image.Image:
-    """``picture`` at ``target`` (height, width) with its aspect kept.
+    """``image`` at ``target`` (height, width) with its aspect kept.
 
     ``crop``: short side to size, then centre crop. ``pad``: long side to size, the rest filled by
     repeating the border pixels (``edge``) or with 0.
     """
     size = (target[1], target[0])
     if fit == "crop":
-        box = compute_crop_box((picture.height, picture.width), target)
-        return picture.resize(size, resample, box=box)
-    scale = min(target[0] / picture.height, target[1] / picture.width)
-    height = min(target[0], max(1, round(picture.height * scale)))
-    width = min(target[1], max(1, round(picture.width * scale)))
-    inner = np.asarray(picture.resize((width, height), resample))
+        box = compute_crop_box((image.height, image.width), target)
+        return image.resize(size, resample, box=box)
+    scale = min(target[0] / image.height, target[1] / image.width)
+    height = min(target[0], max(1, round(image.height * scale)))
+    width = min(target[1], max(1, round(image.width * scale)))
+    inner = np.asarray(image.resize((width, height), resample))
     top, left = (target[0] - height) // 2, (target[1] - width) // 2
     pads = [(top, target[0] - height - top), (left, target[1] - width - left)] + [(0, 0)] * (inner.ndim - 2)
     return Image.fromarray(np.pad(inner, pads, mode="edge") if edge else np.pad(inner, pads))
@@ -104,24 +104,24 @@ def decode_example(
 ) -> tuple[Pixels, Matte]:
     """pixels uint8 (H, W, 3) and product_mask float32 (H, W) in [0, 1], both at ``target``.
 
-    ``mask`` None is only good with ``means`` "alpha": the picture's own alpha channel is the mask then.
-    The mask is area-averaged, the picture resampled bicubically (both anti-aliased).
+    ``mask`` None is only good with ``means`` "alpha": the image's own alpha channel is the mask then.
+    The mask is area-averaged, the image resampled bicubically (both anti-aliased).
 
     Raises DataError: unreadable file, other aspect of the mask, no or only product left after fitting.
     """
-    picture = open_picture(image, where)
+    opened = open_image(image, where)
     if mask is None and means != "alpha":
-        raise DataError(f"{where}: no mask; training needs one for every picture")
-    marks = picture if mask is None else open_picture(mask, f"{where} (mask)")
-    aspect, mask_aspect = picture.width / picture.height, marks.width / marks.height
+        raise DataError(f"{where}: no mask; training needs one for every image")
+    marks = opened if mask is None else open_image(mask, f"{where} (mask)")
+    aspect, mask_aspect = opened.width / opened.height, marks.width / marks.height
     if abs(mask_aspect / aspect - 1) > ASPECT_TOLERANCE:
         raise DataError(
             f"{where}: the mask is {marks.width} x {marks.height}, "
-            f"the picture {picture.width} x {picture.height}; their aspects must agree"
+            f"the image {opened.width} x {opened.height}; their aspects must agree"
         )
     product = read_mask(marks, means, where)
-    pixels = np.array(fit_picture(picture.convert("RGB"), target, fit, Image.Resampling.BICUBIC, edge=True))
-    levels = np.asarray(fit_picture(product, target, fit, Image.Resampling.BOX, edge=False))
+    pixels = np.array(fit_image(opened.convert("RGB"), target, fit, Image.Resampling.BICUBIC, edge=True))
+    levels = np.asarray(fit_image(product, target, fit, Image.Resampling.BOX, edge=False))
     if int(levels.max()) < 128:
         raise DataError(f"{where}: the mask marks no product after the {fit} to {target[1]} x {target[0]}")
     if int(levels.min()) >= 128:

@@ -63,7 +63,7 @@ def split_line(line: str, separator: str, fields: int) -> list[str] | None:
 def detect_separator(
     lines: Sequence[str], fields: int, is_name: Callable[[str], bool], where: str
 ) -> Finding:
-    """The separator under which most lines begin with known picture names and end with a category."""
+    """The separator under which most lines begin with known image names and end with a category."""
     scores: dict[str, int] = {}
     for separator in SEPARATORS:
         cells = [split_line(line, separator, fields) for line in lines]
@@ -73,19 +73,19 @@ def detect_separator(
     names = " ".join(["image", "reference"][: fields - 1]) + " category"
     if scores[best] == 0:
         raise DataError(
-            f"{where}: no line reads as '{names}' with a picture that exists; first line: {lines[0][:80]!r}. "
+            f"{where}: no line reads as '{names}' with an image that exists; first line: {lines[0][:80]!r}. "
             "Check that the archives are unpacked beside it, or give the setting 'separator'."
         )
     if rivals:
         listed = ", ".join(SEPARATORS[name] for name in (best, *rivals))
         raise DataError(f"{where}: separator may be any of {listed}; give the setting 'separator'")
     return Finding(
-        best, f"{scores[best]} of {len(lines)} sampled lines name existing pictures under {SEPARATORS[best]}"
+        best, f"{scores[best]} of {len(lines)} sampled lines name existing images under {SEPARATORS[best]}"
     )
 
 
 def detect_mask_pattern(stems: Sequence[str], is_mask: Callable[[str], bool], where: str) -> Finding:
-    """How a mask is called after its picture's stem, such as ``{stem}_mask.png``."""
+    """How a mask is called after its image's stem, such as ``{stem}_mask.png``."""
     scores = {p: sum(is_mask(p.format(stem=stem)) for stem in stems) for p in MASK_PATTERNS}
     best = max(scores, key=lambda pattern: scores[pattern])
     if scores[best] == 0:
@@ -93,7 +93,7 @@ def detect_mask_pattern(stems: Sequence[str], is_mask: Callable[[str], bool], wh
             f"{where}: no mask found for {stems[0]!r} under any of {', '.join(MASK_PATTERNS)}; "
             "give the setting 'mask_pattern'"
         )
-    return Finding(best, f"{scores[best]} of {len(stems)} sampled pictures have such a mask")
+    return Finding(best, f"{scores[best]} of {len(stems)} sampled images have such a mask")
 
 
 def detect_mask_means(masks: Sequence[Image.Image], where: str) -> Finding:
@@ -103,14 +103,14 @@ def detect_mask_means(masks: Sequence[Image.Image], where: str) -> Finding:
     middle third of each mask with its outermost ring: products stand in the middle. Fewer than 80 %
     agreeing votes, or votes from fewer than a quarter of the masks, are ambiguous.
 
-    Raises DataError: ambiguous, an alpha channel that is opaque outside the product, colour pictures
+    Raises DataError: ambiguous, an alpha channel that is opaque outside the product, colour images
     without an alpha channel instead of masks.
     """
     used = [_has_used_alpha(mask) for mask in masks]
     by_alpha = sum(used) * 2 > len(masks)
     if not by_alpha and sum(map(_is_colourful, masks)) * 2 > len(masks):
         raise DataError(
-            f"{where}: masks are colour pictures without an alpha channel, so nothing marks the product"
+            f"{where}: masks are colour images without an alpha channel, so nothing marks the product"
         )
     levels = [
         np.asarray(mask.getchannel("A") if by_alpha else mask.convert("L"), dtype=np.float64) / 255

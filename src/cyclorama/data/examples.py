@@ -45,7 +45,7 @@ class ExampleConfig:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One training picture: the whole advertisement and where its product is."""
+    """One training image: the whole advertisement and where its product is."""
 
     pixels: Pixels
     """uint8 (H, W, 3), sRGB; not multiplied by the mask."""
@@ -79,7 +79,7 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Example: ...
 
     def load(self, index: int, draw: int) -> Example:
-        """The ``draw``-th showing of picture ``index``, mirrored if the config and its seed say so."""
+        """The ``draw``-th showing of image ``index``, mirrored if the config and its seed say so."""
         ...
 
     def compute_fingerprint(self) -> str:
@@ -88,14 +88,14 @@ class Examples(Protocol):
 
 
 def decide_flip(config: ExampleConfig, item_id: str, draw: int) -> bool:
-    """Whether the ``draw``-th showing of a picture is mirrored: a pure function of (seed, id, draw)."""
+    """Whether the ``draw``-th showing of an image is mirrored: a pure function of (seed, id, draw)."""
     return config.flip and compute_seed(config.seed, f"{item_id}#{draw}", "flip") % 2 == 1
 
 
 class ExampleSource:
     """Examples decoded from their files whenever they are asked for.
 
-    ``source[i]`` is the unflipped picture; ``load(i, draw)`` mirrors it if the config says so, and depends
+    ``source[i]`` is the unflipped image; ``load(i, draw)`` mirrors it if the config says so, and depends
     on its arguments only. Invariant: equal files and config give equal arrays, in any order or process.
     """
 
@@ -123,12 +123,12 @@ class ExampleSource:
         info = self.infos[index]
         item = self.source.read(index if index >= 0 else index + len(self))
         pixels, product_mask = decode_example(
-            item.image, item.mask, item.mask_means, self.config.size, self.config.fit, f"picture {info.id!r}"
+            item.image, item.mask, item.mask_means, self.config.size, self.config.fit, f"image {info.id!r}"
         )
         return Example(pixels, product_mask, info.category, info.brand, info.id)
 
     def load(self, index: int, draw: int) -> Example:
-        """The ``draw``-th showing of picture ``index``. Raises DataError naming the picture."""
+        """The ``draw``-th showing of image ``index``. Raises DataError naming the image."""
         example = self[index]
         return example.flip() if decide_flip(self.config, example.id, draw) else example
 

@@ -1,4 +1,4 @@
-"""Under which licences do a set's pictures stand, and what does that mean for a model trained on it?
+"""Under which licences do a set's images stand, and what does that mean for a model trained on it?
 
 A set carries ``licence.json`` beside its shards; a model carries the same file, with the licences of all sets
 it and the model it started from were trained on. A source that forbids commercial use marks both.
@@ -23,7 +23,7 @@ from cyclorama.files import write_atomic
 FILE_NAME = "licence.json"
 CARD_NAME = "MODEL_CARD.md"
 Use = Literal["allowed", "forbidden", "unstated"]
-"""Commercial use: allowed by every picture's licence, forbidden by one, or not stated for some."""
+"""Commercial use: allowed by every image's licence, forbidden by one, or not stated for some."""
 _RESTRICTED = re.compile(
     r"non.?commercial|\bnc\b|by-nc|academic|research.only|research.use|not.for.commercial|flux.*dev",
     re.IGNORECASE,
@@ -33,7 +33,7 @@ _UNSTATED = ("", "not stated", "unknown", "other")
 
 @dataclass(frozen=True)
 class SetLicence:
-    """Pictures by licence; the empty name counts those that state none."""
+    """Images by licence; the empty name counts those that state none."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,13 +50,13 @@ class SetLicence:
         return "allowed" if self.counts and all(is_stated(name) for name in self.counts) else "unstated"
 
     def merge(self, other: SetLicence) -> SetLicence:
-        """Both sets' pictures."""
+        """Both sets' images."""
         return SetLicence(dict(sorted((Counter(self.counts) + Counter(other.counts)).items())))
 
     def describe(self) -> str:
         """One line, fit for a card's ``Licence:``."""
         if self.commercial_use == "forbidden":
-            return f"non-commercial use only; trained on pictures under {', '.join(self.restricted)}"
+            return f"non-commercial use only; trained on images under {', '.join(self.restricted)}"
         if self.commercial_use == "unstated":
             return "not stated"
         return ", ".join(sorted(self.counts))
@@ -77,7 +77,7 @@ def is_stated(licence: str) -> bool:
 
 
 def count_licences(licences: Iterable[str | None]) -> SetLicence:
-    """One count per picture's licence."""
+    """One count per image's licence."""
     return SetLicence(dict(sorted(Counter((name or "").strip() for name in licences).items())))
 
 
@@ -88,7 +88,7 @@ def save_set_licence(licence: SetLicence, folder: str | Path) -> Path:
         "version": 1,
         "commercial_use": licence.commercial_use,
         "restricted": list(licence.restricted),
-        "pictures": dict(licence.counts),
+        "images": dict(licence.counts),
     }
     write_atomic(path, (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode())
     return path
@@ -100,10 +100,10 @@ def load_set_licence(folder: str | Path) -> SetLicence | None:
     if not path.is_file():
         return None
     try:
-        counts = json.loads(path.read_text(encoding="utf-8"))["pictures"]
+        counts = json.loads(path.read_text(encoding="utf-8"))["images"]
         return SetLicence({str(name): int(count) for name, count in counts.items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} does not say which licences the set's pictures have: {error}") from error
+        raise DataError(f"{path} does not say which licences the set's images have: {error}") from error
 
 
 def find_source_licence(source: SourceConfig) -> SetLicence | None:

@@ -1,4 +1,4 @@
-"""Manifests: lists of pictures as CSV, JSONL or Parquet, read row by row and written atomically.
+"""Manifests: lists of images as CSV, JSONL or Parquet, read row by row and written atomically.
 
 The same format feeds ``generate`` (image, mask, category, reference, reference_mask, seed) and training.
 """
@@ -37,7 +37,7 @@ def load_manifest(
 ) -> list[Record] | tuple[list[Record], list[RejectedRow]]:
     """The records of a manifest; with ``on_error="collect"`` also the rows that are none, with reasons.
 
-    Relative paths count from the manifest's folder. A row without ``id`` is named after its picture
+    Relative paths count from the manifest's folder. A row without ``id`` is named after its image
     (path without suffix; a second one of that name gets ``-2``). An ``id`` given twice is a bad row.
     Ids are compared without regard to case, since they become file names.
 
@@ -80,7 +80,7 @@ def load_manifest(
 
 
 def _name(record: Record, row: RawRow, folder: Path, taken: dict[str, int]) -> Record:
-    """The record with a free id made from its picture's path."""
+    """The record with a free id made from its image's path."""
     inside = Path(_to_relative(record.image, folder))
     stem = inside.stem if inside.is_absolute() else inside.with_suffix("").as_posix()
     name, count = stem, 1

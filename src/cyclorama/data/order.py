@@ -1,4 +1,4 @@
-"""Which picture is the k-th sample of a training run: a pure function of seed and k.
+"""Which image is the k-th sample of a training run: a pure function of seed and k.
 
 No iterator has a state, so a resumed run only needs the number of images seen. Orders come from raw
 PCG64 bits and a stable sort, which numpy keeps equal between its versions.
@@ -29,7 +29,7 @@ def sample_order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
     Raises DataError for an empty set.
     """
     if count < 1:
-        raise DataError(f"cannot order a set of {count} pictures")
+        raise DataError(f"cannot order a set of {count} images")
     return _shuffle(count, epoch, seed)
 
 
@@ -39,7 +39,7 @@ def sample_indices(
     """int64 (n / world_size,): dataset indices of this process's share of samples start … start + n - 1.
 
     ``start`` and ``n`` count samples of the whole run (all processes together); process ``rank`` takes
-    every ``world_size``-th of them. Epoch e is samples e * count … (e + 1) * count - 1, each picture once.
+    every ``world_size``-th of them. Epoch e is samples e * count … (e + 1) * count - 1, each image once.
     Invariant: the shares of all ranks, interleaved, are the order of one process.
 
     Raises SettingsError: negative numbers, rank out of range, n not a multiple of world_size.
@@ -53,7 +53,7 @@ def sample_indices(
             f"{n} samples do not divide among {world_size} processes; use a multiple of {world_size}"
         )
     if count < 1:
-        raise DataError(f"cannot sample from a set of {count} pictures")
+        raise DataError(f"cannot sample from a set of {count} images")
     positions = np.arange(start + rank, start + n, world_size, dtype=np.int64)
     indices = np.empty_like(positions)
     for epoch in np.unique(positions // count):

@@ -1,7 +1,7 @@
 """A set decoded once into memory-mapped arrays, so that training does not decode at every step.
 
 A packed folder holds ``pixels.npy`` uint8 (N, H, W, 3), ``masks.npy`` uint8 (N, H, W, 255 = product),
-``meta.jsonl`` (a line per picture, failures included) and, written last, ``done.json`` with the hash of
+``meta.jsonl`` (a line per image, failures included) and, written last, ``done.json`` with the hash of
 source and geometry. A folder without ``done.json`` was interrupted and is built anew.
 """
 
@@ -71,7 +71,7 @@ class PackedExamples:
         ``on_change`` says what to do with a finished folder made from other contents or another geometry.
         With several processes, let one prepare and the others open. Progress is shown while packing.
 
-        Raises DataError (a bad picture with ``raise``; a changed source with ``on_change="raise"``),
+        Raises DataError (a bad image with ``raise``; a changed source with ``on_change="raise"``),
         OutputError (not enough room, disk full).
         """
         folder = Path(folder)
@@ -104,7 +104,7 @@ class PackedExamples:
         return Example(np.array(self._pixels[row]), mask, info.category, info.brand, info.id)
 
     def load(self, index: int, draw: int) -> Example:
-        """The ``draw``-th showing of picture ``index``, mirrored as the source would."""
+        """The ``draw``-th showing of image ``index``, mirrored as the source would."""
         example = self[index]
         return example.flip() if decide_flip(self.config, example.id, draw) else example
 
@@ -125,14 +125,14 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
     )
     if free < needed:
         raise OutputError(
-            f"packing {count} pictures of {height} x {width} needs {needed / 1e9:.1f} GB, {folder} has "
+            f"packing {count} images of {height} x {width} needs {needed / 1e9:.1f} GB, {folder} has "
             f"{free / 1e9:.1f} GB free; choose another folder or train without packing"
         )
     pixels = _create_array(folder / "pixels.npy", (count, height, width, 3))
     masks = _create_array(folder / "masks.npy", (count, height, width))
     failures = 0
     with (folder / "meta.jsonl").open("w", encoding="utf-8") as stream:
-        for row in tqdm(range(count), desc="packing", unit="picture", disable=None):
+        for row in tqdm(range(count), desc="packing", unit="image", disable=None):
             reason = None
             try:
                 example = examples[row]
@@ -146,13 +146,13 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
             stream.write(json.dumps(line, ensure_ascii=False) + "\n")
     if failures == count:
         raise DataError(
-            f"none of the {count} pictures could be read; the reasons are in {folder / 'meta.jsonl'}"
+            f"none of the {count} images could be read; the reasons are in {folder / 'meta.jsonl'}"
         )
     pixels.flush()
     masks.flush()
     done = {
         "hash": pack_hash,
-        "pictures": count - failures,
+        "images": count - failures,
         "failures": failures,
         "height": height,
         "width": width,

@@ -1,8 +1,8 @@
 """Perturbation of the personality generator's training input (arXiv 2312.13309, Eq. 5 and 6).
 
-In training, product and background of one picture go in and that same picture is to come out, so the
-generator could simply copy. Eq. 5 hides more than the product, Eq. 6 mixes another picture in.
-All lengths are pixels at ``reference_resolution`` and scale with the shorter side of the picture.
+In training, product and background of one image go in and that same image is to come out, so the
+generator could simply copy. Eq. 5 hides more than the product, Eq. 6 mixes another image in.
+All lengths are pixels at ``reference_resolution`` and scale with the shorter side of the image.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def perturb(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(image_aug (3, H, W) in [-1, 1], mask_aug (1, H, W) in [0, 1]); PG sees image_aug where mask_aug is 0.
 
-    ``image`` (3, H, W) and ``other_image`` (same shape; another training picture, needed when ``mix`` is on)
+    ``image`` (3, H, W) and ``other_image`` (same shape; another training image, needed when ``mix`` is on)
     are in [-1, 1]; ``product_mask`` (1, H, W) is in [0, 1], 1 = product.
 
     Eq. 5: ``mask_aug = max(shift(dilate(M)), boxes)``, in this order; what the shift brings in from
@@ -83,7 +83,7 @@ def perturb(
     """
     if config.mix and other_image is None:
         raise SettingsError(
-            "mix is on but there is no other_image; give another training picture or switch it off"
+            "mix is on but there is no other_image; give another training image or switch it off"
         )
     _check_shapes(image, product_mask, other_image if config.mix else None)
     base = int(torch.randint(0, MAX_SEED, (1,), generator=generator, device=generator.device).item())
@@ -131,7 +131,7 @@ def sample_shift(limit: float, generator: torch.Generator) -> tuple[int, int]:
 def sample_boxes(
     size: tuple[int, int], config: PerturbConfig, generator: torch.Generator
 ) -> list[tuple[int, int, int, int]]:
-    """0 to ``max_boxes`` boxes (top, left, bottom, right), sides uniform, wholly inside the picture."""
+    """0 to ``max_boxes`` boxes (top, left, bottom, right), sides uniform, wholly inside the image."""
     height, width = size
     scale = min(height, width) / config.reference_resolution
     count = int(torch.randint(0, config.max_boxes + 1, (1,), generator=generator).item())

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from cyclorama.data.decode import open_picture, read_mask
+from cyclorama.data.decode import open_image, read_mask
 from cyclorama.data.schema import Record
 from cyclorama.data.shards import Sample
 from cyclorama.errors import DataError
@@ -28,7 +28,7 @@ def encode_samples(records: Iterable[Record]) -> Iterator[Sample]:
     """
     taken: set[str] = set()
     for record in records:
-        stem = re.sub(r"[./\s\x00-\x1f]", "_", record.id) or "picture"
+        stem = re.sub(r"[./\s\x00-\x1f]", "_", record.id) or "image"
         key, count = stem, 1
         while key in taken:
             count += 1
@@ -45,9 +45,9 @@ def _encode(record: Record, key: str) -> Sample:
     except OSError as error:
         raise DataError(f"{where}: cannot read {error.filename}: {error.strerror}") from error
     if mask_data is None and record.mask_means != "alpha":
-        raise DataError(f"{where}: no mask; shards hold one for every picture")
-    picture = open_picture(data, where)
-    marks = picture if mask_data is None else open_picture(mask_data, f"{where} (mask)")
+        raise DataError(f"{where}: no mask; shards hold one for every image")
+    image = open_image(data, where)
+    marks = image if mask_data is None else open_image(mask_data, f"{where} (mask)")
     mask = read_mask(marks, record.mask_means, where)
     suffix = _stored_suffix(data)
     meta: dict[str, Any] = {
@@ -62,7 +62,7 @@ def _encode(record: Record, key: str) -> Sample:
     meta.update({name: value for name, value in record.extra.items() if name not in meta})
     return Sample(
         key=key,
-        image=data if suffix else _encode_png(picture.convert("RGB")),
+        image=data if suffix else _encode_png(image.convert("RGB")),
         mask=_encode_png(mask),
         meta=meta,
         image_suffix=suffix or "png",
@@ -71,13 +71,13 @@ def _encode(record: Record, key: str) -> Sample:
 
 def _stored_suffix(data: bytes) -> str | None:
     """The member suffix under which the bytes can stay as they are, or None if they must be rewritten."""
-    with Image.open(io.BytesIO(data)) as picture:
-        if picture.mode != "RGB" or picture.getexif().get(_ORIENTATION, 1) != 1:
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode != "RGB" or image.getexif().get(_ORIENTATION, 1) != 1:
             return None
-        return _STORED.get(picture.format or "")
+        return _STORED.get(image.format or "")
 
 
-def _encode_png(picture: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
+    image.save(stream, "PNG")
     return stream.getvalue()

@@ -40,7 +40,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".
 
 @dataclass(frozen=True)
 class Record:
-    """One picture of a data set or of a batch: where its files are and what is known about them.
+    """One image of a data set or of a batch: where its files are and what is known about them.
 
     ``mask_means`` None means that nobody said; readers then take a used alpha channel, else bright = product.
     ``extra`` holds unknown columns unchanged, and a mask cell that is a note instead of a path.

@@ -1,6 +1,6 @@
 """Random access into local WebDataset tars: key -> (shard, offset, size) of every member.
 
-One pass over the tar headers (and the small JSON members) at the start; afterwards a picture is one seek
+One pass over the tar headers (and the small JSON members) at the start; afterwards an image is one seek
 and one read, so that training shuffles over the whole set and resumes by index.
 """
 
@@ -27,7 +27,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Entry:
-    """Where one picture lies."""
+    """Where one image lies."""
 
     key: str
     shard: Path
@@ -40,11 +40,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """All pictures of a list of shards, in order of shards and members."""
+    """All images of a list of shards, in order of shards and members."""
 
     entries: tuple[Entry, ...]
     counts: dict[Path, int] = field(hash=False)
-    """Pictures in each shard."""
+    """Images in each shard."""
     _rows: dict[str, int] = field(default_factory=dict, repr=False, hash=False)
 
     @classmethod
@@ -73,9 +73,7 @@ class ShardIndex:
         try:
             return self.entries[self._rows[key]]
         except KeyError:
-            raise DataError(
-                f"no picture {key!r} among the {len(self)} of {len(self.counts)} shards"
-            ) from None
+            raise DataError(f"no image {key!r} among the {len(self)} of {len(self.counts)} shards") from None
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows
@@ -205,7 +203,7 @@ def _build_entry(shard: Path, key: str, spans: dict[str, Span], metas: dict[str,
     mask_suffix = next((suffix for suffix in MASK_MEMBERS if suffix in spans), None)
     if image_suffix is None:
         raise DataError(
-            f"{shard}: key {key!r} has no picture ({', '.join(IMAGE_MEMBERS)}), only {sorted(spans)}"
+            f"{shard}: key {key!r} has no image ({', '.join(IMAGE_MEMBERS)}), only {sorted(spans)}"
         )
     if key not in metas:
         raise DataError(f"{shard}: key {key!r} has no json member, only {sorted(spans)}")

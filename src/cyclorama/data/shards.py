@@ -1,6 +1,6 @@
 """Training sets as WebDataset shards: deterministic tars, written atomically, done mark last.
 
-A shard is ``shard-000000.tar`` holding, per picture, ``{key}.png`` (RGB), ``{key}.mask.png`` (L,
+A shard is ``shard-000000.tar`` holding, per image, ``{key}.png`` (RGB), ``{key}.mask.png`` (L,
 255 = product) and ``{key}.json``. Beside it stands ``shard-000000.done.json``, written last: a shard
 without that mark was interrupted. The unit of work, of retry and of resume is the shard.
 """
@@ -31,7 +31,7 @@ KEY = re.compile(r"[^./\s\x00-\x1f][^./\x00-\x1f]*")
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture of a shard, still encoded."""
+    """One image of a shard, still encoded."""
 
     key: str
     image: bytes
@@ -43,7 +43,7 @@ class Sample:
 
 
 def write_shards(samples: Iterable[Sample], folder: str | Path, shard_size: int = 512) -> list[Path]:
-    """Paths of the finished shards holding ``samples`` in their order, ``shard_size`` pictures each.
+    """Paths of the finished shards holding ``samples`` in their order, ``shard_size`` images each.
 
     Equal samples give equal bytes (no times, owners or host names in the tar). Shards that already
     carry a done mark for the same keys are kept as they are, so that an interrupted run goes on where
@@ -109,7 +109,7 @@ def _is_finished(path: Path, keys: list[str]) -> bool:
     if mark is None or not path.is_file():
         return False
     if mark.get("keys_sha256") != _hash_keys(keys):
-        raise OutputError(f"{path} is finished but holds other pictures; write to an empty folder")
+        raise OutputError(f"{path} is finished but holds other images; write to an empty folder")
     return True
 
 
@@ -189,7 +189,7 @@ def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
 def build_index(source: str | Path | Sequence[str | Path], require_done: bool = True) -> ShardIndex:
     """Random access over the shards at ``source``; a shard's count is checked against its done mark.
 
-    Raises DataError: truncated or repeated members, a picture without its JSON, a count that differs.
+    Raises DataError: truncated or repeated members, an image without its JSON, a count that differs.
     """
     shards = list_shards(source, require_done)
     index = ShardIndex.from_shards(shards)
@@ -198,7 +198,7 @@ def build_index(source: str | Path | Sequence[str | Path], require_done: bool = 
         expected = None if mark is None else mark.get("count")
         if isinstance(expected, int) and expected != index.counts[shard]:
             raise DataError(
-                f"{shard} holds {index.counts[shard]} pictures, its done mark says {expected}; write it anew"
+                f"{shard} holds {index.counts[shard]} images, its done mark says {expected}; write it anew"
             )
     return index
 

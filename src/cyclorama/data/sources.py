@@ -1,6 +1,6 @@
-"""Where training pictures come from: shards, a manifest or a published set, under one face.
+"""Where training images come from: shards, a manifest or a published set, under one face.
 
-A source knows what pictures there are and hands out their encoded bytes; ``examples`` turns those into
+A source knows what images there are and hands out their encoded bytes; ``examples`` turns those into
 arrays.
 """
 
@@ -22,13 +22,13 @@ from cyclorama.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """Which pictures to train on."""
+    """Which images to train on."""
 
     path: Path
     """Shards: a folder, a tar or a glob pattern. Manifest: its file. Published: the info file's folder."""
     kind: Literal["shards", "manifest", "bg60k", "bg1k", "bgpair"] = "shards"
     split: str | None = None
-    """Only pictures of this split; None takes all."""
+    """Only images of this split; None takes all."""
     require_done: bool = True
     """Leave out shards without a done mark."""
     mask_means: MaskMeans | None = None
@@ -41,7 +41,7 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class ItemInfo:
-    """What is known about a picture without decoding it."""
+    """What is known about an image without decoding it."""
 
     id: str
     category: str
@@ -52,7 +52,7 @@ class ItemInfo:
 
 @dataclass(frozen=True)
 class EncodedItem:
-    """The bytes of a picture and of its mask (None: the picture's own alpha, ``mask_means`` "alpha")."""
+    """The bytes of an image and of its mask (None: the image's own alpha, ``mask_means`` "alpha")."""
 
     image: bytes
     mask: bytes | None
@@ -60,21 +60,21 @@ class EncodedItem:
 
 
 class Source(Protocol):
-    """Pictures by index."""
+    """Images by index."""
 
     @property
     def infos(self) -> Sequence[ItemInfo]:
-        """One per picture, in a fixed order."""
+        """One per image, in a fixed order."""
 
     def read(self, index: int) -> EncodedItem:
-        """The encoded picture. Raises DataError if it has gone or is cut off."""
+        """The encoded image. Raises DataError if it has gone or is cut off."""
 
     def compute_fingerprint(self) -> str:
-        """A short hash that changes when any picture, mask or label may have changed."""
+        """A short hash that changes when any image, mask or label may have changed."""
 
 
 class ShardSource:
-    """The pictures of WebDataset shards."""
+    """The images of WebDataset shards."""
 
     def __init__(self, index: ShardIndex, split: str | None = None) -> None:
         self._index = index
@@ -84,7 +84,7 @@ class ShardSource:
         self.infos: Sequence[ItemInfo] = [_describe_entry(entry) for entry in entries]
 
     def read(self, index: int) -> EncodedItem:
-        """The encoded picture."""
+        """The encoded image."""
         entry = self._entries[index]
         return EncodedItem(self._index.read(entry, "image"), self._index.read(entry, "mask"), "product")
 
@@ -99,7 +99,7 @@ class ShardSource:
 
 
 class RecordSource:
-    """The pictures of records, each in files of its own."""
+    """The images of records, each in files of its own."""
 
     def __init__(self, records: Sequence[Record], split: str | None = None) -> None:
         chosen = [record for record in records if split is None or record.split == split]
@@ -108,7 +108,7 @@ class RecordSource:
         self.infos: Sequence[ItemInfo] = [_describe_record(record) for record in chosen]
 
     def read(self, index: int) -> EncodedItem:
-        """The encoded picture."""
+        """The encoded image."""
         record = self._records[index]
         try:
             mask = record.mask.read_bytes() if record.mask is not None else None
@@ -146,7 +146,7 @@ def open_source(config: SourceConfig) -> Source:
 def _check_any(chosen: int, total: int, split: str | None, splits: Iterable[str]) -> None:
     if chosen == 0:
         known = sorted(set(splits))
-        raise DataError(f"none of {total} pictures is in split {split!r}; splits found: {known}")
+        raise DataError(f"none of {total} images is in split {split!r}; splits found: {known}")
 
 
 def _describe_entry(entry: Entry) -> ItemInfo:
@@ -171,7 +171,7 @@ def _describe_record(record: Record) -> ItemInfo:
     if record.mask is None and record.mask_means != "alpha":
         raise DataError(
             f"record {record.id!r} has no mask file; training needs one, or mask_means 'alpha' to take the "
-            "picture's own alpha channel"
+            "image's own alpha channel"
         )
     return ItemInfo(record.id, record.category, record.brand, record.product_id, record.split)
 

@@ -1,6 +1,6 @@
 """Training, validation and test sets that share no product.
 
-The split is a function of the product's name and a seed alone: adding pictures or products never moves
+The split is a function of the product's name and a seed alone: adding images or products never moves
 an old product, and every machine agrees.
 """
 
@@ -53,11 +53,11 @@ def check_splits(items: Iterable[tuple[str, str | None]]) -> None:
         first = "; ".join(f"{name!r} in {', '.join(sorted(splits[name]))}" for name in offending[:3])
         raise DataError(
             f"{len(offending)} of {len(splits)} products are in more than one split: {first}. "
-            "Give all pictures of a product one split, or let assign_splits do it."
+            "Give all images of a product one split, or let assign_splits do it."
         )
 
 
 def check_record_splits(records: Sequence[Record]) -> None:
-    """Nothing, if no product and no picture file of ``records`` is in two splits; else DataError."""
+    """Nothing, if no product and no image file of ``records`` is in two splits; else DataError."""
     check_splits((r.product_id or r.id, r.split) for r in records)
     check_splits((str(r.image), r.split) for r in records)

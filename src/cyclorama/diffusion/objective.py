@@ -84,7 +84,7 @@ def compute_loss(
 ) -> Tensor:
     """The loss of Eq. 1 for one batch: squared error over the whole latent, mean over the batch, float32 ().
 
-    ``snr_gamma`` weighs each picture's error by :func:`compute_snr_weights` (differs from the paper, which
+    ``snr_gamma`` weighs each image's error by :func:`compute_snr_weights` (differs from the paper, which
     weighs all timesteps alike; None gives the paper's loss).
     """
     noisy_latents = add_noise(latents, noise, timesteps, alphas_cumprod)

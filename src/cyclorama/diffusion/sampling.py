@@ -1,4 +1,4 @@
-"""Settings of the sampler, starting noise of its own for every picture, the noised-reference start."""
+"""Settings of the sampler, starting noise of its own for every image, the noised-reference start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cyclorama.errors import SettingsError
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How a picture is sampled (method, 7 and 9).
+    """How an image is sampled (method, 7 and 9).
 
     Raises SettingsError for a value outside its range.
     """
@@ -78,9 +78,9 @@ def build_scheduler(own: Any, name: str | None) -> Any:
 
 
 def sample_noise(shape: tuple[int, int, int], generators: Sequence[torch.Generator]) -> Tensor:
-    """Standard normal noise (B, c, h, w), float32 on the CPU, one generator per picture.
+    """Standard normal noise (B, c, h, w), float32 on the CPU, one generator per image.
 
-    Invariant: a picture's noise is bit for bit the same alone, in any batch and in any order.
+    Invariant: an image's noise is bit for bit the same alone, in any batch and in any order.
     """
     return torch.stack([torch.randn(shape, generator=g, dtype=torch.float32) for g in generators])
 

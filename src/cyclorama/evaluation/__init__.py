@@ -1,1 +1,1 @@
-"""Metrics of generated advertising pictures; reads files and arrays, never this package's generators."""
+"""Metrics of generated advertising images; reads files and arrays, never this package's generators."""

@@ -28,7 +28,7 @@ def estimate_mean(
 ) -> Estimate | None:
     """The mean of ``values`` with its 95 % interval, or None if there is no value.
 
-    Whole ``groups`` (products) are drawn with replacement, since pictures of one product are not independent;
+    Whole ``groups`` (products) are drawn with replacement, since images of one product are not independent;
     None: every value is its own group. One group: the interval is the value.
     """
     array = np.asarray(values, dtype=np.float64)

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from cyclorama.evaluation.distances import compute_fid, compute_kid
-from cyclorama.evaluation.errors import TooFewPicturesError
+from cyclorama.evaluation.errors import TooFewImagesError
 from cyclorama.evaluation.features import Network, extract_features
-from cyclorama.evaluation.reading import PictureSet, from_arrays
+from cyclorama.evaluation.reading import ImageSet, from_arrays
 from cyclorama.evaluation.statistics import compute_statistics
 from cyclorama.seeding import build_numpy_generator
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LEAST = 8
 MOST = 256
-"""Pictures used, so that the section costs little."""
+"""Images used, so that the section costs little."""
 NOISE = 25.0
 """Standard deviation of the planted noise, 8-bit levels."""
 BLUR = 0.012
@@ -38,29 +38,27 @@ class CalibrationRow:
 
 
 def calibrate(
-    truth: PictureSet, network: Network, seed: int = 0, on_pictures: Callable[[int], None] | None = None
+    truth: ImageSet, network: Network, seed: int = 0, on_images: Callable[[int], None] | None = None
 ) -> list[CalibrationRow]:
     """Distances of (a part of) ``truth`` to itself, of two halves of it, and to noisy and blurred copies.
 
     Itself gives a FID of 0 and a KID of 0 or a little below. The halves differ by accident alone: their KID
-    is about 0, their FID is the bias of half as many pictures. Blur and noise must stand clear of the halves'
-    KID; a method's distance is read between them. Raises TooFewPicturesError below 8 pictures.
+    is about 0, their FID is the bias of half as many images. Blur and noise must stand clear of the halves'
+    KID; a method's distance is read between them. Raises TooFewImagesError below 8 images.
     """
     if len(truth) < LEAST:
-        raise TooFewPicturesError(f"{truth.name} has {len(truth)} pictures; calibration needs {LEAST}")
+        raise TooFewImagesError(f"{truth.name} has {len(truth)} images; calibration needs {LEAST}")
     random = build_numpy_generator(seed, len(truth), "calibration")
     keys = [truth.keys[n] for n in np.sort(random.permutation(len(truth))[:MOST])]
-    pictures = {key: truth.load(key).pixels for key in keys}
-    whole = compute_statistics(extract_features(from_arrays(pictures), network, "picture", on_pictures))
+    images = {key: truth.load(key).pixels for key in keys}
+    whole = compute_statistics(extract_features(from_arrays(images), network, "image", on_images))
     order = random.permutation(len(keys))
-    table = extract_features(from_arrays(pictures), network)
+    table = extract_features(from_arrays(images), network)
     halves = [compute_statistics(table.select([keys[n] for n in part])) for part in np.array_split(order, 2)]
     pairs = [("itself", whole, whole), ("two halves of itself", halves[0], halves[1])]
     for name, plant in (("blurred copies", _blur), ("noisy copies", _add_noise)):
-        planted = {key: plant(pixels, key) for key, pixels in pictures.items()}
-        statistics = compute_statistics(
-            extract_features(from_arrays(planted), network, "picture", on_pictures)
-        )
+        planted = {key: plant(pixels, key) for key, pixels in images.items()}
+        statistics = compute_statistics(extract_features(from_arrays(planted), network, "image", on_images))
         pairs.append((name, statistics, whole))
     return [
         CalibrationRow(name, compute_fid(a, b), compute_kid(a, b, seed=seed).value) for name, a, b in pairs

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
-from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.settings import METRICS
 
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """One metric over the pictures that both sets have."""
+    """One metric over the images that both sets have."""
 
     metric: str
     first: float
@@ -20,7 +20,7 @@ class PairedDifference:
     difference: Estimate
     """Mean of first - second, with its 95 % interval."""
     first_wins: int
-    """Pictures on which the first is better, in the metric's direction."""
+    """Images on which the first is better, in the metric's direction."""
     second_wins: int
     ties: int
 
@@ -45,11 +45,11 @@ class PairedDifference:
 def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> list[PairedDifference]:
     """The paired differences of every metric that both sets have, in the order of the report.
 
-    Raises MissingPictureError if the sets share no picture.
+    Raises MissingImageError if the sets share no image.
     """
     common = [key for key in first.rows if key in second.rows]
     if not common:
-        raise MissingPictureError(
+        raise MissingImageError(
             f"{first.name} and {second.name} share no key, so nothing can be paired; first keys: "
             f"{sorted(first.rows)[:2]} and {sorted(second.rows)[:2]}"
         )

@@ -1,4 +1,4 @@
-"""How far apart are two sets of pictures?  Fréchet and kernel distances of their features."""
+"""How far apart are two sets of images?  Fréchet and kernel distances of their features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.features import check_same_features
 from cyclorama.evaluation.statistics import FeatureStatistics
 from cyclorama.seeding import build_numpy_generator
@@ -28,7 +28,7 @@ def compute_fid(first: FeatureStatistics, second: FeatureStatistics) -> float:
     """The Fréchet distance of two Gaussians, arXiv 1706.08500, Eq. 6: |m - w|² + tr(C + W - 2 (C W)^½).
 
     Eigenvalues of symmetric matrices only, float64. Unitless, 0 or more; unbounded. Raises
-    MixedFeaturesError, TooFewPicturesError. Invariant: symmetric, 0 for equal moments.
+    MixedFeaturesError, TooFewImagesError. Invariant: symmetric, 0 for equal moments.
     """
     check_same_features(first.identity, second.identity)
     return compute_frechet(first.mean, first.covariance, second.mean, second.covariance)
@@ -85,17 +85,17 @@ def compute_kid(
 ) -> KernelDistance:
     """The kernel inception distance, arXiv 1801.01401: unbiased squared MMD with kernel (x·y / D + 1)³.
 
-    ``subsets`` seeded subsets of ``subset_size`` pictures each (fewer where a set is smaller; one subset if
-    both sets are no larger). Raises MixedFeaturesError, TooFewPicturesError, MissingPictureError (statistics
-    saved without features). Invariant: does not depend on the order of the pictures' names.
+    ``subsets`` seeded subsets of ``subset_size`` images each (fewer where a set is smaller; one subset if
+    both sets are no larger). Raises MixedFeaturesError, TooFewImagesError, MissingImageError (statistics
+    saved without features). Invariant: does not depend on the order of the images' names.
     """
     check_same_features(first.identity, second.identity)
     if subsets < 1 or subset_size < 2:
-        raise SettingsError(f"{subsets} subsets of {subset_size}: use at least 1 of at least 2 pictures")
+        raise SettingsError(f"{subsets} subsets of {subset_size}: use at least 1 of at least 2 images")
     if first.features is None or second.features is None:
-        raise MissingPictureError("KID needs single features; these statistics were saved without them")
+        raise MissingImageError("KID needs single features; these statistics were saved without them")
     if min(first.count, second.count) < 2:
-        raise TooFewPicturesError(f"KID of {first.count} and {second.count} pictures; give 2 or more of each")
+        raise TooFewImagesError(f"KID of {first.count} and {second.count} images; give 2 or more of each")
     size = min(subset_size, first.count, second.count)
     whole = first.count <= size and second.count <= size
     values = []
@@ -125,24 +125,24 @@ def compute_mmd(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32])
 
 @dataclass(frozen=True)
 class BiasEstimate:
-    """What the distance would be with more pictures."""
+    """What the distance would be with more images."""
 
     extrapolated: float
-    """The distance with endlessly many pictures on the side or sides that were subsampled."""
+    """The distance with endlessly many images on the side or sides that were subsampled."""
     bias: float
-    """Distance found minus ``extrapolated``: how much of it is for want of pictures."""
+    """Distance found minus ``extrapolated``: how much of it is for want of images."""
     both_sides: bool
     """Whether both sets were subsampled (features kept), or only the first."""
     singular: bool
-    """Whether a set has fewer pictures than features: its covariance is then singular."""
+    """Whether a set has fewer images than features: its covariance is then singular."""
 
     def describe(self, distance: float, counts: tuple[int, int]) -> str | None:
         """A warning in words, or None if the bias is small beside ``distance``."""
         if abs(self.bias) <= NOTABLE_BIAS * distance and not self.singular:
             return None
         return (
-            f"{counts[0]} and {counts[1]} pictures are few: of the Fréchet distance {distance:.4g} about "
-            f"{self.bias:.4g} is bias by subsampling (with many pictures {self.extrapolated:.4g}); compare "
+            f"{counts[0]} and {counts[1]} images are few: of the Fréchet distance {distance:.4g} about "
+            f"{self.bias:.4g} is bias by subsampling (with many images {self.extrapolated:.4g}); compare "
             "it only at equal counts, or use the kernel distance"
         )
 
@@ -150,16 +150,16 @@ class BiasEstimate:
 def estimate_bias(first: FeatureStatistics, second: FeatureStatistics, seed: int = 0) -> BiasEstimate:
     """The bias of the Fréchet distance, found as arXiv 1911.07023 does: it falls as 1 / N.
 
-    Subsets of 50 to 100 % of the pictures (both sets if both have features), a line through the distances
-    over 1 / share, its intercept. Raises TooFewPicturesError below 8 pictures, MissingPictureError without
+    Subsets of 50 to 100 % of the images (both sets if both have features), a line through the distances
+    over 1 / share, its intercept. Raises TooFewImagesError below 8 images, MissingImageError without
     features of the first set.
     """
     check_same_features(first.identity, second.identity)
     if first.features is None:
-        raise MissingPictureError("the bias needs single features; these statistics have none")
+        raise MissingImageError("the bias needs single features; these statistics have none")
     if min(first.count, second.count) < 8:
-        raise TooFewPicturesError(
-            f"{first.count} and {second.count} pictures are too few to estimate a bias; give 8 or more"
+        raise TooFewImagesError(
+            f"{first.count} and {second.count} images are too few to estimate a bias; give 8 or more"
         )
     both = second.features is not None
     few = both and min(first.count, second.count) <= first.identity.dimensions

@@ -1,11 +1,11 @@
-"""What can go wrong when pictures are scored.
+"""What can go wrong when images are scored.
 
 ::
 
     InputError
-    ├── MissingPictureError     a picture has no partner of its key in the other set
-    ├── PictureSizeError        two pictures that are compared pixel by pixel differ in size
-    ├── TooFewPicturesError     fewer pictures than the metric is defined for
+    ├── MissingImageError     an image has no partner of its key in the other set
+    ├── ImageSizeError        two images that are compared pixel by pixel differ in size
+    ├── TooFewImagesError     fewer images than the metric is defined for
     └── MixedFeaturesError      features of two networks, weights, resamplers or regions in one distance
 """
 
@@ -14,16 +14,16 @@ from __future__ import annotations
 from cyclorama.errors import InputError
 
 
-class MissingPictureError(InputError):
-    """A picture, mask or label that the metric needs is not there."""
+class MissingImageError(InputError):
+    """An image, mask or label that the metric needs is not there."""
 
 
-class PictureSizeError(InputError):
-    """Two pictures that are compared pixel by pixel differ in size."""
+class ImageSizeError(InputError):
+    """Two images that are compared pixel by pixel differ in size."""
 
 
-class TooFewPicturesError(InputError):
-    """The metric is not defined, or means nothing, for so few pictures."""
+class TooFewImagesError(InputError):
+    """The metric is not defined, or means nothing, for so few images."""
 
 
 class MixedFeaturesError(InputError):

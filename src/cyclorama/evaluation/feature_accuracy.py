@@ -1,4 +1,4 @@
-"""How often is the feature network right on pictures it never saw, and does it read scenes or outlines?"""
+"""How often is the feature network right on images it never saw, and does it read scenes or outlines?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclorama.evaluation.resize import NEUTRAL
 
 
 def measure_accuracy(network: FeatureNetwork, data: TrainingSet) -> dict[str, Any]:
-    """What the network gets right on the held-out pictures, as shares 0-1.
+    """What the network gets right on the held-out images, as shares 0-1.
 
     ``category``, ``brand`` (where there is one), ``palette_error`` (mean absolute, 8-bit levels),
     ``category_by_outline``: accuracy when all but the product's outline is grey too, to be read beside
@@ -29,7 +29,7 @@ def measure_accuracy(network: FeatureNetwork, data: TrainingSet) -> dict[str, An
         pair = (data.category_names[right], data.category_names[answer])
         wrong[pair] = wrong.get(pair, 0) + 1
     result: dict[str, Any] = {
-        "pictures": len(rows),
+        "images": len(rows),
         "category": float((said == truth).mean()),
         "category_by_outline": float((_classify(network, outlines)[1] == truth).mean()),
         "chance": 1 / len(data.category_names),

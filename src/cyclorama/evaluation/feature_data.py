@@ -1,7 +1,7 @@
 """What the feature network is trained on: backgrounds alone, disturbed so that only the scene tells.
 
 The product is filled with grey before anything is stored, so no product pixel is ever seen. Its outline would
-still give the category away (a bottle's gap in the picture is a bottle); therefore gaps of other pictures,
+still give the category away (a bottle's gap in the image is a bottle); therefore gaps of other images,
 wider gaps and boxes are cut as well.
 """
 
@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from cyclorama.errors import DataError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, PALETTE_VALUES
-from cyclorama.evaluation.reading import PictureSet
+from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, grow_mask, resize_to
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Cover = npt.NDArray[np.uint8]
 
 STORED_SIDE = 144
-"""Pictures wait in memory at this size (pixels), so that a crop costs no sharpness."""
+"""Images wait in memory at this size (pixels), so that a crop costs no sharpness."""
 TRAIN_SPLIT = "train"
 NO_BRAND = -1
 
@@ -53,21 +53,21 @@ class TrainingSet:
     brand_names: tuple[str, ...]
 
 
-def load_training_set(pictures: PictureSet, on_picture: Callable[[], None] | None = None) -> TrainingSet:
-    """The backgrounds of ``pictures``, whose items carry category, split, and perhaps brand and palette.
+def load_training_set(images: ImageSet, on_image: Callable[[], None] | None = None) -> TrainingSet:
+    """The backgrounds of ``images``, whose items carry category, split, and perhaps brand and palette.
 
-    Raises DataError: a picture without mask or category, no training or no held-out picture, or fewer than
+    Raises DataError: an image without mask or category, no training or no held-out image, or fewer than
     two categories.
     """
-    metas = [pictures.items[key] for key in pictures.keys]
-    for key, item in zip(pictures.keys, metas):
+    metas = [images.items[key] for key in images.keys]
+    for key, item in zip(images.keys, metas):
         if item.category is None:
-            raise DataError(f"{pictures.name}: {key!r} has no category; training needs one for each picture")
+            raise DataError(f"{images.name}: {key!r} has no category; training needs one for each image")
     category_names = tuple(sorted({str(item.category) for item in metas}))
     is_train = np.array([item.meta.get("split") == TRAIN_SPLIT for item in metas])
     if len(category_names) < 2 or is_train.all() or not is_train.any():
         raise DataError(
-            f"{pictures.name}: {len(category_names)} categories, {int(is_train.sum())} pictures to train on, "
+            f"{images.name}: {len(category_names)} categories, {int(is_train.sum())} images to train on, "
             f"{int((~is_train).sum())} held out; needs two categories and some of both (split in the json)"
         )
     brand_names = tuple(
@@ -75,14 +75,14 @@ def load_training_set(pictures: PictureSet, on_picture: Callable[[], None] | Non
     )
     brand_numbers = {name: number for number, name in enumerate(brand_names)}
     pixels, covers = [], []
-    for picture in pictures:
-        if picture.mask is None:
-            raise DataError(f"{pictures.name}: {picture.key!r} has no mask; its product would be seen")
-        pixels.append(resize_to(fill_product(picture.pixels, picture.mask), (STORED_SIDE, STORED_SIDE)))
-        cover = Image.fromarray(np.rint(grow_mask(picture.mask) * 255).astype(np.uint8))
+    for image in images:
+        if image.mask is None:
+            raise DataError(f"{images.name}: {image.key!r} has no mask; its product would be seen")
+        pixels.append(resize_to(fill_product(image.pixels, image.mask), (STORED_SIDE, STORED_SIDE)))
+        cover = Image.fromarray(np.rint(grow_mask(image.mask) * 255).astype(np.uint8))
         covers.append(np.asarray(cover.resize((STORED_SIDE, STORED_SIDE), Image.Resampling.BOX)))
-        if on_picture is not None:
-            on_picture()
+        if on_image is not None:
+            on_image()
     return TrainingSet(
         np.stack(pixels),
         np.stack(covers),
@@ -108,9 +108,9 @@ def _parse_palette(value: object) -> npt.NDArray[np.float32]:
 
 
 def prepare_batch(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The network's input float32 (N, 3, 128, 128) in [-1, 1] of filled pictures (N, H, W, 3)."""
+    """The network's input float32 (N, 3, 128, 128) in [-1, 1] of filled images (N, H, W, 3)."""
     side = (INPUT_SIDE, INPUT_SIDE)
-    planes = np.stack([resize_to(picture, side) for picture in pixels]).astype(np.float32)
+    planes = np.stack([resize_to(image, side) for image in pixels]).astype(np.float32)
     return np.ascontiguousarray(planes.transpose(0, 3, 1, 2)) / np.float32(127.5) - 1
 
 
@@ -120,7 +120,7 @@ def augment(
     """A disturbed copy as the network's input, float32 (3, 128, 128) in [-1, 1].
 
     Shifted and cropped (0.75 to 1 of each side), mirrored, colours shifted by up to about 12 %, now and then
-    blurred, noisy or from JPEG, with wider gaps, another picture's gap and boxes in grey. Depends on its
+    blurred, noisy or from JPEG, with wider gaps, another image's gap and boxes in grey. Depends on its
     arguments alone.
     """
     box = _sample_box(pixels.shape[0], random)

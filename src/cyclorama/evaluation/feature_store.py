@@ -18,7 +18,7 @@ from cyclorama.evaluation.features import (
     Region,
     extract_features,
 )
-from cyclorama.evaluation.reading import PictureSet
+from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.set_distances import compute_set_digest
 from cyclorama.files import write_atomic
 
@@ -29,7 +29,7 @@ class FeatureStore:
     """Feature tables by network, weights, resampler, region and content of the set.
 
     In memory, and with a ``folder`` on disk too. A table is found again only for the same keys and files
-    (paths, sizes, times), so a picture that was made anew is looked at anew.
+    (paths, sizes, times), so an image that was made anew is looked at anew.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -38,29 +38,29 @@ class FeatureStore:
 
     def get(
         self,
-        pictures: PictureSet,
+        images: ImageSet,
         network: Network,
-        region: Region = "picture",
-        on_pictures: Callable[[int], None] | None = None,
+        region: Region = "image",
+        on_images: Callable[[int], None] | None = None,
     ) -> FeatureTable:
-        """The features of ``pictures``, as :func:`extract_features` makes them.
+        """The features of ``images``, as :func:`extract_features` makes them.
 
         Raises its errors, OutputError.
         """
         identity = FeatureIdentity(
             network.name, network.weights_hash, network.dimensions, network.resampler, region
         )
-        digest = compute_set_digest(pictures)
+        digest = compute_set_digest(images)
         name = f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-{digest}.npz"
         found = self._tables.get(name)
         if found is None and self._folder is not None:
             found = _load(self._folder / name, identity)
         if found is None:
-            found = extract_features(pictures, network, region, on_pictures)
+            found = extract_features(images, network, region, on_images)
             if self._folder is not None:
                 _save(found, self._folder / name)
-        elif on_pictures is not None:
-            on_pictures(len(pictures))
+        elif on_images is not None:
+            on_images(len(images))
         self._tables[name] = found
         return found
 

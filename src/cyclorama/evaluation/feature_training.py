@@ -25,7 +25,7 @@ STATE_NAME = "state.safetensors"
 
 @dataclass(frozen=True)
 class FeatureTrainingConfig:
-    """What decides the weights, beside the pictures."""
+    """What decides the weights, beside the images."""
 
     steps: int
     batch_size: int = 64
@@ -85,14 +85,14 @@ class FeatureTraining:
         size, count = self.config.batch_size, len(self.rows)
         places = range(step * size, (step + 1) * size)
         rows = np.array([self._get_order(place // count)[place % count] for place in places])
-        pictures = []
+        images = []
         for place, row in zip(places, rows):
             random = build_numpy_generator(self.config.seed, place, "feature augmentation")
             other = self.rows[int(random.integers(count))]
-            pictures.append(
+            images.append(
                 augment(self.data.pixels[row], self.data.covers[row], self.data.covers[other], random)
             )
-        image = torch.from_numpy(np.stack(pictures)).to(memory_format=torch.channels_last)
+        image = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
         return image, rows
 
     def _get_order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:

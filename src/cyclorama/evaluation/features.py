@@ -1,6 +1,6 @@
-"""Which network turns a picture into numbers, and can two sets of numbers be compared at all?
+"""Which network turns an image into numbers, and can two sets of numbers be compared at all?
 
-Every table of features carries an identity (network, hash of its weights, resampler, region of the picture).
+Every table of features carries an identity (network, hash of its weights, resampler, region of the image).
 Two tables are only ever compared if their identities are equal.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 import cyclorama
 from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
-from cyclorama.evaluation.errors import MissingPictureError, MixedFeaturesError
+from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.resize import fill_product, resize_planes
 
 if TYPE_CHECKING:
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import torch
 
     from cyclorama.evaluation.feature_network import FeatureNetwork
-    from cyclorama.evaluation.reading import PictureSet
+    from cyclorama.evaluation.reading import ImageSet
     from cyclorama.types import Pixels, Size
 
-Region = Literal["picture", "background"]
-"""``picture``: all of it. ``background``: the product filled with neutral grey."""
+Region = Literal["image", "background"]
+"""``image``: all of it. ``background``: the product filled with neutral grey."""
 
 NETWORKS = ("cyclorama", "inception", "clip")
 BATCH = 32
-"""Pictures in one pass; the last pass is filled up, so that results do not depend on the set's length."""
+"""Images in one pass; the last pass is filled up, so that results do not depend on the set's length."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class Network(Protocol):
     dimensions: int
     resampler: str
 
-    def compute(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, dimensions) of ``pictures``, each uint8 (H, W, 3) of any size."""
+    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+        """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
         ...
 
 
@@ -72,19 +72,19 @@ class FeatureTable:
     values: npt.NDArray[np.float32]
 
     def get(self, key: str) -> npt.NDArray[np.float32]:
-        """The row of ``key`` (D). Raises MissingPictureError."""
+        """The row of ``key`` (D). Raises MissingImageError."""
         try:
             row: npt.NDArray[np.float32] = self.values[self.keys.index(key)]
         except ValueError:
-            raise MissingPictureError(f"no features for {key!r} among {len(self.keys)} pictures") from None
+            raise MissingImageError(f"no features for {key!r} among {len(self.keys)} images") from None
         return row
 
     def select(self, keys: Sequence[str]) -> FeatureTable:
-        """The rows of ``keys``, in their order. Raises MissingPictureError."""
+        """The rows of ``keys``, in their order. Raises MissingImageError."""
         places = {key: place for place, key in enumerate(self.keys)}
         missing = [key for key in keys if key not in places]
         if missing:
-            raise MissingPictureError(f"no features for {missing[0]!r} among {len(self.keys)} pictures")
+            raise MissingImageError(f"no features for {missing[0]!r} among {len(self.keys)} images")
         return FeatureTable(self.identity, tuple(keys), self.values[[places[key] for key in keys]])
 
 
@@ -98,32 +98,32 @@ def check_same_features(first: FeatureIdentity, second: FeatureIdentity) -> None
 
 
 def extract_features(
-    pictures: PictureSet,
+    images: ImageSet,
     network: Network,
-    region: Region = "picture",
-    on_pictures: Callable[[int], None] | None = None,
+    region: Region = "image",
+    on_images: Callable[[int], None] | None = None,
 ) -> FeatureTable:
-    """The features of every picture, rows sorted by key.
+    """The features of every image, rows sorted by key.
 
-    Raises MissingPictureError (region ``background`` and no mask). Invariant: a picture's row does not depend
+    Raises MissingImageError (region ``background`` and no mask). Invariant: an image's row does not depend
     on which others are in the set beyond float32 rounding, and not at all on their order.
     """
-    keys, rows, waiting = pictures.keys, [], []
+    keys, rows, waiting = images.keys, [], []
     for number, key in enumerate(keys, start=1):
-        picture = pictures.load(key)
-        pixels = picture.pixels
+        image = images.load(key)
+        pixels = image.pixels
         if region == "background":
-            if picture.mask is None:
-                raise MissingPictureError(
-                    f"{pictures.name}: {key!r} has no mask; give --masks to see backgrounds"
+            if image.mask is None:
+                raise MissingImageError(
+                    f"{images.name}: {key!r} has no mask; give --masks to see backgrounds"
                 )
-            pixels = fill_product(pixels, picture.mask)
+            pixels = fill_product(pixels, image.mask)
         waiting.append(pixels)
         if len(waiting) == BATCH or number == len(keys):
             filled = waiting + [waiting[-1]] * (BATCH - len(waiting)) if number > BATCH else waiting
             rows.append(network.compute(filled)[: len(waiting)])
-            if on_pictures is not None:
-                on_pictures(len(waiting))
+            if on_images is not None:
+                on_images(len(waiting))
             waiting = []
     values = np.concatenate(rows) if rows else np.zeros((0, network.dimensions), np.float32)
     identity = FeatureIdentity(
@@ -132,11 +132,11 @@ def extract_features(
     return FeatureTable(identity, tuple(keys), values)
 
 
-def stack_pictures(pictures: Sequence[Pixels], size: Size, resampler: str) -> torch.Tensor:
-    """float32 (N, 3, H, W) in [-1, 1] of pictures squeezed to ``size``."""
+def stack_images(images: Sequence[Pixels], size: Size, resampler: str) -> torch.Tensor:
+    """float32 (N, 3, H, W) in [-1, 1] of images squeezed to ``size``."""
     import torch
 
-    planes = np.stack([resize_planes(pixels, size, resampler) for pixels in pictures])
+    planes = np.stack([resize_planes(pixels, size, resampler) for pixels in images])
     return torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
 
 
@@ -159,21 +159,21 @@ class CycloramaNetwork:
         """The classes it knows."""
         return self.network.config.categories
 
-    def prepare(self, pictures: Sequence[Pixels]) -> torch.Tensor:
+    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
         """The network's input (N, 3, 128, 128) in [-1, 1]."""
         import torch
 
         from cyclorama.evaluation.feature_network import INPUT_SIDE
 
-        image = stack_pictures(pictures, (INPUT_SIDE, INPUT_SIDE), self.resampler)
+        image = stack_images(images, (INPUT_SIDE, INPUT_SIDE), self.resampler)
         return image.to(self.device, memory_format=torch.channels_last)
 
-    def compute(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """float32 (N, 256)."""
         import torch
 
         with torch.no_grad():
-            values: npt.NDArray[np.float32] = self.network(self.prepare(pictures)).float().cpu().numpy()
+            values: npt.NDArray[np.float32] = self.network(self.prepare(images)).float().cpu().numpy()
         return values
 
     def classify(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -204,11 +204,11 @@ class InceptionNetwork:
         )
         self.device = device
 
-    def compute(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """float32 (N, 2048)."""
         import torch
 
-        image = stack_pictures(pictures, (299, 299), self.resampler).to(self.device)
+        image = stack_images(images, (299, 299), self.resampler).to(self.device)
         with torch.no_grad():
             values: npt.NDArray[np.float32] = self.network(image).float().cpu().numpy()
         return values
@@ -229,12 +229,12 @@ class ClipNetwork:
         self.dimensions = int(self.model.config.projection_dim)
         self.weights_hash = compute_tensor_hash(dict(self.model.state_dict()))
 
-    def compute(self, pictures: Sequence[Pixels]) -> npt.NDArray[np.float32]:
+    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """float32 (N, projection) image embeddings, not normalised."""
         import torch
         from PIL import Image
 
-        inputs = self.processor(images=[Image.fromarray(p) for p in pictures], return_tensors="pt")
+        inputs = self.processor(images=[Image.fromarray(p) for p in images], return_tensors="pt")
         with torch.no_grad():
             embeds = self.model(pixel_values=inputs["pixel_values"].to(self.device)).image_embeds
         values: npt.NDArray[np.float32] = embeds.float().cpu().numpy()

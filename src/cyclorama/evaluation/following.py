@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureTable, check_same_features
 from cyclorama.evaluation.resize import grow_mask
 from cyclorama.imaging.colour import to_lab
@@ -36,13 +36,13 @@ class Palette:
 def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Palette:
     """The palette of ``pixels`` (uint8 (H, W, 3)) outside ``mask`` (1 = product, with its rim).
 
-    Raises TooFewPicturesError below 64 background pixels.
+    Raises TooFewImagesError below 64 background pixels.
     """
     colours = to_lab(pixels).reshape(-1, 3)
     if mask is not None:
         colours = colours[(grow_mask(mask) < 0.5).reshape(-1)]
     if len(colours) < 64:
-        raise TooFewPicturesError(f"{len(colours)} background pixels make no palette; 64 is the least")
+        raise TooFewImagesError(f"{len(colours)} background pixels make no palette; 64 is the least")
     step = max(1, len(colours) // 16384)
     projected = np.sort(colours[::step].astype(np.float64) @ _get_directions().T, axis=0)
     places = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5
@@ -72,7 +72,7 @@ def _get_directions() -> Values:
 
 @dataclass(frozen=True)
 class Following:
-    """One picture: the distance to its own reference and to others of its category."""
+    """One image: the distance to its own reference and to others of its category."""
 
     own: float
     others: float
@@ -84,11 +84,11 @@ class Following:
 def compute_following(
     own: Mapping[str, str], categories: Mapping[str, str], distances: Mapping[tuple[str, str], float]
 ) -> dict[str, Following]:
-    """How each picture follows, by key.
+    """How each image follows, by key.
 
-    ``own`` maps pictures to their references' keys, ``categories`` reference keys to categories,
-    ``distances`` (picture, reference) to a distance. Pictures whose category has no other reference are left
-    out. Raises MissingPictureError for a pair without distance.
+    ``own`` maps images to their references' keys, ``categories`` reference keys to categories,
+    ``distances`` (image, reference) to a distance. Images whose category has no other reference are left
+    out. Raises MissingImageError for a pair without distance.
     """
     result = {}
     for key, reference in own.items():
@@ -99,7 +99,7 @@ def compute_following(
             mine = distances[key, reference]
             theirs = np.array([distances[key, rival] for rival in rivals])
         except KeyError as error:
-            raise MissingPictureError(f"no distance for the pair {error.args[0]}") from error
+            raise MissingImageError(f"no distance for the pair {error.args[0]}") from error
         share = float((theirs > mine).mean() + 0.5 * (theirs == mine).mean())
         result[key] = Following(float(mine), float(theirs.mean()), share)
     return result
@@ -112,13 +112,13 @@ def list_rivals(reference: str, categories: Mapping[str, str]) -> list[str]:
 
 
 def compute_feature_distances(
-    pictures: FeatureTable, references: FeatureTable, pairs: Sequence[tuple[str, str]]
+    images: FeatureTable, references: FeatureTable, pairs: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], float]:
-    """1 - cosine of the features of each (picture, reference) pair, 0 to 2. Raises MixedFeaturesError."""
-    check_same_features(pictures.identity, references.identity)
+    """1 - cosine of the features of each (image, reference) pair, 0 to 2. Raises MixedFeaturesError."""
+    check_same_features(images.identity, references.identity)
     if not pairs:
         return {}
-    first = pictures.select([a for a, _ in pairs]).values.astype(np.float64)
+    first = images.select([a for a, _ in pairs]).values.astype(np.float64)
     second = references.select([b for _, b in pairs]).values.astype(np.float64)
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     cosines = (first * second).sum(axis=1) / np.where(lengths > 0, lengths, 1)
@@ -128,10 +128,10 @@ def compute_feature_distances(
 def compute_category_hits(
     backgrounds: FeatureTable, categories: Mapping[str, str], network: CycloramaNetwork
 ) -> dict[str, tuple[bool, str, float]]:
-    """(right, category said, its probability) of each picture whose background the network names.
+    """(right, category said, its probability) of each image whose background the network names.
 
-    Pictures of a category that the network does not know are left out. Raises SettingsError if the features
-    are not of backgrounds or of another network, TooFewPicturesError if it knows none of the categories.
+    Images of a category that the network does not know are left out. Raises SettingsError if the features
+    are not of backgrounds or of another network, TooFewImagesError if it knows none of the categories.
     """
     identity = backgrounds.identity
     if identity.region != "background" or identity.weights_hash != network.weights_hash:
@@ -140,7 +140,7 @@ def compute_category_hits(
         )
     known = [key for key in backgrounds.keys if categories.get(key) in network.categories]
     if not known:
-        raise TooFewPicturesError(
+        raise TooFewImagesError(
             f"the network knows none of the categories {sorted(set(categories.values()))[:5]}; it knows "
             f"{', '.join(network.categories[:5])} … ({len(network.categories)})"
         )

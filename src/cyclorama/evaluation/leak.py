@@ -3,7 +3,7 @@
 Reference methods fail by pasting what they were shown (the paper's Fig. 7). Copying shows in edges: where the
 reference's product was, the generated background has the same gradients at the same place. That is measured
 as the correlation of gradient fields at the reference's position, against the same correlation at displaced
-positions, which says how much two pictures of this kind agree by accident.
+positions, which says how much two images of this kind agree by accident.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask:
     """The score of ``pixels`` (product ``mask``) made with ``reference`` (product ``reference_mask``).
 
     ``pixels`` uint8 (H, W, 3), masks float (H, W), 1 = product. The reference is centre-cropped to the
-    picture's aspect and resized, as the generator sees it. Raises PictureSizeError.
+    image's aspect and resized, as the generator sees it. Raises ImageSizeError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     check_same_size(reference, reference_mask, "reference", "its mask")
     height, width = pixels.shape[:2]
     scale = SIDE / min(height, width)

@@ -1,4 +1,4 @@
-"""Score one set of pictures: a row for each picture, means with intervals, distances between sets."""
+"""Score one set of images: a row for each image, means with intervals, distances between sets."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from cyclorama.evaluation.following import (
     compute_following,
     list_rivals,
 )
+from cyclorama.evaluation.image_metrics import ImageScorer, Row
 from cyclorama.evaluation.partners import Partners, get_reference_categories
-from cyclorama.evaluation.picture_metrics import PictureScorer, Row
 from cyclorama.evaluation.preservation import SEGMENTER_NAME
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
 from cyclorama.evaluation.set_distances import SetDistance, compute_set_distance, load_or_compute
@@ -45,22 +45,22 @@ class Evaluation:
     against: str | None
     references: str | None
     rows: dict[str, Row]
-    """Picture key -> metric name -> value."""
+    """Image key -> metric name -> value."""
     estimates: dict[str, Estimate]
-    """Metric name -> mean over pictures with its 95 % interval over products."""
+    """Metric name -> mean over images with its 95 % interval over products."""
     distances: tuple[SetDistance, ...]
     compactness: dict[str, Compactness]
     projection: bytes | None
-    """PNG of the pictures' features on a plane; None where not asked for, or too few have a category."""
+    """PNG of the images' features on a plane; None where not asked for, or too few have a category."""
     used: dict[str, str]
     """What stood behind the figures: feature networks with hashes, segmenter, method of projection."""
     notes: tuple[str, ...]
 
 
 def count_steps(partners: Partners) -> int:
-    """How many pictures' worth of work :func:`evaluate_set` will report."""
+    """How many images' worth of work :func:`evaluate_set` will report."""
     sets = [s for s in (partners.truth, partners.references) if s is not None]
-    return 3 * len(partners.pictures) + 2 * sum(len(s) for s in sets)
+    return 3 * len(partners.images) + 2 * sum(len(s) for s in sets)
 
 
 def load_networks(settings: EvaluationSettings) -> tuple[Network, CycloramaNetwork | None]:
@@ -80,23 +80,23 @@ def evaluate_set(
     settings: EvaluationSettings,
     networks: tuple[Network, CycloramaNetwork | None],
     truth_statistics: dict[Region, FeatureStatistics] | None = None,
-    on_pictures: Progress | None = None,
+    on_images: Progress | None = None,
     store: FeatureStore | None = None,
 ) -> Evaluation:
     """Score ``partners``.
 
     ``truth_statistics`` (by region) stand for a truth that is only known by its saved statistics. ``store``
     keeps features for the next call. Raises the
-    errors of reading, of sizes, of mixed features and of too few pictures.
+    errors of reading, of sizes, of mixed features and of too few images.
     """
     network, own = networks
-    scorer = PictureScorer.build(partners, settings, own)
+    scorer = ImageScorer.build(partners, settings, own)
     rows: dict[str, Row] = {}
-    for key in partners.pictures.keys:
+    for key in partners.images.keys:
         rows[key] = scorer.score(key)
-        if on_pictures is not None:
-            on_pictures(1)
-    run = _FeatureRun(partners, settings, network, own, on_pictures, store or FeatureStore())
+        if on_images is not None:
+            on_images(1)
+    run = _FeatureRun(partners, settings, network, own, on_images, store or FeatureStore())
     run.add_similarities(rows)
     run.add_following(rows)
     distances = run.compute_distances(truth_statistics or {})
@@ -109,7 +109,7 @@ def evaluate_set(
         if found is not None:
             estimates[name] = found
     return Evaluation(
-        partners.pictures.name,
+        partners.images.name,
         None if partners.truth is None else partners.truth.name,
         None if partners.references is None else partners.references.name,
         rows,
@@ -123,8 +123,8 @@ def evaluate_set(
 
 
 def _get_product(partners: Partners, key: str) -> str:
-    """The product that a picture shows: the unit of the bootstrap."""
-    items = [partners.pictures.items[key]]
+    """The product that an image shows: the unit of the bootstrap."""
+    items = [partners.images.items[key]]
     if partners.truth is not None and key in partners.truth:
         items.append(partners.truth.items[key])
     return next((str(i.meta["product_id"]) for i in items if i.meta.get("product_id")), key)
@@ -139,11 +139,11 @@ class _FeatureRun:
         settings: EvaluationSettings,
         network: Network,
         own: CycloramaNetwork | None,
-        on_pictures: Progress | None,
+        on_images: Progress | None,
         store: FeatureStore,
     ) -> None:
         self.partners, self.settings, self.network, self.own = partners, settings, network, own
-        self.on_pictures, self.store = on_pictures, store
+        self.on_images, self.store = on_images, store
         self.tables: dict[tuple[str, str, Region], FeatureTable] = {}
         self.used = {"features": f"{network.name}-{network.weights_hash} ({network.resampler})"}
         self.notes: list[str] = []
@@ -155,26 +155,26 @@ class _FeatureRun:
             self.used["category and perceptual network"] = f"cyclorama-{own.weights_hash}"
         elif "category" in settings.groups or "truth" in settings.groups:
             self.notes.append("no feature network of our own: perceptual distance and categories left out")
-        self.regions: tuple[Region, ...] = ("picture",)
-        if partners.pictures.has_masks():
-            self.regions = ("picture", "background")
+        self.regions: tuple[Region, ...] = ("image",)
+        if partners.images.has_masks():
+            self.regions = ("image", "background")
         else:
             self.notes.append("no product masks: backgrounds alone, product, leak and seams are not scored")
 
     def get_table(self, role: str, region: Region, network: Network | None = None) -> FeatureTable:
-        """The features of ``pictures``, ``truth`` or ``references``."""
+        """The features of ``images``, ``truth`` or ``references``."""
         network = network or self.network
         place = (role, network.name, region)
         if place not in self.tables:
-            pictures = getattr(self.partners, role)
-            self.tables[place] = self.store.get(pictures, network, region, self.on_pictures)
+            images = getattr(self.partners, role)
+            self.tables[place] = self.store.get(images, network, region, self.on_images)
         return self.tables[place]
 
     def add_similarities(self, rows: dict[str, Row]) -> None:
         if "similarity" not in self.settings.groups:
             return
         for region in self.regions:
-            ending = "" if region == "picture" else "_background"
+            ending = "" if region == "image" else "_background"
             for role, name in (("truth", "similarity_truth"), ("references", "similarity_reference")):
                 partner = getattr(self.partners, role)
                 if partner is None or (role == "truth" and not self.partners.paired):
@@ -184,7 +184,7 @@ class _FeatureRun:
                     continue
                 pairs = self.partners.reference_of if role == "references" else None
                 found = compute_similarity(
-                    self.get_table("pictures", region), self.get_table(role, region), pairs
+                    self.get_table("images", region), self.get_table(role, region), pairs
                 )
                 for key, value in found.items():
                     rows[key][name + ending] = value
@@ -194,12 +194,12 @@ class _FeatureRun:
         if references is None or "following" not in self.settings.groups:
             return
         masked = "background" in self.regions and references.has_masks()
-        region: Region = "background" if masked else "picture"
+        region: Region = "background" if masked else "image"
         categories = get_reference_categories(self.partners)
         own = self.partners.reference_of
         pairs = [(key, name) for key, r in own.items() for name in [r, *list_rivals(r, categories)]]
         distances = compute_feature_distances(
-            self.get_table("pictures", region), self.get_table("references", region), pairs
+            self.get_table("images", region), self.get_table("references", region), pairs
         )
         for key, reference in own.items():
             rows[key]["feature_distance"] = distances[key, reference]
@@ -210,14 +210,14 @@ class _FeatureRun:
         truth = self.partners.truth
         if "distance" not in self.settings.groups or (truth is None and not kept):
             return []
-        if len(self.partners.pictures) < 2:
-            self.notes.append("one picture: no distance between sets")
+        if len(self.partners.images) < 2:
+            self.notes.append("one image: no distance between sets")
             return []
         result = []
         for region in self.regions:
             if truth is None:
                 other = kept.get(region)
-            elif region == "picture" or truth.has_masks():
+            elif region == "image" or truth.has_masks():
                 other = load_or_compute(
                     truth,
                     self.network,
@@ -229,7 +229,7 @@ class _FeatureRun:
                 other = None
             if other is not None and other.count >= 2:
                 found = compute_set_distance(
-                    compute_statistics(self.get_table("pictures", region)), other, self.settings.seed
+                    compute_statistics(self.get_table("images", region)), other, self.settings.seed
                 )
                 result.append(found)
         self.notes += [distance.warning for distance in result if distance.warning]
@@ -239,29 +239,29 @@ class _FeatureRun:
         categories = self.partners.categories
         if "category" not in self.settings.groups or set(categories) != set(rows):
             return {}, None
-        region: Region = "background" if "background" in self.regions else "picture"
+        region: Region = "background" if "background" in self.regions else "image"
         if self.own is not None and region == "background":
-            table = self.get_table("pictures", region, self.own)
+            table = self.get_table("images", region, self.own)
             known = {key for key, value in categories.items() if value in self.own.categories}
             if known:
                 for key, (right, _, _) in compute_category_hits(table, categories, self.own).items():
                     rows[key]["category_right"] = float(right)
             if len(known) < len(rows):
                 self.notes.append(
-                    f"{len(rows) - len(known)} pictures are of categories our network does not know"
+                    f"{len(rows) - len(known)} images are of categories our network does not know"
                 )
-        table = self.get_table("pictures", region)
+        table = self.get_table("images", region)
         counts = Counter(categories.values())
         alone = [name for name, count in counts.items() if count < 2]
         if len(counts) - len(alone) < 2:
             return {}, None
         if alone:
-            self.notes.append(f"{len(alone)} categories have one picture: no compactness, not on the map")
+            self.notes.append(f"{len(alone)} categories have one image: no compactness, not on the map")
             table = table.select([key for key in table.keys if counts[categories[key]] > 1])
         compactness = compute_compactness(table, categories)
         if not self.settings.projection:
             return compactness, None
         places, method = project(table, self.settings.seed)
         self.used["projection"] = f"{method} of {table.identity.label}"
-        picture = draw_projection(places, [categories[key] for key in table.keys])
-        return compactness, picture
+        image = draw_projection(places, [categories[key] for key in table.keys])
+        return compactness, image

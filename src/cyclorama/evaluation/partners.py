@@ -1,4 +1,4 @@
-"""Which original, which mask and which reference belong to each picture?"""
+"""Which original, which mask and which reference belong to each image?"""
 
 from __future__ import annotations
 
@@ -6,91 +6,87 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclorama.evaluation.errors import MissingPictureError
-from cyclorama.evaluation.reading import PictureSet, attach_masks, match_keys
+from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.evaluation.reading import ImageSet, attach_masks, match_keys
 from cyclorama.seeding import compute_seed
 
 
 @dataclass(frozen=True, eq=False)
 class Partners:
-    """The pictures to score and all that they are scored against."""
+    """The images to score and all that they are scored against."""
 
-    pictures: PictureSet
-    truth: PictureSet | None
-    references: PictureSet | None
+    images: ImageSet
+    truth: ImageSet | None
+    references: ImageSet | None
     reference_of: dict[str, str]
-    """Picture key -> its reference's key; empty without references."""
+    """Image key -> its reference's key; empty without references."""
     paired: bool
-    """Whether every scored picture has an original of its key in ``truth``."""
+    """Whether every scored image has an original of its key in ``truth``."""
     categories: dict[str, str]
-    """Picture key -> category, where known."""
+    """Image key -> category, where known."""
     notes: tuple[str, ...]
-    products: PictureSet | None = None
+    products: ImageSet | None = None
     """What the methods were given; None: the product stands in ``truth`` as it was given."""
 
 
 def find_partners(
-    pictures: PictureSet,
-    truth: PictureSet | None = None,
-    references: PictureSet | None = None,
-    masks: PictureSet | None = None,
+    images: ImageSet,
+    truth: ImageSet | None = None,
+    references: ImageSet | None = None,
+    masks: ImageSet | None = None,
     allow_missing: bool = False,
-    products: PictureSet | None = None,
+    products: ImageSet | None = None,
 ) -> Partners:
-    """The partners by key. Masks come from ``masks``, else from the pictures' own set, else from ``truth``.
+    """The partners by key. Masks come from ``masks``, else from the images' own set, else from ``truth``.
 
-    A truth that shares no key is taken as a set of its own: distances between the sets are measured, pictures
-    are not compared one by one, and a note says so. ``products`` are the pictures that were given to the
-    method, where its product stands in another light than in ``truth``. Raises MissingPictureError (some keys
+    A truth that shares no key is taken as a set of its own: distances between the sets are measured, images
+    are not compared one by one, and a note says so. ``products`` are the images that were given to the
+    method, where its product stands in another light than in ``truth``. Raises MissingImageError (some keys
     without partner, a reference or a given product that is not there).
     """
     notes = []
     paired = False
     if truth is not None:
-        keys = match_keys(pictures, truth, allow_missing)
+        keys = match_keys(images, truth, allow_missing)
         paired = bool(keys)
-        if keys and len(keys) < len(pictures):
-            notes.append(
-                f"{len(pictures) - len(keys)} of {len(pictures)} pictures have no original; left out"
-            )
-            pictures = pictures.select(keys)
+        if keys and len(keys) < len(images):
+            notes.append(f"{len(images) - len(keys)} of {len(images)} images have no original; left out")
+            images = images.select(keys)
         if not keys:
-            notes.append(f"no key of {pictures.name} is in {truth.name}: only the sets are compared")
+            notes.append(f"no key of {images.name} is in {truth.name}: only the sets are compared")
     if masks is not None:
-        pictures = attach_masks(pictures, masks)
+        images = attach_masks(images, masks)
         if truth is not None and paired and not truth.has_masks() and all(key in masks for key in truth.keys):
             truth = attach_masks(truth, masks)
-    elif (
-        not pictures.has_masks() and truth is not None and paired and truth.select(pictures.keys).has_masks()
-    ):
-        pictures = pictures.with_masks_of(truth)
+    elif not images.has_masks() and truth is not None and paired and truth.select(images.keys).has_masks():
+        images = images.with_masks_of(truth)
     categories = {}
-    for key, item in pictures.items.items():
+    for key, item in images.items.items():
         category = item.category
         if category is None and truth is not None and key in truth:
             category = truth.items[key].category
         if category is not None:
             categories[key] = category
-    reference_of = {} if references is None else match_references(pictures, references)
-    if products is not None and not match_keys(pictures, products):
-        raise MissingPictureError(f"{pictures.name} and the given products {products.name} share no key")
-    return Partners(pictures, truth, references, reference_of, paired, categories, tuple(notes), products)
+    reference_of = {} if references is None else match_references(images, references)
+    if products is not None and not match_keys(images, products):
+        raise MissingImageError(f"{images.name} and the given products {products.name} share no key")
+    return Partners(images, truth, references, reference_of, paired, categories, tuple(notes), products)
 
 
-def match_references(pictures: PictureSet, references: PictureSet) -> dict[str, str]:
-    """Picture key -> reference key: what the manifest names (key, or file name), else the picture's own key.
+def match_references(images: ImageSet, references: ImageSet) -> dict[str, str]:
+    """Image key -> reference key: what the manifest names (key, or file name), else the image's own key.
 
-    Raises MissingPictureError naming the first picture without one.
+    Raises MissingImageError naming the first image without one.
     """
     by_stem = {Path(key).name: key for key in references.keys}
     result = {}
-    for key, item in pictures.items.items():
+    for key, item in images.items.items():
         named = [item.reference, Path(item.reference).stem] if item.reference else [key]
         found = next(
             (n if n in references else by_stem[n] for n in named if n in references or n in by_stem), None
         )
         if found is None:
-            raise MissingPictureError(
+            raise MissingImageError(
                 f"no reference {named[-1]!r} for {key!r} in {references.name}; it has "
                 f"{', '.join(repr(k) for k in references.keys[:3])} … ({len(references)})"
             )
@@ -99,7 +95,7 @@ def match_references(pictures: PictureSet, references: PictureSet) -> dict[str, 
 
 
 def get_reference_categories(partners: Partners) -> dict[str, str]:
-    """Reference key -> category: its own, else that of the pictures made with it, else one for all."""
+    """Reference key -> category: its own, else that of the images made with it, else one for all."""
     assert partners.references is not None
     used = {reference: partners.categories.get(key) for key, reference in partners.reference_of.items()}
     return {key: item.category or used.get(key) or "" for key, item in partners.references.items.items()}

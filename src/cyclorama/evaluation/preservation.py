@@ -1,4 +1,4 @@
-"""Is the product in the picture the one that was given?  Its pixels, its rim, its outline."""
+"""Is the product in the image the one that was given?  Its pixels, its rim, its outline."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Segmenter = Callable[["Pixels", "Matte"], "npt.NDArray[np.bool_]"]
 
 @dataclass(frozen=True)
 class ProductScore:
-    """One picture's product against the original's."""
+    """One image's product against the original's."""
 
     max_difference: int
     """Largest difference of a channel where the mask is 1, 0-255."""
@@ -51,10 +51,10 @@ def compute_preservation(
     """The score of ``pixels`` against ``original``, both uint8 (H, W, 3), with ``mask`` (1 = product).
 
     ``segmenter`` None takes :func:`segment_by_rim_colours`; name yours in the report. Raises
-    PictureSizeError, MaskError. Invariant: all four are 0 for a composite over a scene unlike the product.
+    ImageSizeError, MaskError. Invariant: all four are 0 for a composite over a scene unlike the product.
     """
-    check_same_size(pixels, original, "picture", "original")
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, original, "image", "original")
+    check_same_size(pixels, mask, "image", "mask")
     opaque = mask >= 1
     if not opaque.any():
         raise MaskError(
@@ -75,7 +75,7 @@ def compute_rim_delta_e(pixels: Pixels, original: Pixels, mask: Matte) -> float:
     solid = mask >= 0.5
     band = solid & ~erode(solid, max(1, round(RIM_WIDTH * get_unit(mask))))
     if not band.any():
-        raise MaskError("the product has no edge inside the picture; there is no rim to measure")
+        raise MaskError("the product has no edge inside the image; there is no rim to measure")
     return float(compute_ciede2000(to_lab(pixels[band]), to_lab(original[band])).mean())
 
 

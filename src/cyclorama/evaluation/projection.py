@@ -1,4 +1,4 @@
-"""Do pictures of one category lie together?  Compactness in feature space, and a map to look at."""
+"""Do images of one category lie together?  Compactness in feature space, and a map to look at."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cyclorama.evaluation.errors import MissingPictureError, TooFewPicturesError
+from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureTable
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ class Compactness:
 
     count: int
     within: float
-    """Mean distance of its pictures to their centre."""
+    """Mean distance of its images to their centre."""
     nearest: str
     """The category whose centre is nearest to its own."""
     between: float
     """Distance of these two centres."""
     nearest_centre_share: float
-    """Share of its pictures whose nearest centre is its own (each left out of that centre)."""
+    """Share of its images whose nearest centre is its own (each left out of that centre)."""
 
     @property
     def ratio(self) -> float:
@@ -48,16 +48,16 @@ class Compactness:
 def compute_compactness(table: FeatureTable, categories: Mapping[str, str]) -> dict[str, Compactness]:
     """The spread of each category, by name; Euclidean distances of features scaled to length 1.
 
-    Raises MissingPictureError (a picture without category), TooFewPicturesError (fewer than two categories,
-    or one picture of a category).
+    Raises MissingImageError (an image without category), TooFewImagesError (fewer than two categories,
+    or one image of a category).
     """
     names = _get_names(table, categories)
     values = _normalise(table.values)
     labels, places = np.unique(names, return_inverse=True)
     counts = np.bincount(places)
     if len(labels) < 2 or counts.min() < 2:
-        raise TooFewPicturesError(
-            "compactness needs two categories of two pictures; got "
+        raise TooFewImagesError(
+            "compactness needs two categories of two images; got "
             f"{dict(zip(labels.tolist(), counts.tolist()))}"
         )
     sums = np.zeros((len(labels), values.shape[1]))
@@ -132,7 +132,7 @@ def _get_colour(number: int) -> tuple[int, int, int]:
 def _get_names(table: FeatureTable, categories: Mapping[str, str]) -> list[str]:
     for key in table.keys:
         if key not in categories:
-            raise MissingPictureError(f"{key!r} has no category; give a manifest or shards that name it")
+            raise MissingImageError(f"{key!r} has no category; give a manifest or shards that name it")
     return [categories[key] for key in table.keys]
 
 

@@ -1,7 +1,7 @@
-"""What is to be scored: pictures, masks and labels by key, from folders, manifests, shards or arrays.
+"""What is to be scored: images, masks and labels by key, from folders, manifests, shards or arrays.
 
-A key names one product picture in every set that shows it: the file's path below its folder without suffix,
-a manifest row's ``id`` (else the stem of its input), a shard member's stem. Pictures are decoded when asked
+A key names one product image in every set that shows it: the file's path below its folder without suffix,
+a manifest row's ``id`` (else the stem of its input), a shard member's stem. Images are decoded when asked
 for, so a set of any size costs no memory.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import MissingPictureError
+from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.tar_members import list_members, read_span
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
@@ -34,8 +34,8 @@ Bytes = Path | tuple[Path, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """One decoded picture.
+class ScoredImage:
+    """One decoded image.
 
     ``pixels`` uint8 (H, W, 3); ``mask`` float32 (H, W) in [0, 1], 1 = product, None where unknown.
     """
@@ -49,7 +49,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Item:
-    """Where one picture lies and what is known of it."""
+    """Where one image lies and what is known of it."""
 
     image: Bytes | None
     mask: Bytes | None = None
@@ -59,11 +59,11 @@ class Item:
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
-class PictureSet:
-    """Pictures by key, in the order of their keys; made by :func:`open_pictures` or :func:`from_arrays`."""
+class ImageSet:
+    """Images by key, in the order of their keys; made by :func:`open_images` or :func:`from_arrays`."""
 
     def __init__(
-        self, name: str, items: Mapping[str, Item], arrays: Mapping[str, Picture] | None = None
+        self, name: str, items: Mapping[str, Item], arrays: Mapping[str, ScoredImage] | None = None
     ) -> None:
         self.name = name
         self.items = dict(sorted(items.items()))
@@ -75,7 +75,7 @@ class PictureSet:
     def __contains__(self, key: object) -> bool:
         return key in self.items
 
-    def __iter__(self) -> Iterator[Picture]:
+    def __iter__(self) -> Iterator[ScoredImage]:
         return (self.load(key) for key in self.items)
 
     @property
@@ -83,10 +83,10 @@ class PictureSet:
         """All keys, sorted."""
         return list(self.items)
 
-    def load(self, key: str) -> Picture:
-        """The decoded picture. Raises MissingPictureError, ImageError, MaskError (naming the file)."""
+    def load(self, key: str) -> ScoredImage:
+        """The decoded image. Raises MissingImageError, ImageError, MaskError (naming the file)."""
         if key not in self.items:
-            raise MissingPictureError(f"{self.name} has no picture {key!r}{_hint(self.keys)}")
+            raise MissingImageError(f"{self.name} has no image {key!r}{_hint(self.keys)}")
         if key in self._arrays:
             return self._arrays[key]
         item = self.items[key]
@@ -95,28 +95,28 @@ class PictureSet:
         mask = None
         if item.mask is not None:
             mask = load_mask(_get(item.mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
-        return Picture(key, pixels, mask, item.category, item.meta)
+        return ScoredImage(key, pixels, mask, item.category, item.meta)
 
-    def select(self, keys: Sequence[str]) -> PictureSet:
-        """The set of ``keys`` alone. Raises MissingPictureError."""
+    def select(self, keys: Sequence[str]) -> ImageSet:
+        """The set of ``keys`` alone. Raises MissingImageError."""
         for key in keys:
             if key not in self.items:
-                raise MissingPictureError(f"{self.name} has no picture {key!r}{_hint(self.keys)}")
+                raise MissingImageError(f"{self.name} has no image {key!r}{_hint(self.keys)}")
         chosen = {key: self.items[key] for key in keys}
-        return PictureSet(self.name, chosen, {k: p for k, p in self._arrays.items() if k in chosen})
+        return ImageSet(self.name, chosen, {k: p for k, p in self._arrays.items() if k in chosen})
 
-    def with_masks_of(self, other: PictureSet) -> PictureSet:
-        """The same pictures with the masks that ``other`` has for their keys."""
+    def with_masks_of(self, other: ImageSet) -> ImageSet:
+        """The same images with the masks that ``other`` has for their keys."""
         items, arrays = {}, dict(self._arrays)
         for key, item in self.items.items():
             mask = other.items[key].mask
             items[key] = replace(item, mask=mask)
-            if mask is None:  # the other set holds arrays: so must this picture
+            if mask is None:  # the other set holds arrays: so must this image
                 arrays[key] = replace(self.load(key), mask=other.load(key).mask)
-        return PictureSet(self.name, items, arrays)
+        return ImageSet(self.name, items, arrays)
 
     def has_masks(self) -> bool:
-        """Whether every picture comes with a product mask."""
+        """Whether every image comes with a product mask."""
         return all(
             item.mask is not None or (key in self._arrays and self._arrays[key].mask is not None)
             for key, item in self.items.items()
@@ -124,31 +124,31 @@ class PictureSet:
 
 
 def from_arrays(
-    pictures: Mapping[str, Pixels],
+    images: Mapping[str, Pixels],
     masks: Mapping[str, Matte] | None = None,
     categories: Mapping[str, str] | None = None,
     references: Mapping[str, str] | None = None,
     name: str = "arrays",
-) -> PictureSet:
-    """The set of ``pictures`` (key to uint8 (H, W, 3)) with masks, categories and keys of references.
+) -> ImageSet:
+    """The set of ``images`` (key to uint8 (H, W, 3)) with masks, categories and keys of references.
 
     Raises DataError for another dtype or shape.
     """
     masks, categories, references = masks or {}, categories or {}, references or {}
     items, arrays = {}, {}
-    for key, pixels in pictures.items():
+    for key, pixels in images.items():
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise DataError(f"{name}: {key!r} is {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3)")
         mask = masks.get(key)
         if mask is not None and mask.shape != pixels.shape[:2]:
             raise DataError(f"{name}: the mask of {key!r} has shape {mask.shape}, not {pixels.shape[:2]}")
         items[key] = Item(None, None, categories.get(key), references.get(key))
-        arrays[key] = Picture(key, pixels, mask, categories.get(key))
-    return PictureSet(name, items, arrays)
+        arrays[key] = ScoredImage(key, pixels, mask, categories.get(key))
+    return ImageSet(name, items, arrays)
 
 
-def open_pictures(source: str | Path) -> PictureSet:
-    """The pictures of a folder, of a manifest (.jsonl, .csv) or of shards (.tar, folder of them).
+def open_images(source: str | Path) -> ImageSet:
+    """The images of a folder, of a manifest (.jsonl, .csv) or of shards (.tar, folder of them).
 
     A folder with ``manifest.jsonl`` (as ``cyclorama generate`` leaves it) is read through the manifest, so
     that failed inputs are left out and categories known. In a plain folder ``name.mask.png`` or
@@ -169,39 +169,39 @@ def open_pictures(source: str | Path) -> PictureSet:
     elif path.suffix.lower() in (".jsonl", ".csv") and path.is_file():
         items = _read_manifest(path)
     else:
-        raise DataError(f"no pictures at {path}: give a folder, a .jsonl or .csv manifest, or .tar shards")
+        raise DataError(f"no images at {path}: give a folder, a .jsonl or .csv manifest, or .tar shards")
     if not items:
         raise DataError(
-            f"{path} holds no picture; looked for {', '.join(sorted(SUFFIXES))}, {MANIFEST_NAME}, .tar"
+            f"{path} holds no image; looked for {', '.join(sorted(SUFFIXES))}, {MANIFEST_NAME}, .tar"
         )
-    return PictureSet(str(path), items)
+    return ImageSet(str(path), items)
 
 
-def attach_masks(pictures: PictureSet, masks: PictureSet) -> PictureSet:
-    """``pictures`` with the mask files of the same keys in ``masks`` (a folder of mask pictures, or a set
-    that has masks). Raises MissingPictureError if one has none.
+def attach_masks(images: ImageSet, masks: ImageSet) -> ImageSet:
+    """``images`` with the mask files of the same keys in ``masks`` (a folder of mask images, or a set
+    that has masks). Raises MissingImageError if one has none.
     """
-    for key in pictures.keys:
+    for key in images.keys:
         if key not in masks:
-            raise MissingPictureError(f"no mask for {key!r} in {masks.name}{_hint(masks.keys)}")
+            raise MissingImageError(f"no mask for {key!r} in {masks.name}{_hint(masks.keys)}")
     if not masks.has_masks():
         drawn = {key: replace(item, mask=item.mask or item.image) for key, item in masks.items.items()}
-        masks = PictureSet(masks.name, drawn)
-    return pictures.with_masks_of(masks)
+        masks = ImageSet(masks.name, drawn)
+    return images.with_masks_of(masks)
 
 
-def match_keys(pictures: PictureSet, others: PictureSet, allow_missing: bool = False) -> list[str]:
+def match_keys(images: ImageSet, others: ImageSet, allow_missing: bool = False) -> list[str]:
     """The keys of both sets, sorted; empty if they share none.
 
-    Raises MissingPictureError if only some of ``pictures`` have a partner, unless ``allow_missing``: a set
-    that lost pictures must not pass for a whole one.
+    Raises MissingImageError if only some of ``images`` have a partner, unless ``allow_missing``: a set
+    that lost images must not pass for a whole one.
     """
-    common = [key for key in pictures.keys if key in others]
-    missing = [key for key in pictures.keys if key not in others]
+    common = [key for key in images.keys if key in others]
+    missing = [key for key in images.keys if key not in others]
     if common and missing and not allow_missing:
         shown = ", ".join(repr(key) for key in missing[:5])
-        raise MissingPictureError(
-            f"{len(missing)} of {len(pictures)} pictures of {pictures.name} have no partner in "
+        raise MissingImageError(
+            f"{len(missing)} of {len(images)} images of {images.name} have no partner in "
             f"{others.name}: {shown}{' …' if len(missing) > 5 else ''}; add them, or score the "
             "others with --allow-missing"
         )
@@ -255,9 +255,9 @@ def _read_manifest(path: Path) -> dict[str, Item]:
             raise DataError(f"{path}, row {number} is no object; give one JSON object a line")
         if row.get("status", "done") != "done":
             continue
-        image = row.get("picture") or row.get("image")
+        image = row.get("output") or row.get("image")
         if not image:
-            raise DataError(f"{path}, row {number} has neither 'picture' nor 'image'; columns: {sorted(row)}")
+            raise DataError(f"{path}, row {number} has neither 'output' nor 'image'; columns: {sorted(row)}")
         key = str(row.get("id") or Path(str(row.get("input") or image)).stem)
         if key in items:
             raise DataError(f"{path}, row {number}: the key {key!r} is there twice; give ids of their own")
@@ -281,7 +281,7 @@ def _read_shards(shards: Sequence[Path]) -> dict[str, Item]:
                 raise DataError(f"{shard}: the key {key!r} is also in another shard; keys must be unique")
             image = next((members[s] for s in ("png", "jpg", "jpeg", "webp") if s in members), None)
             if image is None:
-                raise DataError(f"{shard}: {key!r} has no picture, only {sorted(members)}")
+                raise DataError(f"{shard}: {key!r} has no image, only {sorted(members)}")
             mask = next((members[s] for s in ("mask.png", "mask.webp") if s in members), None)
             meta = _parse_meta(members, shard, key)
             items[key] = Item(image, mask, meta.get("category"), meta.get("reference"), meta)

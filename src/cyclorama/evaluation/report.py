@@ -43,11 +43,11 @@ class Table:
 
 
 def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
-    """The report as plain values, finite numbers only; with the rows of all pictures if asked for."""
+    """The report as plain values, finite numbers only; with the rows of all images if asked for."""
     sets = []
     for evaluation in report.evaluations:
         values: dict[str, Any] = {
-            "pictures": evaluation.name,
+            "images": evaluation.name,
             "count": len(evaluation.rows),
             "against": evaluation.against,
             "references": evaluation.references,
@@ -106,8 +106,8 @@ def _tabulate_means(evaluation: Evaluation, suffix: str) -> Table:
         title = metric.title + (f" ({metric.unit})" if metric.unit else "")
         value, low, high = (f"{v:.{metric.digits}f}" for v in (estimate.value, estimate.low, estimate.high))
         rows.append((title, value, f"{low} to {high}", metric.better, str(estimate.count)))
-    heads = ("metric", "mean", "95 % interval", "better", "pictures")
-    return Table(f"Means over pictures{suffix}", heads, tuple(rows))
+    heads = ("metric", "mean", "95 % interval", "better", "images")
+    return Table(f"Means over images{suffix}", heads, tuple(rows))
 
 
 def _tabulate_distances(evaluation: Evaluation, suffix: str) -> Table:
@@ -121,7 +121,7 @@ def _tabulate_distances(evaluation: Evaluation, suffix: str) -> Table:
         )
         for distance in evaluation.distances
     )
-    heads = ("features", "FID", "FID with many pictures", "KID", "pictures")
+    heads = ("features", "FID", "FID with many images", "KID", "images")
     return Table(f"Distances between sets{suffix}", heads, rows)
 
 
@@ -137,7 +137,7 @@ def _tabulate_categories(evaluation: Evaluation, suffix: str) -> Table:
         )
         for name, c in evaluation.compactness.items()
     )
-    heads = ("category", "pictures", "within", "to nearest centre", "nearest", "nearest to own centre")
+    heads = ("category", "images", "within", "to nearest centre", "nearest", "nearest to own centre")
     return Table(f"Compactness of categories{suffix}", heads, rows)
 
 
@@ -190,7 +190,7 @@ def describe_set(evaluation: Evaluation) -> list[str]:
     against = f" against {evaluation.against}" if evaluation.against else ""
     references = f", references {evaluation.references}" if evaluation.references else ""
     used = "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())
-    return [f"{len(evaluation.rows)} pictures of {evaluation.name}{against}{references}", used]
+    return [f"{len(evaluation.rows)} images of {evaluation.name}{against}{references}", used]
 
 
 def _format_row(cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The report as one HTML file with its pictures inside: nothing is fetched from elsewhere."""
+"""The report as one HTML file with its images inside: nothing is fetched from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.partners import Partners
-from cyclorama.evaluation.picture_metrics import Row
 from cyclorama.evaluation.report import CAUTION, Report, Table, build_tables, describe_set
 from cyclorama.evaluation.settings import METRICS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyclorama.types import Pixels
 
 SHOWN = 24
-"""Pictures shown; they are spread evenly over the keys."""
+"""Images shown; they are spread evenly over the keys."""
 _THUMBNAIL = 224
 STYLE = """
 :root{color-scheme:light dark;--paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;--line:#dedad2}
@@ -40,9 +40,9 @@ td{font-variant-numeric:tabular-nums}
 
 
 def format_html(report: Report, partners: Sequence[Partners]) -> str:
-    """The page: summary, tables, map of categories, then pictures beside their originals and references.
+    """The page: summary, tables, map of categories, then images beside their originals and references.
 
-    ``partners`` are those of the report's evaluations, in their order. Every text is escaped, every picture
+    ``partners`` are those of the report's evaluations, in their order. Every text is escaped, every image
     has an alternative text.
     """
     title = escape(report.title)
@@ -65,8 +65,8 @@ def format_html(report: Report, partners: Sequence[Partners]) -> str:
             parts.append(f'<h2>Categories</h2><figure><img src="{source}" alt="{alt}">')
             parts.append(f"<figcaption>{escape(method)}</figcaption></figure>")
     parts += [
-        "<h2>Pictures</h2>",
-        *_format_pictures(partners, [evaluation.rows for evaluation in report.evaluations]),
+        "<h2>Images</h2>",
+        *_format_images(partners, [evaluation.rows for evaluation in report.evaluations]),
     ]
     parts.append("</body></html>\n")
     return "\n".join(parts)
@@ -90,9 +90,9 @@ def _format_cell(text: str) -> str:
     return escape(text)
 
 
-def _format_pictures(partners: Sequence[Partners], rows: Sequence[Mapping[str, Row]]) -> list[str]:
+def _format_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, Row]]) -> list[str]:
     first = partners[0]
-    keys = [key for key in first.pictures.keys if all(key in p.pictures for p in partners)]
+    keys = [key for key in first.images.keys if all(key in p.images for p in partners)]
     keys = [keys[n * len(keys) // min(SHOWN, len(keys))] for n in range(min(SHOWN, len(keys)))]
     parts = []
     for key in keys:
@@ -109,10 +109,8 @@ def _format_pictures(partners: Sequence[Partners], rows: Sequence[Mapping[str, R
             notes = "; ".join(
                 f"{METRICS[name].title} {value:.{METRICS[name].digits}f}" for name, value in row.items()
             )
-            caption = f"{one.pictures.name}: {notes}"
-            cells.append(
-                _format_figure(one.pictures.load(key).pixels, f"{key} of {one.pictures.name}", caption)
-            )
+            caption = f"{one.images.name}: {notes}"
+            cells.append(_format_figure(one.images.load(key).pixels, f"{key} of {one.images.name}", caption))
         category = first.categories.get(key)
         title = f"{key} · {category}" if category else key
         parts.append(

@@ -1,6 +1,6 @@
-"""How does a picture get to a network's input size, and how is its product taken out of sight?
+"""How does an image get to a network's input size, and how is its product taken out of sight?
 
-Networks take squares; as is the custom for feature distances, the whole picture is squeezed into the square,
+Networks take squares; as is the custom for feature distances, the whole image is squeezed into the square,
 aspect not kept. Resampling is Pillow's, whose filters widen when shrinking (antialiased), on float planes, so
 that nothing is rounded in between.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import PictureSizeError
+from cyclorama.evaluation.errors import ImageSizeError
 from cyclorama.imaging.masks import dilate
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def fill_product(pixels: Pixels, mask: Matte, value: int = NEUTRAL, growth: floa
     """uint8 (H, W, 3): ``pixels`` with the product, and a narrow rim round it, replaced by neutral grey.
 
     ``mask`` float (H, W) in [0, 1], 1 = product. Invariant: what was inside the product has no influence.
-    Raises PictureSizeError.
+    Raises ImageSizeError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     cover = grow_mask(mask, growth)[..., None]
     filled = pixels * (1 - cover) + np.float32(value) * cover
     filled = np.where(cover >= 1, np.float32(value), filled)
@@ -83,9 +83,9 @@ def fill_product(pixels: Pixels, mask: Matte, value: int = NEUTRAL, growth: floa
 def check_same_size(
     first: npt.NDArray[Any], second: npt.NDArray[Any], first_name: str, second_name: str
 ) -> None:
-    """Raise PictureSizeError unless both arrays have one height and width."""
+    """Raise ImageSizeError unless both arrays have one height and width."""
     if first.shape[:2] != second.shape[:2]:
-        raise PictureSizeError(
+        raise ImageSizeError(
             f"{first_name} is {first.shape[1]} x {first.shape[0]}, {second_name} {second.shape[1]} x "
             f"{second.shape[0]} pixels; bring both to one size before scoring"
         )

@@ -1,6 +1,6 @@
 """What lies along a product's edge: for every pixel near it, the product colour within and the scene beyond.
 
-Lengths scale with the picture: one unit is 1/256 of its shorter side, at least one pixel.
+Lengths scale with the image: one unit is 1/256 of its shorter side, at least one pixel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Does a product sit in its picture, or does it look pasted?  Halo, contact and ghosts at its edge.
+"""Does a product sit in its image, or does it look pasted?  Halo, contact and ghosts at its edge.
 
 Functions of (pixels, mask) alone: no truth, no network, so a catalogue's gate can use them. All are
 heuristics on colours along the edge; their limits are in each docstring.
@@ -40,9 +40,9 @@ def compute_seam_energy(pixels: Pixels, mask: Matte) -> float:
     Along the edge's normals: the difference between the band 1.5–3 units outside and the scene 6–8 units
     outside, less the scene's own change over the next 5 units; mean over the edge, so that props behind the
     edge, which change the scene either way, cancel. Below the product, where a
-    contact shadow belongs, nothing is counted. Raises PictureSizeError, MaskError.
+    contact shadow belongs, nothing is counted. Raises ImageSizeError, MaskError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     lab = to_lab(pixels)
     rim = build_rim(mask, 1.5)
     near, middle, far = (
@@ -61,9 +61,9 @@ def compute_contact(pixels: Pixels, mask: Matte) -> Contact | None:
 
     L* is averaged over the columns in which the product comes within 4 % of its height of its lowest point,
     from 1 to 40 units below it. Dark ground hides shadows: there the depth is small although nothing floats.
-    Raises PictureSizeError, MaskError.
+    Raises ImageSizeError, MaskError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     build_rim(mask, 1.0)  # refuses empty and full masks
     solid, unit = mask >= 0.5, get_unit(mask)
     columns = np.flatnonzero(solid.any(axis=0))
@@ -90,9 +90,9 @@ def compute_ghost_energy(pixels: Pixels, mask: Matte) -> float:
     """Share (0-1) of the ring 3–20 units outside the product that looks like more product.
 
     A doubled edge, a bottle that grew a neck, a second bottle right beside it. Only where product and scene
-    differ (ΔE 12) can it be told; elsewhere nothing is counted. Raises PictureSizeError, MaskError.
+    differ (ΔE 12) can it be told; elsewhere nothing is counted. Raises ImageSizeError, MaskError.
     """
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     rim = build_rim(mask, GHOST_REACH)
     like, clear = find_product_like(to_lab(pixels), rim)
     ring = rim.distance >= 3.0

@@ -15,7 +15,7 @@ from cyclorama.evaluation.features import (
     Region,
     extract_features,
 )
-from cyclorama.evaluation.reading import PictureSet
+from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.statistics import (
     FeatureStatistics,
     compute_statistics,
@@ -36,7 +36,7 @@ class SetDistance:
     counts: tuple[int, int]
     fid: float
     fid_extrapolated: float | None
-    """What the FID would be with many pictures; None where it cannot be told."""
+    """What the FID would be with many images; None where it cannot be told."""
     fid_bias: float | None
     kid: float | None
     kid_spread: float | None
@@ -44,7 +44,7 @@ class SetDistance:
 
 
 def compute_set_distance(first: FeatureStatistics, second: FeatureStatistics, seed: int = 0) -> SetDistance:
-    """The distances of two sets' statistics. Raises MixedFeaturesError, TooFewPicturesError."""
+    """The distances of two sets' statistics. Raises MixedFeaturesError, TooFewImagesError."""
     fid = compute_fid(first, second)
     counts = (first.count, second.count)
     kid = None
@@ -55,7 +55,7 @@ def compute_set_distance(first: FeatureStatistics, second: FeatureStatistics, se
         bias = estimate_bias(first, second, seed)
         warning = bias.describe(fid, counts)
     elif min(counts) < LEAST_FOR_BIAS:
-        warning = f"{counts[0]} and {counts[1]} pictures are too few for a distance between sets to mean much"
+        warning = f"{counts[0]} and {counts[1]} images are too few for a distance between sets to mean much"
     return SetDistance(
         first.identity.region,
         first.identity.label,
@@ -70,13 +70,13 @@ def compute_set_distance(first: FeatureStatistics, second: FeatureStatistics, se
 
 
 def load_or_compute(
-    pictures: PictureSet,
+    images: ImageSet,
     network: Network,
     region: Region,
     folder: Path | None,
     get_table: Callable[[], FeatureTable] | None = None,
 ) -> FeatureStatistics:
-    """The statistics of ``pictures``, from ``folder`` if they were kept there, else computed and kept.
+    """The statistics of ``images``, from ``folder`` if they were kept there, else computed and kept.
 
     ``get_table`` gives their features where they are at hand already; None computes them.
 
@@ -88,25 +88,25 @@ def load_or_compute(
         identity = FeatureIdentity(
             network.name, network.weights_hash, network.dimensions, network.resampler, region
         )
-        digest = compute_set_digest(pictures)
+        digest = compute_set_digest(images)
         name = f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-{digest}.npz"
         path = folder / name
         if path.is_file():
             return load_statistics(path)
-    table = extract_features(pictures, network, region) if get_table is None else get_table()
+    table = extract_features(images, network, region) if get_table is None else get_table()
     statistics = compute_statistics(table)
     if path is not None:
         save_statistics(statistics, path)
     return statistics
 
 
-def compute_set_digest(pictures: PictureSet) -> str:
+def compute_set_digest(images: ImageSet) -> str:
     """16 hex digits that change with the keys, files, their sizes or times."""
     digest = hashlib.sha256()
-    for key, item in pictures.items.items():
+    for key, item in images.items.items():
         digest.update(f"{key}\n".encode())
         if item.image is None:
-            digest.update(pictures.load(key).pixels.tobytes())
+            digest.update(images.load(key).pixels.tobytes())
         for place in (item.image, item.mask):
             if place is not None:
                 file = place if isinstance(place, Path) else place[0]

@@ -28,11 +28,11 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        Metric("similarity_truth", "Similarity to the original, whole picture", "higher", "100 cos", 2),
+        Metric("similarity_truth", "Similarity to the original, whole image", "higher", "100 cos", 2),
         Metric(
             "similarity_truth_background", "Similarity to the original, background", "higher", "100 cos", 2
         ),
-        Metric("similarity_reference", "Similarity to the reference, whole picture", "higher", "100 cos", 2),
+        Metric("similarity_reference", "Similarity to the reference, whole image", "higher", "100 cos", 2),
         Metric(
             "similarity_reference_background",
             "Similarity to the reference, background",
@@ -73,7 +73,7 @@ class EvaluationSettings:
     seed: int = 0
     device: str = "cpu"
     allow_missing: bool = False
-    """Score pictures that have a partner, and say how many had none."""
+    """Score images that have a partner, and say how many had none."""
     statistics: Path | None = None
     """Folder in which the other side's feature statistics are kept and found again."""
     projection: bool = True

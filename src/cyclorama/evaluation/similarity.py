@@ -1,4 +1,4 @@
-"""How alike is each picture and its partner, to a feature network's eye?"""
+"""How alike is each image and its partner, to a feature network's eye?"""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def compute_similarity(
-    pictures: FeatureTable, partners: FeatureTable, pairs: Mapping[str, str] | None = None
+    images: FeatureTable, partners: FeatureTable, pairs: Mapping[str, str] | None = None
 ) -> dict[str, float]:
-    """100 · cosine of the features of each picture and its partner, by key.
+    """100 · cosine of the features of each image and its partner, by key.
 
-    With CLIP features of whole pictures this is the paper's CLIP similarity (to the original on BG1k, to the
-    reference on BG-pair). ``pairs`` maps a picture's key to its partner's; None: the same key. -100 to 100.
-    Raises MixedFeaturesError, MissingPictureError, DataError (a feature vector of length 0).
+    With CLIP features of whole images this is the paper's CLIP similarity (to the original on BG1k, to the
+    reference on BG-pair). ``pairs`` maps an image's key to its partner's; None: the same key. -100 to 100.
+    Raises MixedFeaturesError, MissingImageError, DataError (a feature vector of length 0).
     """
-    check_same_features(pictures.identity, partners.identity)
-    wanted = {key: key for key in pictures.keys} if pairs is None else dict(pairs)
-    first = _normalise(pictures.select(list(wanted)))
+    check_same_features(images.identity, partners.identity)
+    wanted = {key: key for key in images.keys} if pairs is None else dict(pairs)
+    first = _normalise(images.select(list(wanted)))
     second = _normalise(partners.select(list(wanted.values())))
     cosines = 100 * (first * second).sum(axis=1)
     return {key: float(value) for key, value in zip(wanted, cosines)}

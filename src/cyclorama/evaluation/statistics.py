@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import TooFewPicturesError
+from cyclorama.evaluation.errors import TooFewImagesError
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, check_same_features
 from cyclorama.files import write_atomic
 
@@ -27,7 +27,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True, eq=False)
 class FeatureStatistics:
-    """The moments of one set: ``mean`` (D), ``scatter`` (D, D), both float64, over ``count`` pictures.
+    """The moments of one set: ``mean`` (D), ``scatter`` (D, D), both float64, over ``count`` images.
 
     ``scatter`` is the sum of outer products of the deviations from the mean. ``features`` float32 (N, D) are
     kept for KID and for bias estimates, or None.
@@ -41,9 +41,9 @@ class FeatureStatistics:
 
     @property
     def covariance(self) -> Matrix:
-        """The unbiased covariance (D, D). Raises TooFewPicturesError below two pictures."""
+        """The unbiased covariance (D, D). Raises TooFewImagesError below two images."""
         if self.count < 2:
-            raise TooFewPicturesError(f"a covariance of {self.count} pictures does not exist; give 2 or more")
+            raise TooFewImagesError(f"a covariance of {self.count} images does not exist; give 2 or more")
         covariance: Matrix = self.scatter / (self.count - 1)
         return covariance
 
@@ -58,7 +58,7 @@ def compute_statistics(table: FeatureTable, keep_features: bool = True) -> Featu
     values = table.values[order]
     if not np.isfinite(values).all():
         bad = table.keys[int(order[np.flatnonzero(~np.isfinite(values).all(axis=1))[0]])]
-        raise DataError(f"the features of {bad!r} are not finite; look at that picture")
+        raise DataError(f"the features of {bad!r} are not finite; look at that image")
     count, dimensions = values.shape
     mean = np.zeros(dimensions)
     for start in range(0, count, _CHUNK):
@@ -94,7 +94,7 @@ def merge_statistics(first: FeatureStatistics, second: FeatureStatistics) -> Fea
 
 
 def drop_features(statistics: FeatureStatistics) -> FeatureStatistics:
-    """The same statistics without the single pictures' features: smaller, but no KID."""
+    """The same statistics without the single images' features: smaller, but no KID."""
     return replace(statistics, features=None)
 
 

@@ -1,4 +1,4 @@
-"""Where in a tar does each member lie, so that a picture is one seek and one read?"""
+"""Where in a tar does each member lie, so that an image is one seek and one read?"""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ def compute_text_error(pixels: Pixels, original: Pixels, mask: Matte, reader: Re
     """The character error rate of the product's text in ``pixels`` against that in ``original``, 0 or more.
 
     Both readings are of the product's bounding box alone, so that text in a background does not count; None
-    where ``reader`` finds no text in the original. Raises PictureSizeError.
+    where ``reader`` finds no text in the original. Raises ImageSizeError.
     """
-    check_same_size(pixels, original, "picture", "original")
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, original, "image", "original")
+    check_same_size(pixels, mask, "image", "mask")
     window = _get_window(mask)
     expected = reader(original[window]).strip()
     if not expected:

@@ -21,7 +21,7 @@ from cyclorama.evaluation.feature_accuracy import measure_accuracy
 from cyclorama.evaluation.feature_data import TrainingSet, load_training_set
 from cyclorama.evaluation.feature_network import load_network, save_network
 from cyclorama.evaluation.feature_training import STATE_NAME, FeatureTraining, FeatureTrainingConfig
-from cyclorama.evaluation.reading import open_pictures
+from cyclorama.evaluation.reading import open_images
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def train_features(
         "config": asdict(config),
         "categories": list(data.category_names),
         "brands": list(data.brand_names),
-        "pictures": len(data.is_train),
+        "images": len(data.is_train),
     }
     _claim(out, plan)
     training = FeatureTraining(data, config)
@@ -66,7 +66,7 @@ def train_features(
     report: dict[str, Any] = {
         "training": {
             **asdict(config),
-            "pictures": int(data.is_train.sum()),
+            "images": int(data.is_train.sum()),
             "parameters": sum(p.numel() for p in network.parameters()),
         },
         "held_out": measure_accuracy(network, data),
@@ -109,17 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     length.add_argument(
         "--seconds", type=float, metavar="S", help="as many steps as fit (decided at the start)"
     )
-    parser.add_argument(
-        "--batch-size", type=int, default=64, metavar="N", help="pictures a step (default: 64)"
-    )
+    parser.add_argument("--batch-size", type=int, default=64, metavar="N", help="images a step (default: 64)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the run (default: 0)")
     parser.add_argument("--learning-rate", type=float, default=2e-3, metavar="R", help="default: 0.002")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    data = load_training_set(open_pictures(args.shards))
+    data = load_training_set(open_images(args.shards))
     logger.info(
-        "%d pictures, %d held out, %d categories",
+        "%d images, %d held out, %d categories",
         len(data.is_train),
         int((~data.is_train).sum()),
         len(data.category_names),

@@ -1,6 +1,6 @@
 """How near is a background to the true one?  PSNR, SSIM and a perceptual distance outside the product.
 
-The product is the same in both pictures, so all three look at the background alone: product pixels have
+The product is the same in both images, so all three look at the background alone: product pixels have
 weight 0, also inside SSIM's windows.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.evaluation.errors import TooFewPicturesError
+from cyclorama.evaluation.errors import TooFewImagesError
 from cyclorama.evaluation.resize import check_same_size, fill_product, grow_mask
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _RADIUS = 5
 
 @dataclass(frozen=True)
 class TruthScore:
-    """One picture against the true one, background only."""
+    """One image against the true one, background only."""
 
     psnr: float
     """dB; higher is nearer; 100 for equal."""
@@ -46,9 +46,9 @@ def compute_truth(
 ) -> TruthScore:
     """The scores of ``pixels`` against ``truth`` (uint8 (H, W, 3)) outside ``mask`` (1 = product).
 
-    ``mask`` None takes the whole picture. Raises PictureSizeError, TooFewPicturesError (no background left).
+    ``mask`` None takes the whole image. Raises ImageSizeError, TooFewImagesError (no background left).
     """
-    check_same_size(pixels, truth, "picture", "truth")
+    check_same_size(pixels, truth, "image", "truth")
     weight = _get_weight(pixels, mask)
     perceptual = None if network is None else compute_perceptual(pixels, truth, mask, network)
     return TruthScore(compute_psnr(pixels, truth, weight), compute_ssim(pixels, truth, weight), perceptual)
@@ -108,12 +108,10 @@ def _get_weight(pixels: Pixels, mask: Matte | None) -> Plane:
     """float64 (H, W): 1 on the background, 0 on the product and within a rim of it."""
     if mask is None:
         return np.ones(pixels.shape[:2])
-    check_same_size(pixels, mask, "picture", "mask")
+    check_same_size(pixels, mask, "image", "mask")
     weight = (1 - grow_mask(mask)).astype(np.float64)
     if weight.sum() < 16:
-        raise TooFewPicturesError(
-            f"{weight.sum():.0f} background pixels are left by the mask; 16 is the least"
-        )
+        raise TooFewImagesError(f"{weight.sum():.0f} background pixels are left by the mask; 16 is the least")
     return weight
 
 

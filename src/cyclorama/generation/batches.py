@@ -1,4 +1,4 @@
-"""Which pictures are sampled together, so that neither order nor a restart changes a bit of them."""
+"""Which images are sampled together, so that neither order nor a restart changes a bit of them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ ACCELERATOR_BATCH = 8
 
 @dataclass(frozen=True)
 class Batch:
-    """Indices of the pictures in one batch, and how many places it has (the rest is padding)."""
+    """Indices of the images in one batch, and how many places it has (the rest is padding)."""
 
     members: tuple[int, ...]
     places: int
 
 
 def build_batches(shapes: Sequence[Hashable], batch_size: int) -> list[Batch]:
-    """Batches of at most ``batch_size`` pictures with equal ``shapes``, in the order of their first members.
+    """Batches of at most ``batch_size`` images with equal ``shapes``, in the order of their first members.
 
-    A shape with more pictures than one batch holds has ``batch_size`` places in every batch, the last too,
-    so all its pictures pass through the same arithmetic whatever their order.
+    A shape with more images than one batch holds has ``batch_size`` places in every batch, the last too,
+    so all its images pass through the same arithmetic whatever their order.
     """
     groups: dict[Hashable, list[int]] = {}
     for index, shape in enumerate(shapes):
@@ -47,7 +47,7 @@ def compute_item_seeds(run_seed: int, name: str, own_seed: int | None, candidate
     """The seed of each candidate of one input; no other input has any influence on them.
 
     An input's ``own_seed`` is its first candidate's seed as it stands, so that the seed in a manifest row or
-    a picture makes that picture again.
+    an image makes that image again.
     """
     base = run_seed if own_seed is None else own_seed
     seeds = [compute_seed(base, name, f"candidate {k + 1}") for k in range(candidates)]

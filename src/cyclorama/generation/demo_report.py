@@ -1,6 +1,6 @@
 """The demo's sheet: product, result without a reference, and each reference beside what it led to.
 
-Where the true picture in a reference's style is known, it stands beside the result.
+Where the true image in a reference's style is known, it stands beside the result.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _build_cells(out: Path, entry: DemoEntry, outcomes: Sequence[Outcome]) -> li
     """Eight cells in the order of :data:`LABELS`; None where there is no such thumbnail."""
     plain, *styled = outcomes
     product = next(
-        (thumbs.get_product_name(o.planned.pictures[0].path) for o in outcomes if o.status == "done"), None
+        (thumbs.get_product_name(o.planned.images[0].path) for o in outcomes if o.status == "done"), None
     )
     cells = [
         _cell(out, product, LABELS[0], f"Product {entry.name}"),
@@ -92,14 +92,12 @@ def _truth_cell(out: Path, entry: DemoEntry, truth: Path | None, label: str) -> 
 def _result_cell(out: Path, entry: DemoEntry, outcome: Outcome, label: str) -> Cell | None:
     if outcome.status != "done":
         return None
-    picture = outcome.planned.pictures[0].path
+    image = outcome.planned.images[0].path
     alt = f"{entry.category} advertisement of {entry.name}, {label}"
-    return _cell(out, thumbs.get_result_name(picture), label, alt, picture)
+    return _cell(out, thumbs.get_result_name(image), label, alt, image)
 
 
-def _cell(
-    out: Path, thumbnail: str | None, caption: str, alt: str, picture: str | None = None
-) -> Cell | None:
+def _cell(out: Path, thumbnail: str | None, caption: str, alt: str, image: str | None = None) -> Cell | None:
     if thumbnail is None or not (out / thumbnail).exists():
         return None
-    return Cell(caption, alt, thumbnail, picture)
+    return Cell(caption, alt, thumbnail, image)

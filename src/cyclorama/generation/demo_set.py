@@ -8,9 +8,9 @@
                         {"image": "references/perfume-a.png", "mask": "references/perfume-a-mask.png"},
                         {"image": "references/perfume-b.png", "mask": null,
                          "truth": "truth/perfume-b.png"}]}]}
-    products/      RGBA pictures
-    references/    pictures, and where known the mask of their own product (white = product)
-    truth/         where known, the rendered picture of the product in its reference's scene; only shown
+    products/      RGBA images
+    references/    images, and where known the mask of their own product (white = product)
+    truth/         where known, the rendered image of the product in its reference's scene; only shown
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LETTERS = ("a", "b")
 
 @dataclass(frozen=True)
 class DemoReference:
-    """A reference picture and, where known, the mask of its own product and the true picture in its style."""
+    """A reference image and, where known, the mask of its own product and the true image in its style."""
 
     image: Path
     mask: Path | None = None
@@ -48,7 +48,7 @@ class DemoEntry:
 
 
 def get_demo_folder() -> Path:
-    """The folder of the demo's pictures inside the package."""
+    """The folder of the demo's images inside the package."""
     return Path(__file__).resolve().parent.parent / "weights" / "demo"
 
 
@@ -60,9 +60,7 @@ def load_demo(folder: str | Path) -> list[DemoEntry]:
     folder = Path(folder)
     path = folder / FILE_NAME
     if not path.is_file():
-        raise ModelNotFoundError(
-            f"no demo pictures in {folder} ({FILE_NAME} is missing); reinstall cyclorama"
-        )
+        raise ModelNotFoundError(f"no demo images in {folder} ({FILE_NAME} is missing); reinstall cyclorama")
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))["entries"]
         entries = [_parse_entry(folder, values) for values in listed]

@@ -1,4 +1,4 @@
-"""A finished picture as a file that carries its own recipe, with its layers beside it if they are wanted."""
+"""A finished image as a file that carries its own recipe, with its layers beside it if they are wanted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.errors import UnreadableImageError
-from cyclorama.imaging.formats import EncodingConfig, decode_picture, encode_picture, measure_encoding
+from cyclorama.imaging.formats import EncodingConfig, decode_image, encode_image, measure_encoding
 from cyclorama.imaging.layers import LayerFormat, build_layers, encode_layers
 from cyclorama.imaging.shadow import compute_contact_shadow
 
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PictureEncoder:
-    """Turns a finished picture into its files, as the settings ask for."""
+class ImageEncoder:
+    """Turns a finished image into its files, as the settings ask for."""
 
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     layers: LayerFormat | None = None
     contact_shadow: float = 0.0
 
     @classmethod
-    def of(cls, settings: GenerateConfig) -> PictureEncoder:
+    def of(cls, settings: GenerateConfig) -> ImageEncoder:
         """The encoder that ``settings`` ask for."""
         return cls(settings.encoding, settings.layers, settings.contact_shadow)
 
     @property
     def suffix(self) -> str:
-        """Suffix of the picture's own file, with the dot."""
+        """Suffix of the image's own file, with the dot."""
         return self.encoding.suffix
 
     def __call__(self, made: Generated, product: Product, recipe: dict[str, Any]) -> Mapping[str, bytes]:
-        """The files of one picture by suffix, its own first; ``product`` is on the picture's canvas.
+        """The files of one image by suffix, its own first; ``product`` is on the image's canvas.
 
         Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
         """
-        files = {self.suffix: encode_picture(made.pixels, recipe, made.icc_profile, self.encoding)}
+        files = {self.suffix: encode_image(made.pixels, recipe, made.icc_profile, self.encoding)}
         if self.layers is not None:
             shadow = (
                 compute_contact_shadow(product.matte, self.contact_shadow) if self.contact_shadow else None
@@ -70,17 +70,17 @@ def encode_png(pixels: Pixels, metadata: dict[str, Any], icc_profile: bytes | No
     The colour profile is kept. Invariant: equal arguments give equal bytes, and the decoded pixels
     equal ``pixels``.
     """
-    return encode_picture(pixels, metadata, icc_profile)
+    return encode_image(pixels, metadata, icc_profile)
 
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
-    """What is written into the picture at ``path``: seed, settings, category, model.
+    """What is written into the image at ``path``: seed, settings, category, model.
 
-    Reads PNG, WebP, JPEG and AVIF. Raises UnreadableImageError if the file is no such picture or carries
+    Reads PNG, WebP, JPEG and AVIF. Raises UnreadableImageError if the file is no such image or carries
     nothing of ours.
     """
     try:
-        metadata = decode_picture(Path(path).read_bytes()).metadata
+        metadata = decode_image(Path(path).read_bytes()).metadata
     except (OSError, UnreadableImageError) as error:
         raise UnreadableImageError(f"cannot read {path}: {error}") from error
     if metadata is None:

@@ -1,4 +1,4 @@
-"""From products at any size to finished pictures: one call samples one batch of one model shape."""
+"""From products at any size to finished images: one call samples one batch of one model shape."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class Pipeline(Protocol):
         """Height and width must be multiples of this."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Pictures (B, 3, H, W) in [-1, 1]."""
+        """Images (B, 3, H, W) in [-1, 1]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One picture to make."""
+    """One image to make."""
 
     product: Product
-    """On the picture's canvas (:meth:`cyclorama.imaging.layout.CanvasLayout.place`)."""
+    """On the image's canvas (:meth:`cyclorama.imaging.layout.CanvasLayout.place`)."""
     category: Category
     seed: int
     reference: Reference | None = None
@@ -70,14 +70,14 @@ def build_hidden_mask(product_mask: Matte) -> Matte:
     return dilate(product_mask > 0.02, radius).astype(np.float32)
 
 
-def sample_pictures(
+def sample_images(
     pipeline: Pipeline, tasks: Sequence[Task], settings: GenerateConfig, batch_shape: int | None = None
 ) -> list[Generated | ModelError]:
-    """A finished picture per task, of the size of its product's canvas; ``settings.size`` is applied if set.
+    """A finished image per task, of the size of its product's canvas; ``settings.size`` is applied if set.
 
     All tasks must share one model shape, and either all have a reference or none has. ``batch_shape``
     repeats the last task up to that many, so that a smaller batch runs through the same arithmetic as a
-    full one. A picture that came out as not-a-number is an error in its place.
+    full one. An image that came out as not-a-number is an error in its place.
 
     Raises SettingsError, UnknownCategoryError.
     """
@@ -129,7 +129,7 @@ def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor,
 def _finish(
     task: Task, product: Product, fit: Fit, image: torch.Tensor, settings: GenerateConfig, sampled: float
 ) -> Generated | ModelError:
-    """The picture at its final size with the product composited on it (method, 10)."""
+    """The image at its final size with the product composited on it (method, 10)."""
     import torch
 
     start = time.perf_counter()

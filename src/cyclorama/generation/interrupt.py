@@ -35,7 +35,7 @@ def catch_stop(quiet: bool = False) -> Iterator[StopWish]:
             raise KeyboardInterrupt
         wish.asked = True
         if not quiet:
-            print("stopping after the pictures in hand; press Ctrl-C again to stop at once", file=sys.stderr)
+            print("stopping after the images in hand; press Ctrl-C again to stop at once", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():
         yield wish

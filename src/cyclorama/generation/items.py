@@ -1,4 +1,4 @@
-"""What a run is to work on: one item per picture of a folder or row of a manifest."""
+"""What a run is to work on: one item per image of a folder or row of a manifest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cyclorama.errors import InputError, ManifestError, SettingsError
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an input has no picture: the error's class and its message."""
+    """Why an input has no image: the error's class and its message."""
 
     error: str
     reason: str
@@ -42,7 +42,7 @@ class Item:
     folders: tuple[str, ...] = ()
     """Names of the sub-folders it lies in, the nearest first; one of them may be its category."""
     folder: str | None = None
-    """Sub-folder of the pictures' folder to put its pictures into; no part of its name."""
+    """Sub-folder of the images' folder to put its images into; no part of its name."""
     id: str | None = None
     """The manifest row's own id, if it comes from one."""
     failure: Failure | None = None
@@ -54,7 +54,7 @@ class InputConfig:
 
     path: Path
     mask: Path | None = None
-    """A mask file for a single picture; for a folder, a folder of masks with the pictures' relative names."""
+    """A mask file for a single image; for a folder, a folder of masks with the images' relative names."""
     mask_means: MaskMeans | None = None
     reference: Path | None = None
     reference_mask: Path | None = None
@@ -63,9 +63,9 @@ class InputConfig:
 
 
 def load_items(config: InputConfig) -> list[Item]:
-    """One item per picture or manifest row, in order; rows that cannot be used carry their failure.
+    """One item per image or manifest row, in order; rows that cannot be used carry their failure.
 
-    Raises InputError (no such input, empty folder, neither picture nor manifest), ManifestError
+    Raises InputError (no such input, empty folder, neither image nor manifest), ManifestError
     (unreadable, missing column, no rows), SettingsError (a mask that cannot belong to the inputs).
     """
     path = config.path
@@ -83,14 +83,14 @@ def load_items(config: InputConfig) -> list[Item]:
     elif path.suffix.lower() in IMAGE_SUFFIXES:
         if config.mask is not None and config.mask.is_dir():
             raise SettingsError(
-                f"--mask {config.mask} is a folder but the input is one picture; give the mask file"
+                f"--mask {config.mask} is a folder but the input is one image; give the mask file"
             )
         items = [Item(path.name, path, mask=config.mask)]
     elif path.suffix.lower() in MANIFEST_SUFFIXES:
         items = _load_manifest(config)
     else:
         raise InputError(
-            f"{path.name}: suffix {path.suffix!r} is neither a picture ({_list(IMAGE_SUFFIXES)}) "
+            f"{path.name}: suffix {path.suffix!r} is neither an image ({_list(IMAGE_SUFFIXES)}) "
             f"nor a manifest ({_list(MANIFEST_SUFFIXES)})"
         )
     return [_fill(item, config) for item in items]
@@ -109,7 +109,7 @@ def _load_folder(config: InputConfig) -> list[Item]:
     if config.mask is not None and not config.mask.is_dir():
         raise SettingsError(
             f"--mask {config.mask} is one file but the input is a folder; give a folder of masks named like "
-            f"the pictures, or a manifest with a mask column"
+            f"the images, or a manifest with a mask column"
         )
     left_out = {p.resolve() for p in (config.out, config.mask) if p is not None}
     items = []
@@ -125,7 +125,7 @@ def _load_folder(config: InputConfig) -> list[Item]:
             item = _attach_mask(item, config.mask / relative)
         items.append(item)
     if not items:
-        raise InputError(f"folder {folder} holds no pictures ({_list(IMAGE_SUFFIXES)})")
+        raise InputError(f"folder {folder} holds no images ({_list(IMAGE_SUFFIXES)})")
     return items
 
 

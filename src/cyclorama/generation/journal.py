@@ -1,7 +1,7 @@
 """What is finished in an output folder, so that a killed run goes on where it stopped.
 
-A picture is written beside its place, renamed into it, and only then recorded by one appended line.
-Whatever moment a run is killed at, a recorded picture is complete, and a picture that is not recorded is
+An image is written beside its place, renamed into it, and only then recorded by one appended line.
+Whatever moment a run is killed at, a recorded image is complete, and an image that is not recorded is
 made again.
 """
 
@@ -23,24 +23,24 @@ FILE_NAME = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """One finished picture."""
+    """One finished image."""
 
     key: str
-    """Digest of everything the picture depends on."""
-    picture: str
+    """Digest of everything the image depends on."""
+    output: str
     """Path below the output folder."""
     bytes: int
     """Size of the file."""
     seed: int
     seconds: float
     size: tuple[int, int]
-    """(height, width) of the picture."""
+    """(height, width) of the image."""
     mask_source: str
     report: dict[str, Any]
     placement: dict[str, Any] = field(default_factory=dict)
     """Where the product stands on its canvas; empty if nothing but a size was asked for."""
     layers: dict[str, int] = field(default_factory=dict)
-    """Files written beside the picture, below the output folder, and their sizes in bytes."""
+    """Files written beside the image, below the output folder, and their sizes in bytes."""
 
     def to_values(self) -> dict[str, Any]:
         """Plain values; what is empty is left out."""
@@ -64,19 +64,19 @@ def compute_file_digest(path: Path) -> str:
 
 
 class Journal:
-    """The finished pictures of one output folder; made by :func:`open_journal`."""
+    """The finished images of one output folder; made by :func:`open_journal`."""
 
     def __init__(self, folder: Path, file: IO[bytes], entries: dict[str, Entry]) -> None:
         self._folder = folder
         self._file = file
         self._entries = entries
 
-    def find(self, key: str, picture: str) -> Entry | None:
-        """The entry of ``picture`` if it was made with ``key`` and its files are still there in full."""
-        entry = self._entries.get(picture)
+    def find(self, key: str, image: str) -> Entry | None:
+        """The entry of ``image`` if it was made with ``key`` and its files are still there in full."""
+        entry = self._entries.get(image)
         if entry is None or entry.key != key:
             return None
-        files = {picture: entry.bytes} | entry.layers
+        files = {image: entry.bytes} | entry.layers
         try:
             complete = all((self._folder / path).stat().st_size == size for path, size in files.items())
         except OSError:
@@ -84,27 +84,27 @@ class Journal:
         return entry if complete else None
 
     def append(self, entry: Entry) -> None:
-        """Record a picture that lies in its place. Raises OutputError if the disk refuses."""
+        """Record an image that lies in its place. Raises OutputError if the disk refuses."""
         append_json(self._file, self._folder / FILE_NAME, entry.to_values())
-        self._entries[entry.picture] = entry
+        self._entries[entry.output] = entry
 
 
 @contextmanager
 def open_journal(folder: Path, overwrite: bool = False) -> Iterator[Journal]:
     """The journal of ``folder``, created with the folder if need be and locked against a second run.
 
-    Raises OutputError (a file instead of a folder, read-only, pictures that no run recorded, another
+    Raises OutputError (a file instead of a folder, read-only, images that no run recorded, another
     run at work in the folder).
     """
     path = folder / FILE_NAME
     check_output_folder(folder)
     try:
-        strangers = not path.exists() and any((folder / "pictures").iterdir())
+        strangers = not path.exists() and any((folder / "images").iterdir())
     except OSError:
         strangers = False
     if strangers and not overwrite:
         raise OutputError(
-            f"{folder / 'pictures'} holds pictures that no run recorded; choose another folder, "
+            f"{folder / 'images'} holds images that no run recorded; choose another folder, "
             f"or give --overwrite to write over them"
         )
     with open_locked(path) as file:
@@ -117,7 +117,7 @@ def _read(file: IO[bytes], path: Path) -> dict[str, Entry]:
     file.seek(0)
     data = file.read()
     end = data.rfind(b"\n") + 1
-    if end < len(data):  # the last line of a killed run; its picture is made again
+    if end < len(data):  # the last line of a killed run; its image is made again
         file.truncate(end)
     entries: dict[str, Entry] = {}
     for number, line in enumerate(data[:end].splitlines(), start=1):
@@ -130,5 +130,5 @@ def _read(file: IO[bytes], path: Path) -> dict[str, Entry]:
                 f"{path}, line {number} is not a journal of this version ({error}); choose another folder, "
                 f"or give --overwrite to start it anew"
             ) from error
-        entries[entry.picture] = entry
+        entries[entry.output] = entry
     return entries

@@ -18,7 +18,7 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 @dataclass(frozen=True)
 class ModelHandle:
-    """Where a model is and what it is called in rows and pictures."""
+    """Where a model is and what it is called in rows and images."""
 
     name: str
     """``bundled``, the folder's own name, or the hub id."""

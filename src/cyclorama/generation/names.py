@@ -1,4 +1,4 @@
-"""From input names to picture files: sub-folders kept, no two alike."""
+"""From input names to image files: sub-folders kept, no two alike."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f]')
 _MAX_BYTES = 180
 
 
-def build_picture_names(
+def build_image_names(
     names: Sequence[str], candidates: int = 1, layouts: Sequence[str] = ("",), suffix: str = ".png"
 ) -> list[list[str]]:
-    """For each input name, the relative paths (``/``) of its pictures, one per layout and candidate.
+    """For each input name, the relative paths (``/``) of its images, one per layout and candidate.
 
     ``shoes/a.jpg`` becomes ``shoes/a.png``. Inputs that differ in their suffix only keep it
-    (``a-jpg.png``, ``a-webp.png``), whatever their order; an input that comes twice gets ``-2``. Pictures
+    (``a-jpg.png``, ``a-webp.png``), whatever their order; an input that comes twice gets ``-2``. Images
     of a named layout end in ``.16x9``, candidates in ``-c1``, ``-c2``, ... (:func:`build_ending`).
     Invariant: no two paths are equal, not even on a disk that ignores case.
 
-    >>> build_picture_names(["a.jpg", "b/a.png", "a.png"])
+    >>> build_image_names(["a.jpg", "b/a.png", "a.png"])
     [['a-jpg.png'], ['b/a.png'], ['a-png.png']]
     """
     endings = [
@@ -55,7 +55,7 @@ def build_picture_names(
 
 
 def build_ending(layout: str, candidate: int, candidates: int) -> str:
-    """What follows an input's own name in that of a picture, suffix apart.
+    """What follows an input's own name in that of an image, suffix apart.
 
     >>> build_ending("16x9", 2, 3)
     '.16x9-c2'
@@ -63,13 +63,13 @@ def build_ending(layout: str, candidate: int, candidates: int) -> str:
     return (f".{layout}" if layout else "") + (f"-c{candidate}" if candidates > 1 else "")
 
 
-def build_layer_name(picture: str, suffix: str) -> str:
-    """The path of a file of layers that belongs to ``picture``; both below the output folder.
+def build_layer_name(image: str, suffix: str) -> str:
+    """The path of a file of layers that belongs to ``image``; both below the output folder.
 
-    >>> build_layer_name("pictures/shoes/a.png", ".ora")
+    >>> build_layer_name("images/shoes/a.png", ".ora")
     'layers/shoes/a.ora'
     """
-    path = PurePosixPath("layers", *PurePosixPath(picture).parts[1:])
+    path = PurePosixPath("layers", *PurePosixPath(image).parts[1:])
     return str(path.with_name(path.stem + suffix))
 
 
@@ -80,7 +80,7 @@ def split_name(name: str) -> tuple[str, str]:
         for part in name.replace("\\", "/").split("/")
         if part not in ("", ".", "..")
     ]
-    path = PurePosixPath(*parts) if parts else PurePosixPath("picture")
+    path = PurePosixPath(*parts) if parts else PurePosixPath("image")
     suffix = path.suffix.lower().lstrip(".")
     stem = _shorten(path.stem)
     return str(path.with_name(stem)), suffix

@@ -1,4 +1,4 @@
-"""One picture that shows many: rows of pictures side by side, for a README or a quick look."""
+"""One image that shows many: rows of images side by side, for a README or a quick look."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ INK = (35, 33, 29)
 
 
 def encode_overview(rows: Sequence[Sequence[Path | None]], labels: Sequence[str]) -> bytes:
-    """A PNG with a row of cells per row of picture files, under one line of ``labels``; None stays empty.
+    """A PNG with a row of cells per row of image files, under one line of ``labels``; None stays empty.
 
-    Every row has as many cells as there are labels. Pictures are fitted whole; transparent parts show paper.
+    Every row has as many cells as there are labels. Images are fitted whole; transparent parts show paper.
     """
     width = len(labels) * (CELL + GAP) + GAP
     height = len(rows) * (CELL + GAP) + GAP + LABEL

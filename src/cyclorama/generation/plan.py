@@ -1,4 +1,4 @@
-"""Everything about a run that is known before the first picture: what to make, under which name and seed.
+"""Everything about a run that is known before the first image: what to make, under which name and seed.
 
 Files are looked at (headers, digests) but not decoded; whatever is already wrong becomes a failure here.
 """
@@ -18,7 +18,7 @@ from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.items import Failure, Item
 from cyclorama.generation.journal import compute_file_digest, compute_key
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.names import build_picture_names
+from cyclorama.generation.names import build_image_names
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.layers import check_layer_format
 from cyclorama.imaging.layout import CanvasLayout
@@ -33,14 +33,14 @@ _EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture to be made of an item."""
+class PlannedImage:
+    """One image to be made of an item."""
 
     path: str
     """Below the output folder, with ``/``."""
     seed: int
     key: str
-    """Digest of all that the picture depends on; equal keys give equal pictures."""
+    """Digest of all that the image depends on; equal keys give equal images."""
     layout: CanvasLayout = field(default_factory=CanvasLayout)
     candidate: int = 1
     """Its number among the candidates of its layout, from 1."""
@@ -48,13 +48,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class PlannedItem:
-    """An item with its category and pictures; or with its failure, and no pictures."""
+    """An item with its category and images; or with its failure, and no images."""
 
     item: Item
     category: Category | None = None
     size: Size = (0, 0)
     """(height, width) of the input, upright, from its header."""
-    pictures: tuple[Picture, ...] = ()
+    images: tuple[PlannedImage, ...] = ()
     reference_digest: str | None = None
     failure: Failure | None = None
 
@@ -80,7 +80,7 @@ def build_plan(items: Sequence[Item], model: ModelHandle, config: RunConfig) -> 
     """
     config.rules.check(model.registry)
     settings = config.settings
-    names = build_picture_names(
+    names = build_image_names(
         [_get_place(item) for item in items],
         settings.candidates,
         [layout.name for layout in settings.build_layouts()],
@@ -139,7 +139,7 @@ def _plan_item(
         "network": None if config.network is None else config.network.name,
         "model": model.hash,
     }
-    pictures = []
+    images = []
     remaining = iter(paths)
     for layout in config.settings.build_layouts():
         check_canvas(layout.compute_size(size), config.settings)
@@ -147,12 +147,12 @@ def _plan_item(
         for number, seed in enumerate(seeds, start=1):
             name = next(remaining)
             key = compute_key(common | own | {"seed": seed, "path": name})
-            pictures.append(Picture(f"pictures/{name}", seed, key, layout, number))
-    return PlannedItem(item, category, size, tuple(pictures), digests["reference"])
+            images.append(PlannedImage(f"images/{name}", seed, key, layout, number))
+    return PlannedItem(item, category, size, tuple(images), digests["reference"])
 
 
 def check_canvas(size: Size, settings: GenerateConfig) -> None:
-    """Raise SettingsError if the files that ``settings`` ask for cannot hold a picture of ``size``."""
+    """Raise SettingsError if the files that ``settings`` ask for cannot hold an image of ``size``."""
     settings.encoding.check_size(size)
     if settings.layers is not None:
         check_layer_format(settings.layers, size)
@@ -166,12 +166,12 @@ def _find_category(item: Item, model: ModelHandle, config: RunConfig) -> str | N
 
 
 def describe_settings(config: RunConfig) -> dict[str, Any]:
-    """The settings as rows and pictures state them."""
+    """The settings as rows and images state them."""
     return config.settings.describe() | {"dtype": config.dtype}
 
 
 def read_size(path: Path) -> Size:
-    """(height, width) of a picture file, EXIF orientation applied, from its header.
+    """(height, width) of an image file, EXIF orientation applied, from its header.
 
     Raises the named error of :func:`cyclorama.imaging.loading.load_image` if the header already shows that it
     cannot be used.
@@ -186,7 +186,7 @@ def read_size(path: Path) -> Size:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
-                # Asking a PNG for EXIF that is not in its header would decode the whole picture.
+                # Asking a PNG for EXIF that is not in its header would decode the whole image.
                 exif = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
                 turned = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
                 frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

@@ -15,7 +15,7 @@ _LINE_EVERY = 10.0
 
 
 class ProgressReport:
-    """Pictures finished, pictures per second and time left, shown once a run takes over two seconds.
+    """Images finished, images per second and time left, shown once a run takes over two seconds.
 
     A context manager. On a terminal it is a bar; otherwise a line every ten seconds on ``stream``.
     """
@@ -40,13 +40,13 @@ class ProgressReport:
             self._bar.stop()
 
     def start(self, total: int) -> None:
-        """There are ``total`` pictures to make; the clock starts now."""
+        """There are ``total`` images to make; the clock starts now."""
         self.total = total
         self._start = time.monotonic()
         self._last_line = self._start - _LINE_EVERY + _PATIENCE
 
     def advance(self, count: int = 1) -> None:
-        """``count`` more pictures are finished."""
+        """``count`` more images are finished."""
         self.done += count
         now = time.monotonic()
         if self._quiet or now - self._start < _PATIENCE:
@@ -58,10 +58,10 @@ class ProgressReport:
             print(self.describe(now - self._start), file=self._stream, flush=True)
 
     def describe(self, seconds: float) -> str:
-        """``12/300 pictures, 1.50/s, 3:12 left`` after ``seconds``."""
+        """``12/300 images, 1.50/s, 3:12 left`` after ``seconds``."""
         rate = self.done / max(seconds, 1e-9)
         left = round((self.total - self.done) / rate) if rate > 0 else 0
-        return f"{self.done}/{self.total} pictures, {rate:.2f}/s, {left // 60}:{left % 60:02d} left"
+        return f"{self.done}/{self.total} images, {rate:.2f}/s, {left // 60}:{left % 60:02d} left"
 
     def _show_bar(self) -> None:
         from rich.console import Console
@@ -69,14 +69,14 @@ class ProgressReport:
 
         if self._bar is None:
             self._bar = Progress(
-                TextColumn("pictures"),
+                TextColumn("images"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[rate]:.2f}/s"),
                 TimeRemainingColumn(),
                 console=Console(file=self._stream),
             )
-            self._task = self._bar.add_task("pictures", total=self.total, rate=0.0)
+            self._task = self._bar.add_task("images", total=self.total, rate=0.0)
             self._bar.start()
         assert self._task is not None
         rate = self.done / max(time.monotonic() - self._start, 1e-9)

@@ -1,4 +1,4 @@
-"""What does a picture say about itself? All it was made of, and nothing that differs between equal runs."""
+"""What does an image say about itself? All it was made of, and nothing that differs between equal runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ class Canvas(Protocol):
 
     @property
     def name(self) -> str:
-        """Ending of the file's name; empty if the input has one picture only."""
+        """Ending of the file's name; empty if the input has one image only."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """The settings that change the picture."""
+        """The settings that change the image."""
         ...
 
 
 @dataclass(frozen=True)
-class PictureSource:
-    """What one picture was made from, beside model and settings."""
+class ImageSource:
+    """What one image was made from, beside model and settings."""
 
     name: str
     """Name of the input."""
@@ -37,10 +37,10 @@ class PictureSource:
     """Where the product mask came from."""
 
 
-def describe_picture(
-    source: PictureSource, model: ModelHandle, settings: dict[str, Any], layout: Canvas
+def describe_image(
+    source: ImageSource, model: ModelHandle, settings: dict[str, Any], layout: Canvas
 ) -> dict[str, Any]:
-    """The recipe as plain values; it is written into the picture's file.
+    """The recipe as plain values; it is written into the image's file.
 
     ``settings``: as rows state them. An output among several also names its canvas, so that it can be made
     again by its own size or aspect.

@@ -1,4 +1,4 @@
-"""What a run leaves beside the pictures: the manifest and the contact sheet."""
+"""What a run leaves beside the images: the manifest and the contact sheet."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def describe_run(result: RunResult, model: ModelHandle, config: RunConfig) -> li
 
 
 def build_sheet_row(out: Path, outcome: Outcome) -> SheetRow:
-    """The sheet's line for one input; cells whose thumbnail is gone are left out, pictures never are."""
+    """The sheet's line for one input; cells whose thumbnail is gone are left out, images never are."""
     planned, item = outcome.planned, outcome.planned.item
     if planned.failure is not None:
         return SheetRow(item.name, error=f"{planned.failure.error}: {planned.failure.reason}")
     assert planned.category is not None
     category = planned.category.name
     cells = []
-    product = thumbs.get_product_name(planned.pictures[0].path)
+    product = thumbs.get_product_name(planned.images[0].path)
     if (out / product).exists():
         cells.append(Cell("product", f"Product of {item.name}, cut out", product))
     if item.reference is not None and planned.reference_digest is not None:
@@ -54,16 +54,16 @@ def build_sheet_row(out: Path, outcome: Outcome) -> SheetRow:
                 Cell(f"reference {item.reference.name}", f"Reference {item.reference.name}", reference)
             )
     notes = []
-    several = any(picture.candidate > 1 for picture in planned.pictures)
-    for picture, entry in zip(planned.pictures, outcome.entries, strict=True):
+    several = any(image.candidate > 1 for image in planned.images)
+    for image, entry in zip(planned.images, outcome.entries, strict=True):
         if entry is None:
             continue
-        parts = [picture.layout.name, f"candidate {picture.candidate}" if several else ""]
+        parts = [image.layout.name, f"candidate {image.candidate}" if several else ""]
         label = " ".join(part for part in parts if part) or "result"
         alt = f"{item.name} as {category} advertisement, {label}"
-        thumbnail = thumbs.get_result_name(entry.picture)
-        shown = thumbnail if (out / thumbnail).exists() else entry.picture
-        cells.append(Cell(f"{label}, seed {entry.seed}", alt, shown, entry.picture))
+        thumbnail = thumbs.get_result_name(entry.output)
+        shown = thumbnail if (out / thumbnail).exists() else entry.output
+        cells.append(Cell(f"{label}, seed {entry.seed}", alt, shown, entry.output))
         exact = (
             "product exact" if entry.report["exact"] else f"product off by {entry.report['max_difference']}"
         )

@@ -18,11 +18,11 @@ FILE_NAME = "manifest.jsonl"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input: its finished pictures, or its failure, or neither (the run was stopped)."""
+    """What became of one input: its finished images, or its failure, or neither (the run was stopped)."""
 
     planned: PlannedItem
     entries: tuple[Entry | None, ...]
-    """One per picture of the plan; None where it is not finished."""
+    """One per image of the plan; None where it is not finished."""
 
     @property
     def status(self) -> str:
@@ -51,21 +51,21 @@ def build_row(index: int, outcome: Outcome, model: ModelHandle, config: RunConfi
         first = finished[0]
         row |= {"size": list(first.size), "mask_source": first.mask_source}
         row |= _describe(first)
-    if any(picture.layout.name for picture in planned.pictures) and finished:
+    if any(image.layout.name for image in planned.images) and finished:
         row["outputs"] = [
-            {"layout": picture.layout.name, "candidate": picture.candidate, "size": list(entry.size)}
+            {"layout": image.layout.name, "candidate": image.candidate, "size": list(entry.size)}
             | _describe(entry)
-            for picture, entry in zip(planned.pictures, outcome.entries, strict=True)
+            for image, entry in zip(planned.images, outcome.entries, strict=True)
             if entry is not None
         ]
-    elif len(planned.pictures) > 1 and finished:
+    elif len(planned.images) > 1 and finished:
         row["candidates"] = [_describe(entry) for entry in finished]
     return row
 
 
 def _describe(entry: Entry) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "picture": entry.picture,
+        "output": entry.output,
         "seed": entry.seed,
         "seconds": round(entry.seconds, 3),
         "report": entry.report,

@@ -11,14 +11,14 @@ from typing import Any
 from cyclorama.files import write_atomic
 from cyclorama.generation import thumbs
 from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
-from cyclorama.generation.embed import PictureEncoder
-from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_pictures
+from cyclorama.generation.embed import ImageEncoder
+from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.items import Failure
 from cyclorama.generation.journal import Entry, Journal, open_journal
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.names import build_layer_name
-from cyclorama.generation.plan import Picture, PlannedItem, RunConfig, describe_settings
-from cyclorama.generation.recipe import PictureSource, describe_picture
+from cyclorama.generation.plan import PlannedImage, PlannedItem, RunConfig, describe_settings
+from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.generation.rows import Outcome
 from cyclorama.generation.sources import SourceLoader
 from cyclorama.types import Generated, Product, Reference
@@ -29,9 +29,9 @@ class RunHooks:
     """How the caller watches and stops a run."""
 
     started: Callable[[int], None] = lambda total: None
-    """Called once with the number of pictures to make, after those found finished are taken off."""
+    """Called once with the number of images to make, after those found finished are taken off."""
     advanced: Callable[[int], None] = lambda count: None
-    """Called with the number of pictures dealt with since the last call."""
+    """Called with the number of images dealt with since the last call."""
     stopping: Callable[[], bool] = lambda: False
     """Asked before every batch; True ends the run with what is finished."""
 
@@ -42,10 +42,10 @@ class RunResult:
 
     outcomes: list[Outcome]
     reused: int
-    """Pictures that an earlier run had finished."""
+    """Images that an earlier run had finished."""
     made: int
     nothing_started: bool = False
-    """Whether every input had failed before the first picture was tried."""
+    """Whether every input had failed before the first image was tried."""
 
     def count(self, status: str) -> int:
         """How many inputs are ``done``, ``failed`` or ``pending``."""
@@ -53,14 +53,14 @@ class RunResult:
 
 
 _Spot = tuple[int, int]
-"""(index of the item, index of its picture)."""
+"""(index of the item, index of its image)."""
 
 _Sources = tuple[Product, Reference | None]
 
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """One picture in hand: its task, with the product on its canvas, and what goes with it."""
+    """One image in hand: its task, with the product on its canvas, and what goes with it."""
 
     spot: _Spot
     task: Task
@@ -76,7 +76,7 @@ def run_plan(
     out: Path,
     hooks: RunHooks | None = None,
 ) -> RunResult:
-    """Make every picture of ``plan`` that ``out`` does not hold yet.
+    """Make every image of ``plan`` that ``out`` does not hold yet.
 
     A failing input never stops the others. Raises OutputError when ``out`` cannot be written, and
     ModelError when the model cannot be loaded.
@@ -86,7 +86,7 @@ def run_plan(
         run = _Run(plan, config, model, out, journal)
         missing = run.find_missing()
         hooks.started(len(missing))
-        reused = sum(len(p.pictures) for p in plan if p.failure is None) - len(missing)
+        reused = sum(len(p.images) for p in plan if p.failure is None) - len(missing)
         if missing and not hooks.stopping():
             run.make(model.load(config.device, config.dtype), missing, hooks)
         hopeless = all(planned.failure is not None for planned in plan)
@@ -94,7 +94,7 @@ def run_plan(
 
 
 class _Run:
-    """The state of one run: which pictures are recorded, which inputs have failed since the plan."""
+    """The state of one run: which images are recorded, which inputs have failed since the plan."""
 
     def __init__(
         self, plan: Sequence[PlannedItem], config: RunConfig, model: ModelHandle, out: Path, journal: Journal
@@ -105,7 +105,7 @@ class _Run:
         self.out = out
         self.journal = journal
         self.loader = SourceLoader(config.network)
-        self.encoder = PictureEncoder.of(config.settings)
+        self.encoder = ImageEncoder.of(config.settings)
         self.recent: dict[int, _Sources | Exception] = {}
         self.made = 0
 
@@ -114,20 +114,20 @@ class _Run:
             (i, k)
             for i, planned in enumerate(self.plan)
             if planned.failure is None
-            for k, picture in enumerate(planned.pictures)
-            if self.journal.find(picture.key, picture.path) is None
+            for k, image in enumerate(planned.images)
+            if self.journal.find(image.key, image.path) is None
         }
 
     def list_outcomes(self) -> list[Outcome]:
         return [
-            Outcome(planned, tuple(self.journal.find(p.key, p.path) for p in planned.pictures))
+            Outcome(planned, tuple(self.journal.find(p.key, p.path) for p in planned.images))
             for planned in self.plan
         ]
 
     def make(self, pipeline: Pipeline, missing: set[_Spot], hooks: RunHooks) -> None:
-        # Batches are laid out over the whole plan, finished pictures included, so that a run that goes on
-        # samples each remaining picture in the very batch it would have had.
-        spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.pictures))]
+        # Batches are laid out over the whole plan, finished images included, so that a run that goes on
+        # samples each remaining image in the very batch it would have had.
+        spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.images))]
         shapes = [self._shape(pipeline, self.plan[i], k) for i, k in spots]
         size = choose_batch_size(self.config.settings.batch_size, self.config.device)
         batches = [b for b in build_batches(shapes, size) if any(spots[m] in missing for m in b.members)]
@@ -140,7 +140,7 @@ class _Run:
             hooks.advanced(len(wanted))
 
     def _shape(self, pipeline: Pipeline, planned: PlannedItem, number: int) -> tuple[Any, ...]:
-        canvas = planned.pictures[number].layout.compute_size(planned.size)
+        canvas = planned.images[number].layout.compute_size(planned.size)
         shape = compute_model_shape(pipeline, canvas, self.config.settings)
         return (*shape, planned.item.reference is not None)
 
@@ -188,17 +188,17 @@ class _Run:
 
     def _prepare(self, spot: _Spot, product: Product, reference: Reference | None) -> _Work:
         planned = self.plan[spot[0]]
-        picture = planned.pictures[spot[1]]
+        image = planned.images[spot[1]]
         assert planned.category is not None
-        placed = picture.layout.place(product)
-        placement = {} if picture.layout.is_plain else picture.layout.compute_placement(product).describe()
-        task = Task(placed, planned.category, picture.seed, reference, planned.item.name)
+        placed = image.layout.place(product)
+        placement = {} if image.layout.is_plain else image.layout.compute_placement(product).describe()
+        task = Task(placed, planned.category, image.seed, reference, planned.item.name)
         return _Work(spot, task, product, placement)
 
     def _sample(self, pipeline: Pipeline, tasks: list[Task], places: int) -> list[Generated | Exception]:
         """A result per task; if the batch breaks, each is tried alone, lest one take the others along."""
         try:
-            return list(sample_pictures(pipeline, tasks, self.config.settings, places))
+            return list(sample_images(pipeline, tasks, self.config.settings, places))
         except Exception as error:  # out of memory, an unusual scheduler: these inputs fail, others may not
             if len(tasks) == 1:
                 return [error]
@@ -210,26 +210,26 @@ class _Run:
 
     def _record(self, work: _Work, result: Generated) -> None:
         planned = self.plan[work.spot[0]]
-        picture = planned.pictures[work.spot[1]]
+        image = planned.images[work.spot[1]]
         try:
-            files = self.encoder(result, work.task.product, self._describe(planned, picture, work.task))
+            files = self.encoder(result, work.task.product, self._describe(planned, image, work.task))
             measured = self.encoder.measure(files, work.task.product)
-        except Exception as error:  # a format that cannot hold the picture fails its row
+        except Exception as error:  # a format that cannot hold the image fails its row
             self._fail(work.spot[0], error)
             return
         data, *extras = files.values()
-        layers = {build_layer_name(picture.path, s): d for s, d in zip([*files][1:], extras, strict=True)}
+        layers = {build_layer_name(image.path, s): d for s, d in zip([*files][1:], extras, strict=True)}
         for path, content in layers.items():
             write_atomic(self.out / path, content)
-        write_atomic(self.out / picture.path, data)
-        self._write_thumbnails(planned, picture, work, result)
+        write_atomic(self.out / image.path, data)
+        self._write_thumbnails(planned, image, work, result)
         height, width = result.pixels.shape[:2]
         self.journal.append(
             Entry(
-                key=picture.key,
-                picture=picture.path,
+                key=image.key,
+                output=image.path,
                 bytes=len(data),
-                seed=picture.seed,
+                seed=image.seed,
                 seconds=result.seconds,
                 size=(height, width),
                 mask_source=work.source.mask_source,
@@ -241,21 +241,21 @@ class _Run:
         self.made += 1
 
     def _write_thumbnails(
-        self, planned: PlannedItem, picture: Picture, work: _Work, result: Generated
+        self, planned: PlannedItem, image: PlannedImage, work: _Work, result: Generated
     ) -> None:
         reference = work.task.reference
-        thumbs.write_thumbnail(self.out, thumbs.get_result_name(picture.path), result.pixels)
-        if picture == planned.pictures[0]:
-            name = thumbs.get_product_name(picture.path)
+        thumbs.write_thumbnail(self.out, thumbs.get_result_name(image.path), result.pixels)
+        if image == planned.images[0]:
+            name = thumbs.get_product_name(image.path)
             thumbs.write_thumbnail(self.out, name, work.source.pixels, work.source.matte)
         if reference is not None and planned.reference_digest is not None:
             name = thumbs.get_reference_name(planned.reference_digest)
             if not (self.out / name).exists():
                 thumbs.write_thumbnail(self.out, name, reference.pixels)
 
-    def _describe(self, planned: PlannedItem, picture: Picture, task: Task) -> dict[str, Any]:
+    def _describe(self, planned: PlannedItem, image: PlannedImage, task: Task) -> dict[str, Any]:
         reference = planned.item.reference
-        source = PictureSource(
+        source = ImageSource(
             name=planned.item.name,
             seed=task.seed,
             category=task.category.name,
@@ -263,7 +263,7 @@ class _Run:
             reference=None if reference is None else reference.name,
             mask_source=task.product.mask_source,
         )
-        return describe_picture(source, self.model, describe_settings(self.config), picture.layout)
+        return describe_image(source, self.model, describe_settings(self.config), image.layout)
 
 
 def _read_ahead(batches: Sequence[Batch], load: Callable[[Batch], Any]) -> Iterator[tuple[Batch, Any]]:

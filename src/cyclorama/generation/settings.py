@@ -23,7 +23,7 @@ MAX_OUTPUTS = 16
 
 @dataclass(frozen=True)
 class GenerateConfig:
-    """Settings of a run; every picture's file and manifest row carries them.
+    """Settings of a run; every image's file and manifest row carries them.
 
     Raises SettingsError for a value outside its range, naming the value and the range.
     """
@@ -43,11 +43,11 @@ class GenerateConfig:
     initial_latent: bool = True
     """With a reference, start from the noised reference instead of plain noise (method, 7)."""
     size: Size | None = None
-    """(height, width) of the pictures in pixels; None keeps each input's own size."""
+    """(height, width) of the images in pixels; None keeps each input's own size."""
     candidates: int = 1
-    """Pictures per input and output, each from a seed of its own, 1–64."""
+    """Images per input and output, each from a seed of its own, 1–64."""
     batch_size: int | None = None
-    """Pictures sampled together; None means 1 on a CPU and 8 on an accelerator."""
+    """Images sampled together; None means 1 on a CPU and 8 on an accelerator."""
     aspect: Size | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input."""
     placement: Placement | None = None
@@ -60,9 +60,9 @@ class GenerateConfig:
     outputs: tuple[str, ...] = ()
     """Several canvases per input, at most 16: ``"W:H"``, ``"WxH"``, ``"source"``; not with size or aspect."""
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
-    """The file format of the pictures."""
+    """The file format of the images."""
     layers: LayerFormat | None = None
-    """Whether, and in which format, layers are written beside each picture."""
+    """Whether, and in which format, layers are written beside each image."""
     contact_shadow: float = 0.0
     """Darkening under the product, 0–0.8, made from its outline; 0 leaves the model's own shadows alone."""
 
@@ -119,7 +119,7 @@ class GenerateConfig:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The settings that change a picture or its files, as plain values.
+        """The settings that change an image or its files, as plain values.
 
         Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
         layers are stated where they are not the default.

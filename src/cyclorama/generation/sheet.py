@@ -1,4 +1,4 @@
-"""The contact sheet: one HTML file beside the pictures, without a single outside resource."""
+"""The contact sheet: one HTML file beside the images, without a single outside resource."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ ul.failures{list-style:none;padding:0}ul.failures li{overflow-wrap:anywhere}
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of a row; ``thumbnail`` and ``picture`` are paths relative to the sheet."""
+    """One image of a row; ``thumbnail`` and ``image`` are paths relative to the sheet."""
 
     caption: str
     alt: str
     thumbnail: str
-    picture: str | None = None
+    output: str | None = None
     """Where a click leads; None for no link."""
 
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One line of the sheet: pictures side by side, or the reason why there are none."""
+    """One line of the sheet: images side by side, or the reason why there are none."""
 
     title: str
     note: str = ""
@@ -53,7 +53,7 @@ class SheetRow:
 def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) -> str:
     """The HTML page: ``summary`` paragraphs, a card per finished row, then the failures with reasons.
 
-    Every text is escaped, every picture has an alternative text, the page reads without scripts, and
+    Every text is escaped, every image has an alternative text, the page reads without scripts, and
     nothing is fetched from elsewhere.
     """
     finished = [row for row in rows if row.error is None]
@@ -68,7 +68,7 @@ def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) ->
         "</header><main>",
     ]
     if finished:
-        parts += ["<section aria-label='Pictures'>", *(_card(row) for row in finished), "</section>"]
+        parts += ["<section aria-label='Images'>", *(_card(row) for row in finished), "</section>"]
     if failed:
         parts += [
             f"<section aria-label='Failures'><h2>Failed ({len(failed)})</h2><ul class='failures'>",
@@ -79,9 +79,7 @@ def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) ->
             ),
             "</ul></section>",
         ]
-    parts.append(
-        "</main><footer>Made with Cyclorama. Each picture carries its own settings and seed.</footer>"
-    )
+    parts.append("</main><footer>Made with Cyclorama. Each image carries its own settings and seed.</footer>")
     parts.append("</body></html>\n")
     return "\n".join(parts)
 
@@ -99,6 +97,6 @@ def _figure(cell: Cell) -> str:
         f'<img src="{escape(quote(cell.thumbnail))}" alt="{escape(cell.alt)}" '
         'loading="lazy" decoding="async" width="256" height="256">'
     )
-    if cell.picture is not None:
-        image = f'<a href="{escape(quote(cell.picture))}">{image}</a>'
+    if cell.output is not None:
+        image = f'<a href="{escape(quote(cell.output))}">{image}</a>'
     return f"<figure>{image}<figcaption>{escape(cell.caption)}</figcaption></figure>"

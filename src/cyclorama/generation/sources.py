@@ -52,7 +52,7 @@ def load_reference_file(image: Path, mask: Path | None, mask_means: MaskMeans | 
 def load_product(source: Any) -> Product:
     """The product in a path, PIL image or array; without a mask it needs alpha or a plain light background.
 
-    Its name is the file's; pictures that come from no file have an empty one.
+    Its name is the file's; images that come from no file have an empty one.
     """
     product = build_product(load_image(source))
     return Product(
@@ -71,7 +71,7 @@ def load_reference(source: Any) -> Reference:
 
 
 def compute_product_name(product: Product) -> str:
-    """A name for a product that has none, made of its pixels and matte; equal pictures get equal names."""
+    """A name for a product that has none, made of its pixels and matte; equal images get equal names."""
     digest = hashlib.blake2b(digest_size=6)
     digest.update(repr(product.size).encode())
     digest.update(np.ascontiguousarray(product.pixels).tobytes())

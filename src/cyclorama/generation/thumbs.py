@@ -1,4 +1,4 @@
-"""Small pictures for the contact sheet."""
+"""Small images for the contact sheet."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def write_thumbnail(folder: Path, name: str, pixels: Pixels, matte: Matte | None
     write_atomic(folder / name, encode_thumbnail(pixels, matte), durable=False)
 
 
-def get_result_name(picture: str) -> str:
-    """``thumbs/results/a.webp`` for ``pictures/a.png``."""
-    return _rename(picture, "results")
+def get_result_name(image: str) -> str:
+    """``thumbs/results/a.webp`` for ``images/a.png``."""
+    return _rename(image, "results")
 
 
-def get_product_name(picture: str) -> str:
-    """``thumbs/products/a.webp`` for ``pictures/a.png``, an item's first picture."""
-    return _rename(picture, "products")
+def get_product_name(image: str) -> str:
+    """``thumbs/products/a.webp`` for ``images/a.png``, an item's first image."""
+    return _rename(image, "products")
 
 
 def get_reference_name(digest: str) -> str:
@@ -51,5 +51,5 @@ def get_reference_name(digest: str) -> str:
     return f"thumbs/references/{digest[:16]}.webp"
 
 
-def _rename(picture: str, kind: str) -> str:
-    return str(PurePosixPath("thumbs", kind, *PurePosixPath(picture).parts[1:]).with_suffix(".webp"))
+def _rename(image: str, kind: str) -> str:
+    return str(PurePosixPath("thumbs", kind, *PurePosixPath(image).parts[1:]).with_suffix(".webp"))

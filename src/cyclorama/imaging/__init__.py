@@ -1,1 +1,1 @@
-"""Pictures in and out: loading, masks, cut-out, matting, compositing, geometry."""
+"""Images in and out: loading, masks, cut-out, matting, compositing, geometry."""

@@ -1,4 +1,4 @@
-"""How does a picture become a product with a matte?
+"""How does an image become a product with a matte?
 
 Sources, in this order: a mask given with it, its own alpha channel, a plain light studio background, a
 cut-out network if one was given. The first that applies is used and named in ``Product.mask_source``.
@@ -84,7 +84,7 @@ class RembgNetwork:
         ) as error:  # rembg leaves the interpreter if onnxruntime is missing
             raise MissingDependencyError(
                 f"the cut-out network {model!r} needs rembg, which cannot be imported; "
-                "install it with: pip install 'rembg[cpu]', or give a mask or a picture with alpha"
+                "install it with: pip install 'rembg[cpu]', or give a mask or an image with alpha"
             ) from error
         self.name = f"rembg-{model}"
         self._remove = rembg.remove

@@ -1,12 +1,12 @@
-"""How does a finished picture become a file that keeps its colours, its recipe and where it comes from?
+"""How does a finished image become a file that keeps its colours, its recipe and where it comes from?
 
-PNG and WebP without a quality are lossless: the file's pixels are the picture's. JPEG, AVIF and WebP with a
-quality are not, so in them the product guarantee holds for the picture before it is encoded;
+PNG and WebP without a quality are lossless: the file's pixels are the image's. JPEG, AVIF and WebP with a
+quality are not, so in them the product guarantee holds for the image before it is encoded;
 :func:`measure_encoding` says what encoding did to the product.
 
 The recipe travels in PNG's text chunk ``cyclorama``, elsewhere in the XMP packet. The XMP packet also names
-the picture's kind in IPTC's vocabulary (digital source type), as shops and laws ask for machine-made
-pictures.
+the image's kind in IPTC's vocabulary (digital source type), as shops and laws ask for machine-made
+images.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from cyclorama.imaging.compositing import compute_product_report
 if TYPE_CHECKING:
     from cyclorama.types import Pixels, Product, Size
 
-PictureFormat = Literal["png", "webp", "jpeg", "avif"]
-PICTURE_FORMATS: tuple[str, ...] = get_args(PictureFormat)
+ImageFormat = Literal["png", "webp", "jpeg", "avif"]
+IMAGE_FORMATS: tuple[str, ...] = get_args(ImageFormat)
 SUFFIXES = {"png": ".png", "webp": ".webp", "jpeg": ".jpg", "avif": ".avif"}
 DEFAULT_QUALITY: dict[str, int] = {"jpeg": 95, "avif": 90}
 """Quality where a format has no lossless way."""
@@ -53,21 +53,21 @@ _OURS = "urn:x-cyclorama:recipe/"
 
 @dataclass(frozen=True)
 class EncodingConfig:
-    """The file format of finished pictures.
+    """The file format of finished images.
 
     Raises SettingsError for an unknown format or a quality outside its range, MissingDependencyError for a
     format that this machine's Pillow was built without.
     """
 
-    format: PictureFormat = "png"
+    format: ImageFormat = "png"
     quality: int | None = None
     """1-100 for JPEG, AVIF and WebP; None is lossless for PNG and WebP, 95 for JPEG, 90 for AVIF."""
     provenance: bool | None = None
     """Whether the file names IPTC's digital source type in XMP; None: in all formats but PNG."""
 
     def __post_init__(self) -> None:
-        if self.format not in PICTURE_FORMATS:
-            raise SettingsError(f"format must be one of {', '.join(PICTURE_FORMATS)}, got {self.format!r}")
+        if self.format not in IMAGE_FORMATS:
+            raise SettingsError(f"format must be one of {', '.join(IMAGE_FORMATS)}, got {self.format!r}")
         quality = self.quality
         if quality is not None:
             if self.format == "png":
@@ -86,7 +86,7 @@ class EncodingConfig:
 
     @property
     def is_lossless(self) -> bool:
-        """Whether the file's pixels are the picture's."""
+        """Whether the file's pixels are the image's."""
         return self.quality is None and self.format in ("png", "webp")
 
     @property
@@ -95,11 +95,11 @@ class EncodingConfig:
         return self.format != "png" if self.provenance is None else self.provenance
 
     def check_size(self, size: Size) -> None:
-        """Raise SettingsError if the format cannot hold a picture of ``size``."""
+        """Raise SettingsError if the format cannot hold an image of ``size``."""
         limit = MAX_SIDES[self.format]
         if max(size) > limit:
             raise SettingsError(
-                f"{self.format.upper()} holds sides up to {limit} pixels, the picture has "
+                f"{self.format.upper()} holds sides up to {limit} pixels, the image has "
                 f"{size[1]} x {size[0]}; use --format png or a smaller size"
             )
 
@@ -115,8 +115,8 @@ class EncodingConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class DecodedPicture:
-    """A picture file as :func:`decode_picture` reads it."""
+class DecodedImage:
+    """An image file as :func:`decode_image` reads it."""
 
     pixels: Pixels
     """uint8 (H, W, 3)."""
@@ -128,7 +128,7 @@ class DecodedPicture:
     """IPTC's digital source type, if it is named."""
 
 
-def encode_picture(
+def encode_image(
     pixels: Pixels,
     metadata: dict[str, Any],
     icc_profile: bytes | None = None,
@@ -165,32 +165,32 @@ def encode_picture(
     return buffer.getvalue()
 
 
-def decode_picture(data: bytes) -> DecodedPicture:
-    """What :func:`encode_picture` put into ``data``; also reads such files of others, without a recipe.
+def decode_image(data: bytes) -> DecodedImage:
+    """What :func:`encode_image` put into ``data``; also reads such files of others, without a recipe.
 
     Raises UnreadableImageError.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=[name.upper() for name in PICTURE_FORMATS]) as image:
+            with Image.open(io.BytesIO(data), formats=[name.upper() for name in IMAGE_FORMATS]) as image:
                 image.load()
                 info, kind = dict(image.info), str(image.format).lower()
                 pixels = np.array(image.convert("RGB"), dtype=np.uint8)
     except Exception as error:  # decoders raise nearly every class on damaged bytes
-        raise UnreadableImageError(f"no readable {', '.join(PICTURE_FORMATS)} picture: {error}") from error
+        raise UnreadableImageError(f"no readable {', '.join(IMAGE_FORMATS)} image: {error}") from error
     recipe, source_type = _read_xmp(info.get("xmp") or info.get(_PNG_XMP))
     text = info.get(METADATA_KEY) or recipe
     metadata = json.loads(text) if isinstance(text, str) else None
-    return DecodedPicture(pixels, kind, metadata, info.get("icc_profile"), source_type)
+    return DecodedImage(pixels, kind, metadata, info.get("icc_profile"), source_type)
 
 
 def measure_encoding(data: bytes, product: Product) -> dict[str, Any]:
     """How far the file ``data`` departs from ``product`` where that is opaque, in levels 0-255.
 
-    ``product`` lies on the picture's canvas. Lossless files give 0.
+    ``product`` lies on the image's canvas. Lossless files give 0.
     """
-    report = compute_product_report(decode_picture(data).pixels, product)
+    report = compute_product_report(decode_image(data).pixels, product)
     return {
         "file_max_difference": report.max_difference,
         "file_mean_difference": round(report.mean_difference, 4),

@@ -40,7 +40,7 @@ class KeyingConfig:
     max_chroma: float = 10.0
     """Most colourful background, L*a*b* chroma."""
     min_border_share: float = 0.4
-    """Least share of the picture's border that must be background, 0-1."""
+    """Least share of the image's border that must be background, 0-1."""
     min_tolerance: float = 1.0
     """Least distance that is still background, for a background without noise."""
     max_tolerance: float = 6.0
@@ -105,7 +105,7 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
     share = float(product.mean())
     if not 0.002 <= share <= 0.98:
-        return Keyed(None, f"{share:.1%} of the picture differs from its border", tolerance)
+        return Keyed(None, f"{share:.1%} of the image differs from its border", tolerance)
     radius = 2
     if scale < 1:
         product = resize_plane(product.astype(np.float32), (height, width)) >= 0.5

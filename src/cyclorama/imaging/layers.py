@@ -1,9 +1,9 @@
-"""Which layers make up a picture, and how do they become files for a designer's programs?
+"""Which layers make up an image, and how do they become files for a designer's programs?
 
 From below: the background plate as the model painted it (where the product stands it shows what the model
 painted there), the contact shadow if one was asked for, the product with its matte as alpha. Layers have 8
-bits, the flat picture was composited in floating point; so the colours in the soft rim are chosen anew, a
-level or two away, such that the layers put together are the flat picture bit for bit:
+bits, the flat image was composited in floating point; so the colours in the soft rim are chosen anew, a
+level or two away, such that the layers put together are the flat image bit for bit:
 ``rint(a F + (1 - a)(1 - s) B)``, halves to even. Programs that round otherwise differ by a level. Where the
 product is opaque its layer holds the product's own pixels.
 """
@@ -33,20 +33,20 @@ LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
 NAMES = {"plate": "Background plate", "shadow": "Contact shadow", "product": "Product"}
 _THUMBNAIL = 256
 _ROUNDING = 2
-"""Most levels that 8-bit alpha and plate can move a picture that was composited in floating point."""
+"""Most levels that 8-bit alpha and plate can move an image that was composited in floating point."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """A picture taken apart, from below; all of one size, colours straight (not premultiplied)."""
+    """An image taken apart, from below; all of one size, colours straight (not premultiplied)."""
 
     plate: Pixels
     """uint8 (H, W, 3)."""
     product: npt.NDArray[np.uint8]
     """uint8 (H, W, 4); colours 0 where alpha is 0."""
     flat: Pixels
-    """The picture they make, uint8 (H, W, 3)."""
+    """The image they make, uint8 (H, W, 3)."""
     shadow: npt.NDArray[np.uint8] | None = None
     """Alpha of black, uint8 (H, W); None for no shadow."""
     icc_profile: bytes | None = None
@@ -63,12 +63,12 @@ class Layers:
 
 
 def check_layer_format(layers: str, size: Size | None = None) -> None:
-    """Raise SettingsError for an unknown format, or one that cannot hold a picture of ``size``."""
+    """Raise SettingsError for an unknown format, or one that cannot hold an image of ``size``."""
     if layers not in LAYER_FORMATS:
         raise SettingsError(f"layers must be one of {', '.join(LAYER_FORMATS)}, got {layers!r}")
     if layers == "psd" and size is not None and max(size) > MAX_PSD_SIDE:
         raise SettingsError(
-            f"PSD holds sides up to {MAX_PSD_SIDE} pixels, the picture has {size[1]} x {size[0]}; "
+            f"PSD holds sides up to {MAX_PSD_SIDE} pixels, the image has {size[1]} x {size[0]}; "
             "use --layers ora or a smaller size"
         )
 
@@ -76,16 +76,16 @@ def check_layer_format(layers: str, size: Size | None = None) -> None:
 def build_layers(
     flat: Pixels, background: Pixels, product: Product, shadow: npt.NDArray[np.uint8] | None = None
 ) -> Layers:
-    """The layers of a finished picture ``flat`` (H, W, 3).
+    """The layers of a finished image ``flat`` (H, W, 3).
 
     ``background``: what the model painted, uint8, same size; ``product`` on the same canvas; ``shadow``
-    (H, W) in 255ths if the picture has one. Invariants: :func:`flatten` gives ``flat`` bit for bit; where the
+    (H, W) in 255ths if the image has one. Invariants: :func:`flatten` gives ``flat`` bit for bit; where the
     product is opaque or the plate alone is seen, the layers hold their own pixels unchanged.
     Raises SettingsError if the sizes differ or ``flat`` is not made of these parts.
     """
     sizes = {flat.shape[:2], background.shape[:2], product.size}
     if len(sizes | (set() if shadow is None else {shadow.shape})) > 1:
-        raise SettingsError(f"picture, background and product differ in size: {sorted(sizes)}")
+        raise SettingsError(f"image, background and product differ in size: {sorted(sizes)}")
     alpha = np.rint(product.matte * 255).astype(np.uint8)
     colours = np.where((product.matte >= 1)[..., None], product.pixels, product.foreground)
     plate = background.copy()
@@ -93,7 +93,7 @@ def build_layers(
     first = Layers(plate, np.dstack([colours, alpha]), flat, darkness)
     if np.abs(flatten(first).astype(np.int16) - flat).max() > _ROUNDING:
         raise SettingsError(
-            "the picture is not made of this background and product; give the parts it was made of"
+            "the image is not made of this background and product; give the parts it was made of"
         )
     for attempt in range(3):
         rgba = np.dstack([np.where(alpha[..., None] > 0, colours, 0), alpha]).astype(np.uint8)
@@ -110,7 +110,7 @@ def build_layers(
         colours, plate = colours.copy(), plate.copy()
         under = (1 - over) * light
         colours[wrong], plate[wrong] = _solve(flat[wrong], colours[wrong], plate[wrong], over, under)
-    raise AssertionError("no 8-bit layers make this picture")
+    raise AssertionError("no 8-bit layers make this image")
 
 
 def _solve(
@@ -156,7 +156,7 @@ def _adjust(
 
 
 def flatten(layers: Layers) -> Pixels:
-    """The picture that the layers make, uint8 (H, W, 3): ``rint(a F + (1 - a)(1 - s) B)``."""
+    """The image that the layers make, uint8 (H, W, 3): ``rint(a F + (1 - a)(1 - s) B)``."""
     a = layers.product[..., 3:].astype(np.float64) / 255
     under = 1 - a
     if layers.shadow is not None:

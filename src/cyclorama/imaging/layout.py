@@ -1,4 +1,4 @@
-"""Where does the product stand on the picture's canvas, and how large is it there?
+"""Where does the product stand on the image's canvas, and how large is it there?
 
 ``keep`` leaves the photo as it is framed: the whole photo in the middle of the canvas, never cropped, scaled
 only where a fixed size demands it. All other placements take the product alone by its box and put that at an
@@ -57,7 +57,7 @@ class ProductPlacement:
     """How one product lies on its canvas."""
 
     canvas: Size
-    """(height, width) of the picture in pixels."""
+    """(height, width) of the image in pixels."""
     box: Box
     """The product's visible part on the canvas."""
     scale: float
@@ -97,7 +97,7 @@ class CanvasLayout:
     """
 
     name: str = ""
-    """Ending of the pictures' names (``16x9``); empty for none."""
+    """Ending of the images' names (``16x9``); empty for none."""
     size: Size | None = None
     """(height, width) of the canvas; None follows the input."""
     aspect: Size | None = None
@@ -240,7 +240,7 @@ class CanvasLayout:
         return _resample(product, placement.canvas, own, placement.box)
 
     def describe(self) -> dict[str, Any]:
-        """What of this layout changes a picture, plain values; nothing for the input's own canvas."""
+        """What of this layout changes an image, plain values; nothing for the input's own canvas."""
         values: dict[str, Any] = {}
         if self.size is not None:
             values["size"] = format_size(self.size)

@@ -1,7 +1,7 @@
-"""What is in this picture file, upright, as 8-bit RGB with straight alpha, and is it safe to use?
+"""What is in this image file, upright, as 8-bit RGB with straight alpha, and is it safe to use?
 
 Pixels of 8-bit RGB and RGBA files are handed on bit for bit. An embedded RGB colour profile is kept as bytes
-and **not** applied, so that the finished picture can carry the same profile and the product the same
+and **not** applied, so that the finished image can carry the same profile and the product the same
 numbers; only CMYK is converted to sRGB (through its profile if there is one), because there is no other
 way to RGB.
 """
@@ -83,7 +83,7 @@ class LoadLimits:
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """A decoded picture, upright.
+    """A decoded image, upright.
 
     ``pixels`` uint8 (H, W, 3); ``alpha`` float32 (H, W) in [0, 1], straight, None if the file has none;
     ``icc_profile`` the embedded RGB profile or None; ``format`` the content's own format (``"array"`` for
@@ -107,7 +107,7 @@ def load_image(
     source: str | Path | bytes | Image.Image | npt.NDArray[Any],
     limits: LoadLimits | None = None,
 ) -> LoadedImage:
-    """The picture in ``source``, with EXIF orientation applied.
+    """The image in ``source``, with EXIF orientation applied.
 
     Reads RGB, RGBA, grey, grey with alpha, 1-bit, palette (with transparency), 16-bit grey, 16-bit RGB(A)
     (Pillow keeps the high byte) and CMYK. Colours under alpha 0 stay as they are. The format is told by
@@ -129,7 +129,7 @@ def load_image(
     if isinstance(source, str | Path):
         return _load_bytes(_read_file(Path(source), limits), str(source), limits)
     raise UnreadableImageError(
-        f"cannot load a picture from {type(source).__name__}; give a path, bytes, a PIL image or an array"
+        f"cannot load an image from {type(source).__name__}; give a path, bytes, a PIL image or an array"
     )
 
 
@@ -142,11 +142,11 @@ def _supported() -> tuple[str, ...]:
 def _read_file(path: Path, limits: LoadLimits) -> bytes:
     try:
         if path.is_dir():
-            raise UnreadableImageError(f"{path} is a folder, not a picture; give a file inside it")
+            raise UnreadableImageError(f"{path} is a folder, not an image; give a file inside it")
         if not path.exists():
             raise UnreadableImageError(f"{path} does not exist; check the path")
         if not path.is_file():
-            raise UnreadableImageError(f"{path} is not a regular file; give a picture file")
+            raise UnreadableImageError(f"{path} is not a regular file; give an image file")
         size = path.stat().st_size
         if size > limits.file_bytes:
             raise ImageTooLargeError(_too_many_bytes(str(path), size, limits))
@@ -187,7 +187,7 @@ def _load_bytes(data: bytes, name: str, limits: LoadLimits) -> LoadedImage:
             raise ImageTooLargeError(_too_many_pixels(name, count, limits)) from error
         except Exception as error:  # Pillow's plugins raise nearly every class on hostile bytes
             raise UnreadableImageError(
-                f"{name} holds no readable picture (first bytes {data[:8]!r}); {_REMEDY}"
+                f"{name} holds no readable image (first bytes {data[:8]!r}); {_REMEDY}"
             ) from error
         with image:
             return _decode(image, name, limits)
@@ -255,15 +255,14 @@ def _decode(image: Image.Image, name: str, limits: LoadLimits) -> LoadedImage:
 
 def _too_small(name: str, width: int, height: int, limits: LoadLimits) -> str:
     return (
-        f"{name} has {width} x {height} pixels, the smallest usable side is {limits.side}; "
-        "use a larger picture"
+        f"{name} has {width} x {height} pixels, the smallest usable side is {limits.side}; use a larger image"
     )
 
 
 def _read_orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
     try:
         value = int(image.getexif().get(0x0112, 1))
-    except Exception:  # EXIF is free-form bytes; a broken block must not cost the picture
+    except Exception:  # EXIF is free-form bytes; a broken block must not cost the image
         return 1, ("EXIF block is unreadable; taken as upright",)
     return (
         (value, ()) if 1 <= value <= 8 else (1, (f"EXIF orientation {value} is unknown; taken as upright",))

@@ -43,9 +43,9 @@ class MaskLimits:
     product_pixels: int = 64
     """Fewest product pixels (matte at least one half)."""
     product_share: float = 0.001
-    """Least share of the picture the product must cover, 0-1."""
+    """Least share of the image the product must cover, 0-1."""
     background_share: float = 0.002
-    """Least share of the picture that must be background, 0-1."""
+    """Least share of the image that must be background, 0-1."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class InversionEvidence:
     """What speaks for a mask that marks the background."""
 
     border_share: float
-    """Share of the picture's outermost pixels the mask covers, 0-1."""
+    """Share of the image's outermost pixels the mask covers, 0-1."""
     corners: int
     """How many of the four corners it covers."""
     area_share: float
-    """Share of the picture it covers, 0-1."""
+    """Share of the image it covers, 0-1."""
 
     @property
     def inverted(self) -> bool:
@@ -101,7 +101,7 @@ def load_mask(
     if evidence.inverted and not allow_inverted:
         flag = "background" if means == "product" else "product"
         raise InvertedMaskError(
-            f"{name}: the product would cover {evidence.border_share:.0%} of the picture's border, all four "
+            f"{name}: the product would cover {evidence.border_share:.0%} of the image's border, all four "
             f"corners and {evidence.area_share:.0%} of its area, read with --mask-means {means}; that is how "
             f"a background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
         )
@@ -133,7 +133,7 @@ def check_mask(mask: Matte, name: str = "mask", limits: MaskLimits | None = None
         raise ProductTooSmallError(
             f"{name} marks {product} pixels ({product / total:.3%}) as product, the least is "
             f"{limits.product_pixels} pixels and {limits.product_share:.1%}; "
-            "crop the picture closer or mend the mask"
+            "crop the image closer or mend the mask"
         )
 
 
@@ -168,7 +168,7 @@ def is_soft(mask: Matte) -> bool:
 def erode(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
     """``mask`` without what lies within ``radius`` pixels (Euclidean) of its outside.
 
-    The picture's border does not count as outside: a product that runs out of the frame keeps its edge.
+    The image's border does not count as outside: a product that runs out of the frame keeps its edge.
     """
     if radius < 1 or mask.all():
         return mask.copy()

@@ -30,7 +30,7 @@ _MARGIN = 8  # pixels of certain background kept around the product when it is c
 
 @dataclass(frozen=True)
 class MattingConfig:
-    """How wide the soft rim may be, and how large the picture is when alpha is solved."""
+    """How wide the soft rim may be, and how large the image is when alpha is solved."""
 
     rim_share: float = 0.004
     """Half width of the unknown band as a share of the longer side, at least 2 pixels."""
@@ -181,7 +181,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
-    """How far the rim colours of a picture with ``alpha`` (H, W) are mixed with a former background.
+    """How far the rim colours of an image with ``alpha`` (H, W) are mixed with a former background.
 
     A rim pixel that is still mixed reads ``I = F + s (1 - alpha)(C - F)`` with ``F`` the nearest opaque
     colour and ``C`` the old background's; ``s`` is fitted by least squares for ``C`` white, black and the

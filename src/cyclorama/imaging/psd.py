@@ -1,7 +1,7 @@
 """A flat list of 8-bit RGBA layers as a Photoshop document.
 
 Only what that needs of the published format (Adobe Photoshop File Formats Specification): header, colour
-profile, layer records with raw channels, merged picture. Raw channels cost space but every reader knows them.
+profile, layer records with raw channels, merged image. Raw channels cost space but every reader knows them.
 Numbers are big-endian.
 """
 

@@ -1,7 +1,7 @@
 """A soft shadow where the product touches the ground, made from its outline alone.
 
 The shadows that the model itself paints belong to the background plate. They can't be separated from it
-honestly: one picture doesn't tell a shadow from a darker floor. This shadow is an addition of its own, off
+honestly: one image doesn't tell a shadow from a darker floor. This shadow is an addition of its own, off
 unless asked for, and a plain multiplication: ``B' = B (1 - s)``.
 """
 
@@ -41,7 +41,7 @@ def check_strength(strength: float) -> None:
 def compute_contact_shadow(matte: Matte, strength: float) -> npt.NDArray[np.uint8]:
     """How much the ground is darkened, uint8 (H, W): ``s`` in 255ths, 0 = not at all.
 
-    ``matte`` (H, W), 1 = product, on the picture's canvas. ``strength`` 0-0.8 is the darkening at the darkest
+    ``matte`` (H, W), 1 = product, on the image's canvas. ``strength`` 0-0.8 is the darkening at the darkest
     place. The shadow lies round the lower outline where that is lowest, so it suits products that stand
     upright on level ground, seen from the front. Invariant: moving the product moves its shadow with it.
     """

@@ -39,7 +39,7 @@ def to_pixels(image: torch.Tensor) -> Pixels:
     values = image.detach().to("cpu", torch.float32)
     if not bool(torch.isfinite(values).all()):
         bad = int((~torch.isfinite(values)).sum())
-        raise SettingsError(f"{bad} values of the picture are not finite; try --dtype float32")
+        raise SettingsError(f"{bad} values of the image are not finite; try --dtype float32")
     values = ((values + 1.0) * 127.5).clamp(0, 255).round().to(torch.uint8)
     return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
 

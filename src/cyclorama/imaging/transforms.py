@@ -1,4 +1,4 @@
-"""How does a picture of any size and aspect get into the model's shape, and back out exactly?
+"""How does an image of any size and aspect get into the model's shape, and back out exactly?
 
 Products are padded, never cropped; references are cropped to cover. Colour under soft alpha is resampled
 premultiplied, so that what lies under transparency never bleeds into the rim.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
 MAX_ASPECT = 2.0
-"""Longest model shape; pictures beyond 2:1 or 1:2 are padded."""
+"""Longest model shape; images beyond 2:1 or 1:2 are padded."""
 
 
 def resize_plane(plane: npt.NDArray[Any], size: Size) -> npt.NDArray[np.float32]:
@@ -65,11 +65,11 @@ def resize_rgba(pixels: Pixels, alpha: Matte, size: Size) -> tuple[Pixels, Matte
 
 
 def choose_model_size(size: Size, native: int, multiple: int) -> Size:
-    """The model shape (height, width) for a picture of ``size``.
+    """The model shape (height, width) for an image of ``size``.
 
     Both sides are multiples of ``multiple``, the area is within 10 % of ``native`` squared (or as near as
-    multiples allow), the aspect nearest to the picture's, clamped to 1:2 .. 2:1. Invariant: a square
-    picture gets (native, native) if ``native`` is a multiple.
+    multiples allow), the aspect nearest to the image's, clamped to 1:2 .. 2:1. Invariant: a square
+    image gets (native, native) if ``native`` is a multiple.
     """
     if native < multiple or multiple < 1:
         raise SettingsError(f"native side {native} and multiple {multiple}: use native >= multiple >= 1")
@@ -95,16 +95,16 @@ def choose_model_size(size: Size, native: int, multiple: int) -> Size:
 
 @dataclass(frozen=True)
 class Fit:
-    """Where a picture of ``size`` lies in the model's shape: scaled to ``inner``, placed at ``offset``."""
+    """Where an image of ``size`` lies in the model's shape: scaled to ``inner``, placed at ``offset``."""
 
     size: Size
-    """The picture's own (height, width)."""
+    """The image's own (height, width)."""
     model_size: Size
     """The model's (height, width)."""
     inner: Size
-    """The picture's (height, width) inside the model's shape."""
+    """The image's (height, width) inside the model's shape."""
     offset: tuple[int, int]
-    """(top, left) of the picture inside the model's shape."""
+    """(top, left) of the image inside the model's shape."""
 
     def apply_pixels(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """``pixels`` (H, W, C) in the model's shape, the edge repeated into the padding."""
@@ -123,7 +123,7 @@ class Fit:
         return np.pad(pixels, (*self._padding, (0, 0)), mode="edge"), np.pad(matte, self._padding)
 
     def undo(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """``image`` (h, w, C) of the model, padding removed, at the picture's own size, same dtype.
+        """``image`` (h, w, C) of the model, padding removed, at the image's own size, same dtype.
 
         Invariant: ``undo(apply_pixels(x))`` is ``x`` bit for bit where no resampling was needed.
         """
@@ -143,9 +143,9 @@ class Fit:
 
 
 def fit_to_model(product: Product | Size, model_size: Size) -> Fit:
-    """How a product (or a picture of that (height, width)) is placed in ``model_size``.
+    """How a product (or an image of that (height, width)) is placed in ``model_size``.
 
-    The whole picture is kept at its aspect (to a pixel), centred, as large as fits.
+    The whole image is kept at its aspect (to a pixel), centred, as large as fits.
     """
     height, width = product.size if isinstance(product, Product) else product
     if min(height, width, *model_size) < 1:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 
 class PatchDistribution:
-    """The (deterministic) latent distribution of an encoded picture, in diffusers' interface."""
+    """The (deterministic) latent distribution of an encoded image, in diffusers' interface."""
 
     def __init__(self, latents: Tensor) -> None:
         self._latents = latents
@@ -76,7 +76,7 @@ class _Block(nn.Module):
 
 
 class PatchAutoencoder(ModelMixin, ConfigMixin):
-    """Pictures (B, 3, H, W) in [-1, 1] to latents (B, c, H / patch, W / patch) and back.
+    """Images (B, 3, H, W) in [-1, 1] to latents (B, c, H / patch, W / patch) and back.
 
     ``patch`` must be a power of two; H and W multiples of it. ``widths`` are the decoder's channels
     at patch-grid resolution, then at each doubling; a last pixel shuffle makes the remaining ones.
@@ -84,7 +84,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
     principal components.
 
     ``whitening`` in [0, 1] is the share of the spectrum that :meth:`fit` levels: 1 gives every component
-    unit variance, 0 keeps the picture's own spectrum. A diffusion model's errors weigh equally in all
+    unit variance, 0 keeps the image's own spectrum. A diffusion model's errors weigh equally in all
     components, so full whitening lets a patch's mean colour err as much as its finest detail.
     """
 
@@ -121,12 +121,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     @apply_forward_hook
     def decode(self, latents: Tensor, return_dict: bool = True, generator: Any = None) -> Any:
-        """Picture (B, 3, H, W), about [-1, 1], of latents (B, c, h, w): :class:`Decoded`, or a 1-tuple."""
+        """Image (B, 3, H, W), about [-1, 1], of latents (B, c, h, w): :class:`Decoded`, or a 1-tuple."""
         sample = self.decode_linear(latents) + self.refiner(latents)
         return Decoded(sample) if return_dict else (sample,)
 
     def decode_linear(self, latents: Tensor) -> Tensor:
-        """The picture without the refiner: each patch its principal components only."""
+        """The image without the refiner: each patch its principal components only."""
         out: Tensor = self.synthesis(latents)
         return out
 

@@ -108,11 +108,11 @@ def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
 def encode_image(vae: Any, image: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Latents (B, c, h, w), scaled for the UNet, of ``image`` (B, 3, H, W) in [-1, 1].
 
-    The distribution's mode without a generator, else one sample. Invariant: on a CPU a picture's mode
-    does not depend on the others, see :func:`_by_picture`.
+    The distribution's mode without a generator, else one sample. Invariant: on a CPU an image's mode
+    does not depend on the others, see :func:`_by_image`.
     """
     if generator is None:
-        latents = _by_picture(lambda x: vae.encode(x).latent_dist.mode(), image.to(vae.dtype))
+        latents = _by_image(lambda x: vae.encode(x).latent_dist.mode(), image.to(vae.dtype))
     else:
         latents = vae.encode(image.to(vae.dtype)).latent_dist.sample(generator)
     scaled: Tensor = latents * vae.config.scaling_factor
@@ -123,17 +123,17 @@ def encode_image(vae: Any, image: Tensor, generator: torch.Generator | None = No
 def decode_latents(vae: Any, latents: Tensor) -> Tensor:
     """Image (B, 3, H, W) in [-1, 1], float32, of scaled latents (B, c, h, w).
 
-    Invariant: on a CPU a picture does not depend on the others, see :func:`_by_picture`.
+    Invariant: on a CPU an image does not depend on the others, see :func:`_by_image`.
     """
-    image = _by_picture(lambda x: vae.decode(x).sample, latents.to(vae.dtype) / vae.config.scaling_factor)
+    image = _by_image(lambda x: vae.decode(x).sample, latents.to(vae.dtype) / vae.config.scaling_factor)
     return image.float().clamp(-1, 1)
 
 
-def _by_picture(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
-    """``network`` of ``batch``, on a CPU one picture at a time.
+def _by_image(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+    """``network`` of ``batch``, on a CPU one image at a time.
 
     The attention of diffusers' autoencoders leaves its output with the channels last, where group norm
-    splits its sums among threads across pictures: bits would depend on a picture's place. At these sizes a
+    splits its sums among threads across images: bits would depend on an image's place. At these sizes a
     CPU gains nothing from a batch.
     """
     if batch.device.type != "cpu" or len(batch) <= 1:

@@ -1,4 +1,4 @@
-"""A small patch discriminator: which parts of a picture look true?
+"""A small patch discriminator: which parts of an image look true?
 
 Used with one optimiser for both sides: the discriminator's loss and the generator's are one sum, and
 neither's gradient reaches the other. Source: LaMa (arXiv 2109.07161, Eq. 2 to 6); differs from it: small,
@@ -34,13 +34,13 @@ class ScaledConvolution(nn.Module):
 
 
 DETAIL_GAIN = 5.0
-"""How much a picture's detail is amplified before the discriminator sees it."""
+"""How much an image's detail is amplified before the discriminator sees it."""
 
 
 def split_detail(image: Tensor) -> Tensor:
     """(B, 6, H, W): ``image`` (B, 3, H, W), and its amplified difference to the mean of 5 × 5 pixels.
 
-    What tells a blurred picture from a sharp one is small beside what they share; without this the
+    What tells a blurred image from a sharp one is small beside what they share; without this the
     discriminator needs hundreds of steps to see it.
     """
     smooth = F.avg_pool2d(image, 5, stride=1, padding=2, count_include_pad=False)
@@ -48,7 +48,7 @@ def split_detail(image: Tensor) -> Tensor:
 
 
 class PatchDiscriminator(nn.Module):
-    """Logits that a patch is from a true picture, and the maps on the way to them."""
+    """Logits that a patch is from a true image, and the maps on the way to them."""
 
     def __init__(self, widths: tuple[int, ...], rate: float) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def compute_discriminator_loss(
 ) -> Tensor:
     """LaMa's Eq. 2: patches of ``image`` are true; of ``predicted``, those that touch the hole are false.
 
-    Its other patches count as true. With R1, the squared gradient norm on true pictures, times ``r1``.
+    Its other patches count as true. With R1, the squared gradient norm on true images, times ``r1``.
     ``predicted`` gets no gradient.
     """
     true_image = image.detach().requires_grad_(r1 > 0)

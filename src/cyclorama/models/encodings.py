@@ -1,4 +1,4 @@
-"""What a reference becomes inside the model, computed once for all the pictures that follow it."""
+"""What a reference becomes inside the model, computed once for all the images that follow it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Classifier-free guidance without computing the same thing twice.
 
-The guided batch holds every picture twice, once with the empty prompt and once with its own. Until
+The guided batch holds every image twice, once with the empty prompt and once with its own. Until
 the first cross attention the two halves are equal, so that part is computed for one half only. And
-all pictures of a batch are at the same timestep, so its embedding is computed for one row only.
+all images of a batch are at the same timestep, so its embedding is computed for one row only.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def shared_halves(layers: Iterable[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def shared_timestep(networks: Iterable[Any]) -> Iterator[None]:
-    """While open, UNets and ControlNets embed the timestep of the first picture for the whole batch.
+    """While open, UNets and ControlNets embed the timestep of the first image for the whole batch.
 
-    Only right where all pictures are at one timestep; everything after broadcasts the one row. It saves
+    Only right where all images are at one timestep; everything after broadcasts the one row. It saves
     little time. Its point: a matrix product of few rows may round a row by its place in the batch
-    (seen with two threads and AVX-512), and then a picture would depend on the order.
+    (seen with two threads and AVX-512), and then an image would depend on the order.
     Hooks are removed on leaving, also after an error.
     """
     handles = [n.time_embedding.register_forward_pre_hook(_take_first_row) for n in networks]
@@ -76,7 +76,7 @@ def _take_first_row(layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _halve(value: Any) -> Any:
     halved = isinstance(value, Tensor) and value.ndim > 1 and value.shape[0] > 1
-    return value[: value.shape[0] // 2] if halved else value  # one row serves every picture
+    return value[: value.shape[0] // 2] if halved else value  # one row serves every image
 
 
 def _take_first_half(

@@ -21,7 +21,7 @@ def check_batch(
     *,
     multiple: int,
 ) -> None:
-    """Raise SettingsError unless all are one batch: pictures (B, 3, H, W), masks (B, 1, H, W), B names.
+    """Raise SettingsError unless all are one batch: images (B, 3, H, W), masks (B, 1, H, W), B names.
 
     ``multiple``: H and W must be multiples of it, in pixels.
     """
@@ -36,10 +36,10 @@ def check_batch(
         if tensor is not None and tuple(tensor.shape) != shape:
             raise SettingsError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
     if height % multiple or width % multiple:
-        raise SettingsError(f"picture size {height} x {width} must be multiples of {multiple}; pad it first")
+        raise SettingsError(f"image size {height} x {width} must be multiples of {multiple}; pad it first")
     if len(categories) != batch or len(generators) != batch:
         raise SettingsError(
-            f"{batch} pictures need {batch} categories and generators, "
+            f"{batch} images need {batch} categories and generators, "
             f"got {len(categories)} and {len(generators)}"
         )
     if reference_image is None and reference_mask is not None:

@@ -50,7 +50,7 @@ class _PromptEmbeds:
 
 
 class CycloramaPipeline(DiffusionPipeline):
-    """Advertising pictures from product pictures, in batches of one shape.
+    """Advertising images from product images, in batches of one shape.
 
     arXiv 2312.13309. ``registry`` holds the categories. Differs from the paper: see the method's
     settled points (PG's input, soft masks, product guarantee, which is applied by the caller).
@@ -107,7 +107,7 @@ class CycloramaPipeline(DiffusionPipeline):
     ) -> CycloramaPipeline:
         """An untrained pair of generators on any Stable Diffusion 1.x/2.x base.
 
-        Invariant: its pictures are the base's own until the generators are trained.
+        Invariant: its images are the base's own until the generators are trained.
         """
         from cyclorama.models.checkpoint import build_pipeline
 
@@ -140,15 +140,15 @@ class CycloramaPipeline(DiffusionPipeline):
         return self.base.prediction_type
 
     def enable_vae_slicing(self) -> None:
-        """Decode pictures one by one. Raises SettingsError for an autoencoder that has no such mode."""
+        """Decode images one by one. Raises SettingsError for an autoencoder that has no such mode."""
         self._vae_mode("enable_slicing")
 
     def enable_vae_tiling(self) -> None:
-        """Decode large pictures in tiles. Raises SettingsError for an autoencoder that has no such mode."""
+        """Decode large images in tiles. Raises SettingsError for an autoencoder that has no such mode."""
         self._vae_mode("enable_tiling")
 
     def tune(self, *, channels_last: bool = False, compile: bool = False) -> None:
-        """Other memory order, compiled blocks: the same pictures up to rounding, at another speed.
+        """Other memory order, compiled blocks: the same images up to rounding, at another speed.
 
         See :func:`cyclorama.models.tuning.tune_network`; ``benchmarks/speed_options.py`` says where they pay.
         """
@@ -172,11 +172,11 @@ class CycloramaPipeline(DiffusionPipeline):
         settings: SamplingConfig | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> Tensor:
-        """Pictures (B, 3, H, W) in [-1, 1], float32, before the product is composited back.
+        """Images (B, 3, H, W) in [-1, 1], float32, before the product is composited back.
 
         product_image: (B, 3, H, W) in [-1, 1]; what lies outside the mask is not looked at.
         product_mask: (B, 1, H, W) in [0, 1], 1 = product.
-        categories: B names or aliases. generators: B, one per picture, for its starting noise.
+        categories: B names or aliases. generators: B, one per image, for its starting noise.
         reference_image: (B, 3, H, W) in [-1, 1] or None (PG is not run then).
         reference_mask: (B, 1, H, W), 1 = hidden from PG, normally the reference's own product,
         dilated; None shows the whole reference.
@@ -225,9 +225,9 @@ class CycloramaPipeline(DiffusionPipeline):
             latents = sample_latents(
                 predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
             )
-        pictures = decode_latents(self.vae, latents)
+        images = decode_latents(self.vae, latents)
         self.maybe_free_model_hooks()
-        return pictures
+        return images
 
     def _encode_categories(self, categories: Sequence[str], guided: bool) -> _PromptEmbeds:
         prompts = [self.registry.resolve(name).prompts for name in categories]
@@ -250,7 +250,7 @@ class CycloramaPipeline(DiffusionPipeline):
     def _encode_references(self, images: Tensor) -> Tensor:
         """Latents (B, c, h, w), float32, of references (B, 3, H, W); each encoded alone, and once.
 
-        Alone, so that neither the batch nor what is kept from before can change a picture's bits.
+        Alone, so that neither the batch nor what is kept from before can change an image's bits.
         """
         device = self._execution_device
         weights = (get_weights_state(self.vae), self.vae.dtype, device)
@@ -320,5 +320,5 @@ class CycloramaPipeline(DiffusionPipeline):
 
 
 def _split(batch: Tensor) -> list[Tensor]:
-    """Each picture as a batch of one."""
+    """Each image as a batch of one."""
     return [batch[i : i + 1] for i in range(len(batch))]

@@ -1,4 +1,4 @@
-"""Faster arithmetic for the same pictures up to rounding: channels-last memory and compiled blocks.
+"""Faster arithmetic for the same images up to rounding: channels-last memory and compiled blocks.
 
 Only whole blocks between attentions are compiled. Around them work the hooks of
 :mod:`cyclorama.models.guidance` and the caches of :mod:`cyclorama.models.attention`, which come and go with

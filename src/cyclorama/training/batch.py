@@ -51,7 +51,7 @@ class Batch:
     hint_mask: Tensor | None = None
     """The mask that goes with it, (B, 1, H, W)."""
     reference: Tensor | None = None
-    """Perturbed picture I_aug (B, 3, H, W) in [-1, 1]."""
+    """Perturbed image I_aug (B, 3, H, W) in [-1, 1]."""
     reference_mask: Tensor | None = None
     """Perturbed product mask M_aug (B, 1, H, W)."""
 
@@ -105,7 +105,7 @@ class BatchBuilder:
         if self.needs.prompts:
             batch = self._add_prompts(batch, draws)
         if self.needs.product:
-            batch = self._add_pictures(batch, draws)
+            batch = self._add_images(batch, draws)
         return batch
 
     def _add_prompts(self, batch: Batch, draws: list[Draws]) -> Batch:
@@ -120,9 +120,9 @@ class BatchBuilder:
             dropped=torch.tensor([d.drop_prompt for d in draws]),
         )
 
-    def _add_pictures(self, batch: Batch, draws: list[Draws]) -> Batch:
-        pictures = [self._load(d.index, d.flip) for d in draws]
-        image, product_mask = _to_tensors(pictures)
+    def _add_images(self, batch: Batch, draws: list[Draws]) -> Batch:
+        images = [self._load(d.index, d.flip) for d in draws]
+        image, product_mask = _to_tensors(images)
         batch = replace(
             batch,
             image=image,
@@ -132,7 +132,7 @@ class BatchBuilder:
         )
         if self.augment is not None:
             hint_image, hint_mask = _to_tensors(
-                [self._augment(d, *p) for d, p in zip(draws, pictures, strict=True)]
+                [self._augment(d, *p) for d, p in zip(draws, images, strict=True)]
             )
             batch = replace(batch, hint_image=hint_image, hint_mask=hint_mask)
         if self.needs.reference:
@@ -168,9 +168,9 @@ class BatchBuilder:
         return perturb(image, mask, other, self.perturb, generator)
 
 
-def _to_tensors(pictures: Sequence[tuple[Pixels, Matte]]) -> tuple[Tensor, Tensor]:
-    image = to_image(np.stack([pixels for pixels, _ in pictures]))
-    return image, torch.from_numpy(np.stack([mask for _, mask in pictures])[:, None])
+def _to_tensors(images: Sequence[tuple[Pixels, Matte]]) -> tuple[Tensor, Tensor]:
+    image = to_image(np.stack([pixels for pixels, _ in images]))
+    return image, torch.from_numpy(np.stack([mask for _, mask in images])[:, None])
 
 
 def iterate_ahead(

@@ -109,14 +109,14 @@ def build_latents(
     dtype: str,
     progress: bool,
 ) -> None:
-    """Write latents (N, 1 or 2, c, h, w) of all pictures (and of their mirror images) to ``path``.
+    """Write latents (N, 1 or 2, c, h, w) of all images (and of their mirror images) to ``path``.
 
     ``encode`` maps an image (B, 3, H, W) in [-1, 1] to scaled latents (B, c, h, w).
     """
     count = len(data)
     array: Array | None = None
     views = 2 if flip else 1
-    with tqdm(total=count, desc="latents", unit="picture", disable=not progress, delay=2) as bar:
+    with tqdm(total=count, desc="latents", unit="image", disable=not progress, delay=2) as bar:
         for start in range(0, count, batch):
             stop = min(start + batch, count)
             pixels = np.stack([data.load(i)[0] for i in range(start, stop)])

@@ -44,26 +44,26 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which pictures are trained on, and where what is computed from them once is kept."""
+    """Which images are trained on, and where what is computed from them once is kept."""
 
     source: SourceConfig
     """Shards, a manifest or a published set, and the split of it."""
     image_size: int = 512
-    """Side in pixels that pictures are cropped or padded and resized to."""
+    """Side in pixels that images are cropped or padded and resized to."""
     fit: Literal["crop", "pad"] = "crop"
     """``crop``: short side to size, centre crop. ``pad``: long side to size, border pixels repeated."""
     limit: int | None = None
-    """Use the first ``limit`` pictures only."""
+    """Use the first ``limit`` images only."""
     flip: bool = True
     """Mirror half of the samples."""
     pack: bool = True
-    """Decode all pictures once into memory-mapped arrays (4 bytes a pixel); else decode at every step."""
+    """Decode all images once into memory-mapped arrays (4 bytes a pixel); else decode at every step."""
     packed: Path | None = None
     """Folder of those arrays; None keeps them in the run's own folder."""
     cache: Path | None = None
     """Folder of latents and prompt embeddings; None keeps them in the run's own folder."""
     cache_batch: int = 16
-    """Pictures encoded at once while the cache is filled."""
+    """Images encoded at once while the cache is filled."""
     cache_dtype: Literal["float16", "float32"] = "float16"
     workers: int = 1
     """Threads that prepare coming batches while one is trained on; 0 prepares them in the loop."""
@@ -94,7 +94,7 @@ class ModelConfig:
     """Sizes of a base built from scratch (stages ``autoencoder`` and ``base``)."""
     autoencoder: str | None = None
     """With ``build``: model folder whose autoencoder is taken (``OUT/model`` of stage ``autoencoder``);
-    None fits a new one to the training pictures."""
+    None fits a new one to the training images."""
     condition_mask_channel: bool = False
     """Give new generators the product mask as fourth channel of their hint."""
     open_hint: bool = False
@@ -161,15 +161,15 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """Pictures sampled while training, to look at."""
+    """Images sampled while training, to look at."""
 
     every_steps: int | None = 1000
     """Optimiser steps between two validation sheets; None for none."""
-    pictures: int = 8
+    images: int = 8
     num_inference_steps: int = 25
     guidance_scale: float = 2.0
     split: str | None = None
-    """Split of ``data.source`` that the shown products come from; None shows pictures trained on."""
+    """Split of ``data.source`` that the shown products come from; None shows images trained on."""
 
     def __post_init__(self) -> None:
         _require(
@@ -177,8 +177,8 @@ class ValidationConfig:
             f"validation.every_steps must be 1 or more, got {self.every_steps}",
         )
         _require(
-            self.pictures > 0,
-            f"validation.pictures must be 1 or more, got {self.pictures}",
+            self.images > 0,
+            f"validation.images must be 1 or more, got {self.images}",
         )
         _require(
             self.num_inference_steps > 0,
@@ -209,7 +209,7 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """A patch discriminator beside the decoder, for crisp pictures where absolute error alone blurs."""
+    """A patch discriminator beside the decoder, for crisp images where absolute error alone blurs."""
 
     adversarial: float = 0.05
     """Weight of the adversarial loss beside the absolute error of pixels and edges."""
@@ -241,7 +241,7 @@ class TrainConfig:
     model: ModelConfig
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     batch_size: int = 128
-    """Pictures per optimiser step, over all processes and accumulation steps together."""
+    """Images per optimiser step, over all processes and accumulation steps together."""
     gradient_accumulation: int = 1
     """Parts in which each process works through its share of a batch."""
     steps: int | None = None
@@ -261,7 +261,7 @@ class TrainConfig:
     latent_jitter: float = 0.05
     """Stage ``autoencoder``: standard deviation of the noise on the latents the decoder learns from."""
     discriminator: DiscriminatorConfig | None = None
-    """Stage ``autoencoder``: judge decoded pictures also by a discriminator that learns with it."""
+    """Stage ``autoencoder``: judge decoded images also by a discriminator that learns with it."""
     perturb: PerturbConfig = field(default_factory=PerturbConfig)
     """Stages ``personality`` and ``joint``: how the reference background is perturbed (Eq. 5, 6)."""
     augment: HintConfig | None = None
@@ -314,7 +314,7 @@ class TrainConfig:
         )
 
     def compute_steps(self, count: int) -> int:
-        """Optimiser steps of the whole run over ``count`` pictures."""
+        """Optimiser steps of the whole run over ``count`` images."""
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None

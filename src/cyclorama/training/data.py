@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class TrainingData(Protocol):
-    """Pictures of one size with product mask and category, by index."""
+    """Images of one size with product mask and category, by index."""
 
     def __len__(self) -> int:
-        """Number of pictures."""
+        """Number of images."""
         ...
 
     def load(self, index: int) -> tuple[Pixels, Matte]:
@@ -47,7 +47,7 @@ class ExampleData:
         return self._count
 
     def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels and product mask, unflipped. Raises DataError for a picture that cannot be read."""
+        """Pixels and product mask, unflipped. Raises DataError for an image that cannot be read."""
         example = self._examples[index]
         return example.pixels, example.product_mask
 
@@ -57,7 +57,7 @@ class ExampleData:
 
 
 def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], None]) -> ExampleData:
-    """The pictures that ``config`` names, packed first if it says so (by the main process).
+    """The images that ``config`` names, packed first if it says so (by the main process).
 
     Raises DataError, ManifestError, OutputError.
     """
@@ -73,32 +73,32 @@ def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], N
 
 
 def open_split(config: DataConfig, source: SourceConfig) -> ExampleData:
-    """The pictures of ``source`` at ``config``'s size, decoded when asked for. Raises DataError."""
+    """The images of ``source`` at ``config``'s size, decoded when asked for. Raises DataError."""
     geometry = ExampleConfig(config.image_size, config.image_size, config.fit)
     return ExampleData(ExampleSource.open(source, geometry))
 
 
 class PickedData:
-    """Some pictures of a data set, decoded once and kept."""
+    """Some images of a data set, decoded once and kept."""
 
     def __init__(self, data: TrainingData, chosen: Sequence[int]) -> None:
-        self._pictures = [data.load(index) for index in chosen]
+        self._images = [data.load(index) for index in chosen]
         self._categories = [data.category(index) for index in chosen]
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def load(self, index: int) -> tuple[Pixels, Matte]:
         """Pixels and product mask."""
-        return self._pictures[index]
+        return self._images[index]
 
     def category(self, index: int) -> str:
         """Category name."""
         return self._categories[index]
 
 
-def choose_pictures(data: TrainingData, count: int, categories: Collection[str]) -> list[int]:
-    """Up to ``count`` pictures of ``categories``, the categories taking turns, so that all come into view."""
+def choose_images(data: TrainingData, count: int, categories: Collection[str]) -> list[int]:
+    """Up to ``count`` images of ``categories``, the categories taking turns, so that all come into view."""
     by_category: dict[str, list[int]] = {name: [] for name in sorted(categories)}
     for index in range(len(data)):
         if data.category(index) in by_category:
@@ -115,8 +115,8 @@ def list_categories(data: TrainingData) -> list[str]:
 def compute_fingerprint(data: TrainingData, probes: int = 64) -> str:
     """16 hex digits that tell one training set from another.
 
-    Covers the number of pictures, all categories in order, and pixels and masks of up to ``probes``
-    pictures spread evenly over the set.
+    Covers the number of images, all categories in order, and pixels and masks of up to ``probes``
+    images spread evenly over the set.
     """
     digest = hashlib.blake2b(digest_size=8)
     count = len(data)

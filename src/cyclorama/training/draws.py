@@ -21,7 +21,7 @@ class Draws:
     number: int
     """Global sample number of the run."""
     index: int
-    """Picture of the training set."""
+    """Image of the training set."""
     flip: bool
     drop_prompt: bool
     timestep: int
@@ -42,7 +42,7 @@ class DrawSettings:
 
 
 def sample_draws(number: int, index: int, settings: DrawSettings) -> Draws:
-    """The draws of global sample ``number``, which shows picture ``index``.
+    """The draws of global sample ``number``, which shows image ``index``.
 
     All draws are made in a fixed order and always, so that switching one off leaves the others as they were.
     """

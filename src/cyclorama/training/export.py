@@ -20,7 +20,7 @@ from cyclorama.training.stages import MethodStage
 def export_model(prepared: Prepared, config: TrainConfig, folder: Path) -> Path:
     """Write the model folder ``folder``: the start's parts with the stage's networks as they are now.
 
-    An older folder of that name is replaced in one step. The licences of the pictures, and of the model
+    An older folder of that name is replaced in one step. The licences of the images, and of the model
     started from, go along. Raises OutputError if the disk is full.
     """
     partial = folder.parent / f".partial-{folder.name}"

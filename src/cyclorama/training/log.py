@@ -89,7 +89,7 @@ class RunLog:
             self._writer.add_scalar(key, value, step)
 
     def add_sheet(self, step: int, sheet: Pixels) -> None:
-        """Show validation pictures, uint8 (H, W, 3)."""
+        """Show validation images, uint8 (H, W, 3)."""
         if self.main:
             self._writer.add_image("validation", sheet, step, dataformats="HWC")
 

@@ -86,7 +86,7 @@ def train(
 ) -> TrainingResult:
     """Run stage ``name`` in folder ``out``; the model is in ``out/model`` at the end.
 
-    ``data`` replaces the pictures that ``config.data.source`` names. ``resume`` goes on from the newest
+    ``data`` replaces the images that ``config.data.source`` names. ``resume`` goes on from the newest
     complete checkpoint, if there is one.
     Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError.
     """
@@ -202,7 +202,7 @@ class _Run:
         """Go on from ``state``."""
         if state.run["data"] != self.prepared.fingerprint:
             raise CheckpointError(
-                f"checkpoint {path} was made on other pictures than {self.config.data.source.path} now "
+                f"checkpoint {path} was made on other images than {self.config.data.source.path} now "
                 f"gives; restore them or use another folder"
             )
         load_weights(self.parameters, state.weights, path)
@@ -308,7 +308,7 @@ class _Run:
             "step": self.step,
             "what": what,
             "samples": list(batch.numbers),
-            "pictures": list(batch.indices),
+            "images": list(batch.indices),
             "timesteps": batch.timesteps.tolist(),
             "stage": self.name,
         }

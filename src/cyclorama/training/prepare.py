@@ -43,7 +43,7 @@ from cyclorama.training.config import StageName, TrainConfig
 from cyclorama.training.data import (
     PickedData,
     TrainingData,
-    choose_pictures,
+    choose_images,
     compute_fingerprint,
     list_categories,
     open_data,
@@ -51,8 +51,8 @@ from cyclorama.training.data import (
 )
 from cyclorama.training.stages import METHODS, MethodStage, Networks, Stage, build_stage, find_needs
 
-FIT_PICTURES = 512
-"""Pictures, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
+FIT_IMAGES = 512
+"""Images, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Prepared:
     """Of the training data."""
     num_timesteps: int
     shown: BatchBuilder
-    """Of the pictures that validation shows."""
+    """Of the images that validation shows."""
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -100,7 +100,7 @@ def prepare_run(
     if data is None:
         data = open_data(config.data, place.out, main=place.main, wait=place.wait)
     if len(data) == 0:
-        raise DataError(f"{config.data.source.path} holds no picture to train on")
+        raise DataError(f"{config.data.source.path} holds no image to train on")
     categories = list_categories(data)
     start = find_start(name, config, data, categories, place)
     registry = extend_registry(load_registry(start), categories)
@@ -151,21 +151,21 @@ def _build_method(
 def _open_shown(
     config: TrainConfig, data: TrainingData, injected: bool, categories: list[str]
 ) -> TrainingData:
-    """The pictures that validation shows: of its own split if it names one, else of those trained on."""
+    """The images that validation shows: of its own split if it names one, else of those trained on."""
     source = config.data.source
     if config.validation.split is not None and not injected:
         data = open_split(config.data, replace(source, split=config.validation.split))
-    chosen = choose_pictures(data, config.validation.pictures, categories)
+    chosen = choose_images(data, config.validation.images, categories)
     if not chosen:
         raise DataError(
-            f"split {config.validation.split!r} of {source.path} has no picture of a category trained on; "
+            f"split {config.validation.split!r} of {source.path} has no image of a category trained on; "
             f"name another validation.split"
         )
     return PickedData(data, chosen)
 
 
 def _encode_shown(shown: TrainingData, vae: Any) -> Array:
-    """Latents (N, 1, c, h, w), one picture at a time."""
+    """Latents (N, 1, c, h, w), one image at a time."""
     encoded = [encode_image(vae, to_image(shown.load(i)[0][None])) for i in range(len(shown))]
     return torch.stack(encoded).float().numpy()
 
@@ -205,7 +205,7 @@ def _build_start(config: TrainConfig, data: TrainingData, categories: list[str],
                 f"patch {compute_vae_scale(base.vae)}, but model.build says {channels} and {patch}"
             )
     else:
-        chosen = sorted({int(i) for i in np.linspace(0, len(data) - 1, min(FIT_PICTURES, len(data)))})
+        chosen = sorted({int(i) for i in np.linspace(0, len(data) - 1, min(FIT_IMAGES, len(data)))})
         base.vae.fit(to_image(np.stack([data.load(i)[0] for i in chosen])))
     shutil.rmtree(start, ignore_errors=True)
     start.mkdir(parents=True)
@@ -264,7 +264,7 @@ def _check_size(data: TrainingData, multiple: int, scale: int) -> None:
     height, width = data.load(0)[0].shape[:2]
     if height % multiple or width % multiple:
         raise DataError(
-            f"pictures of {height} x {width} pixels do not fit the base; both sides must be multiples of "
+            f"images of {height} x {width} pixels do not fit the base; both sides must be multiples of "
             f"{multiple} ({scale} per latent)"
         )
 

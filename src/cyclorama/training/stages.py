@@ -267,7 +267,7 @@ class AutoencoderStage(Stage):
             parameter.requires_grad_(id(parameter) in own)
 
     def compute_loss(self, batch: Batch) -> Tensor:
-        """L1 + image-gradient loss of the decoded picture; with a discriminator, both sides' losses too."""
+        """L1 + image-gradient loss of the decoded image; with a discriminator, both sides' losses too."""
         assert batch.image is not None
         vae: Any = self.trained["vae"]
         latents = batch.latents + self.config.latent_jitter * batch.noise
@@ -331,7 +331,7 @@ class Method(Protocol):
         registry: CategoryRegistry,
         config: Any,
     ) -> Any:
-        """What samples pictures with the networks as they are, called like CycloramaPipeline."""
+        """What samples images with the networks as they are, called like CycloramaPipeline."""
 
 
 class MethodStage(Stage):

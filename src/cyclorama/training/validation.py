@@ -1,4 +1,4 @@
-"""Pictures sampled while training: hint, generated, composited, truth, one column each."""
+"""Images sampled while training: hint, generated, composited, truth, one column each."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def validate(prepared: Prepared, config: TrainConfig, step: int, out: Path, log: RunLog) -> None:
-    """Sample pictures with the networks as they are, write ``validation/step-N.png``, log them."""
+    """Sample images with the networks as they are, write ``validation/step-N.png``, log them."""
     from PIL import Image
 
     batch = build_validation_batch(prepared)
@@ -51,7 +51,7 @@ def validate(prepared: Prepared, config: TrainConfig, step: int, out: Path, log:
 
 
 def build_validation_batch(prepared: Prepared) -> Batch:
-    """The pictures shown at every validation, the same each time; unflipped, with their prompts."""
+    """The images shown at every validation, the same each time; unflipped, with their prompts."""
     noise = np.zeros(prepared.latent_shape, dtype=np.float32)
     draws = [
         Draws(
@@ -144,7 +144,7 @@ def _sample_generators(prepared: Prepared, config: TrainConfig, batch: Batch) ->
 
 
 def build_sheet(columns: list[Tensor]) -> Pixels:
-    """Pixels uint8 of pictures (B, 3, H, W) in [-1, 1]: one row per picture, one column per entry."""
+    """Pixels uint8 of images (B, 3, H, W) in [-1, 1]: one row per image, one column per entry."""
     rows = torch.cat([column.float().cpu() for column in columns], dim=3)
     stacked = torch.cat(list(rows), dim=1)
     pixels: Pixels = ((stacked.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()

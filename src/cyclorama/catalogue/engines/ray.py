@@ -1,6 +1,6 @@
 """The engine for many machines: models in Ray actors, the steps beside them in Ray tasks.
 
-An actor has at most two shards in work, so that its model has something to do between them. Pictures, tables
+An actor has at most two shards in work, so that its model has something to do between them. Images, tables
 and journals go to the shared output folder; only small reports travel back. An actor that is lost with its
 process or machine is replaced, and its shards are given again: what was finished is in their journals.
 
@@ -127,7 +127,7 @@ class _Member:
     shards: dict[Any, int] = field(default_factory=dict)
     """Task to the shard it is at."""
     count: Any = None
-    """A question under way: how many pictures?"""
+    """A question under way: how many images?"""
     counted: int = 0
 
     def list_references(self) -> list[Any]:

@@ -120,7 +120,7 @@ class ModelWorker:
 
     @ray.method(concurrency_group="control")
     def count(self) -> int:
-        """How many pictures this worker has dealt with so far."""
+        """How many images this worker has dealt with so far."""
         return self._done
 
     @ray.method(concurrency_group="control")
@@ -180,7 +180,7 @@ def _settle(future: Future[Any], done: Future[Any]) -> None:
         reason = str(lost).strip().splitlines()[-1:] or [type(lost).__name__]
         future.set_exception(
             InputError(
-                f"the process at this picture was lost {1 + TASK_RETRIES} times ({type(lost).__name__}: "
+                f"the process at this image was lost {1 + TASK_RETRIES} times ({type(lost).__name__}: "
                 f"{reason[0]}); is it too large for the machine's memory?"
             )
         )

@@ -1,0 +1,178 @@
+"""How is a part of an image of any size taken away and filled as if it had never been there?
+
+Small images go through the network whole. Of large ones only a window around each hole does, at full
+resolution where the window is small enough, reduced otherwise. Only pixels of the hole are written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from cyclorama.erasing.files import LamaModel
+from cyclorama.erasing.masks import Hole
+from cyclorama.erasing.matching import match_surroundings
+from cyclorama.erasing.network import predict_fill
+from cyclorama.errors import MaskSizeError, SettingsError
+from cyclorama.imaging.tensors import to_image, to_pixels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+SMALLEST_SIDE = 32
+"""Pixels that a network's input has at least each way; smaller images are reflected at their borders."""
+
+
+@dataclass(frozen=True)
+class EraseConfig:
+    """How large images are worked on."""
+
+    max_side: int | None = None
+    """Longest side in pixels that the network sees; None: twice that of the images it was trained on."""
+    context: float = 1.0
+    """Image around a hole that the network sees, on each side, as a share of the hole's longer side."""
+    min_context: int = 64
+    """The same in pixels, at least."""
+    match: bool = True
+    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`)."""
+
+    def __post_init__(self) -> None:
+        if self.max_side is not None and self.max_side < SMALLEST_SIDE:
+            raise SettingsError(f"max_side is {self.max_side}, must be {SMALLEST_SIDE} pixels or more")
+        if self.context < 0 or self.min_context < 1:
+            raise SettingsError(
+                f"context {self.context} and min_context {self.min_context}: need at least 0 and 1"
+            )
+
+
+def erase(
+    pixels: Pixels,
+    hole: Hole | Matte | npt.NDArray[np.uint8],
+    model: LamaModel,
+    config: EraseConfig | None = None,
+) -> Pixels:
+    """``pixels`` uint8 (H, W, 3) with all of ``hole`` (H, W) filled from its surroundings.
+
+    ``hole`` is bool or a number; whatever is not 0 is filled wholly, so widen it beforehand by the soft
+    rim of what is to go. Invariants: pixels outside the hole are unchanged bit for bit; what was in the hole
+    has no influence on the result. Raises SettingsError (not uint8 (H, W, 3), or nothing left to fill from),
+    MaskSizeError.
+    """
+    config = config or EraseConfig()
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise SettingsError(f"pixels are {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3)")
+    if hole.shape != pixels.shape[:2]:
+        raise MaskSizeError(f"the hole is {hole.shape}, the image {pixels.shape[:2]}; give equal sizes")
+    open_hole = np.asarray(hole).astype(bool)
+    if open_hole.all():
+        raise SettingsError("the hole covers the whole image; leave something to fill it from")
+    output = pixels.copy()
+    max_side = max(SMALLEST_SIDE, 2 * model.image_size) if config.max_side is None else config.max_side
+    if max(open_hole.shape) <= max_side:
+        if open_hole.any():
+            output[open_hole] = _fill(output, open_hole, model, max_side, config.match)[open_hole]
+        return output
+    labels, _ = ndimage.label(open_hole, structure=np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        if not (open_hole[box] & (labels[box] == number)).any():
+            continue  # filled with a neighbour
+        rows, columns = _add_context(box, open_hole.shape, config)
+        inside = _select_whole(labels[rows, columns], labels, rows, columns) & open_hole[rows, columns]
+        filled = _fill(output[rows, columns], open_hole[rows, columns], model, max_side, config.match)
+        output[rows, columns][inside] = filled[inside]
+        open_hole[rows, columns][inside] = False
+    return output
+
+
+def _add_context(
+    box: tuple[slice, slice], shape: tuple[int, ...], config: EraseConfig
+) -> tuple[slice, slice]:
+    longer = max(span.stop - span.start for span in box)
+    margin = max(config.min_context, round(config.context * longer))
+    rows, columns = (
+        slice(max(0, span.start - margin), min(side, span.stop + margin)) for span, side in zip(box, shape)
+    )
+    return rows, columns
+
+
+def _select_whole(
+    window: npt.NDArray[np.int32], labels: npt.NDArray[np.int32], rows: slice, columns: slice
+) -> Hole:
+    """True on the holes that lie in the window with all their pixels; the others keep their turn."""
+    counts = np.bincount(window.ravel(), minlength=int(labels.max()) + 1)
+    border = np.zeros(len(counts), dtype=bool)
+    edges = (
+        (window[0], rows.start > 0),
+        (window[-1], rows.stop < labels.shape[0]),
+        (window[:, 0], columns.start > 0),
+        (window[:, -1], columns.stop < labels.shape[1]),
+    )
+    for edge, is_cut in edges:
+        if is_cut:
+            border[np.unique(edge)] = True
+    whole = (counts > 0) & ~border
+    whole[0] = False
+    return np.asarray(whole[window])
+
+
+def _fill(pixels: Pixels, hole: Hole, model: LamaModel, max_side: int, match: bool) -> Pixels:
+    """The network's image uint8 (H, W, 3), worked out at ``max_side`` at most; for use inside the hole."""
+    image, holes = to_image(pixels), torch.from_numpy(hole.astype(np.float32))[None, None]
+    height, width = hole.shape
+    longest = max(height, width)
+    if longest > max_side:
+        size = tuple(max(1, round(side * max_side / longest)) for side in (height, width))
+        image, holes = shrink(image, holes, (size[0], size[1]))
+    filled = fill(image, holes, model)
+    if match:
+        filled = _match(filled, holes)
+    if longest > max_side:
+        filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
+    return to_pixels(filled)
+
+
+def _match(filled: Tensor, hole: Tensor) -> Tensor:
+    """``filled`` (1, 3, H, W), its hole in the colours of its surroundings."""
+    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0)
+    return torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
+
+
+def shrink(image: Tensor, hole: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """``image`` (B, 3, H, W) and ``hole`` (B, 1, H, W) at ``size`` (height, width), by area.
+
+    A small pixel is the mean of the known pixels it covers, and known if there is any. Invariant: what is in
+    the hole has no influence.
+    """
+    known = 1 - hole
+    weight = F.interpolate(known, size, mode="area")
+    total = F.interpolate(torch.where(hole > 0, 0.0, image), size, mode="area")
+    return total / weight.clamp_min(1e-6), (weight <= 0).to(hole.dtype)
+
+
+@torch.no_grad()
+def fill(image: Tensor, hole: Tensor, model: LamaModel) -> Tensor:
+    """``image`` (B, 3, H, W) in [-1, 1] with ``hole`` (B, 1, H, W; 0 or 1) filled; known values stay.
+
+    Any size: the borders are reflected up to the network's multiple. On the CPU, float32.
+    """
+    height, width = image.shape[-2:]
+    multiple = model.generator.shape.multiple
+    padded = (max(SMALLEST_SIDE, -(-side // multiple) * multiple) for side in (height, width))
+    rows, columns = (_reflect(side, target) for side, target in zip((height, width), padded))
+    wide_image, wide_hole = image[..., rows, :][..., columns], hole[..., rows, :][..., columns]
+    predicted = predict_fill(model.generator, wide_image.to(model.device), wide_hole.to(model.device))
+    predicted = predicted[..., :height, :width].float().cpu()
+    return torch.where(hole > 0, predicted, image)
+
+
+def _reflect(side: int, target: int) -> Tensor:
+    """Indices 0 … side - 1, then back and forth until there are ``target``."""
+    return torch.from_numpy(np.pad(np.arange(side), (0, target - side), mode="reflect"))

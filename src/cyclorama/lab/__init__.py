@@ -1,0 +1,1 @@
+"""What a researcher needs and a shop never calls: baselines, experiments, study, planted sets."""

@@ -1,0 +1,150 @@
+"""ControlNet in-painting: a plain ControlNet sees the product, the base paints from the full prompt.
+
+arXiv 2302.05543. Against our category generator it lacks the mask-guided cross attention and nothing else.
+With a reference it starts from the noised reference, as the paper's baseline does.
+
+Removed pixels of the hint: published in-painting ControlNets were trained with -1 there (the product in
+[0, 1]), ours with 0 (black), which is the hint range of plain ControlNets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.errors import ModelFormatError
+from cyclorama.lab.baselines.folders import (
+    check_parts,
+    compute_weights_hash,
+    find_bundled,
+    find_weights,
+    load_json,
+    name_source,
+)
+from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
+from cyclorama.models.base import BaseModel, load_base, load_part
+from cyclorama.models.branch import Branch, build_condition_image
+from cyclorama.models.files import BASE_PARTS
+from cyclorama.models.predict import predict_noise
+from cyclorama.models.registry import CategoryRegistry
+
+PART = "controlnet"
+REMEDY = (
+    "give --model DIR/model of `cyclorama train controlnet --config recipes/baselines/controlnet.yaml --out "
+    "DIR`, or a base with --model and a published in-painting ControlNet with --weights (such as "
+    "lllyasviel/control_v11p_sd15_inpaint with stable-diffusion-v1-5/stable-diffusion-v1-5)"
+)
+
+
+class ControlNetBaseline(TextBaseline):
+    """A plain ControlNet on the base."""
+
+    name = "controlnet"
+
+    def __init__(
+        self,
+        base: BaseModel,
+        controlnet: Branch,
+        registry: CategoryRegistry,
+        options: BaselineOptions,
+        hint_fill: float,
+    ) -> None:
+        super().__init__(base, registry, options)
+        self.controlnet = controlnet
+        self.hint_fill = hint_fill
+
+    def build_start_image(self, inputs: Inputs) -> Tensor | None:
+        """The reference."""
+        return inputs.reference
+
+    def build_predictor(self, inputs: Inputs, settings: SamplingConfig) -> Predictor:
+        """The base's prediction with the ControlNet's residuals, both under the full prompt."""
+        guided = settings.guidance_scale > 1
+        embeds = self.encode_categories(inputs.categories, guided)
+        condition = build_hint(inputs.image, inputs.mask, self.hint_fill, self.controlnet.with_mask)
+        hint = self.controlnet.encode_hint(condition).repeat(2 if guided else 1, 1, 1, 1)
+
+        def network(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+            latents = noisy_latents.to(self.unet.dtype)
+            residuals = self.controlnet(latents, timestep, embeds, hint)
+            return predict_noise(self.unet, latents, timestep, embeds, residuals)
+
+        return guide(network, settings.guidance_scale)
+
+    def list_networks(self) -> list[Any]:
+        """Base and ControlNet."""
+        return [self.unet, self.controlnet]
+
+
+def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool = False) -> Tensor:
+    """The hint (B, 3 or 4, H, W): the product in [0, 1] and ``fill`` (0 or -1) where it is not.
+
+    ``image`` (B, 3, H, W) in [-1, 1], ``product_mask`` (B, 1, H, W), 1 = product. With fill 0 the rim is
+    soft, as in :func:`cyclorama.models.branch.build_condition_image`; with -1 the mask is cut at 0.5, as in
+    the published models.
+    """
+    if fill == 0:
+        return build_condition_image(image, product_mask, with_mask)
+    kept = (product_mask >= 0.5).to(image.dtype)
+    hint = (image * 0.5 + 0.5) * kept + fill * (1 - kept)
+    return torch.cat([hint, kept], dim=1) if with_mask else hint
+
+
+def open_controlnet(model: str | None, options: BaselineOptions) -> BaselineHandle:
+    """The handle of a base with a ControlNet: in its own folder, or ``options.weights``.
+
+    Raises ModelNotFoundError, ModelFormatError.
+    """
+    source = find_bundled() if model is None and options.weights is not None else model
+    folder = find_weights(source, "controlnet", BASE_PARTS, REMEDY)
+    if options.weights is None:
+        place = folder / PART
+        check_parts(folder, [PART], REMEDY)
+    else:
+        place = find_weights(options.weights, "controlnet", (), REMEDY)
+    _check_fits(folder, place)
+    fill = find_hint_fill(place) if options.hint_fill is None else options.hint_fill
+    registry = open_registry(folder)
+
+    def load(device: str, dtype: str) -> ControlNetBaseline:
+        kind = getattr(torch, dtype)
+        base = load_base(folder, dtype=kind)
+        base = replace(
+            base,
+            unet=base.unet.to(device),
+            vae=base.vae.to(device),
+            text_encoder=base.text_encoder.to(device),
+        )
+        return ControlNetBaseline(base, load_part(Branch, place, kind).to(device), registry, options, fill)
+
+    own = [folder / part for part in BASE_PARTS]
+    return BaselineHandle(
+        method="controlnet",
+        name=name_source(model if options.weights is None else options.weights),
+        folder=place,
+        hash=compute_weights_hash(*own, place),
+        registry=registry,
+        load=load,
+        settings={"prompt": options.prompt, "hint_fill": fill},
+    )
+
+
+def find_hint_fill(place: Path) -> float:
+    """What removed pixels were in the training of the ControlNet in ``place``: 0 for ours, -1 for others."""
+    return 0.0 if load_json(place / "config.json").get("_class_name") == Branch.__name__ else -1.0
+
+
+def _check_fits(folder: Path, place: Path) -> None:
+    base, own = load_json(folder / "unet" / "config.json"), load_json(place / "config.json")
+    for key in ("in_channels", "block_out_channels", "cross_attention_dim"):
+        if base.get(key) != own.get(key):
+            raise ModelFormatError(
+                f"the ControlNet in {place} has {key} {own.get(key)}, the base in {folder} {base.get(key)}; "
+                f"use the ControlNet with the base it was trained on"
+            )

@@ -1,0 +1,85 @@
+"""LaMa (arXiv 2109.07161) as a background generator: all but the product is one hole, filled around it.
+
+This is the paper's comparison without reference (arXiv 2312.13309, Table 1): the network sees the product
+alone. It has no chance of its own and no use for a reference or a category, so one product has one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from cyclorama.erasing.erase import fill
+from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
+from cyclorama.erasing.masks import KNOWN_MATTE
+from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
+from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, BaselineOptions, OpenRegistry
+
+if TYPE_CHECKING:
+    from cyclorama.diffusion.sampling import SamplingConfig
+
+
+class LamaBaseline(Baseline):
+    """LaMa behind the protocol of all baselines.
+
+    Invariant: the pixels it was given outside the product have no influence on its images.
+    """
+
+    name = "lama"
+
+    def __init__(self, model: LamaModel) -> None:
+        self.model = model
+        self.registry = OpenRegistry()
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the images the generator was trained on."""
+        return self.model.image_size
+
+    @property
+    def image_multiple(self) -> int:
+        """What its halvings ask for, in pixels."""
+        return self.model.generator.shape.multiple
+
+    def __call__(
+        self,
+        product_image: Tensor,
+        product_mask: Tensor,
+        categories: Sequence[str],
+        generators: Sequence[torch.Generator],
+        reference_image: Tensor | None = None,
+        reference_mask: Tensor | None = None,
+        settings: SamplingConfig | None = None,
+    ) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1]; references and settings are passed over (see the protocol)."""
+        self.check_inputs(
+            product_image, product_mask, categories, generators, reference_image, reference_mask
+        )
+        hole = (product_mask < KNOWN_MATTE).to(torch.float32).cpu()
+        filled = fill(product_image.detach().to("cpu", torch.float32), hole, self.model)
+        return filled.to(product_image.device)
+
+
+def open_lama(model: str | None, options: BaselineOptions) -> BaselineHandle:
+    """The handle of LaMa: ``options.weights``, else ``model``, else the bundled generator.
+
+    Either is a file or a folder (see :func:`~cyclorama.erasing.files.find_lama`).
+    Raises ModelNotFoundError.
+    """
+    given = options.weights or model
+    file = find_lama(given)
+    card = file.parent / CARD_NAME
+    paths = [file, card] if card.is_file() else [file]
+    return BaselineHandle(
+        method="lama",
+        name=name_source(given),
+        folder=file.parent,
+        hash=compute_weights_hash(*paths),
+        registry=OpenRegistry(),
+        load=lambda device, dtype: LamaBaseline(load_lama(file, device)),
+        settings={},
+        uses_reference=False,
+    )

@@ -1,0 +1,197 @@
+"""What the latent diffusion baselines share: prompts, start, guidance and one sampler, ours."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cyclorama.diffusion.objective import compute_loss
+from cyclorama.diffusion.sampling import (
+    SamplingConfig,
+    build_scheduler,
+    build_start,
+    sample_latents,
+    sample_noise,
+)
+from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions
+from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
+from cyclorama.models.guidance import combine_guidance, shared_timestep
+from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.prompts import EMPTY_PROMPT
+
+Predictor = Callable[[Tensor, Tensor], Tensor]
+OnStep = Callable[[int, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """One batch on the method's device; shapes and ranges as in :meth:`Baseline.__call__`."""
+
+    image: Tensor
+    mask: Tensor
+    categories: tuple[Category, ...]
+    reference: Tensor | None
+    reference_mask: Tensor | None
+
+    @property
+    def pasted(self) -> Tensor:
+        """The product (B, 3, H, W) on the reference, or on neutral grey where there is none."""
+        background = torch.zeros_like(self.image) if self.reference is None else self.reference
+        return self.mask * self.image + (1 - self.mask) * background
+
+
+class LatentBaseline(Baseline):
+    """A method that samples latents of ``vae`` with ``unet`` under ``scheduler``'s noise schedule."""
+
+    def __init__(self, unet: Any, vae: Any, scheduler: Any, registry: CategoryRegistry) -> None:
+        self.unet, self.vae, self.scheduler, self.registry = unet, vae, scheduler, registry
+
+    @property
+    def image_size(self) -> int:
+        """Native side in pixels."""
+        return int(self.unet.config.sample_size) * compute_vae_scale(self.vae)
+
+    @property
+    def image_multiple(self) -> int:
+        """Height and width must be multiples of this, in pixels."""
+        return int(compute_vae_scale(self.vae) * 2 ** (len(self.unet.config.block_out_channels) - 1))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        device: torch.device = self.unet.device
+        return device
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        product_image: Tensor,
+        product_mask: Tensor,
+        categories: Sequence[str],
+        generators: Sequence[torch.Generator],
+        reference_image: Tensor | None = None,
+        reference_mask: Tensor | None = None,
+        settings: SamplingConfig | None = None,
+    ) -> Tensor:
+        """See :meth:`Baseline.__call__`. Invariant: an image's noise is its generator's alone."""
+        settings = settings or SamplingConfig()
+        self.check_inputs(
+            product_image, product_mask, categories, generators, reference_image, reference_mask
+        )
+        device = self.device
+        inputs = Inputs(
+            product_image.to(device),
+            product_mask.to(device),
+            tuple(self.registry.resolve(name) for name in categories),
+            None if reference_image is None else reference_image.to(device),
+            None if reference_mask is None else reference_mask.to(device),
+        )
+        scheduler = build_scheduler(self.scheduler, settings.scheduler)
+        scheduler.set_timesteps(settings.num_inference_steps, device=device)
+        scale = compute_vae_scale(self.vae)
+        shape = (
+            int(self.unet.config.out_channels),
+            inputs.image.shape[-2] // scale,
+            inputs.image.shape[-1] // scale,
+        )
+        noise = sample_noise(shape, generators).to(device)
+        start = self.build_start(inputs, scheduler, noise, settings).to(self.unet.dtype)
+        predict = self.build_predictor(inputs, settings)
+        on_step = self.build_on_step(inputs, scheduler, noise)
+        with shared_timestep(self.list_networks()):
+            latents = sample_latents(
+                predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
+            )
+        return decode_latents(self.vae, latents)
+
+    def build_start(self, inputs: Inputs, scheduler: Any, noise: Tensor, settings: SamplingConfig) -> Tensor:
+        """``z_T`` (B, c, h, w): noise, or the noised latent of :meth:`build_start_image` if there is one."""
+        image = self.build_start_image(inputs) if settings.initial_latent else None
+        latents = None if image is None else encode_image(self.vae, image).float()
+        return build_start(scheduler, noise, latents)
+
+    def build_start_image(self, inputs: Inputs) -> Tensor | None:
+        """What the start is the noised latent of, (B, 3, H, W) in [-1, 1]; None starts from noise."""
+        return None
+
+    @abstractmethod
+    def build_predictor(self, inputs: Inputs, settings: SamplingConfig) -> Predictor:
+        """Guided prediction as a function of noisy latents and timestep; all else is prepared here, once."""
+
+    def build_on_step(self, inputs: Inputs, scheduler: Any, noise: Tensor) -> OnStep | None:
+        """What happens to the latents after each step; None for nothing."""
+        return None
+
+    def list_networks(self) -> list[Any]:
+        """The networks that embed a timestep."""
+        return [self.unet]
+
+
+class TextBaseline(LatentBaseline):
+    """A latent diffusion baseline on a text-to-image base."""
+
+    def __init__(self, base: BaseModel, registry: CategoryRegistry, options: BaselineOptions) -> None:
+        super().__init__(base.unet, base.vae, base.scheduler, registry)
+        self.tokenizer, self.text_encoder = base.tokenizer, base.text_encoder
+        self.options = options
+        self._embeds: dict[str, Tensor] = {}
+
+    def encode_categories(self, categories: Sequence[Category], guided: bool) -> Tensor:
+        """Embeddings (B, L, D) of the categories' prompts; (2B, L, D), empty prompts first, if ``guided``."""
+        texts = [build_prompt(category, self.options.prompt) for category in categories]
+        return torch.stack(
+            [self._encode(text) for text in ([EMPTY_PROMPT] * len(texts) if guided else []) + texts]
+        )
+
+    def _encode(self, text: str) -> Tensor:
+        """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
+        if text not in self._embeds:
+            self._embeds[text] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
+        return self._embeds[text]
+
+
+def build_prompt(category: Category, template: str | None) -> str:
+    """``template`` with the category's name in it, or without one the category's full prompt."""
+    return category.prompts.full if template is None else template.replace("{category}", category.name)
+
+
+def guide(network: Callable[[Tensor, Tensor], Tensor], scale: float) -> Predictor:
+    """``network`` with classifier-free guidance: asked for the latents twice, unless ``scale`` is 1.
+
+    ``network`` must hold its conditions for (2B) rows then, the unconditional ones first.
+    """
+    if scale <= 1:
+        return network
+
+    def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+        return combine_guidance(network(noisy_latents.repeat(2, 1, 1, 1), timestep), scale)
+
+    return predict
+
+
+class NoiseSchedule(nn.Module):
+    """A base's noise schedule as a module without weights, so that it moves to the device with the rest."""
+
+    def __init__(self, scheduler: Any) -> None:
+        super().__init__()
+        self.register_buffer("alphas_cumprod", scheduler.alphas_cumprod.clone(), persistent=False)
+        self.prediction_type = scheduler.config.prediction_type
+
+    def compute_loss(self, predict: Predictor, batch: Any, config: Any) -> Tensor:
+        """Eq. 1 over the whole latent for a training ``batch``; ``predict`` as in the objective."""
+        alphas_cumprod = self.alphas_cumprod
+        assert isinstance(alphas_cumprod, Tensor)
+        return compute_loss(
+            predict,
+            batch.latents,
+            batch.noise,
+            batch.timesteps,
+            alphas_cumprod,
+            self.prediction_type,
+            config.min_snr_gamma,
+        )

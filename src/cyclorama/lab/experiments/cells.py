@@ -1,0 +1,142 @@
+"""One cell of an experiment: one method, one condition, one seed; its images are made here, once.
+
+The images lie in a store that experiments share, in a folder named by method, weights and settings, set,
+condition and seed. Each image is recorded as `cyclorama generate` does it, so a killed run goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cyclorama.errors import OutputError
+from cyclorama.evaluation.reading import ImageSet
+from cyclorama.evaluation.reading import Item as ImageItem
+from cyclorama.generation.categories import CategoryRules
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import RunConfig, build_plan
+from cyclorama.generation.rows import build_row, write_rows
+from cyclorama.generation.run import RunHooks, RunResult, run_plan
+from cyclorama.lab.experiments.held_out import HeldOutSet
+from cyclorama.lab.experiments.methods import ANY_CATEGORY, OpenedMethod
+from cyclorama.lab.experiments.recipe import Condition
+
+IMAGES = "images"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method under one condition from one seed."""
+
+    method: str
+    condition: Condition
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """For people: ``ours, pair, seed 0``."""
+        return f"{self.method}, {self.condition}, seed {self.seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class MadeCell:
+    """The images of a cell as a set that can be scored, and what became of the inputs without one."""
+
+    images: ImageSet
+    """Keys and masks of the products; inputs that failed are not in it."""
+    failures: Mapping[str, str]
+    """Key to reason."""
+    seconds_per_image: float | None
+    """Median over the images that this or an earlier run made; None without images."""
+    finished: bool
+    """False if the run was stopped before the last image."""
+
+
+def find_folder(
+    store: Path, cell: Cell, method: OpenedMethod, held_out: HeldOutSet, device: str, dtype: str
+) -> Path:
+    """Where the cell's images lie below ``store``; equal for equal images, whatever the experiment."""
+    kind = re.sub(r"[^a-z0-9]+", "-", method.config.kind)
+    machine = device.partition(":")[0]
+    parts = (kind, method.digest, machine, dtype, held_out.digest, cell.condition, f"s{cell.seed}")
+    return store / IMAGES / "-".join(parts)
+
+
+def make_cell(
+    cell: Cell,
+    method: OpenedMethod,
+    held_out: HeldOutSet,
+    folder: Path,
+    machine: tuple[str, str],
+    hooks: RunHooks | None = None,
+    models: ModelCache | None = None,
+) -> MadeCell:
+    """Make the images of ``cell`` that ``folder`` lacks. ``machine`` is (device, dtype).
+
+    A failing input is in ``failures``. Raises OutputError (another run is at work in the folder, full disk),
+    ModelError.
+    """
+    default = None if method.uses_reference else ANY_CATEGORY
+    config = RunConfig(method.settings, CategoryRules(default=default), cell.seed, *machine)
+    model = method.model if models is None else models.wrap(method)
+    plan = build_plan(held_out.build_inputs(cell.condition), model, config)
+    try:
+        result = run_plan(plan, model, config, folder, hooks)
+    except OutputError as error:
+        raise OutputError(f"{cell.label}: {error}") from error
+    write_rows(folder, [build_row(i, o, model, config) for i, o in enumerate(result.outcomes)])
+    return _collect(cell, result, held_out, folder)
+
+
+def _collect(cell: Cell, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeCell:
+    items: dict[str, ImageItem] = {}
+    failures: dict[str, str] = {}
+    seconds = []
+    for outcome in result.outcomes:
+        key = str(outcome.planned.item.id)
+        if outcome.planned.failure is not None:
+            failures[key] = outcome.planned.failure.reason
+        elif outcome.entries and outcome.entries[0] is not None:
+            product = held_out.products.items[key]
+            items[key] = ImageItem(
+                folder / outcome.entries[0].output, product.mask, product.category, key, product.meta
+            )
+            seconds.append(outcome.entries[0].seconds)
+    finished = result.count("pending") == 0
+    median = sorted(seconds)[len(seconds) // 2] if seconds else None
+    return MadeCell(ImageSet(cell.method, items), failures, median, finished)
+
+
+class ModelCache:
+    """Keeps the model that was loaded last: cells of one method follow each other."""
+
+    def __init__(self) -> None:
+        self._key: tuple[str, str, str] | None = None
+        self._loaded: Any = None
+
+    def wrap(self, method: OpenedMethod) -> ModelHandle:
+        """The method's model with a load that asks this cache first."""
+        model = method.model
+        return _CachedModel(model.name, model.folder, model.hash, model.registry, method, self)
+
+    def load(self, method: OpenedMethod, device: str, dtype: str) -> Any:
+        """The method's model on ``device``, at hand if it was the last one. Raises ModelFormatError."""
+        key = (method.load_key, device, dtype)
+        if self._key != key:
+            self._loaded = self._key = None  # lets go of the old one before the new one takes its room
+            self._loaded, self._key = method.model.load(device, dtype), key
+        return self._loaded
+
+
+@dataclass(frozen=True)
+class _CachedModel(ModelHandle):
+    method: OpenedMethod | None = None
+    cache: ModelCache | None = None
+
+    def load(self, device: str, dtype: str) -> Any:
+        """The model, loaded or at hand."""
+        assert self.method is not None and self.cache is not None
+        return self.cache.load(self.method, device, dtype)

@@ -1,0 +1,132 @@
+"""The held-out set: products to paint for, their true images, their references."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cyclorama.data.manifest import load_manifest
+from cyclorama.data.schema import Record
+from cyclorama.errors import DataError, SettingsError
+from cyclorama.evaluation.reading import ImageSet
+from cyclorama.evaluation.reading import Item as ImageItem
+from cyclorama.generation.items import InputConfig, Item, load_items
+from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig
+
+MANIFEST_NAME = "manifest.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutSet:
+    """One held-out set, cut down to the images of an experiment. All sets share the records' keys."""
+
+    folder: Path
+    digest: str
+    """12 hex digits of the manifest's content."""
+    items: tuple[Item, ...]
+    """Inputs as `cyclorama generate` takes them, without seeds of their own: the experiment's seeds rule."""
+    truth: ImageSet
+    products: ImageSet
+    """What the methods were given; its pixels must come back where the mask is 1."""
+    pairs: ImageSet | None
+    """The references of the set's pairs under the products' keys, None where the set has none."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The products' keys in the order of the manifest."""
+        return tuple(str(item.id) for item in self.items)
+
+    def build_inputs(self, condition: Condition) -> list[Item]:
+        """The inputs under ``condition``: with no reference, the pair's, or the product's own image."""
+        if condition == "pair":
+            return list(self.items)
+        result = []
+        for item in self.items:
+            own = self.truth.items[str(item.id)]
+            if condition == "self":
+                assert isinstance(own.image, Path) and (own.mask is None or isinstance(own.mask, Path))
+                result.append(replace(item, reference=own.image, reference_mask=own.mask))
+            else:
+                result.append(replace(item, reference=None, reference_mask=None))
+        return result
+
+    def get_references(self, condition: Condition) -> ImageSet | None:
+        """The references under ``condition``, by the products' keys."""
+        return {"none": None, "pair": self.pairs, "self": self.truth}[condition]
+
+
+def open_held_out(config: ExperimentConfig) -> HeldOutSet:
+    """The set of ``config``.
+
+    Raises DataError (no such folder, no mask), ManifestError, SettingsError (no reference in a set that is to
+    give pairs, a category that is not there, fewer than two images).
+    """
+    path = config.data / MANIFEST_NAME if config.data.is_dir() else config.data
+    if not path.is_file():
+        raise DataError(
+            f"no held-out set at {config.data}: make one with `cyclorama lab render --kind bg1k --unpack "
+            f"--out {config.data}` (or bgpair), or name another with --set data=DIR"
+        )
+    records = _select(load_manifest(path), config)
+    for record in records:
+        if record.mask is None:
+            raise DataError(f"{path}: {record.id!r} has no mask; backgrounds cannot be told from products")
+        if "pair" in config.conditions and record.reference is None:
+            raise SettingsError(
+                f"{path}: {record.id!r} has no reference, but the experiment wants pairs; take a set of "
+                f"`cyclorama lab render --kind bgpair`, or --set conditions=[none]"
+            )
+    wanted = {record.id for record in records}
+    items = [replace(item, seed=None) for item in load_items(InputConfig(path)) if item.id in wanted]
+    masked = all(record.reference_mask is not None for record in records)
+    return HeldOutSet(
+        path.parent,
+        hashlib.blake2b(path.read_bytes(), digest_size=6).hexdigest(),
+        tuple(items),
+        _build_set(f"truth of {path.parent.name}", records, [_find_truth(r, path.parent) for r in records]),
+        _build_set(f"products of {path.parent.name}", records, [record.image for record in records]),
+        None
+        if any(record.reference is None for record in records)
+        else _build_set(
+            f"references of {path.parent.name}",
+            records,
+            [record.reference for record in records],
+            [record.reference_mask if masked else None for record in records],
+        ),
+    )
+
+
+def _select(records: Sequence[Record], config: ExperimentConfig) -> list[Record]:
+    known = {record.category for record in records}
+    for name in config.categories:
+        if name not in known:
+            raise SettingsError(
+                f"{config.data} has no category {name!r}; it has {', '.join(sorted(str(k) for k in known))}"
+            )
+    chosen = [record for record in records if not config.categories or record.category in config.categories]
+    chosen = chosen[: config.images]
+    if len(chosen) < 2:
+        raise SettingsError(f"{config.data}: {len(chosen)} images are left; an experiment needs 2 or more")
+    return chosen
+
+
+def _find_truth(record: Record, folder: Path) -> Path:
+    """The true image; a set without that column shows its products in it already."""
+    named = record.extra.get("truth")
+    return record.image if named is None else folder / str(named)
+
+
+def _build_set(
+    name: str,
+    records: Sequence[Record],
+    images: Sequence[Path | None],
+    masks: Sequence[Path | None] | None = None,
+) -> ImageSet:
+    masks = [record.mask for record in records] if masks is None else masks
+    items = {}
+    for record, image, mask in zip(records, images, masks, strict=True):
+        meta = {"product_id": record.product_id, "brand": record.brand}
+        items[record.id] = ImageItem(image, mask, record.category, None, meta)
+    return ImageSet(name, items)

@@ -1,0 +1,176 @@
+"""The table in the paper's layout, as Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cyclorama.evaluation.report import CAUTION, Table
+from cyclorama.lab.experiments.aggregate import MethodResult, Value, Wins, find_best
+from cyclorama.lab.experiments.columns import COLUMNS, build_head
+
+NOT_TRAINED = "not trained"
+READING = (
+    "Mean over seeds ± standard deviation of the seeds' means; in brackets the 95 % interval of the mean by "
+    "bootstrap over products, all seeds of a product together. Distances between sets have the spread alone. "
+    "The best of a column is bold, whether or not the difference is certain: see the paired differences."
+)
+CONDITIONS = {
+    "none": "Without reference",
+    "pair": "Ref→Self: reference of another product",
+    "self": "Self→Self: the product's own image as reference",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentResult:
+    """A finished experiment."""
+
+    title: str
+    recipe: dict[str, Any]
+    data: str
+    machine: str
+    methods: dict[str, dict[str, Any]]
+    missing: dict[str, str]
+    """Method without a model to why."""
+    results: tuple[MethodResult, ...]
+    wins: tuple[Wins, ...]
+    used: dict[str, str]
+    notes: tuple[str, ...]
+
+    def of_condition(self, condition: str) -> list[MethodResult]:
+        """The results under ``condition``, in the recipe's order."""
+        return [result for result in self.results if result.condition == condition]
+
+
+def format_json(result: ExperimentResult) -> str:
+    """All figures as JSON text, finite numbers only."""
+    values = asdict(result)
+    for wins, plain in zip(result.wins, values["wins"], strict=True):
+        for difference, inner in zip(wins.differences, plain["differences"], strict=True):
+            inner |= {"verdict": difference.verdict, "better": COLUMNS[difference.metric].better}
+    values |= {"reading": READING, "caution": CAUTION}
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def build_tables(result: ExperimentResult) -> list[Table]:
+    """The main table of every condition, the wins of the chief method, the methods and their weights."""
+    tables = [_tabulate_results(result, condition) for condition in result.recipe["conditions"]]
+    tables += [_tabulate_wins(result, wins) for wins in result.wins]
+    rows = [
+        (
+            name,
+            m["model"],
+            m["hash"],
+            ", ".join(f"{k} {v}" for k, v in m["settings"].items() if v is not None),
+        )
+        for name, m in result.methods.items()
+    ]
+    rows += [(name, NOT_TRAINED, "", why) for name, why in result.missing.items()]
+    tables.append(Table("Methods", ("method", "model", "hash", "settings"), tuple(rows)))
+    return tables
+
+
+def _tabulate_results(result: ExperimentResult, condition: str) -> Table:
+    columns = result.recipe["columns"]
+    found = {r.method: r for r in result.of_condition(condition)}
+    best = {column: find_best(list(found.values()), column) for column in columns}
+    rows = []
+    for method in (m["name"] for m in result.recipe["methods"]):
+        if method not in found:
+            rows.append((method, *[NOT_TRAINED if n == 0 else "–" for n in range(len(columns))], "–"))
+            continue
+        one = found[method]
+        cells = []
+        for column in columns:
+            text = format_value(one.values.get(column), COLUMNS[column].digits)
+            cells.append(f"**{text}**" if best[column] == method and len(found) > 1 else text)
+        rows.append((method, *cells, _format_seconds(one.seconds_per_image)))
+    heads = ("method", *(build_head(column) for column in columns), "s/image")
+    return Table(CONDITIONS[condition], heads, tuple(rows))
+
+
+def format_value(value: Value | None, digits: int) -> str:
+    """``88.33 ± 0.12 (87.90 to 88.71)``; a dash for what was not measured."""
+    if value is None:
+        return "–"
+    text = f"{value.mean:.{digits}f}"
+    if value.spread is not None:
+        text += f" ± {value.spread:.{digits}f}"
+    if value.low is not None and value.high is not None:
+        text += f" ({value.low:.{digits}f} to {value.high:.{digits}f})"
+    return text
+
+
+def _format_seconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.2f}"
+
+
+def _tabulate_wins(result: ExperimentResult, wins: Wins) -> Table:
+    rows = []
+    for found in wins.differences:
+        if found.metric not in result.recipe["columns"]:
+            continue
+        digits = COLUMNS[found.metric].digits
+        d = found.difference
+        verdict = {"first": wins.chief, "second": wins.other}.get(found.verdict, found.verdict)
+        rows.append(
+            (
+                COLUMNS[found.metric].title,
+                f"{found.first:.{digits}f}",
+                f"{found.second:.{digits}f}",
+                f"{d.value:.{digits}f} ({d.low:.{digits}f} to {d.high:.{digits}f})",
+                found.wins,
+                verdict,
+            )
+        )
+    for name, (won, seeds) in wins.seeds_won.items():
+        if name in result.recipe["columns"]:
+            verdict = wins.chief if won == seeds else wins.other if won == 0 else "open"
+            rows.append((COLUMNS[name].title, "", "", f"nearer in {won} of {seeds} seeds", "", verdict))
+    caption = f"{wins.chief} against {wins.other} ({wins.condition})"
+    heads = ("metric", wins.chief, wins.other, "difference (95 % interval)", "wins / losses / ties", "better")
+    return Table(caption, heads, tuple(rows))
+
+
+def describe(result: ExperimentResult) -> list[str]:
+    """Lines that say what was compared with what."""
+    seeds = ", ".join(map(str, result.recipe["seeds"]))
+    used = "; ".join(f"{what}: {name}" for what, name in result.used.items())
+    steps, guidance = result.recipe["steps"], result.recipe["guidance"]
+    lines = [f"{result.data}; seeds {seeds}; {steps} steps, guidance {guidance:g}; {result.machine}", used]
+    for one in result.results:
+        if one.failures:
+            key, why = next(iter(one.failures.items()))
+            lines.append(
+                f"{one.method} ({one.condition}): {len(one.failures)} images failed, first {key}: {why}"
+            )
+    return lines
+
+
+def format_markdown(result: ExperimentResult, sheets: Mapping[str, str]) -> str:
+    """The whole report as Markdown; ``sheets`` maps conditions to image files beside it."""
+    lines = [
+        f"# {result.title}",
+        "",
+        *(f"- {line}" for line in describe(result)),
+        "",
+        READING,
+        "",
+        CAUTION,
+        "",
+    ]
+    for table in build_tables(result):
+        lines += [f"## {table.caption}", "", _format_row(table.heads)]
+        lines += [_format_row(["---"] * len(table.heads)), *(_format_row(row) for row in table.rows), ""]
+    for condition, name in sheets.items():
+        lines += [f"## Images: {CONDITIONS[condition]}", "", f"![{CONDITIONS[condition]}]({name})", ""]
+    if result.notes:
+        lines += ["## Notes", "", *(f"- {note}" for note in result.notes), ""]
+    return "\n".join(lines)
+
+
+def _format_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

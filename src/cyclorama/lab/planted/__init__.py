@@ -1,0 +1,1 @@
+"""Planted sets: images with known faults, to measure the curating rules."""

@@ -1,0 +1,344 @@
+"""Every kind of row in the planted set: how it is made, how many there are, and which rule must catch it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from cyclorama.lab.planted.fonts import (
+    PHRASES,
+    Fonts,
+    TextStyle,
+    draw_icon,
+    draw_watermark,
+    find_place,
+    paste,
+    plant_text,
+)
+from cyclorama.lab.planted.people import People
+from cyclorama.lab.planted.scenes import (
+    Base,
+    Chance,
+    Mask,
+    Pixels,
+    blur,
+    break_mask,
+    build_collage,
+    change_copy,
+    draw_backdrop,
+    draw_frame,
+    draw_two_tone,
+    mix,
+    resize,
+    resize_mask,
+)
+
+ALL = tuple(PHRASES)
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """What a kind is made from: rendered images that no other row uses (but copies), fonts, people."""
+
+    bases: list[Base]
+    fonts: Fonts
+    people: People
+    chance: Chance
+
+    @property
+    def pixels(self) -> Pixels:
+        """The first image's."""
+        return self.bases[0].pixels
+
+    @property
+    def mask(self) -> Mask:
+        """The first image's."""
+        return self.bases[0].mask
+
+    @property
+    def free(self) -> Mask:
+        """1 where there is no product, nor any within a fortieth of the side."""
+        near = ndimage.maximum_filter(self.mask, self.mask.shape[0] // 20)
+        return (near < 0.02).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Plant:
+    """One row's image and what is known about it."""
+
+    pixels: Pixels
+    mask: Mask | None
+    """As the manifest gives it; None for a row without one."""
+    text: Mask | None = None
+    """Opacity (H, W) of what was written onto the background."""
+    alpha: Mask | None = None
+    truth: Mask | None = None
+    """The right mask, where the row's own is missing."""
+    suffix: str = ""
+    """``png``, ``jpg`` or ``webp``; empty for any."""
+    quality: int = 0
+    """Of lossy compression; 0 for the usual."""
+    raw: bytes | None = None
+    """The file's bytes, where they are no image's."""
+
+
+Maker = Callable[[Scene], Plant | None]
+"""None: this image does not lend itself to it."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of row."""
+
+    make: Maker
+    count: int
+    expect: str = ""
+    """The rules that must not keep it as it is, separated by spaces."""
+    allow: str = ""
+    """Rules whose answer does not count: it may fire or not. ``*`` for all."""
+    bases: int = 1
+    clicks: str = "good"
+    """``good``, ``low`` rate, ``few`` impressions or a ``tail`` product."""
+    copy: bool = False
+    """A copy of a clean row's image."""
+
+
+def keep(scene: Scene) -> Plant:
+    """The image as rendered."""
+    return Plant(scene.pixels, scene.mask)
+
+
+def write(style: TextStyle, busy: bool | None, scene: Scene) -> Plant | None:
+    """With text on the background."""
+    made = plant_text(scene.pixels, scene.free, style, scene.fonts, scene.chance, busy)
+    return None if made is None else Plant(made[0], scene.mask, text=made[1])
+
+
+def write_two(style: TextStyle, scene: Scene) -> Plant | None:
+    """With two texts on the background."""
+    first = plant_text(scene.pixels, scene.free, style, scene.fonts, scene.chance)
+    if first is None:
+        return None
+    free = scene.free * (ndimage.maximum_filter(first[1], 9) < 0.01)
+    second = plant_text(first[0], free, style, scene.fonts, scene.chance)
+    return None if second is None else Plant(second[0], scene.mask, text=np.maximum(first[1], second[1]))
+
+
+def write_on_product(scene: Scene) -> Plant | None:
+    """With a text on the product, well inside it."""
+    inside = ndimage.minimum_filter((scene.mask > 0.99).astype(np.float32), 9)
+    style = TextStyle(ALL, (0.03, 0.07))
+    made = plant_text(scene.pixels, inside, style, scene.fonts, scene.chance)
+    return None if made is None else Plant(made[0], scene.mask)
+
+
+def place_icon(scene: Scene) -> Plant | None:
+    """With a logo without letters on the background."""
+    sprite = draw_icon(scene.pixels.shape[0], int(scene.pixels.mean()), scene.chance)
+    place = find_place(sprite.size, scene.free, None, scene.chance)
+    if place is None:
+        return None
+    pixels, share = paste(scene.pixels, sprite, place)
+    return Plant(pixels, scene.mask, text=share)
+
+
+def mark(tiled: bool, scene: Scene) -> Plant:
+    """Under a watermark."""
+    pixels, _ = draw_watermark(scene.pixels, tiled, scene.fonts, scene.chance)
+    return Plant(pixels, scene.mask)
+
+
+def frame(style: str, scene: Scene) -> Plant:
+    """In a frame."""
+    return Plant(draw_frame(scene.pixels, style, scene.chance), scene.mask)
+
+
+def collect(scene: Scene) -> Plant:
+    """Several images in one."""
+    pixels, mask = build_collage(scene.bases, scene.pixels.shape[0], scene.chance)
+    return Plant(pixels, mask)
+
+
+def set_before(backdrop: str, scene: Scene) -> Plant:
+    """The product alone before a backdrop."""
+    back = draw_backdrop(backdrop, scene.pixels.shape[0], scene.mask, scene.chance)
+    return Plant(mix(back, scene.pixels, scene.mask), scene.mask)
+
+
+def set_before_and_write(scene: Scene) -> Plant | None:
+    """The product before a plain backdrop, with advertising text."""
+    backdrop = str(scene.chance.choice(["white", "uniform", "gradient"]))
+    plain = set_before(backdrop, scene).pixels
+    made = plant_text(plain, scene.free, TextStyle(ALL), scene.fonts, scene.chance)
+    return None if made is None else Plant(made[0], scene.mask, text=made[1])
+
+
+def set_before_two_tone(scene: Scene) -> Plant:
+    """The product before a bare wall on a bare floor."""
+    return Plant(
+        mix(draw_two_tone(scene.pixels.shape[0], scene.chance), scene.pixels, scene.mask), scene.mask
+    )
+
+
+def cut_out(scene: Scene) -> Plant:
+    """The product alone on transparency, with no mask beside it."""
+    return Plant(scene.pixels, None, alpha=scene.mask, truth=scene.mask, suffix="png")
+
+
+def set_before_white_unmasked(scene: Scene) -> Plant:
+    """The product on pure white, with no mask beside it."""
+    white = np.full_like(scene.pixels, 255)
+    return Plant(mix(white, scene.pixels, scene.mask), None, truth=scene.mask)
+
+
+def misguide(fault: str, scene: Scene) -> Plant:
+    """With a wrong mask."""
+    other = scene.bases[-1].mask
+    if other.shape != scene.mask.shape:
+        other = resize_mask(other, scene.mask.shape[0])
+    return Plant(scene.pixels, break_mask(scene.mask, fault, other, scene.chance))
+
+
+def copy(change: str, scene: Scene) -> Plant | None:
+    """A near-duplicate of a clean row."""
+    pixels, mask = change_copy(scene.pixels, scene.mask, change, scene.chance)
+    if change == "overlay":
+        style = TextStyle(ALL, (0.05, 0.08), badge=True)
+        made = plant_text(pixels, scene.free, style, scene.fonts, scene.chance)
+        return None if made is None else Plant(made[0], mask, text=made[1])
+    if change == "recompress":
+        return Plant(pixels, mask, suffix="jpg", quality=int(scene.chance.integers(30, 60)))
+    return Plant(pixels, mask)
+
+
+def shrink(scene: Scene) -> Plant:
+    """Far too small."""
+    side = int(scene.chance.integers(48, 150))
+    return Plant(resize(scene.pixels, side), resize_mask(scene.mask, side))
+
+
+def stretch(scene: Scene) -> Plant:
+    """A banner: five times as long as it is wide."""
+    side = scene.pixels.shape[0]
+    wide = int(side * scene.chance.uniform(4, 6))
+    if scene.chance.random() < 0.3:
+        strip = np.asarray(Image.fromarray(scene.pixels).resize((side, wide // 2)))
+        mask = np.asarray(Image.fromarray(scene.mask).resize((side, wide // 2)), np.float32)
+        return Plant(strip[:, ::3], mask[:, ::3].clip(0, 1))
+    strip = np.asarray(Image.fromarray(scene.pixels).resize((wide // 2, side)))
+    mask = np.asarray(Image.fromarray(scene.mask).resize((wide // 2, side)), np.float32)
+    return Plant(strip[::3], mask[::3].clip(0, 1))
+
+
+def soften(scene: Scene) -> Plant:
+    """Blurred."""
+    return Plant(blur(scene.pixels, scene.chance), scene.mask)
+
+
+def crush(scene: Scene) -> Plant:
+    """Compressed until blocks show."""
+    return Plant(scene.pixels, scene.mask, suffix="jpg", quality=int(scene.chance.integers(3, 11)))
+
+
+def cut_short(scene: Scene) -> Plant:
+    """A file that breaks off, is empty, or is no image."""
+    stream = io.BytesIO()
+    Image.fromarray(scene.pixels).save(stream, "JPEG", quality=90)
+    data = stream.getvalue()
+    share = scene.chance.uniform(0.1, 0.8)
+    raw = [data[: int(len(data) * share)], b"", b"not an image\n" * 20][
+        int(scene.chance.choice(3, p=[0.6, 0.2, 0.2]))
+    ]
+    return Plant(scene.pixels, scene.mask, raw=raw, suffix="jpg")
+
+
+def add_person(what: str, scene: Scene) -> Plant | None:
+    """With a ``face``, ``bust``, ``body`` or ``part`` of a body beside the product."""
+    made = scene.people.place(what, scene.pixels, scene.free, scene.chance)
+    return None if made is None else Plant(made, scene.mask)
+
+
+_STYLES = {
+    "plain": TextStyle(ALL),
+    "cjk": TextStyle(("chinese", "japanese", "korean"), (0.05, 0.1)),
+    "small": TextStyle(ALL, (0.026, 0.04)),
+    "large": TextStyle(ALL, (0.1, 0.16)),
+    "turned": TextStyle(ALL, (0.05, 0.09), angle=(6, 35)),
+    "outlined": TextStyle(ALL, outline=True),
+    "badge": TextStyle(ALL, (0.04, 0.08), badge=True),
+    "faint": TextStyle(ALL, (0.06, 0.11), opacity=(0.35, 0.65)),
+    "lines": TextStyle(ALL, (0.035, 0.06), lines=2),
+    "logo": TextStyle(("latin",), (0.045, 0.08), symbol=True),
+}
+"""How planted text looks."""
+
+TEXT, BLANK, MASK, PEOPLE, QUALITY = "text", "blank", "mask", "people", "quality"
+
+KINDS: dict[str, Kind] = {
+    "clean": Kind(keep, 420),
+    "text_plain": Kind(partial(write, _STYLES["plain"], False), 60, TEXT),
+    "text_busy": Kind(partial(write, _STYLES["plain"], True), 50, TEXT),
+    "text_cjk": Kind(partial(write, _STYLES["cjk"], None), 40, TEXT),
+    "text_small": Kind(partial(write, _STYLES["small"], None), 30, TEXT),
+    "text_large": Kind(partial(write, _STYLES["large"], None), 25, TEXT),
+    "text_turned": Kind(partial(write, _STYLES["turned"], None), 40, TEXT),
+    "text_outlined": Kind(partial(write, _STYLES["outlined"], None), 30, TEXT),
+    "text_badge": Kind(partial(write, _STYLES["badge"], None), 40, TEXT),
+    "text_faint": Kind(partial(write, _STYLES["faint"], None), 30, TEXT),
+    "text_two": Kind(partial(write_two, _STYLES["lines"]), 30, TEXT),
+    "logo_word": Kind(partial(write, _STYLES["logo"], None), 40, TEXT),
+    "logo_icon": Kind(place_icon, 25, "", TEXT),
+    "pack_text": Kind(write_on_product, 70),
+    "watermark_tiled": Kind(partial(mark, True), 35, "watermark", TEXT),
+    "watermark_single": Kind(partial(mark, False), 35, "watermark", TEXT),
+    "frame_solid": Kind(partial(frame, "solid"), 20, QUALITY),
+    "frame_double": Kind(partial(frame, "double"), 15, QUALITY),
+    "frame_round": Kind(partial(frame, "round"), 15, QUALITY),
+    "frame_bars": Kind(partial(frame, "bars"), 15, QUALITY),
+    "collage_2": Kind(collect, 20, QUALITY, MASK, bases=2),
+    "collage_3": Kind(collect, 12, QUALITY, MASK, bases=3),
+    "collage_4": Kind(collect, 12, QUALITY, MASK, bases=4),
+    "blank_white": Kind(partial(set_before, "white"), 45, BLANK),
+    "blank_uniform": Kind(partial(set_before, "uniform"), 40, BLANK),
+    "blank_gradient": Kind(partial(set_before, "gradient"), 40, BLANK),
+    "blank_vignette": Kind(partial(set_before, "vignette"), 30, BLANK),
+    "blank_shadow": Kind(partial(set_before, "shadow"), 30, BLANK),
+    "blank_cutout": Kind(cut_out, 20, BLANK),
+    "blank_unmasked": Kind(set_before_white_unmasked, 20, BLANK),
+    "blank_text": Kind(set_before_and_write, 15, "", f"{BLANK} {TEXT}"),
+    "two_tone": Kind(set_before_two_tone, 20, "", BLANK),
+    "copy_resize": Kind(partial(copy, "resize"), 28, "duplicates", copy=True),
+    "copy_crop": Kind(partial(copy, "crop"), 28, "duplicates", copy=True),
+    "copy_recompress": Kind(partial(copy, "recompress"), 28, "duplicates", QUALITY, copy=True),
+    "copy_colour": Kind(partial(copy, "colour"), 28, "duplicates", copy=True),
+    "copy_overlay": Kind(partial(copy, "overlay"), 28, f"duplicates {TEXT}", copy=True),
+    **{
+        f"mask_{fault}": Kind(
+            partial(misguide, fault),
+            25,
+            MASK,
+            f"{QUALITY} {BLANK} {TEXT}",
+            bases=2 if fault == "other" else 1,
+        )
+        for fault in ("inverted", "shifted", "empty", "full", "other", "half", "blocky")
+    },
+    "clicks_low": Kind(keep, 50, "clicks", clicks="low"),
+    "clicks_few": Kind(keep, 25, "clicks", clicks="few"),
+    "clicks_tail": Kind(keep, 35, "clicks", clicks="tail"),
+    "tiny": Kind(shrink, 25, "size", "*"),
+    "banner": Kind(stretch, 20, "size", "*"),
+    "blurred": Kind(soften, 40, QUALITY, f"{MASK} {BLANK}"),
+    "crushed": Kind(crush, 40, QUALITY, f"{MASK} {TEXT} {BLANK}"),
+    "broken_file": Kind(cut_short, 15, "reading"),
+    "face": Kind(partial(add_person, "face"), 45, PEOPLE, TEXT),
+    "bust": Kind(partial(add_person, "bust"), 35, PEOPLE, f"{TEXT} {QUALITY}"),
+    "body": Kind(partial(add_person, "body"), 40, PEOPLE),
+    "body_part": Kind(partial(add_person, "part"), 20, "", PEOPLE),
+}
+"""All kinds, in the order of their rows before shuffling."""

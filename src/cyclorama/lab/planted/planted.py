@@ -1,0 +1,243 @@
+"""The planted set: rows of which it is known what is wrong with them, and which rule should say so.
+
+``build_set`` writes ``images/``, ``masks/``, ``manifest.csv`` (what a shop would hand over), ``truth.csv``
+and ``truth/*.png`` (what no rule may see) and ``settings.json``. The same arguments give the same images on
+one machine; a row's image depends on its number alone, so that processes share the work.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.lab.planted.fonts import Fonts, find_fonts
+from cyclorama.lab.planted.kinds import KINDS, Kind, Plant, Scene
+from cyclorama.lab.planted.people import People, find_people
+from cyclorama.lab.planted.scenes import Base, Chance, Mask, list_bases, open_base
+
+SIDES = (512, 512, 576, 640)
+MANIFEST = (
+    "id", "image", "product_id", "category", "mask", "brand", "impressions", "clicks", "licence", "language",
+)  # fmt: skip
+TRUTH = ("id", "kind", "expect", "allow", "group", "base", "category", "commercial_use")
+_LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "own photographs", "")
+_RESTRICTED = ("CC-BY-NC-4.0", "CC BY-NC-SA 4.0", "for academic use only", "non-commercial research")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row is to be."""
+
+    number: int
+    kind: str
+    bases: tuple[int, ...]
+    group: str = ""
+    """Of an image and its copies."""
+
+    @property
+    def key(self) -> str:
+        """The row's id."""
+        return f"p{self.number:05d}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every process needs to make rows."""
+
+    shards: Path
+    out: Path
+    assets: Path | None
+    bodies: Path | None
+    seed: int
+    kinds: tuple[str, ...] = ()
+    """Names of the kinds to plant; empty for all."""
+
+
+def plan_rows(count: int, images: int, seed: int, kinds: dict[str, Kind]) -> list[Row]:
+    """About ``count`` rows in a random order, each kind in its share, no image used twice but by copies.
+
+    Raises SystemExit if ``images`` are too few.
+    """
+    chance = np.random.default_rng([seed, 1])
+    share = count / sum(kind.count for kind in kinds.values())
+    numbers = {name: max(1, round(kind.count * share)) for name, kind in kinds.items()}
+    needed = sum(numbers[name] * kind.bases for name, kind in kinds.items() if not kind.copy)
+    if needed > images:
+        raise SystemExit(f"{needed} rendered images are needed for {count} rows, {images} are there")
+    order = iter(chance.permutation(images).tolist())
+    wanted: list[tuple[str, tuple[int, ...], str]] = []
+    clean = []
+    for name, kind in kinds.items():
+        if not kind.copy:
+            for _ in range(numbers[name]):
+                bases = tuple(next(order) for _ in range(kind.bases))
+                if name == "clean":
+                    clean.append(len(wanted))
+                wanted.append((name, bases, ""))
+    originals = iter(clean)
+    for name, kind in kinds.items():
+        for _ in range(numbers[name] if kind.copy else 0):
+            original = next(originals)
+            bases = wanted[original][1]
+            group = f"g{bases[0]:05d}"
+            wanted[original] = ("clean", bases, group)
+            wanted.append((name, bases, group))
+    places = chance.permutation(len(wanted))
+    return [Row(number, *wanted[place]) for number, place in enumerate(places.tolist())]
+
+
+def open_bases(row: Row, spans: Sequence[dict[str, Any]], seed: int) -> list[Base]:
+    """The rendered images of a row. Copies get the same pixels as their original."""
+    found = []
+    for index in row.bases:
+        chance = np.random.default_rng([seed, 2, index])
+        found.append(open_base(spans[index], int(chance.choice(SIDES)), chance))
+    return found
+
+
+def make_plant(row: Row, bases: list[Base], fonts: Fonts, people: People, seed: int) -> Plant | None:
+    """The row's image; None if its kind cannot be made of it."""
+    chance = np.random.default_rng([seed, 3, row.number])
+    return KINDS[row.kind].make(Scene(bases, fonts, people, chance))
+
+
+def encode(plant: Plant, chance: Chance) -> tuple[str, bytes]:
+    """(suffix, bytes) of a file as shops have them: JPEG mostly, PNG and WebP."""
+    suffix = plant.suffix or str(chance.choice(["jpg", "png", "webp"], p=[0.65, 0.22, 0.13]))
+    if plant.raw is not None:
+        return suffix, plant.raw
+    image = Image.fromarray(plant.pixels)
+    if plant.alpha is not None:
+        image.putalpha(Image.fromarray((plant.alpha * 255).round().astype(np.uint8)))
+    stream = io.BytesIO()
+    quality = plant.quality or int(chance.integers(86, 96))
+    if suffix == "png":
+        image.save(stream, "PNG", compress_level=4)
+    elif suffix == "webp":
+        image.save(stream, "WEBP", quality=quality, method=2)
+    else:
+        image.save(stream, "JPEG", quality=quality)
+    return suffix, stream.getvalue()
+
+
+def write_mask(path: Path, mask: Mask) -> None:
+    """``mask`` as a grey PNG."""
+    Image.fromarray((mask * 255).round().astype(np.uint8)).save(path, compress_level=4)
+
+
+def draw_numbers(kind: Kind, chance: Chance) -> tuple[int, int]:
+    """(impressions, clicks) of a row."""
+    seen = int(math.exp(chance.uniform(math.log(50_000), math.log(1_500_000))))
+    rate = float(chance.uniform(0.048, 0.058))
+    if kind.clicks == "low":
+        rate = float(chance.uniform(0.004, 0.018))
+    elif kind.clicks == "few":  # a high ratio of next to nothing
+        seen = int(chance.integers(8, 40))
+        return seen, max(1, round(seen * chance.uniform(0.05, 0.1)))
+    elif kind.clicks == "tail":
+        seen = int(chance.integers(500, 4000))
+    return seen, int(chance.binomial(seen, rate))
+
+
+def write_category(category: str, chance: Chance) -> str:
+    """``category`` as somebody else would have written it."""
+    ways = (category, category.upper(), f"  {category} ", category.title(), f"Shop > {category.title()}")
+    return ways[int(chance.choice(len(ways), p=[0.6, 0.1, 0.1, 0.1, 0.1]))]
+
+
+def make_row(
+    row: Row, job: Job, spans: Sequence[dict[str, Any]], fonts: Fonts, people: People
+) -> dict[str, str]:
+    """Write one row's files; its cells of both tables. A kind that cannot be made becomes a clean row."""
+    bases = open_bases(row, spans, job.seed)
+    plant = make_plant(row, bases, fonts, people, job.seed)
+    if plant is None:
+        row = replace(row, kind="clean", group="")
+        plant = Plant(bases[0].pixels, bases[0].mask)
+    kind = KINDS[row.kind]
+    chance = np.random.default_rng([job.seed, 4, row.number])
+    suffix, data = encode(plant, chance)
+    (job.out / "images" / f"{row.key}.{suffix}").write_bytes(data)
+    if plant.mask is not None:
+        write_mask(job.out / "masks" / f"{row.key}.png", plant.mask)
+    if plant.text is not None:
+        write_mask(job.out / "truth" / f"{row.key}.text.png", plant.text)
+    if plant.truth is not None:
+        write_mask(job.out / "truth" / f"{row.key}.mask.png", plant.truth)
+    labels = bases[0].labels
+    seen, clicked = draw_numbers(kind, chance)
+    own = kind.copy or kind.clicks == "tail"  # copies lie under another product; the tail's are its own
+    restricted = chance.random() < 0.05
+    licence = str(chance.choice(_RESTRICTED if restricted else _LICENCES))
+    return {
+        "id": row.key, "image": f"images/{row.key}.{suffix}", "kind": row.kind, "expect": kind.expect,
+        "mask": "" if plant.mask is None else f"masks/{row.key}.png",
+        "product_id": f"{labels['product_id']}-{row.key}" if own else labels["product_id"],
+        "brand": labels["brand"] or "", "impressions": str(seen), "clicks": str(clicked), "licence": licence,
+        "language": "en", "allow": kind.allow, "group": row.group, "base": str(row.bases[0]),
+        "category": write_category(labels["category"], chance), "canonical": labels["category"],
+        "commercial_use": "forbidden" if restricted else "allowed" if licence else "unstated",
+    }  # fmt: skip
+
+
+_TOOLS: dict[str, Any] = {}
+
+
+def _prepare(job: Job) -> None:
+    """Once per process."""
+    _TOOLS["all"] = (job, list_bases(job.shards), find_fonts(job.assets), find_people(job.assets, job.bodies))
+
+
+def _make(row: Row) -> dict[str, str]:
+    return make_row(row, *_TOOLS["all"])
+
+
+def make_rows(rows: Sequence[Row], job: Job, workers: int) -> Iterator[dict[str, str]]:
+    """All rows' cells, in order."""
+    if workers == 1:
+        _prepare(job)
+        yield from map(_make, rows)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (job,)) as pool:
+        yield from pool.map(_make, rows, chunksize=8)
+
+
+def build_set(job: Job, count: int, workers: int = 1) -> dict[str, int]:
+    """The set of about ``count`` rows in ``job.out``; rows by kind."""
+    for name in ("images", "masks", "truth"):
+        (job.out / name).mkdir(parents=True, exist_ok=True)
+    kinds = {name: kind for name, kind in KINDS.items() if name in job.kinds or not job.kinds}
+    rows = plan_rows(count, len(list_bases(job.shards)), job.seed, kinds)
+    cells = list(make_rows(rows, job, workers))
+    groups = [cell["group"] for cell in cells]
+    for cell in cells:  # an original whose copy could not be made stands alone
+        if groups.count(cell["group"]) < 2:
+            cell["group"] = ""
+    tables = (("manifest.csv", MANIFEST, "category"), ("truth.csv", TRUTH, "canonical"))
+    for name, columns, category in tables:
+        with (job.out / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows({**cell, "category": cell[category]} for cell in cells)
+    totals: dict[str, int] = {}
+    for cell in cells:
+        totals[cell["product_id"]] = totals.get(cell["product_id"], 0) + int(cell["impressions"])
+    tail = {cell["product_id"] for cell in cells if cell["kind"] == "clicks_tail"}
+    kept = sum(seen for product, seen in totals.items() if seen >= 5000 and product not in tail)
+    facts = {"seed": job.seed, "rows": len(cells), "impressions_total": kept}
+    (job.out / "settings.json").write_text(json.dumps(facts))
+    counts: dict[str, int] = {}
+    for cell in cells:
+        counts[cell["kind"]] = counts.get(cell["kind"], 0) + 1
+    return counts

@@ -1,0 +1,251 @@
+"""Rendered images, and what makes a raw shop image of them: backdrops, frames, collages, faults.
+
+Every function takes and gives uint8 (H, W, 3) pixels and float32 (H, W) masks with 1 = product, and draws
+all chance from the generator it is given.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
+
+from cyclorama.evaluation.tar_members import Span, list_members, read_span
+
+Pixels = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.float32]
+Chance = np.random.Generator
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A rendered image at the size it is planted at."""
+
+    pixels: Pixels
+    mask: Mask
+    labels: dict[str, Any]
+
+
+def list_bases(folder: Path) -> list[dict[str, Span]]:
+    """Where the members of every rendered image lie, in the order of their keys."""
+    found: dict[str, dict[str, Span]] = {}
+    for shard in sorted(folder.glob("*.tar")):
+        found.update(list_members(shard))
+    return [found[key] for key in sorted(found)]
+
+
+def open_base(spans: dict[str, Span], side: int, chance: Chance) -> Base:
+    """A rendered image enlarged to ``side``, sharpened, with the grain of a camera."""
+    labels = json.loads(read_span(*spans["json"]))
+    image = Image.open(io.BytesIO(read_span(*spans["png"]))).convert("RGB")
+    mask = Image.open(io.BytesIO(read_span(*spans["mask.png"]))).convert("L")
+    large = image.resize((side, side), Image.Resampling.LANCZOS)
+    large = large.filter(ImageFilter.UnsharpMask(radius=side / 400, percent=90, threshold=0))
+    grain = chance.normal(0, 1.1, (side, side, 1)) + chance.normal(0, 0.6, (side, side, 3))
+    pixels = np.clip(np.asarray(large, np.float32) + grain, 0, 255).round().astype(np.uint8)
+    soft = np.asarray(mask.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
+    return Base(pixels, np.clip(soft, 0, 1), labels)
+
+
+def mix(first: npt.NDArray[Any], second: npt.NDArray[Any], share: npt.NDArray[Any]) -> Pixels:
+    """``first`` where ``share`` (H, W) is 0, ``second`` where it is 1."""
+    part = share[..., None]
+    return np.rint(first * (1.0 - part) + second * part).clip(0, 255).astype(np.uint8)
+
+
+def pick_colour(chance: Chance, low: int = 0, high: int = 255) -> tuple[int, int, int]:
+    """A colour with every channel in ``low`` … ``high``."""
+    red, green, blue = (int(v) for v in chance.integers(low, high + 1, 3))
+    return red, green, blue
+
+
+def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
+    """A studio backdrop (side, side, 3) without any content.
+
+    ``white``, ``uniform``, ``gradient`` (straight or round), ``vignette`` (a lit paper wall with grain),
+    ``shadow`` (white, the product's soft shadow on it).
+    """
+    rows, columns = np.mgrid[0:side, 0:side] / (side - 1)
+    if kind == "white":
+        level = float(chance.choice([255, 255, 255, 254, 250, 246]))
+        return np.full((side, side, 3), level, np.float32).astype(np.uint8)
+    if kind == "uniform":
+        colour = np.array(pick_colour(chance, 20, 245), np.float32)
+        noisy = colour + chance.normal(0, chance.uniform(0, 1.2), (side, side, 3))
+        return noisy.clip(0, 255).round().astype(np.uint8)
+    if kind == "gradient":
+        first, second = (np.array(pick_colour(chance, 60, 255), np.float32) for _ in range(2))
+        second = first + 0.55 * (second - first)
+        angle = chance.uniform(0, 2 * np.pi)
+        share = (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle) + 0.5
+        if chance.random() < 0.5:
+            share = np.hypot(rows - chance.uniform(0.3, 0.6), columns - chance.uniform(0.35, 0.65))
+        plain = np.repeat(first[None, None], side, 0).repeat(side, 1)
+        return mix(plain, second[None, None], share.clip(0, 1))
+    if kind == "vignette":
+        colour = np.array(pick_colour(chance, 140, 250), np.float32)
+        far = np.hypot(rows - 0.45, columns - 0.5)
+        lit = colour * (1.03 - chance.uniform(0.15, 0.4) * far**2)[..., None]
+        return (lit + chance.normal(0, 1.5, (side, side, 1))).clip(0, 255).round().astype(np.uint8)
+    paper = np.full((side, side), float(chance.uniform(240, 255)), np.float32)
+    drop = ndimage.shift(mask, (0.02 * side, chance.uniform(-0.04, 0.04) * side), order=0)
+    shade = ndimage.gaussian_filter(drop, 0.02 * side) * chance.uniform(0.15, 0.45)
+    return np.repeat((paper * (1 - shade))[..., None], 3, 2).round().astype(np.uint8)
+
+
+def draw_two_tone(side: int, chance: Chance) -> Pixels:
+    """A wall above a floor, one colour each."""
+    wall, floor = (np.array(pick_colour(chance, 90, 250), np.float32) for _ in range(2))
+    edge = int(chance.uniform(0.55, 0.8) * side)
+    pixels = np.repeat(np.where(np.arange(side)[:, None] < edge, wall, floor)[:, None], side, 1)
+    return (pixels + chance.normal(0, 1.0, (side, side, 1))).clip(0, 255).round().astype(np.uint8)
+
+
+def draw_frame(pixels: Pixels, style: str, chance: Chance) -> Pixels:
+    """``pixels`` with a frame over its rim: ``solid``, ``double``, ``round``, ``bars`` (above and below)."""
+    height, width = pixels.shape[:2]
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    wide = max(3, int(chance.uniform(0.02, 0.07) * width))
+    colour = pick_colour(chance)
+    if style == "solid":
+        draw.rectangle((0, 0, width - 1, height - 1), outline=colour, width=wide)
+    elif style == "double":
+        draw.rectangle((0, 0, width - 1, height - 1), outline=colour, width=wide)
+        inner = wide + max(3, wide // 3)
+        line = max(2, wide // 6)
+        draw.rectangle(
+            (inner, inner, width - 1 - inner, height - 1 - inner), outline=pick_colour(chance), width=line
+        )
+    elif style == "round":
+        hole = Image.new("L", (width, height), 255)
+        box = (wide, wide, width - 1 - wide, height - 1 - wide)
+        ImageDraw.Draw(hole).rounded_rectangle(box, radius=4 * wide, fill=0)
+        image.paste(Image.new("RGB", (width, height), colour), mask=hole)
+    else:
+        bar = int(chance.uniform(0.07, 0.14) * height)
+        dark = (0, 0, 0) if chance.random() < 0.6 else (255, 255, 255)
+        draw.rectangle((0, 0, width, bar), fill=dark)
+        draw.rectangle((0, height - bar, width, height), fill=dark)
+    return np.asarray(image)
+
+
+def build_collage(bases: list[Base], side: int, chance: Chance) -> tuple[Pixels, Mask]:
+    """Two to four images in one, with or without gutters, and the mask of all their products."""
+    gap = int(chance.choice([0, 0, 4, 8, 14]))
+    half = (side - gap) // 2
+    far = side - half
+    layouts = {
+        2: [
+            [(0, 0, half, side), (far, 0, half, side)],
+            [(0, 0, side, half), (0, far, side, half)],
+        ],
+        3: [[(0, 0, half, side), (far, 0, half, half), (far, far, half, half)]],
+        4: [[(0, 0, half, half), (far, 0, half, half), (0, far, half, half), (far, far, half, half)]],
+    }
+    cells = layouts[len(bases)][int(chance.integers(len(layouts[len(bases)])))]
+    back = 255 if chance.random() < 0.7 else 20
+    pixels = np.full((side, side, 3), back, np.uint8)
+    mask = np.zeros((side, side), np.float32)
+    for base, (left, top, width, height) in zip(bases, cells):
+        image, product = (
+            fill_cell(Image.fromarray(base.pixels), width, height),
+            fill_cell(Image.fromarray((base.mask * 255).astype(np.uint8)), width, height),
+        )
+        pixels[top : top + height, left : left + width] = np.asarray(image)
+        mask[top : top + height, left : left + width] = np.asarray(product, np.float32) / 255
+    return pixels, mask
+
+
+def fill_cell(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The middle of ``image`` that fills ``width`` by ``height``."""
+    scale = max(width / image.width, height / image.height)
+    size = (round(image.width * scale), round(image.height * scale))
+    large = image.resize(size, Image.Resampling.LANCZOS)
+    left, top = (large.width - width) // 2, (large.height - height) // 2
+    return large.crop((left, top, left + width, top + height))
+
+
+def blur(pixels: Pixels, chance: Chance) -> Pixels:
+    """Out of focus, or shaken."""
+    side = max(pixels.shape[:2])
+    if chance.random() < 0.6:
+        sigma = chance.uniform(0.007, 0.014) * side
+        return ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0)).round().astype(np.uint8)
+    length = int(chance.uniform(0.035, 0.06) * side)
+    angle = chance.uniform(0, np.pi)
+    total = np.zeros(pixels.shape, np.float32)
+    for step in np.linspace(-0.5, 0.5, length):
+        total += np.roll(
+            pixels, (round(step * length * np.sin(angle)), round(step * length * np.cos(angle))), (0, 1)
+        )
+    return (total / length).round().astype(np.uint8)
+
+
+def break_mask(mask: Mask, fault: str, other: Mask, chance: Chance) -> Mask:
+    """``mask`` as a careless step would have left it; ``other`` is another product's."""
+    side = mask.shape[0]
+    if fault == "inverted":
+        return 1 - mask
+    if fault == "empty":
+        return np.zeros_like(mask)
+    if fault == "full":
+        return np.ones_like(mask)
+    if fault == "other":
+        return other
+    if fault == "shifted":
+        length = chance.uniform(0.07, 0.15) * side
+        angle = chance.uniform(0, 2 * np.pi)
+        shift = (length * np.sin(angle), length * np.cos(angle))
+        return np.asarray(ndimage.shift(mask, shift, order=0), np.float32)
+    if fault == "half":
+        rows = np.flatnonzero((mask > 0.5).any(1))
+        columns = np.flatnonzero((mask > 0.5).any(0))
+        broken = mask.copy()
+        if chance.random() < 0.5:
+            broken[: (rows[0] + rows[-1]) // 2] = 0
+        else:
+            broken[:, : (columns[0] + columns[-1]) // 2] = 0
+        return broken
+    cell = side // int(chance.choice([10, 14, 18]))  # blocky
+    small = Image.fromarray((mask * 255).astype(np.uint8)).resize((side // cell, side // cell))
+    blocks = np.asarray(small.resize((side, side), Image.Resampling.NEAREST))
+    return (blocks > 127).astype(np.float32)
+
+
+def change_copy(pixels: Pixels, mask: Mask, change: str, chance: Chance) -> tuple[Pixels, Mask]:
+    """A near-duplicate: ``resize``, ``crop``, ``colour``; anything else leaves the pixels as they are."""
+    side = pixels.shape[0]
+    if change == "resize":
+        small = round(side * chance.uniform(0.62, 0.85))
+        return resize(pixels, small), resize_mask(mask, small)
+    if change == "crop":
+        left, top, right, bottom = (int(v) for v in (chance.uniform(0.01, 0.05, 4) * side))
+        window = (slice(top, side - bottom), slice(left, side - right))
+        return pixels[window], mask[window]
+    if change == "colour":
+        gain = 1 + chance.uniform(-0.08, 0.08, 3)
+        lift = chance.uniform(-12, 12)
+        curve = np.clip(pixels * gain + lift, 0, 255)
+        return curve.round().astype(np.uint8), mask
+    return pixels, mask
+
+
+def resize(pixels: Pixels, side: int) -> Pixels:
+    """``pixels`` with ``side`` as its width, its shape kept."""
+    height = round(pixels.shape[0] * side / pixels.shape[1])
+    return np.asarray(Image.fromarray(pixels).resize((side, height), Image.Resampling.LANCZOS))
+
+
+def resize_mask(mask: Mask, side: int) -> Mask:
+    """The same for a mask."""
+    height = round(mask.shape[0] * side / mask.shape[1])
+    small = Image.fromarray((mask * 255).round().astype(np.uint8)).resize((side, height))
+    return np.asarray(small, np.float32) / 255

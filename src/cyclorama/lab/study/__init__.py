@@ -1,0 +1,1 @@
+"""The user study: people rank images without knowing who made them; ranks become scores."""

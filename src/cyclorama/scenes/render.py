@@ -1,0 +1,282 @@
+"""How does a stage become pixels?  The one boundary to Mitsuba 3 and Open Image Denoise."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclorama.scenes.geometry import Mesh
+from cyclorama.scenes.stage import Camera, Part, Stage, project
+from cyclorama.scenes.surface import Surface
+
+_STATE: dict[str, Any] = {}
+_GUIDE_SAMPLES = 4
+
+
+def load_mitsuba() -> Any:
+    """The ``mitsuba`` module with the scalar variant set and one thread.
+
+    Raises:
+        MissingDependencyError: if Mitsuba or the denoiser is not installed.
+    """
+    if "mi" not in _STATE:
+        from cyclorama.errors import MissingDependencyError
+
+        os.environ.setdefault("OIDN_NUM_THREADS", "1")
+        os.environ.setdefault("OIDN_SET_AFFINITY", "0")
+        try:
+            import drjit
+            import mitsuba
+            import pyoidn
+        except ImportError as error:
+            raise MissingDependencyError(
+                f'rendering needs {error.name}; install it with: pip install "cyclorama[synth]"'
+            ) from error
+        mitsuba.set_variant("scalar_rgb")
+        mitsuba.set_log_level(mitsuba.LogLevel.Error)
+        drjit.set_thread_count(1)
+        _STATE["mi"], _STATE["oidn"] = mitsuba, pyoidn
+    return _STATE["mi"]
+
+
+def _linear(colour: tuple[float, float, float]) -> list[float]:
+    c = np.asarray(colour, np.float64)
+    return [float(x) for x in np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)]
+
+
+def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
+    if isinstance(surface.colour, np.ndarray):
+        return {
+            "type": "bitmap",
+            "bitmap": mi.Bitmap(np.array(surface.colour, order="C", copy=True)),
+            "wrap_mode": "repeat",
+            "to_uv": mi.ScalarTransform3f().scale([surface.tiles[0], surface.tiles[1]]),
+        }
+    return {"type": "rgb", "value": _linear(surface.colour)}
+
+
+def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
+    if surface.kind == "glass":
+        return {"type": "thindielectric", "int_ior": 1.5}
+    if surface.kind == "metal":
+        inner = {
+            "type": "roughconductor",
+            "material": "none",
+            "alpha": surface.roughness,
+            "specular_reflectance": _colour(mi, surface),
+        }
+    elif surface.kind == "plastic":
+        inner = {
+            "type": "principled",
+            "base_color": _colour(mi, surface),
+            "roughness": max(surface.roughness**0.5, 0.08),
+            "specular": 0.5,
+        }
+    else:
+        inner = {"type": "diffuse", "reflectance": _colour(mi, surface)}
+    return {"type": "twosided", "bsdf": inner}
+
+
+def _shape(mi: Any, part: Part, number: int) -> Any:
+    mesh, surface = part.mesh, part.surface
+    properties = mi.Properties()
+    properties.set_id(f"part{number:04d}")
+    properties["bsdf"] = mi.load_dict(_bsdf(mi, surface), parallel=False)
+    if surface.glow > 0:
+        if isinstance(surface.colour, np.ndarray):
+            c = surface.colour.astype(np.float32) / 255.0
+            c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
+            radiance: dict[str, Any] = {
+                "type": "bitmap",
+                "bitmap": mi.Bitmap(np.ascontiguousarray(c * surface.glow)),
+                "raw": True,
+            }
+        else:
+            radiance = {"type": "rgb", "value": [x * surface.glow for x in _linear(surface.colour)]}
+        properties["emitter"] = mi.load_dict({"type": "area", "radiance": radiance}, parallel=False)
+    return _fill_mesh(mi, mesh, properties)
+
+
+def _bare_shape(mi: Any, part: Part, bsdf: Any) -> Any:
+    properties = mi.Properties()
+    properties["bsdf"] = bsdf
+    return _fill_mesh(mi, part.mesh, properties)
+
+
+def _fill_mesh(mi: Any, mesh: Mesh, properties: Any) -> Any:
+    shape = mi.Mesh("part", len(mesh.vertices), len(mesh.faces), properties, True, True)
+    parameters = mi.traverse(shape)
+    uv = mesh.uv.copy()
+    uv[:, 1] = 1.0 - uv[:, 1]
+    parameters["vertex_positions"] = mesh.vertices.ravel()
+    parameters["vertex_normals"] = mesh.normals.ravel()
+    parameters["vertex_texcoords"] = uv.ravel()
+    parameters["faces"] = mesh.faces.ravel()
+    parameters.update()
+    return shape
+
+
+def _camera(
+    mi: Any, camera: Camera, size: int, crop: tuple[int, int, int, int], samples: int
+) -> dict[str, Any]:
+    left, top, width, height = crop
+    return {
+        "type": "perspective",
+        "fov": camera.fov,
+        "to_world": mi.ScalarTransform4f().look_at(origin=camera.origin, target=camera.target, up=[0, 0, 1]),
+        "sampler": {"type": "multijitter", "sample_count": samples},
+        "film": {
+            "type": "hdrfilm",
+            "width": size,
+            "height": size,
+            "crop_offset_x": left,
+            "crop_offset_y": top,
+            "crop_width": width,
+            "crop_height": height,
+            "pixel_format": "rgba",
+            "component_format": "float32",
+            "rfilter": {"type": "box"},
+        },
+    }
+
+
+def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
+    entries: dict[str, Any] = {"type": "scene"}
+    entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
+    entries["sensor"] = _camera(mi, stage.camera, size, (0, 0, size, size), samples)
+    entries["sky"] = {"type": "constant", "radiance": {"type": "rgb", "value": list(stage.sky)}}
+    for k, lamp in enumerate(stage.lights):
+        half = lamp.size / 2
+        entries[f"light{k}"] = {
+            "type": "rectangle",
+            "to_world": mi.ScalarTransform4f()
+            .look_at(origin=lamp.position, target=lamp.target, up=[0.01, 0, 1])
+            .scale([half, half, 1]),
+            "emitter": {"type": "area", "radiance": {"type": "rgb", "value": list(lamp.radiance)}},
+        }
+    for k, part in enumerate([*stage.product, *stage.parts]):
+        entries[f"part{k:04d}"] = _shape(mi, part, k)
+    return mi.load_dict(entries, parallel=False)
+
+
+def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8], rays: int) -> bool:
+    """Take everything off the stage that hides the product; whether anything had to go.
+
+    ``rays`` pixels that the product covers wholly are looked at through their middle. What a ray meets
+    farther off than the product's farthest point lies behind it: the ray went through a gap.
+    """
+    rows, columns = np.nonzero(mask == 255)
+    if len(rows) == 0:
+        return False
+    chosen = np.unique(np.linspace(0, len(rows) - 1, rays).astype(int))
+    camera, size = stage.camera, mask.shape[0]
+    origin = np.array(camera.origin)
+    forward = np.array(camera.target) - origin
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    up = np.cross(right, forward)
+    half = np.tan(np.deg2rad(camera.fov) / 2)
+    u = ((columns[chosen] + 0.5) / size * 2 - 1) * half
+    v = (1 - (rows[chosen] + 0.5) / size * 2) * half
+    reach = max(float(np.linalg.norm(p.mesh.vertices - origin, axis=1).max()) for p in stage.product)
+    hidden: set[int] = set()
+    for a, b in zip(u, v, strict=True):
+        d = forward + a * right + b * up
+        hit = scene.ray_intersect(mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist()))
+        if hit.is_valid() and float(hit.t) <= reach:
+            k = int(hit.shape.id()[4:])
+            if k >= len(stage.product):
+                hidden.add(k - len(stage.product))
+    stage.parts = [p for k, p in enumerate(stage.parts) if k not in hidden]
+    return bool(hidden)
+
+
+def clear_view(stage: Stage, mask: NDArray[np.uint8]) -> bool:
+    """Take off ``stage`` what hides its product, whose coverage is ``mask``; whether anything had to go.
+
+    :func:`render_image` does it by itself when it is given a mask; this serves images that must lose
+    the same things.
+    """
+    mi = load_mitsuba()
+    return _remove_occluders(mi, _scene(mi, stage, mask.shape[0], 1, 1), stage, mask, 240)
+
+
+def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8]:
+    """sRGB image (H, W, 3) of linear ``radiance``: straight up to 0.6, then a soft shoulder to 1."""
+    x = np.maximum(radiance * exposure, 0.0)
+    knee = 0.6
+    x = np.where(x <= knee, x, knee + (1 - knee) * (1 - np.exp(-(x - knee) / (1 - knee))))
+    x = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(x, 1 / 2.4) - 0.055)
+    return np.asarray(np.clip(np.round(x * 255.0), 0, 255), np.uint8)
+
+
+def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
+    """A scene whose surfaces shine with their albedo, the denoiser's guide.
+
+    One pass over it costs a small part of Mitsuba's AOV integrator.
+    """
+    entries: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": 1}}
+    entries["sensor"] = _camera(mi, stage.camera, size, (0, 0, size, size), _GUIDE_SAMPLES)
+    black = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}, parallel=False)
+    for k, part in enumerate([*stage.product, *stage.parts]):
+        if part.surface.kind == "glass":
+            continue
+        bare = part.surface.kind == "metal" and isinstance(part.surface.colour, tuple)
+        surface = Surface((0.9, 0.9, 0.9)) if bare else part.surface  # a print on metal is guided, too
+        properties = mi.Properties()
+        properties["bsdf"] = black
+        properties["emitter"] = mi.load_dict(
+            {"type": "area", "radiance": _colour(mi, surface)}, parallel=False
+        )
+        entries[f"part{k:04d}"] = _fill_mesh(mi, part.mesh, properties)
+    return mi.load_dict(entries, parallel=False)
+
+
+def render_image(
+    stage: Stage, size: int, samples: int, seed: int, mask: NDArray[np.uint8] | None = None, depth: int = 4
+) -> NDArray[np.uint8]:
+    """The denoised image of ``stage``, sRGB uint8 (size, size, 3).
+
+    With ``mask`` (the product's coverage), parts that hide the product are taken off the stage first.
+    The same arguments give the same bytes on one machine.
+    """
+    mi = load_mitsuba()
+    scene = _scene(mi, stage, size, samples, depth)
+    if mask is not None and _remove_occluders(mi, scene, stage, mask, 240):
+        scene = _scene(mi, stage, size, samples, depth)
+    raw = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., :3]
+    colour = np.ascontiguousarray(np.minimum(np.nan_to_num(raw), 12.0))
+    flat = mi.render(_albedo_scene(mi, stage, size), spp=_GUIDE_SAMPLES, seed=seed)
+    albedo = np.clip(np.nan_to_num(np.array(flat, dtype=np.float32)[..., :3]), 0, 1)
+    clean = _STATE["oidn"].denoise(colour, albedo=np.ascontiguousarray(albedo), hdr=True)
+    return tone_map(np.asarray(clean, np.float32), stage.exposure)
+
+
+def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.uint8]:
+    """Coverage of each pixel by the product alone, uint8 (size, size), 255 = all product.
+
+    Only the part of the image that holds the product is sampled.
+    """
+    mi = load_mitsuba()
+    points = np.concatenate([p.mesh.vertices for p in stage.product])
+    seen = project(points, stage.camera) * size
+    left, top = np.clip(np.floor(seen.min(0)).astype(int) - 1, 0, size - 1)
+    right, bottom = np.clip(np.ceil(seen.max(0)).astype(int) + 1, 1, size)
+    crop = (int(left), int(top), int(max(right - left, 1)), int(max(bottom - top, 1)))
+    entries: dict[str, Any] = {
+        "type": "scene",
+        "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1, "hide_emitters": True},
+        "sensor": _camera(mi, stage.camera, size, crop, samples),
+    }
+    dull = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}, parallel=False)
+    for k, part in enumerate(stage.product):
+        entries[f"part{k:04d}"] = _bare_shape(mi, part, dull)
+    scene = mi.load_dict(entries, parallel=False)
+    alpha = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., 3]
+    mask = np.zeros((size, size), np.uint8)
+    mask[top : top + crop[3], left : left + crop[2]] = np.round(np.clip(alpha, 0, 1) * 255)
+    return mask

@@ -1,0 +1,125 @@
+"""How does a run become files that survive a kill?  Tar shards with a done mark written last."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclorama.errors import OutputError
+from cyclorama.files import write_atomic
+from cyclorama.scenes.items import RenderedItem, RunConfig, render_item
+from cyclorama.scenes.pairs import render_held_out_item
+
+CONFIG_NAME = "config.json"
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """Where shard ``number`` lies."""
+    return folder / f"shard-{number:06d}.tar"
+
+
+def done_path(folder: Path, number: int) -> Path:
+    """Where the done mark of shard ``number`` lies."""
+    return folder / f"shard-{number:06d}.done.json"
+
+
+def claim_folder(folder: Path, wanted: dict[str, object]) -> None:
+    """Make ``folder`` this run's own, with ``wanted`` as its config.
+
+    Raises:
+        OutputError: if it holds a run with another config.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make the folder {folder}: {error.strerror}; choose another --out"
+        ) from error
+    path = folder / CONFIG_NAME
+    if path.exists():
+        try:
+            found = dict(json.loads(path.read_text()))
+        except ValueError as error:
+            raise OutputError(f"{path} is not a run's config; choose another --out") from error
+        if found != wanted:
+            keys = sorted(k for k in {*found, *wanted} if found.get(k) != wanted.get(k))
+            changes = "; ".join(f"{k}: {found.get(k)!r} there, {wanted.get(k)!r} asked" for k in keys)
+            raise OutputError(f"{folder} holds a run with another config ({changes}); choose another --out")
+        return
+    if any(folder.glob("shard-*.tar")):
+        raise OutputError(f"{folder} holds shards but no {CONFIG_NAME}; choose another --out")
+    write_atomic(path, json.dumps(wanted, indent=1, sort_keys=True).encode())
+
+
+def pack_items(items: list[RenderedItem]) -> bytes:
+    """A tar file of the items; the same items give the same bytes."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for item in items:
+            images = (("png", item.image), ("mask.png", item.mask), *item.extras)
+            for ending, data in (*images, ("json", item.metadata)):
+                header = tarfile.TarInfo(f"{item.key}.{ending}")
+                header.size, header.mode = len(data), 0o644
+                tar.addfile(header, io.BytesIO(data))
+    return out.getvalue()
+
+
+def is_done(folder: Path, number: int, count: int) -> bool:
+    """Whether shard ``number`` is complete with ``count`` items and its bytes are those of its done mark."""
+    mark, path = done_path(folder, number), shard_path(folder, number)
+    if not mark.exists() or not path.exists():
+        return False
+    try:
+        said = json.loads(mark.read_text())
+        return bool(
+            said["count"] == count and said["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        )
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def write_shard(
+    folder: Path, config: RunConfig, number: int, count: int, on_item: Callable[[], None] | None = None
+) -> None:
+    """Render and write shard ``number`` with its first ``count`` items, then its done mark."""
+    render = render_item if config.kind == "train" else render_held_out_item
+    items = []
+    for index in range(number * config.shard_size, number * config.shard_size + count):
+        items.append(render(config, index))
+        if on_item is not None:
+            on_item()
+    data = pack_items(items)
+    done_path(folder, number).unlink(missing_ok=True)
+    write_atomic(shard_path(folder, number), data)
+    mark = {"count": count, "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomic(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
+
+
+@dataclass(frozen=True)
+class StoredItem:
+    """One item of a set as read back: its key, its metadata and its other members by name after the key."""
+
+    key: str
+    metadata: dict[str, str | None]
+    members: dict[str, bytes]
+
+
+def read_items(folder: Path) -> Iterator[StoredItem]:
+    """All items of the finished shards in ``folder``, in order."""
+    for mark in sorted(folder.glob("shard-*.done.json")):
+        members: dict[str, bytes] = {}
+        with tarfile.open(folder / mark.name.replace(".done.json", ".tar")) as tar:
+            for header in tar:
+                key, _, name = header.name.partition(".")
+                file = tar.extractfile(header)
+                assert file is not None
+                members[name] = file.read()
+                if name == "json":  # an item's last member
+                    metadata = json.loads(members.pop("json"))
+                    yield StoredItem(key, metadata, members)
+                    members = {}

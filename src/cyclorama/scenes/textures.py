@@ -1,0 +1,310 @@
+"""Which images are glued on things?  Labels, wood, tiles, cloth, skies and blurred lights."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from cyclorama.scenes.surface import Colour, Texture, mix, shade
+
+
+def _rgb(colour: Colour) -> tuple[int, int, int]:
+    return (round(colour[0] * 255), round(colour[1] * 255), round(colour[2] * 255))
+
+
+def _smooth_noise(
+    rng: np.random.Generator, height: int, width: int, cells_y: int, cells_x: int
+) -> NDArray[np.float32]:
+    """Noise in [-1, 1] that changes over ``cells`` cells, without seam at the sides."""
+    g = rng.uniform(-1, 1, (cells_y + 1, cells_x + 1)).astype(np.float32)
+    g[:, -1], g[-1] = g[:, 0], g[0]
+    return np.asarray(Image.fromarray(g).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _tint(base: Colour, value: NDArray[np.float32]) -> Texture:
+    rgb = np.array(base, np.float32) * (1 + value[..., None])
+    return np.asarray(np.clip(rgb * 255, 0, 255), np.uint8)
+
+
+def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 256) -> Texture:
+    """Boards with grain along v, ``planks`` side by side."""
+    out = np.zeros((size, size), np.float32)
+    edges = np.linspace(0, size, planks + 1).astype(int)
+    for a, b in itertools.pairwise(edges):
+        grain = _smooth_noise(rng, size, b - a, 3, 9) * 0.10 + _smooth_noise(rng, size, b - a, 2, 24) * 0.05
+        out[:, a:b] = grain + rng.uniform(-0.12, 0.12)
+        out[:, a] -= 0.35
+        cut = int(rng.integers(0, size))
+        out[cut : cut + 1, a:b] -= 0.3
+    return _tint(colour, out)
+
+
+def tiles(
+    rng: np.random.Generator,
+    colour: Colour,
+    grout: Colour,
+    across: int,
+    down: int,
+    brick: bool = False,
+    size: int = 256,
+) -> Texture:
+    """Wall tiles with grout; ``brick`` shifts every second row by half a tile."""
+    image = Image.new("RGB", (size, size), _rgb(grout))
+    draw = ImageDraw.Draw(image)
+    w, h = size / across, size / down
+    gap = max(1.0, 0.035 * min(w, h))
+    for row in range(down):
+        for column in range(-1, across + 1):
+            c = shade(colour, 1 + float(rng.uniform(-0.06, 0.04)))
+            x = (column + (0.5 if brick and row % 2 else 0)) * w
+            draw.rectangle([x + gap, row * h + gap, x + w - gap, row * h + h - gap], fill=_rgb(c))
+    return np.asarray(image)
+
+
+def checks(a: Colour, b: Colour, cells: int = 8, size: int = 256) -> Texture:
+    """Gingham: two crossing sets of stripes, their crossing darkest."""
+    k = (np.arange(size) * cells // size) % 2
+    share = (k[:, None] + k[None, :]) / 2
+    rgb = np.array(a) * (1 - share[..., None]) + np.array(b) * share[..., None]
+    weave = 1 + 0.03 * ((np.arange(size)[:, None] + np.arange(size)[None, :]) % 2)[..., None]
+    return np.asarray(np.clip(rgb * weave * 255, 0, 255), np.uint8)
+
+
+def stripes(colours: Sequence[Colour], count: int, size: int = 256, upright: bool = True) -> Texture:
+    """``count`` stripes that cycle through ``colours``."""
+    k = (np.arange(size) * count // size) % len(colours)
+    line = (np.array(colours)[k] * 255).astype(np.uint8)
+    out = np.broadcast_to(line[None] if upright else line[:, None], (size, size, 3))
+    return np.ascontiguousarray(out)
+
+
+def plaster(rng: np.random.Generator, colour: Colour, amount: float = 0.06, size: int = 128) -> Texture:
+    """A wall with faint clouds in its colour."""
+    n = _smooth_noise(rng, size, size, 4, 4) * amount + _smooth_noise(rng, size, size, 14, 14) * amount * 0.5
+    return _tint(colour, n)
+
+
+def stone(rng: np.random.Generator, colour: Colour, vein: Colour, size: int = 256) -> Texture:
+    """Marble-like stone with thin veins."""
+    n = np.sum([_smooth_noise(rng, size, size, k, k) / k for k in (3, 6, 12)], axis=0) * 1.5
+    line = np.exp(-((n / 0.05) ** 2))[..., None] * 0.45
+    rgb = np.array(colour) * (1 - line) + np.array(vein) * line + 0.02 * n[..., None]
+    return np.asarray(np.clip(rgb * 255, 0, 255), np.uint8)
+
+
+def gradient(bottom: Colour, top: Colour, size: int = 64) -> Texture:
+    """A vertical gradient."""
+    t = np.linspace(0, 1, size)[:, None, None]
+    rgb = np.array(top) * (1 - t) + np.array(bottom) * t
+    return np.asarray(np.broadcast_to(np.round(rgb * 255), (size, size, 3)), np.uint8).copy()
+
+
+def halo(
+    centre: Colour, rim: Colour, x: float = 0.5, y: float = 0.5, width: float = 0.45, size: int = 128
+) -> Texture:
+    """A soft spot of light on a wall, ``x`` from the left and ``y`` from the top."""
+    v, u = np.mgrid[0:size, 0:size] / (size - 1)
+    t = np.exp(-(((u - x) ** 2 + (v - y) ** 2) / (2 * width**2)) * 1.5)[..., None]
+    return np.asarray(np.round((np.array(rim) * (1 - t) + np.array(centre) * t) * 255), np.uint8)
+
+
+def bokeh(
+    rng: np.random.Generator,
+    ground: Colour,
+    colours: Sequence[Colour],
+    count: int,
+    radius: float = 0.05,
+    size: int = 256,
+) -> Texture:
+    """Out-of-focus lights before a dark ground."""
+    canvas = np.zeros((size, size, 3), np.float32) + np.array(ground, np.float32)
+    v, u = np.mgrid[0:size, 0:size] / size
+    for _ in range(count):
+        x, y = rng.uniform(0, 1), rng.uniform(0.08, 0.72)
+        r = radius * rng.uniform(0.55, 1.35)
+        d = np.sqrt((u - x) ** 2 + (v - y) ** 2) / r
+        disc = np.clip((1.0 - d) * 14, 0, 1) * (0.65 + 0.35 * np.clip(d, 0, 1) ** 3)
+        c = np.array(colours[int(rng.integers(len(colours)))], np.float32)
+        canvas += disc[..., None].astype(np.float32) * c * float(rng.uniform(0.25, 0.9))
+    image = Image.fromarray(np.asarray(np.clip(canvas * 255, 0, 255), np.uint8))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(1.2)))
+
+
+def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, size: int = 256) -> Texture:
+    """A bright sky with soft clouds."""
+    t = np.linspace(0, 1, size)[:, None, None]
+    rgb = np.array(top) * (1 - t) + np.array(bottom) * t
+    n = np.sum([_smooth_noise(rng, size, size, 3 * k, 2 * k) / k for k in (1, 2, 4)], axis=0)
+    cover = (np.clip((n - 0.25) * 1.6, 0, 1) * clouds)[..., None]
+    return np.asarray(np.clip((rgb * (1 - cover) + cover) * 255, 0, 255), np.uint8)
+
+
+def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int = 256) -> Texture:
+    """A blurred park: sky above, trees along the horizon, grass below."""
+    image = Image.fromarray(sky(rng, sky_top, mix(sky_top, (1, 1, 1), 0.75), 0.7, size))
+    draw = ImageDraw.Draw(image)
+    for _ in range(46):
+        x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.04, 0.11) * size
+        y = size * (0.66 + rng.uniform(-0.05, 0.05))
+        c = shade(green, float(rng.uniform(0.5, 0.95)))
+        draw.ellipse([x - r, y - r, x + r, y + r], fill=_rgb(c))
+    draw.rectangle([0, size * 0.68, size, size], fill=_rgb(green))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 60)))
+
+
+def window_light(
+    rng: np.random.Generator, wall: Colour, bright: Colour, side: float, slats: int = 0, size: int = 256
+) -> Texture:
+    """A wall with the slanted patch of light that a window throws on it; ``slats`` > 0 for a blind."""
+    cover = Image.new("L", (size, size), 0)
+    draw = ImageDraw.Draw(cover)
+    x0 = (0.34 + 0.10 * side + rng.uniform(-0.03, 0.03)) * size
+    y0, w, h, slant = 0.24 * size, 0.14 * size, 0.17 * size, 0.05 * size
+    if slats:
+        for k in range(slats):
+            y = y0 + k * 2.25 * h / slats
+            draw.polygon(
+                [
+                    (x0, y),
+                    (x0 + 2.2 * w, y + slant),
+                    (x0 + 2.2 * w, y + slant + 1.25 * h / slats),
+                    (x0, y + 1.25 * h / slats),
+                ],
+                fill=255,
+            )
+    else:
+        for i in range(2):
+            for j in range(2):
+                x, y = x0 + i * w * 1.12, y0 + j * h * 1.1 + i * slant
+                draw.polygon([(x, y), (x + w, y + slant), (x + w, y + slant + h), (x, y + h)], fill=255)
+    soft = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 110)), np.float32)[..., None] / 255
+    base = plaster(rng, wall, 0.04, size).astype(np.float32)
+    return np.asarray(
+        np.clip(base * (1 - soft) + np.array(bright, np.float32) * 255 * soft, 0, 255), np.uint8
+    )
+
+
+def citrus(flesh: Colour, rind: Colour, size: int = 128) -> Texture:
+    """The cut face of a citrus fruit, filling the square."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size * 2 - 1
+    r, a = np.sqrt(u * u + v * v), np.arctan2(v, u)
+    spoke = np.abs(np.sin(a * 5))
+    out = np.where((r < 0.8)[..., None], np.array(flesh), np.array(mix(flesh, (1, 1, 0.92), 0.75)))
+    out = np.where(
+        ((spoke < 0.16 + 0.05 / np.maximum(r, 0.05)) & (r < 0.82))[..., None],
+        np.array(mix(flesh, (1, 1, 0.92), 0.7)),
+        out,
+    )
+    out = np.where((r > 0.9)[..., None], np.array(rind), out)
+    return np.asarray(out * 255, np.uint8)
+
+
+def _draw_glyph(
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    box: tuple[float, float, float, float],
+    ink: tuple[int, int, int],
+) -> None:
+    """One letter-like mark of our own: two to four strokes on a 3 x 4 lattice."""
+    x0, y0, x1, y1 = box
+    px = [x0, (x0 + x1) / 2, x1]
+    py = [y0 + (y1 - y0) * k / 3 for k in range(4)]
+    width = max(1, round((x1 - x0) * 0.2))
+    at = (int(rng.integers(3)), int(rng.integers(4)))
+    for _ in range(int(rng.integers(2, 5))):
+        to = (int(rng.integers(3)), int(rng.integers(4)))
+        draw.line([px[at[0]], py[at[1]], px[to[0]], py[to[1]]], fill=ink, width=width)
+        at = to
+    if rng.random() < 0.3:
+        draw.ellipse([x0, y0, x1, y0 + (x1 - x0)], outline=ink, width=width)
+
+
+def draw_words(
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
+    ink: Colour,
+) -> None:
+    """A line of glyph marks centred on ``x`` with its top at ``y`` (pixels)."""
+    count = max(2, int(width / (height * 0.75)))
+    step = width / count
+    for k in range(count):
+        left = x - width / 2 + k * step
+        _draw_glyph(draw, rng, (left, y, left + step * 0.7, y + height), _rgb(ink))
+
+
+def label(
+    rng: np.random.Generator,
+    body: Texture | Colour,
+    paper: Colour,
+    ink: Colour,
+    accent: Colour,
+    box: tuple[float, float, float, float],
+    size: tuple[int, int] = (256, 256),
+) -> Texture:
+    """A product's skin: ``body`` with a label in ``box`` (left, top, right, bottom in [0, 1], top = 0)."""
+    h, w = size
+    if isinstance(body, np.ndarray):
+        image = Image.fromarray(body).resize((w, h))
+    else:
+        image = Image.new("RGB", (w, h), _rgb(body))
+    draw = ImageDraw.Draw(image)
+    left, top, right, bottom = box[0] * w, box[1] * h, box[2] * w, box[3] * h
+    bw, bh, cx = right - left, bottom - top, (left + right) / 2
+    draw.rectangle([left, top, right, bottom], fill=_rgb(paper))
+    kind = int(rng.integers(5))
+    if kind == 0:
+        draw.rectangle([left, top, right, top + bh * 0.22], fill=_rgb(accent))
+        draw.rectangle([left, bottom - bh * 0.12, right, bottom], fill=_rgb(accent))
+    elif kind == 1:
+        r = min(bw, bh) * 0.26
+        cy = top + bh * 0.64
+        draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=_rgb(accent))
+    elif kind == 2:
+        for k in range(3):
+            y = top + bh * (0.58 + 0.13 * k)
+            draw.rectangle([left, y, right, y + bh * 0.065], fill=_rgb(accent))
+    elif kind == 3:
+        draw.polygon([(left, bottom), (cx, top + bh * 0.48), (right, bottom)], fill=_rgb(accent))
+    else:
+        draw.rectangle(
+            [left + bw * 0.06, top + bh * 0.06, right - bw * 0.06, bottom - bh * 0.06],
+            outline=_rgb(accent),
+            width=max(1, round(bw * 0.03)),
+        )
+        r = min(bw, bh) * 0.16
+        cy = top + bh * 0.7
+        draw.polygon([(cx, cy - r), (cx + r, cy), (cx, cy + r), (cx - r, cy)], fill=_rgb(accent))
+    draw_words(draw, rng, cx, top + bh * 0.26, bw * 0.7, bh * 0.17, ink)
+    draw_words(draw, rng, cx, top + bh * 0.48, bw * 0.5, bh * 0.07, ink)
+    return np.asarray(image)
+
+
+def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
+    """What a laptop shows: a coloured gradient with large soft shapes and a dock."""
+    from cyclorama.scenes.surface import hsv
+
+    a, b = hsv(hue, 0.75, 0.95), hsv(hue + rng.uniform(40, 110), 0.8, 0.75)
+    t = np.linspace(0, 1, size)
+    d = (t[:, None] * 0.5 + t[None] * 0.5)[..., None]
+    image = Image.fromarray(np.asarray((np.array(a) * (1 - d) + np.array(b) * d) * 255, np.uint8))
+    draw = ImageDraw.Draw(image)
+    for _ in range(int(rng.integers(2, 5))):
+        x, y, r = rng.uniform(0, size), rng.uniform(0.3, 1.1) * size, rng.uniform(0.15, 0.45) * size
+        draw.ellipse(
+            [x - r, y - r, x + r, y + r],
+            fill=_rgb(hsv(hue + rng.uniform(-40, 90), 0.7, float(rng.uniform(0.5, 1.0)))),
+        )
+    image = image.filter(ImageFilter.GaussianBlur(2.0))
+    draw = ImageDraw.Draw(image)
+    for k in range(6):
+        x = size * (0.3 + 0.07 * k)
+        draw.rectangle([x, size * 0.9, x + size * 0.045, size * 0.945], fill=_rgb(hsv(60 * k + hue, 0.5, 1)))
+    return np.asarray(image)
