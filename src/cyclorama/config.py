@@ -150,6 +150,8 @@ def describe_error(cls: Any, error: ValidationError) -> str:
             path += f".{part}" if path else part
     value, kind, name = found["input"], found["type"], str(found["loc"][-1]) if found["loc"] else ""
     start = f"{path}: " if path else ""
+    if kind == "value_error" and isinstance(found.get("ctx", {}).get("error"), CycloramaError):
+        return f"{start}{found['ctx']['error']}"  # a check of ours, which says all itself
     if kind == "extra_forbidden":
         known = list(getattr(owner, "model_fields", {}))
         near = difflib.get_close_matches(name, known, n=3)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cyclorama.config import Settings, build_config, load_config, save_config, to_plain
 from cyclorama.errors import ConfigError, CycloramaError, SettingsError
@@ -86,6 +86,26 @@ def test_a_class_that_is_called_raises_its_own_error() -> None:
         Named(share=0)
     with pytest.raises(SettingsError, match="unknown key 'shares'; did you mean share"):
         Named(shares=1)  # type: ignore[call-arg]
+
+
+def test_a_rule_across_fields_says_its_own_words() -> None:
+    class Range(Settings):
+        low: float = 0.0
+        high: float = 1.0
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.low > self.high:
+                raise ConfigError(f"low is {self.low}, high {self.high}; use low <= high")
+            return self
+
+    class Recipe(Settings):
+        range: Range = Range()
+
+    with pytest.raises(ConfigError, match=r"^low is 2.0, high 1.0; use low <= high$"):
+        Range(low=2)
+    with pytest.raises(ConfigError, match=r"^config: range: low is 2.0, high 1.0; use low <= high$"):
+        build_config(Recipe, {"range": {"low": 2}})
 
 
 def test_copies_are_checked_and_numpy_scalars_are_numbers() -> None:
