@@ -28,7 +28,7 @@ COMMANDS: dict[str, str] = {
     "demo": "generate images of the bundled products",
 }
 LAB: dict[str, str] = {
-    "render": "render the advertising set (needs the extra 'synth')",
+    "render": "render the advertising set (needs the extra 'scenes')",
     "baseline": "make images with a method to compare with",
     "experiment": "run a table of the paper: methods, seeds, scores",
     "study": "let people rank images of several methods, blindly",

@@ -13,7 +13,7 @@ import torch
 
 from cyclorama.commands.train import add_parser, load_train_config, put_setting, run
 from cyclorama.config import build_config, load_config, save_config, to_plain
-from cyclorama.errors import ConfigError
+from cyclorama.errors import ConfigError, MissingDependencyError
 from cyclorama.prompts import build_prompts
 from cyclorama.training import loop
 from cyclorama.training.batch import iterate_ahead
@@ -251,3 +251,10 @@ def test_a_stopped_run_says_how_to_go_on(number, code, tmp_path, monkeypatch, ca
     assert run(args) == code
     assert f"stopped by {number.name} after step 3 (384 images)" in (error := capsys.readouterr().err)
     assert "--resume" in error
+
+
+def test_training_without_its_extra_names_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "find_spec", lambda name: None if name == "tensorboard" else object())
+    with pytest.raises(MissingDependencyError, match=r'needs tensorboard: pip install "cyclorama\[train\]"'):
+        loop.train("base", build(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

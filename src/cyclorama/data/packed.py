@@ -114,7 +114,8 @@ class PackedExamples:
 
 
 def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["raise", "skip"]) -> None:
-    from tqdm import tqdm
+    from rich.console import Console
+    from rich.progress import track
 
     count, (height, width) = len(examples), examples.config.size
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +133,8 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
     masks = _create_array(folder / "masks.npy", (count, height, width))
     failures = 0
     with (folder / "meta.jsonl").open("w", encoding="utf-8") as stream:
-        for row in tqdm(range(count), desc="packing", unit="image", disable=None):
+        console = Console(stderr=True)
+        for row in track(range(count), "packing", console=console, disable=not console.is_terminal):
             reason = None
             try:
                 example = examples[row]

@@ -33,7 +33,7 @@ def load_mitsuba() -> Any:
             import pyoidn
         except ImportError as error:
             raise MissingDependencyError(
-                f'rendering needs {error.name}; install it with: pip install "cyclorama[synth]"'
+                f'rendering needs {error.name}; install it with: pip install "cyclorama[scenes]"'
             ) from error
         mitsuba.set_variant("scalar_rgb")
         mitsuba.set_log_level(mitsuba.LogLevel.Error)

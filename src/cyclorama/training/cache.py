@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from cyclorama.errors import OutputError
 from cyclorama.prompts import EMPTY_PROMPT, Prompts
@@ -116,18 +117,17 @@ def build_latents(
     count = len(data)
     array: Array | None = None
     views = 2 if flip else 1
-    with tqdm(total=count, desc="latents", unit="image", disable=not progress, delay=2) as bar:
-        for start in range(0, count, batch):
-            stop = min(start + batch, count)
-            pixels = np.stack([data.load(i)[0] for i in range(start, stop)])
-            for view in range(views):
-                shown = pixels[:, :, ::-1] if view else pixels
-                latents = encode(to_image(shown)).cpu().numpy()
-                if array is None:
-                    shape = (count, views, *latents.shape[1:])
-                    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
-                array[start:stop, view] = latents
-            bar.update(stop - start)
+    console = Console(stderr=True)
+    starts = range(0, count, batch)
+    for start in track(starts, "latents", console=console, disable=not (progress and console.is_terminal)):
+        stop = min(start + batch, count)
+        pixels = np.stack([data.load(i)[0] for i in range(start, stop)])
+        for view in range(views):
+            latents = encode(to_image(pixels[:, :, ::-1] if view else pixels)).cpu().numpy()
+            if array is None:
+                shape = (count, views, *latents.shape[1:])
+                array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+            array[start:stop, view] = latents
     assert array is not None
     array.flush()  # type: ignore[attr-defined]
 

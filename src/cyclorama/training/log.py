@@ -3,80 +3,69 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from cyclorama.types import Pixels
 
 
 SMOOTHING = 0.98
+LINE_SECONDS = 30.0
+"""Where standard error is no terminal: time between two lines."""
 
 
 class RunLog:
     """Progress of one run; says nothing unless ``main``. ``metrics.jsonl`` is appended to on resume."""
 
-    def __init__(
-        self,
-        out: Path,
-        *,
-        step: int,
-        steps: int,
-        batch_size: int,
-        every: int,
-        main: bool,
-    ) -> None:
+    def __init__(self, out: Path, *, step: int, steps: int, batch_size: int, every: int, main: bool) -> None:
         self.main = main
-        self._every = every
+        self._every, self._steps = every, steps
         self._batch_size = batch_size
         self._smoothed: float | None = None
         self._losses: list[float] = []
         self._mark = (time.perf_counter(), step)
-        self._writer: Any = None
-        self._bar: Any = None
+        self._said = 0.0
         if main:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
+            self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
             self._file = (out / "metrics.jsonl").open("a", encoding="utf-8")
-            terminal = sys.stderr.isatty()
-            self._bar = tqdm(
-                total=steps,
-                initial=step,
-                unit="step",
-                mininterval=0.2 if terminal else 30.0,
-                dynamic_ncols=True,
-            )
+            self._console = Console(stderr=True)
+            self._bar = Progress(
+                BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn(),
+                console=self._console, disable=not self._console.is_terminal,
+            )  # fmt: skip
+            self._task = self._bar.add_task("", total=steps, completed=step)
 
     def add_step(self, step: int, loss: float, grad_norm: float, learning_rate: float) -> None:
         """Note optimiser step ``step`` (1-based)."""
         if not self.main:
             return
-        self._smoothed = (
-            loss if self._smoothed is None else SMOOTHING * self._smoothed + (1 - SMOOTHING) * loss
-        )
+        last = loss if self._smoothed is None else self._smoothed
+        self._smoothed = SMOOTHING * last + (1 - SMOOTHING) * loss
         self._losses.append(loss)
-        self._bar.update(1)
+        self._bar.update(self._task, completed=step)
         if step % self._every:
             return
         now = time.perf_counter()
         rate = (step - self._mark[1]) * self._batch_size / max(now - self._mark[0], 1e-9)
         self._mark = (now, step)
-        row = {
-            "loss": float(np.mean(self._losses)),
-            "grad_norm": grad_norm,
-            "learning_rate": learning_rate,
-            "images_per_second": rate,
-        }
+        text = f"loss {self._smoothed:.4f}, {rate:.1f} images/s"
+        self._bar.update(self._task, description=text)
+        if self._bar.disable and now - self._said >= LINE_SECONDS:
+            self._said = now
+            self._console.print(f"step {step}/{self._steps}, {text}", highlight=False)
+        mean = float(np.mean(self._losses))
         self._losses = []
-        self._bar.set_postfix_str(f"loss {self._smoothed:.4f}, {rate:.1f} images/s")
-        self.add_scalars(step, row)
+        row = {"loss": mean, "grad_norm": grad_norm, "learning_rate": learning_rate}
+        self.add_scalars(step, {**row, "images_per_second": rate})
 
     def add_scalars(self, step: int, row: dict[str, float]) -> None:
         """Write ``row`` to metrics.jsonl and TensorBoard."""
@@ -97,21 +86,15 @@ class RunLog:
         """Leave ``seconds`` spent on other things (checkpoint, validation) out of the images per second."""
         self._mark = (self._mark[0] + seconds, self._mark[1])
 
-    def say(self, text: str) -> None:
-        """Print a line without breaking the progress line."""
-        if self.main:
-            self._bar.write(text, file=sys.stderr)
-
     def __enter__(self) -> Self:
+        if self.main:
+            self._bar.start()
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.main:
-            self._bar.close()
+            self._bar.stop()
             self._writer.close()
             self._file.close()

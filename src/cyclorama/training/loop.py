@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from cyclorama.data.order import sample_indices
 from cyclorama.errors import (
     CheckpointError,
     ConfigError,
+    MissingDependencyError,
     NonFiniteLossError,
     OutputError,
 )
@@ -88,8 +90,10 @@ def train(
 
     ``data`` replaces the images that ``config.data.source`` names. ``resume`` goes on from the newest
     complete checkpoint, if there is one.
-    Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError.
+    Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError,
+    MissingDependencyError.
     """
+    _check_extra()
     found = find_checkpoint(out / "checkpoints")
     if found is not None and not resume:
         raise OutputError(
@@ -121,6 +125,12 @@ def train(
         return run.train()
     finally:
         accelerator.free_memory()
+
+
+def _check_extra() -> None:
+    missing = [name for name in ("accelerate", "tensorboard", "tokenizers") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(f'training needs {", ".join(missing)}: pip install "cyclorama[train]"')
 
 
 def build_accelerator(config: TrainConfig) -> Any:

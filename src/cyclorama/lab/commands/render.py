@@ -16,7 +16,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the ``synth`` command to the command line."""
     parser = subparsers.add_parser(
         "render",
-        help="render the advertising set (needs the extra 'synth')",
+        help="render the advertising set (needs the extra 'scenes')",
         description="Render advertising images with exact product masks as WebDataset shards, or product "
         "cut-outs with alpha. The same seed gives the same bytes for any number of workers; a run that was "
         "stopped goes on where it was.",
