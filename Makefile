@@ -7,12 +7,14 @@ STAMP := $(VENV)/.installed
 RUNS := out/runs
 SHARDS := out/render
 
-.PHONY: help demo test check fix bench bundle clean
+.PHONY: help demo test check fix wheel-test docs bench bundle clean
 
 help:
 	@echo "make demo   install, then bundled products -> images and out/demo/index.html"
 	@echo "make test   install, then all tests with branch coverage"
 	@echo "make check  what must be green before a commit: style, types, spelling, layers"
+	@echo "make wheel-test  build the wheel and make one product with it in a clean environment"
+	@echo "make docs   the documentation as a site, into out/site"
 	@echo "make fix    format and repair style"
 	@echo "make bench  benchmarks against the peers (long)"
 	@echo "make bundle renders the set and trains the bundled model again, into out/bundle (hours)"
@@ -21,15 +23,22 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,train,curate,evaluate,ray,lab,scenes]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,train,curate,evaluate,ray,lab,scenes]"
 	$(BIN)/python -c "import pymatting"  # compiles and caches its kernels once
 	touch $@
 
 demo: $(STAMP)
 	$(BIN)/cyclorama demo --out out/demo
 
+# one thread of arithmetic per process: two busy processes of two threads each would wait for each other
 test: $(STAMP)
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term
+
+wheel-test: $(STAMP)
+	$(BIN)/python -m pytest -m packaging tests/packaging
+
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --quiet --site-dir out/site
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
