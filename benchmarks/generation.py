@@ -30,7 +30,6 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from cyclorama.diffusion.sampling import SamplingConfig
 from cyclorama.models.base import BaseModel
-from cyclorama.models.checkpoint import build_pipeline
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.tiny import BaseShape, build_base, build_ddim, build_tokenizer
@@ -79,7 +78,7 @@ def build_ours(case: Case, device: str, dtype: torch.dtype) -> CycloramaPipeline
     else:
         shape = BaseShape(unet_channels=(64, 128), decoder_widths=(128, 64, 32))
         base = build_base(shape, ["A photo of a thing, in the background of sks 0"])
-    pipeline = build_pipeline(base, registry=registry)
+    pipeline = CycloramaPipeline.from_base(base, registry=registry)
     for generator in (pipeline.category_generator, pipeline.personality_generator):
         for conv in (*generator.controlnet_down_blocks, generator.controlnet_mid_block):
             torch.nn.init.normal_(conv.weight, std=0.01)

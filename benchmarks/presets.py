@@ -24,7 +24,7 @@ from cyclorama.generation.settings import GenerateConfig
 LOAD = """
 import time
 start = time.perf_counter()
-import cyclorama.generation.engine, cyclorama.models.checkpoint
+import cyclorama.generation.engine, cyclorama.models.pipeline
 from cyclorama import BackgroundGenerator
 imported = time.perf_counter()
 BackgroundGenerator.from_pretrained()

@@ -25,7 +25,7 @@ from diffusers import ControlNetModel
 from cyclorama.data.order import sample_indices
 from cyclorama.data.sources import SourceConfig
 from cyclorama.models.base import BaseModel, encode_image, encode_prompts
-from cyclorama.models.category import CategoryGenerator
+from cyclorama.models.generators import CategoryGenerator
 from cyclorama.models.tiny import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
 from cyclorama.training.batch import BatchBuilder

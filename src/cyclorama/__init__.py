@@ -45,8 +45,7 @@ if TYPE_CHECKING:
     from cyclorama.generate import BackgroundGenerator
     from cyclorama.generation.settings import GenerateConfig
     from cyclorama.models.autoencoder import PatchAutoencoder
-    from cyclorama.models.category import CategoryGenerator
-    from cyclorama.models.personality import PersonalityGenerator
+    from cyclorama.models.generators import CategoryGenerator, PersonalityGenerator
     from cyclorama.models.pipeline import CycloramaPipeline
     from cyclorama.types import Generated, Product, ProductReport, Reference
 
@@ -55,7 +54,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "AnimatedImageError": "cyclorama.errors",
     "BackgroundGenerator": "cyclorama.generate",
-    "CategoryGenerator": "cyclorama.models.category",
+    "CategoryGenerator": "cyclorama.models.generators",
     "CheckpointError": "cyclorama.errors",
     "ConfigError": "cyclorama.errors",
     "CycloramaError": "cyclorama.errors",
@@ -81,7 +80,7 @@ _MODULES = {
     "NonFiniteLossError": "cyclorama.errors",
     "OutputError": "cyclorama.errors",
     "PatchAutoencoder": "cyclorama.models.autoencoder",
-    "PersonalityGenerator": "cyclorama.models.personality",
+    "PersonalityGenerator": "cyclorama.models.generators",
     "Product": "cyclorama.types",
     "ProductReport": "cyclorama.types",
     "ProductTooSmallError": "cyclorama.errors",

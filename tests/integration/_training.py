@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from cyclorama.data.sources import SourceConfig
-from cyclorama.models.checkpoint import build_pipeline, save_pipeline
+from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.tiny import BaseShape, build_base
 from cyclorama.training.config import (
@@ -79,12 +79,12 @@ def save_tiny_model(folder: Path) -> Path:
     base = build_base(TINY_SHAPE, ["A photo of fruit, in the background of sks 0"])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        pipeline = build_pipeline(base, registry=registry)
+        pipeline = CycloramaPipeline.from_base(base, registry=registry)
         for generator in (pipeline.category_generator, pipeline.personality_generator):
             for conv in (*generator.controlnet_down_blocks, generator.controlnet_mid_block):
                 torch.nn.init.normal_(conv.weight, std=0.2)
             torch.nn.init.normal_(generator.controlnet_cond_embedding.conv_out.weight, std=0.2)
-    save_pipeline(pipeline, folder)
+    pipeline.save_pretrained(folder)
     return folder
 
 

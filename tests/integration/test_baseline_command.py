@@ -20,8 +20,8 @@ from cyclorama.lab.baselines.opening import open_baseline
 from cyclorama.lab.baselines.paint_by_example import FeatureEncoder
 from cyclorama.lab.baselines.protocol import BASELINES
 from cyclorama.lab.commands import baseline as command
-from cyclorama.models.branch import Branch
-from cyclorama.models.checkpoint import save_base
+from cyclorama.models.base import save_base
+from cyclorama.models.generators import Branch
 from cyclorama.models.registry import CategoryRegistry, save_registry
 from cyclorama.models.tiny import build_tiny_base
 

@@ -19,8 +19,7 @@ from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.opening import open_baseline
 from cyclorama.lab.baselines.small_models import ControlNetMethod, InpaintMethod, PaintByExampleMethod
 from cyclorama.models.base import encode_image, load_base
-from cyclorama.models.branch import Branch, build_condition_image
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import Branch, build_condition_image, predict_noise
 from cyclorama.training import stages
 from cyclorama.training.config import ModelConfig, ValidationConfig
 from cyclorama.training.draws import DrawSettings, sample_draws

@@ -9,9 +9,9 @@ import torch
 
 from cyclorama.cli import main
 from cyclorama.errors import ModelFormatError
-from cyclorama.models.base import BaseModel
+from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.bundle import bundle_model
-from cyclorama.models.checkpoint import build_pipeline, load_pipeline, save_base
+from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.tiny import BaseShape, build_base, build_tiny_pipeline
 
@@ -30,7 +30,7 @@ def test_bundle_takes_the_trained_decoder_and_the_aliases(tmp_path: Path) -> Non
     registry.add("fruit", ["apple"])
     registry.add("whisky")
     base = _base(0)
-    build_pipeline(base, registry=registry).save_pretrained(tmp_path / "model")
+    CycloramaPipeline.from_base(base, registry=registry).save_pretrained(tmp_path / "model")
     with torch.no_grad():
         base.vae.refiner[0].weight.fill_(0.25)
     save_base(base, tmp_path / "autoencoder")
@@ -38,17 +38,17 @@ def test_bundle_takes_the_trained_decoder_and_the_aliases(tmp_path: Path) -> Non
     arguments = ["--model", tmp_path / "model", "--autoencoder", tmp_path / "autoencoder"]
     arguments += ["--aliases", tmp_path / "aliases.yaml", "--out", tmp_path / "out"]
     assert main(["models", "bundle", *map(str, arguments)]) == 0
-    loaded = load_pipeline(tmp_path / "out", dtype=torch.float16)
+    loaded = CycloramaPipeline.from_pretrained(tmp_path / "out", dtype=torch.float16)
     assert {p.dtype for p in loaded.unet.parameters()} == {torch.float16}
     assert float(loaded.vae.refiner[0].weight.detach().float().mean()) == 0.25
     assert [loaded.registry.resolve(n).id for n in ("apple", "pear", "whiskey")] == [0, 0, 1]
-    full = load_pipeline(tmp_path / "out")
+    full = CycloramaPipeline.from_pretrained(tmp_path / "out")
     expected = base.unet.state_dict()["conv_in.weight"].half().float()
     assert torch.equal(full.unet.state_dict()["conv_in.weight"], expected)
 
 
 def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path) -> None:
-    build_pipeline(_base(0)).save_pretrained(tmp_path / "model")
+    CycloramaPipeline.from_base(_base(0)).save_pretrained(tmp_path / "model")
     save_base(_base(1), tmp_path / "other")
     with pytest.raises(ModelFormatError, match="encoder is not the one"):
         bundle_model(tmp_path / "model", tmp_path / "other", {})

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from cyclorama.curate.config import EngineSettings
 from cyclorama.curate.run import run_curate
 from cyclorama.data.sources import SourceConfig
-from cyclorama.models.checkpoint import load_pipeline
+from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training.config import DataConfig
 from cyclorama.training.loop import train
 
@@ -27,7 +27,7 @@ def test_stage_category_trains_from_curated_shards(tmp_path: Path):
     config = build_config(str(base), data=DataConfig(source, image_size=SIZE), steps=3, batch_size=2)
     result = train("category", config, tmp_path / "run")
     assert result.step == 3 and result.model is not None
-    names = load_pipeline(result.model).registry.names
+    names = CycloramaPipeline.from_pretrained(result.model).registry.names
     assert {"Cup", "vases"} <= set(names)
     before, after = (
         load_file(folder / "category_generator" / "diffusion_pytorch_model.safetensors")

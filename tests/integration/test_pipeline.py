@@ -12,7 +12,7 @@ import torch
 
 from cyclorama.diffusion.sampling import SamplingConfig, build_scheduler, build_start, sample_noise
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError, UnknownCategoryError
-from cyclorama.models.checkpoint import load_pipeline, save_base
+from cyclorama.models.base import save_base
 from cyclorama.models.files import compute_model_hash
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.tiny import build_ddim, build_tiny_base, build_tiny_pipeline
@@ -272,17 +272,17 @@ def test_eta_needs_a_scheduler_that_has_it(pipeline: CycloramaPipeline) -> None:
 
 def test_folders_that_are_no_model_are_refused_by_name(tmp_path: Path, pipeline: CycloramaPipeline) -> None:
     with pytest.raises(ModelNotFoundError, match="no model folder at"):
-        load_pipeline(tmp_path / "absent")
+        CycloramaPipeline.from_pretrained(tmp_path / "absent")
     with pytest.raises(ModelFormatError, match="no model_index.json"):
-        load_pipeline(tmp_path)
+        CycloramaPipeline.from_pretrained(tmp_path)
     base = tmp_path / "base"
     save_base(pipeline.base, base)
     with pytest.raises(ModelFormatError, match="no category_generator and no personality_generator"):
-        load_pipeline(base)
+        CycloramaPipeline.from_pretrained(base)
     weights = base / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
     with pytest.raises(ModelFormatError, match="only pickled weights.*safetensors"):
-        load_pipeline(base)
+        CycloramaPipeline.from_pretrained(base)
 
 
 def test_unknown_autoencoder_and_broken_weights_are_named(
@@ -293,12 +293,12 @@ def test_unknown_autoencoder_and_broken_weights_are_named(
     original = config.read_text()
     config.write_text(json.dumps({**json.loads(original), "_class_name": "OtherVAE"}))
     with pytest.raises(ModelFormatError, match="autoencoder class 'OtherVAE'"):
-        load_pipeline(tmp_path / "m")
+        CycloramaPipeline.from_pretrained(tmp_path / "m")
     config.write_text(original)
     weights = tmp_path / "m" / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(ModelFormatError, match="cannot load UNet2DConditionModel"):
-        load_pipeline(tmp_path / "m")
+        CycloramaPipeline.from_pretrained(tmp_path / "m")
 
 
 def test_the_model_hash_names_the_content_and_not_the_place(
@@ -317,7 +317,7 @@ def test_the_model_hash_names_the_content_and_not_the_place(
 
 def test_generators_can_run_in_bfloat16(tmp_path: Path, pipeline: CycloramaPipeline) -> None:
     pipeline.save_pretrained(tmp_path / "m")
-    half = load_pipeline(tmp_path / "m", dtype=torch.bfloat16)
+    half = CycloramaPipeline.from_pretrained(tmp_path / "m", dtype=torch.bfloat16)
     half.set_progress_bar_config(disable=True)
     images, masks, references = _inputs(1)
     a = half(images, masks, ["fruit"], _generators(1), references, settings=STEPS)

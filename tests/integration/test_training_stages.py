@@ -17,9 +17,8 @@ from cyclorama.commands import train as command
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
 from cyclorama.models.base import encode_image, load_base, load_vae
-from cyclorama.models.branch import build_condition_image
-from cyclorama.models.checkpoint import load_pipeline
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import build_condition_image, predict_noise
+from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training import prepare as prepare_module
 from cyclorama.training.cache import to_image
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
@@ -69,14 +68,14 @@ def test_only_the_stages_own_weights_move_and_the_average_is_exported(stage, mod
         (path,) = (result.model / part).glob("*.safetensors")
         assert torch.equal(load_file(path)[parameter], average)
     if stage != "base":
-        assert load_pipeline(result.model).registry.names == ["fruit", "perfume"]
+        assert CycloramaPipeline.from_pretrained(result.model).registry.names == ["fruit", "perfume"]
 
 
 @pytest.mark.parametrize("stage", ["category", "personality", "joint"])
 def test_prediction_equals_the_equations_written_out(stage, model, tmp_path):
     prepared = prepare(stage, build_config(str(model)), tmp_path)
     batch = build_batch(prepared, 6)
-    parts = load_pipeline(model)
+    parts = CycloramaPipeline.from_pretrained(model)
     names = ["perfume" if index % 2 == 0 else "fruit" for index in batch.indices]
     drops = [sample_draws(n, n, DrawSettings(0, (4, 8, 8), 1000, True, 0.5)).drop_prompt for n in range(6)]
     assert len(set(drops)) == 2  # both cases occur

@@ -6,15 +6,13 @@ import pytest
 import torch
 from diffusers import ControlNetModel
 
-from cyclorama.models.branch import Residuals, build_condition_image
+from cyclorama.models.generators import PersonalityGenerator, Residuals, build_condition_image, predict_noise
 from cyclorama.models.guidance import (
     combine_guidance,
     list_prompt_free_layers,
     shared_halves,
     shared_timestep,
 )
-from cyclorama.models.personality import PersonalityGenerator
-from cyclorama.models.predict import predict_noise
 from cyclorama.models.tiny import build_tiny_base, build_tiny_pipeline
 
 

@@ -22,8 +22,7 @@ from cyclorama.lab.baselines.inpaint import widen_unet
 from cyclorama.lab.baselines.opening import open_baseline
 from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
 from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
-from cyclorama.models.base import BaseModel
-from cyclorama.models.checkpoint import save_base
+from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry
 from cyclorama.models.tiny import build_tiny_base
 

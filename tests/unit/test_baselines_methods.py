@@ -39,9 +39,8 @@ from cyclorama.lab.baselines.paint_by_example import (
 )
 from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.models.base import BaseModel, decode_latents, encode_image, encode_prompts
-from cyclorama.models.branch import Branch
+from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.guidance import combine_guidance
-from cyclorama.models.predict import predict_noise
 from cyclorama.models.tiny import build_ddim, build_tiny_base
 
 SETTINGS = SamplingConfig(num_inference_steps=3, guidance_scale=3.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyclorama.errors import ModelNotFoundError, SettingsError
 from cyclorama.models.registry import CategoryRegistry, load_registry
@@ -31,12 +31,11 @@ class ModelHandle:
         """The pipeline on ``device``. Raises ModelFormatError."""
         import torch
 
-        from cyclorama.models.checkpoint import load_pipeline
+        from cyclorama.models.pipeline import CycloramaPipeline
 
-        pipeline: Any = load_pipeline(self.folder, dtype=getattr(torch, dtype), device=device)
+        pipeline = CycloramaPipeline.from_pretrained(self.folder, getattr(torch, dtype), device)
         pipeline.set_progress_bar_config(disable=True)
-        loaded: CycloramaPipeline = pipeline
-        return loaded
+        return pipeline
 
 
 def open_model(model: str | Path | None = None) -> ModelHandle:

@@ -1,4 +1,4 @@
-"""The frozen text-to-image model: loading, encoding, decoding (any SD 1.x/2.x layout)."""
+"""The frozen text-to-image model: loading, saving, encoding, decoding (any SD 1.x/2.x layout)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.autoencoder import PatchAutoencoder
-from cyclorama.models.files import find_model
+from cyclorama.models.files import BASE_PARTS, find_model
 
 _VAE_CLASSES = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
 
@@ -102,6 +102,26 @@ def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
         ).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelFormatError(f"cannot load {cls.__name__} from {folder}: {error}") from error
+
+
+def save_base(base: BaseModel, folder: str | Path, max_shard_size: str = "10GB") -> None:
+    """Write a base in the diffusers layout, safetensors, with Stable Diffusion's kind of index."""
+    parts = {name: getattr(base, name) for name in BASE_PARTS}
+    save_parts(parts, Path(folder), "StableDiffusionPipeline", max_shard_size)
+
+
+def save_parts(parts: dict[str, Any], folder: Path, class_name: str, max_shard_size: str) -> None:
+    """Write ``parts``, each into its sub-folder, and then the index: a folder with an index is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    index: dict[str, object] = {"_class_name": class_name}
+    for name, part in parts.items():
+        shards = {"max_shard_size": max_shard_size} if isinstance(part, torch.nn.Module) else {}
+        part.save_pretrained(folder / name, **shards)
+        index[name] = [type(part).__module__.split(".")[0], type(part).__name__]
+    index |= {"safety_checker": [None, None], "feature_extractor": [None, None]}
+    temporary = folder / "model_index.json.tmp"
+    temporary.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / "model_index.json")
 
 
 @torch.no_grad()

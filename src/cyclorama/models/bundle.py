@@ -10,7 +10,6 @@ import torch
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import load_vae
-from cyclorama.models.checkpoint import load_pipeline
 from cyclorama.models.files import find_model
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -27,7 +26,7 @@ def bundle_model(
     A decoder may be trained while the other stages already use its fixed encoder; only one with the same
     encoder fits. Raises ModelFormatError otherwise, UnknownCategoryError for aliases of no category.
     """
-    pipeline = load_pipeline(model)
+    pipeline = CycloramaPipeline.from_pretrained(model)
     if autoencoder is not None:
         trained = load_vae(find_model(autoencoder) / "vae", torch.float32)
         _check_same_encoder(pipeline.vae, trained)

@@ -19,12 +19,28 @@ from cyclorama.diffusion.sampling import (
     sample_latents,
     sample_noise,
 )
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.models.attention import cached_prompts
-from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
-from cyclorama.models.branch import build_condition_image
-from cyclorama.models.category import CategoryGenerator, join_prompts
+from cyclorama.models.base import (
+    BaseModel,
+    compute_vae_scale,
+    decode_latents,
+    encode_image,
+    encode_prompts,
+    load_base,
+    load_part,
+    save_parts,
+)
 from cyclorama.models.encodings import EncodingCache, compute_digest, get_weights_state
+from cyclorama.models.files import BASE_PARTS, find_model
+from cyclorama.models.generators import (
+    GENERATORS,
+    CategoryGenerator,
+    PersonalityGenerator,
+    build_condition_image,
+    join_prompts,
+    predict_noise,
+)
 from cyclorama.models.guidance import (
     combine_guidance,
     list_prompt_free_layers,
@@ -32,9 +48,7 @@ from cyclorama.models.guidance import (
     shared_timestep,
 )
 from cyclorama.models.inputs import check_batch
-from cyclorama.models.personality import PersonalityGenerator
-from cyclorama.models.predict import predict_noise
-from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.tuning import tune_network
 from cyclorama.prompts import EMPTY_PROMPTS
 
@@ -86,38 +100,68 @@ class CycloramaPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(
-        cls, folder_or_hub_id: str | Path, dtype: torch.dtype = torch.float32
+        cls,
+        folder_or_hub_id: str | Path,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device | None = None,
     ) -> CycloramaPipeline:
-        """The model in a folder or on the hub (safetensors only).
+        """The model in a folder or hub repository (safetensors only), ready on ``device``.
 
-        A plain Stable Diffusion base is not enough; see :meth:`from_base`.
-        Raises ModelNotFoundError, ModelFormatError.
+        Raises ModelNotFoundError, ModelFormatError (also for a plain base, see :meth:`from_base`).
         """
-        from cyclorama.models.checkpoint import load_pipeline
-
-        return load_pipeline(folder_or_hub_id, dtype=dtype)
+        folder = find_model(folder_or_hub_id)
+        missing = [name for name in GENERATORS if not (folder / name).is_dir()]
+        if missing:
+            raise ModelFormatError(
+                f"{folder} has no {' and no '.join(missing)}: it is a base, not a Cyclorama model. Train one "
+                f"on it (`cyclorama train category --config …`) or CycloramaPipeline.from_base for an "
+                f"untrained pair"
+            )
+        base = load_base(folder, dtype=dtype)
+        generators = {name: load_part(part, folder / name, dtype) for name, part in GENERATORS.items()}
+        pipeline = cls.from_parts(base, load_registry(folder), **generators)
+        return pipeline if device is None else pipeline.to(device)
 
     @classmethod
     def from_base(
         cls,
-        folder_or_hub_id: str | Path | BaseModel,
+        base: str | Path | BaseModel,
         dtype: torch.dtype = torch.float32,
         with_mask: bool = False,
         registry: CategoryRegistry | None = None,
     ) -> CycloramaPipeline:
-        """An untrained pair of generators on any Stable Diffusion 1.x/2.x base.
+        """An untrained pair of generators on any Stable Diffusion 1.x/2.x base, given as folder or hub id.
 
         Invariant: its images are the base's own until the generators are trained.
         """
-        from cyclorama.models.checkpoint import build_pipeline
+        if not isinstance(base, BaseModel):
+            folder = find_model(base)
+            registry = registry or load_registry(folder)
+            base = load_base(folder, dtype=dtype)
+        scale = compute_vae_scale(base.vae)
+        generators = {
+            name: part.from_base(base.unet, scale, with_mask).to(dtype) for name, part in GENERATORS.items()
+        }
+        return cls.from_parts(base, registry or CategoryRegistry(), **generators)
 
-        return build_pipeline(folder_or_hub_id, dtype=dtype, with_mask=with_mask, registry=registry)
+    @classmethod
+    def from_parts(cls, base: BaseModel, registry: CategoryRegistry, **generators: Any) -> CycloramaPipeline:
+        """The pipeline of a base and both generators, all in evaluation mode."""
+        parts = {name: getattr(base, name) for name in BASE_PARTS} | generators
+        for part in parts.values():
+            if isinstance(part, torch.nn.Module):
+                part.eval()
+        pipeline = cls(**parts)
+        pipeline.registry = registry
+        return pipeline
 
     def save_pretrained(self, folder: str | Path, max_shard_size: str = "10GB") -> None:
         """Write the model folder: categories.json, safetensors in shards of at most ``max_shard_size``."""
-        from cyclorama.models.checkpoint import save_pipeline
-
-        save_pipeline(self, folder, max_shard_size)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_registry(self.registry, folder)
+        parts = {name: getattr(self, name) for name in (*BASE_PARTS, *GENERATORS)}
+        save_parts(parts, folder, "CycloramaPipeline", max_shard_size)
 
     @property
     def base(self) -> BaseModel:

@@ -14,7 +14,6 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import BaseModel
-from cyclorama.models.checkpoint import build_pipeline
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 
@@ -167,7 +166,7 @@ def build_tiny_pipeline(
     registry = CategoryRegistry()
     for name in categories:
         registry.add(name)
-    pipeline = build_pipeline(build_tiny_base(seed=seed, **kwargs), registry=registry)
+    pipeline = CycloramaPipeline.from_base(build_tiny_base(seed=seed, **kwargs), registry=registry)
     if trained:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 2)

@@ -8,8 +8,8 @@ from typing import Any
 
 from cyclorama.data.licences import mark_model
 from cyclorama.errors import OutputError
-from cyclorama.models.base import compute_vae_scale, load_base
-from cyclorama.models.checkpoint import GENERATORS, assemble, save_base, save_pipeline
+from cyclorama.models.base import compute_vae_scale, load_base, save_base
+from cyclorama.models.generators import GENERATORS
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.training.config import TrainConfig
@@ -57,7 +57,7 @@ def _save(prepared: Prepared, config: TrainConfig, folder: Path) -> None:
         save_registry(prepared.registry, folder)
         return
     pipeline = build_validation_pipeline(prepared, config)
-    save_pipeline(pipeline, folder)
+    pipeline.save_pretrained(folder)
     prepared.stage.train()
 
 
@@ -81,6 +81,6 @@ def build_validation_pipeline(prepared: Prepared, config: TrainConfig) -> Any:
         for part in GENERATORS
     }
     base.unet = networks["unet"]
-    pipeline = assemble(base, prepared.registry, **generators)
+    pipeline = CycloramaPipeline.from_parts(base, prepared.registry, **generators)
     moved: CycloramaPipeline = pipeline.to(device)
     return moved

@@ -21,11 +21,10 @@ from cyclorama.models.base import (
     load_base,
     load_part,
     load_vae,
+    save_base,
 )
-from cyclorama.models.category import CategoryGenerator
-from cyclorama.models.checkpoint import GENERATORS, save_base
 from cyclorama.models.files import find_model
-from cyclorama.models.personality import PersonalityGenerator
+from cyclorama.models.generators import GENERATORS, CategoryGenerator, PersonalityGenerator
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.tiny import build_base
 from cyclorama.training.batch import BatchBuilder

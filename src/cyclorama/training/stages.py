@@ -17,15 +17,18 @@ from torch import Tensor, nn
 
 from cyclorama.diffusion.objective import compute_loss
 from cyclorama.errors import ConfigError
-from cyclorama.models.branch import Residuals, build_condition_image
-from cyclorama.models.category import CategoryGenerator
 from cyclorama.models.discriminator import (
     PatchDiscriminator,
     compute_discriminator_loss,
     compute_generator_loss,
 )
-from cyclorama.models.personality import PersonalityGenerator
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import (
+    CategoryGenerator,
+    PersonalityGenerator,
+    Residuals,
+    build_condition_image,
+    predict_noise,
+)
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.training.batch import Batch, BatchNeeds
 from cyclorama.training.config import StageName, TrainConfig

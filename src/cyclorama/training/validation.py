@@ -11,8 +11,7 @@ from torch import Tensor
 
 from cyclorama.diffusion.sampling import SamplingConfig, sample_latents, sample_noise
 from cyclorama.models.base import decode_latents, encode_prompts, load_base
-from cyclorama.models.branch import build_condition_image
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.prompts import EMPTY_PROMPT
 from cyclorama.seeding import build_generator
 from cyclorama.training.batch import Batch

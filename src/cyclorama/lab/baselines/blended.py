@@ -27,7 +27,7 @@ from cyclorama.lab.baselines.latent import Inputs, OnStep, Predictor, TextBaseli
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
 from cyclorama.models.base import BaseModel, encode_image, load_base
 from cyclorama.models.files import BASE_PARTS
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
 
 REMEDY = (

@@ -29,9 +29,8 @@ from cyclorama.lab.baselines.folders import (
 from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guide
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
 from cyclorama.models.base import BaseModel, load_base, load_part
-from cyclorama.models.branch import Branch, build_condition_image
 from cyclorama.models.files import BASE_PARTS
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import Branch, build_condition_image, predict_noise
 from cyclorama.models.registry import CategoryRegistry
 
 PART = "controlnet"
@@ -86,8 +85,8 @@ def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool
     """The hint (B, 3 or 4, H, W): the product in [0, 1] and ``fill`` (0 or -1) where it is not.
 
     ``image`` (B, 3, H, W) in [-1, 1], ``product_mask`` (B, 1, H, W), 1 = product. With fill 0 the rim is
-    soft, as in :func:`cyclorama.models.branch.build_condition_image`; with -1 the mask is cut at 0.5, as in
-    the published models.
+    soft, as in :func:`cyclorama.models.generators.build_condition_image`; with -1 the mask is cut at 0.5,
+    as in the published models.
     """
     if fill == 0:
         return build_condition_image(image, product_mask, with_mask)

@@ -22,7 +22,7 @@ from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guid
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
 from cyclorama.models.base import encode_image, load_base
 from cyclorama.models.files import BASE_PARTS
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import predict_noise
 
 REMEDY = (
     "give a folder or hub id with --model: a published in-painting model in diffusers' layout (such as "

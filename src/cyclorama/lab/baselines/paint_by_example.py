@@ -32,7 +32,7 @@ from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input
 from cyclorama.lab.baselines.latent import Inputs, LatentBaseline, Predictor, guide
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
 from cyclorama.models.base import load_part, load_vae
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
 
 PARTS = ("unet", "vae", "scheduler", "image_encoder")

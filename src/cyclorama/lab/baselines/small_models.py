@@ -29,10 +29,8 @@ from cyclorama.lab.baselines.paint_by_example import (
     build_feature_encoder,
 )
 from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
-from cyclorama.models.base import compute_vae_scale, load_base, load_part
-from cyclorama.models.branch import Branch
-from cyclorama.models.checkpoint import save_base
-from cyclorama.models.predict import predict_noise
+from cyclorama.models.base import compute_vae_scale, load_base, load_part, save_base
+from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.registry import CategoryRegistry, save_registry
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]

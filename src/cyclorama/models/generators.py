@@ -1,7 +1,8 @@
-"""What both generators are: a ControlNet copy of the base encoder that gives residuals."""
+"""Both generators, ControlNet copies of the base's encoder, and how the base adds what they give."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,13 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor
 
-from cyclorama.models.attention import LayerMasks
+from cyclorama.models.attention import (
+    LayerMasks,
+    MaskedCrossAttnProcessor,
+    SelfAttnProcessor,
+    compute_layer_masks,
+    iter_attention,
+)
 
 
 @dataclass(frozen=True)
@@ -128,3 +135,102 @@ class Branch(ControlNetModel):
             sample = self.mid_block(sample, temb)
         down = tuple(conv(x) for conv, x in zip(self.controlnet_down_blocks, skips, strict=True))
         return Residuals(down, self.controlnet_mid_block(sample))
+
+
+class CategoryGenerator(Branch):
+    """ControlNet copy of the base encoder with mask-guided cross attention in every cross layer.
+
+    arXiv 2312.13309, 3.2. Sees ``I ⊗ M`` as hint; product prompt inside the mask, background prompt
+    with the category's identifier outside.
+    """
+
+    @functools.wraps(ControlNetModel.__init__)  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for layer in iter_attention(self, "attn1"):
+            layer.processor = SelfAttnProcessor()
+        for layer in iter_attention(self, "attn2"):
+            layer.processor = MaskedCrossAttnProcessor()
+
+    def predict_residuals(
+        self,
+        noisy_latents: Tensor,
+        timesteps: Tensor,
+        product_embeds: Tensor,
+        background_embeds: Tensor,
+        hint: Tensor,
+        product_mask: Tensor,
+    ) -> Residuals:
+        """Residuals of CG.
+
+        Noisy latents (B, c, h, w), timesteps (B,) or (), both prompts' embeddings (B, L, D) each, hint
+        features from :meth:`encode_hint`, ``product_mask`` (B, 1, H, W) in [0, 1] at any resolution.
+        """
+        prompts = join_prompts(product_embeds, background_embeds)
+        masks = self.compute_masks(product_mask, noisy_latents)
+        residuals: Residuals = self(noisy_latents, timesteps, prompts, hint, masks)
+        return residuals
+
+    def compute_masks(self, product_mask: Tensor, latents: Tensor) -> dict[int, Tensor]:
+        """``M_l`` for every resolution that occurs in this network on ``latents`` (B, c, h, w)."""
+        height, width = latents.shape[-2:]
+        return compute_layer_masks(product_mask, (height, width), len(self.down_blocks))
+
+
+def join_prompts(product_embeds: Tensor, background_embeds: Tensor) -> Tensor:
+    """Product and background prompt (B, L, D) one after the other: (B, 2L, D)."""
+    return torch.cat([product_embeds, background_embeds], dim=1)
+
+
+class PersonalityGenerator(Branch):
+    """ControlNet copy of the base encoder whose residuals are zero on the product.
+
+    arXiv 2312.13309, 3.3. Sees the reference's background ``I_aug ⊗ (1 − M_aug)`` (method, 5: the
+    paper's ``I_aug ⊗ M_aug`` is a slip) and the full prompt.
+    """
+
+    def predict_residuals(
+        self,
+        noisy_latents: Tensor,
+        timesteps: Tensor,
+        prompt_embeds: Tensor,
+        hint: Tensor,
+        product_mask: Tensor,
+    ) -> Residuals:
+        """Residuals of PG, multiplied by ``1 − M_l`` after the zero convolutions (Eq. 4).
+
+        ``product_mask`` (B, 1, H, W) in [0, 1] is that of the *target* product. Invariant: every
+        residual is exactly 0 where ``M_l`` = 1.
+        """
+        residuals: Residuals = self(noisy_latents, timesteps, prompt_embeds, hint)
+        return residuals.mask(product_mask)
+
+
+GENERATORS: dict[str, type[CategoryGenerator | PersonalityGenerator]] = {
+    "category_generator": CategoryGenerator,
+    "personality_generator": PersonalityGenerator,
+}
+
+
+def predict_noise(
+    unet: UNet2DConditionModel,
+    noisy_latents: Tensor,
+    timesteps: Tensor,
+    full_embeds: Tensor,
+    residuals: Residuals | None = None,
+) -> Tensor:
+    """What the base predicts (noise or velocity, as its scheduler says), shape (B, c, h, w).
+
+    With ``residuals`` they are added to the encoder's skips and to the middle block (Eq. 2). The
+    encoder itself never sees them: with a frozen base no gradient is kept for it.
+    """
+    extra = {}
+    if residuals is not None:
+        extra = {
+            "down_block_additional_residuals": residuals.down,
+            "mid_block_additional_residual": residuals.mid,
+        }
+    prediction: Tensor = unet(
+        noisy_latents, timesteps, encoder_hidden_states=full_embeds, return_dict=False, **extra
+    )[0]
+    return prediction
