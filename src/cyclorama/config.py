@@ -7,9 +7,11 @@ and plain values.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -67,12 +69,40 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
         return values
 
 
-def load_config(cls: type[T], path: str | Path) -> T:
-    """The settings of type ``cls`` in the YAML file ``path``.
+def load_config(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
+    """The settings of type ``cls`` in the YAML file ``path``, with ``overrides`` put over them.
 
     Raises ConfigError (file missing, not YAML, not a mapping, unknown key, wrong type, bad value).
     """
-    return build_config(cls, load_mapping(path), where=str(path))
+    return build_config(cls, apply_overrides(load_mapping(path), overrides), where=str(path))
+
+
+def apply_overrides(values: Any, overrides: Sequence[str]) -> Any:
+    """A copy of ``values`` with ``KEY=VALUE`` texts (``a.b=1``, the value read as YAML) put over it.
+
+    Raises ConfigError (no ``=``, value not YAML, ``a`` no group of settings).
+    """
+    import yaml
+
+    changed = copy.deepcopy(values)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {override!r}: expected KEY=VALUE, e.g. seed=1 or group.key=1e-4")
+        *parents, last = key.split(".")
+        group = changed
+        for parent in parents:
+            if isinstance(group, dict) and group.get(parent) is None:
+                group[parent] = {}
+            group = group.get(parent) if isinstance(group, dict) else group
+            if not isinstance(group, dict):
+                raise ConfigError(f"--set {key}: {parent!r} is {group!r}, not a group of settings")
+        if isinstance(group, dict):
+            try:
+                group[last] = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from error
+    return changed
 
 
 def load_mapping(path: str | Path) -> Any:
@@ -85,11 +115,10 @@ def load_mapping(path: str | Path) -> Any:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
+        values = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror or error}") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     return {} if values is None else values
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydantic import Field, model_validator
 
-from cyclorama.config import Settings, build_config, load_config, save_config, to_plain
+from cyclorama.config import Settings, apply_overrides, build_config, load_config, save_config, to_plain
 from cyclorama.errors import ConfigError, CycloramaError, SettingsError
 
 
@@ -122,3 +122,41 @@ def test_unreadable_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [1")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(Outer, tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values"),
+    [
+        ([], {"a": 1, "b": {"c": [1]}}),
+        (["a=2"], {"a": 2, "b": {"c": [1]}}),
+        (["b.c=1e-4", "b.d=x=y"], {"a": 1, "b": {"c": "1e-4", "d": "x=y"}}),
+        (["b.c=[2, 3]", "b.c="], {"a": 1, "b": {"c": None}}),
+        (["e.f.g={h: 1}"], {"a": 1, "b": {"c": [1]}, "e": {"f": {"g": {"h": 1}}}}),
+    ],
+)
+def test_overrides_reach_into_groups(overrides: list[str], values: dict[str, Any]) -> None:
+    given = {"a": 1, "b": {"c": [1]}}
+    assert apply_overrides(given, overrides) == values
+    assert given == {"a": 1, "b": {"c": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("a", "--set 'a': expected KEY=VALUE"),
+        ("=1", "--set '=1': expected KEY=VALUE"),
+        ("a=[1", r"--set 'a=\[1': the value is not valid YAML"),
+        ("a.b=1", "--set a.b: 'a' is 1, not a group of settings"),
+    ],
+)
+def test_overrides_that_cannot_be_meant_are_named(override: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        apply_overrides({"a": 1}, [override])
+
+
+def test_overrides_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("steps: 3\n")
+    assert load_config(Outer, tmp_path / "c.yaml", ["inner.rate=1e-5"]).inner.rate == 1e-5
+    (tmp_path / "latin.yaml").write_bytes(b"steps: \xff")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_config(Outer, tmp_path / "latin.yaml")

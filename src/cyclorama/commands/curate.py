@@ -83,21 +83,10 @@ def run(args: argparse.Namespace) -> int:
 
 def load_recipe(path: Path | None, settings: list[str]) -> CurateConfig:
     """The recipe in ``path`` (None: defaults) with ``KEY=VALUE`` settings put over it. Raises ConfigError."""
-    import yaml
-
-    from cyclorama.commands.train import put_setting
-    from cyclorama.config import build_config, load_mapping
+    from cyclorama.config import apply_overrides, build_config, load_mapping
     from cyclorama.curate.config import CurateConfig
-    from cyclorama.errors import ConfigError
 
-    values = {} if path is None else load_mapping(path)
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {setting!r}: expected KEY=VALUE, e.g. size.min_side=384")
-        put_setting(values, key, yaml.safe_load(text))
+    values = apply_overrides({} if path is None else load_mapping(path), settings)
     return build_config(CurateConfig, values, where="recipe" if path is None else str(path))
 
 

@@ -87,24 +87,13 @@ def load_experiment(path: Path, settings: list[str], only: str | None = None) ->
 
     ``only`` keeps the methods of these names, comma-separated. Raises ConfigError.
     """
-    import yaml
-
-    from cyclorama.commands.train import put_setting
-    from cyclorama.config import build_config, load_mapping
+    from cyclorama.config import apply_overrides, build_config, load_mapping
     from cyclorama.errors import ConfigError
     from cyclorama.lab.experiments.recipe import ExperimentConfig
 
-    values = load_mapping(path)
+    values = apply_overrides(load_mapping(path), settings)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set {setting!r}: expected KEY=VALUE, e.g. models.ours=runs/model")
-        try:
-            put_setting(values, key, yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {setting!r}: the value is not valid YAML: {error}") from error
     if only is not None:
         wanted = [name.strip() for name in only.split(",") if name.strip()]
         methods = values.get("methods") or []
