@@ -19,8 +19,9 @@ from PIL import Image
 from scipy import ndimage
 
 from cyclorama.evaluation.tar_members import list_members, read_span
+from cyclorama.generation.result import Generated
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.types import Generated, Product, Reference
+from cyclorama.imaging.product import Product, Reference
 
 OLD = np.array([244, 244, 246], np.uint8)
 """Backdrop of the product photos."""

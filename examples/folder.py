@@ -14,7 +14,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from cyclorama import BackgroundGenerator, CycloramaError, GenerateConfig
+from cyclorama import BackgroundGenerator, GenerateConfig
+from cyclorama.errors import CycloramaError
 from cyclorama.generation.demo_set import get_demo_folder
 
 

@@ -2,9 +2,10 @@
 
 >>> from cyclorama import BackgroundGenerator                                   # doctest: +SKIP
 >>> generator = BackgroundGenerator.from_pretrained()                           # doctest: +SKIP
->>> image = generator("bottle.png", category="perfume", seed=7)[0]            # doctest: +SKIP
+>>> generator("bottle.png", category="perfume", seed=7).save("out/bottle.png")  # doctest: +SKIP
 
-Every public name is imported when it is first used, so that ``import cyclorama`` stays instant.
+Every public name is imported when it is first used, so that ``import cyclorama`` stays instant. Errors are in
+:mod:`cyclorama.errors`.
 """
 
 from __future__ import annotations
@@ -13,130 +14,63 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cyclorama.errors import (
-        AnimatedImageError,
-        CheckpointError,
-        ConfigError,
-        CycloramaError,
-        DataError,
-        EmptyMaskError,
-        FullMaskError,
-        ImageError,
-        ImageTooLargeError,
-        ImageTooSmallError,
-        InputError,
-        InvertedMaskError,
-        ManifestError,
-        MaskError,
-        MaskSizeError,
-        MissingDependencyError,
-        MissingMaskError,
-        ModelError,
-        ModelFormatError,
-        ModelNotFoundError,
-        NonFiniteLossError,
-        OutputError,
-        ProductTooSmallError,
-        SettingsError,
-        TrainingError,
-        UnknownCategoryError,
-        UnreadableImageError,
-    )
+    from cyclorama import errors
     from cyclorama.generate import BackgroundGenerator
+    from cyclorama.generation.embed import load_metadata
+    from cyclorama.generation.result import Generated
     from cyclorama.generation.settings import GenerateConfig
+    from cyclorama.imaging.cutout import CutoutConfig
+    from cyclorama.imaging.formats import EncodingConfig
+    from cyclorama.imaging.product import Product, Reference
     from cyclorama.models.autoencoder import PatchAutoencoder
     from cyclorama.models.generators import CategoryGenerator, PersonalityGenerator
     from cyclorama.models.pipeline import CycloramaPipeline
-    from cyclorama.types import Generated, Product, ProductReport, Reference
+    from cyclorama.types import ProductReport
 
 __version__ = "0.1.0"
+"""The only place of the version: the build reads it here."""
 
 _MODULES = {
-    "AnimatedImageError": "cyclorama.errors",
-    "BackgroundGenerator": "cyclorama.generate",
-    "CategoryGenerator": "cyclorama.models.generators",
-    "CheckpointError": "cyclorama.errors",
-    "ConfigError": "cyclorama.errors",
-    "CycloramaError": "cyclorama.errors",
-    "CycloramaPipeline": "cyclorama.models.pipeline",
-    "DataError": "cyclorama.errors",
-    "EmptyMaskError": "cyclorama.errors",
-    "FullMaskError": "cyclorama.errors",
-    "GenerateConfig": "cyclorama.generation.settings",
-    "Generated": "cyclorama.types",
-    "ImageError": "cyclorama.errors",
-    "ImageTooLargeError": "cyclorama.errors",
-    "ImageTooSmallError": "cyclorama.errors",
-    "InputError": "cyclorama.errors",
-    "InvertedMaskError": "cyclorama.errors",
-    "ManifestError": "cyclorama.errors",
-    "MaskError": "cyclorama.errors",
-    "MaskSizeError": "cyclorama.errors",
-    "MissingDependencyError": "cyclorama.errors",
-    "MissingMaskError": "cyclorama.errors",
-    "ModelError": "cyclorama.errors",
-    "ModelFormatError": "cyclorama.errors",
-    "ModelNotFoundError": "cyclorama.errors",
-    "NonFiniteLossError": "cyclorama.errors",
-    "OutputError": "cyclorama.errors",
-    "PatchAutoencoder": "cyclorama.models.autoencoder",
-    "PersonalityGenerator": "cyclorama.models.generators",
-    "Product": "cyclorama.types",
-    "ProductReport": "cyclorama.types",
-    "ProductTooSmallError": "cyclorama.errors",
-    "Reference": "cyclorama.types",
-    "SettingsError": "cyclorama.errors",
-    "TrainingError": "cyclorama.errors",
-    "UnknownCategoryError": "cyclorama.errors",
-    "UnreadableImageError": "cyclorama.errors",
+    "BackgroundGenerator": "generate",
+    "CategoryGenerator": "models.generators",
+    "CutoutConfig": "imaging.cutout",
+    "CycloramaPipeline": "models.pipeline",
+    "EncodingConfig": "imaging.formats",
+    "GenerateConfig": "generation.settings",
+    "Generated": "generation.result",
+    "PatchAutoencoder": "models.autoencoder",
+    "PersonalityGenerator": "models.generators",
+    "Product": "imaging.product",
+    "ProductReport": "types",
+    "Reference": "imaging.product",
+    "load_metadata": "generation.embed",
 }
 
 __all__ = [
-    "AnimatedImageError",
     "BackgroundGenerator",
     "CategoryGenerator",
-    "CheckpointError",
-    "ConfigError",
-    "CycloramaError",
+    "CutoutConfig",
     "CycloramaPipeline",
-    "DataError",
-    "EmptyMaskError",
-    "FullMaskError",
+    "EncodingConfig",
     "GenerateConfig",
     "Generated",
-    "ImageError",
-    "ImageTooLargeError",
-    "ImageTooSmallError",
-    "InputError",
-    "InvertedMaskError",
-    "ManifestError",
-    "MaskError",
-    "MaskSizeError",
-    "MissingDependencyError",
-    "MissingMaskError",
-    "ModelError",
-    "ModelFormatError",
-    "ModelNotFoundError",
-    "NonFiniteLossError",
-    "OutputError",
     "PatchAutoencoder",
     "PersonalityGenerator",
     "Product",
     "ProductReport",
-    "ProductTooSmallError",
     "Reference",
-    "SettingsError",
-    "TrainingError",
-    "UnknownCategoryError",
-    "UnreadableImageError",
     "__version__",
+    "errors",
+    "load_metadata",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("cyclorama.errors")
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_MODULES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(f"cyclorama.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -11,10 +11,11 @@ from cyclorama.errors import SettingsError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import choose_device, open_model
+from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import compute_product_name, load_product, load_reference
 from cyclorama.imaging.layout import CanvasLayout
-from cyclorama.types import Generated, Product, Reference
+from cyclorama.imaging.product import Product, Reference
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Records that travel between the rooms, and the legend of shapes.
+"""The legend of shapes, and the proof that every image carries.
 
 Legend: ``B`` batch, ``C`` channels, ``H`` height, ``W`` width. Sizes are always ``(height, width)``.
 
@@ -11,7 +11,7 @@ Legend: ``B`` batch, ``C`` channels, ``H`` height, ``W`` width. Sizes are always
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,68 +27,27 @@ Size = tuple[int, int]
 """(height, width) in pixels."""
 
 
-@dataclass(frozen=True, eq=False)
-class Product:
-    """A product photo with its matte.
-
-    ``pixels`` are the input's own; ``foreground`` are the colour-decontaminated ones used under the
-    soft rim (equal to ``pixels`` wherever ``matte`` is 1). All share one size.
-    """
-
-    pixels: Pixels
-    matte: Matte
-    foreground: Pixels
-    name: str = ""
-    mask_source: str = "alpha"
-    """Where the matte came from: ``alpha``, ``mask``, ``white`` or the name of a cut-out network."""
-    icc_profile: bytes | None = None
-
-    @property
-    def size(self) -> Size:
-        """(height, width) in pixels."""
-        return (int(self.pixels.shape[0]), int(self.pixels.shape[1]))
-
-
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """A reference advertisement; ``product_mask`` (1 = its product) is None where it is unknown."""
-
-    pixels: Pixels
-    product_mask: Matte | None = None
-    name: str = ""
-
-
 @dataclass(frozen=True)
 class ProductReport:
     """Proof of the product guarantee for one image (method, 10).
 
     ``max_difference`` and ``mean_difference`` (0–255 levels) compare output and input where the
-    matte is exactly 1; the guarantee is ``max_difference == 0``.
+    matte is exactly 1; the guarantee is ``max_difference == 0``. Where no pixel is opaque there is nothing
+    to compare: both are None, and nothing is proved.
     """
 
     opaque_pixels: int
     soft_pixels: int
-    max_difference: int
-    mean_difference: float
+    max_difference: int | None
+    mean_difference: float | None
+    notes: tuple[str, ...] = ()
+    """Remarks on the proof and on the input."""
 
     @property
-    def exact(self) -> bool:
-        """Whether every fully opaque pixel equals the input's bit for bit."""
-        return self.max_difference == 0
+    def exact(self) -> bool | None:
+        """Whether every fully opaque pixel equals the input's bit for bit; None if there is none."""
+        return None if self.max_difference is None else self.max_difference == 0
 
-
-@dataclass(frozen=True, eq=False)
-class Generated:
-    """One finished image and everything needed to make it again."""
-
-    pixels: Pixels
-    background: Pixels
-    """The generated image before compositing, at the same size."""
-    report: ProductReport
-    category: str
-    identifier: str
-    seed: int
-    seconds: float
-    settings: dict[str, Any] = field(default_factory=dict)
-    name: str = ""
-    icc_profile: bytes | None = None
+    def describe(self) -> dict[str, Any]:
+        """Plain values for a row."""
+        return {"exact": self.exact, **asdict(self), "notes": list(self.notes)}

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from cyclorama import errors
-from cyclorama.imaging.cutout import build_product
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
 from cyclorama.imaging.masks import load_mask
+from cyclorama.imaging.product import build_product
 
 SIZE = (48, 64)
 

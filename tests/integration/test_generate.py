@@ -24,8 +24,8 @@ from cyclorama.generation import run as run_module
 from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.engine import build_hidden_mask, place_product
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.models.tiny import build_tiny_pipeline
-from cyclorama.types import Product, Reference
 
 QUICK = GenerateConfig(num_inference_steps=2)
 

@@ -17,8 +17,9 @@ from cyclorama.catalogue.gate_settings import CHECKS, GateThresholds, load_thres
 from cyclorama.catalogue.gates import QualityGate, build_gate, compute_score
 from cyclorama.config import save_config
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.generation.result import Generated
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.types import Generated, Product, Reference
+from cyclorama.imaging.product import Product, Reference
 
 SIDE = 192
 WHITE = np.full((SIDE, SIDE, 3), 245, np.uint8)
@@ -345,7 +346,8 @@ def test_wrong_thresholds_are_refused(values: dict, said: str):
 
 
 def test_a_product_without_background_is_passed_with_what_can_be_measured():
-    product = Product(PRODUCT.foreground, np.ones((SIDE, SIDE), np.float32), PRODUCT.foreground)
+    whole = np.ones((SIDE, SIDE), np.float32)
+    product = PRODUCT.derive(pixels=PRODUCT.foreground, matte=whole)
     verdict = judge(PRODUCT.foreground, product)
     assert verdict.passed and verdict.values["interior"] == 0
     assert verdict.values["seam"] is None and "an edge needs both" in verdict.values["not_measured"]["seam"]

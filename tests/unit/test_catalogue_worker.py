@@ -33,8 +33,8 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.formats import EncodingConfig
 from cyclorama.imaging.layout import CanvasLayout
+from cyclorama.imaging.product import Product
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.types import Product
 
 
 def build_registry() -> CategoryRegistry:
@@ -138,6 +138,12 @@ def test_model_runs_in_one_thread_and_its_share_is_measured(folder: Path) -> Non
     assert 0 <= result.outside_model < 1
 
 
+def build_blank() -> Product:
+    matte = np.zeros((64, 64), np.float32)
+    matte[16:48, 16:48] = 1
+    return Product(np.zeros((64, 64, 3), np.uint8), matte)
+
+
 def test_batches_follow_from_the_shard(folder: Path) -> None:
     """Shard 0 holds shapes wide, square, square, wide; shard 1 square, square, wide."""
     _, model = run(folder)
@@ -148,8 +154,7 @@ def test_batches_follow_from_the_shard(folder: Path) -> None:
 def test_out_of_memory_halves_the_batch() -> None:
     model = StandIn(room=1)
     sampler = Sampler(model, GenerateConfig(), 4)
-    plain = np.zeros((64, 64, 3), np.uint8)
-    product = Product(plain, np.zeros((64, 64), np.float32), plain)
+    product = build_blank()
     results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(4)], 4)
     assert model.calls == [4, 2, 1, 1, 1, 1]
     assert [(made.seed, places) for made, places, _ in results] == [(s, 1) for s in range(4)]
@@ -199,9 +204,7 @@ def test_one_that_breaks_does_not_take_its_batch_along(folder: Path) -> None:
 
     model = StandIn(spoil=spoil)
     sampler = Sampler(model, GenerateConfig(), 4)
-    product = Product(
-        np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.float32), np.zeros((64, 64, 3), np.uint8)
-    )
+    product = build_blank()
     results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(2)], 1)
     assert [type(made).__name__ for made, _, _ in results] == ["Generated", "Generated"]
     results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(2)], 2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.types import Product
+from cyclorama.imaging.product import Product
 
 
 def build(seed: int) -> tuple[np.ndarray, Product]:
@@ -17,7 +17,15 @@ def build(seed: int) -> tuple[np.ndarray, Product]:
     pixels, foreground, background = rng.integers(0, 256, (3, 9, 11, 3), dtype=np.uint8)
     matte = np.clip(rng.random((9, 11)) * 2 - 0.5, 0, 1).astype(np.float32)
     foreground = np.where((matte == 1)[..., None], pixels, foreground).astype(np.uint8)
-    return background, Product(pixels, matte, foreground)
+    return background, derive(pixels, matte, foreground)
+
+
+def derive(pixels: np.ndarray, matte: np.ndarray, foreground: np.ndarray) -> Product:
+    """As on a canvas: of any size, with any matte."""
+    square = np.zeros((32, 32), np.float32)
+    square[8:24, 8:24] = 1
+    whole = Product(np.zeros((32, 32, 3), np.uint8), square)
+    return whole.derive(pixels=pixels, matte=matte, foreground=foreground)
 
 
 @settings(max_examples=30, deadline=None)
@@ -41,10 +49,10 @@ def test_equals_a_literal_loop(seed: int) -> None:
 def test_float_backgrounds_round_once() -> None:
     background, product = build(1)
     soft = np.full((9, 11), 0.5, np.float32)
-    product = Product(product.pixels, soft, np.zeros_like(product.pixels))
+    product = derive(product.pixels, soft, np.zeros_like(product.pixels))
     output = composite(np.full(background.shape, 101.0), product)
     assert (output == 50).all()  # 50.5 rounds to the even 50
-    product = Product(product.pixels, soft * 0, product.foreground)
+    product = derive(product.pixels, soft * 0, product.foreground)
     assert (composite(np.full(background.shape, 10.5), product) == 10).all()
     assert (composite(np.full(background.shape, 300.0), product) == 255).all()
 
@@ -57,6 +65,17 @@ def test_report_sees_a_single_changed_level() -> None:
     report = compute_product_report(output, product)
     assert report.max_difference == 1 and not report.exact
     assert report.mean_difference == pytest.approx(1 / (3 * report.opaque_pixels))
+
+
+def test_nothing_is_proved_where_no_pixel_is_opaque() -> None:
+    background, product = build(4)
+    product = derive(product.pixels, product.matte.clip(0, 0.9), product.foreground)
+    report = compute_product_report(composite(background, product), product)
+    assert (report.opaque_pixels, report.exact, report.max_difference, report.mean_difference) == (
+        0,
+        *[None] * 3,
+    )
+    assert report.describe()["exact"] is None and "nothing proves" in report.describe()["notes"][0]
 
 
 def test_wrong_sizes_and_bad_values_are_refused() -> None:

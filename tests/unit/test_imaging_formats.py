@@ -10,7 +10,6 @@ from PIL import Image, ImageCms
 
 from cyclorama.errors import MissingDependencyError, SettingsError, UnreadableImageError
 from cyclorama.imaging import formats
-from cyclorama.imaging.cutout import build_product
 from cyclorama.imaging.formats import (
     SOURCE_TYPE,
     EncodingConfig,
@@ -21,7 +20,7 @@ from cyclorama.imaging.formats import (
     measure_encoding,
 )
 from cyclorama.imaging.loading import load_image
-from cyclorama.types import Product
+from cyclorama.imaging.product import Product, build_product
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RECIPE = {"seed": 2**63 - 1, "input": "düfte/<&>.png", "settings": {"steps": 3, "scheduler": None}}

@@ -15,9 +15,9 @@ from PIL import Image, ImageCms
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import composite
 from cyclorama.imaging.layers import Layers, build_layers, check_layer_format, encode_layers, flatten
+from cyclorama.imaging.product import Product
 from cyclorama.imaging.psd import encode_psd
 from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
-from cyclorama.types import Product
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIZE = (60, 90)

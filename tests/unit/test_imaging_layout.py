@@ -11,7 +11,7 @@ from PIL import Image
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layout import PLACEMENTS, Box, CanvasLayout, find_box, place_product
-from cyclorama.types import Product
+from cyclorama.imaging.product import Product
 
 
 def build_product(

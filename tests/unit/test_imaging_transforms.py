@@ -16,7 +16,6 @@ from cyclorama.imaging.transforms import (
     resize_plane,
     resize_rgba,
 )
-from cyclorama.types import Product, Reference
 
 sides = st.integers(20, 220)
 
@@ -89,13 +88,12 @@ def test_without_resampling_the_way_back_is_bit_exact(h: int, w: int, seed: int)
 
 def test_padding_is_background_and_repeats_the_edge() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (32, 64, 3), dtype=np.uint8)
-    product = Product(pixels, np.ones((32, 64), np.float32), pixels)
-    fit = fit_to_model(product, (64, 64))
+    fit = fit_to_model((32, 64), (64, 64))
     assert (fit.inner, fit.offset) == ((32, 64), (16, 0))
-    mask = fit.apply_mask(product.matte)
+    mask = fit.apply_mask(np.ones((32, 64), np.float32))
     assert mask[:16].max() == 0 and mask[48:].max() == 0 and mask[16:48].min() == 1
     assert np.array_equal(fit.apply_pixels(pixels)[3], pixels[0])
-    foreground, matte = fit.apply_product(product)
+    foreground, matte = fit.apply_rgba(pixels, np.ones((32, 64), np.float32))
     assert np.array_equal(foreground[16:48], pixels) and np.array_equal(matte, mask)
 
 
@@ -104,9 +102,9 @@ def test_reference_is_cropped_in_its_centre() -> None:
     pixels[:, 30:70] = 200
     mask = np.zeros((40, 100), np.float32)
     mask[:, 50:] = 1
-    fitted = fit_reference(Reference(pixels, mask, "r"), (40, 40))
-    assert fitted.pixels.shape == (40, 40, 3) and fitted.pixels.min() == 200 and fitted.name == "r"
-    assert fitted.product_mask is not None and fitted.product_mask.mean() == 0.5
+    fitted, fitted_mask = fit_reference(pixels, mask, (40, 40))
+    assert fitted.shape == (40, 40, 3) and fitted.min() == 200
+    assert fitted_mask is not None and fitted_mask.mean() == 0.5
 
 
 def test_a_fit_refuses_another_size() -> None:

@@ -17,9 +17,9 @@ from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.store import Store
 from cyclorama.errors import ImageError, MaskError
 from cyclorama.generation.items import Item
+from cyclorama.generation.result import Generated
 from cyclorama.generation.sources import SourceLoader
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.types import Generated
 
 PIXEL_BYTES = 2.0
 """Bytes that a pixel takes in a photographic PNG, about; for inputs that cannot be looked at from here."""

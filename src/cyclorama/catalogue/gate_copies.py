@@ -17,7 +17,6 @@ from cyclorama.evaluation.resize import check_same_size, resize_to
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import fit_reference, resize_plane
-from cyclorama.types import Reference
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -89,14 +88,12 @@ def compute_copied(pixels: Pixels, mask: Matte, reference: Pixels, reference_mas
     check_same_size(reference, reference_mask, "reference", "its mask")
     scale = LEAK_SIDE / min(mask.shape)
     size = (round(mask.shape[0] * scale), round(mask.shape[1] * scale))
-    fitted = fit_reference(Reference(reference, reference_mask), size)
-    assert fitted.product_mask is not None
-    support = ndimage.binary_erosion(fitted.product_mask >= 0.9)
+    fitted, own_mask = fit_reference(reference, reference_mask, size)
+    assert own_mask is not None
+    support = ndimage.binary_erosion(own_mask >= 0.9)
     if support.sum() < LEAK_PIXELS:
         return None
-    search = _Search(
-        to_lab(fitted.pixels), support, round(0.78 * LEAK_SIDE), LEAK_COLOUR, LEAK_EDGES, LEAK_PIXELS
-    )
+    search = _Search(to_lab(fitted), support, round(0.78 * LEAK_SIDE), LEAK_COLOUR, LEAK_EDGES, LEAK_PIXELS)
     hidden = dilate(resize_plane(mask, size) >= 0.1, 2)
     likeness, away = _compute_likeness(to_lab(resize_to(pixels, size)), ~hidden, search)
     elsewhere = (float(likeness.max()) - ACCIDENT) / (1 - ACCIDENT)

@@ -33,7 +33,9 @@ from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
     from cyclorama.evaluation.features import CycloramaNetwork
-    from cyclorama.types import Generated, Matte, Pixels, Product, Reference
+    from cyclorama.generation.result import Generated
+    from cyclorama.imaging.product import Product, Reference
+    from cyclorama.types import Matte, Pixels
 
 VERSION = 2
 """Counts up when a check measures something else, so that earlier verdicts are not taken for new ones."""
@@ -89,7 +91,7 @@ class QualityGate:
         pixels, mask = resize_pixels(made.pixels, size), resize_plane(product.matte, size).clip(0, 1)
         checks: dict[str, Callable[[], Measured | None]] = {
             "interior": lambda: (
-                float(report.max_difference) if report.opaque_pixels else "no pixel is fully product"
+                "no pixel is fully product" if report.max_difference is None else float(report.max_difference)
             ),
             "rim": lambda: compute_rim_delta_e(
                 pixels, resize_pixels(product.foreground, size), (mask >= SOLID).astype(np.float32)

@@ -12,8 +12,8 @@ from cyclorama.catalogue.sampler import is_out_of_memory
 from cyclorama.errors import ModelError
 from cyclorama.generation.engine import Task, sample_images
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.product import Product
 from cyclorama.models.registry import Category
-from cyclorama.types import Product
 
 LARGEST = 64
 GAIN = 1.03

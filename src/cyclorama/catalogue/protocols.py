@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from cyclorama.generation.engine import Pipeline
-from cyclorama.types import Generated, Product, Reference, Size
+from cyclorama.generation.result import Generated
+from cyclorama.imaging.product import Product, Reference
+from cyclorama.types import Size
 
 if TYPE_CHECKING:
     from cyclorama.catalogue.job import Job

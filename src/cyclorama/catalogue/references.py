@@ -8,7 +8,7 @@ from collections import OrderedDict
 from cyclorama.catalogue.plan import PlanRow
 from cyclorama.catalogue.stages import RowFiles
 from cyclorama.generation.sources import load_reference_file
-from cyclorama.types import Reference
+from cyclorama.imaging.product import Reference
 
 CAPACITY = 1 << 30
 """Bytes of decoded references kept."""

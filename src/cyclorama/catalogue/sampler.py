@@ -12,8 +12,8 @@ from typing import Any
 from cyclorama.catalogue.protocols import PixelModel
 from cyclorama.errors import ModelError
 from cyclorama.generation.engine import Task, sample_images
+from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.types import Generated
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 _DEVICE_LOST = ("cuda error", "device-side assert", "hip error")

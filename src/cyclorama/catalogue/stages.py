@@ -26,9 +26,11 @@ from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.items import Item
 from cyclorama.generation.journal import compute_key
 from cyclorama.generation.plan import check_canvas, read_size
+from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import SourceLoader
-from cyclorama.types import Generated, Product, Reference, Size
+from cyclorama.imaging.product import Product, Reference
+from cyclorama.types import Size
 
 _KEY_FORMAT = 1
 
@@ -122,7 +124,7 @@ def finish_image(
         "height": height,
         "width": width,
         "mask_source": product.mask_source,
-        "report": asdict(made.report) | {"exact": made.report.exact} | measured,
+        "report": made.report.describe() | measured,
         "verdict": None if verdict is None else asdict(verdict),
         "finish_seconds": time.perf_counter() - start,
     }

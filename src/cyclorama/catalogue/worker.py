@@ -29,8 +29,8 @@ from cyclorama.errors import OutputError
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
 from cyclorama.generation.recipe import ImageSource, describe_image
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.models.registry import Category
-from cyclorama.types import Product, Reference
 
 LANES = 2
 """Shards a worker has in work at a time, where it is given as many."""

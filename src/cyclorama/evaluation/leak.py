@@ -18,7 +18,6 @@ from cyclorama.evaluation.resize import check_same_size, resize_to
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import fit_reference, resize_plane
-from cyclorama.types import Reference
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -66,11 +65,11 @@ def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask:
     height, width = pixels.shape[:2]
     scale = SIDE / min(height, width)
     size = (round(height * scale), round(width * scale))
-    fitted = fit_reference(Reference(reference, reference_mask), size)
-    assert fitted.product_mask is not None
-    found, wanted = _compute_gradients(resize_to(pixels, size)), _compute_gradients(fitted.pixels)
+    fitted, own_mask = fit_reference(reference, reference_mask, size)
+    assert own_mask is not None
+    found, wanted = _compute_gradients(resize_to(pixels, size)), _compute_gradients(fitted)
     hidden = dilate(resize_plane(mask, size) >= 0.25, 3)
-    product = dilate(fitted.product_mask >= 0.5, 2)
+    product = dilate(own_mask >= 0.5, 2)
     visible = (~hidden).astype(np.float64)
     of_product = _compare(found, visible, wanted, product.astype(np.float64))
     scenery = (~dilate(product, 2)).astype(np.float64)

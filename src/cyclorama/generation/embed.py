@@ -13,8 +13,10 @@ from cyclorama.imaging.layers import LayerFormat, build_layers, encode_layers
 from cyclorama.imaging.shadow import compute_contact_shadow
 
 if TYPE_CHECKING:
+    from cyclorama.generation.result import Generated
     from cyclorama.generation.settings import GenerateConfig
-    from cyclorama.types import Generated, Pixels, Product
+    from cyclorama.imaging.product import Product
+    from cyclorama.types import Pixels
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from cyclorama.errors import ModelError
+from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.masks import dilate
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
 from cyclorama.imaging.tensors import to_image, to_mask_tensor
 from cyclorama.imaging.transforms import Fit, choose_model_size, fit_reference, fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.types import Generated, Product, Reference, Size
+from cyclorama.types import Size
 
 if TYPE_CHECKING:
     import torch
@@ -86,10 +88,12 @@ def sample_images(
     start = time.perf_counter()
     placed = [place_product(task.product, settings.size) for task in tasks]
     shape = compute_model_shape(pipeline, placed[0].size, settings)
-    fits = [fit_to_model(product, shape) for product in placed]
+    fits = [fit_to_model(product.size, shape) for product in placed]
     extra = max(0, (batch_shape or 0) - len(tasks))
     order = [*range(len(tasks)), *[len(tasks) - 1] * extra]
-    products = [fit.apply_product(product) for fit, product in zip(fits, placed, strict=True)]
+    products = [
+        fit.apply_rgba(product.foreground, product.matte) for fit, product in zip(fits, placed, strict=True)
+    ]
     images = torch.cat([to_image(products[i][0]) for i in order])
     masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
     references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
@@ -112,17 +116,18 @@ def sample_images(
 def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor, torch.Tensor | None]:
     import torch
 
-    fitted: dict[int, Reference] = {}
+    fitted: dict[int, tuple[Pixels, Matte | None]] = {}
     for task in tasks:
         assert task.reference is not None
         if id(task.reference) not in fitted:
-            fitted[id(task.reference)] = fit_reference(task.reference, shape)
+            reference = task.reference
+            fitted[id(reference)] = fit_reference(reference.pixels, reference.product_mask, shape)
     references = [fitted[id(task.reference)] for task in tasks]
-    images = torch.cat([to_image(reference.pixels) for reference in references])
-    if all(reference.product_mask is None for reference in references):
+    images = torch.cat([to_image(pixels) for pixels, _ in references])
+    if all(mask is None for _, mask in references):
         return images, None
     empty = np.zeros(shape, dtype=np.float32)
-    hidden = [empty if r.product_mask is None else build_hidden_mask(r.product_mask) for r in references]
+    hidden = [empty if mask is None else build_hidden_mask(mask) for _, mask in references]
     return images, torch.cat([to_mask_tensor(mask) for mask in hidden])
 
 

@@ -64,11 +64,12 @@ def build_sheet_row(out: Path, outcome: Outcome) -> SheetRow:
         thumbnail = thumbs.get_result_name(entry.output)
         shown = thumbnail if (out / thumbnail).exists() else entry.output
         cells.append(Cell(f"{label}, seed {entry.seed}", alt, shown, entry.output))
-        exact = (
-            "product exact" if entry.report["exact"] else f"product off by {entry.report['max_difference']}"
-        )
-        if "file_max_difference" in entry.report:
-            exact += f" before encoding, off by up to {entry.report['file_max_difference']} in the file"
+        report = entry.report
+        exact = "product exact" if report["exact"] else f"product off by {report['max_difference']}"
+        if report["exact"] is None:
+            exact = "product not provable: no pixel is fully opaque"
+        elif "file_max_difference" in report:
+            exact += f" before encoding, off by up to {report['file_max_difference']} in the file"
         exact = ", ".join([exact, *entry.placement.get("notes", ())])
         notes.append(f"{entry.size[1]} × {entry.size[0]} px, {entry.seconds:.1f} s, {exact}")
     return SheetRow(item.name, f"{category} · " + " · ".join(dict.fromkeys(notes)), tuple(cells))

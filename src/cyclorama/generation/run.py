@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.names import build_layer_name
 from cyclorama.generation.plan import PlannedImage, PlannedItem, RunConfig, describe_settings
 from cyclorama.generation.recipe import ImageSource, describe_image
+from cyclorama.generation.result import Generated
 from cyclorama.generation.rows import Outcome
 from cyclorama.generation.sources import SourceLoader
-from cyclorama.types import Generated, Product, Reference
+from cyclorama.imaging.product import Product, Reference
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ class _Run:
                 seconds=result.seconds,
                 size=(height, width),
                 mask_source=work.source.mask_source,
-                report=asdict(result.report) | {"exact": result.report.exact} | measured,
+                report=result.report.describe() | measured,
                 placement=work.placement,
                 layers={path: len(content) for path, content in layers.items()},
             )

@@ -12,10 +12,11 @@ import numpy as np
 from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import MaskError
 from cyclorama.generation.items import Item
-from cyclorama.imaging.cutout import CutoutNetwork, build_product
+from cyclorama.imaging.cutout import CutoutNetwork
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.masks import load_mask
-from cyclorama.types import Product, Reference, Size
+from cyclorama.imaging.product import Product, Reference, build_product
+from cyclorama.types import Size
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.errors import SettingsError
-from cyclorama.types import Product, ProductReport
+from cyclorama.imaging.product import Product
+from cyclorama.types import ProductReport
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,9 +54,12 @@ def compute_product_report(output: Pixels, product: Product) -> ProductReport:
         )
     opaque = product.matte >= 1
     difference = np.abs(output[opaque].astype(np.int16) - product.pixels[opaque].astype(np.int16))
+    proved = bool(opaque.any())
+    nothing = () if proved else ("no pixel is fully opaque, so nothing proves that the product was kept",)
     return ProductReport(
         opaque_pixels=int(opaque.sum()),
         soft_pixels=int(((product.matte > 0) & ~opaque).sum()),
-        max_difference=int(difference.max(initial=0)),
-        mean_difference=float(difference.mean()) if difference.size else 0.0,
+        max_difference=int(difference.max()) if proved else None,
+        mean_difference=float(difference.mean()) if proved else None,
+        notes=product.notes + nothing,
     )

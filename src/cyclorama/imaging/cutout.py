@@ -1,7 +1,7 @@
-"""How does an image become a product with a matte?
+"""Which part of an image is the product, how soft is its rim, and what colours has it there?
 
 Sources, in this order: a mask given with it, its own alpha channel, a plain light studio background, a
-cut-out network if one was given. The first that applies is used and named in ``Product.mask_source``.
+cut-out network if one was given. The first that applies is used and named.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from cyclorama.imaging.matting import (
     estimate_matte,
     measure_spill,
 )
-from cyclorama.types import Product
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
@@ -96,12 +95,24 @@ class RembgNetwork:
         return mask.reshape(mask.shape[:2]).astype(np.float32) / np.float32(255)
 
 
-def build_product(
+@dataclass(frozen=True, eq=False)
+class Cutout:
+    """What was found in one image."""
+
+    matte: Matte
+    """float32 (H, W) in [0, 1], 1 = product."""
+    foreground: Pixels
+    """uint8 (H, W, 3), the product's own colours under the soft rim."""
+    source: str
+    """``mask``, ``alpha``, ``white`` or the name of a network."""
+
+
+def cut_out(
     loaded: LoadedImage,
     mask: Matte | None = None,
     config: CutoutConfig | None = None,
     network: CutoutNetwork | None = None,
-) -> Product:
+) -> Cutout:
     """The product in ``loaded`` with its soft matte and clean rim colours.
 
     ``mask`` (H, W), 1 = product, as :func:`cyclorama.imaging.masks.load_mask` gives it. A hard mask is
@@ -133,7 +144,7 @@ def build_product(
         matte, source = _find_matte(loaded, config, network)
         mixed = True
     foreground = estimate_foreground(pixels, matte) if config.decontaminate and mixed else pixels.copy()
-    return Product(pixels, matte, foreground, loaded.name, source, loaded.icc_profile)
+    return Cutout(matte, foreground, source)
 
 
 def _close_opaque(alpha: Matte, config: CutoutConfig) -> Matte:

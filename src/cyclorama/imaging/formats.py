@@ -26,7 +26,8 @@ from cyclorama.errors import MissingDependencyError, SettingsError, UnreadableIm
 from cyclorama.imaging.compositing import compute_product_report
 
 if TYPE_CHECKING:
-    from cyclorama.types import Pixels, Product, Size
+    from cyclorama.imaging.product import Product
+    from cyclorama.types import Pixels, Size
 
 ImageFormat = Literal["png", "webp", "jpeg", "avif"]
 IMAGE_FORMATS: tuple[str, ...] = get_args(ImageFormat)
@@ -188,12 +189,13 @@ def decode_image(data: bytes) -> DecodedImage:
 def measure_encoding(data: bytes, product: Product) -> dict[str, Any]:
     """How far the file ``data`` departs from ``product`` where that is opaque, in levels 0-255.
 
-    ``product`` lies on the image's canvas. Lossless files give 0.
+    ``product`` lies on the image's canvas. Lossless files give 0, and None where no pixel is opaque.
     """
     report = compute_product_report(decode_image(data).pixels, product)
+    mean = report.mean_difference
     return {
         "file_max_difference": report.max_difference,
-        "file_mean_difference": round(report.mean_difference, 4),
+        "file_mean_difference": None if mean is None else round(mean, 4),
     }
 
 

@@ -26,7 +26,8 @@ from cyclorama.imaging.psd import encode_psd
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.types import Pixels, Product, Size
+    from cyclorama.imaging.product import Product
+    from cyclorama.types import Pixels, Size
 
 LayerFormat = Literal["ora", "psd", "png"]
 LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)

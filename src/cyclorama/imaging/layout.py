@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.errors import SettingsError
+from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model
-from cyclorama.types import Product, Size
+from cyclorama.types import Size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -188,7 +189,7 @@ class CanvasLayout:
         canvas = self.compute_size(product.size)
         box = find_box(product.matte)
         if self.keeps:
-            fit = fit_to_model(product, canvas)
+            fit = fit_to_model(product.size, canvas)
             ratio = tuple(inner / own for inner, own in zip(fit.inner, product.size, strict=True))
             corners = [
                 round(offset + edge * r)
@@ -263,8 +264,8 @@ def place_product(product: Product, size: Size | None) -> Product:
     """
     if size is None or size == product.size:
         return product
-    pixels, matte = fit_to_model(product, size).apply_product(product)
-    return Product(pixels, matte, pixels, product.name, product.mask_source, product.icc_profile)
+    pixels, matte = fit_to_model(product.size, size).apply_rgba(product.foreground, product.matte)
+    return product.derive(pixels=pixels, matte=matte, foreground=pixels)
 
 
 def find_box(matte: Matte) -> Box:
@@ -320,7 +321,7 @@ def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
         for plane in (product.pixels, product.foreground)
     )
     matte = np.pad(product.matte[window], padding)
-    return Product(pixels, matte, foreground, product.name, product.mask_source, product.icc_profile)
+    return product.derive(pixels=pixels, matte=matte, foreground=foreground)
 
 
 def _resample(product: Product, canvas: Size, own: Box, placed: Box) -> Product:
@@ -357,9 +358,7 @@ def _resample(product: Product, canvas: Size, own: Box, placed: Box) -> Product:
     matte: Matte = np.clip(weight, 0, 1).astype(np.float32)
     matte[matte > 1 - 1e-5] = 1  # sums of filter weights may miss 1 by their last bit
     matte[matte < 1e-5] = 0
-    return Product(
-        pixels, np.pad(matte, padding), pixels, product.name, product.mask_source, product.icc_profile
-    )
+    return product.derive(pixels=pixels, matte=np.pad(matte, padding), foreground=pixels)
 
 
 def _resize(

@@ -14,12 +14,11 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.errors import SettingsError
-from cyclorama.types import Product, Reference, Size
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.types import Matte, Pixels
+    from cyclorama.types import Matte, Pixels, Size
 
 MAX_ASPECT = 2.0
 """Longest model shape; images beyond 2:1 or 1:2 are padded."""
@@ -116,10 +115,10 @@ class Fit:
         self._check(mask.shape, self.size)
         return np.pad(np.clip(resize_plane(mask, self.inner), 0, 1), self._padding)
 
-    def apply_product(self, product: Product) -> tuple[Pixels, Matte]:
-        """(foreground, matte) of ``product`` in the model's shape, resampled premultiplied."""
-        self._check(product.matte.shape, self.size)
-        pixels, matte = resize_rgba(product.foreground, product.matte, self.inner)
+    def apply_rgba(self, pixels: Pixels, alpha: Matte) -> tuple[Pixels, Matte]:
+        """(pixels, alpha) in the model's shape, resampled premultiplied."""
+        self._check(alpha.shape, self.size)
+        pixels, matte = resize_rgba(pixels, alpha, self.inner)
         return np.pad(pixels, (*self._padding, (0, 0)), mode="edge"), np.pad(matte, self._padding)
 
     def undo(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -142,12 +141,12 @@ class Fit:
             raise SettingsError(f"array has size {shape[:2]}, this fit is for {expected}; build another fit")
 
 
-def fit_to_model(product: Product | Size, model_size: Size) -> Fit:
-    """How a product (or an image of that (height, width)) is placed in ``model_size``.
+def fit_to_model(size: Size, model_size: Size) -> Fit:
+    """How an image of ``size`` (height, width) is placed in ``model_size``.
 
     The whole image is kept at its aspect (to a pixel), centred, as large as fits.
     """
-    height, width = product.size if isinstance(product, Product) else product
+    height, width = size
     if min(height, width, *model_size) < 1:
         raise SettingsError(f"sizes must be at least 1 pixel, got {(height, width)} and {model_size}")
     scale = min(model_size[0] / height, model_size[1] / width)
@@ -159,9 +158,11 @@ def fit_to_model(product: Product | Size, model_size: Size) -> Fit:
     return Fit((height, width), model_size, inner, offset)
 
 
-def fit_reference(reference: Reference, model_size: Size) -> Reference:
-    """``reference`` at ``model_size``: centre-cropped to the model's aspect, then resampled."""
-    height, width = reference.pixels.shape[:2]
+def fit_reference(
+    pixels: Pixels, mask: Matte | None, model_size: Size
+) -> tuple[npt.NDArray[Any], Matte | None]:
+    """A reference and its mask at ``model_size``: centre-cropped to the model's aspect, then resampled."""
+    height, width = pixels.shape[:2]
     scale = min(height / model_size[0], width / model_size[1])
     crop = (
         min(max(round(model_size[0] * scale), 1), height),
@@ -169,10 +170,9 @@ def fit_reference(reference: Reference, model_size: Size) -> Reference:
     )
     top, left = (height - crop[0]) // 2, (width - crop[1]) // 2
     window = (slice(top, top + crop[0]), slice(left, left + crop[1]))
-    mask = reference.product_mask
     if mask is not None:
         mask = np.clip(resize_plane(mask[window], model_size), 0, 1)
-    return Reference(resize_pixels(reference.pixels[window], model_size), mask, reference.name)
+    return resize_pixels(pixels[window], model_size), mask
 
 
 def _as_dtype(planes: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
