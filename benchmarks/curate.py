@@ -47,14 +47,13 @@ from cyclorama.lab.planted.sheet import write_sheet
 
 def load_recipe(path: Path | None, folder: Path) -> CurateConfig:
     """The recipe, its clicks counted as the planted set needs it."""
-    from dataclasses import replace
 
     from cyclorama.config import load_config
 
     config = CurateConfig() if path is None else load_config(CurateConfig, path)
     total = int(json.loads((folder / "settings.json").read_text())["impressions_total"])
     assert config.clicks is not None
-    return replace(config, clicks=replace(config.clicks, impressions_total=total))
+    return config.replace(clicks=config.clicks.replace(impressions_total=total))
 
 
 def build(args: argparse.Namespace) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 import difflib
+import itertools
 import typing
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -22,6 +23,9 @@ from pydantic._internal._model_construction import ModelMetaclass
 from cyclorama.errors import ConfigError, CycloramaError
 
 T = TypeVar("T")
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A share of something, 0 to 1."""
+Order = tuple[tuple[str, ...], ...]
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field,))
@@ -50,6 +54,8 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
         protected_namespaces=(),
     )
     error_type: ClassVar[type[CycloramaError]] = ConfigError
+    ordered: ClassVar[Order] = ()
+    """Groups of fields whose values must not fall from one to the next; None is passed over."""
 
     def replace(self, **changes: Any) -> Self:
         """A checked copy with other values."""
@@ -67,6 +73,15 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
             if isinstance(value, bool) and field is not None and not _takes_bool(field.annotation):
                 raise cls.error_type(f"{name}: expected a number or text, got {value}")
         return values
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        for names in self.ordered:
+            given = [(name, getattr(self, name)) for name in names if getattr(self, name) is not None]
+            if any(low > high for (_, low), (_, high) in itertools.pairwise(given)):
+                shown = ", ".join(f"{name} is {value}" for name, value in given)
+                raise self.error_type(f"{shown}; use {' <= '.join(name for name, _ in given)}")
+        return self
 
 
 def load_config(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,7 +237,7 @@ def test_a_decision_about_another_image_does_not_count(tmp_path):
 
 
 def test_two_workers_give_the_bytes_of_one(manifest, finished, tmp_path):
-    settings = replace(ENGINE, workers=2)
+    settings = ENGINE.replace(workers=2)
     result = run_curate(str(manifest), tmp_path, build_recipe(), settings, build=build_test_rules)
     assert result.finished
     assert read_stable(tmp_path) == read_stable(finished)

@@ -62,7 +62,7 @@ def test_overrides_and_mistakes():
         CurateConfig(further={"text": {}})
     with pytest.raises(SettingsError, match="--address is for --engine ray"):
         EngineSettings(address="here:6379")
-    with pytest.raises(SettingsError, match="--workers must be 1 to 1024, got 0"):
+    with pytest.raises(SettingsError, match="workers: must be from 1 to 1024, got 0"):
         EngineSettings(workers=0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +115,7 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
     total = json.loads((folder / "settings.json").read_text())["impressions_total"]
     config = CurateConfig(text=None, people=None, erase=None, pairs=None, output=OutputSettings(samples=0))
     assert config.clicks is not None
-    config = replace(config, clicks=replace(config.clicks, impressions_total=total, peers="set"))
+    config = config.replace(clicks=config.clicks.replace(impressions_total=total, peers="set"))
     run_curate(str(folder / "manifest.csv"), tmp_path / "out", config, EngineSettings())
 
     rows = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()

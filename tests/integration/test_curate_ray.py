@@ -20,7 +20,10 @@ pytestmark = [
 def test_two_workers_on_ray_give_the_bytes_of_one_process(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(__file__).rpartition("/")[0])  # for the rules of these tests
     manifest = write_input(tmp_path / "shop")
-    alone, shared = EngineSettings(threads=None, shard_size=4), EngineSettings("ray", workers=2, shard_size=4)
+    alone, shared = (
+        EngineSettings(threads=None, shard_size=4),
+        EngineSettings(engine="ray", workers=2, shard_size=4),
+    )
     run_curate(str(manifest), tmp_path / "alone", build_recipe(), alone, build=build_test_rules)
     seen: list[int] = []
     result = run_curate(

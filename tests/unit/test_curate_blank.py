@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from cyclorama.curate.blank import BlankRule, BlankSettings, measure_structure
 from cyclorama.curate.records import LoadedImage, Record, Verdict
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ConfigError
 
 SIDE = 160
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -98,7 +98,7 @@ def test_doubtful_images_go_to_review_and_those_without_background_stay() -> Non
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="min_busy_share is 0.5, doubtful_share 0.1"):
+    with pytest.raises(ConfigError, match="min_busy_share is 0.5, doubtful_share is 0.1"):
         BlankSettings(min_busy_share=0.5, doubtful_share=0.1)
-    with pytest.raises(SettingsError, match="busy_slope is 0"):
+    with pytest.raises(ConfigError, match="busy_slope: must be greater than 0, got 0"):
         BlankSettings(busy_slope=0)

@@ -9,7 +9,7 @@ from scipy import ndimage
 from cyclorama.curate.mask import MaskRule, MaskSettings, measure_shape
 from cyclorama.curate.mask_edges import EdgeSettings, is_box, measure_blocks, measure_edges
 from cyclorama.curate.records import LoadedImage, Record, Verdict
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ConfigError
 
 SIDE = 160
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE] / SIDE
@@ -217,26 +217,26 @@ def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:
     assert found.verdict is Verdict.KEEP and np.array_equal(found.repaired.mask, _mask())
 
 
-def test_pieces_holes_and_crumbs_are_counted() -> None:
+def test_pieces_holes_and_specks_are_counted() -> None:
     mask = np.zeros((100, 100), dtype=np.float32)
     mask[10:50, 10:50] = 1  # 1600
     mask[20:30, 20:30] = 0  # a hole of 100
     mask[60:80, 60:80] = 1  # 400
-    mask[90, 90] = 1  # a crumb
+    mask[90, 90] = 1  # a speck
     shape = measure_shape(mask)
     assert shape.pieces == 2
     assert shape.area == pytest.approx(0.1901)
     assert shape.holes == pytest.approx(100 / 2001)
-    assert shape.crumbs == pytest.approx(1 / 1901)
+    assert shape.specks == pytest.approx(1 / 1901)
     assert shape.border == 0
     mirrored = measure_shape(mask[::-1, ::-1])
     assert mirrored == shape
 
 
-def test_a_mask_of_noise_goes_to_review_for_its_crumbs() -> None:
+def test_a_mask_of_noise_goes_to_review_for_its_specks() -> None:
     noise = np.random.default_rng(5).random((SIDE, SIDE)) < 0.03
     found = MaskRule().judge(_image(np.maximum(_mask(), noise.astype(np.float32))))
-    assert found.verdict is Verdict.REVIEW and "crumbs take" in found.reason
+    assert found.verdict is Verdict.REVIEW and "specks take" in found.reason
 
 
 def test_edges_lie_where_they_were_drawn() -> None:
@@ -247,9 +247,9 @@ def test_edges_lie_where_they_were_drawn() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="min_area is 0.9, max_area 0.5"):
+    with pytest.raises(ConfigError, match="min_area is 0.9, max_area is 0.5"):
         MaskSettings(min_area=0.9, max_area=0.5)
-    with pytest.raises(SettingsError, match="hopeless_agreement is 0.8"):
+    with pytest.raises(ConfigError, match="hopeless_agreement is 0.8, min_agreement is 0.415"):
         MaskSettings(hopeless_agreement=0.8)
-    with pytest.raises(SettingsError, match="max_shift_gain is 1"):
+    with pytest.raises(ConfigError, match="max_shift_gain: must be greater than 1, got 1"):
         MaskSettings(max_shift_gain=1.0)

@@ -16,7 +16,7 @@ from cyclorama.curate.people_finding import (
     shows_skin,
 )
 from cyclorama.curate.records import Box, LoadedImage, Record, Verdict
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ConfigError, MissingDependencyError, ModelFormatError, ModelNotFoundError
 from cyclorama.imaging.loading import load_image
 
 SIDE = 120
@@ -92,11 +92,11 @@ def test_what_shows_no_skin_counts_half() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="every detector is switched off"):
+    with pytest.raises(ConfigError, match="every detector is switched off"):
         PeopleSettings(face=None, profile=None, body=None)
-    with pytest.raises(SettingsError, match="working_side is 64"):
+    with pytest.raises(ConfigError, match="working_side: must be .* 128, got 64"):
         PeopleSettings(working_side=64)
-    with pytest.raises(SettingsError, match="smallest is 2"):
+    with pytest.raises(ConfigError, match="smallest: must be less than 1, got 2"):
         PeopleSettings(smallest=2.0)
 
 

@@ -21,7 +21,7 @@ from cyclorama.curate.people_blaze import (
 )
 from cyclorama.curate.people_finding import FoundPerson
 from cyclorama.curate.records import Box
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ConfigError, MissingDependencyError, ModelFormatError, ModelNotFoundError
 
 TINY = BlazeLayout("tiny.tflite", "face", 20, ((2, 1), (1, 2)))
 
@@ -172,5 +172,5 @@ def test_the_rule_asks_both_networks_of_the_folder(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("limits", [{"blaze_face": 0.0}, {"blaze_body": 1.0}])
 def test_probabilities_lie_between_0_and_1(limits: dict[str, float]) -> None:
-    with pytest.raises(SettingsError, match="blaze_face is .* use 0 to 1"):
+    with pytest.raises(ConfigError, match=r"blaze_\w+: must be (greater than 0|less than 1), got"):
         PeopleSettings(**limits)

@@ -13,7 +13,7 @@ from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blu
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.quality import QualityRule, QualitySettings, measure_blurs
 from cyclorama.curate.records import LoadedImage, Record, Verdict
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ConfigError
 
 SIDE = 192
 
@@ -171,7 +171,7 @@ def test_between_the_limits_a_person_decides() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="max_blur is 0"):
+    with pytest.raises(ConfigError, match="max_blur: must be greater than 0, got 0"):
         QualitySettings(max_blur=0)
-    with pytest.raises(SettingsError, match=r"drop_from is 0\.5"):
+    with pytest.raises(ConfigError, match=r"drop_from: must be .* 1, got 0\.5"):
         QualitySettings(drop_from=0.5)

@@ -8,7 +8,7 @@ import pytest
 from cyclorama.config import build_config
 from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.curate.size import SizeRule, SizeSettings
-from cyclorama.errors import ConfigError, SettingsError
+from cyclorama.errors import ConfigError
 
 
 def _judge(height: int, width: int, settings: SizeSettings):
@@ -30,7 +30,9 @@ def _judge(height: int, width: int, settings: SizeSettings):
     ],
 )
 def test_limits_are_exact(height: int, width: int, verdict: Verdict, reason: str) -> None:
-    found = _judge(height, width, SizeSettings(80, 100, 60_000, 2.5))
+    found = _judge(
+        height, width, SizeSettings(min_side=80, wanted_side=100, max_pixels=60_000, max_aspect=2.5)
+    )
     assert (found.verdict, found.reason) == (verdict, reason)
     longer, shorter = max(height, width), min(height, width)
     assert found.numbers == {"height": height, "width": width, "aspect": longer / shorter}
@@ -44,9 +46,9 @@ def test_every_fault_is_named() -> None:
 
 
 def test_bad_settings_are_refused_before_any_image() -> None:
-    with pytest.raises(SettingsError, match="min_side is 300, wanted_side 256"):
+    with pytest.raises(ConfigError, match="min_side is 300, wanted_side is 256"):
         SizeSettings(min_side=300)
-    with pytest.raises(SettingsError, match="max_aspect is 0.5"):
+    with pytest.raises(ConfigError, match="max_aspect: must be .* 1, got 0.5"):
         SizeSettings(max_aspect=0.5)
     with pytest.raises(ConfigError, match="unknown key 'minside'"):
         build_config(SizeSettings, {"minside": 3})

@@ -13,7 +13,7 @@ from scipy import ndimage
 from cyclorama.curate.records import LoadedImage, Record, Verdict
 from cyclorama.curate.text import TextRule, TextSettings, count_repeats, measure_seam
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ConfigError
 
 SIDE = 128
 _MARKS = ("© Sample", "sample", "SAMPIE", "Sample")
@@ -146,7 +146,7 @@ def test_unsure_places_count_only_beside_a_sure_text() -> None:
     image = _image()
     weak = {"detection": 0.3, "text": "9", "recognition": 0.9}
     beside, apart = _text(62, 11, 68, 21, **weak), _text(100, 10, 106, 20, **weak)
-    assert beside.sureness == pytest.approx(0.5 * 0.9 * 0.6)
+    assert beside.confidence == pytest.approx(0.5 * 0.9 * 0.6)
     found = TextRule(erase=_smooth, finder=_Finder(image, beside, apart)).judge(image)
     assert found.verdict is Verdict.KEEP
     assert found.numbers["score"] == pytest.approx(0.27)
@@ -180,19 +180,19 @@ def test_without_a_filler_or_without_a_mask_a_person_must_look() -> None:
     assert found.verdict is Verdict.REVIEW and "without a mask" in found.reason
 
 
-def test_sureness_of_marks_letters_and_words() -> None:
-    assert _text(0, 0, 9, 9, text="--").sureness == 0
-    assert _text(0, 0, 9, 9, text="a", recognition=1.0).sureness == pytest.approx(0.5)
-    assert _text(0, 0, 9, 9, text="ab", recognition=0.8, detection=0.25).sureness == pytest.approx(0.4)
+def test_confidence_of_marks_letters_and_words() -> None:
+    assert _text(0, 0, 9, 9, text="--").confidence == 0
+    assert _text(0, 0, 9, 9, text="a", recognition=1.0).confidence == pytest.approx(0.5)
+    assert _text(0, 0, 9, 9, text="ab", recognition=0.8, detection=0.25).confidence == pytest.approx(0.4)
     boxes = {"recognition": 1.0, "detection": 0.9}
-    for words, sureness in (("口日", 0.5), ("D日", 0.5), ("1", 0.25), ("50%", 0.75), ("SOLD", 1.0)):
-        assert _text(0, 0, 9, 9, text=words, **boxes).sureness == pytest.approx(sureness)
+    for words, confidence in (("口日", 0.5), ("D日", 0.5), ("1", 0.25), ("50%", 0.75), ("SOLD", 1.0)):
+        assert _text(0, 0, 9, 9, text=words, **boxes).confidence == pytest.approx(confidence)
     unread = {"text": "", "recognition": 0.0, "detection": 0.6}
-    assert _text(0, 0, 40, 10, **unread).sureness == pytest.approx(0.6)
-    assert _text(0, 0, 10, 20, **unread).sureness == pytest.approx(0.3)
+    assert _text(0, 0, 40, 10, **unread).confidence == pytest.approx(0.6)
+    assert _text(0, 0, 10, 20, **unread).confidence == pytest.approx(0.3)
     on_its_head = {"text": "", "recognition": 0.0, "detection": 0.3, "upside_down": 0.7}
-    assert _text(0, 0, 40, 10, **on_its_head).sureness == pytest.approx(0.7)
-    assert _text(0, 0, 20, 10, **on_its_head).sureness == pytest.approx(0.35)
+    assert _text(0, 0, 40, 10, **on_its_head).confidence == pytest.approx(0.7)
+    assert _text(0, 0, 20, 10, **on_its_head).confidence == pytest.approx(0.35)
 
 
 def test_the_same_words_over_product_and_background_are_a_watermark() -> None:
@@ -228,11 +228,11 @@ def test_tilted_text_is_drawn_along_its_direction() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(SettingsError, match="stray_overlap is 0.9, product_overlap 0.7"):
+    with pytest.raises(ConfigError, match="stray_overlap is 0.9, product_overlap is 0.7"):
         TextSettings(stray_overlap=0.9)
-    with pytest.raises(SettingsError, match="working_side is 10"):
+    with pytest.raises(ConfigError, match="working_side: must be .* 32, got 10"):
         FindingSettings(working_side=10)
-    with pytest.raises(SettingsError, match="scales are"):
+    with pytest.raises(ConfigError, match="scales: must .* at least 1 item"):
         FindingSettings(scales=())
 
 
@@ -289,7 +289,7 @@ class _Engine:
 
 
 @pytest.mark.parametrize(
-    ("words", "others", "upside_down", "sureness", "reads"),
+    ("words", "others", "upside_down", "confidence", "reads"),
     [
         ("", "HOHa", 0.7, 0.7, 2),
         ("", "o", 0.0, 0.3, 2),
@@ -297,11 +297,11 @@ class _Engine:
         ("SALE", "HOHa", 0.0, 0.42, 1),
     ],
 )
-def test_what_cannot_be_read_is_read_upside_down(words, others, upside_down, sureness, reads) -> None:
+def test_what_cannot_be_read_is_read_upside_down(words, others, upside_down, confidence, reads) -> None:
     pytest.importorskip("cv2")
     finder = RapidTextFinder(FindingSettings(working_side=64))
     finder._engine = engine = _Engine(words, others)
     bright = np.tile(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], (64, 1, 3))
     (text,) = finder(bright)
     assert (text.text, text.upside_down, engine.reads) == (words, upside_down, reads)
-    assert text.sureness == pytest.approx(sureness)
+    assert text.confidence == pytest.approx(confidence)

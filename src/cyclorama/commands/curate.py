@@ -97,7 +97,7 @@ def _curate(args: argparse.Namespace) -> int:
     from cyclorama.generation.progress import ProgressReport
 
     config = load_recipe(args.config, args.settings)
-    engine = EngineSettings(args.engine, args.workers, args.address)
+    engine = EngineSettings(engine=args.engine, workers=args.workers, address=args.address)
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
         hooks = RunHooks(
             started=progress.start,

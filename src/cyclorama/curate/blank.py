@@ -6,14 +6,14 @@ have no structure: nothing in them changes quickly. Only what lies outside the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field, PositiveFloat
 from scipy import ndimage
 
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Finding, Verdict
-from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
@@ -27,34 +27,22 @@ if TYPE_CHECKING:
     Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class BlankSettings:
+class BlankSettings(Settings):
     """What counts as structure in a background, and how much of it an image must have."""
 
-    min_busy_share: float = 0.05
+    ordered: ClassVar[Order] = (("min_busy_share", "doubtful_share"),)
+    min_busy_share: Share = 0.05
     """Least share of the background that shows structure, 0-1; below it the background is blank."""
-    doubtful_share: float = 0.05
+    doubtful_share: Share = 0.05
     """Between ``min_busy_share`` and this the image goes to review instead; equal = never."""
-    busy_slope: float = 1.3
+    busy_slope: PositiveFloat = 1.3
     """Change in L*a*b* units per pixel of the working image from which a place shows structure."""
-    margin: float = 0.025
+    margin: Share = 0.025
     """Width of the ring round the product that is left out, as a share of the shorter side: soft rims."""
-    working_side: int = 256
+    working_side: Annotated[int, Field(ge=32)] = 256
     """Shorter side, in pixels, at which structure is measured; smaller images are taken as they are."""
-    min_background: float = 0.02
+    min_background: Share = 0.02
     """Least share of the image that must be background for a judgement, 0-1; with less it is kept."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_busy_share <= self.doubtful_share <= 1:
-            raise SettingsError(
-                f"blank: min_busy_share is {self.min_busy_share}, doubtful_share {self.doubtful_share}; "
-                "use 0 <= min_busy_share <= doubtful_share <= 1"
-            )
-        if self.busy_slope <= 0 or self.working_side < 32:
-            raise SettingsError(
-                f"blank: busy_slope is {self.busy_slope}, working_side {self.working_side}; "
-                "use a slope above 0 and at least 32 pixels"
-            )
 
 
 class BlankRule:

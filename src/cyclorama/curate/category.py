@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
-from cyclorama.config import load_mapping
+from pydantic import PositiveInt
+
+from cyclorama.config import Settings, load_mapping
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.errors import ConfigError
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -28,8 +30,7 @@ _DIFFERENT_IN_PLURAL = frozenset(
 """English words whose plural means another thing than their singular."""
 
 
-@dataclass(frozen=True)
-class CategorySettings:
+class CategorySettings(Settings):
     """How names become categories."""
 
     aliases: Path | None = None
@@ -44,22 +45,10 @@ class CategorySettings:
     """For rows that name no category."""
     small: Small = "keep"
     """For categories with fewer than ``minimum_images``; ``parent`` moves their rows to the one above."""
-    minimum_images: int = 1
+    minimum_images: PositiveInt = 1
     """Rows from which a category stands on its own."""
-    longest: int = 80
+    longest: PositiveInt = 80
     """Longest name, in characters; a longer one is a title rather than a category and goes to review."""
-
-    def __post_init__(self) -> None:
-        if self.missing not in ("review", "drop") or self.small not in get_args(Small):
-            raise ConfigError(
-                f"category.missing is {self.missing!r} (allowed: review, drop), small {self.small!r} "
-                "(allowed: keep, parent, review, drop)"
-            )
-        if self.minimum_images < 1 or self.longest < 1:
-            raise ConfigError(
-                f"category.minimum_images is {self.minimum_images} and longest {self.longest}; "
-                "both must be at least 1"
-            )
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import special
 
+from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
-from cyclorama.errors import ConfigError, SettingsError
+from cyclorama.errors import SettingsError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,44 +28,23 @@ Interval = Literal["wilson", "beta"]
 Peers = Literal["category", "set"]
 
 
-@dataclass(frozen=True)
-class ClicksSettings:
+class ClicksSettings(Settings):
     """When a row stays for its impressions and clicks."""
 
-    impressions_total: int | None = 500_000_000
+    impressions_total: PositiveInt | None = 500_000_000
     """Products are taken, most impressions first, until theirs sum to this; None takes all products."""
-    minimum_rate: float | None = None
+    minimum_rate: Share | None = None
     """Least lower bound of the click-through rate, 0-1; None: ``relative`` decides."""
-    relative: float = 0.8
+    relative: NonNegativeFloat = 0.8
     """Least lower bound as a share of the peers' rate (their clicks over their impressions)."""
     peers: Peers = "category"
     """Whose rate an image's is held to; a category with fewer than ``peer_impressions`` takes the set's."""
-    peer_impressions: int = 10_000
+    peer_impressions: NonNegativeInt = 10_000
     """Impressions from which a category's own rate is trusted."""
     interval: Interval = "wilson"
     """How the lower bound is computed."""
-    confidence: float = 0.95
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Two-sided confidence of the interval, between 0 and 1."""
-
-    def __post_init__(self) -> None:
-        if self.impressions_total is not None and self.impressions_total < 1:
-            raise ConfigError(
-                f"clicks.impressions_total is {self.impressions_total}, must be 1 or more, or null"
-            )
-        if self.minimum_rate is not None and not 0 <= self.minimum_rate <= 1:
-            raise ConfigError(f"clicks.minimum_rate is {self.minimum_rate}, must be 0 to 1, or null")
-        if self.relative < 0 or self.peer_impressions < 0:
-            raise ConfigError(
-                f"clicks.relative is {self.relative} and peer_impressions {self.peer_impressions}; "
-                "neither may be below 0"
-            )
-        if self.interval not in get_args(Interval) or self.peers not in get_args(Peers):
-            raise ConfigError(
-                f"clicks.interval is {self.interval!r} (allowed: wilson, beta), peers {self.peers!r} "
-                "(allowed: category, set)"
-            )
-        if not 0 < self.confidence < 1:
-            raise ConfigError(f"clicks.confidence is {self.confidence}, must lie between 0 and 1")
 
 
 def compute_lower_bound(

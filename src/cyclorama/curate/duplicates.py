@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import log2
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field, NonNegativeInt
 
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
 from cyclorama.curate.duplicates_index import (
     build_windows,
@@ -25,7 +26,7 @@ from cyclorama.curate.duplicates_index import (
 )
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.curate.signature import THUMBNAIL_SIDE, compute_hashes
-from cyclorama.errors import ConfigError, SettingsError
+from cyclorama.errors import SettingsError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,46 +43,31 @@ _SEARCH: tuple[tuple[float, float], ...] = ((1 / 24, 0.45), (1 / 48, 0.6), (1 / 
 _FINE_STEPS = (1 / 128, 1 / 240, 1 / 480)
 
 
-@dataclass(frozen=True)
-class DuplicatesSettings:
+class DuplicatesSettings(Settings):
     """What counts as a copy, and how hard copies are looked for."""
 
-    likeness: float = 0.984
+    ordered: ClassVar[Order] = (("doubtful", "likeness"), ("hash_distance", "gate"))
+    likeness: Annotated[float, Field(gt=0, le=1)] = 0.984
     """Correlation of the better half of the aligned blocks from which two images are copies, 0-1."""
-    product_likeness: float = 0.85
+    product_likeness: Share = 0.85
     """Likeness of the products (:func:`compute_product_likeness`), 0-1, below which images are no copies:
     another product in the same scene."""
-    doubtful: float | None = None
+    doubtful: Annotated[float, Field(gt=0, le=1)] | None = None
     """Likeness from which the lesser image goes to review; None: nothing does."""
-    neighbours: int = 12
+    neighbours: NonNegativeInt = 12
     """Nearest images by feature vector that each image is compared with."""
-    hash_distance: int = 10
+    hash_distance: Annotated[int, Field(ge=0, le=64)] = 10
     """Differing bits (of 64) up to which images that share a hash band are compared."""
-    gate: int = 20
+    gate: Annotated[int, Field(ge=0, le=64)] = 20
     """Differing bits beyond which no candidate is looked at closely."""
-    least_blocks: int = 8
+    least_blocks: Annotated[int, Field(ge=1, le=64)] = 8
     """Blocks (of 64) with something to see that a comparison needs; emptier images are only held equal
     byte by byte."""
 
-    def __post_init__(self) -> None:
-        low = self.likeness if self.doubtful is None else self.doubtful
-        if not 0 < low <= self.likeness <= 1:
-            raise ConfigError(
-                f"duplicates.likeness is {self.likeness} and doubtful {self.doubtful}; "
-                "both must be above 0, at most 1, and doubtful not above likeness"
-            )
-        if not 0 <= self.product_likeness <= 1:
-            raise ConfigError(f"duplicates.product_likeness is {self.product_likeness}; it must be 0 to 1")
-        if not 0 <= self.hash_distance <= self.gate <= 64:
-            raise ConfigError(
-                f"duplicates.hash_distance is {self.hash_distance} and gate {self.gate}; both must be 0 to "
-                "64, and the gate not below the distance"
-            )
-        if self.neighbours < 0 or not 1 <= self.least_blocks <= 64:
-            raise ConfigError(
-                f"duplicates.neighbours is {self.neighbours}, must be 0 or more; least_blocks "
-                f"{self.least_blocks}, must be 1 to 64"
-            )
+    @property
+    def least_likeness(self) -> float:
+        """From which likeness on an image is at least doubted."""
+        return self.likeness if self.doubtful is None else self.doubtful
 
 
 class DuplicatesRule:
@@ -103,13 +89,12 @@ class DuplicatesRule:
         order = sorted(range(len(rows)), key=lambda place: summaries[place].record.key)
         ordered = [summaries[place] for place in order]
         pairs, likeness = find_copies(ordered, self.settings)
-        low = self.settings.likeness if self.settings.doubtful is None else self.settings.doubtful
         nearest: dict[int, float] = defaultdict(float)
         links: list[tuple[int, int]] = []
         doubts: dict[int, int] = {}
         scores = [compute_rank(summary) for summary in ordered]
         for (first, second), value in zip(pairs.tolist(), likeness.tolist(), strict=True):
-            if value < low:
+            if value < self.settings.least_likeness:
                 continue
             if compute_product_likeness(ordered[first], ordered[second]) < self.settings.product_likeness:
                 continue
@@ -204,13 +189,13 @@ def compute_rank(row: Summary) -> tuple[float, float, str]:
     coding blocks, and clicks.
     """
     numbers = row.numbers
-    gravity = max((finding.verdict.gravity for finding in row.findings), default=0)
+    severity = max((finding.verdict.severity for finding in row.findings), default=0)
     pixels = max(1.0, numbers.get("height", 1.0) * numbers.get("width", 1.0))
     detail = log2(pixels) + log2(1 + numbers.get("sharpness", 0.0))
     compression = 0.5 * log2(max(1.0, numbers.get("quality.jpeg_quality", 100.0)))
     blocks = max(0.0, numbers.get("quality.blockiness", 1.0) - 1)
     return (
-        -float(gravity),
+        -float(severity),
         detail + compression - blocks + 0.1 * log2(1 + (row.record.clicks or 0)),
         row.record.key,
     )

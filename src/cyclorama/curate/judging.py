@@ -206,10 +206,10 @@ def load_image(record: Record, layers: Layers, cache: ImageCache, limits: LoadLi
     return cache.get(decode_record(record, data, mask_data, limits), layers)
 
 
-def find_gravest(findings: tuple[Finding, ...]) -> Verdict:
-    """The gravest verdict of ``findings``; KEEP of none."""
+def find_worst(findings: tuple[Finding, ...]) -> Verdict:
+    """The worst verdict of ``findings``; KEEP of none."""
     return max(
-        (finding.verdict for finding in findings), key=lambda verdict: verdict.gravity, default=Verdict.KEEP
+        (finding.verdict for finding in findings), key=lambda verdict: verdict.severity, default=Verdict.KEEP
     )
 
 

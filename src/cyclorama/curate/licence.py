@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from cyclorama.config import Settings
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.data.licences import is_restricted, is_stated
-from cyclorama.errors import ConfigError
 
 Restricted = Literal["mark", "review", "drop"]
 Unstated = Literal["keep", "review", "drop"]
 
 
-@dataclass(frozen=True)
-class LicenceSettings:
+class LicenceSettings(Settings):
     """What becomes of rows whose licence forbids commercial use, and of those that state none."""
 
     restricted: Restricted = "mark"
     """``mark`` keeps the row; the set, and the models trained on it, say that commercial use is forbidden."""
     unstated: Unstated = "keep"
     """For rows without a licence; the set then says that its licence is not stated."""
-    refused: tuple[str, ...] = ()
+    refused: tuple[Annotated[str, Field(pattern=r"\S")], ...] = ()
     """Licences whose rows are dropped: parts of the licence's text, without regard to case."""
-
-    def __post_init__(self) -> None:
-        if self.restricted not in get_args(Restricted) or self.unstated not in get_args(Unstated):
-            raise ConfigError(
-                f"licence.restricted is {self.restricted!r} (allowed: mark, review, drop), unstated "
-                f"{self.unstated!r} (allowed: keep, review, drop)"
-            )
-        if not all(part.strip() for part in self.refused):
-            raise ConfigError("licence.refused holds an empty text, which would refuse every licence")
 
 
 class LicenceRule:

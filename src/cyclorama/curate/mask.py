@@ -7,15 +7,17 @@ frame, and whether its outline lies on an edge of the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
 from scipy import ndimage
 
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, is_box, measure_blocks, measure_edges
 from cyclorama.curate.records import Box, Finding, Verdict
-from cyclorama.errors import MaskError, SettingsError
+from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, has_shape
@@ -26,67 +28,46 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
 
-@dataclass(frozen=True)
-class MaskSettings:
+class MaskSettings(Settings):
     """What a right mask looks like. Outside a ``doubtful`` limit an image goes to review."""
 
-    min_area: float = 0.01
+    ordered: ClassVar[Order] = (("min_area", "max_area"), ("hopeless_agreement", "min_agreement"))
+    min_area: Annotated[float, Field(gt=0, le=1)] = 0.01
     """Least share of the image that is product, 0-1; below it the image is dropped."""
-    max_area: float = 0.95
+    max_area: Share = 0.95
     """Greatest share of the image that is product, 0-1; above it the image is dropped."""
-    max_pieces: int = 8
+    max_pieces: PositiveInt = 8
     """Most separate pieces of at least ``piece_share`` of the product."""
-    piece_share: float = 0.005
+    piece_share: Share = 0.005
     """Smallest piece or hole that counts as one, as a share of the product, 0-1."""
-    max_crumbs: float = 0.02
+    max_specks: PositiveFloat = 0.02
     """Greatest share of the product in smaller pieces and holes, 0-1."""
-    max_holes: float = 0.35
+    max_holes: PositiveFloat = 0.35
     """Greatest area of holes as a share of the product's filled area, 0-1."""
-    max_border: float = 0.5
+    max_border: PositiveFloat = 0.5
     """Greatest share of the image's border that is product, 0-1."""
-    max_block: int = 3
+    max_block: PositiveInt = 3
     """Largest side, in pixels of the image, of the squares a coarse mask is made of."""
-    min_agreement: float = 0.415
+    min_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.415
     """Least share of edge strength that lies at the outline, 0-1."""
-    min_weakest_side: float = 0.12
+    min_weakest_side: Annotated[float, Field(ge=0, lt=1)] = 0.12
     """The same for the quarter of directions in which it is least."""
-    min_straight: float = 0.4
+    min_straight: Annotated[float, Field(ge=0, lt=1)] = 0.4
     """The same for the level or upright straight stretch in which it is least: masks cut off halfway."""
-    max_shift_gain: float = 2.65
+    max_shift_gain: Annotated[float, Field(gt=1)] = 2.65
     """Greatest gain of edge strength by moving the mask, as a factor."""
-    min_box_agreement: float = 0.75
+    min_box_agreement: Annotated[float, Field(ge=0, lt=1)] = 0.75
     """Least share of edge strength at the outline of a mask that is a rectangle or little more, 0-1: such
     masks are drawn by hand more often than products are boxes."""
-    hopeless_agreement: float = 0.25
+    hopeless_agreement: Share = 0.25
     """Edge agreement below which the image is dropped, 0-1."""
     key_background: bool = True
     """Whether the product is keyed where there is neither transparency nor a mask."""
     cutout_network: str | None = None
     """Model of the ``rembg`` package for images that cannot be keyed; it is fetched at first use."""
-    working_side: int = 384
+    working_side: Annotated[int, Field(ge=64)] = 384
     """Shorter side, in pixels, at which outlines are compared with the image."""
-    edges: EdgeSettings = field(default_factory=EdgeSettings)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_area < self.max_area <= 1:
-            raise SettingsError(
-                f"mask: min_area is {self.min_area}, max_area {self.max_area}; use 0 < min < max <= 1"
-            )
-        if not 0 <= self.hopeless_agreement <= self.min_agreement <= 1:
-            raise SettingsError(
-                f"mask: hopeless_agreement is {self.hopeless_agreement}, min_agreement {self.min_agreement}; "
-                "use 0 <= hopeless <= min <= 1"
-            )
-        limits = (self.max_pieces, self.max_crumbs, self.max_holes, self.max_border, self.max_block)
-        if (
-            min(limits) <= 0
-            or max(self.min_agreement, self.min_box_agreement, self.min_weakest_side, self.min_straight) >= 1
-        ):
-            raise SettingsError(f"mask: limits {limits} must be above 0, agreements below 1")
-        if self.max_shift_gain <= 1:
-            raise SettingsError(f"mask: max_shift_gain is {self.max_shift_gain}; use more than 1")
-        if self.working_side < 64:
-            raise SettingsError(f"mask: working_side is {self.working_side}; use at least 64")
+    edges: EdgeSettings = EdgeSettings()
 
 
 @dataclass(frozen=True)
@@ -98,7 +79,7 @@ class MaskShape:
     pieces: int
     holes: float
     """Area of holes as a share of the product's filled area, 0-1."""
-    crumbs: float
+    specks: float
     """Share of the product in pieces and holes too small to count, 0-1."""
     border: float
     """Share of the image's border that is product, 0-1."""
@@ -141,7 +122,7 @@ class MaskRule:
         numbers |= {
             "pieces": shape.pieces,
             "holes": shape.holes,
-            "crumbs": shape.crumbs,
+            "specks": shape.specks,
             "border": shape.border,
             "block": shape.block,
             "box": float(shape.box),
@@ -199,12 +180,12 @@ def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShap
     filled = ndimage.binary_fill_holes(solid)
     holes = _measure_parts(filled & ~solid)
     least = settings.piece_share * product
-    crumbs = pieces[pieces < least].sum() + holes[holes < least].sum()
+    specks = pieces[pieces < least].sum() + holes[holes < least].sum()
     return MaskShape(
         area=float(solid.mean()),
         pieces=int((pieces >= least).sum()),
         holes=float(holes.sum()) / max(1, int(filled.sum())),
-        crumbs=float(crumbs) / product,
+        specks=float(specks) / product,
         border=detect_inversion(mask).border_share,
         block=measure_blocks(mask),
         box=is_box(mask),
@@ -252,8 +233,8 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
             f"holes take {shape.holes:.1%}, the limit is {settings.max_holes:.1%}",
         ),
         (
-            shape.crumbs / settings.max_crumbs,
-            f"crumbs take {shape.crumbs:.1%}, the limit is {settings.max_crumbs:.1%}",
+            shape.specks / settings.max_specks,
+            f"specks take {shape.specks:.1%}, the limit is {settings.max_specks:.1%}",
         ),
         (
             shape.border / settings.max_border,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from scipy import ndimage
 
+from cyclorama.config import Settings, Share
 from cyclorama.imaging.colour import to_lab
 
 if TYPE_CHECKING:
@@ -34,24 +36,23 @@ _MANY = 4
 """Steps from which an outline is more than a box."""
 
 
-@dataclass(frozen=True)
-class EdgeSettings:
+class EdgeSettings(Settings):
     """How an outline is compared with the image's edges."""
 
-    reach: int = 4
+    reach: PositiveInt = 4
     """Pixels to either side of the outline within which the strongest edge is sought."""
-    tolerance: int = 1
+    tolerance: NonNegativeInt = 1
     """Pixels by which that edge may lie off the outline."""
-    faint: float = 3.0
+    faint: PositiveFloat = 3.0
     """L*a*b* units per pixel below which a step is too faint to be an edge."""
-    shift_share: float = 0.12
+    shift_share: Share = 0.12
     """Farthest displacement that is tried, as a share of the shorter side, 0-1."""
-    straight_share: float = 0.05
+    straight_share: Share = 0.05
     """Least share of the outline in one row or column that is a straight stretch, 0-1."""
-    continues: float = 0.33
+    continues: Share = 0.33
     """Edge that goes on beyond both ends of a straight stretch, as a share of the product's own edge there,
     from which the stretch may be a cut, 0-1."""
-    points: int = 1500
+    points: PositiveInt = 1500
     """Most outline points that are looked at."""
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
+from cyclorama.config import Settings, Share
 from cyclorama.curate.decisions import pair_key
 from cyclorama.curate.records import Summary
-from cyclorama.errors import ConfigError
 from cyclorama.seeding import compute_seed
 
 if TYPE_CHECKING:
@@ -25,29 +26,19 @@ if TYPE_CHECKING:
 _BLOCK = 256
 
 
-@dataclass(frozen=True)
-class PairsSettings:
+class PairsSettings(Settings):
     """What is proposed as a pair."""
 
-    per_product: int = 1
+    per_product: PositiveInt = 1
     """References proposed for one product."""
-    per_reference: int = 3
+    per_reference: PositiveInt = 3
     """Products that may be given one and the same reference."""
-    shape_similarity: float = 0.6
+    shape_similarity: Share = 0.6
     """Least overlap of the two products' outlines, each centred in a square: intersection over union, 0-1."""
     same_category: bool = True
     """Whether a reference of the same category but another brand may stand in where the brand has none."""
-    group_limit: int = 2000
+    group_limit: Annotated[int, Field(ge=2)] = 2000
     """Images of one brand or category that are compared with each other; beyond it a fixed sample is."""
-
-    def __post_init__(self) -> None:
-        if min(self.per_product, self.per_reference) < 1 or self.group_limit < 2:
-            raise ConfigError(
-                f"pairs: per_product {self.per_product} and per_reference {self.per_reference} must be at "
-                f"least 1, group_limit {self.group_limit} at least 2"
-            )
-        if not 0 <= self.shape_similarity <= 1:
-            raise ConfigError(f"pairs.shape_similarity is {self.shape_similarity}, must be 0 to 1")
 
 
 @dataclass(frozen=True)

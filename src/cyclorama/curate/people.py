@@ -11,10 +11,12 @@ packs, goes to review.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
+from pydantic import Field, PositiveFloat, model_validator
+
+from cyclorama.config import Settings, Share
 from cyclorama.curate.people_blaze import BODY, FACE, build_blaze_finder
 from cyclorama.curate.people_finding import (
     FoundPerson,
@@ -23,7 +25,7 @@ from cyclorama.curate.people_finding import (
     build_model_finder,
 )
 from cyclorama.curate.records import Finding, Verdict
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ConfigError
 
 if TYPE_CHECKING:
     from cyclorama.curate.records import LoadedImage
@@ -33,53 +35,44 @@ PersonFinder = Callable[["Pixels"], list[FoundPerson]]
 """Pixels uint8 (H, W, 3) -> everyone in them, however unsure."""
 
 
-@dataclass(frozen=True)
-class PeopleSettings:
+class PeopleSettings(Settings):
     """Who is sought, and from what score on a find counts. Each detector has a scale of its own."""
 
-    face: float | None = 6.0
+    face: PositiveFloat | None = 6.0
     """Fewest neighbouring windows that see a frontal face; None switches the detector off."""
-    profile: float | None = 6.0
+    profile: PositiveFloat | None = 6.0
     """The same for a face from the side."""
-    body: float | None = None
+    body: PositiveFloat | None = None
     """Least score of an upright body (distance from the separating plane, 0.5 or more); None: not sought.
     Furniture and bottles reach 1.5, so it only helps where images show little else than people."""
     model: Path | None = None
     """Folder of an object detection model that ``transformers`` can load; None for none."""
     model_labels: tuple[str, ...] = ("person", "face", "human face", "man", "woman", "boy", "girl")
     """Names of the model's classes that are people."""
-    model_score: float = 0.4
+    model_score: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """Least score of a find of the model, 0-1."""
     blaze: Path | None = None
     """Folder in or below which MediaPipe's two networks lie; None for none."""
-    blaze_face: float = 0.65
+    blaze_face: Annotated[float, Field(gt=0, lt=1)] = 0.65
     """Least probability of a face found by them, 0-1."""
-    blaze_body: float = 0.72
+    blaze_body: Annotated[float, Field(gt=0, lt=1)] = 0.72
     """Least probability of a person found by them, 0-1."""
-    smallest: float = 0.06
+    smallest: Annotated[float, Field(gt=0, lt=1)] = 0.06
     """Least side of a find as a share of the image's shorter side, 0-1."""
-    working_side: int = 512
+    working_side: Annotated[int, Field(ge=128)] = 512
     """Shorter side, in pixels, at which people are sought; smaller images are enlarged to it."""
-    product_overlap: float = 0.85
+    product_overlap: Share = 0.85
     """Share of a face that must lie on the product for it to be the product's, 0-1."""
-    body_overlap: float = 0.25
+    body_overlap: Share = 0.25
     """The same for a body, whose rectangle is mostly background: the product itself was taken for one."""
     keep_on_product: bool = False
     """Whether faces on the product alone are no reason to review it."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.smallest < 1 or not 0 < self.product_overlap <= 1:
-            raise SettingsError(
-                f"people: smallest is {self.smallest}, product_overlap {self.product_overlap}; use 0 to 1"
-            )
-        if self.working_side < 128:
-            raise SettingsError(f"people: working_side is {self.working_side}; use at least 128")
-        if not (0 < self.blaze_face < 1 and 0 < self.blaze_body < 1):
-            raise SettingsError(
-                f"people: blaze_face is {self.blaze_face}, blaze_body {self.blaze_body}; use 0 to 1"
-            )
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if all(limit is None for limit in (self.face, self.profile, self.body, self.model, self.blaze)):
-            raise SettingsError("people: every detector is switched off; set 'people: null' instead")
+            raise ConfigError("every detector is switched off; set 'people: null' instead")
+        return self
 
 
 class PeopleRule:

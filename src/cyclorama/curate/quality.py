@@ -6,13 +6,14 @@ above ``drop_from`` it is dropped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field, PositiveFloat
+
+from cyclorama.config import Settings
 from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.records import Box, Finding, Verdict
-from cyclorama.errors import SettingsError
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
@@ -21,43 +22,25 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
 
-@dataclass(frozen=True)
-class QualitySettings:
+class QualitySettings(Settings):
     """Limits of the faults."""
 
-    max_blur: float = 0.6
+    max_blur: PositiveFloat = 0.6
     """Greatest width of the product's edges, standard deviation in 1/256 of the shorter side."""
-    max_background_blur: float = 4.0
+    max_background_blur: PositiveFloat = 4.0
     """The same for the background, where a shallow depth of field is wanted."""
-    min_jpeg_quality: float = 40.0
+    min_jpeg_quality: PositiveFloat = 40.0
     """Least quality setting of a JPEG file, 1-100 in the scale of the IJG library."""
-    max_blockiness: float = 1.5
+    max_blockiness: PositiveFloat = 1.5
     """Grey levels by which steps at the borders of 8 x 8 blocks may exceed those within them."""
-    max_frame: float = 0.01
+    max_frame: PositiveFloat = 0.01
     """Widest plain strip along a side, as a share of that side, 0-1."""
-    max_seam: float = 0.7
+    max_seam: PositiveFloat = 0.7
     """Greatest likeness of a straight line to a border between two images, 0-1."""
-    drop_from: float = 1.5
+    drop_from: Annotated[float, Field(ge=1)] = 1.5
     """Score (measure over limit) from which an image is dropped instead of reviewed; 1 = always."""
-    working_side: int = 512
+    working_side: Annotated[int, Field(ge=64)] = 512
     """Shorter side, in pixels, to which larger images are reduced for blur."""
-
-    def __post_init__(self) -> None:
-        for name in (
-            "max_blur",
-            "max_background_blur",
-            "min_jpeg_quality",
-            "max_blockiness",
-            "max_frame",
-            "max_seam",
-        ):
-            if getattr(self, name) <= 0:
-                raise SettingsError(f"quality: {name} is {getattr(self, name)}; use a number above 0")
-        if self.drop_from < 1 or self.working_side < 64:
-            raise SettingsError(
-                f"quality: drop_from is {self.drop_from}, working_side {self.working_side}; "
-                "use at least 1 and at least 64"
-            )
 
 
 class QualityRule:
@@ -128,7 +111,7 @@ class QualityRule:
 
 
 def measure_blurs(
-    pixels: Pixels, mask: Matte | None, working_side: int = 512
+    pixels: Pixels, mask: Matte | None, working_side: Annotated[int, Field(ge=64)] = 512
 ) -> tuple[float | None, float | None]:
     """Edge widths of the product and of the background, in 1/256 of the shorter side.
 

@@ -24,7 +24,7 @@ SHAPE_SIDE = 32
 
 
 class Verdict(StrEnum):
-    """What a rule decides about one row; a run's decision is the gravest of its rules'."""
+    """What a rule decides about one row; a run's decision is the worst of its rules'."""
 
     KEEP = "keep"
     REPAIR = "repair"
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
     DROP = "drop"
 
     @property
-    def gravity(self) -> int:
+    def severity(self) -> int:
         """0 (keep) to 3 (drop), the order in which verdicts outweigh each other."""
         return list(Verdict).index(self)
 

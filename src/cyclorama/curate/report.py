@@ -75,8 +75,8 @@ class SampleChooser:
                 self._hold(group, entry)
 
     def choose(self) -> list[tuple[str, Verdict, str]]:
-        """(rule, verdict, key) of the chosen rows, by rule, gravest verdict first, then by hash."""
-        order = sorted(self._held, key=lambda group: (group[0], -Verdict(group[1]).gravity))
+        """(rule, verdict, key) of the chosen rows, by rule, worst verdict first, then by hash."""
+        order = sorted(self._held, key=lambda group: (group[0], -Verdict(group[1]).severity))
         return [
             (rule, Verdict(verdict), key)
             for rule, verdict in order

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.card import format_card
 from cyclorama.curate.config import CurateConfig
@@ -46,7 +47,7 @@ def write_report(
     kept = [row for row in rows if row.is_kept]
     card = format_card(
         statistics,
-        recipe=yaml.safe_dump(config.describe(), sort_keys=False, allow_unicode=True),
+        recipe=yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True),
         digests={
             path.relative_to(store.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in sorted(store.set.glob("*.tar"))

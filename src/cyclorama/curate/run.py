@@ -12,6 +12,7 @@ from typing import Any
 
 from cyclorama.catalogue.engines import build_engine
 from cyclorama.catalogue.protocols import Engine, EngineHooks
+from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
 from cyclorama.curate.config import CurateConfig, EngineSettings
@@ -86,7 +87,7 @@ def run_curate(
         rules = build(config)
         found = read_input(source, config.reading)
         store.save_values(
-            RUN_FILE, {"format": FORMAT, "input": source, "kind": found.kind, "recipe": config.describe()}
+            RUN_FILE, {"format": FORMAT, "input": source, "kind": found.kind, "recipe": to_plain(config)}
         )
         decisions = load_decisions(out / FILE_NAME)
         registered = with_registry(rules.before, load_registry(out))

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclorama.curate.cache import FROM_FILE, Layers, to_values
 from cyclorama.curate.decisions import Decision
-from cyclorama.curate.judging import find_gravest, read_findings
+from cyclorama.curate.judging import find_worst, read_findings
 from cyclorama.curate.records import Finding, Record, SetRule, Summary, Verdict
 from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem
 from cyclorama.curate.summary import build_summary
@@ -176,15 +176,15 @@ def settle_rows(rows: Sequence[Row], rules: Sequence[SetRule], decisions: Mappin
 def _is_in(row: Row) -> bool:
     if row.decision is not None:
         return row.decision.choice == "accept"
-    return find_gravest(tuple(row.findings)) != Verdict.DROP
+    return find_worst(tuple(row.findings)) != Verdict.DROP
 
 
 def _settle(row: Row) -> None:
     for finding in row.findings:
         row.values |= finding.values
-    gravest = find_gravest(tuple(row.findings))
-    blamed = next((f for f in row.findings if f.verdict == gravest and gravest != Verdict.KEEP), None)
-    row.verdict, row.rule, row.reason = gravest, "", ""
+    worst = find_worst(tuple(row.findings))
+    blamed = next((f for f in row.findings if f.verdict == worst and worst != Verdict.KEEP), None)
+    row.verdict, row.rule, row.reason = worst, "", ""
     if blamed is not None:
         row.rule, row.reason = blamed.rule, blamed.reason
     decision = row.decision

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from pydantic import Field, PositiveInt
+
+from cyclorama.config import Order, Settings
 from cyclorama.curate.records import Finding, Verdict
-from cyclorama.errors import SettingsError
 
 if TYPE_CHECKING:
     from cyclorama.curate.records import LoadedImage
 
 
-@dataclass(frozen=True)
-class SizeSettings:
+class SizeSettings(Settings):
     """The sizes that are taken."""
 
-    min_side: int = 256
+    ordered: ClassVar[Order] = (("min_side", "wanted_side"),)
+    min_side: PositiveInt = 256
     """Least shorter side in pixels; a smaller image is dropped."""
-    wanted_side: int = 256
+    wanted_side: PositiveInt = 256
     """Shorter side in pixels below which an image goes to review; equal to ``min_side`` = never."""
-    max_pixels: int = 50_000_000
+    max_pixels: PositiveInt = 50_000_000
     """Most pixels, width times height; a larger image is dropped."""
-    max_aspect: float = 2.5
+    max_aspect: Annotated[float, Field(ge=1)] = 2.5
     """Greatest longer side over shorter side; beyond it an image is dropped."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.min_side <= self.wanted_side:
-            raise SettingsError(
-                f"size: min_side is {self.min_side}, wanted_side {self.wanted_side}; "
-                "use 1 <= min_side <= wanted_side"
-            )
-        if self.max_aspect < 1 or self.max_pixels < self.min_side**2:
-            raise SettingsError(
-                f"size: max_aspect is {self.max_aspect}, max_pixels {self.max_pixels}; use an aspect of 1 or "
-                "more and at least min_side squared pixels"
-            )
 
 
 class SizeRule:

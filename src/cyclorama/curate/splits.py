@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Self
 
+from pydantic import model_validator
+
+from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Record
 from cyclorama.data.splits import assign_split
 from cyclorama.errors import ConfigError
@@ -18,22 +21,21 @@ from cyclorama.errors import ConfigError
 TRAIN, BG1K, BGPAIR = "train", "bg1k", "bgpair"
 
 
-@dataclass(frozen=True)
-class SplitSettings:
+class SplitSettings(Settings):
     """Shares of the products that are kept out of training; BG60k's are 1,000 and 1,600 of about 63,000."""
 
-    bg1k: float = 0.016
+    bg1k: Share = 0.016
     """Share of all products, 0-1."""
-    bgpair: float = 0.025
+    bgpair: Share = 0.025
     """Share of all products, 0-1."""
 
-    def __post_init__(self) -> None:
-        if min(self.bg1k, self.bgpair) < 0 or self.bg1k + self.bgpair >= 1:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.bg1k + self.bgpair >= 1:
             raise ConfigError(
-                f"splits.bg1k {self.bg1k} and splits.bgpair {self.bgpair} must be 0 or more and leave a "
-                "share "
-                "below 1 to training"
+                f"bg1k {self.bg1k} and bgpair {self.bgpair} leave no product to train on; lower them"
             )
+        return self
 
     @property
     def fractions(self) -> Mapping[str, float]:

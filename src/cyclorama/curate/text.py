@@ -8,14 +8,15 @@ What fails a check goes to review.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from pydantic import NonNegativeFloat, PositiveInt
 
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, TextFinder, draw_texts
-from cyclorama.errors import SettingsError
 from cyclorama.evaluation.rim import build_rim
 from cyclorama.evaluation.text import compute_edit_distance
 from cyclorama.imaging.colour import to_lab
@@ -33,51 +34,39 @@ Erase = Callable[["Pixels", "Flags"], "Pixels"]
 """(pixels uint8 (H, W, 3), hole bool (H, W)) -> pixels with the hole filled."""
 
 
-@dataclass(frozen=True)
-class TextSettings:
+class TextSettings(Settings):
     """What is text, whose it is, how widely it is erased, and when the result is doubted."""
 
-    finding: FindingSettings = field(default_factory=FindingSettings)
-    min_sureness: float = 0.46
-    """Least sureness of a text, 0-1 (:attr:`FoundText.sureness`)."""
-    sure_detection: float = 0.85
+    ordered: ClassVar[Order] = (("stray_overlap", "product_overlap"),)
+    finding: FindingSettings = FindingSettings()
+    min_confidence: Share = 0.46
+    """Least confidence of a text, 0-1 (:attr:`FoundText.confidence`)."""
+    sure_detection: Share = 0.85
     """Detector score from which a place is text though it cannot be read, 0-1: scripts it does not know."""
-    large: float = 0.25
+    large: Share = 0.25
     """Height of a place as a share of the image's shorter side, 0-1, from which only reading counts."""
-    large_sureness: float = 0.8
-    """Least sureness with which a place that high is read, 0-1: potatoes are found, and read as 0."""
-    join: float = 1.0
+    large_confidence: Share = 0.8
+    """Least confidence with which a place that high is read, 0-1: potatoes are found, and read as 0."""
+    join: NonNegativeFloat = 1.0
     """Unsure places this near a text, in multiples of its height, are erased with it."""
-    product_overlap: float = 0.7
+    product_overlap: Share = 0.7
     """Share of a text that must lie on the product for it to be the product's, 0-1."""
-    stray_overlap: float = 0.15
+    stray_overlap: Share = 0.15
     """Share of a background text that may lie on the product, 0-1; above it the image goes to review."""
-    grow: float = 0.25
+    grow: NonNegativeFloat = 0.25
     """Width of the margin that is erased with a text, as a share of the text's height: rims and shadows."""
-    extra: float = 2.0
+    extra: NonNegativeFloat = 2.0
     """The same in pixels, added to it."""
-    rounds: int = 2
+    rounds: PositiveInt = 2
     """Most times that what is left is erased again."""
-    max_erased: float = 0.2
+    max_erased: Share = 0.2
     """Greatest share of the image that may be erased, 0-1; above it the image goes to review."""
-    hopeless_erased: float = 0.5
+    hopeless_erased: Share = 0.5
     """Greatest share of the background that text may take, 0-1; above it the image is dropped."""
-    max_repeats: int = 3
+    max_repeats: PositiveInt = 3
     """Most places with the same words, one of them on or over the product; more are a watermark: review."""
-    max_seam: float = 6.0
+    max_seam: NonNegativeFloat = 6.0
     """Greatest step in L*a*b* units at the rim of what was filled."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.stray_overlap <= self.product_overlap <= 1:
-            raise SettingsError(
-                f"text: stray_overlap is {self.stray_overlap}, product_overlap {self.product_overlap}; "
-                "use 0 <= stray <= product <= 1"
-            )
-        if self.rounds < 1 or self.grow < 0 or self.extra < 0:
-            raise SettingsError(
-                f"text: rounds is {self.rounds}, grow {self.grow}, extra {self.extra}; "
-                "use a round or more and margins of 0 or more"
-            )
 
 
 class TextRule:
@@ -113,7 +102,7 @@ class TextRule:
         kept = [text for text, share in places if share >= settings.product_overlap and self._is_text(text)]
         boxes = tuple(text.to_box("text on product") for text in kept)
         boxes += tuple(text.to_box("text") for text, _ in behind)
-        off_product = [text.sureness for text, share in places if share < settings.product_overlap]
+        off_product = [text.confidence for text, share in places if share < settings.product_overlap]
         repeats = count_repeats([text for text, _ in behind], kept)
         numbers = {
             "repeats": float(repeats),
@@ -151,12 +140,12 @@ class TextRule:
 
     def _is_text(self, text: FoundText) -> bool:
         settings = self.settings
-        return text.sureness >= settings.min_sureness or text.detection >= settings.sure_detection
+        return text.confidence >= settings.min_confidence or text.detection >= settings.sure_detection
 
     def _is_plausible(self, text: FoundText, side: int) -> bool:
         """Whether a place is no higher than text is, or can be read; ``side`` is the shorter one."""
         settings = self.settings
-        return text.reading >= settings.large_sureness or text.height < settings.large * side
+        return text.reading >= settings.large_confidence or text.height < settings.large * side
 
     def _sort(self, texts: list[FoundText], product: Flags) -> list[tuple[FoundText, float]]:
         """Each text with the share of it that lies on the product, 0-1, but of what is too large."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Box
-from cyclorama.errors import MissingDependencyError, SettingsError
+from cyclorama.errors import MissingDependencyError
 from cyclorama.imaging.transforms import resize_pixels
 
 if TYPE_CHECKING:
@@ -30,34 +32,22 @@ _BOXES = frozenset("0OoD1Il一二三口日曰目回田由品")
 """What furniture is read as."""
 
 
-@dataclass(frozen=True)
-class FindingSettings:
+class FindingSettings(Settings):
     """How text is sought."""
 
-    working_side: int = 736
+    ordered: ClassVar[Order] = (("working_side", "max_side"),)
+    working_side: Annotated[int, Field(ge=32)] = 736
     """Shorter side, in pixels, to which smaller images are enlarged before text is sought."""
-    max_side: int = 1536
+    max_side: PositiveInt = 1536
     """Longest side, in pixels, to which larger images are reduced."""
-    scales: tuple[float, ...] = (1.0,)
+    scales: Annotated[tuple[PositiveFloat, ...], Field(min_length=1)] = (1.0,)
     """Multiples of that size at which text is sought; a second one finds text of unusual size."""
-    pixel_threshold: float = 0.3
+    pixel_threshold: Share = 0.3
     """Probability from which a pixel may belong to text, 0-1."""
-    detection: float = 0.25
+    detection: Share = 0.25
     """Detector score, 0-1, below which a place is not even a candidate."""
-    threads: int = 1
+    threads: PositiveInt = 1
     """Threads of the networks."""
-
-    def __post_init__(self) -> None:
-        if not 32 <= self.working_side <= self.max_side:
-            raise SettingsError(
-                f"text finding: working_side is {self.working_side}, max_side {self.max_side}; "
-                "use 32 <= working_side <= max_side"
-            )
-        if not self.scales or min(self.scales) <= 0 or self.threads < 1:
-            raise SettingsError(
-                f"text finding: scales are {self.scales}, threads {self.threads}; give one scale above 0 or "
-                "more, and a thread or more"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +77,7 @@ class FoundText:
         return share * self.recognition * min(1.0, self.detection / 0.5)
 
     @property
-    def sureness(self) -> float:
+    def confidence(self) -> float:
         """How surely it is text, 0-1, by what can be read or by its shape, whichever is more.
 
         Shape, for scripts the recogniser does not know: the detector's score, or the recogniser's for the
@@ -110,9 +100,9 @@ class FoundText:
         return bool(((middle >= low) & (middle <= high)).all())
 
     def to_box(self, label: str) -> Box:
-        """The upright rectangle round it; the score is its sureness."""
+        """The upright rectangle round it; the score is its confidence."""
         low, high = np.floor(self.polygon.min(axis=0)), np.ceil(self.polygon.max(axis=0))
-        return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]), label, self.sureness)
+        return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]), label, self.confidence)
 
 
 class TextFinder(Protocol):
@@ -159,12 +149,12 @@ class RapidTextFinder:
         for corners, score in zip(result.boxes, result.scores):
             polygon = np.asarray(corners, dtype=np.float32)
             strip = _cut_strip(image, polygon)
-            words, sureness = self._read(strip)
+            words, confidence = self._read(strip)
             turned = 0.0
             if not _weigh_letters(words) and _measure_line(polygon) > 0:
                 others, turned = self._read(np.ascontiguousarray(np.rot90(strip, 2)))
                 turned = turned if _weigh_letters(others) >= 2 else 0.0
-            texts.append(FoundText(polygon * ratio, float(score), words, sureness, turned))
+            texts.append(FoundText(polygon * ratio, float(score), words, confidence, turned))
         return texts
 
     def _read(self, strip: Pixels) -> tuple[str, float]:

@@ -47,7 +47,7 @@ class CurateWorker:
         self._turn = threading.Lock()
 
     def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
-        """Judge the rows of ``shard``, or as many as there were before a stop was wished.
+        """Judge the rows of ``shard``, or as many as there were before a stop was asked for.
 
         What is judged is kept row by row, so that nothing of it is done again. Raises OutputError,
         ModelError, MissingDependencyError, ConfigError.

@@ -6,20 +6,21 @@ resolution where the window is small enough, reduced otherwise. Only pixels of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from cyclorama.config import Settings
 from cyclorama.erasing.files import LamaModel
 from cyclorama.erasing.masks import Hole
 from cyclorama.erasing.matching import match_surroundings
 from cyclorama.erasing.network import predict_fill
-from cyclorama.errors import MaskSizeError, SettingsError
+from cyclorama.errors import CycloramaError, MaskSizeError, SettingsError
 from cyclorama.imaging.tensors import to_image, to_pixels
 
 if TYPE_CHECKING:
@@ -31,26 +32,18 @@ SMALLEST_SIDE = 32
 """Pixels that a network's input has at least each way; smaller images are reflected at their borders."""
 
 
-@dataclass(frozen=True)
-class EraseConfig:
+class EraseConfig(Settings):
     """How large images are worked on."""
 
-    max_side: int | None = None
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+    max_side: Annotated[int, Field(ge=SMALLEST_SIDE)] | None = None
     """Longest side in pixels that the network sees; None: twice that of the images it was trained on."""
-    context: float = 1.0
+    context: NonNegativeFloat = 1.0
     """Image around a hole that the network sees, on each side, as a share of the hole's longer side."""
-    min_context: int = 64
+    min_context: PositiveInt = 64
     """The same in pixels, at least."""
     match: bool = True
-    """Bend the fill's colours to those round the hole (:mod:`.lama_matching`)."""
-
-    def __post_init__(self) -> None:
-        if self.max_side is not None and self.max_side < SMALLEST_SIDE:
-            raise SettingsError(f"max_side is {self.max_side}, must be {SMALLEST_SIDE} pixels or more")
-        if self.context < 0 or self.min_context < 1:
-            raise SettingsError(
-                f"context {self.context} and min_context {self.min_context}: need at least 0 and 1"
-            )
+    """Bend the fill's colours to those round the hole (:mod:`.matching`)."""
 
 
 def erase(

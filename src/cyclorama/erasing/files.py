@@ -11,7 +11,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 import cyclorama
-from cyclorama.erasing.network import LamaGenerator, LamaShape
+from cyclorama.config import to_plain
+from cyclorama.erasing.network import BIG_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError
 from cyclorama.evaluation.feature_network import compute_tensor_hash
 
@@ -128,7 +129,7 @@ def load_generator(generator: LamaGenerator, tensors: Mapping[str, Tensor], file
     if wrong:
         raise ModelFormatError(
             f"{file}: {len(wrong)} tensors are missing, left over or of another shape, first {wrong[0]!r}; "
-            f"the generator {asdict(generator.shape)} has {len(wanted)} tensors"
+            f"the generator {to_plain(generator.shape)} has {len(wanted)} tensors"
         )
     generator.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
 
@@ -232,7 +233,7 @@ def infer_shape(tensors: Mapping[str, Tensor]) -> LamaShape:
         downsamplings=halvings,
         blocks=len(blocks),
         global_share=wide / widest,
-        max_width=max(widest, LamaShape.max_width) if widest == width * 2**halvings else widest,
+        max_width=max(widest, BIG_LAMA.max_width) if widest == width * 2**halvings else widest,
     )
 
 
@@ -254,7 +255,7 @@ def save_lama(generator: LamaGenerator, folder: Path, notes: Mapping[str, Any] |
     (folder / WEIGHTS_NAME).chmod(0o644)  # safetensors makes files for the owner's eyes only
     card = {
         "architecture": ARCHITECTURE,
-        "shape": asdict(generator.shape),
+        "shape": to_plain(generator.shape),
         "weights_hash": weights_hash,
         **(notes or {}),
     }

@@ -7,12 +7,13 @@ invents.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from cyclorama.config import Settings, Share
 from cyclorama.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,54 +27,49 @@ KNOWN_MATTE = 0.95
 _TRIES = 256
 
 
-@dataclass(frozen=True)
-class HoleConfig:
+class HoleConfig(Settings):
     """Kinds of holes and their sizes. Lengths are pixels at ``reference_resolution``."""
 
-    strokes: float = 1.0
+    strokes: NonNegativeFloat = 1.0
     """Weight of polygonal chains drawn with a wide round pen, beside ``boxes`` and ``background``."""
-    boxes: float = 1.0
+    boxes: NonNegativeFloat = 1.0
     """Weight of upright rectangles of any aspect ratio."""
-    background: float = 0.0
+    background: NonNegativeFloat = 0.0
     """Weight of everything but the product (not in the paper)."""
-    max_chains: int = 5
+    max_chains: PositiveInt = 5
     """Chains of one hole: 1 to this many."""
-    max_segments: int = 5
+    max_segments: PositiveInt = 5
     """Segments of a chain: 1 to this many, each in a direction of its own."""
-    segment_px: tuple[float, float] = (10.0, 210.0)
+    segment_px: tuple[PositiveFloat, PositiveFloat] = (10.0, 210.0)
     """Length of a segment."""
-    stroke_px: tuple[float, float] = (5.0, 105.0)
+    stroke_px: tuple[PositiveFloat, PositiveFloat] = (5.0, 105.0)
     """Width of a segment."""
-    max_boxes: int = 4
+    max_boxes: PositiveInt = 4
     """Boxes of one hole: 1 to this many."""
-    box_px: tuple[float, float] = (30.0, 150.0)
+    box_px: tuple[PositiveFloat, PositiveFloat] = (30.0, 150.0)
     """Side of a box."""
-    box_margin_px: float = 10.0
+    box_margin_px: NonNegativeFloat = 10.0
     """What a box keeps free at the image's edge."""
-    min_area: float = 0.005
+    min_area: Share = 0.005
     """Strokes and boxes below this share of the image are drawn anew."""
-    max_area: float = 0.75
+    max_area: Share = 0.75
     """Strokes and boxes above this share of the image are drawn anew."""
-    reference_resolution: int = 256
+    reference_resolution: PositiveInt = 256
     """Shorter side, in pixels, at which the lengths hold."""
 
-    def __post_init__(self) -> None:
-        weights = (self.strokes, self.boxes, self.background)
-        if min(weights) < 0 or sum(weights) <= 0:
-            raise ConfigError(f"holes: strokes, boxes and background are {weights}; none below 0, one above")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if not self.strokes and not self.boxes:
-            raise ConfigError("holes: give strokes or boxes some weight; images without product need them")
-        for name in ("max_chains", "max_segments", "max_boxes", "reference_resolution"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"holes.{name} is {getattr(self, name)}, must be 1 or more")
+            raise ConfigError("give strokes or boxes some weight; images without product need them")
         for name in ("segment_px", "stroke_px", "box_px"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
-                raise ConfigError(f"holes.{name} is {low} to {high}: need 0 < first <= second")
-        if not 0 <= self.min_area < self.max_area <= 1:
+            if low > high:
+                raise ConfigError(f"{name} is {low} to {high}; use first <= second")
+        if self.min_area >= self.max_area:
             raise ConfigError(
-                f"holes: areas {self.min_area} to {self.max_area}: need 0 <= min_area < max_area <= 1"
+                f"min_area is {self.min_area}, max_area {self.max_area}; use min_area < max_area"
             )
+        return self
 
 
 def sample_hole(product_mask: Matte, config: HoleConfig, rng: np.random.Generator) -> Hole:

@@ -7,18 +7,21 @@ on in the frequency domain, where every output value depends on the whole image 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import torch
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from cyclorama.erasing.spread import spread_known
+from cyclorama.config import Order, Settings
 from cyclorama.errors import ConfigError
 
 INPUTS = 4
 """Three colours with the hole set to 0, and the hole itself."""
+RELAXATIONS = 8
+"""Rounds of smoothing at each level."""
 
 
 class Channels(NamedTuple):
@@ -35,34 +38,29 @@ class Signal(NamedTuple):
     wide: Tensor | None
 
 
-@dataclass(frozen=True)
-class LamaShape:
+class LamaShape(Settings):
     """What fixes the generator's layers. The defaults are those of the published big-lama."""
 
-    width: int = 64
+    ordered: ClassVar[Order] = (("width", "max_width"),)
+    width: PositiveInt = 64
     """Channels at the image's own resolution; they double with each halving."""
-    downsamplings: int = 3
+    downsamplings: PositiveInt = 3
     """Halvings before the residual blocks."""
-    blocks: int = 18
+    blocks: PositiveInt = 18
     """Residual blocks of two Fourier convolutions."""
-    global_share: float = 0.75
+    global_share: Annotated[float, Field(gt=0, lt=1)] = 0.75
     """Share of the blocks' channels that is global."""
-    max_width: int = 1024
+    max_width: PositiveInt = 1024
     """Most channels that a layer may have."""
     prefilled: bool = False
-    """Whether the hole is shown filled from its surroundings (:mod:`.lama_spread`) and the output is what is
+    """Whether the hole is shown filled from its surroundings (:func:`spread_known`) and the output is what is
     added to that: such a generator begins as good as its surroundings are. Published ones are not."""
 
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.downsamplings < 1 or self.blocks < 1 or self.max_width < self.width:
-            raise ConfigError(
-                f"lama: width {self.width}, downsamplings {self.downsamplings}, blocks {self.blocks} must be "
-                f"1 or more, and max_width {self.max_width} at least width"
-            )
-        if not 0 < self.global_share < 1 or self.split(self.compute_width(self.downsamplings)).wide < 2:
-            raise ConfigError(
-                f"lama: global_share {self.global_share} must lie between 0 and 1 and leave 2 global channels"
-            )
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.split(self.compute_width(self.downsamplings)).wide < 2:
+            raise ConfigError(f"global_share {self.global_share} must leave 2 global channels; raise it")
+        return self
 
     @property
     def multiple(self) -> int:
@@ -301,6 +299,33 @@ def predict_fill(generator: LamaGenerator, image: Tensor, hole: Tensor) -> Tenso
     spread = spread_known(known, hole)
     added: Tensor = generator(torch.cat([spread, hole], dim=1)) * 2 - 1
     return (spread + added) * 2 - 1
+
+
+def spread_known(values: Tensor, hole: Tensor) -> Tensor:
+    """``values`` (B, C, H, W) with ``hole`` (B, 1, H, W; 1 = unknown) filled smoothly from around it.
+
+    Invariants: known values stay; what is in the hole has no influence; no filled value exceeds the known
+    ones. An image without anything known is 0.
+
+    Known values are averaged down to ever coarser grids until none is unknown, then brought up again; at each
+    level the hole is smoothed towards a membrane (Laplace's equation): the pull-push scheme of Gortler and
+    others (1996) with relaxation, on batches.
+    """
+    known = 1 - hole
+    values = torch.where(hole > 0, 0.0, values)
+    if min(values.shape[-2:]) > 1 and bool((hole > 0).any()):
+        weight = F.avg_pool2d(known, 2, ceil_mode=True, count_include_pad=False)
+        total = F.avg_pool2d(values, 2, ceil_mode=True, count_include_pad=False)
+        coarse = spread_known(total / weight.clamp_min(1e-6), (weight <= 0).to(hole.dtype))
+        fine = F.interpolate(coarse, values.shape[-2:], mode="bilinear", align_corners=False)
+        values = torch.where(hole > 0, fine, values)
+        for _ in range(RELAXATIONS):
+            near = F.pad(values, (1, 1, 1, 1), mode="replicate")
+            mean = (
+                near[..., :-2, 1:-1] + near[..., 2:, 1:-1] + near[..., 1:-1, :-2] + near[..., 1:-1, 2:]
+            ) / 4
+            values = torch.where(hole > 0, mean, values)
+    return values
 
 
 def count_parameters(generator: nn.Module) -> int:

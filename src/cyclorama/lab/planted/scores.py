@@ -34,7 +34,7 @@ class Curve:
 
 CURVES = (
     Curve("blank", "busy_share", "blank.min_busy_share", ("blank_",), above=False),
-    Curve("text", "score", "text.min_sureness", ("text_", "logo_word")),
+    Curve("text", "score", "text.min_confidence", ("text_", "logo_word")),
     Curve("text", "repeats", "text.max_repeats", ("watermark_tiled",)),
     Curve("people", "score", "people (score over the detector's limit)", ("face", "bust", "body"), limit=1.0),
     Curve("mask", "doubt", "mask (greatest measure over its limit)", ("mask_",), limit=1.0, missing=9.0),

@@ -100,7 +100,10 @@ def test_a_hole_that_a_window_cuts_waits_for_its_own():
     hole[30:34, 118:200] = True  # its start lies in the first one's window
     mean = build_mean()
     output = erase(
-        np.where(hole[..., None], 255, pixels).astype(np.uint8), hole, mean, EraseConfig(64, 1, 16)
+        np.where(hole[..., None], 255, pixels).astype(np.uint8),
+        hole,
+        mean,
+        EraseConfig(max_side=64, context=1, min_context=16),
     )
     assert (output == 90).all()
     assert len(mean.generator.sizes) == 2

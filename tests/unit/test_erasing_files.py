@@ -112,7 +112,15 @@ def test_every_wrapping_gives_the_same_generator(name, generator, tmp_path):
     assert load_lama(reference).weights_hash == model.weights_hash
 
 
-@pytest.mark.parametrize("shape", [BIG_LAMA, SMALL_LAMA, TINY, LamaShape(8, 3, 1, 0.5, 32)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        BIG_LAMA,
+        SMALL_LAMA,
+        TINY,
+        LamaShape(width=8, downsamplings=3, blocks=1, global_share=0.5, max_width=32),
+    ],
+)
 def test_sizes_are_read_off_the_tensors(shape):
     with torch.device("meta"):
         inferred = infer_shape(LamaGenerator(shape).state_dict())

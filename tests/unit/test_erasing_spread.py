@@ -8,8 +8,7 @@ import torch
 
 from cyclorama.erasing.files import is_prefilled, load_lama, save_lama
 from cyclorama.erasing.matching import match_surroundings
-from cyclorama.erasing.network import LamaGenerator, LamaShape, predict_fill
-from cyclorama.erasing.spread import spread_known
+from cyclorama.erasing.network import LamaGenerator, LamaShape, predict_fill, spread_known
 
 SHAPE = LamaShape(width=4, downsamplings=2, blocks=1, prefilled=True)
 
