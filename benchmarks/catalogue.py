@@ -208,7 +208,7 @@ def measure_references(args: argparse.Namespace) -> None:
     """Seconds of a batch whose images share a reference: encodings kept, and computed for each image."""
     import torch
 
-    from cyclorama.diffusion.sampling import SamplingConfig
+    from cyclorama.diffusion.settings import SamplingConfig
     from cyclorama.generation.model import get_bundled_folder
     from cyclorama.models.encodings import EncodingCache
     from cyclorama.models.pipeline import CycloramaPipeline

@@ -28,7 +28,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.generation.model import get_bundled_folder
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.tuning import tune_network

@@ -13,7 +13,7 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 from PIL import Image
 from safetensors.torch import load_file
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ConfigError, ModelFormatError
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.opening import open_baseline

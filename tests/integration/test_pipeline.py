@@ -10,7 +10,8 @@ import diffusers
 import pytest
 import torch
 
-from cyclorama.diffusion.sampling import SamplingConfig, build_scheduler, build_start, sample_noise
+from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError, UnknownCategoryError
 from cyclorama.models.base import save_base
 from cyclorama.models.files import compute_model_hash
@@ -250,12 +251,15 @@ def test_wrong_inputs_are_refused_before_anything_is_computed(pipeline: Cycloram
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"num_inference_steps": 0}, "steps must be 1 to 1000, got 0"),
-        ({"guidance_scale": 0.5}, "guidance must be 1"),
-        ({"eta": 1.5}, "eta must be 0 to 1"),
-        ({"reference_strength": -1.0}, "reference_strength must be 0 or more"),
-        ({"category_strength": float("nan")}, "category_strength must be 0 or more"),
-        ({"scheduler": "Euler"}, "unknown scheduler 'Euler'; nearest"),
+        ({"num_inference_steps": 0}, "num_inference_steps: must be from 1 to 1000, got 0"),
+        ({"guidance_scale": 0.5}, "guidance_scale: must be from 1 to 30, got 0.5"),
+        ({"eta": 1.5}, "eta: must be from 0 to 1, got 1.5"),
+        ({"reference_strength": -1.0}, "reference_strength: must be at least 0, got -1.0"),
+        ({"category_strength": float("nan")}, "category_strength: must be a finite number, got nan"),
+        (
+            {"scheduler": "Euler"},
+            "scheduler 'Euler' cannot .*; nearest that can: EulerAncestral",
+        ),
     ],
 )
 def test_sampling_settings_are_checked(values: dict[str, Any], text: str) -> None:

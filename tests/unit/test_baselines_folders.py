@@ -13,7 +13,8 @@ from diffusers import AutoencoderKL, ControlNetModel, PaintByExamplePipeline, UN
 from diffusers.pipelines.stable_diffusion import StableDiffusionInpaintPipeline
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from cyclorama.diffusion.sampling import SamplingConfig, sample_noise
+from cyclorama.diffusion.sampling import sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnknownCategoryError
 from cyclorama.lab.baselines import folders
 from cyclorama.lab.baselines.background_features import load_background_features

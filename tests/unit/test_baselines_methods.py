@@ -12,7 +12,8 @@ from diffusers import (
     StableDiffusionInpaintPipeline,
 )
 
-from cyclorama.diffusion.sampling import SamplingConfig, sample_latents, sample_noise
+from cyclorama.diffusion.sampling import sample_latents, sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.features import load_features
 from cyclorama.evaluation.resize import fill_product
@@ -280,7 +281,11 @@ def test_guided_images_are_nearer_to_the_references_background(base, inputs):
     distances = []
     for strength in (0.0, 30.0):
         options = BaselineOptions(guide_strength=strength)
-        made = call(BlendedBaseline(base, features, OpenRegistry(), options), coloured, SamplingConfig(10))
+        made = call(
+            BlendedBaseline(base, features, OpenRegistry(), options),
+            coloured,
+            SamplingConfig(num_inference_steps=10),
+        )
         distances.append(compute_distance(features(made, inputs.mask), features(coloured.reference)))
     assert bool((distances[1] < 0.7 * distances[0]).all()), distances
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.encodings import EncodingCache, compute_digest, get_weights_state
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.tiny import build_tiny_pipeline

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.attention import FeedForward
 from diffusers.models.resnet import ResnetBlock2D
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.tiny import build_tiny_pipeline
 

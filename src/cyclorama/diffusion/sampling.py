@@ -1,70 +1,17 @@
-"""Settings of the sampler, starting noise of its own for every image, the noised-reference start."""
+"""The sampler: starting noise of its own for every image, the noised-reference start, the steps."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import diffusers
 import torch
-from diffusers import SchedulerMixin
 from torch import Tensor
 
-from cyclorama.diffusion.limits import check_sampling
+from cyclorama.diffusion.settings import find_scheduler_name
 from cyclorama.errors import SettingsError
-
-
-@dataclass(frozen=True)
-class SamplingConfig:
-    """How an image is sampled (method, 7 and 9).
-
-    Raises SettingsError for a value outside its range.
-    """
-
-    num_inference_steps: int = 50
-    """Denoising steps, 1–1000."""
-    guidance_scale: float = 2.0
-    """Classifier-free guidance, 1–30; 1 means none (and halves the work)."""
-    eta: float = 0.0
-    """DDIM's stochasticity, 0 to 1; schedulers without it refuse a value above 0."""
-    scheduler: str | None = None
-    """Name of any diffusers scheduler class; None for the model's own (DDIM)."""
-    reference_strength: float = 1.0
-    """Factor on the personality generator's residuals, 0 or more."""
-    category_strength: float = 1.0
-    """Factor on the category generator's residuals, 0 or more."""
-    initial_latent: bool = True
-    """With a reference, start from its noised latent instead of pure noise (method, 7)."""
-
-    def __post_init__(self) -> None:
-        check_sampling(
-            self.num_inference_steps,
-            self.guidance_scale,
-            self.eta,
-            self.reference_strength,
-            self.category_strength,
-        )
-        if self.scheduler is not None:
-            find_scheduler(self.scheduler)
-
-
-def find_scheduler(name: str) -> type[SchedulerMixin]:
-    """The diffusers scheduler class called ``name``, with or without the ending ``Scheduler``.
-
-    Raises SettingsError naming the nearest ones.
-    """
-    import difflib
-
-    known = sorted(n for n in dir(diffusers) if n.endswith("Scheduler") and not n.startswith("Flax"))
-    by_lower = {n.lower(): n for n in known} | {n.removesuffix("Scheduler").lower(): n for n in known}
-    found = by_lower.get(name.lower())
-    if found is None:
-        near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4)
-        hint = ", ".join(dict.fromkeys(by_lower[n] for n in near)) or "DDIMScheduler"
-        raise SettingsError(f"unknown scheduler {name!r}; nearest in diffusers: {hint}")
-    cls: type[SchedulerMixin] = getattr(diffusers, found)
-    return cls
 
 
 def build_scheduler(own: Any, name: str | None) -> Any:
@@ -72,7 +19,7 @@ def build_scheduler(own: Any, name: str | None) -> Any:
 
     PNDM runs without its Runge-Kutta warm-up, as Stable Diffusion's own configs have it.
     """
-    cls: Any = type(own) if name is None else find_scheduler(name)
+    cls: Any = type(own) if name is None else getattr(diffusers, find_scheduler_name(name))
     pndm = {"skip_prk_steps": True} if name is not None and cls is diffusers.PNDMScheduler else {}
     return cls.from_config(own.config, **pndm)
 
@@ -119,8 +66,6 @@ def sample_latents(
     happens inside it. ``on_step(index, timestep, latents)`` may return other latents.
     Raises SettingsError if ``eta`` is set for a scheduler that has none.
     """
-    import inspect
-
     accepted = inspect.signature(scheduler.step).parameters
     extra: dict[str, Any] = {}
     if "eta" in accepted:

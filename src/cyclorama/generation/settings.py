@@ -14,7 +14,7 @@ from cyclorama.imaging.shadow import check_strength
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
-    from cyclorama.diffusion.sampling import SamplingConfig
+    from cyclorama.diffusion.settings import SamplingConfig
 
 MAX_CANDIDATES = 64
 MAX_BATCH = 256
@@ -106,7 +106,7 @@ class GenerateConfig:
 
     def build_sampling(self) -> SamplingConfig:
         """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""
-        from cyclorama.diffusion.sampling import SamplingConfig
+        from cyclorama.diffusion.settings import SamplingConfig
 
         return SamplingConfig(
             num_inference_steps=self.num_inference_steps,

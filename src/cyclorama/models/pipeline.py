@@ -12,13 +12,8 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import (
-    SamplingConfig,
-    build_scheduler,
-    build_start,
-    sample_latents,
-    sample_noise,
-)
+from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.models.attention import cached_prompts
 from cyclorama.models.base import (

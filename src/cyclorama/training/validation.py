@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import SamplingConfig, sample_latents, sample_noise
+from cyclorama.diffusion.sampling import sample_latents, sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.base import decode_latents, encode_prompts, load_base
 from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.prompts import EMPTY_PROMPT

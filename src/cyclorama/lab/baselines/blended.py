@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.lab.baselines.background_features import (
     BackgroundFeatures,
     compute_distance,

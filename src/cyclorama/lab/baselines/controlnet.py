@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
 from cyclorama.lab.baselines.folders import (
     check_parts,

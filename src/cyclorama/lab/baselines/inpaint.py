@@ -15,7 +15,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
 from cyclorama.lab.baselines.folders import compute_weights_hash, find_weights, load_json, name_source
 from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guide

@@ -19,7 +19,7 @@ from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, BaselineOptions, OpenRegistry
 
 if TYPE_CHECKING:
-    from cyclorama.diffusion.sampling import SamplingConfig
+    from cyclorama.diffusion.settings import SamplingConfig
 
 
 class LamaBaseline(Baseline):

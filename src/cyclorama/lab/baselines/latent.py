@@ -11,13 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from cyclorama.diffusion.objective import compute_loss
-from cyclorama.diffusion.sampling import (
-    SamplingConfig,
-    build_scheduler,
-    build_start,
-    sample_latents,
-    sample_noise,
-)
+from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.guidance import combine_guidance, shared_timestep

@@ -18,7 +18,7 @@ from diffusers import ConfigMixin, DDIMScheduler, ModelMixin, UNet2DConditionMod
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
 
-from cyclorama.diffusion.sampling import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
 from cyclorama.lab.baselines.folders import (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from cyclorama.diffusion.sampling import SamplingConfig
+    from cyclorama.diffusion.settings import SamplingConfig
 
 BaselineName = Literal["lama", "inpaint", "controlnet", "blended", "paint-by-example"]
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
