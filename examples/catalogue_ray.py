@@ -17,10 +17,10 @@ from pathlib import Path
 
 from cyclorama import GenerateConfig
 from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.engines.ray import choose_cluster_device
 from cyclorama.catalogue.run import run_catalogue
 from cyclorama.generation.demo_set import get_demo_folder, load_demo
 from cyclorama.generation.model import open_model
+from cyclorama.jobs.ray import choose_cluster_device
 
 
 def main() -> None:

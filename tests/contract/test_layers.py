@@ -15,6 +15,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 ROWS: list[set[str]] = [
     {"errors", "types"},
     {"config", "config_dataclasses", "seeding", "prompts", "files", "local_server"},
+    {"jobs"},
     {"imaging"},
     {"data", "models", "diffusion", "evaluation", "scenes"},
     {"erasing"},

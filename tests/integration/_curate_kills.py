@@ -12,8 +12,8 @@ from pathlib import Path
 
 from _curating import build_recipe, build_test_rules
 
-from cyclorama.curate.config import EngineSettings
 from cyclorama.curate.run import run_curate
+from cyclorama.jobs.job import EngineSettings
 
 
 def run_until_killed(manifest: str, out: Path, step: int) -> None:

@@ -24,16 +24,13 @@ pytest.importorskip("ray")
 
 import ray
 
-from cyclorama.catalogue import engines
+import cyclorama
 from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.engines import ray as ray_engine
-from cyclorama.catalogue.engines import ray_cluster, ray_worker
-from cyclorama.catalogue.engines.ray import RayEngine, StagePlace, build_engine, choose_cluster_device
-from cyclorama.catalogue.engines.ray_worker import ModelWorker, Setting, StagePool, find_model
 from cyclorama.catalogue.job import Job, build_toolkit
+from cyclorama.catalogue.measuring import measure_job
 from cyclorama.catalogue.plan import Plan
 from cyclorama.catalogue.results import read_table
-from cyclorama.catalogue.run import CatalogueResult, RunHooks, run_catalogue
+from cyclorama.catalogue.run import CatalogueResult, run_catalogue
 from cyclorama.commands import catalogue as command
 from cyclorama.errors import (
     InputError,
@@ -44,8 +41,13 @@ from cyclorama.errors import (
     SettingsError,
     UnreadableImageError,
 )
-from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.model import ModelHandle, choose_device, find_here
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.jobs import ray as ray_engine
+from cyclorama.jobs import ray_cluster, ray_worker
+from cyclorama.jobs.job import EngineSettings, Hooks, build_engine
+from cyclorama.jobs.ray import RayEngine, StepPlace
+from cyclorama.jobs.ray_worker import ClusterWorker, StepPool, Surroundings
 from cyclorama.models.registry import CategoryRegistry
 
 # Ray leaves pipes and sockets of its processes to the garbage collector.
@@ -54,6 +56,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 ROWS = 9
+PATHS = os.pathsep.join([str(Path(__file__).parent), str(Path(cyclorama.__file__).parents[1])])
 MARK = f"CYCLORAMA_TEST_{os.getpid()}"
 CONFIG = CatalogueConfig(
     settings=GenerateConfig(num_inference_steps=2, batch_size=2),
@@ -63,6 +66,8 @@ CONFIG = CatalogueConfig(
     in_flight=1,
     engine="ray",
 )
+
+ENGINE = CONFIG.engine_settings
 
 
 # --- a model that needs no diffusion, on the workers too: Ray imports this file there -----------------------
@@ -148,7 +153,7 @@ def load_broken(handle: ModelHandle, device: str, dtype: str) -> StandIn:
 def cluster() -> Iterator[None]:
     """Ray on this machine, which believes to have four CPUs and a GPU; its processes can import this file."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        patch.setenv("PYTHONPATH", PATHS)
         patch.delenv("RAY_ADDRESS", raising=False)
         options = ray_cluster._build_local_options
         patch.setattr(
@@ -156,7 +161,7 @@ def cluster() -> Iterator[None]:
             "_build_local_options",
             lambda config, folder: options(config, folder) | {"num_gpus": 1},
         )
-        with ray_cluster.join_cluster(replace(CONFIG, workers=4)) as found:
+        with ray_cluster.join_cluster(CONFIG.engine_settings.replace(workers=4)) as found:
             assert (found.cpus, found.gpus) == (4, 1)
             yield
 
@@ -187,7 +192,7 @@ def run(
     manifest: Path,
     out: Path,
     handle: ModelHandle,
-    stages: StagePlace | None = "auto",
+    stages: StepPlace | None = "auto",
     load_model: Any = load_quick,
     workers: int = 1,
     **hooks: Any,
@@ -196,7 +201,7 @@ def run(
     config = replace(CONFIG, workers=workers) if stages else replace(CONFIG, engine="in-process")
     engine = RayEngine(stages) if stages else None
     return run_catalogue(
-        str(manifest), out, handle, config, RunHooks(**hooks), engine=engine, load_model=load_model
+        str(manifest), out, handle, config, Hooks(**hooks), engine=engine, load_model=load_model
     )
 
 
@@ -237,7 +242,7 @@ def test_bytes_are_those_of_the_in_process_engine(
     handle: ModelHandle,
     tmp_path: Path,
     workers: int,
-    stages: StagePlace,
+    stages: StepPlace,
 ) -> None:
     counts: list[int] = []
     result = run(manifest, tmp_path / "out", handle, stages, workers=workers, advanced=counts.append)
@@ -289,9 +294,8 @@ def test_steps_in_tasks_return_or_raise_what_they_would_here(
         os._exit(1)
 
     monkeypatch.setattr(ray_worker, "TASK_RETRIES", 1)
-    pool = StagePool(tmp_path)
     plan = ["a plan"]
-    pool.share(plan)
+    pool = StepPool(tmp_path, plan)
     (tmp_path / "text.png").write_text("no image")
     good = pool.submit(dict, [("relative", 1)])
     shared = pool.submit(len, plan)
@@ -329,29 +333,30 @@ def test_measuring_and_choosing_a_device_happen_on_the_cluster(
 ) -> None:
     plan = Plan(tmp_path, str(tmp_path), 1, 0, 4, ("k",))
     job = Job(tmp_path, plan, CONFIG, handle, 1, load_slow, build_toolkit(CONFIG, tmp_path))
-    measured = RayEngine().measure(job)
+    measured = RayEngine().call(job.engine, measure_job, job)
     assert measured.batch_size == CONFIG.settings.batch_size == 2
     assert measured.image_seconds >= 0.5 / 2
     assert [int(path.stem) for path in tmp_path.glob("*.pid")] != [os.getpid()]
-    assert choose_cluster_device(CONFIG, "cpu", "auto") == ("cpu", "float32")
+    assert RayEngine().call(ENGINE, choose_device, "cpu", "auto") == ("cpu", "float32")
     with pytest.raises(SettingsError, match="dtype 'half' is unknown"):
-        choose_cluster_device(CONFIG, "auto", "half")
+        RayEngine().call(ENGINE.replace(device="auto"), choose_device, "auto", "half")
+    on_gpu = replace(job, config=replace(CONFIG, device="cuda"), load_model=load_on_gpu)
     with pytest.raises(ModelFormatError, match="^cuda:0 of 0$"):
-        RayEngine().measure(replace(job, config=replace(CONFIG, device="cuda"), load_model=load_on_gpu))
+        RayEngine().call(on_gpu.engine, measure_job, on_gpu)
 
 
 # --- said before the work begins ----------------------------------------------------------------------------
 
 
-def build_worker(handle: ModelHandle, tmp_path: Path, setting: Setting) -> ModelWorker:
+def build_worker(handle: ModelHandle, tmp_path: Path, setting: Surroundings) -> ClusterWorker:
     plan = Plan(tmp_path, str(tmp_path), 1, 0, 4, ("k",))
-    return ModelWorker(
+    return ClusterWorker(
         Job(tmp_path, plan, CONFIG, handle, 1, load_quick, build_toolkit(CONFIG, tmp_path)), setting
     )
 
 
 def test_a_machine_that_does_not_fit_says_so(handle: ModelHandle, tmp_path: Path) -> None:
-    setting = Setting(Path.cwd(), tmp_path / "written elsewhere", 1, False)
+    setting = Surroundings(Path.cwd(), tmp_path / "written elsewhere", 1, False)
     with pytest.raises(OutputError, match=f"does not see what was written to {tmp_path}"):
         build_worker(handle, tmp_path, setting).load()
     with pytest.raises(ModelError, match=r"was started with 0\.0\.0"):
@@ -363,10 +368,10 @@ def test_a_bundled_model_is_found_where_the_machine_has_it(handle: ModelHandle) 
 
     here = open_model()
     elsewhere = replace(here, folder=Path("/opt/other/machine/weights"))
-    assert find_model(elsewhere).folder == here.folder
+    assert find_here(elsewhere).folder == here.folder
     with pytest.raises(ModelError, match="is another one"):
-        find_model(replace(elsewhere, hash="0" * 12))
-    assert find_model(handle) is handle
+        find_here(replace(elsewhere, hash="0" * 12))
+    assert find_here(handle) is handle
 
 
 @pytest.fixture
@@ -380,7 +385,7 @@ def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_must_be_one(no_connection: None, address: str) -> None:
     with (
         pytest.raises(SettingsError, match="is no address of a Ray cluster"),
-        ray_cluster.join_cluster(replace(CONFIG, address=address)),
+        ray_cluster.join_cluster(ENGINE.replace(address=address)),
     ):
         pass
 
@@ -392,7 +397,7 @@ def test_an_address_without_a_listener_is_named_in_time(no_connection: None) -> 
         start = time.monotonic()
         with (
             pytest.raises(SettingsError, match=rf"nothing answers at '{address}' within 1 s .*--address"),
-            ray_cluster.join_cluster(replace(CONFIG, address=address)),
+            ray_cluster.join_cluster(ENGINE.replace(address=address)),
         ):
             pass
     assert time.monotonic() - start < 5
@@ -423,7 +428,7 @@ def test_a_listener_that_is_not_ray_is_named_in_time(
         thread.start()
         with (
             pytest.raises(SettingsError, match=said),
-            ray_cluster.join_cluster(replace(CONFIG, address=address)),
+            ray_cluster.join_cluster(ENGINE.replace(address=address)),
         ):
             pass
         thread.join()
@@ -442,7 +447,7 @@ def test_a_start_that_fails_is_tried_again_and_then_named(
 
     monkeypatch.setattr(ray_cluster.ray, "init", fail)
     monkeypatch.setattr(ray_cluster.ray, "shutdown", lambda: None)
-    with pytest.raises(ModelError, match=r"in 3 tries \(timed out"), ray_cluster.join_cluster(CONFIG):
+    with pytest.raises(ModelError, match=r"in 3 tries \(timed out"), ray_cluster.join_cluster(ENGINE):
         pass
     assert len(tries) == 3
     assert not Path(tries[0]).exists()
@@ -451,20 +456,20 @@ def test_a_start_that_fails_is_tried_again_and_then_named(
 def test_a_run_from_another_process_joins_by_address(cluster: None) -> None:
     code = (
         "import sys, test_catalogue_ray as parts\n"
-        "config = parts.replace(parts.CONFIG, address=sys.argv[1])\n"
+        "config = parts.ENGINE.replace(address=sys.argv[1])\n"
         "with parts.ray_cluster.join_cluster(config) as found:\n"
         "    print(found)\n"
     )
     address = ray.get_runtime_context().gcs_address
     done = subprocess.run(
         [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=100,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        env=os.environ | {"PYTHONPATH": PATHS},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "Cluster(cpus=4.0, gpus=1.0)\n", "")
 
 
 def test_without_an_address_the_device_is_chosen_here(no_connection: None) -> None:
-    assert choose_cluster_device(CONFIG, "cpu", "bfloat16") == ("cpu", "bfloat16")
+    assert RayEngine().call(ENGINE, choose_device, "cpu", "bfloat16") == ("cpu", "bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -474,19 +479,19 @@ def test_workers_follow_from_the_cluster(
     monkeypatch: pytest.MonkeyPatch, device: str, threads: int | None, places: int
 ) -> None:
     @contextmanager
-    def join(config: CatalogueConfig) -> Iterator[ray_cluster.Cluster]:
+    def join(settings: EngineSettings) -> Iterator[ray_cluster.Cluster]:
         yield ray_cluster.Cluster(20.0, 3.0)
 
     monkeypatch.setattr(ray_cluster, "join_cluster", join)
-    config = replace(CONFIG, device=device, threads=threads)
-    assert ray_cluster.count_places(replace(config, address="head:6379")) == places
+    settings = EngineSettings(engine="ray", address="head:6379", device=device, threads=threads)
+    assert ray_cluster.count_places(settings) == places
 
 
 def test_workers_of_a_cluster_of_ones_own_follow_from_the_machine(
     no_connection: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert ray_cluster.count_places(replace(CONFIG, threads=2)) == 3
+    assert ray_cluster.count_places(ENGINE.replace(threads=2)) == 3
 
 
 @pytest.mark.parametrize(
@@ -505,15 +510,15 @@ def test_the_command_fills_the_cluster(
 
 def test_one_gpu_cannot_be_named() -> None:
     with pytest.raises(SettingsError, match="use --device cuda"):
-        build_engine(replace(CONFIG, device="cuda:1"))
+        build_engine(ENGINE.replace(device="cuda:1"))
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("cyclorama.catalogue.engines.ray")]:
+    for name in [name for name in sys.modules if name.startswith("cyclorama.jobs.ray")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"cyclorama\[ray\]"):
-        engines.build_engine(CONFIG)
+        build_engine(ENGINE)
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -537,12 +542,13 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
     script.write_text(
         "import sys\nfrom pathlib import Path\n"
         "import test_catalogue_ray as parts\n"
-        "from cyclorama.catalogue.run import RunHooks, run_catalogue\n"
-        "from cyclorama.generation.interrupt import catch_stop\n"
+        "from cyclorama.catalogue.run import run_catalogue\n"
+        "from cyclorama.jobs.job import EngineSettings, Hooks, build_engine\n"
+        "from cyclorama.jobs.stop import catch_stop\n"
         "out = Path(sys.argv[2])\n"
         "handle = parts.ModelHandle('stand-in', out.parent, '0' * 12, parts.build_registry())\n"
         "with catch_stop() as wish:\n"
-        "    result = run_catalogue(sys.argv[1], out, handle, parts.CONFIG, RunHooks(stopping=wish),\n"
+        "    result = run_catalogue(sys.argv[1], out, handle, parts.CONFIG, Hooks(stopping=wish),\n"
         "                           load_model=parts.load_slow)\n"
         "print('finished' if result.finished else f'stopped after {result.sampled}')\n"
     )
@@ -550,7 +556,7 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
     folder = tmp_path / "t"
     folder.mkdir()
     environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent), "TMPDIR": str(folder), MARK: tmp_path.name,
+        "PYTHONPATH": PATHS, "TMPDIR": str(folder), MARK: tmp_path.name,
     }  # fmt: skip
     environment.pop("RAY_ADDRESS", None)
     out = tmp_path / "out"
@@ -570,7 +576,7 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
     assert started.returncode == 0, errors
     assert printed.startswith("stopped after ")
     assert 0 < int(printed.split()[-1]) < ROWS - 2
-    assert errors == "stopping after the images in hand; press Ctrl-C again to stop at once\n"
+    assert errors == "stopping after the items in hand; press Ctrl-C again to stop at once\n"
     deadline = time.monotonic() + 5
     while list_processes(mark) and time.monotonic() < deadline:
         time.sleep(0.1)

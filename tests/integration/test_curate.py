@@ -21,13 +21,14 @@ from _curating import (
     write_input,
 )
 
-from cyclorama.catalogue.engines.in_process import InProcessEngine
-from cyclorama.curate.config import CurateConfig, EngineSettings
+from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.decisions import FILE_NAME, Decision, save_decision
-from cyclorama.curate.run import RunHooks, run_curate
+from cyclorama.curate.run import run_curate
 from cyclorama.data.decode import open_image
 from cyclorama.data.shards import read_shards
 from cyclorama.errors import ConfigError, CycloramaError, ManifestError, ModelError
+from cyclorama.jobs.in_process import InProcessEngine
+from cyclorama.jobs.job import EngineSettings, Hooks
 
 ENGINE = EngineSettings(threads=None, shard_size=4)
 
@@ -150,7 +151,7 @@ def test_a_stopped_run_goes_on_where_it_was(manifest, finished, tmp_path, monkey
         nonlocal seen
         seen += rows
 
-    result = curate(manifest, tmp_path, hooks=RunHooks(advanced=count, stopping=lambda: seen >= 5))
+    result = curate(manifest, tmp_path, hooks=Hooks(advanced=count, stopping=lambda: seen >= 5))
     assert not result.finished and 5 <= seen < 12
     assert not (tmp_path / "results.parquet").exists()
     judged = count_judgements(monkeypatch)
@@ -285,7 +286,7 @@ def test_bad_inputs_are_named_before_anything_is_written(tmp_path):
         run_curate(str(tmp_path), tmp_path / "out", build_recipe(unheard={}), ENGINE)
 
 
-def test_the_engine_is_the_catalogues(manifest, finished, tmp_path):
+def test_the_work_is_done_by_the_engine(manifest, finished, tmp_path):
     reports = []
 
     class Watched(InProcessEngine):

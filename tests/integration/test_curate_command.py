@@ -18,8 +18,9 @@ from _curating import BrightRule, read_stable, write_input
 from cyclorama.commands import curate as command
 from cyclorama.config import to_plain
 from cyclorama.curate import rules
-from cyclorama.curate.config import CurateConfig, EngineSettings
+from cyclorama.curate.config import CurateConfig
 from cyclorama.errors import ConfigError, DataError, ModelNotFoundError, SettingsError
+from cyclorama.jobs.job import EngineSettings
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "curate.yaml"
 BARE = [

@@ -15,9 +15,10 @@ from scipy import ndimage, stats
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
-from cyclorama.curate.config import CurateConfig, EngineSettings, OutputSettings  # noqa: E402
+from cyclorama.curate.config import CurateConfig, OutputSettings  # noqa: E402
 from cyclorama.curate.records import Record, Verdict  # noqa: E402
 from cyclorama.data.shards import Sample, write_shards  # noqa: E402
+from cyclorama.jobs.job import EngineSettings  # noqa: E402
 from cyclorama.lab.planted.kinds import KINDS  # noqa: E402
 from cyclorama.lab.planted.measure import (  # noqa: E402
     Truth,

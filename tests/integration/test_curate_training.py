@@ -9,9 +9,9 @@ from _curating import build_recipe, build_test_rules, write_input
 from _training import SIZE, build_config, save_tiny_model
 from safetensors.torch import load_file
 
-from cyclorama.curate.config import EngineSettings
 from cyclorama.curate.run import run_curate
 from cyclorama.data.sources import SourceConfig
+from cyclorama.jobs.job import EngineSettings
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training.config import DataConfig
 from cyclorama.training.loop import train

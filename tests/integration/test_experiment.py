@@ -18,7 +18,7 @@ from cyclorama.errors import DataError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.evaluation.reading import open_images
 from cyclorama.evaluation.truth import compute_truth
-from cyclorama.generation.run import RunHooks
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.commands import experiment as command
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
 from cyclorama.lab.experiments.run import RunOptions, run_experiment
@@ -174,7 +174,7 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
 
     config = build(world, conditions=("pair", "self"))
     options = RunOptions(tmp_path / "out", tmp_path / "store")
-    hooks = RunHooks(advanced=advance, stopping=lambda: made >= 6)
+    hooks = Hooks(advanced=advance, stopping=lambda: made >= 6)
     assert run_experiment(config, options, hooks) is None
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "images").rglob("k*.png")}
     assert 6 <= len(kept) < 32 and not (tmp_path / "out" / "done.json").exists()

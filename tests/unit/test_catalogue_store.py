@@ -12,7 +12,6 @@ from test_catalogue_worker import draw, read_rows, read_stable, run, write_manif
 from test_catalogue_worker import shop as shop
 
 from cyclorama.catalogue import store as store_module
-from cyclorama.catalogue.journal import open_shard_journal
 from cyclorama.catalogue.status import read_status
 from cyclorama.errors import OutputError
 
@@ -78,21 +77,6 @@ def test_touched_files_are_known_again_by_content(folder: Path) -> None:
     result, model = run(folder)
     assert (result.open_shards, result.sampled, model.calls) == (2, 0, [])
     assert read_stable(folder / "out") == before
-
-
-def test_torn_journal_line_is_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "work/journal.jsonl"
-    with open_shard_journal(path) as journal:
-        journal.append({"row": 1})
-        journal.append({"row": 2})
-    path.write_bytes(path.read_bytes()[:-3])
-    with open_shard_journal(path) as journal:
-        assert journal.entries == [{"row": 1}]
-        journal.append({"row": 3})
-        with pytest.raises(OutputError, match="another run"), open_shard_journal(path, patience=0.1):
-            pass
-    with open_shard_journal(path) as journal:
-        assert journal.entries == [{"row": 1}, {"row": 3}]
 
 
 @pytest.mark.parametrize("where", ["output", "table", "mark"])

@@ -20,11 +20,10 @@ from PIL import Image
 from cyclorama.catalogue import measuring
 from cyclorama.catalogue.batching import choose_batch_size, compute_cpu_batch
 from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.engines.in_process import InProcessEngine
 from cyclorama.catalogue.job import Job, Toolkit, build_toolkit
 from cyclorama.catalogue.protocols import Verdict
 from cyclorama.catalogue.references import ReferenceCache
-from cyclorama.catalogue.run import CatalogueResult, RunHooks, run_catalogue
+from cyclorama.catalogue.run import CatalogueResult, run_catalogue
 from cyclorama.catalogue.sampler import Sampler, is_out_of_memory
 from cyclorama.catalogue.status import read_status
 from cyclorama.errors import ModelError, SettingsError
@@ -34,6 +33,8 @@ from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.formats import EncodingConfig
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product
+from cyclorama.jobs.in_process import InProcessEngine
+from cyclorama.jobs.job import Hooks
 from cyclorama.models.registry import CategoryRegistry
 
 
@@ -94,7 +95,7 @@ def write_manifest(folder: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def run(
-    folder: Path, out: str = "out", model: StandIn | None = None, hooks: RunHooks | None = None, **values: Any
+    folder: Path, out: str = "out", model: StandIn | None = None, hooks: Hooks | None = None, **values: Any
 ) -> tuple[CatalogueResult, StandIn]:
     model = model or StandIn()
     toolkit, engine = values.pop("toolkit", None), values.pop("engine", None)
@@ -164,7 +165,7 @@ def test_out_of_memory_halves_the_batch() -> None:
 def test_out_of_memory_costs_no_row(folder: Path) -> None:
     notes: list[str] = []
     settings = {"batch_size": 4}
-    hooks = RunHooks(noted=notes.append)
+    hooks = Hooks(noted=notes.append)
     result, model = run(folder, "a", StandIn(room=1), hooks, settings=settings, shard_size=7, in_flight=1)
     assert (result.done, result.failed) == (7, 0)
     assert max(model.calls) > 1
@@ -270,8 +271,8 @@ class Progress:
     def start(self, total: int) -> None:
         self.total = total
 
-    def build_hooks(self, **values: Any) -> RunHooks:
-        return RunHooks(started=self.start, advanced=self.steps.append, **values)
+    def build_hooks(self, **values: Any) -> Hooks:
+        return Hooks(started=self.start, advanced=self.steps.append, **values)
 
 
 @pytest.mark.parametrize(

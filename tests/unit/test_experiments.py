@@ -13,7 +13,7 @@ import pytest
 from cyclorama.config import build_config, load_config, to_plain
 from cyclorama.errors import ConfigError, ModelError, SettingsError
 from cyclorama.evaluation.bootstrap import estimate_mean
-from cyclorama.generation.run import RunHooks
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.commands.experiment import load_experiment
 from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
 from cyclorama.lab.experiments.cells import Cell
@@ -166,7 +166,7 @@ def test_a_method_without_a_model_is_a_row_that_says_so():
 class CountingWorker:
     """Says which process a cell ran in; breaks at seed 9."""
 
-    def work(self, cell: Cell, hooks: RunHooks) -> CellScore | None:
+    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
         if cell.seed == 9:
             raise SettingsError("seed 9 is bad")
         if cell.seed == 8:
@@ -178,15 +178,15 @@ class CountingWorker:
 def test_cells_run_in_processes_of_their_own_and_their_errors_come_back():
     cells = [Cell(name, "none", seed) for name in "ab" for seed in (0, 1)]
     advanced: list[int] = []
-    hooks = RunHooks(advanced=advanced.append)
+    hooks = Hooks(advanced=advanced.append)
     found = dict(run_cells(CountingWorker(), cells, 2, hooks))
     assert set(found) == set(cells) and sum(advanced) == 8
     assert os.getpid() not in {score.rows[cell.method]["psnr"] for cell, score in found.items()}
-    here = dict(run_cells(CountingWorker(), cells, 1, RunHooks()))
+    here = dict(run_cells(CountingWorker(), cells, 1, Hooks()))
     assert {score.rows[cell.method]["psnr"] for cell, score in here.items()} == {os.getpid()}
-    stopped = dict(run_cells(CountingWorker(), cells, 1, RunHooks(stopping=lambda: True)))
+    stopped = dict(run_cells(CountingWorker(), cells, 1, Hooks(stopping=lambda: True)))
     assert set(stopped.values()) == {None}
     with pytest.raises(SettingsError, match="seed 9 is bad"):
-        list(run_cells(CountingWorker(), [*cells, Cell("c", "none", 9)], 1, RunHooks()))
+        list(run_cells(CountingWorker(), [*cells, Cell("c", "none", 9)], 1, Hooks()))
     with pytest.raises(ModelError, match="a worker process died"):
-        list(run_cells(CountingWorker(), [Cell("c", "none", 8), *cells], 2, RunHooks()))
+        list(run_cells(CountingWorker(), [Cell("c", "none", 8), *cells], 2, Hooks()))

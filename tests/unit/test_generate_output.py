@@ -19,9 +19,9 @@ from cyclorama.generation.demo_set import build_demo_items, load_demo
 from cyclorama.generation.embed import encode_png, load_metadata
 from cyclorama.generation.journal import Entry, compute_key, open_journal
 from cyclorama.generation.overview import CELL, GAP, LABEL, PAPER, encode_overview
-from cyclorama.generation.progress import ProgressReport
 from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
 from cyclorama.generation.thumbs import encode_thumbnail
+from cyclorama.jobs.progress import ProgressReport
 
 
 def build_entry(image: str = "images/a.png", key: str = "k", size: int = 3) -> Entry:
@@ -208,7 +208,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("quiet", [False, True])
 def test_progress_speaks_only_after_two_seconds(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
     clock = [100.0]
-    monkeypatch.setattr("cyclorama.generation.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("cyclorama.jobs.progress.time.monotonic", lambda: clock[0])
     stream, terminal = io.StringIO(), Terminal()
     with (
         ProgressReport(quiet=quiet, stream=stream) as plain,

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.catalogue.job import Job
-from cyclorama.catalogue.protocols import Engine
+from cyclorama.catalogue.measuring import measure_job
+from cyclorama.jobs.job import Engine
 
 CPU_POSITIONS = 2048
 """Latent positions of a full batch on a CPU: 8 images of the bundled model (16 × 16), one of Stable
@@ -34,7 +35,7 @@ def choose_batch_size(job: Job, engine: Engine, earlier: dict[str, Any], *, need
         return size
     if job.config.device.startswith("cpu"):
         return compute_cpu_batch(job.model.folder)
-    return engine.measure(job).batch_size if needed else 1
+    return engine.call(job.engine, measure_job, job).batch_size if needed else 1
 
 
 def compute_cpu_batch(folder: Path) -> int:

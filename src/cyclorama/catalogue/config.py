@@ -11,6 +11,7 @@ from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import InputError, SettingsError
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.jobs.job import EngineSettings
 from cyclorama.seeding import MAX_SEED
 
 Storage = Literal["files", "webdataset"]
@@ -98,6 +99,14 @@ class CatalogueConfig:
         for option, file in (("--reference", self.reference), ("--reference-mask", self.reference_mask)):
             if file is not None and not file.is_file():
                 raise InputError(f"no such file for {option}: {file}")
+
+    @property
+    def engine_settings(self) -> EngineSettings:
+        """Where the run's work is done."""
+        return EngineSettings(
+            engine=self.engine, address=self.address, workers=self.workers, threads=self.threads,
+            device=self.device, loaders=self.loaders, shard_size=self.shard_size,
+        )  # fmt: skip
 
     def describe_settings(self) -> dict[str, Any]:
         """The settings that change an image, as rows and images state them."""

@@ -15,8 +15,8 @@ import pyarrow as pa
 from cyclorama.catalogue.batching import choose_batch_size
 from cyclorama.catalogue.config import CatalogueConfig
 from cyclorama.catalogue.disk import count_bytes, try_encoding
-from cyclorama.catalogue.engines import build_engine
 from cyclorama.catalogue.job import Job, LoadModel, build_loader, build_toolkit
+from cyclorama.catalogue.measuring import measure_job
 from cyclorama.catalogue.plan import Plan, build_plan
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.run import find_finished
@@ -24,6 +24,7 @@ from cyclorama.catalogue.shard import build_run_values
 from cyclorama.catalogue.status import measure_shard
 from cyclorama.catalogue.store import Store
 from cyclorama.generation.model import ModelHandle
+from cyclorama.jobs.job import build_engine
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,12 @@ def _measure(job: Job, store: Store) -> tuple[float, str]:
     per_row = job.config.settings.candidates * len(job.toolkit.layouts)
     if rows and seconds:
         return seconds / rows / per_row, f"{rows} finished rows"
-    engine = build_engine(job.config)
+    engine = build_engine(job.engine)
     if job.config.device.startswith("cpu"):  # there the model decides the batch, elsewhere the trial does
         size = choose_batch_size(job, engine, store.load_run(), needed=False)
         settings = replace(job.config.settings, batch_size=size)
         job = replace(job, config=replace(job.config, settings=settings))
-    return engine.measure(job).image_seconds, "a short trial"
+    return engine.call(job.engine, measure_job, job).image_seconds, "a short trial"
 
 
 def _estimate_bytes(job: Job, store: Store) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from cyclorama.catalogue.writers import FileWriter, TarWriter
 from cyclorama.errors import SettingsError
 from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.model import ModelHandle, silence_loading
+from cyclorama.jobs.job import EngineSettings, Worker
 
 LoadModel = Callable[[ModelHandle, str, str], PixelModel]
 """Gives the model of a handle on a device in a dtype."""
@@ -73,6 +75,22 @@ class Job:
     toolkit: Toolkit
     retry: frozenset[int] = frozenset()
     """Shards whose failed rows are tried again."""
+
+    @property
+    def engine(self) -> EngineSettings:
+        """Where it runs."""
+        return self.config.engine_settings
+
+    @property
+    def parallel_steps(self) -> bool:
+        """Decoding, cutting out and encoding may be done in other processes."""
+        return True
+
+    def open_worker(self, device: str, pool: Executor | None = None) -> Worker:
+        """A worker with the model loaded. Raises ModelError, MissingDependencyError."""
+        from cyclorama.catalogue.worker import ImageWorker
+
+        return ImageWorker(self, device, pool)
 
 
 def build_loader(config: CatalogueConfig) -> LoadModel:

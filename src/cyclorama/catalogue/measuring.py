@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.protocols import Measurement, PixelModel
 from cyclorama.catalogue.sampler import is_out_of_memory
 from cyclorama.errors import ModelError
 from cyclorama.generation.engine import Task, sample_images
+from cyclorama.generation.model import find_here
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.product import Product
 from cyclorama.models.registry import Category
@@ -19,6 +21,13 @@ LARGEST = 64
 GAIN = 1.03
 """A larger batch is only taken if it is faster by this factor."""
 _SHORT, _LONG = 1, 3
+
+
+def measure_job(job: Job) -> Measurement:
+    """The trial of the job's model on this machine. Raises ModelError."""
+    device = "cuda:0" if job.engine.device == "cuda" else job.engine.device
+    model = job.load_model(find_here(job.model), device, job.config.dtype)
+    return measure_model(model, job.config.settings, device)
 
 
 def measure_model(model: PixelModel, settings: GenerateConfig, device: str) -> Measurement:

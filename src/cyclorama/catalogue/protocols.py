@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from cyclorama.generation.engine import Pipeline
 from cyclorama.generation.result import Generated
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.types import Size
-
-if TYPE_CHECKING:
-    from cyclorama.catalogue.job import Job
 
 PixelModel: TypeAlias = Pipeline
 """A batch of prepared tensors in, images (B, 3, H, W) in [-1, 1] out: a CycloramaPipeline, or a stand-in
@@ -146,36 +143,6 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True)
-class ShardReport:
-    """What became of one shard."""
-
-    shard: int
-    done: int = 0
-    failed: int = 0
-    reused: int = 0
-    """Rows taken from an earlier run."""
-    images: int = 0
-    """Images sampled now."""
-    advanced: int = 0
-    """Images that :attr:`EngineHooks.advanced` has been told of."""
-    finished: bool = True
-    """False if a stop wish ended the work; finished rows are in the shard's journal."""
-    wall_seconds: float = 0.0
-    model_seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class EngineHooks:
-    """How an engine is watched and stopped."""
-
-    advanced: Callable[[int], None] = lambda count: None
-    """Called with the number of images dealt with since the last call; a further attempt is none more."""
-    stopping: Callable[[], bool] = lambda: False
-    """True once the run shall end after the batches in hand."""
-
-
-@dataclass(frozen=True)
 class Measurement:
     """What a short trial of the model on its device has shown."""
 
@@ -183,71 +150,3 @@ class Measurement:
     """Places of the batch that gives most images a second."""
     image_seconds: float
     """The model's seconds per image in such batches, at its native size."""
-
-
-class EngineConfig(Protocol):
-    """The settings that engines look at."""
-
-    @property
-    def engine(self) -> str:
-        """Name of the engine."""
-
-    @property
-    def address(self) -> str | None:
-        """Address of a cluster, for engines that have one."""
-
-    @property
-    def device(self) -> str:
-        """Device of the workers' arithmetic; ``cuda`` gives every worker one of its own."""
-
-    @property
-    def workers(self) -> int:
-        """Workers, a process each."""
-
-    @property
-    def threads(self) -> int | None:
-        """Threads of a worker's arithmetic; None leaves torch's own number."""
-
-    @property
-    def loaders(self) -> int:
-        """Threads per worker beside its arithmetic."""
-
-
-class ShardWorker(Protocol):
-    """Works on shards, also on two at a time from two threads."""
-
-    def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
-        """Finish ``shard``, or end early once ``hooks.stopping()``."""
-
-    def close(self) -> None:
-        """Let go of what is open."""
-
-
-class ShardedWork(Protocol):
-    """Work of another room, in shards; can be pickled."""
-
-    @property
-    def out(self) -> Path:
-        """The folder that all workers write to."""
-
-    @property
-    def config(self) -> EngineConfig:
-        """The run's settings."""
-
-    def open_worker(self, device: str) -> ShardWorker:
-        """A worker in this process. Raises ModelError, MissingDependencyError, ConfigError."""
-
-
-class Engine(Protocol):
-    """Has workers work on shards, somewhere."""
-
-    def measure(self, job: Job) -> Measurement:
-        """A short trial of the job's model where it will run. Raises ModelError."""
-        ...
-
-    def run(self, job: Job | ShardedWork, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
-        """A report per shard, in any order, as they finish; ends early once ``hooks.stopping()``.
-
-        Raises OutputError (disk), ModelError (model cannot be loaded, or fails on everything).
-        """
-        ...

@@ -3,9 +3,8 @@ tables."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,29 +13,15 @@ import pyarrow as pa
 from cyclorama import __version__
 from cyclorama.catalogue.batching import choose_batch_size
 from cyclorama.catalogue.config import CatalogueConfig
-from cyclorama.catalogue.engines import build_engine
 from cyclorama.catalogue.job import Job, LoadModel, Toolkit, build_loader, build_toolkit
 from cyclorama.catalogue.moving import note_moved_rows
 from cyclorama.catalogue.plan import FORMAT, Plan, build_plan
-from cyclorama.catalogue.protocols import Engine, EngineHooks, ShardReport
 from cyclorama.catalogue.results import read_table
 from cyclorama.catalogue.shard import build_run_values
 from cyclorama.catalogue.store import Store
 from cyclorama.generation.model import ModelHandle
-
-
-@dataclass(frozen=True)
-class RunHooks:
-    """How the caller watches and stops a run."""
-
-    planned: Callable[[Plan, int], None] = lambda plan, shards: None
-    """Called with the plan and the number of shards that are not finished."""
-    started: Callable[[int], None] = lambda total: None
-    """Called with the number of images to deal with."""
-    advanced: Callable[[int], None] = lambda count: None
-    stopping: Callable[[], bool] = lambda: False
-    noted: Callable[[str], None] = lambda text: None
-    """Called with what the user should know, such as a batch size that had to shrink."""
+from cyclorama.jobs.job import Engine, Hooks, build_engine
+from cyclorama.jobs.run import run_shards
 
 
 @dataclass
@@ -70,7 +55,7 @@ def run_catalogue(
     out: Path,
     model: ModelHandle,
     config: CatalogueConfig,
-    hooks: RunHooks | None = None,
+    hooks: Hooks | None = None,
     *,
     engine: Engine | None = None,
     toolkit: Toolkit | None = None,
@@ -84,8 +69,8 @@ def run_catalogue(
 
     Raises ManifestError, UnknownCategoryError, OutputError (disk, another run), ModelError.
     """
-    hooks = hooks or RunHooks()
-    engine = engine or build_engine(config)
+    hooks = hooks or Hooks()
+    engine = engine or build_engine(config.engine_settings)
     toolkit = toolkit or build_toolkit(config, out)
     load_model = load_model or build_loader(config)
     store = Store(out)
@@ -96,7 +81,6 @@ def run_catalogue(
         open_shards = [shard for shard in range(len(plan.keys)) if shard not in finished]
         result = CatalogueResult(plan.rows, shards=len(plan.keys), open_shards=len(open_shards))
         result.plan_seconds = time.perf_counter() - start
-        hooks.planned(plan, len(open_shards))
         if open_shards:
             store.unmerge()
             note_moved_rows(store, plan, open_shards, finished)
@@ -162,44 +146,14 @@ def _has_images(store: Store, shard: int, toolkit: Toolkit) -> bool:
     return toolkit.writer.is_complete(shard, images, sizes)
 
 
-def _work(job: Job, engine: Engine, shards: Sequence[int], hooks: RunHooks, result: CatalogueResult) -> None:
+def _work(job: Job, engine: Engine, shards: Sequence[int], hooks: Hooks, result: CatalogueResult) -> None:
     per_row = job.config.settings.candidates * len(job.toolkit.layouts)
     size, rows = job.plan.shard_size, job.plan.rows
     expected = {shard: per_row * min(size, rows - shard * size) for shard in shards}
-    progress = _Progress(sum(expected.values()), hooks)
-    start = time.perf_counter()
-    for report in engine.run(job, shards, EngineHooks(progress.advance, hooks.stopping)):
-        if report.finished:  # what was reused or failed before its batch is dealt with, too
-            progress.advance(expected[report.shard] - report.advanced)
-        _add(result, report)
-        for note in report.notes:
-            if note not in result.notes:
-                result.notes.append(note)
-                hooks.noted(note)
-    result.wall_seconds = time.perf_counter() - start
-
-
-class _Progress:
-    """Tells the caller of every image once: shards that lost their worker are begun again."""
-
-    def __init__(self, total: int, hooks: RunHooks) -> None:
-        self._left = total
-        self._hooks = hooks
-        self._lock = threading.Lock()
-        hooks.started(total)
-
-    def advance(self, count: int) -> None:
-        with self._lock:
-            count = min(count, self._left)
-            self._left -= count
-            if count > 0:
-                self._hooks.advanced(count)
-
-
-def _add(result: CatalogueResult, report: ShardReport) -> None:
-    result.sampled += report.images
-    result.worker_seconds += report.wall_seconds
-    result.model_seconds += report.model_seconds
+    totals = run_shards(job, expected, hooks, engine)
+    result.sampled, result.notes = totals.made, totals.notes
+    result.wall_seconds, result.worker_seconds = totals.wall_seconds, totals.worker_seconds
+    result.model_seconds = totals.busy_seconds
 
 
 def _conclude(store: Store, plan: Plan, result: CatalogueResult) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cyclorama.catalogue.job import Job
 from cyclorama.catalogue.plan import PlanRow
-from cyclorama.catalogue.protocols import PixelModel, ShardReport, StagedFile
+from cyclorama.catalogue.protocols import PixelModel, StagedFile
 from cyclorama.catalogue.results import to_json
 from cyclorama.catalogue.stages import RowFiles
 from cyclorama.catalogue.store import Store
@@ -19,6 +19,7 @@ from cyclorama.generation.batches import build_batches, compute_item_seeds
 from cyclorama.generation.engine import compute_model_shape
 from cyclorama.generation.items import Failure
 from cyclorama.generation.names import build_ending
+from cyclorama.jobs.job import ShardReport
 from cyclorama.types import Size
 
 _PLANNED = ("row", "name", "id", "category_given", "category", "identifier", "category_choice", "reference")
@@ -297,7 +298,7 @@ class ShardState:
             done=settled.count("done"),
             failed=settled.count("failed"),
             reused=sum(row.reused for row in self.rows),
-            images=self.sampled,
+            made=self.sampled,
             finished=finished,
         )
 

@@ -82,7 +82,7 @@ def inspect_row(
     return RowFiles(paths, digests, size, compute_key(values))
 
 
-def load_product(row: PlanRow, files: RowFiles, network: Any) -> tuple[Product, float]:
+def load_product(row: PlanRow, files: RowFiles, cutout: str | None) -> tuple[Product, float]:
     """The product, decoded and cut out, and the seconds that took. Raises the errors of loader and masks."""
     start = time.perf_counter()
     item = Item(
@@ -91,8 +91,18 @@ def load_product(row: PlanRow, files: RowFiles, network: Any) -> tuple[Product, 
         mask=files.paths.get("mask"),
         mask_means=row.mask_means,  # type: ignore[arg-type]
     )
-    product, _ = SourceLoader(network).load(item)
+    product, _ = SourceLoader(build_network(cutout)).load(item)
     return product, time.perf_counter() - start
+
+
+@lru_cache(1)
+def build_network(name: str | None) -> Any:
+    """The cut-out network called ``name``, one per process, or None. Raises MissingDependencyError."""
+    if name is None:
+        return None
+    from cyclorama.imaging.cutout import RembgNetwork
+
+    return RembgNetwork(name)
 
 
 def finish_image(

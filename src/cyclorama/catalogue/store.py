@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.journal import ShardJournal, open_shard_journal
 from cyclorama.catalogue.results import (
     RESULT_SCHEMA,
     RESULTS_FILE,
@@ -40,6 +39,7 @@ from cyclorama.catalogue.results import (
 )
 from cyclorama.errors import OutputError
 from cyclorama.files import hold_folder, write_atomic
+from cyclorama.jobs.journal import Journal, open_journal
 
 RUN_FILE = "run.json"
 
@@ -152,9 +152,9 @@ class Store:
             return []
         return rows if isinstance(rows, list) else []
 
-    def open_journal(self, shard: int) -> AbstractContextManager[ShardJournal]:
-        """A context with the shard's :class:`ShardJournal`."""
-        return open_shard_journal(self.get_journal(shard))
+    def open_journal(self, shard: int) -> AbstractContextManager[Journal]:
+        """A context with the shard's :class:`Journal`."""
+        return open_journal(self.get_journal(shard))
 
     def save_shard(
         self, shard: int, key: str, rows: Sequence[Mapping[str, Any]], files: dict[str, str], images: int

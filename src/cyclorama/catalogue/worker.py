@@ -10,34 +10,31 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.catalogue.job import Job
-from cyclorama.catalogue.journal import ShardJournal
-from cyclorama.catalogue.protocols import EngineHooks, ShardReport, ShardWorker
 from cyclorama.catalogue.references import ReferenceCache
 from cyclorama.catalogue.sampler import Sampler
 from cyclorama.catalogue.shard import Batch, RowState, ShardState, Spot
-from cyclorama.catalogue.stages import finish_image, inspect_row, load_product
+from cyclorama.catalogue.stages import build_network, finish_image, inspect_row, load_product
 from cyclorama.catalogue.store import Store
 from cyclorama.errors import OutputError
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
+from cyclorama.generation.model import find_here
 from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.imaging.product import Product, Reference
+from cyclorama.jobs.job import LANES, Hooks, ShardReport
+from cyclorama.jobs.journal import Journal
 from cyclorama.models.registry import Category
 
-LANES = 2
-"""Shards a worker has in work at a time, where it is given as many."""
-_POLL = 0.2
 
-
-class Worker:
+class ImageWorker:
     """A loaded model and the threads around it; may be asked for several shards at a time, from threads."""
 
     def __init__(self, job: Job, device: str, pool: Executor | None = None) -> None:
@@ -47,9 +44,11 @@ class Worker:
         """
         self.job = job
         self.store = Store(job.out)
-        self.network = build_network(job.config.cutout)
+        build_network(job.config.cutout)
         self.sampler = Sampler(
-            job.load_model(job.model, device, job.config.dtype), job.config.settings, job.batch_size
+            job.load_model(find_here(job.model), device, job.config.dtype),
+            job.config.settings,
+            job.batch_size,
         )
         self.pool = pool or ThreadPoolExecutor(job.config.loaders, thread_name_prefix="cyclorama-stage")
         self.batches = ThreadPoolExecutor(LANES * job.config.in_flight, thread_name_prefix="cyclorama-batch")
@@ -64,7 +63,7 @@ class Worker:
         self.pool.shutdown()
         self.sampler.close()
 
-    def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
         """Finish ``shard``, or as many of its batches as there were before a stop was wished.
 
         Raises OutputError (disk), ModelError (device lost).
@@ -79,7 +78,7 @@ class Worker:
             with self._lock:
                 self._active -= 1
 
-    def _process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+    def _process(self, shard: int, hooks: Hooks) -> ShardReport:
         with self.store.open_journal(shard) as journal:
             run = _ShardRun(self, shard, journal, hooks)
             finished = run.work()
@@ -92,14 +91,14 @@ class Worker:
         return replace(
             report,
             wall_seconds=now[0] - before[0],
-            model_seconds=now[1] - before[1],
+            busy_seconds=now[1] - before[1],
             advanced=run.advanced,
             notes=run.notes,
         )
 
 
 class _ShardRun:
-    def __init__(self, worker: Worker, shard: int, journal: ShardJournal, hooks: EngineHooks) -> None:
+    def __init__(self, worker: ImageWorker, shard: int, journal: Journal, hooks: Hooks) -> None:
         self.worker = worker
         self.job = worker.job
         self.shard = shard
@@ -178,7 +177,7 @@ class _ShardRun:
         row = self.state.rows[number]
         if number not in self.loads and row.files is not None:
             self.loads[number] = self.worker.pool.submit(
-                load_product, row.plan, row.files, self.worker.network
+                load_product, row.plan, row.files, self.job.config.cutout
             )
 
     def _make_batch(self, batch: Batch) -> list[tuple[Spot, dict[str, Any] | Exception]]:
@@ -285,42 +284,3 @@ class _ShardRun:
                 failure = replace(failure, reason=failure.reason.replace(str(path), address))
         row.fail(failure)
         self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.build_result()})
-
-
-def build_network(name: str | None) -> Any:
-    """The cut-out network called ``name``, or None. Raises MissingDependencyError."""
-    if name is None:
-        return None
-    from cyclorama.imaging.cutout import RembgNetwork
-
-    return RembgNetwork(name)
-
-
-def work_in_lanes(worker: ShardWorker, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
-    """Reports of ``shards`` as they finish, until a stop is wished.
-
-    Two are in work at a time: while one reads its first files or writes its last ones, the model has the
-    other's batches.
-    """
-    waiting, broken, lock = deque(shards), threading.Event(), threading.Lock()
-
-    def advance(count: int) -> None:
-        with lock:
-            hooks.advanced(count)
-
-    inner = EngineHooks(advance, lambda: broken.is_set() or hooks.stopping())
-    with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
-        flying: set[Future[ShardReport]] = set()
-        try:
-            while True:
-                while waiting and len(flying) < LANES and not inner.stopping():
-                    flying.add(pool.submit(worker.process, waiting.popleft(), inner))
-                if not flying:
-                    return
-                # Woken now and then, so that signals reach the main thread.
-                done, flying = wait(flying, timeout=_POLL, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield future.result()
-        except BaseException:
-            broken.set()
-            raise

@@ -210,12 +210,11 @@ def _choose_device(config: CatalogueConfig, device: str, dtype: str) -> tuple[st
 
     if config.engine == "in-process":
         return choose_device(device, dtype)
-    from cyclorama.catalogue.engines import build_engine
+    from cyclorama.jobs.job import build_engine
 
-    build_engine(config)  # says which package is missing
-    from cyclorama.catalogue.engines.ray import choose_cluster_device
-
-    return choose_cluster_device(config, device, dtype)
+    settings = config.engine_settings
+    chosen: tuple[str, str] = build_engine(settings).call(settings, choose_device, device, dtype)
+    return chosen
 
 
 def _load_gate(args: argparse.Namespace) -> GateThresholds | None:
@@ -233,11 +232,11 @@ def _add_workers(config: CatalogueConfig) -> CatalogueConfig:
     from dataclasses import replace
 
     if config.engine == "ray":
-        from cyclorama.catalogue.engines.ray_cluster import count_places
+        from cyclorama.jobs.ray_cluster import count_places
 
         if config.device == "cpu":  # each with all the machine's threads, they would be in each other's way
             config = replace(config, threads=config.threads or 1)
-        return replace(config, workers=count_places(config))
+        return replace(config, workers=count_places(config.engine_settings))
     if config.device != "cuda":
         return config
     import torch
@@ -246,11 +245,12 @@ def _add_workers(config: CatalogueConfig) -> CatalogueConfig:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from cyclorama.catalogue.run import RunHooks, run_catalogue
-    from cyclorama.catalogue.worker import build_network
-    from cyclorama.generation.interrupt import catch_stop
+    from cyclorama.catalogue.run import run_catalogue
+    from cyclorama.catalogue.stages import build_network
     from cyclorama.generation.model import open_model
-    from cyclorama.generation.progress import ProgressReport
+    from cyclorama.jobs.job import Hooks
+    from cyclorama.jobs.progress import ProgressReport
+    from cyclorama.jobs.stop import catch_stop
 
     check_run(args.seed, args.out)
     config = _build_config(args)
@@ -259,7 +259,7 @@ def _run(args: argparse.Namespace) -> int:
         return _estimate(args, config, model)
     build_network(config.cutout)
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
-        hooks = RunHooks(
+        hooks = Hooks(
             started=progress.start,
             advanced=progress.advance,
             stopping=wish,

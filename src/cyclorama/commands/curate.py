@@ -91,15 +91,16 @@ def load_recipe(path: Path | None, settings: list[str]) -> CurateConfig:
 
 
 def _curate(args: argparse.Namespace) -> int:
-    from cyclorama.curate.config import EngineSettings
-    from cyclorama.curate.run import RunHooks, run_curate
-    from cyclorama.generation.interrupt import catch_stop
-    from cyclorama.generation.progress import ProgressReport
+    from cyclorama.curate.config import DEFAULT_ENGINE
+    from cyclorama.curate.run import run_curate
+    from cyclorama.jobs.job import Hooks
+    from cyclorama.jobs.progress import ProgressReport
+    from cyclorama.jobs.stop import catch_stop
 
     config = load_recipe(args.config, args.settings)
-    engine = EngineSettings(engine=args.engine, workers=args.workers, address=args.address)
+    engine = DEFAULT_ENGINE.replace(engine=args.engine, workers=args.workers, address=args.address)
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
-        hooks = RunHooks(
+        hooks = Hooks(
             started=progress.start,
             advanced=progress.advance,
             stopping=wish,

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from cyclorama.evaluation.compare import compare
     from cyclorama.evaluation.measure import count_steps, evaluate_set, load_networks
     from cyclorama.evaluation.report import Report, format_json
-    from cyclorama.generation.progress import ProgressReport
+    from cyclorama.jobs.progress import ProgressReport
 
     settings = _check(args)
     kept, sets = _open(args)

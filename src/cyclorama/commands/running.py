@@ -192,17 +192,18 @@ def make_images(
     plan: Sequence[PlannedItem], model: ModelHandle, config: RunConfig, args: argparse.Namespace
 ) -> RunResult:
     """Run ``plan`` into ``args.out`` with progress on stderr; Ctrl-C stops after the images in hand."""
-    from cyclorama.generation.interrupt import catch_stop
     from cyclorama.generation.model import silence_loading
-    from cyclorama.generation.progress import ProgressReport
-    from cyclorama.generation.run import RunHooks, run_plan
+    from cyclorama.generation.run import run_plan
+    from cyclorama.jobs.job import Hooks
+    from cyclorama.jobs.progress import ProgressReport
+    from cyclorama.jobs.stop import catch_stop
 
     failed = sum(planned.failure is not None for planned in plan)
     if 0 < failed < len(plan) and not args.quiet:
         print(f"{failed} of {len(plan)} inputs cannot be used; going on with the rest", file=sys.stderr)
     silence_loading()
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
-        hooks = RunHooks(progress.start, progress.advance, wish)
+        hooks = Hooks(progress.start, progress.advance, wish)
         return run_plan(plan, model, config, args.out, hooks)
 
 

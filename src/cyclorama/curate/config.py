@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
@@ -21,7 +21,8 @@ from cyclorama.curate.size import SizeSettings
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.text import TextSettings
 from cyclorama.data.schema import MaskMeans
-from cyclorama.errors import ConfigError, CycloramaError, SettingsError
+from cyclorama.errors import ConfigError
+from cyclorama.jobs.job import EngineSettings
 
 
 class ReadingSettings(Settings):
@@ -100,26 +101,5 @@ class CurateConfig(Settings):
         return self
 
 
-class EngineSettings(Settings):
-    """Where a run's images are judged; changes nothing of what comes out."""
-
-    error_type: ClassVar[type[CycloramaError]] = SettingsError
-    engine: Literal["in-process", "ray"] = "in-process"
-    workers: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Processes; the in-process engine starts some of its own only for two and more."""
-    address: str | None = None
-    """Address of a Ray cluster; None starts one on this machine."""
-    threads: int | None = 1
-    """Threads of a worker's arithmetic."""
-    shard_size: PositiveInt = 64
-    """Rows that a worker takes at a time."""
-    device: str = "cpu"
-    """Networks of the rules run on the CPU."""
-    loaders: int = 1
-    """Further CPUs that a worker's helpers would use; curating has none."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.address is not None and self.engine == "in-process":
-            raise SettingsError("--address is for --engine ray; the in-process engine has no cluster")
-        return self
+DEFAULT_ENGINE = EngineSettings(threads=1, shard_size=64, loaders=1)
+"""Where images are judged if nobody says otherwise; networks of the rules run on the CPU."""

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.engines import build_engine
-from cyclorama.catalogue.protocols import Engine, EngineHooks
 from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
-from cyclorama.curate.config import CurateConfig, EngineSettings
+from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig
 from cyclorama.curate.decisions import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.files import read_stamps
 from cyclorama.curate.judging import READING
@@ -28,22 +26,12 @@ from cyclorama.curate.store import DONE_FILE, RUN_FILE, TIMINGS_FILE, Store
 from cyclorama.curate.worker import CurateJob, record_to_plain
 from cyclorama.errors import CycloramaError
 from cyclorama.files import write_atomic
-from cyclorama.generation.journal import compute_key
+from cyclorama.jobs.job import Engine, EngineSettings, Hooks, build_engine
+from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import FILE_NAME as REGISTRY
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 
 FORMAT = 1
-
-
-@dataclass(frozen=True)
-class RunHooks:
-    """How the caller watches and stops a run."""
-
-    started: Callable[[int], None] = lambda total: None
-    """Called with the number of rows that have to be looked at."""
-    advanced: Callable[[int], None] = lambda count: None
-    stopping: Callable[[], bool] = lambda: False
-    noted: Callable[[str], None] = lambda text: None
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ def run_curate(
     out: Path,
     config: CurateConfig,
     engine_settings: EngineSettings | None = None,
-    hooks: RunHooks | None = None,
+    hooks: Hooks | None = None,
     *,
     engine: Engine | None = None,
     build: Callable[[CurateConfig], Rules] = build_rules,
@@ -80,7 +68,7 @@ def run_curate(
     Raises ManifestError, DataError, ConfigError, ModelError, OutputError, before images are opened where
     that is possible.
     """
-    hooks, settings = hooks or RunHooks(), engine_settings or EngineSettings()
+    hooks, settings = hooks or Hooks(), engine_settings or DEFAULT_ENGINE
     engine = engine or build_engine(settings)
     store = Store(out)
     with store.lock():
@@ -210,7 +198,7 @@ def _judge_images(
     shards: Sequence[int],
     job: CurateJob,
     engine: Engine,
-    hooks: RunHooks,
+    hooks: Hooks,
 ) -> int:
     """Have the engine finish ``shards``; how many rows it went through."""
     if not shards:
@@ -220,7 +208,7 @@ def _judge_images(
         store.save_plan(shard, plans[shard])
     hooks.started(sum(len(plans[shard]) for shard in shards))
     done = 0
-    for report in engine.run(job, shards, EngineHooks(hooks.advanced, hooks.stopping)):
+    for report in engine.run(job, shards, hooks):
         done += report.done
     return done
 

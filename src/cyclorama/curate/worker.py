@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.protocols import EngineHooks, ShardReport
 from cyclorama.curate.cache import ImageCache
-from cyclorama.curate.config import CurateConfig, EngineSettings
+from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.judging import Clock, Judge, Judged
 from cyclorama.curate.records import Record
 from cyclorama.curate.rules import Rules
 from cyclorama.curate.store import Store
 from cyclorama.imaging.loading import LoadLimits
+from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,18 @@ class CurateJob:
     """What every worker must know; all fields can be pickled."""
 
     out: Path
-    config: EngineSettings
+    engine: EngineSettings
     recipe: CurateConfig
     build_rules: Callable[[CurateConfig], Rules]
     keys: tuple[str, ...]
     """Of every shard: what it is finished under."""
 
-    def open_worker(self, device: str) -> CurateWorker:
+    @property
+    def parallel_steps(self) -> bool:
+        """Rules keep their models; nothing is done elsewhere."""
+        return False
+
+    def open_worker(self, device: str, pool: Executor | None = None) -> CurateWorker:
         """A worker in this process; the rules' models run on the CPU."""
         return CurateWorker(self)
 
@@ -46,7 +52,7 @@ class CurateWorker:
         )
         self._turn = threading.Lock()
 
-    def process(self, shard: int, hooks: EngineHooks) -> ShardReport:
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
         """Judge the rows of ``shard``, or as many as there were before a stop was asked for.
 
         What is judged is kept row by row, so that nothing of it is done again. Raises OutputError,
@@ -63,7 +69,7 @@ class CurateWorker:
             key = self._job.keys[shard]
             self._store.save_shard(shard, key, results, asdict(self._judge.clock))
         return ShardReport(
-            shard, done=len(results), images=len(results), wall_seconds=time.perf_counter() - start
+            shard, done=len(results), made=len(results), wall_seconds=time.perf_counter() - start
         )
 
     def close(self) -> None:

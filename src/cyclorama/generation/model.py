@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclorama.errors import ModelNotFoundError, SettingsError
+from cyclorama.errors import ModelError, ModelNotFoundError, SettingsError
 from cyclorama.models.registry import CategoryRegistry, load_registry
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ def open_model(model: str | Path | None = None) -> ModelHandle:
     else:
         name = str(model)
     return ModelHandle(name, folder, compute_model_hash(folder), load_registry(folder))
+
+
+def find_here(handle: ModelHandle) -> ModelHandle:
+    """``handle`` with the folder that its model has on this machine. Raises ModelError if it has not."""
+    bundled = handle.name == BUNDLED
+    if handle.folder.exists() and not (bundled and handle.folder != get_bundled_folder()):
+        return handle
+    here = open_model(None if bundled else handle.name)
+    if here.hash != handle.hash:
+        raise ModelError(
+            f"model {handle.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
+            f"where the run began ({handle.hash}); install the same release, or share the model's folder"
+        )
+    return replace(handle, folder=here.folder)
 
 
 def silence_loading() -> None:

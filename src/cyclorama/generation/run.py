@@ -23,18 +23,7 @@ from cyclorama.generation.result import Generated
 from cyclorama.generation.rows import Outcome
 from cyclorama.generation.sources import SourceLoader
 from cyclorama.imaging.product import Product, Reference
-
-
-@dataclass(frozen=True)
-class RunHooks:
-    """How the caller watches and stops a run."""
-
-    started: Callable[[int], None] = lambda total: None
-    """Called once with the number of images to make, after those found finished are taken off."""
-    advanced: Callable[[int], None] = lambda count: None
-    """Called with the number of images dealt with since the last call."""
-    stopping: Callable[[], bool] = lambda: False
-    """Asked before every batch; True ends the run with what is finished."""
+from cyclorama.jobs.job import Hooks
 
 
 @dataclass(frozen=True)
@@ -75,14 +64,14 @@ def run_plan(
     model: ModelHandle,
     config: RunConfig,
     out: Path,
-    hooks: RunHooks | None = None,
+    hooks: Hooks | None = None,
 ) -> RunResult:
     """Make every image of ``plan`` that ``out`` does not hold yet.
 
     A failing input never stops the others. Raises OutputError when ``out`` cannot be written, and
     ModelError when the model cannot be loaded.
     """
-    hooks = hooks or RunHooks()
+    hooks = hooks or Hooks()
     with open_journal(out, config.overwrite) as journal:
         run = _Run(plan, config, model, out, journal)
         missing = run.find_missing()
@@ -125,7 +114,7 @@ class _Run:
             for planned in self.plan
         ]
 
-    def make(self, pipeline: Pipeline, missing: set[_Spot], hooks: RunHooks) -> None:
+    def make(self, pipeline: Pipeline, missing: set[_Spot], hooks: Hooks) -> None:
         # Batches are laid out over the whole plan, finished images included, so that a run that goes on
         # samples each remaining image in the very batch it would have had.
         spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.images))]

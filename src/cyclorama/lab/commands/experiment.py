@@ -58,9 +58,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the experiment, print its tables; 0 when all is done, 130 when stopped."""
-    from cyclorama.generation.interrupt import catch_stop
-    from cyclorama.generation.progress import ProgressReport
-    from cyclorama.generation.run import RunHooks
+    from cyclorama.jobs.job import Hooks
+    from cyclorama.jobs.progress import ProgressReport
+    from cyclorama.jobs.stop import catch_stop
     from cyclorama.lab.experiments.run import RunOptions, run_experiment
     from cyclorama.lab.experiments.table import format_markdown
 
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
             print(line, file=sys.stderr, flush=True)
 
     with catch_stop(args.quiet) as wish, ProgressReport(quiet=args.quiet) as progress:
-        result = run_experiment(config, options, RunHooks(progress.start, progress.advance, wish), tell)
+        result = run_experiment(config, options, Hooks(progress.start, progress.advance, wish), tell)
     if result is None:
         print("cyclorama: stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED

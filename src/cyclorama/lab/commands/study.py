@@ -102,7 +102,7 @@ def _build(args: argparse.Namespace) -> int:
     import secrets
 
     from cyclorama.evaluation.reading import open_images
-    from cyclorama.generation.progress import ProgressReport
+    from cyclorama.jobs.progress import ProgressReport
     from cyclorama.lab.study.build import RATERS_NAME, build_study
     from cyclorama.lab.study.plan import StudySettings
     from cyclorama.seeding import MAX_SEED

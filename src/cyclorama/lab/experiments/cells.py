@@ -19,7 +19,8 @@ from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import RunConfig, build_plan
 from cyclorama.generation.rows import build_row, write_rows
-from cyclorama.generation.run import RunHooks, RunResult, run_plan
+from cyclorama.generation.run import RunResult, run_plan
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.methods import ANY_CATEGORY, OpenedMethod
 from cyclorama.lab.experiments.recipe import Condition
@@ -71,7 +72,7 @@ def make_cell(
     held_out: HeldOutSet,
     folder: Path,
     machine: tuple[str, str],
-    hooks: RunHooks | None = None,
+    hooks: Hooks | None = None,
     models: ModelCache | None = None,
 ) -> MadeCell:
     """Make the images of ``cell`` that ``folder`` lacks. ``machine`` is (device, dtype).

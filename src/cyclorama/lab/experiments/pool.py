@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
 
 from cyclorama.errors import ModelError
-from cyclorama.generation.run import RunHooks
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments.cells import Cell
 from cyclorama.lab.experiments.scoring import CellScore
 
@@ -23,12 +23,12 @@ _POLL = 0.5
 class Worker(Protocol):
     """What works on a cell; it must pickle as long as it has not worked yet."""
 
-    def work(self, cell: Cell, hooks: RunHooks) -> CellScore | None:
+    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
         """The score of ``cell``; None if it was stopped before its end."""
 
 
 def run_cells(
-    worker: Worker, cells: Sequence[Cell], workers: int, hooks: RunHooks
+    worker: Worker, cells: Sequence[Cell], workers: int, hooks: Hooks
 ) -> Iterator[tuple[Cell, CellScore | None]]:
     """Each cell with its score as they finish; None for a cell that was stopped (hooks.stopping).
 
@@ -93,6 +93,6 @@ def _work(cell: Cell) -> CellScore | None:
             _here["made"].value += count
 
     score: CellScore | None = _here["worker"].work(
-        cell, RunHooks(advanced=advance, stopping=_here["stop"].is_set)
+        cell, Hooks(advanced=advance, stopping=_here["stop"].is_set)
     )
     return score

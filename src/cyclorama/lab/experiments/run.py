@@ -12,7 +12,7 @@ from cyclorama.config import to_plain
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device, silence_loading
-from cyclorama.generation.run import RunHooks
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments.aggregate import MethodResult, Wins, aggregate, compute_wins
 from cyclorama.lab.experiments.cells import Cell, ModelCache, find_folder, make_cell
 from cyclorama.lab.experiments.held_out import HeldOutSet, open_held_out
@@ -90,7 +90,7 @@ class CellWorker:
         bench = self.open()
         return find_folder(self.store, cell, bench.methods[cell.method], bench.held_out, *self.machine)
 
-    def work(self, cell: Cell, hooks: RunHooks) -> CellScore | None:
+    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
         """The score of ``cell``; None if it was stopped before its end."""
         bench = self.open()
         count = len(bench.held_out.items)
@@ -98,7 +98,7 @@ class CellWorker:
         def start(missing: int) -> None:
             hooks.advanced(count - missing)
 
-        inner = RunHooks(start, hooks.advanced, hooks.stopping)
+        inner = Hooks(start, hooks.advanced, hooks.stopping)
         made = make_cell(
             cell,
             bench.methods[cell.method],
@@ -129,7 +129,7 @@ def list_cells(config: ExperimentConfig, methods: dict[str, OpenedMethod]) -> li
 def run_experiment(
     config: ExperimentConfig,
     options: RunOptions,
-    hooks: RunHooks | None = None,
+    hooks: Hooks | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> ExperimentResult | None:
     """Run ``config`` and write table.md, result.json, index.html and sheets, done.json last; None if stopped.
@@ -137,7 +137,7 @@ def run_experiment(
     ``hooks.started`` is told the number of images, those at hand included. ``tell`` gets a line per
     finished cell. Raises the errors of recipe, set and models before anything is made.
     """
-    hooks = hooks or RunHooks()
+    hooks = hooks or Hooks()
     machine = choose_device(config.device, config.dtype)
     worker = CellWorker(config, options.find_store(), machine, options.skip_missing)
     bench = worker.open()

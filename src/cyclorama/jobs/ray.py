@@ -1,8 +1,8 @@
-"""The engine for many machines: models in Ray actors, the steps beside them in Ray tasks.
+"""The engine for many machines: workers in Ray actors, the steps beside their arithmetic in Ray tasks.
 
-An actor has at most two shards in work, so that its model has something to do between them. Images, tables
-and journals go to the shared output folder; only small reports travel back. An actor that is lost with its
-process or machine is replaced, and its shards are given again: what was finished is in their journals.
+An actor has at most two shards in work, so that it has something to do between them. Results and journals
+go to the shared output folder; only small reports travel back. An actor that is lost with its process or
+machine is replaced, and its shards are given again: what was finished is in their journals.
 
 Ray Data is not used: its blocks, shuffles and own notion of progress would do again what the plan and the
 journals do, and more slowly.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,22 +21,19 @@ from typing import Any, Literal
 
 import ray
 
-from cyclorama.catalogue.engines.in_process import DEATHS
-from cyclorama.catalogue.engines.ray_cluster import (
+from cyclorama.errors import CycloramaError, ModelError, OutputError, SettingsError
+from cyclorama.files import write_atomic
+from cyclorama.jobs.in_process import set_threads
+from cyclorama.jobs.job import DEATHS, LANES, EngineSettings, Hooks, Job, ShardReport
+from cyclorama.jobs.ray_cluster import (
     Cluster,
+    count_places,
     get_worker_cpus,
     is_local,
     join_cluster,
     measure_cluster,
 )
-from cyclorama.catalogue.engines.ray_worker import ModelWorker, Setting, measure_on_worker
-from cyclorama.catalogue.engines.work import Work
-from cyclorama.catalogue.job import Job
-from cyclorama.catalogue.protocols import EngineConfig, EngineHooks, Measurement, ShardReport
-from cyclorama.catalogue.worker import LANES
-from cyclorama.errors import CycloramaError, ModelError, OutputError, SettingsError
-from cyclorama.files import write_atomic
-from cyclorama.generation.model import choose_device
+from cyclorama.jobs.ray_worker import ClusterWorker, Surroundings, call_here
 
 START_SECONDS = 600.0
 """How long to wait for the first worker; a cluster that grows on demand needs minutes."""
@@ -46,53 +43,52 @@ DISMISSAL_SECONDS = 10.0
 _POLL = 0.2
 _COUNT_SECONDS = 0.5
 
-StagePlace = Literal["auto", "tasks", "threads"]
+StepPlace = Literal["auto", "tasks", "threads"]
 
 
-def build_engine(config: EngineConfig) -> RayEngine:
-    """The engine for ``config``. Raises SettingsError for a device that Ray would have to choose itself."""
-    if config.device.startswith("cuda:"):
+def build_ray_engine(settings: EngineSettings) -> RayEngine:
+    """The engine. Raises SettingsError for a device that Ray would have to choose itself."""
+    if settings.device.startswith("cuda:"):
         raise SettingsError(
-            f"--device {config.device} names one GPU, but Ray gives every worker its own; use --device cuda"
+            f"--device {settings.device} names one GPU, but Ray gives every worker its own; use --device cuda"
         )
     return RayEngine()
 
 
-def choose_cluster_device(config: EngineConfig, device: str, dtype: str) -> tuple[str, str]:
-    """As :func:`cyclorama.generation.model.choose_device`, on a machine of the cluster: with a GPU if there
-    is one.
-
-    Raises SettingsError (also if nobody answers at the address).
-    """
-    if is_local(config):
-        return choose_device(device, dtype)
-    with join_cluster(config) as cluster:
-        gpus = 1 if cluster.gpus and not device.startswith(("cpu", "mps")) else 0
-        task: Any = ray.remote(choose_device)
-        chosen = task.options(num_gpus=gpus, num_cpus=0).remote(device, dtype)
-        answer: tuple[str, str] = _get(chosen, START_SECONDS)
-        return answer
-
-
 class RayEngine:
-    """Workers on a Ray cluster: that of ``config.address``, or one on this machine for the run's time."""
+    """Workers on a Ray cluster: that of ``settings.address``, or one on this machine for the run's time."""
 
-    def __init__(self, stages: StagePlace = "auto") -> None:
-        """``stages``: where the steps beside the model run, in tasks on any CPU or in threads of the worker.
+    def __init__(self, steps: StepPlace = "auto") -> None:
+        """``steps``: where the steps beside the arithmetic run, in tasks on any CPU or in threads of the
+        worker.
 
         ``auto`` takes tasks if the cluster has at least one CPU per worker beside what workers hold.
         """
-        self._stages = stages
+        self._steps = steps
 
-    def measure(self, job: Job) -> Measurement:
-        """A trial on one of the cluster's machines."""
-        with join_cluster(job.config):
-            setting = Setting(Path.cwd(), None, _count_threads(job.config), stage_tasks=False)
-            task = ray.remote(measure_on_worker).options(**_build_options(job.config))
-            measured: Measurement = _get(task.remote(job, setting), START_SECONDS)
-            return measured
+    def settle(self, settings: EngineSettings) -> EngineSettings:
+        """``settings`` with as many workers as the cluster has room for, of one thread each on CPUs, if no
+        number is given."""
+        if settings.workers is not None:
+            return settings
+        if settings.device == "cpu":  # each with all the machine's threads, they would be in each other's way
+            settings = settings.replace(threads=settings.threads or 1)
+        return settings.replace(workers=count_places(settings))
 
-    def run(self, job: Work, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+    def call(self, settings: EngineSettings, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(*arguments)`` on one of the cluster's machines; here, where the cluster is this
+        machine."""
+        if is_local(settings):
+            set_threads(settings.threads)
+            return function(*arguments)
+        with join_cluster(settings) as cluster:
+            gpus = 1 if cluster.gpus and not settings.device.startswith(("cpu", "mps")) else 0
+            place = Surroundings(Path.cwd(), None, _count_threads(settings), parallel_steps=False)
+            task: Any = ray.remote(call_here)
+            options = {"num_cpus": get_worker_cpus(settings) if gpus == 0 else 0, "num_gpus": gpus}
+            return _get(task.options(**options).remote(place, function, *arguments), START_SECONDS)
+
+    def run(self, job: Job, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
         """A report per shard as they finish.
 
         Raises OutputError (disk, not shared), ModelError (model, a shard that kills its workers, cluster
@@ -100,34 +96,39 @@ class RayEngine:
         """
         if not shards or hooks.stopping():
             return
-        with join_cluster(job.config) as cluster, _write_probe(job.out) as probe:
-            threads = _count_threads(job.config)
-            setting = Setting(Path.cwd(), probe, threads, self._uses_tasks(job, cluster))
+        settings = self.settle(job.engine)
+        with join_cluster(settings) as cluster, _write_probe(job.out) as probe:
+            place = Surroundings(
+                Path.cwd(), probe, _count_threads(settings), self._uses_tasks(job, settings, cluster)
+            )
             try:
-                yield from _Team(job, setting, min(job.config.workers, len(shards)), hooks).run(shards)
+                yield from _Team(job, place, settings, min(settings.workers or 1, len(shards)), hooks).run(
+                    shards
+                )
             except ray.exceptions.RayTaskError:
                 raise
             except ray.exceptions.RayError as error:
                 said = " ".join(str(error).split())[:300]
                 raise ModelError(f"the Ray cluster was lost ({said}); run again to go on") from error
 
-    def _uses_tasks(self, job: Work, cluster: Cluster) -> bool:
-        if not isinstance(job, Job):
+    def _uses_tasks(self, job: Job, settings: EngineSettings, cluster: Cluster) -> bool:
+        if not job.parallel_steps:
             return False
-        if self._stages != "auto":
-            return self._stages == "tasks"
-        return cluster.cpus - job.config.workers * get_worker_cpus(job.config) >= job.config.workers
+        if self._steps != "auto":
+            return self._steps == "tasks"
+        workers = settings.workers or 1
+        return cluster.cpus - workers * get_worker_cpus(settings) >= workers
 
 
 @dataclass
 class _Member:
     actor: Any
     loading: Any
-    """The loading of its model; None once that is done."""
+    """The opening of its worker; None once that is done."""
     shards: dict[Any, int] = field(default_factory=dict)
     """Task to the shard it is at."""
     count: Any = None
-    """A question under way: how many images?"""
+    """A question under way: how many items?"""
     counted: int = 0
 
     def list_references(self) -> list[Any]:
@@ -138,10 +139,12 @@ class _Member:
 class _Team:
     """Actors and the shards they are at."""
 
-    def __init__(self, job: Work, setting: Setting, workers: int, hooks: EngineHooks) -> None:
+    def __init__(
+        self, job: Job, place: Surroundings, settings: EngineSettings, workers: int, hooks: Hooks
+    ) -> None:
         self._job = ray.put(job)
-        self._config = job.config
-        self._setting = setting
+        self._settings = settings
+        self._place = place
         self._workers = workers
         self._hooks = hooks
         self._members: list[_Member] = []
@@ -175,8 +178,8 @@ class _Team:
     def _start(self) -> _Member:
         remote: Any = ray.remote
         groups = {"shards": LANES, "control": 1}
-        build = remote(concurrency_groups=groups, **_build_options(self._config))(ModelWorker)
-        actor = build.remote(self._job, self._setting)
+        build = remote(concurrency_groups=groups, **_build_options(self._settings))(ClusterWorker)
+        actor = build.remote(self._job, self._place)
         return _Member(actor, actor.load.remote())
 
     def _has_work(self) -> bool:
@@ -194,7 +197,7 @@ class _Team:
         if self._told:
             return
         now = time.monotonic()
-        for lane in range(LANES):  # one to each first, lest the last ones wait for the first ones
+        for lane in range(LANES):  # one to each first, so that no worker waits while another has two
             for member in self._members:
                 if member.loading is not None or len(member.shards) > lane:
                     continue
@@ -284,7 +287,7 @@ class _Team:
         if any(member.loading is None for member in self._members):
             self._deadline = time.monotonic() + START_SECONDS
         elif time.monotonic() > self._deadline:
-            raise _build_place_error(self._config)
+            raise _build_place_error(self._settings)
 
     def _dismiss(self) -> None:
         with suppress(ray.exceptions.RayError):
@@ -299,13 +302,13 @@ class _Team:
                 ray.kill(member.actor)
 
 
-def _build_options(config: EngineConfig) -> dict[str, Any]:
+def _build_options(settings: EngineSettings) -> dict[str, Any]:
     """What Ray sets aside for a worker."""
-    return {"num_cpus": get_worker_cpus(config), "num_gpus": 1 if config.device == "cuda" else 0}
+    return {"num_cpus": get_worker_cpus(settings), "num_gpus": 1 if settings.device == "cuda" else 0}
 
 
-def _build_place_error(config: EngineConfig) -> ModelError:
-    needs, has = _build_options(config), measure_cluster()
+def _build_place_error(settings: EngineSettings) -> ModelError:
+    needs, has = _build_options(settings), measure_cluster()
     return ModelError(
         f"no worker found a place within {START_SECONDS:g} s: each needs {needs['num_cpus']} CPUs and "
         f"{needs['num_gpus']} GPUs, and the cluster has {has.cpus:g} and {has.gpus:g}, some perhaps in use; "
@@ -313,11 +316,11 @@ def _build_place_error(config: EngineConfig) -> ModelError:
     )
 
 
-def _count_threads(config: EngineConfig) -> int:
+def _count_threads(settings: EngineSettings) -> int:
     """Threads of a worker's arithmetic: torch's own number here if none is asked for, as in-process."""
     import torch
 
-    return config.threads or torch.get_num_threads()
+    return settings.threads or torch.get_num_threads()
 
 
 def _get(reference: Any, seconds: float) -> Any:
@@ -339,7 +342,7 @@ def _unwrap(error: ray.exceptions.RayTaskError) -> Exception:
 
 @contextmanager
 def _write_probe(out: Path) -> Iterator[Path]:
-    probe = out.absolute() / "work" / f"probe-{uuid.uuid4().hex}"
+    probe = out.absolute() / "journal" / f"probe-{uuid.uuid4().hex}"
     write_atomic(probe, b"")
     try:
         yield probe

@@ -18,9 +18,8 @@ from typing import Any
 
 import ray
 
-from cyclorama.catalogue.config import MAX_WORKERS
-from cyclorama.catalogue.protocols import EngineConfig
 from cyclorama.errors import ModelError, SettingsError
+from cyclorama.jobs.job import MAX_WORKERS, EngineSettings
 
 CONNECT_SECONDS = 10.0
 """How long an address may take to answer."""
@@ -46,28 +45,28 @@ class Cluster:
     gpus: float
 
 
-def get_worker_cpus(config: EngineConfig) -> int:
+def get_worker_cpus(settings: EngineSettings) -> int:
     """Processors that Ray sets aside for one worker."""
-    return config.threads or 1
+    return settings.threads or 1
 
 
-def is_local(config: EngineConfig) -> bool:
+def is_local(settings: EngineSettings) -> bool:
     """Whether the run would start a cluster of its own, on this machine."""
-    return not ray.is_initialized() and _find_address(config) == LOCAL
+    return not ray.is_initialized() and _find_address(settings) == LOCAL
 
 
 @contextmanager
-def join_cluster(config: EngineConfig) -> Iterator[Cluster]:
+def join_cluster(settings: EngineSettings) -> Iterator[Cluster]:
     """Be connected while the block runs; a connection that the caller already has is used and left as it is.
 
-    The cluster is that of ``config.address``, else of the variable RAY_ADDRESS, else one on this machine:
+    The cluster is that of ``settings.address``, else of the variable RAY_ADDRESS, else one on this machine:
     without dashboard or usage statistics, as large as the workers need, and gone afterwards with its
     processes and files. Handlers of SIGTERM and SIGINT stay the caller's. Raises SettingsError (nobody
     answers at the address, other versions there), ModelError (Ray cannot be started here).
     """
     with ExitStack() as stack:
         if not ray.is_initialized():
-            address = _find_address(config)
+            address = _find_address(settings)
             if address == LOCAL:
                 folder = _make_folder()
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -75,28 +74,28 @@ def join_cluster(config: EngineConfig) -> Iterator[Cluster]:
                 _check_answers(address)
                 folder = None
             stack.callback(_leave)
-            _connect(address, {} if folder is None else _build_local_options(config, folder))
+            _connect(address, {} if folder is None else _build_local_options(settings, folder))
         yield measure_cluster()
 
 
-def count_places(config: EngineConfig) -> int:
+def count_places(settings: EngineSettings) -> int:
     """How many workers the cluster has room for: one per GPU if they use them, else as its CPUs allow.
 
     Of a cluster that the run would start itself: this machine's. Raises SettingsError (nobody answers).
     """
-    if is_local(config):
+    if is_local(settings):
         import torch
 
         cluster = Cluster(os.cpu_count() or 1, torch.cuda.device_count())
     else:
-        with join_cluster(config) as cluster:
+        with join_cluster(settings) as cluster:
             pass
-    places = cluster.gpus if config.device == "cuda" else cluster.cpus // get_worker_cpus(config)
+    places = cluster.gpus if settings.device == "cuda" else cluster.cpus // get_worker_cpus(settings)
     return max(1, min(int(places), MAX_WORKERS))
 
 
-def _find_address(config: EngineConfig) -> str:
-    return config.address or os.environ.get("RAY_ADDRESS") or LOCAL
+def _find_address(settings: EngineSettings) -> str:
+    return settings.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
 def measure_cluster() -> Cluster:
@@ -175,10 +174,11 @@ def _speaks_http2(connection: socket.socket) -> bool:
     return header[3] == _SETTINGS_FRAME
 
 
-def _build_local_options(config: EngineConfig, folder: Path) -> dict[str, Any]:
-    cpus = config.workers * get_worker_cpus(config)
-    if config.device.startswith("cuda"):  # what the GPUs leave idle may decode and encode
-        cpus = max(cpus, min(os.cpu_count() or 1, cpus + config.workers * config.loaders))
+def _build_local_options(settings: EngineSettings, folder: Path) -> dict[str, Any]:
+    workers = settings.workers or 1
+    cpus = workers * get_worker_cpus(settings)
+    if settings.device.startswith("cuda"):  # what the GPUs leave idle may decode and encode
+        cpus = max(cpus, min(os.cpu_count() or 1, cpus + workers * settings.loaders))
     return {
         "num_cpus": cpus,
         "include_dashboard": False,

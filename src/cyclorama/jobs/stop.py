@@ -1,4 +1,4 @@
-"""Ctrl-C as a wish to stop after the batch in hand; a second one stops at once."""
+"""Ctrl-C and SIGTERM stop a run after the items in hand; a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class StopWish:
-    """Whether somebody has asked the run to stop."""
+class StopSignal:
+    """Whether the run has been asked to stop."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -22,27 +22,27 @@ class StopWish:
 
 
 @contextmanager
-def catch_stop(quiet: bool = False) -> Iterator[StopWish]:
-    """A wish that SIGINT and SIGTERM set while the block runs; their former handlers return afterwards.
+def catch_stop(quiet: bool = False) -> Iterator[StopSignal]:
+    """A signal that SIGINT and SIGTERM set while the block runs; their former handlers return afterwards.
 
-    A second SIGINT raises KeyboardInterrupt. Off the main thread, where handlers cannot be set, the wish
-    stays as it is.
+    A second SIGINT raises KeyboardInterrupt. Off the main thread, where handlers cannot be set, it is never
+    set.
     """
-    wish = StopWish()
+    stop = StopSignal()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if wish.asked and number == signal.SIGINT:
+        if stop.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
-        wish.asked = True
+        stop.asked = True
         if not quiet:
-            print("stopping after the images in hand; press Ctrl-C again to stop at once", file=sys.stderr)
+            print("stopping after the items in hand; press Ctrl-C again to stop at once", file=sys.stderr)
 
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield stop
         return
     former = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield wish
+        yield stop
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

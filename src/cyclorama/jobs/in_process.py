@@ -11,20 +11,15 @@ import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from cyclorama.catalogue.engines.work import Work, open_worker
-from cyclorama.catalogue.job import Job
-from cyclorama.catalogue.measuring import measure_model
-from cyclorama.catalogue.protocols import EngineHooks, Measurement, ShardReport, ShardWorker
-from cyclorama.catalogue.worker import LANES, work_in_lanes
 from cyclorama.errors import CycloramaError, ModelError
+from cyclorama.jobs.job import DEATHS, LANES, EngineSettings, Hooks, Job, ShardReport, Worker
 
-DEATHS = 3
-"""A shard that has cost so many workers their lives is not tried again."""
 _POLL = 0.2
 
 
@@ -49,26 +44,62 @@ def set_threads(threads: int | None) -> None:
 class InProcessEngine:
     """One worker in this process, or several in processes of their own."""
 
-    def measure(self, job: Job) -> Measurement:
-        """A trial in this process; the model is let go afterwards."""
-        set_threads(job.config.threads)
-        device = choose_worker_devices(job.config.device, 1)[0]
-        return measure_model(job.load_model(job.model, device, job.config.dtype), job.config.settings, device)
+    def settle(self, settings: EngineSettings) -> EngineSettings:
+        """``settings`` with one worker per CUDA device, or one, if no number is given."""
+        if settings.workers is not None:
+            return settings
+        count = 1
+        if settings.device == "cuda":
+            import torch
 
-    def run(self, job: Work, shards: Sequence[int], hooks: EngineHooks) -> Iterator[ShardReport]:
+            count = max(1, torch.cuda.device_count())
+        return settings.replace(workers=count)
+
+    def call(self, settings: EngineSettings, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(*arguments)`` in this process, with the settings' threads."""
+        set_threads(settings.threads)
+        return function(*arguments)
+
+    def run(self, job: Job, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
         """A report per shard as they finish."""
-        workers = min(job.config.workers, len(shards))
+        workers = min(self.settle(job.engine).workers or 1, len(shards))
         if workers > 1:
             yield from _Team(job, workers, hooks).run(shards)
             return
         if not shards or hooks.stopping():
             return
-        set_threads(job.config.threads)
-        worker = open_worker(job, choose_worker_devices(job.config.device, 1)[0])
+        set_threads(job.engine.threads)
+        worker = job.open_worker(choose_worker_devices(job.engine.device, 1)[0])
         try:
-            yield from work_in_lanes(worker, shards, hooks)
+            yield from _work_in_lanes(worker, shards, hooks)
         finally:
             worker.close()
+
+
+def _work_in_lanes(worker: Worker, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
+    """Reports of ``shards`` as they finish, two in work at a time, until the run is stopped."""
+    waiting, broken, lock = deque(shards), threading.Event(), threading.Lock()
+
+    def advance(count: int) -> None:
+        with lock:
+            hooks.advanced(count)
+
+    inner = Hooks(advanced=advance, stopping=lambda: broken.is_set() or hooks.stopping())
+    with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
+        flying: set[Future[ShardReport]] = set()
+        try:
+            while True:
+                while waiting and len(flying) < LANES and not inner.stopping():
+                    flying.add(pool.submit(worker.process, waiting.popleft(), inner))
+                if not flying:
+                    return
+                # Woken now and then, so that signals reach the main thread.
+                done, flying = wait_for_futures(flying, timeout=_POLL, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            broken.set()
+            raise
 
 
 @dataclass
@@ -83,11 +114,11 @@ class _Team:
     """Worker processes and the shards they are at; a worker that dies is replaced and its shard given
     again."""
 
-    def __init__(self, job: Work, workers: int, hooks: EngineHooks) -> None:
+    def __init__(self, job: Job, workers: int, hooks: Hooks) -> None:
         self._job = job
         self._hooks = hooks
         self._context = multiprocessing.get_context("spawn")
-        self._devices = choose_worker_devices(job.config.device, workers)
+        self._devices = choose_worker_devices(job.engine.device, workers)
         self._members: list[_Member] = []
         self._deaths: Counter[int] = Counter()
 
@@ -101,7 +132,7 @@ class _Team:
                     told = True
                     for member in self._members:
                         _send(member, ("stop",))
-                for _ in range(LANES):  # one to each first, lest the last ones wait for the first ones
+                for _ in range(LANES):  # one to each first, so that no worker waits while another has two
                     for member in sorted(self._members, key=lambda m: len(m.shards)):
                         if len(member.shards) < LANES and waiting and not told:
                             shard = waiting.popleft()
@@ -172,7 +203,7 @@ def _send(member: _Member, message: tuple[Any, ...]) -> None:
         member.connection.send(message)
 
 
-def _serve(job: Work, device: str, connection: Connection) -> None:
+def _serve(job: Job, device: str, connection: Connection) -> None:
     """A worker process: shards in, reports out, until told to end or left alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -184,7 +215,7 @@ def _serve(job: Work, device: str, connection: Connection) -> None:
             try:
                 kind, *rest = connection.recv()
             except (EOFError, OSError):
-                os._exit(1)  # the parent was killed: end at once, lest two runs write to one folder
+                os._exit(1)  # the parent was killed: end at once, so that no two runs write to one folder
             if kind == "shard":
                 orders.put(rest[0])
             elif kind == "stop":
@@ -197,7 +228,7 @@ def _serve(job: Work, device: str, connection: Connection) -> None:
         with sending:
             connection.send((kind, value))
 
-    def work(worker: ShardWorker) -> None:
+    def work(worker: Worker) -> None:
         while (shard := orders.get()) is not None:
             if not stopping.is_set():
                 tell("report", worker.process(shard, hooks))
@@ -206,10 +237,10 @@ def _serve(job: Work, device: str, connection: Connection) -> None:
         orders.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    hooks = EngineHooks(lambda count: tell("advanced", count), stopping.is_set)
+    hooks = Hooks(advanced=lambda count: tell("advanced", count), stopping=stopping.is_set)
     try:
-        set_threads(job.config.threads)
-        worker = open_worker(job, device)
+        set_threads(job.engine.threads)
+        worker = job.open_worker(device)
         try:
             with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
                 lanes = [pool.submit(_guard, work, worker, tell) for _ in range(LANES)]
@@ -221,9 +252,7 @@ def _serve(job: Work, device: str, connection: Connection) -> None:
         tell("error", type(error)(*error.args))
 
 
-def _guard(
-    work: Callable[[ShardWorker], None], worker: ShardWorker, tell: Callable[[str, Any], None]
-) -> None:
+def _guard(work: Callable[[Worker], None], worker: Worker, tell: Callable[[str, Any], None]) -> None:
     """Errors that end the run reach the parent; any other ends the process, which the parent takes for a
     death."""
     try:

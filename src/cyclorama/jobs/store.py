@@ -1,0 +1,149 @@
+"""Where a run's own records lie below its output folder, and which shards are finished.
+
+::
+
+    DIR/journal/run.json                        settings of the run
+    DIR/journal/plan/                           the plan; made anew at every start
+    DIR/journal/shards/shard-000000.jsonl       the rows of a finished shard
+    DIR/journal/shards/shard-000000.done.json   its mark, written last: its key, counts
+    DIR/journal/work/shard-000000/              journal and unfinished files of a shard in work
+    DIR/lock
+
+A shard is finished if its mark stands and it has no journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from cyclorama.errors import OutputError
+from cyclorama.files import hold_folder, write_atomic
+from cyclorama.jobs.journal import Journal, open_journal
+
+RUN_FILE = "run.json"
+
+
+class ShardStore:
+    """The records of one output folder."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.folder = out / "journal"
+        self.plan_folder = self.folder / "plan"
+
+    def get_rows(self, shard: int) -> Path:
+        """The rows of a finished ``shard``."""
+        return self.folder / "shards" / f"shard-{shard:06d}.jsonl"
+
+    def get_mark(self, shard: int) -> Path:
+        """The mark of a finished ``shard``."""
+        return self.folder / "shards" / f"shard-{shard:06d}.done.json"
+
+    def get_work(self, shard: int) -> Path:
+        """The folder of a ``shard`` in work."""
+        return self.folder / "work" / f"shard-{shard:06d}"
+
+    def get_journal(self, shard: int) -> Path:
+        """The journal of a ``shard`` in work."""
+        return self.get_work(shard) / "journal.jsonl"
+
+    def lock(self, results: Sequence[str] = ()) -> AbstractContextManager[None]:
+        """A context that holds the output folder, made if need be, against a second run.
+
+        ``results``: folders below it that only a recorded run may have filled. Raises OutputError.
+        """
+        for name in results if not (self.folder / RUN_FILE).exists() else ():
+            if (self.out / name).is_dir() and any((self.out / name).iterdir()):
+                raise OutputError(
+                    f"{self.out / name} holds files that no run recorded; choose another folder, or give "
+                    f"--overwrite to write over them"
+                )
+        return hold_folder(self.out)
+
+    def load_values(self, name: str = RUN_FILE) -> dict[str, Any]:
+        """What the JSON file ``name`` holds; empty if there is none."""
+        return _load_json(self.folder / name) or {}
+
+    def save_values(self, values: Mapping[str, Any], name: str = RUN_FILE) -> None:
+        """Write the JSON file ``name``. Raises OutputError."""
+        text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomic(self.folder / name, text.encode("utf-8", "backslashreplace"))
+
+    def open_journal(self, shard: int) -> AbstractContextManager[Journal]:
+        """A context with the journal of ``shard``, locked."""
+        return open_journal(self.get_journal(shard))
+
+    def save_shard(
+        self, shard: int, key: str, rows: Iterable[Mapping[str, Any]], values: Mapping[str, Any]
+    ) -> None:
+        """Write the rows and, last, the mark of a finished ``shard``: its ``key`` and plain ``values``.
+
+        Its work folder goes, and with it the journal. Raises OutputError.
+        """
+        self.get_mark(shard).unlink(missing_ok=True)
+        write_atomic(self.get_rows(shard), encode_lines(rows))
+        text = json.dumps({"key": key, **values}, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomic(self.get_mark(shard), text.encode("utf-8", "backslashreplace"))
+        self.get_journal(shard).unlink(missing_ok=True)
+        shutil.rmtree(self.get_work(shard), ignore_errors=True)
+
+    def load_mark(self, shard: int, key: str | None = None) -> dict[str, Any] | None:
+        """The mark of ``shard``; None if it is not finished, or under another ``key`` than the one given."""
+        if self.get_journal(shard).exists():
+            return None
+        mark = _load_json(self.get_mark(shard))
+        return mark if mark is not None and key in (None, mark.get("key")) else None
+
+    def load_rows(self, shard: int) -> list[dict[str, Any]]:
+        """The rows of a finished ``shard``; none if they are missing or damaged."""
+        try:
+            return decode_lines(self.get_rows(shard).read_bytes())
+        except (OSError, ValueError):
+            return []
+
+    def list_shards(self) -> list[int]:
+        """Numbers of all shards with a mark, in order."""
+        found = (self.folder / "shards").glob("shard-*.done.json")
+        return sorted(int(path.name.removeprefix("shard-").partition(".")[0]) for path in found)
+
+    def drop_shards_from(self, count: int) -> None:
+        """Forget shards that a smaller plan no longer has."""
+        for shard in self.list_shards():
+            if shard >= count:
+                self.get_mark(shard).unlink(missing_ok=True)
+                self.get_rows(shard).unlink(missing_ok=True)
+
+    def clear_work(self) -> None:
+        """Remove what is left of finished work."""
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+
+def encode_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """``rows`` as JSON lines; equal rows give equal bytes."""
+    lines = (json.dumps(row, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+    return "".join(lines).encode("utf-8", "backslashreplace")
+
+
+def decode_lines(data: bytes) -> list[dict[str, Any]]:
+    """What :func:`encode_lines` was given."""
+    return [json.loads(line) for line in data.decode("utf-8").split("\n") if line]
+
+
+def compute_key(values: Mapping[str, Any]) -> str:
+    """A 32-digit digest of plain ``values``; equal values in any order of keys give equal digests."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def _load_json(path: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
