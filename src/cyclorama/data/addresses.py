@@ -1,0 +1,169 @@
+"""What lies at an address: a path of this machine, ``file://``, any fsspec address, a web address, a member
+of a tar, or the bytes themselves.
+
+A member of a tar is written ``shard.tar::OFFSET+SIZE``, so that reading it is one seek.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from cyclorama.data.fetch import UrlPolicy, fetch
+from cyclorama.errors import DataError, ManifestError, MissingDependencyError
+
+Address = str | bytes
+_MEMBER = re.compile(r"(.+)::(\d+)\+(\d+)", re.DOTALL)
+_WEB = re.compile(r"(^|::|\+)(https?|ftp)://", re.IGNORECASE)
+
+
+def is_remote(address: str) -> bool:
+    """Whether ``address`` is none of this machine's paths."""
+    return "://" in address
+
+
+def is_url(address: str) -> bool:
+    """Whether reading ``address`` would ask a web server, also as a part of a chained fsspec address."""
+    return _WEB.search(address) is not None
+
+
+def normalise_address(address: str) -> str:
+    """``~`` and ``file://`` as plain paths; ``//host/path`` as an https address."""
+    if address.startswith("~/"):
+        return os.path.expanduser(address)  # noqa: PTH111 - a million times
+    if address[:7].lower() == "file://":
+        found = urlsplit(address)
+        return unquote(found.path if found.netloc in ("", "localhost") else f"//{found.netloc}{found.path}")
+    if address.startswith("//") and re.match(r"//[\w-]+(\.[\w-]+)+/", address):
+        return f"https:{address}"
+    return address
+
+
+def resolve_address(folder: str, cell: str) -> str:
+    """``cell`` as an address that can be opened; relative ones count from ``folder``."""
+    address = normalise_address(cell)
+    if is_remote(address) or not folder or address.startswith("/"):
+        return address
+    if is_remote(folder):
+        return f"{folder.rstrip('/')}/{address}"
+    return os.path.join(folder, address)  # noqa: PTH118 - a million times
+
+
+def get_folder(address: str) -> str:
+    """The folder that relative paths in the table at ``address`` count from."""
+    if is_remote(address):
+        return address.split("?")[0].rpartition("/")[0]
+    return str(Path(address).absolute().parent)
+
+
+def find_file(folder: str, cell: str, column: str) -> str:
+    """The address of a cell's file, after a look whether a local one is there.
+
+    Raises ManifestError: no such file, a folder, a name that cannot be one.
+    """
+    if "\0" in cell:
+        raise ManifestError(f"column {column!r} holds a NUL character: {cell!r}")
+    address = resolve_address(folder, cell)
+    if is_remote(address) or _MEMBER.fullmatch(address):
+        return address
+    mode = _read_mode(address, column)
+    if mode is None and "\\" in cell:  # written on Windows
+        turned = resolve_address(folder, cell.replace("\\", "/"))
+        mode, address = _read_mode(turned, column), turned
+    if mode is None:
+        raise ManifestError(
+            f"column {column!r}: no such file {cell!r} (relative paths count from the table's folder)"
+        )
+    if stat.S_ISDIR(mode):
+        raise ManifestError(f"column {column!r}: {cell!r} is a folder, not a file")
+    return address
+
+
+def _read_mode(path: str, column: str) -> int | None:
+    try:
+        return os.stat(path).st_mode  # noqa: PTH116 - a million times
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:  # no permission, or a name longer than the file system allows
+        reason = getattr(error, "strerror", None) or error
+        raise ManifestError(f"column {column!r}: {path[-80:]!r}: {reason}") from error
+
+
+def open_file(address: Address, urls: UrlPolicy | None = None) -> BinaryIO:
+    """A seekable binary stream of what lies at ``address``; web addresses only with ``urls``.
+
+    Raises DataError (not there, not readable, cut off), FetchError (web address), MissingDependencyError.
+    """
+    if isinstance(address, bytes):
+        return io.BytesIO(address)
+    address = normalise_address(address)
+    if is_url(address):
+        return io.BytesIO(fetch(address, urls))
+    member = _MEMBER.fullmatch(address)
+    try:
+        if member is not None:
+            return io.BytesIO(_read_span(member[1], int(member[2]), int(member[3])))
+        if not is_remote(address):
+            return Path(address).open("rb")
+        system, path = open_system(address)
+        return system.open(path, "rb")  # type: ignore[no-any-return]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {address}: {reason}") from error
+
+
+def read_bytes(address: Address, limit: int = 2**28, urls: UrlPolicy | None = None) -> bytes:
+    """What lies at ``address``. Raises as :func:`open_file`, and DataError above ``limit`` bytes."""
+    with open_file(address, urls) as stream:
+        try:
+            data = stream.read(limit + 1)
+        except OSError as error:
+            raise DataError(f"cannot read {address!r:.200}: {error.strerror or error}") from error
+    if len(data) > limit:
+        raise DataError(f"{address!r:.200} has more than {limit:,} bytes; raise the limit")
+    return data
+
+
+def _read_span(path: str, offset: int, size: int) -> bytes:
+    with open_file(path) as stream:
+        stream.seek(offset)
+        data = stream.read(size)
+    if len(data) != size:
+        raise DataError(f"{path} is cut off: {len(data)} of {size} bytes at {offset}; write it anew")
+    return data
+
+
+def open_system(address: str) -> tuple[Any, str]:
+    """(file system, path in it) of an fsspec ``address``. Raises MissingDependencyError, ManifestError."""
+    import fsspec  # type: ignore[import-untyped]
+
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise MissingDependencyError(f"reading {address} needs a further package: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"cannot read {address}: {error}") from error
+    return system, str(path)
+
+
+def is_folder(address: str) -> bool:
+    """Whether there is a folder at ``address``."""
+    if not is_remote(address):
+        return Path(address).is_dir()
+    if is_url(address):
+        return False
+    system, start = open_system(address)
+    return bool(system.isdir(start))
+
+
+def list_remote(address: str) -> Iterator[str]:
+    """Paths of all files below the remote folder, relative to it, in the order of their names."""
+    system, start = open_system(address)
+    for path in sorted(system.find(start)):
+        yield str(path).removeprefix(start).lstrip("/")

@@ -1,0 +1,292 @@
+"""Which column of a table is which field? One table of spellings for every command.
+
+Names are compared without case, spaces, punctuation and the prefix ``g:``. A mapping given by the user goes
+first. :data:`SPELLINGS` is the whole rule; docs/tables.md shows it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, get_args
+
+from cyclorama.errors import ManifestError
+from cyclorama.seeding import MAX_SEED
+
+MaskMeans = Literal["product", "background", "alpha"]
+"""What a mask file marks: bright = product, bright = background, or its alpha channel (opaque = product)."""
+
+_WORDS = {
+    "image": """image imagelink imagesrc images mainimage mainimageurl mainimagelink primaryimage imagepath
+        imgpath imageurl imageurls imagefile imagefilename imagesource imgurl imgsrc imgurls img productimage
+        productimageurl picture pictures pictureurl picturelink photo photos photourl file filename filepath
+        path bild bilder bildurl bildlink bilddatei hauptbild imagen imageprincipale immagine foto imageuri
+        urlimage urlimagen 图片 图片地址 主图 画像 src url""",
+    "mask": "mask maskpath maskfile maskurl masklink productmask maske",
+    "mask_means": "maskmeans",
+    "reference": "reference referenceimage referencepath styleimage stylereference",
+    "reference_mask": "referencemask referencemaskpath",
+    "category": """category categoryname productcategoryname cate catename producttype googleproductcategory
+        categories productcategories productcategory class classname label kategorie kategorien warengruppe
+        produktkategorie catégorie categoría categoria 类目 类别 分类 カテゴリ type""",
+    "id": "id key imageid picid rowid gid",
+    "product_id": """productid sku skuid variantsku itemid itemno itemnumber goodsid spuid article articleno
+        articlenumber artikelnummer artikelnr asin handle gtin gtin13 ean ean13 eancode barcode upc product
+        商品编号 货号""",
+    "title": """title producttitle productname name itemname titel bezeichnung produktname titre nombre
+        标题""",
+    "text": "text headline slogan",
+    "brand": "brand brandname manufacturer vendor marke hersteller",
+    "seed": "seed",
+    "split": "split",
+    "licence": "licence license rights copyright",
+    "language": "language lang locale categorylanguage",
+    "impressions": "impressions impression views shows exposures exposure pv",
+    "clicks": "clicks click clickcount",
+    "(further images)": """additionalimagelink additionalimagelinks additionalimages additionalimage
+        additionalimageurl additionalimageurls otherimages otherimageurls galleryimages gallery imagegallery
+        weiterebilder moreimages variantimage""",
+}
+SPELLINGS = {name: tuple(words.split()) for name, words in _WORDS.items()}
+_MORE_IMAGES = frozenset(SPELLINGS.pop("(further images)"))
+"""Field -> spellings that are understood; the first one in this order that a table has is taken."""
+FILES = ("image", "mask", "reference", "reference_mask")
+"""Fields that name files. ``image`` is the one that every table needs."""
+_LISTS = _MORE_IMAGES | {"images", "imageurls", "imgurls", "pictures", "photos", "bilder"}
+_NUMBERED = re.compile(
+    r"(?:main|other|additional|product|more)?(?:image|img|picture|photo|bild|foto)(?:url|link|src|path|file)?(\d+)"
+    r"(?:url|link|src|path)?"
+)
+
+
+@lru_cache(4096)
+def fold(name: str) -> str:
+    """``name`` as it is compared.
+
+    >>> fold("Image Src"), fold("g:image_link"), fold("{http://base.google.com/ns/1.0}id")
+    ('imagesrc', 'imagelink', 'id')
+    """
+    name = re.sub(r"^(\{.*\}|g:)", "", name.strip().lstrip("\ufeff"))
+    return "".join(char for char in name.casefold() if char.isalnum())
+
+
+class ColumnMap(NamedTuple):
+    """Which columns fill which field."""
+
+    fields: dict[str, tuple[str, ...]]
+    """Field -> its columns; the first that is not empty in a row counts (several only for ``category``)."""
+    images: tuple[str, ...]
+    """The columns of images, the main one first."""
+    rest: tuple[str, ...]
+    """Columns without a meaning of their own; kept under their names."""
+    shop: Literal["", "Shopify", "WooCommerce"]
+
+    def describe(self) -> str:
+        """One sentence for the user."""
+        found = {"image": self.images[:1], **self.fields}
+        taken = [f"{name} from {' or '.join(map(repr, found[name]))}" for name in found if found[name]]
+        if self.images[1:]:
+            taken.append(f"further images from {', '.join(map(repr, self.images[1:]))}")
+        kind = f"{self.shop} product table; " if self.shop else ""
+        return f"{kind}columns: {', '.join(taken)}"
+
+
+def match_columns(columns: Sequence[str], given: Mapping[str, str], where: str) -> ColumnMap:
+    """The columns of each field. ``given`` (field -> column) goes before the spellings.
+
+    Raises ManifestError: a field or column of ``given`` that does not exist, no column for the image.
+    """
+    by_fold: dict[str, str] = {}
+    for column in columns:
+        by_fold.setdefault(fold(column), column)
+    fields: dict[str, tuple[str, ...]] = {}
+    for name, column in given.items():
+        if name not in SPELLINGS:
+            raise ManifestError(f"columns names {name!r}, which is no field; fields: {', '.join(SPELLINGS)}")
+        chosen = column if column in columns else by_fold.get(fold(column))
+        if chosen is None:
+            raise ManifestError(
+                f"{where}: {name} is to come from column {column!r}, which is not there; {_list(columns)}"
+            )
+        fields[name] = (chosen,)
+    shop = _find_shop(by_fold)
+    taken = {column for found in fields.values() for column in found}
+    for name, spellings in SPELLINGS.items():
+        if name in fields:
+            continue
+        found = [by_fold[s] for s in spellings if s in by_fold and by_fold[s] not in taken]
+        if name == "category":
+            found = _order_category(found, by_fold, shop)
+        elif name == "title" and shop != "WooCommerce" and len(found) > 1:
+            found = found[:1]
+        if found:
+            fields[name] = tuple(found) if name == "category" else (found[0],)
+            taken.update(fields[name])
+    main = fields.pop("image", ())
+    further = _find_further(columns, main)
+    images = tuple(dict.fromkeys([*main, *further]))
+    used = {*images, *(column for found in fields.values() for column in found)}
+    return ColumnMap(fields, images, tuple(c for c in columns if c not in used), shop)
+
+
+def check_columns(columns: ColumnMap, names: Sequence[str], required: Sequence[str], where: str) -> None:
+    """Nothing, if every ``required`` field has a column. Raises ManifestError naming the columns found."""
+    missing = [
+        name for name in required if not (columns.images if name == "image" else columns.fields.get(name))
+    ]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        raise ManifestError(
+            f"{where}: missing column{plural} {', '.join(map(repr, missing))}; {_list(names)}. "
+            f"Rename a column, add the missing one, or say which one it is (columns: {missing[0]}: …)."
+        )
+
+
+def _list(columns: Sequence[str]) -> str:
+    return f"columns found: {', '.join(map(repr, columns)) or 'none'}"
+
+
+def _find_shop(by_fold: Mapping[str, str]) -> Literal["", "Shopify", "WooCommerce"]:
+    if {"handle", "imagesrc"} <= by_fold.keys():
+        return "Shopify"
+    if {"images", "categories"} <= by_fold.keys() and by_fold.keys() & {"sku", "type", "name"}:
+        return "WooCommerce"
+    return ""
+
+
+def _order_category(found: list[str], by_fold: Mapping[str, str], shop: str) -> list[str]:
+    """``Type`` is a category in Shopify's table, another thing in WooCommerce's, and else the last resort."""
+    kind = by_fold.get("type")
+    others = [column for column in found if column != kind]
+    if kind in found and shop == "Shopify":
+        return [kind, *others]
+    return others or ([kind] if kind in found and shop != "WooCommerce" else [])
+
+
+def _find_further(columns: Sequence[str], main: Sequence[str]) -> list[str]:
+    """Columns of further images: those named so, then those with numbers, in the order of the numbers."""
+    named = [column for column in columns if fold(column) in _MORE_IMAGES and column not in main]
+    numbered = []
+    for place, column in enumerate(columns):
+        found = _NUMBERED.fullmatch(fold(column))
+        if found and column not in main:
+            numbered.append((int(found[1]), place, column))
+    return named + [column for _, _, column in sorted(numbered)]
+
+
+def is_list(column: str) -> bool:
+    """Whether a cell of ``column`` may hold several images."""
+    return fold(column) in _LISTS
+
+
+def split_images(cell: Any, several: bool) -> list[Any]:
+    """The images in a cell: addresses as text, or the bytes of embedded ones.
+
+    A comma ends an address only where another one begins, since addresses may hold commas.
+    """
+    if cell is None or cell != cell or cell == "":
+        return []
+    if isinstance(cell, Mapping):  # {bytes, path} of Hugging Face, {src} of Shopify's JSON
+        keys = ("bytes", "src", "url", "path", "link", "href")
+        return next((split_images(cell[key], False) for key in keys if cell.get(key)), [])
+    if isinstance(cell, list | tuple):
+        return [image for part in cell for image in split_images(part, False)]
+    if not isinstance(cell, str):
+        return [cell]
+    cell = cell.strip()
+    if not several:
+        return [cell] if cell else []
+    if cell.startswith("["):
+        import json
+
+        try:
+            return split_images(json.loads(cell), False)
+        except ValueError:
+            pass
+    start = r"(?=[A-Za-z][A-Za-z0-9+.-]*://)" if "://" in cell else ""
+    parts = re.split(rf"\s*[,;|\n]\s*{start}", cell)
+    return [part.strip().strip("\"'") for part in parts if part.strip()]
+
+
+_WHOLE = re.compile(r"(\d+)\.0+")
+
+
+def parse_text(value: Any, column: str) -> str | None:
+    """Trimmed text, or None for an empty cell; whole numbers lose their ``.0`` in ids.
+
+    Raises ManifestError for a list, a mapping, a truth value.
+    """
+    if isinstance(value, str):
+        value = value.strip()
+        if column in ("id", "product_id") and (whole := _WHOLE.fullmatch(value)):
+            return whole[1]
+        return value or None
+    if value is None or value != value:  # NaN, in files written from data frames
+        return None
+    if isinstance(value, bool | list | tuple | dict | bytes):
+        raise ManifestError(f"column {column!r} must be text, got {value!r:.80}")
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat())
+    if value == int(value):
+        value = int(value)
+    return str(value)
+
+
+def parse_seed(value: Any, column: str = "seed") -> int | None:
+    """A seed, or None for an empty cell. Raises ManifestError unless it is a whole number up to 2**63 - 1."""
+    if value is None or value == "" or value != value:
+        return None
+    try:
+        seed = (
+            -1 if isinstance(value, bool) or (not isinstance(value, str) and value != int(value)) else value
+        )
+        seed = int(_WHOLE.sub(r"\1", seed.strip()) if isinstance(seed, str) else seed)
+    except (ValueError, TypeError):
+        seed = -1
+    if not 0 <= seed <= MAX_SEED:
+        raise ManifestError(f"column {column!r}: got {value!r}, need a whole number from 0 to 2**63 - 1")
+    return seed
+
+
+def parse_mask_means(value: Any, column: str) -> str | None:
+    """One of :data:`MaskMeans`, or None for an empty cell. Raises ManifestError for anything else."""
+    text = parse_text(value, column)
+    if text is None or text.lower() in get_args(MaskMeans):
+        return text and text.lower()
+    allowed = ", ".join(map(repr, get_args(MaskMeans)))
+    raise ManifestError(f"column 'mask_means': got {value!r}, allowed: {allowed}")
+
+
+def parse_count(value: Any, column: str) -> int | None:
+    """A count, or None for an empty cell; ``1,234`` is read. Raises ManifestError for anything else."""
+    text = parse_text(value, column)
+    if text is None:
+        return None
+    digits = _WHOLE.sub(r"\1", text.replace(",", "").replace(" ", ""))
+    if not digits.isdecimal():
+        raise ManifestError(f"column {column!r}: got {text!r}, need a whole number from 0")
+    return int(digits)
+
+
+PARSERS = {
+    "seed": parse_seed,
+    "mask_means": parse_mask_means,
+    "impressions": parse_count,
+    "clicks": parse_count,
+}
+"""How a field's cell is read; all others are text."""
+
+
+def has_image_column(names: Iterable[Any], given: Mapping[str, str]) -> int:
+    """How many known columns a header row has, if one of them is for the image; else 0."""
+    folded = {fold(str(name)) for name in names if name is not None}
+    if "image" in given:
+        return 1 + len(folded & _KNOWN) if fold(given["image"]) in folded else 0
+    if not (folded & _IMAGES or any(_NUMBERED.fullmatch(name) for name in folded)):
+        return 0
+    return len(folded & _KNOWN) or 1
+
+
+_IMAGES = frozenset(SPELLINGS["image"])
+_KNOWN = frozenset(spelling for found in SPELLINGS.values() for spelling in found) | _MORE_IMAGES

@@ -1,0 +1,312 @@
+"""The one reader of lists of images, for every command: any table, feed, folder or shard becomes rows.
+
+::
+
+    table = open_table("feed.xml", urls=UrlPolicy(hosts=("cdn.shop.example",)))
+    print("\\n".join(table.notes))             # what was detected, mapped and left out
+    for row in table:                          # streams; may be iterated again
+        if row.error is not None:
+            ...                                # the reason; the row still counts: rows in = rows out
+        else:
+            with open_file(row.values["image"], urls) as stream: ...
+
+``row.values`` holds the fields of :data:`cyclorama.data.columns.SPELLINGS` that the row has: ``image``,
+``mask``, ``reference`` and ``reference_mask`` as addresses for :func:`open_file` (text, or bytes of an
+embedded file), ``seed`` and counts as int, the others as text; further columns under their own names;
+``folder``, the sub-folder of a folder's image; ``image_number`` (from 1) where a product has several images;
+``mask_note``, a mask cell that is no file. ``row.name`` is the image's path relative to the table, the same
+wherever the command was started; it is not unique, since an image may come twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from cyclorama.data.addresses import (
+    find_file,
+    is_remote,
+    is_url,
+    normalise_address,
+    open_file,
+    resolve_address,
+)
+from cyclorama.data.columns import (
+    FILES,
+    PARSERS,
+    check_columns,
+    is_list,
+    match_columns,
+    parse_text,
+    split_images,
+)
+from cyclorama.data.fetch import UrlPolicy, check_url
+from cyclorama.data.folders import is_image_name
+from cyclorama.data.opening import Options, Source, named_errors, open_source
+from cyclorama.errors import InputError, ManifestError
+
+__all__ = ["Row", "Table", "UrlPolicy", "open_file", "open_table"]
+
+_PEEKED = 1000
+
+
+class Row(NamedTuple):
+    """One image of a table, or the reason why there is none."""
+
+    number: int
+    """From 1, over all rows that the table gives."""
+    name: str
+    values: dict[str, Any]
+    error: str | None = None
+    line: int | None = None
+    """Line of the file where the row ends, or of the sheet; None where there are no lines."""
+
+    @property
+    def place(self) -> str:
+        """The row in words: ``row 3 (line 4)``."""
+        return f"row {self.number}" + (f" (line {self.line})" if self.line is not None else "")
+
+
+class Table:
+    """The rows of a table; made by :func:`open_table`."""
+
+    def __init__(self, name: str, source: Source, options: Options) -> None:
+        self.name = name
+        self.kind = source.kind
+        self.folder = source.folder
+        """The folder or address that relative paths count from."""
+        self._source, self._options = source, options
+        self._skipped: Counter[str] = Counter()
+        names = source.columns
+        if names is None:
+            with named_errors(name):
+                head = list(islice(source.rows(lambda _: True), _PEEKED))
+            names = list(dict.fromkeys(column for _, cells, _ in head for column in cells))
+            if head and not names:  # no row can be read; each says why
+                names = ["image"]
+        self.columns: list[str] = list(names)
+        self._known = set(names)
+        self._match()
+        check_columns(self.map, self.columns, options.required, name)
+        if next(iter(self), None) is None:
+            raise ManifestError(f"{name} has no rows; give a table with an image in each row" + self._hint())
+
+    def _hint(self) -> str:
+        skipped = self._source.skipped()
+        return f" (skipped: {_count(skipped)})" if skipped else ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was detected, mapped and skipped, in sentences; complete after the last row."""
+        notes = [f"{self.name}: {self.kind}", *self._source.notes]
+        if self.kind not in ("folder", "image"):
+            notes.append(self.map.describe())
+        skipped = self._skipped + self._source.skipped()
+        return notes + ([f"skipped or mended: {_count(skipped)}"] if skipped else [])
+
+    def __iter__(self) -> Iterator[Row]:
+        self._skipped.clear()
+        number = 0
+        group = _Group(self._skipped)
+        with named_errors(self.name):
+            for line, cells, problem in self._source.rows(self._has_meaning):
+                if not cells.keys() <= self._known:
+                    self._extend(cells)
+                for place, values, reason in self._expand(cells, problem, group):
+                    number += 1
+                    yield Row(number, place or f"row-{number}", values, reason, line)
+
+    def _has_meaning(self, column: str) -> bool:
+        return column not in self.map.rest
+
+    def _extend(self, cells: Mapping[str, Any]) -> None:
+        self.columns += [name for name in cells if name not in self._known]
+        self._known = set(self.columns)
+        self._match()
+
+    def _match(self) -> None:
+        self.map = match_columns(self.columns, self._options.columns, self.name)
+        self._images = [(column, is_list(column)) for column in self.map.images]
+        fields = self.map.fields.items()
+        self._files = [(field, columns[0]) for field, columns in fields if field in FILES]
+        self._texts: list[tuple[str, Callable[[Any, str], Any], tuple[str, ...]]] = [
+            (f, PARSERS.get(f) or parse_text, columns) for f, columns in fields if f not in FILES
+        ]
+
+    def _expand(
+        self, cells: Mapping[str, Any], problem: str | None, group: _Group
+    ) -> list[tuple[str, dict[str, Any], str | None]]:
+        """(name, values, error) for each image of a record; nothing for one that only tells of a variant."""
+        images: list[Any] = []
+        for column, several in self._images:
+            cell = cells.get(column)
+            if cell:
+                images += split_images(cell, several)
+        if len(images) > 1:
+            images = list(dict.fromkeys(images))
+        values: dict[str, Any] = {}
+        try:
+            self._read_values(cells, values)
+        except ManifestError as error:
+            problem = problem or str(error)
+        if self.map.shop and not group.add(self.map.shop, cells, values, images):
+            return []
+        if problem is None and not images:
+            problem = f"column {self.map.images[0]!r} is empty"
+        if problem is not None:
+            name = str(images[0]) if images and isinstance(images[0], str) else ""
+            return [(name, {**values, "image": name} if name else values, problem)]
+        rows = []
+        for place, image in enumerate(images, 1):
+            row, reason = values if len(images) == 1 else dict(values), None
+            if len(images) > 1 or self.map.shop == "Shopify":
+                row["image_number"] = group.number + place
+            try:
+                row["image"] = self._find(image, "image")
+            except InputError as error:
+                reason = str(error)
+                row["image"] = image if isinstance(image, str) else ""
+            rows.append((self._name(image, cells, values), row, reason))
+        if self.map.shop == "Shopify":
+            group.number += len(images)
+        return rows
+
+    def _read_values(self, cells: Mapping[str, Any], values: dict[str, Any]) -> None:
+        """Fill ``values``; what stands before the first bad cell stays. Raises ManifestError, FetchError."""
+        for column in self.map.rest:
+            cell = cells.get(column)
+            cell = cell.strip() if isinstance(cell, str) else cell
+            if cell is not None and cell != "" and not (isinstance(cell, float) and cell != cell):
+                values[column] = cell
+        for field, parse, columns in self._texts:
+            for column in columns:
+                value = parse(cells.get(column), field)
+                if value is not None:
+                    values[field] = value
+                    break
+        if "product_id" in values and "id" not in self.map.fields:
+            values["id"] = values["product_id"]
+        for field, column in self._files:
+            found = split_images(cells.get(column), False)
+            if found:
+                self._read_file(field, found[0], values)
+        for field in self._options.required:
+            if field != "image" and field not in values:
+                raise ManifestError(f"column {field!r} is empty")
+
+    def _read_file(self, field: str, cell: Any, values: dict[str, Any]) -> None:
+        if field == "mask" and isinstance(cell, str) and not is_image_name(cell.split("?")[0]):
+            try:  # a file of another name, or a remark such as "white background"
+                values["mask"] = find_file(self.folder, cell, "mask")
+            except ManifestError:
+                values["mask_note"] = cell
+            return
+        try:
+            values[field] = self._find(cell, field)
+        except InputError as error:
+            raise ManifestError(str(error)) from None
+
+    def _find(self, cell: Any, field: str) -> str | bytes:
+        """The address in a cell. Raises ManifestError (no such file, no path), FetchError (refused)."""
+        if isinstance(cell, bytes):
+            return cell
+        if not isinstance(cell, str):
+            raise ManifestError(f"column {field!r} must be a file path, got {cell!r:.80}")
+        if self._options.check_files:
+            address = find_file(self.folder, cell, field)
+        else:
+            address = resolve_address(self.folder, cell)
+        if is_url(address):
+            check_url(address, self._options.urls)
+        return address
+
+    def _name(self, image: Any, cells: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+        if not isinstance(image, str):
+            cell = cells.get(self.map.images[0])
+            path = cell.get("path") if isinstance(cell, Mapping) else None
+            return str(path or values.get("id") or "")
+        if self.kind == "shards":
+            return f"{cells['key']}.png"
+        path = normalise_address(image).replace("\\", "/")
+        if is_remote(path):
+            inside = path.removeprefix(f"{self.folder}/")
+            return inside if not is_remote(inside) else unquote(urlsplit(path).path.rpartition("/")[2])
+        if path.startswith("/"):
+            inside = path.removeprefix(f"{self.folder}/")
+            return inside if not inside.startswith("/") else PurePosixPath(path).name
+        if "./" not in path and "//" not in path:
+            return path
+        plain = str(PurePosixPath(path))
+        return PurePosixPath(path).name if ".." in plain.split("/") else plain
+
+
+class _Group:
+    """What the rows of one product share in Shopify's and WooCommerce's tables."""
+
+    def __init__(self, skipped: Counter[str]) -> None:
+        self.number = 0
+        """Images that the product had so far."""
+        self._skipped = skipped
+        self._handle: Any = None
+        self._seen: set[Any] = set()
+        self._values: dict[str, Any] = {}
+
+    def add(self, shop: str, cells: Mapping[str, Any], values: dict[str, Any], images: list[Any]) -> bool:
+        """Leave only new images, fill up ``values``; False for a record that only tells of a variant."""
+        if shop == "WooCommerce":
+            kind = next((cell for name, cell in cells.items() if name.strip().lower() == "type"), "")
+            variant = not images and str(kind).strip().lower() == "variation"
+        else:
+            handle = next((cell for name, cell in cells.items() if name.strip().lower() == "handle"), None)
+            if handle != self._handle or not handle:
+                self._handle, self.number, self._seen, self._values = handle, 0, set(images), dict(values)
+                return True
+            for name in ("id", "product_id", "category", "title", "brand", "licence"):
+                if name in self._values:
+                    values.setdefault(name, self._values[name])
+            images[:] = [image for image in images if image not in self._seen]
+            self._seen.update(images)
+            variant = not images
+        self._skipped["variants without an image of their own"] += variant
+        return not variant
+
+
+def open_table(
+    source: str | Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    urls: UrlPolicy | None = None,
+    required: Sequence[str] = ("image",),
+    encoding: str | None = None,
+    separator: str | None = None,
+    left_out: Collection[str | Path] = (),
+    pair: bool = True,
+    check_files: bool = True,
+) -> Table:
+    """The rows of ``source``: a table, a feed, a folder, shards or one image, here or at an fsspec address.
+
+    ``columns`` (field -> column) goes before the known spellings. Web addresses, of the table or in it, are
+    read only with ``urls``; without, their rows carry the reason. ``required`` fields must have a column and
+    a cell. ``left_out`` names folders inside ``source`` that are none of the input. ``pair`` takes masks and
+    notes beside a folder's images as theirs. ``check_files`` looks whether local files are there.
+
+    Raises ManifestError (nothing there, no format that is known, no column for the image, no rows),
+    MissingDependencyError. Invariant: each record of the file, and each image of a record that has several,
+    is exactly one row.
+    """
+    address = "" if source is None else str(source)
+    if not address.strip():
+        raise ManifestError("the input is empty; give a file or a folder (is a shell variable unset?)")
+    address = normalise_address(address)
+    options = Options(
+        columns or {}, urls, tuple(required), encoding, separator, tuple(left_out), pair, check_files
+    )
+    return Table(address, open_source(address, options), options)
+
+
+def _count(skipped: Counter[str]) -> str:
+    return ", ".join(f"{count} × {reason}" for reason, count in sorted(skipped.items()) if count)
