@@ -134,7 +134,9 @@ class Table:
         fields = self.map.fields.items()
         self._files = [(field, columns[0]) for field, columns in fields if field in FILES]
         self._texts: list[tuple[str, Callable[[Any, str], Any], tuple[str, ...]]] = [
-            (f, PARSERS.get(f) or parse_text, columns) for f, columns in fields if f not in FILES
+            (f, PARSERS[f] if f in PARSERS else parse_text, columns)
+            for f, columns in fields
+            if f not in FILES
         ]
 
     def _expand(

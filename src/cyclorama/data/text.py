@@ -49,25 +49,38 @@ def unpack(opener: Opener) -> Opener:
     """
     with opener.open() as stream:
         head = stream.read(6)
-    if head.startswith(b"\x1f\x8b"):
-        return opener._replace(open=lambda: gzip.GzipFile(fileobj=opener.open()), note="gzip")  # type: ignore[arg-type,return-value]
-    if head.startswith(b"BZh"):
-        return opener._replace(open=lambda: bz2.BZ2File(opener.open()), note="bzip2")  # type: ignore[arg-type,return-value]
-    if head == b"\xfd7zXZ\x00":
-        return opener._replace(open=lambda: lzma.LZMAFile(opener.open()), note="xz")  # type: ignore[arg-type,return-value]
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
-        return opener._replace(open=lambda: _open_zstandard(opener), note="Zstandard")
-    if head.startswith(b"PK\x03\x04"):
-        return _unpack_zip(opener)
-    return opener
+    for mark, (name, unpacker) in _PACKED.items():
+        if head.startswith(mark):
+            return opener._replace(open=lambda: _Unpacked(unpacker, opener), note=name)
+    return _unpack_zip(opener) if head.startswith(b"PK\x03\x04") else opener
 
 
-def _open_zstandard(opener: Opener) -> BinaryIO:
+def _open_zstandard(packed: BinaryIO) -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise MissingDependencyError(f"reading {opener.name} needs pyarrow: pip install pyarrow") from error
-    return io.BufferedReader(pa.CompressedInputStream(opener.open(), "zstd"))
+        raise MissingDependencyError("reading Zstandard needs pyarrow: pip install pyarrow") from error
+    return pa.CompressedInputStream(packed, "zstd")
+
+
+_PACKED: dict[bytes, tuple[str, Callable[[BinaryIO], Any]]] = {
+    b"\x1f\x8b": ("gzip", lambda packed: gzip.GzipFile(fileobj=packed)),
+    b"BZh": ("bzip2", bz2.BZ2File),
+    b"\xfd7zXZ\x00": ("xz", lzma.LZMAFile),
+    b"\x28\xb5\x2f\xfd": ("Zstandard", _open_zstandard),
+}
+
+
+class _Unpacked(io.BufferedReader):
+    """What a compressed file holds; closes that file, too."""
+
+    def __init__(self, unpacker: Callable[[BinaryIO], Any], opener: Opener) -> None:
+        self._packed = opener.open()
+        super().__init__(unpacker(self._packed))
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
 
 def _unpack_zip(opener: Opener) -> Opener:
@@ -84,7 +97,9 @@ def _unpack_zip(opener: Opener) -> Opener:
     names = [name for name in names if not name.startswith("__MACOSX/")]
     if len(names) != 1:
         raise ManifestError(f"{opener.name} is a zip of {len(names)} files; unpack it and give the folder")
-    return opener._replace(open=lambda: zipfile.ZipFile(opener.open()).open(names[0]), note="zip")  # type: ignore[arg-type,return-value]
+    return opener._replace(
+        open=lambda: _Unpacked(lambda packed: zipfile.ZipFile(packed).open(names[0]), opener), note="zip"
+    )
 
 
 def detect_encoding(opener: Opener) -> tuple[str, str]:
