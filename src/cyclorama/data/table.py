@@ -21,7 +21,7 @@ wherever the command was started; it is not unique, since an image may come twic
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -41,7 +41,6 @@ from cyclorama.data.columns import (
     check_columns,
     is_list,
     match_columns,
-    parse_text,
     split_images,
 )
 from cyclorama.data.fetch import UrlPolicy, check_url
@@ -133,11 +132,7 @@ class Table:
         self._images = [(column, is_list(column)) for column in self.map.images]
         fields = self.map.fields.items()
         self._files = [(field, columns[0]) for field, columns in fields if field in FILES]
-        self._texts: list[tuple[str, Callable[[Any, str], Any], tuple[str, ...]]] = [
-            (f, PARSERS[f] if f in PARSERS else parse_text, columns)
-            for f, columns in fields
-            if f not in FILES
-        ]
+        self._texts = [(f, PARSERS[f], columns) for f, columns in fields if f not in FILES]
 
     def _expand(
         self, cells: Mapping[str, Any], problem: str | None, group: _Group

@@ -15,6 +15,7 @@ import lzma
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
@@ -51,7 +52,7 @@ def unpack(opener: Opener) -> Opener:
         head = stream.read(6)
     for mark, (name, unpacker) in _PACKED.items():
         if head.startswith(mark):
-            return opener._replace(open=lambda: _Unpacked(unpacker, opener), note=name)
+            return opener._replace(open=partial(_Unpacked, unpacker, opener), note=name)
     return _unpack_zip(opener) if head.startswith(b"PK\x03\x04") else opener
 
 
