@@ -7,7 +7,7 @@ first. :data:`SPELLINGS` is the whole rule; docs/tables.md shows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -269,13 +269,14 @@ def parse_count(value: Any, column: str) -> int | None:
     return int(digits)
 
 
-PARSERS = {
+PARSERS: dict[str, Callable[[Any, str], Any]] = {
+    **dict.fromkeys(SPELLINGS, parse_text),
     "seed": parse_seed,
     "mask_means": parse_mask_means,
     "impressions": parse_count,
     "clicks": parse_count,
 }
-"""How a field's cell is read; all others are text."""
+"""How a field's cell is read."""
 
 
 def has_image_column(names: Iterable[Any], given: Mapping[str, str]) -> int:
