@@ -35,7 +35,7 @@ def main() -> None:
     failed = 0
     for photo in photos:
         try:
-            (made,) = generator(photo, category=photo.parent.name, settings=settings)
+            made = generator(photo, category=photo.parent.name, settings=settings)
         except CycloramaError as error:
             failed += 1
             print(f"{photo.relative_to(args.photos)}: {type(error).__name__}: {error}")

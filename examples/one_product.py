@@ -30,7 +30,7 @@ def main() -> None:
     args = parser.parse_args()
 
     generator = BackgroundGenerator.from_pretrained()
-    (made,) = generator(
+    made = generator(
         args.product,
         category=args.category,
         reference=args.reference,

@@ -28,6 +28,7 @@
     │   ├── NonFiniteLossError             the loss became NaN or infinite
     │   └── CheckpointError                a checkpoint that is incomplete or belongs to another run
     ├── OutputError (OSError)              the output folder is full, read-only, or another run's
+    ├── ForkedProcessError (RuntimeError)  a process forked from one that already used the package
     └── MissingDependencyError (ImportError)   an optional extra is needed
 
 Every message says what was given, what the limit is, and what to do about it.
@@ -138,6 +139,10 @@ class CheckpointError(TrainingError):
 
 class OutputError(CycloramaError, OSError):
     """Results cannot be written."""
+
+
+class ForkedProcessError(CycloramaError, RuntimeError):
+    """This process was forked from one that already used the package; start processes with spawn."""
 
 
 class MissingDependencyError(CycloramaError, ImportError):

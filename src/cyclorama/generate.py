@@ -1,43 +1,48 @@
-"""The facade: product images in, finished advertising images out, in one call."""
+"""The Python API: product images in, finished advertising images out, in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from cyclorama.errors import SettingsError
+from cyclorama.config import build_config
+from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
-from cyclorama.generation.model import choose_device, open_model
+from cyclorama.generation.model import ModelHandle, choose_device, open_model
+from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.generation.sources import compute_product_name, load_product, load_reference
+from cyclorama.generation.sources import compute_product_name
+from cyclorama.imaging.inputs import is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
+from cyclorama.processes import check_process
+from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    from PIL import Image
+    from cyclorama.imaging.inputs import ImageLike
 
-ImageSource: TypeAlias = "str | Path | Image.Image | npt.NDArray[np.uint8]"
-ProductSource: TypeAlias = "ImageSource | Product"
-ReferenceSource: TypeAlias = "ImageSource | Reference"
+    One: TypeAlias = ImageLike | Product
+    Style: TypeAlias = ImageLike | Reference | Product | Generated | None
 
 
 class BackgroundGenerator:
     """Puts products before backgrounds in their category's style, or in that of a reference.
 
-    Make one with :meth:`from_pretrained`; calling it gives the images.
+    Make one with :meth:`from_pretrained`; calling it gives the images. Threads may share one: calls wait for
+    each other, and results are those of calls made alone. Processes need one each, started with ``spawn``.
     """
 
-    def __init__(self, pipeline: Pipeline, model_name: str = "", model_hash: str = "") -> None:
-        """Wrap a pipeline that is already on its device."""
+    def __init__(self, pipeline: Pipeline, model: ModelHandle | None = None) -> None:
+        """Wrap a pipeline that is already on its device; ``model`` names it in recipes."""
         self.pipeline = pipeline
-        self.model_name = model_name
-        self.model_hash = model_hash
+        self.model = model or ModelHandle("", Path(), "", pipeline.registry)
+        self._lock = threading.RLock()
 
     @classmethod
     def from_pretrained(
@@ -50,73 +55,105 @@ class BackgroundGenerator:
         ``dtype``: ``auto`` (float32 on a CPU, half precision elsewhere), ``float32``,
         ``bfloat16`` or ``float16``.
 
-        Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype).
+        Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype),
+        ForkedProcessError.
         """
+        check_process()
         device, dtype = choose_device(device, dtype)
         handle = open_model(model)
-        return cls(handle.load(device, dtype), handle.name, handle.hash)
+        return cls(handle.load(device, dtype), handle)
 
     @property
     def categories(self) -> list[str]:
         """Names of the categories the model knows, in the order of their ids."""
         return self.pipeline.registry.names
 
+    @overload
     def __call__(
         self,
-        products: ProductSource | Sequence[ProductSource],
+        products: One,
         *,
-        category: str | Sequence[str],
-        reference: ReferenceSource | Sequence[ReferenceSource | None] | None = None,
-        seed: int | Sequence[int] = 0,
-        settings: GenerateConfig | None = None,
-    ) -> list[Generated]:
-        """A finished image per product, output and candidate, in this order, the first product's first.
+        category: str | Iterable[str],
+        mask: ImageLike | Iterable[ImageLike | None] | None = None,
+        reference: Style | Iterable[Style] = None,
+        seed: int | Iterable[int | None] | None = 0,
+        settings: GenerateConfig | Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> Generated: ...
 
-        products: one or a list of paths, PIL images, uint8 arrays (H, W, 3 or 4) or :class:`Product`.
-        Paths, images and arrays need an alpha channel or a plain white background to tell the product by;
-        with a mask of your own, build a :class:`Product`.
+    @overload
+    def __call__(
+        self,
+        products: Iterable[One],
+        *,
+        category: str | Iterable[str],
+        mask: ImageLike | Iterable[ImageLike | None] | None = None,
+        reference: Style | Iterable[Style] = None,
+        seed: int | Iterable[int | None] | None = 0,
+        settings: GenerateConfig | Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> list[Generated]: ...
+
+    def __call__(
+        self,
+        products: Any,
+        *,
+        category: Any,
+        mask: Any = None,
+        reference: Any = None,
+        seed: Any = 0,
+        settings: Any = None,
+        **changes: Any,
+    ) -> Any:
+        """The finished image of one product, or a list for several.
+
+        A list has an image per product, output and candidate, in this order, the first product's first. One
+        product gives its image itself, and a list only where ``outputs`` or ``candidates`` ask for several.
+
+        products: one or many (list, tuple, iterator, batch) of paths, bytes, open files, PIL images, arrays,
+        torch tensors or :class:`Product`.
         category: name or alias, one for all or one per product.
+        mask: where white marks the product, one for all or one per product (None where there is none).
+        Without a mask the alpha channel or a plain light background tells the product.
         reference: image whose background style is followed, one for all or one per product.
         seed: one for the run, from which each product's own is derived by its name (a path's file name;
         for what has no name, its content), so that an image is the same alone, in a list, in any order. A
         list gives each product's own seed, as stated in an earlier ``Generated.seed``.
-        settings: sampling, canvases, candidates, batch size; with ``outputs``, ``Generated.settings`` names
-        each image's under ``layout``. Encoding and layers concern files and have no effect here.
+        settings: sampling, canvases, candidates, batch size, as :class:`GenerateConfig` or a mapping of its
+        fields; further keywords change single fields. Encoding and layers concern files and have no effect.
 
         Images have the input's own size, or that of their canvas. Invariants: where the product's matte is
         1 the image equals the input bit for bit unless the canvas asks for another scale, and then the
         resampled product; equal arguments give equal images on CPU float32 for one batch shape.
 
-        Raises the errors of the loader and of the masks (ImageError, MaskError), UnknownCategoryError and
-        SettingsError, all before the first image is sampled.
+        Raises ImageError, MaskError, UnknownCategoryError, SettingsError, all before the first image is
+        sampled, and ForkedProcessError.
         """
-        settings = settings or GenerateConfig()
-        settings.build_sampling()
-        sources = _to_list(products)
-        categories = [
-            self.pipeline.registry.resolve(name) for name in _spread(category, len(sources), "category")
-        ]
-        given = _spread(reference, len(sources), "reference")
-        own_seeds: list[int | None] = [None] * len(sources)
-        run_seed = 0
-        if isinstance(seed, int):
-            run_seed = seed
-        else:
-            own_seeds = _spread(seed, len(sources), "seed")
-        _check_seeds([run_seed, *own_seeds])
-        loaded = [_load_named(source) for source in sources]
-        shared: dict[int, Reference] = {}
-        for source in given:
-            if source is not None and id(source) not in shared:
-                shared[id(source)] = load_reference(source)
-        tasks = []
-        for i, product in enumerate(loaded):
-            style = None if given[i] is None else shared[id(given[i])]
-            seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], settings.candidates)
-            for layout in settings.build_layouts():
-                for s in seeds:
-                    tasks.append((layout, Task(product, categories[i], s, style, product.name)))
-        return self._sample(tasks, settings)
+        check_process()
+        config = _read_settings(settings, changes)
+        config.build_sampling()
+        sources = [products] if is_one(products) or isinstance(products, Product) else list(products)
+        if not sources:
+            raise SettingsError("no products are given; give at least one image")
+        count = len(sources)
+        categories = [self.pipeline.registry.resolve(name) for name in self._read_categories(category, count)]
+        masks, references = _spread(mask, count, "mask"), _spread(reference, count, "reference")
+        run_seed, own_seeds = _read_seeds(seed, count)
+        with self._lock:
+            loaded = [
+                _load_product(*pair, f"product {i + 1} of {count}: " if count > 1 else "")
+                for i, pair in enumerate(zip(sources, masks, strict=True))
+            ]
+            styles = {id(source): _load_reference(source) for source in references}
+            tasks = []
+            for i, product in enumerate(loaded):
+                seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
+                for layout in config.build_layouts():
+                    for s in seeds:
+                        style = styles[id(references[i])]
+                        tasks.append((layout, Task(product, categories[i], s, style, product.name)))
+            made = self._sample(tasks, config)
+        return made[0] if len(made) == 1 and sources[0] is products else made
 
     def _sample(
         self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
@@ -129,55 +166,96 @@ class BackgroundGenerator:
             for layout, task in tasks
         ]
         device = str(getattr(self.pipeline, "device", "cpu"))
-        results: list[Generated | None] = [None] * len(tasks)
+        results: dict[int, Generated] = {}
         for batch in build_batches(shapes, choose_batch_size(settings.batch_size, device)):
             members = [
                 replace(task, product=layout.place(task.product))
                 for layout, task in (tasks[i] for i in batch.members)
             ]
-            for i, result in zip(
-                batch.members, sample_images(self.pipeline, members, settings, batch.places), strict=True
-            ):
+            sampled = sample_images(self.pipeline, members, settings, batch.places)
+            for i, result in zip(batch.members, sampled, strict=True):
                 if isinstance(result, Exception):
                     raise result
-                model = {"model": self.model_name, "model_hash": self.model_hash}
-                layout = {"layout": tasks[i][0].name} if tasks[i][0].name else {}
-                results[i] = replace(result, settings=result.settings | model | layout)
-        return [result for result in results if result is not None]
+                results[i] = replace(result, recipe=self._describe(result, *tasks[i]))
+        return [results[i] for i in range(len(tasks))]
+
+    def _describe(self, made: Generated, layout: CanvasLayout, task: Task) -> dict[str, Any]:
+        reference = None if task.reference is None else task.reference.name
+        source = ImageSource(
+            task.name, made.seed, made.category, made.identifier, reference, task.product.mask_source
+        )
+        return describe_image(source, self.model, made.settings, layout)
+
+    def _read_categories(self, category: Any, count: int) -> list[str]:
+        names = [category] * count if isinstance(category, str) else _spread(category, count, "category")
+        for name in names:
+            if not isinstance(name, str) or not name.strip():
+                known = ", ".join(self.categories)
+                raise SettingsError(f"category is {name!r}; give the name of one, as text: {known}")
+        return names
 
 
-def _to_list(products: Any) -> list[Any]:
-    """The products as a list; a text, image, array or record counts as one."""
-    listed = isinstance(products, Iterable) and not _is_single(products)
-    sources = list(products) if listed else [products]
-    if not sources:
-        raise SettingsError("no products are given; give at least one image")
-    return sources
-
-
-def _is_single(value: Any) -> bool:
-    return isinstance(value, str | Path | Product | Reference) or hasattr(value, "__array_interface__")
+def _read_settings(settings: Any, changes: Mapping[str, Any]) -> GenerateConfig:
+    if settings is None:
+        settings = {}
+    if isinstance(settings, GenerateConfig):
+        return replace(settings, **changes) if changes else settings
+    if not isinstance(settings, Mapping):
+        raise SettingsError(
+            f"settings is {type(settings).__name__}; give a GenerateConfig, or a mapping of its fields"
+        )
+    return build_config(GenerateConfig, {**settings, **changes}, "settings")
 
 
 def _spread(value: Any, count: int, name: str) -> list[Any]:
     """``value`` for each of ``count`` products. Raises SettingsError for a list of another length."""
-    if not isinstance(value, list | tuple):
+    if is_one(value) or isinstance(value, Product | Reference | Generated):
         return [value] * count
-    if len(value) != count:
+    values = list(value)
+    if len(values) != count:
         raise SettingsError(
-            f"{len(value)} values of {name} for {count} products; give one, or one per product"
+            f"{len(values)} values of {name} for {count} products; give one, or one per product"
         )
-    return list(value)
+    return values
 
 
-def _check_seeds(seeds: Iterable[Any]) -> None:
-    from cyclorama.seeding import MAX_SEED
+def _read_seeds(seed: Any, count: int) -> tuple[int, list[int | None]]:
+    """(seed of the run, each product's own)."""
+    if is_one(seed) and (getattr(seed, "ndim", 0) == 0):
+        return (0 if seed is None else _read_seed(seed)), [None] * count
+    own = [None if value is None else _read_seed(value) for value in _spread(seed, count, "seed")]
+    return 0, own
 
-    for seed in seeds:
-        if seed is not None and not (isinstance(seed, int) and 0 <= seed <= MAX_SEED):
-            raise SettingsError(f"seed must be a whole number from 0 to 2**63 - 1, got {seed!r}")
+
+def _read_seed(value: Any) -> int:
+    try:
+        seed = operator.index(value)
+    except TypeError:
+        seed = -1
+    if isinstance(value, bool) or not 0 <= seed <= MAX_SEED:
+        raise SettingsError(f"seed must be a whole number from 0 to 2**63 - 1, got {value!r}")
+    return seed
 
 
-def _load_named(source: Any) -> Product:
-    product = source if isinstance(source, Product) else load_product(source)
-    return product if product.name else replace(product, name=compute_product_name(product))
+def _load_product(source: Any, mask: Any, place: str) -> Product:
+    try:
+        if not isinstance(source, Product):
+            product = Product.from_image(source, mask)
+        elif mask is not None:
+            raise SettingsError("a mask is given for a Product, which has one; leave one of them out")
+        else:
+            product = source
+    except (ImageError, MaskError, SettingsError) as error:
+        raise type(error)(f"{place}{error}") from error
+    return product if product.name else product.derive(name=compute_product_name(product))
+
+
+def _load_reference(source: Any) -> Reference | None:
+    if source is None or isinstance(source, Reference):
+        return source
+    if isinstance(source, Product):
+        return Reference(source.pixels, source.matte, source.name, source.notes)
+    try:
+        return Reference.from_image(source.pixels if isinstance(source, Generated) else source)
+    except InputError as error:
+        raise type(error)(f"reference: {error}") from error

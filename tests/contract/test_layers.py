@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types"},
-    {"config", "config_dataclasses", "seeding", "prompts", "files", "local_server"},
+    {"config", "config_dataclasses", "seeding", "prompts", "files", "local_server", "processes"},
     {"jobs"},
     {"imaging"},
     {"data", "models", "diffusion", "evaluation", "scenes"},

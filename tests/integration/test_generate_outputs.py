@@ -218,14 +218,14 @@ def test_facade_gives_the_same_images_by_output(model: Path, tmp_path: Path) -> 
     generator = BackgroundGenerator.from_pretrained(model, device="cpu")
     settings = GenerateConfig(num_inference_steps=2, outputs=("1:1", "128x96"), product_scale=0.5)
     made = generator(tmp_path / "a.png", category="fruit", settings=settings)
-    assert [image.settings["layout"] for image in made] == ["1x1", "128x96"]
+    assert [image.recipe["layout"] for image in made] == ["1x1", "128x96"]
     assert [image.pixels.shape[:2] for image in made] == [(72, 72), (96, 128)]
     assert all(image.report.exact for image in made)
     run(model, tmp_path / "a.png", tmp_path / "out", "--outputs", "1:1,128x96", "--product-scale", 0.5)
     for image in made:
-        path = tmp_path / f"out/images/a.{image.settings['layout']}.png"
+        path = tmp_path / f"out/images/a.{image.recipe['layout']}.png"
         assert np.array_equal(np.asarray(Image.open(path)), image.pixels)
-    (moved,) = generator(
+    moved = generator(
         tmp_path / "a.png",
         category="fruit",
         settings=GenerateConfig(num_inference_steps=2, size=(80, 80), placement="top-left"),

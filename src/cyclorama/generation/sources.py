@@ -1,11 +1,11 @@
-"""From files, PIL images and arrays to products and references."""
+"""From the files of an item to its product and reference."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +13,9 @@ from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import MaskError
 from cyclorama.generation.items import Item
 from cyclorama.imaging.cutout import CutoutNetwork
-from cyclorama.imaging.loading import LoadedImage, load_image
+from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
-from cyclorama.imaging.product import Product, Reference, build_product
+from cyclorama.imaging.product import Product, Reference, build_product, build_reference
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
@@ -47,28 +47,7 @@ class SourceLoader:
 def load_reference_file(image: Path, mask: Path | None, mask_means: MaskMeans | None) -> Reference:
     """The reference in a file; ``mask`` marks its own product."""
     loaded = load_image(image)
-    return _build_reference(loaded, None if mask is None else _load_mask(mask, loaded.size, mask_means))
-
-
-def load_product(source: Any) -> Product:
-    """The product in a path, PIL image or array; without a mask it needs alpha or a plain light background.
-
-    Its name is the file's; images that come from no file have an empty one.
-    """
-    product = build_product(load_image(source))
-    return Product(
-        product.pixels,
-        product.matte,
-        product.foreground,
-        _get_file_name(source),
-        product.mask_source,
-        product.icc_profile,
-    )
-
-
-def load_reference(source: Any) -> Reference:
-    """The reference in a path, PIL image, array, or a :class:`Reference` as it is."""
-    return source if isinstance(source, Reference) else _build_reference(load_image(source), None)
+    return build_reference(loaded, None if mask is None else _load_mask(mask, loaded.size, mask_means))
 
 
 def compute_product_name(product: Product) -> str:
@@ -78,20 +57,6 @@ def compute_product_name(product: Product) -> str:
     digest.update(np.ascontiguousarray(product.pixels).tobytes())
     digest.update(np.ascontiguousarray(product.matte).tobytes())
     return f"product-{digest.hexdigest()}"
-
-
-def _get_file_name(source: Any) -> str:
-    path = source if isinstance(source, str | Path) else getattr(source, "filename", None)
-    return Path(path).name if isinstance(path, str | Path) else ""
-
-
-def _build_reference(loaded: LoadedImage, product_mask: Matte | None) -> Reference:
-    """A reference; transparent parts are shown on white, as a page would show them."""
-    pixels = loaded.pixels
-    if loaded.alpha is not None:
-        alpha = loaded.alpha[..., None]
-        pixels = np.rint(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return Reference(pixels, product_mask, loaded.name)
 
 
 def _load_mask(path: Path, size: Size, means: MaskMeans | None) -> Matte:

@@ -20,9 +20,11 @@ from cyclorama.errors import (
     UnreadableImageError,
 )
 from cyclorama.imaging.cutout import CutoutConfig, CutoutNetwork, cut_out
+from cyclorama.imaging.inputs import find_name, read_image, read_mask
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.masks import check_mask, detect_inversion, load_mask
 from cyclorama.imaging.matting import estimate_foreground, measure_spill
+from cyclorama.processes import check_process
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels, Size
@@ -99,13 +101,18 @@ class Product:
         """The product in ``image``, told from its background by ``mask``, else by alpha, else by a plain
         light background, else by ``network``.
 
-        ``image`` and ``mask``: whatever :func:`cyclorama.imaging.loading.load_image` takes.
-        ``mask_means``: what white marks in the mask. Raises ImageError, MaskError.
+        ``image`` and ``mask``: path, bytes, open file, PIL image, array or tensor
+        (:mod:`cyclorama.imaging.inputs`). ``mask_means``: what white marks in the mask. ``name``: from which
+        the seed is derived; None takes the file's, or the product gets one from its content when it is used.
+        Raises ImageError, MaskError.
         """
-        loaded = load_image(image)
-        matte = None if mask is None else load_mask(mask, loaded.size, mask_means, allow_inverted)
+        check_process()
+        loaded = load_image(read_image(image))
+        matte = None
+        if mask is not None:
+            matte = load_mask(read_mask(mask), loaded.size, mask_means, allow_inverted)
         product = build_product(loaded, matte, config, network)
-        return product if name is None else product.derive(name=name)
+        return product.derive(name=find_name(image) if name is None else name)
 
     @property
     def size(self) -> Size:
@@ -140,6 +147,18 @@ class Reference:
             mask = _check_matte(self.product_mask, size, "Reference.product_mask")
             object.__setattr__(self, "product_mask", mask)
 
+    @classmethod
+    def from_image(
+        cls, image: Any, mask: Any = None, *, mask_means: Literal["product", "background"] = "product"
+    ) -> Reference:
+        """The reference in ``image``; ``mask`` marks its own product, which the model does not see.
+
+        Raises ImageError, MaskError.
+        """
+        loaded = load_image(read_image(image))
+        own = None if mask is None else load_mask(read_mask(mask), loaded.size, mask_means)
+        return build_reference(loaded, own, find_name(image))
+
 
 def build_product(
     loaded: LoadedImage,
@@ -163,6 +182,15 @@ def build_product(
         loaded.notes,
         allow_inverted=True,  # a frame around an opening looks so, too; files are judged by load_mask
     )
+
+
+def build_reference(loaded: LoadedImage, product_mask: Matte | None, name: str = "") -> Reference:
+    """The reference in ``loaded``; transparent parts are shown on white, as a page would show them."""
+    pixels = loaded.pixels
+    if loaded.alpha is not None:
+        alpha = loaded.alpha[..., None]
+        pixels = np.rint(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return Reference(pixels, product_mask, name or loaded.name, loaded.notes)
 
 
 def _check_pixels(pixels: Any, name: str) -> None:
