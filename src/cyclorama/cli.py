@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
 LAB: dict[str, str] = {
     "render": "render the advertising set (needs the extra 'scenes')",
     "baseline": "make images with a method to compare with",
+    "features": "train the feature network that evaluation and the gate use",
     "experiment": "run a table of the paper: methods, seeds, scores",
     "study": "let people rank images of several methods, blindly",
 }
@@ -44,6 +45,7 @@ def build_app() -> cyclopts.App:
         help="Product photos in, advertising images out; the product's pixels stay as given.",
         result_action="return_value",
         suppress_keyboard_interrupt=False,
+        default_parameter=cyclopts.Parameter(negative_iterable=()),
     )
     lab = cyclopts.App(name="lab", help="for researchers: rendered sets, baselines, experiments, study")
     for name, text in COMMANDS.items():
@@ -55,7 +57,7 @@ def build_app() -> cyclopts.App:
 
 
 # Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "evaluate", "demo", *LAB}
+_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", *LAB} - {"features"}
 
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:
@@ -111,5 +113,7 @@ def _explain(error: cyclopts.CycloptsError) -> str:
         from cyclorama.config import describe_error
 
         argument = getattr(error, "argument", None)
-        return describe_error(getattr(argument, "hint", None), cause)
+        hint = getattr(argument, "hint", None)
+        said = describe_error(hint, cause)
+        return said if argument is None or hasattr(hint, "model_fields") else f"{argument.name} {said}"
     return str(error)

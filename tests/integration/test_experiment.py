@@ -33,7 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_tiny_model(folder / "model")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        save_network(FeatureNetwork(FeatureNetworkConfig(("fruit", "perfume"))), folder / "net")
+        save_network(FeatureNetwork(FeatureNetworkConfig(categories=("fruit", "perfume"))), folder / "net")
     rows = []
     data = folder / "set"
     for name in ("truth", "mask", "product", "reference", "reference_mask"):
@@ -84,7 +84,7 @@ def build(world: Path, **changes: Any) -> ExperimentConfig:
         "batch_size": 2,
         "device": "cpu",
         "features": f"cyclorama={world / 'net'}",
-        "columns": ("similarity_truth", "psnr", "fid", "kid", "palette_follows", "product_max_difference"),
+        "columns": ("similarity_truth", "psnr", "fid", "kid", "palette_percentile", "product_max_difference"),
         "sheet_rows": 2,
         **changes,
     }

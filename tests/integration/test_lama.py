@@ -42,7 +42,7 @@ def features(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("features")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_network(FeatureNetwork(FeatureNetworkConfig(("a", "b"), widths=(4, 4, 4, 4))), folder)
+        save_network(FeatureNetwork(FeatureNetworkConfig(categories=("a", "b"), widths=(4, 4, 4, 4))), folder)
     return folder
 
 

@@ -133,7 +133,7 @@ def test_a_faithful_set_has_no_fault():
     assert means["product_max_difference"] == means["product_mean_difference"] == means["rim_delta_e"] == 0
     assert means["expansion"] < 0.05 and means["leak"] < 0.05
     assert means["psnr"] > 40 and means["ssim"] > 0.93 and means["similarity_truth_background"] > 99
-    assert means["category_right"] >= 0.8
+    assert means["category_accuracy"] >= 0.8
 
 
 def test_shifted_colours_inside_the_product():
@@ -163,7 +163,7 @@ def test_a_pasted_product_of_the_reference():
 
 def test_a_background_of_another_category():
     clean, found = get_means("none"), get_means("swapped")
-    assert clean["category_right"] >= 0.8 and found["category_right"] <= 0.1
+    assert clean["category_accuracy"] >= 0.8 and found["category_accuracy"] <= 0.1
     assert found["similarity_truth_background"] < clean["similarity_truth_background"] - 10
     assert found["product_max_difference"] == 0
 

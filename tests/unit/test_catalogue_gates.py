@@ -214,7 +214,7 @@ def save_constant_network(folder: Path, scores: dict[str, float]) -> None:
     from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 
     torch.manual_seed(0)
-    network = FeatureNetwork(FeatureNetworkConfig(tuple(scores), widths=(4, 4, 4, 4)))
+    network = FeatureNetwork(FeatureNetworkConfig(categories=tuple(scores), widths=(4, 4, 4, 4)))
     with torch.no_grad():
         network.category_head.weight.zero_()
         network.category_head.bias.copy_(torch.tensor(list(scores.values())))

@@ -16,17 +16,13 @@ from cyclorama.evaluation.distances import (
     compute_frechet_of_samples,
     compute_kid,
     compute_mmd,
+    compute_set_distance,
+    compute_statistics,
     estimate_bias,
 )
-from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError, TooFewImagesError
+from cyclorama.evaluation.errors import MixedFeaturesError, TooFewImagesError
+from cyclorama.evaluation.feature_store import load_table, save_table
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable
-from cyclorama.evaluation.statistics import (
-    compute_statistics,
-    drop_features,
-    load_statistics,
-    merge_statistics,
-    save_statistics,
-)
 
 IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 12, "pillow-bicubic", "image")
 
@@ -83,7 +79,7 @@ def test_kid_equals_the_literal_double_loop():
     expected = np.mean(within_x) + np.mean(within_y) - 2 * np.mean(across)
     assert compute_mmd(first.values, second.values) == pytest.approx(expected, rel=1e-6)
     same_size = compute_kid(compute_statistics(first), compute_statistics(first))
-    assert (same_size.subsets, same_size.subset_size) == (1, 30)
+    assert (same_size.subsets, same_size.subset_size, same_size.spread) == (1, 30, None)
 
 
 def test_kid_is_unbiased_seeded_and_sees_a_shift():
@@ -99,46 +95,53 @@ def test_kid_is_unbiased_seeded_and_sees_a_shift():
     assert far.value == pytest.approx(whole, rel=0.25)
 
 
-def test_statistics_do_not_depend_on_order_or_shards():
+def test_statistics_do_not_depend_on_order():
     table = build_table(101, 4, shift=100.0)
     order = np.random.default_rng(5).permutation(101)
     shuffled = FeatureTable(table.identity, tuple(table.keys[i] for i in order), table.values[order])
     whole, other = compute_statistics(table), compute_statistics(shuffled)
-    assert np.array_equal(whole.mean, other.mean) and np.array_equal(whole.scatter, other.scatter)
-    parts = [compute_statistics(table.select(table.keys[a:b])) for a, b in ((0, 10), (10, 40), (40, 101))]
-    merged = merge_statistics(merge_statistics(parts[0], parts[1]), parts[2])
-    np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-12)
-    np.testing.assert_allclose(merged.scatter, whole.scatter, rtol=1e-9, atol=1e-8)
+    assert np.array_equal(whole.mean, other.mean) and np.array_equal(whole.covariance, other.covariance)
+    np.testing.assert_allclose(whole.mean, table.values.astype(float).mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(whole.covariance, np.cov(table.values.T.astype(float)), rtol=1e-9, atol=1e-10)
-    reference = compute_statistics(build_table(80, 9))
-    assert compute_fid(merged, reference) == pytest.approx(compute_fid(whole, reference), rel=1e-9)
 
 
-def test_saved_statistics_come_back_bit_for_bit_and_are_never_mixed(tmp_path: Path):
-    statistics = compute_statistics(build_table(40, 6))
-    save_statistics(statistics, tmp_path / "a" / "set.npz")
-    loaded = load_statistics(tmp_path / "a" / "set.npz")
-    assert loaded.identity == statistics.identity and loaded.count == 40
-    assert np.array_equal(loaded.scatter, statistics.scatter)
-    assert np.array_equal(loaded.features, statistics.features)
+def test_moments_over_several_chunks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch):
+    whole = compute_statistics(build_table(100, 4, shift=100.0))
+    mean, covariance = whole.mean, whole.covariance
+    monkeypatch.setattr("cyclorama.evaluation.distances._CHUNK", 33)
+    chunked = compute_statistics(build_table(100, 4, shift=100.0))
+    np.testing.assert_allclose(chunked.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(chunked.covariance, covariance, rtol=1e-9, atol=1e-10)
+
+
+def test_saved_features_come_back_bit_for_bit_and_are_never_mixed(tmp_path: Path):
+    table = build_table(40, 6)
+    save_table(table, tmp_path / "a" / "set.npz")
+    loaded = load_table(tmp_path / "a" / "set.npz")
+    assert loaded.identity == table.identity and loaded.keys == table.keys
+    assert np.array_equal(loaded.values, table.values)
     for change in ({"weights_hash": "f" * 16}, {"network": "clip"}, {"region": "background"}):
         other = replace(loaded, identity=replace(loaded.identity, **change))
-        for distance in (compute_fid, compute_kid, merge_statistics):
+        for distance in (compute_fid, compute_kid, estimate_bias):
             with pytest.raises(MixedFeaturesError, match="cannot be compared"):
-                distance(statistics, other)
+                distance(compute_statistics(table), compute_statistics(other))
     (tmp_path / "bad.npz").write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match=r"bad\.npz holds no feature statistics"):
-        load_statistics(tmp_path / "bad.npz")
+    for name in ("bad", "missing"):
+        with pytest.raises(DataError, match=rf"{name}\.npz holds no features"):
+            load_table(tmp_path / f"{name}.npz")
 
 
-def test_too_few_images_and_missing_features_are_named():
+def test_too_few_images_are_named():
     one, many = compute_statistics(build_table(1, 1)), compute_statistics(build_table(20, 1))
     with pytest.raises(TooFewImagesError, match="of 1 images"):
         compute_fid(one, many)
-    with pytest.raises(MissingImageError, match="KID needs single features"):
-        compute_kid(drop_features(many), many)
+    with pytest.raises(TooFewImagesError, match="KID of 1 and 20 images"):
+        compute_kid(one, many)
     with pytest.raises(TooFewImagesError, match="too few to estimate"):
         estimate_bias(one, many)
+    few = compute_set_distance(build_table(3, 1), build_table(3, 2))
+    assert few.fid_extrapolated is None and few.kid_spread is None
+    assert few.warning.startswith("3 and 3 images are too few")
     table = build_table(3, 1)
     table.values[1, 0] = np.nan
     with pytest.raises(DataError, match="'k00001' are not finite"):
@@ -152,7 +155,7 @@ def test_bias_by_subsampling_finds_the_true_distance():
         first, second = (compute_statistics(build_table(300, 2 * seed + side)) for side in (0, 1))
         found = compute_fid(first, second)
         estimate = estimate_bias(first, second)
-        assert estimate.both_sides and not estimate.singular
+        assert not estimate.singular
         assert estimate.bias + estimate.extrapolated == pytest.approx(found, rel=1e-9)
         distances.append(found)
         extrapolated.append(estimate.extrapolated)
@@ -162,4 +165,3 @@ def test_bias_by_subsampling_finds_the_true_distance():
     assert estimate_bias(first, far).describe(compute_fid(first, far), (300, 300)) is None
     few = compute_statistics(build_table(11, 3))
     assert estimate_bias(few, first).singular
-    assert not estimate_bias(first, drop_features(second)).both_sides

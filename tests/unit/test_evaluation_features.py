@@ -20,9 +20,7 @@ from cyclorama.errors import (
     ModelNotFoundError,
     SettingsError,
 )
-from cyclorama.evaluation import train_features as training_module
 from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
-from cyclorama.evaluation.feature_data import augment, load_training_set, prepare_batch
 from cyclorama.evaluation.feature_network import (
     CARD_NAME,
     DIMENSIONS,
@@ -32,10 +30,10 @@ from cyclorama.evaluation.feature_network import (
     load_network,
     save_network,
 )
-from cyclorama.evaluation.feature_training import FeatureTrainingConfig, compute_rate
 from cyclorama.evaluation.features import (
     CycloramaNetwork,
     check_same_features,
+    compute_similarity,
     extract_features,
     load_features,
 )
@@ -43,7 +41,8 @@ from cyclorama.evaluation.following import compute_category_hits
 from cyclorama.evaluation.inception import FILE_NAME, Inception
 from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, resize_planes, resize_to
-from cyclorama.evaluation.similarity import compute_similarity
+from cyclorama.lab.features.data import augment, load_training_set, prepare_batch
+from cyclorama.lab.features.training import FeatureTrainingSettings, compute_rate, train_features
 
 CATEGORIES = ("fruit", "laptop", "perfume")
 
@@ -93,7 +92,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def network() -> CycloramaNetwork:
     torch.manual_seed(0)
-    return CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(CATEGORIES)).eval(), "0" * 16)
+    return CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(categories=CATEGORIES)).eval(), "0" * 16)
 
 
 def test_resizing_is_antialiased_and_keeps_flat_colours():
@@ -137,7 +136,7 @@ def test_network_has_the_promised_size_and_maps(network: CycloramaNetwork):
 
 def test_saved_network_computes_the_same_and_its_hash_names_its_content(tmp_path: Path):
     torch.manual_seed(1)
-    made = FeatureNetwork(FeatureNetworkConfig(CATEGORIES, ("a", "b"))).eval()
+    made = FeatureNetwork(FeatureNetworkConfig(categories=CATEGORIES, brands=("a", "b"))).eval()
     weights_hash = save_network(made, tmp_path, {"held_out": {"category": 0.5}})
     loaded, found = load_network(tmp_path)
     assert found == weights_hash and loaded.config == made.config
@@ -205,18 +204,18 @@ def test_augmentation_depends_on_its_generator_alone_and_hides_the_gap():
 def test_training_learns_resumes_bit_for_bit_and_reports(shards: Path, tmp_path: Path):
     data = load_training_set(open_images(shards))
     assert data.category_names == CATEGORIES and int((~data.is_train).sum()) == 12
-    config = FeatureTrainingConfig(steps=14, batch_size=9, checkpoint_steps=5)
-    report = training_module.train_features(data, config, tmp_path / "whole")
+    config = FeatureTrainingSettings(steps=14, batch_size=9, checkpoint_steps=5)
+    report = train_features(data, config, tmp_path / "whole")
     assert report["held_out"]["category"] == 1.0
     assert report["held_out"]["category_by_outline"] <= 0.6
     assert report["held_out"]["images"] == 12 and report["held_out"]["palette_error"] < 60
-    assert training_module.train_features(data, config, tmp_path / "parts", stop_after=7) == {}
-    resumed = training_module.train_features(data, config, tmp_path / "parts")
+    assert train_features(data, config, tmp_path / "parts", stop_after=7) == {}
+    resumed = train_features(data, config, tmp_path / "parts")
     assert resumed == report
     files = [(tmp_path / name / WEIGHTS_NAME).read_bytes() for name in ("whole", "parts")]
     assert files[0] == files[1]
     with pytest.raises(CheckpointError, match="run of another config"):
-        training_module.train_features(data, replace(config, seed=1), tmp_path / "whole")
+        train_features(data, config.replace(seed=1), tmp_path / "whole")
     network = load_features(f"cyclorama={tmp_path / 'whole'}")
     images = open_images(shards)
     held_out = [key for key, item in images.items.items() if item.meta["split"] == "test"]
@@ -232,7 +231,7 @@ def test_training_learns_resumes_bit_for_bit_and_reports(shards: Path, tmp_path:
 
 
 def test_learning_rate_rises_then_falls_to_nothing():
-    config = FeatureTrainingConfig(steps=100, learning_rate=1.0)
+    config = FeatureTrainingSettings(steps=100, learning_rate=1.0)
     rates = [compute_rate(config, step) for step in range(101)]
     assert rates[:6] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
     assert rates[5:] == sorted(rates[5:], reverse=True) and rates[100] == pytest.approx(0, abs=1e-12)
@@ -303,7 +302,7 @@ def test_missing_or_wrong_weights_say_what_to_do(tmp_path: Path):
 def test_clip_features_come_from_a_folder_in_the_hubs_layout(tmp_path: Path):
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-    from cyclorama.evaluation.features import _get_processor_class
+    from cyclorama.evaluation.features import get_processor_class
 
     torch.manual_seed(0)
     config = CLIPVisionConfig(
@@ -317,7 +316,7 @@ def test_clip_features_come_from_a_folder_in_the_hubs_layout(tmp_path: Path):
     )
     CLIPVisionModelWithProjection(config).save_pretrained(tmp_path)
     size = {"height": 32, "width": 32}
-    _get_processor_class()(size={"shortest_edge": 32}, crop_size=size).save_pretrained(tmp_path)
+    get_processor_class()(size={"shortest_edge": 32}, crop_size=size).save_pretrained(tmp_path)
     network = load_features(f"clip={tmp_path}")
     images = from_arrays({f"k{n}": paint(n)[0] for n in range(3)})
     table = extract_features(images, network)

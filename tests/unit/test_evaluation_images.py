@@ -7,18 +7,24 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
+from skimage.metrics import structural_similarity
 
 from cyclorama.errors import MaskError
-from cyclorama.evaluation.errors import ImageSizeError, TooFewImagesError
+from cyclorama.evaluation.errors import ImageSizeError, NothingToMeasureError, TooFewImagesError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork
 from cyclorama.evaluation.leak import LEAKED, compute_leak, correlate_gradients
+from cyclorama.evaluation.measure import evaluate_set, load_networks
+from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.preservation import (
     compute_expansion,
-    compute_preservation,
+    compute_interior_difference,
+    compute_rim_delta_e,
     segment_by_rim_colours,
 )
+from cyclorama.evaluation.reading import from_arrays
 from cyclorama.evaluation.seams import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.evaluation.settings import EvaluationSettings
 from cyclorama.evaluation.text import build_rapidocr_reader, compute_edit_distance, compute_text_error
 from cyclorama.evaluation.truth import compute_perceptual, compute_psnr, compute_ssim, compute_truth
 
@@ -68,8 +74,9 @@ def test_a_clean_composite_keeps_its_product():
     mask = paint_bottle()
     original = paint_plain(RED, mask, (255, 255, 255))
     pixels = paint_plain(RED, mask, BLUE)
-    score = compute_preservation(pixels, original, mask)
-    assert (score.max_difference, score.mean_difference, score.rim_delta_e, score.expansion) == (0, 0, 0, 0)
+    assert compute_interior_difference(pixels, original, mask) == (0, 0)
+    assert compute_rim_delta_e(pixels, original, mask) == 0
+    assert compute_expansion(segment_by_rim_colours(pixels, mask), mask) == 0
 
 
 def test_shifted_colours_inside_the_product_are_found_to_the_level():
@@ -78,10 +85,9 @@ def test_shifted_colours_inside_the_product_are_found_to_the_level():
     pixels = original.astype(np.int16)
     pixels[60:64, 50:60] += np.where(pixels[60:64, 50:60] > 127, -9, 9).astype(np.int16)
     pixels = pixels.astype(np.uint8)
-    score = compute_preservation(pixels, original, mask)
-    assert score.max_difference == 9
-    assert score.mean_difference == pytest.approx(9 * 40 / int((mask >= 1).sum()))
-    assert score.rim_delta_e == 0
+    largest, mean = compute_interior_difference(pixels, original, mask)
+    assert (largest, mean) == (9, pytest.approx(9 * 40 / int((mask >= 1).sum())))
+    assert compute_rim_delta_e(pixels, original, mask) == 0
 
 
 def test_a_bleeding_rim_is_found_by_its_colour_difference():
@@ -89,7 +95,7 @@ def test_a_bleeding_rim_is_found_by_its_colour_difference():
     original = paint_plain(RED, mask, (255, 255, 255))
     soft = ndimage.gaussian_filter(mask, 2.0)[..., None]
     pixels = np.rint(np.array(RED) * soft + np.array(BLUE) * (1 - soft)).astype(np.uint8)
-    assert compute_preservation(pixels, original, mask).rim_delta_e > 5
+    assert compute_rim_delta_e(pixels, original, mask) > 5
 
 
 @pytest.mark.parametrize("growth", [6, 12, 18])
@@ -99,9 +105,9 @@ def test_a_grown_product_is_measured(growth: int):
     grown[50:80, 84 : 84 + growth] = 1
     pixels = paint_plain(RED, grown, BLUE)
     planted = float((grown - mask).sum() / mask.sum())
-    score = compute_preservation(pixels, paint_plain(RED, mask, BLUE), mask)
-    assert score.expansion == pytest.approx(planted, rel=0.15)
-    assert score.max_difference == 0
+    found = compute_expansion(segment_by_rim_colours(pixels, mask), mask)
+    assert found == pytest.approx(planted, rel=0.15)
+    assert compute_interior_difference(pixels, paint_plain(RED, mask, BLUE), mask)[0] == 0
 
 
 def test_expansion_takes_any_segmenter_and_is_the_literal_area():
@@ -110,9 +116,6 @@ def test_expansion_takes_any_segmenter_and_is_the_literal_area():
     segmented[:10, :10] = True
     expected = 100 / mask.sum()
     assert compute_expansion(segmented, mask) == pytest.approx(expected)
-    pixels = paint_plain(RED, mask, BLUE)
-    score = compute_preservation(pixels, pixels, mask, lambda _pixels, _mask: segmented)
-    assert score.expansion == pytest.approx(expected)
     with pytest.raises(MaskError, match="no product"):
         compute_expansion(segmented, np.zeros_like(mask))
 
@@ -128,8 +131,43 @@ def test_the_segmenter_finds_nothing_in_rendered_like_scenes():
 def test_different_sizes_are_named():
     mask = paint_bottle()
     small = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(ImageSizeError, match="image is 64 x 64, original 128 x 128 pixels"):
-        compute_preservation(small, paint_scene(0), mask)
+    for measure in (compute_interior_difference, compute_rim_delta_e):
+        with pytest.raises(ImageSizeError, match="image is 64 x 64, original 128 x 128 pixels"):
+            measure(small, paint_scene(0), mask)
+
+
+def test_nothing_to_look_at_is_never_a_perfect_value():
+    """Opacity 90 %, a product that fills the frame, a product in the scene's own colour."""
+    mask = paint_bottle()
+    flat = paint_plain(BLUE, mask, BLUE)
+    with pytest.raises(NothingToMeasureError, match=r"fully product \(largest 0\.900\)"):
+        compute_interior_difference(flat, flat, mask * np.float32(0.9))
+    for measure in (segment_by_rim_colours, compute_ghost_energy):
+        with pytest.raises(NothingToMeasureError, match="cannot be told"):
+            measure(flat, mask)
+    wide = np.zeros_like(mask)
+    wide[4:] = 1
+    with pytest.raises(NothingToMeasureError, match="a seam cannot be seen"):
+        compute_seam_energy(flat, wide)
+    with pytest.raises(MaskError):
+        compute_rim_delta_e(flat, flat, np.zeros_like(mask))
+
+
+def test_the_scorer_leaves_out_what_it_cannot_measure_and_says_so():
+    mask, keys = paint_bottle(), ("a", "b")
+    pixels = {key: paint_plain(BLUE, mask, BLUE) for key in keys}
+    masks = {"a": mask * np.float32(0.9), "b": mask}
+    partners = find_partners(from_arrays(pixels, masks), from_arrays(pixels, masks))
+    settings = EvaluationSettings(metrics=("product", "seams", "truth"))
+    found = evaluate_set(partners, settings, load_networks(EvaluationSettings()))
+    assert (
+        found.estimates["product_max_difference"].count == 1
+        and "product_max_difference" not in found.rows["a"]
+    )
+    assert "expansion" not in found.estimates and "ghost_energy" not in found.estimates
+    assert found.estimates["psnr"].count == 2
+    (line,) = [line for line in found.left_out if line.startswith("Largest difference")]
+    assert "left out on 1 of 2 images, first 'a': no pixel of the mask is fully product" in line
 
 
 def test_truth_scores_look_at_the_background_alone():
@@ -173,11 +211,26 @@ def test_psnr_and_ssim_equal_their_literal_definitions():
     assert compute_ssim(x, y, ones) == pytest.approx(np.mean(total), rel=1e-9)
 
 
+def test_scikit_images_ssim_sees_the_product_through_its_windows_and_ours_does_not():
+    mask = paint_bottle()
+    truth, other = (compose(paint_scene(1), mask, seed) for seed in (1, 2))
+    _, image = structural_similarity(
+        other, truth, channel_axis=2, gaussian_weights=True, use_sample_covariance=False, full=True
+    )
+    assert image[mask < 0.5].mean() < 0.999
+    assert compute_truth(other, truth, mask).ssim == pytest.approx(1)
+    _, plain = structural_similarity(
+        truth, paint_scene(1), channel_axis=2, gaussian_weights=True, use_sample_covariance=False, full=True
+    )
+    ones = np.ones((SIDE, SIDE))
+    assert compute_ssim(truth, paint_scene(1), ones) == pytest.approx(plain.mean(), abs=2e-3)
+
+
 def test_a_blurred_background_is_caught_by_all_three_truth_scores():
     mask = paint_bottle()
     truth = compose(paint_scene(3), mask, 1)
     torch.manual_seed(0)
-    network = CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(("a", "b"))).eval(), "0" * 16)
+    network = CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(categories=("a", "b"))).eval(), "0" * 16)
     scores = []
     for sigma in (0, 1, 3):
         blurred = ndimage.gaussian_filter(truth, (sigma, sigma, 0))

@@ -20,9 +20,9 @@ from cyclorama.evaluation.measure import Evaluation, evaluate_set
 from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.projection import compute_compactness, draw_projection, project
 from cyclorama.evaluation.reading import from_arrays
-from cyclorama.evaluation.report import Report, build_json, format_markdown
-from cyclorama.evaluation.report_html import format_html
+from cyclorama.evaluation.report import Report, build_json, build_text, format_html
 from cyclorama.evaluation.settings import GROUPS, METRICS, EvaluationSettings
+from cyclorama.evaluation.tables import format_markdown
 
 IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 2, "pillow-bicubic", "background")
 
@@ -30,7 +30,7 @@ IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 2, "pillow-bicubic", "backgrou
 @pytest.fixture(scope="module")
 def network() -> CycloramaNetwork:
     torch.manual_seed(0)
-    return CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(("soap", "tea"))).eval(), "0" * 16)
+    return CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(categories=("soap", "tea"))).eval(), "0" * 16)
 
 
 def paint(seed: int, side: int = 64) -> np.ndarray:
@@ -62,8 +62,9 @@ def test_bootstrap_interval_is_that_of_the_mean_and_respects_groups():
     single = estimate_mean(values[:40])
     assert repeated.high - repeated.low == pytest.approx(single.high - single.low, rel=0.12)
     assert estimate_mean([]) is None
-    alone = estimate_mean([3.0])
-    assert (alone.value, alone.low, alone.high) == (3, 3, 3)
+    for alone in (estimate_mean([3.0]), estimate_mean([2.0, 4.0], ["p", "p"])):
+        assert (alone.value, alone.low, alone.high, alone.sign) == (3, None, None, 0)
+        assert alone.format(1) == "3.0 (–)"
 
 
 def test_comparison_counts_wins_in_each_metrics_direction():
@@ -114,7 +115,7 @@ def test_the_map_keeps_clusters_apart_and_names_its_method():
 def test_calibration_orders_the_known_faults():
     truth = from_arrays({f"k{n:02d}": paint(n) for n in range(24)})
     torch.manual_seed(0)
-    network = CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(("soap", "tea"))), "0" * 16)
+    network = CycloramaNetwork(FeatureNetwork(FeatureNetworkConfig(categories=("soap", "tea"))), "0" * 16)
     for module in network.network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
@@ -152,7 +153,7 @@ def build_partners(seed: int, count: int = 8):
 
 def test_a_whole_evaluation_fills_every_metric_and_its_pages(network: CycloramaNetwork):
     partners = [build_partners(seed) for seed in (1, 2)]
-    settings = EvaluationSettings(tuple(g for g in GROUPS if g != "text"))
+    settings = EvaluationSettings(metrics=tuple(g for g in GROUPS if g != "text"))
     counted = []
     found = [evaluate_set(p, settings, (network, network), None, counted.append) for p in partners]
     hidden = {"text_error", "leak", "leak_null", "floating"}  # the reference's product lies behind ours
@@ -166,7 +167,7 @@ def test_a_whole_evaluation_fills_every_metric_and_its_pages(network: CycloramaN
     values = json.loads(json.dumps(build_json(report, with_rows=True), allow_nan=False))
     assert values["sets"][0]["metrics"]["psnr"]["better"] == "higher"
     assert values["sets"][1]["rows"]["k3"]["psnr"] == found[1].rows["k3"]["psnr"]
-    markdown = format_markdown(report)
+    markdown = format_markdown(build_text(report))
     assert f"cyclorama-{'0' * 16}" in markdown and "rim-colours-1" in markdown
     lines = [line for line in markdown.splitlines() if line.startswith("| PSNR")]
     assert f"{found[0].estimates['psnr'].value:.2f}" in lines[1]

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cyclorama.errors import DataError
 from cyclorama.evaluation.errors import MissingImageError
-from cyclorama.evaluation.feature_store import FeatureStore
+from cyclorama.evaluation.feature_store import FeatureStore, load_table
 from cyclorama.evaluation.measure import evaluate_set
 from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.reading import from_arrays, open_images
-from cyclorama.evaluation.set_distances import load_or_compute
 from cyclorama.evaluation.settings import EvaluationSettings
 
 
@@ -79,12 +79,24 @@ def test_other_weights_and_broken_files_are_never_taken(folder: Path):
     assert network.looked_at == 6
 
 
-def test_statistics_use_the_features_at_hand(folder: Path):
-    images, network, store = open_images(folder / "set"), MeanColour(), FeatureStore()
-    plain = load_or_compute(images, network, "image", None)
-    found = load_or_compute(images, network, "image", None, lambda: store.get(images, network))
-    assert found.count == 3 and network.looked_at == 6
-    np.testing.assert_array_equal(found.mean, plain.mean)
+def test_the_true_sets_features_are_kept_and_taken_again(folder: Path):
+    """``statistics`` names a folder for the truth alone; a second evaluation looks at the images only."""
+    truth = open_images(folder / "set")
+    images = from_arrays({key: paint(20 + n) for n, key in enumerate(truth.keys)})
+    settings = EvaluationSettings(metrics=("distance",), statistics=folder / "kept")
+    results = []
+    for looked_at in (6, 3):
+        network = MeanColour()
+        results.append(evaluate_set(find_partners(images, truth), settings, (network, None)).distances)
+        assert network.looked_at == looked_at
+    assert results[0] == results[1]
+    (kept,) = (folder / "kept").glob("*-image-*.npz")
+    table = load_table(kept)
+    alone = evaluate_set(find_partners(images), settings, (MeanColour(), None), table)
+    assert alone.distances == results[0]
+    kept.write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match="holds no features of this version"):
+        load_table(kept)
 
 
 def build_sets(count: int = 4):
@@ -99,7 +111,7 @@ def build_sets(count: int = 4):
 def test_products_are_held_to_what_was_given_and_backgrounds_to_the_truth():
     _, masks, truth, given, made = build_sets()
     sets = [from_arrays(made, masks), from_arrays(truth, masks)]
-    settings = EvaluationSettings(("product", "truth"))
+    settings = EvaluationSettings(metrics=("product", "truth"))
     results = [
         evaluate_set(find_partners(*sets, products=products), settings, (MeanColour(), None))
         for products in (None, from_arrays(given, name="given"))
@@ -120,11 +132,13 @@ def test_a_category_of_one_image_is_left_off_the_map_and_named():
     keys, masks, truth, _, _ = build_sets(7)
     categories = dict(zip(keys, ["tea", "tea", "tea", "soap", "soap", "soap", "lamp"], strict=True))
     partners = find_partners(from_arrays(truth, masks, categories))
-    settings = EvaluationSettings(("category",))
+    settings = EvaluationSettings(metrics=("category",))
     found = evaluate_set(partners, settings, (MeanColour(), None))
     assert set(found.compactness) == {"tea", "soap"} and found.projection is not None
     assert any("1 categories have one image" in note for note in found.notes)
-    plain = evaluate_set(partners, EvaluationSettings(("category",), projection=False), (MeanColour(), None))
+    plain = evaluate_set(
+        partners, EvaluationSettings(metrics=("category",), projection=False), (MeanColour(), None)
+    )
     assert plain.compactness == found.compactness and plain.projection is None
     names = dict(zip(keys, ["tea"] * 6 + ["lamp"], strict=True))
     single = find_partners(from_arrays(truth, masks, names))

@@ -38,7 +38,7 @@ def build_batch() -> tuple[torch.Tensor, torch.Tensor]:
 def networks() -> tuple[LamaGenerator, PatchDiscriminator, FeatureNetwork]:
     with torch.random.fork_rng():
         torch.manual_seed(2)
-        features = FeatureNetwork(FeatureNetworkConfig(("a", "b"), widths=(4, 4, 4, 4)))
+        features = FeatureNetwork(FeatureNetworkConfig(categories=("a", "b"), widths=(4, 4, 4, 4)))
         return LamaGenerator(TINY), PatchDiscriminator((8, 8), 0.1), features.eval().requires_grad_(False)
 
 

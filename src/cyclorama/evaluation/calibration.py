@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cyclorama.evaluation.distances import compute_fid, compute_kid
+from cyclorama.evaluation.distances import compute_fid, compute_kid, compute_statistics
 from cyclorama.evaluation.errors import TooFewImagesError
 from cyclorama.evaluation.features import Network, extract_features
 from cyclorama.evaluation.reading import ImageSet, from_arrays
-from cyclorama.evaluation.statistics import compute_statistics
 from cyclorama.seeding import build_numpy_generator
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
 from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.settings import METRICS
@@ -17,7 +17,7 @@ class PairedDifference:
     metric: str
     first: float
     second: float
-    difference: Estimate
+    difference: MeanEstimate
     """Mean of first - second, with its 95 % interval."""
     first_wins: int
     """Images on which the first is better, in the metric's direction."""
@@ -37,9 +37,9 @@ class PairedDifference:
         better = METRICS[self.metric].better
         if better == "none":
             return "–"
-        if self.difference.low <= 0 <= self.difference.high:
+        if self.difference.sign == 0:
             return "open"
-        return "first" if (self.difference.low > 0) == (better == "higher") else "second"
+        return "first" if (self.difference.sign > 0) == (better == "higher") else "second"
 
 
 def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> list[PairedDifference]:

@@ -1,16 +1,20 @@
-"""How far apart are two sets of images?  Fréchet and kernel distances of their features."""
+"""How far apart are two sets of images?  Fréchet and kernel distances of their features.
+
+The matrix root of SciPy is not used: ``linalg.sqrtm`` is unstable for singular covariances (a test compares
+both where both work); eigenvalues of symmetric matrices are exact there.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
-from cyclorama.evaluation.features import check_same_features
-from cyclorama.evaluation.statistics import FeatureStatistics
+from cyclorama.errors import DataError, SettingsError
+from cyclorama.evaluation.errors import TooFewImagesError
+from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, Region, check_same_features
 from cyclorama.seeding import build_numpy_generator
 
 if TYPE_CHECKING:
@@ -20,8 +24,56 @@ if TYPE_CHECKING:
 
 NOTABLE_BIAS = 0.1
 """A bias above this share of the distance is worth a warning."""
+LEAST_FOR_BIAS = 8
 _FRACTIONS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _REPEATS = 4
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStatistics:
+    """The features of one set, float32 (N, D) in the order of their keys, and their float64 moments."""
+
+    identity: FeatureIdentity
+    features: npt.NDArray[np.float32]
+
+    @property
+    def count(self) -> int:
+        """Images in the set."""
+        return len(self.features)
+
+    @cached_property
+    def mean(self) -> Matrix:
+        """(D)."""
+        total: Matrix = sum((chunk.sum(axis=0) for chunk in self._chunks()), np.zeros(self.features.shape[1]))
+        return total / max(self.count, 1)
+
+    @cached_property
+    def covariance(self) -> Matrix:
+        """The unbiased covariance (D, D). Raises TooFewImagesError below two images."""
+        if self.count < 2:
+            raise TooFewImagesError(f"a covariance of {self.count} images does not exist; give 2 or more")
+        scatter = np.zeros((self.features.shape[1],) * 2)
+        for chunk in self._chunks():
+            scatter += (chunk - self.mean).T @ (chunk - self.mean)
+        return scatter / (self.count - 1)
+
+    def _chunks(self) -> list[Matrix]:
+        starts = range(0, self.count, _CHUNK)
+        return [self.features[start : start + _CHUNK].astype(np.float64) for start in starts]
+
+
+def compute_statistics(table: FeatureTable) -> FeatureStatistics:
+    """The statistics of ``table``. Raises DataError if a feature is not finite.
+
+    Invariant: any order of rows gives the same bits.
+    """
+    order = np.argsort(np.array(table.keys, dtype=np.str_), kind="stable")
+    values = table.values[order]
+    if not np.isfinite(values).all():
+        bad = table.keys[int(order[np.flatnonzero(~np.isfinite(values).all(axis=1))[0]])]
+        raise DataError(f"the features of {bad!r} are not finite; look at that image")
+    return FeatureStatistics(table.identity, values)
 
 
 def compute_fid(first: FeatureStatistics, second: FeatureStatistics) -> float:
@@ -70,8 +122,8 @@ class KernelDistance:
 
     value: float
     """Mean over the subsets; 0 in expectation for equal distributions, may be negative."""
-    spread: float
-    """Standard deviation over the subsets (0 if there is only one)."""
+    spread: float | None
+    """Standard deviation over the subsets; None if there is only one."""
     subsets: int
     subset_size: int
 
@@ -86,14 +138,12 @@ def compute_kid(
     """The kernel inception distance, arXiv 1801.01401: unbiased squared MMD with kernel (x·y / D + 1)³.
 
     ``subsets`` seeded subsets of ``subset_size`` images each (fewer where a set is smaller; one subset if
-    both sets are no larger). Raises MixedFeaturesError, TooFewImagesError, MissingImageError (statistics
-    saved without features). Invariant: does not depend on the order of the images' names.
+    both sets are no larger). Raises MixedFeaturesError, TooFewImagesError. Invariant: does not depend on the
+    order of the images' names.
     """
     check_same_features(first.identity, second.identity)
     if subsets < 1 or subset_size < 2:
         raise SettingsError(f"{subsets} subsets of {subset_size}: use at least 1 of at least 2 images")
-    if first.features is None or second.features is None:
-        raise MissingImageError("KID needs single features; these statistics were saved without them")
     if min(first.count, second.count) < 2:
         raise TooFewImagesError(f"KID of {first.count} and {second.count} images; give 2 or more of each")
     size = min(subset_size, first.count, second.count)
@@ -103,7 +153,7 @@ def compute_kid(
         random = build_numpy_generator(seed, number, "kernel distance subset")
         rows_a, rows_b = (np.sort(random.choice(s.count, size, replace=False)) for s in (first, second))
         values.append(compute_mmd(first.features[rows_a], second.features[rows_b]))
-    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return KernelDistance(float(np.mean(values)), spread, len(values), size)
 
 
@@ -128,11 +178,9 @@ class BiasEstimate:
     """What the distance would be with more images."""
 
     extrapolated: float
-    """The distance with endlessly many images on the side or sides that were subsampled."""
+    """The distance with endlessly many images."""
     bias: float
     """Distance found minus ``extrapolated``: how much of it is for want of images."""
-    both_sides: bool
-    """Whether both sets were subsampled (features kept), or only the first."""
     singular: bool
     """Whether a set has fewer images than features: its covariance is then singular."""
 
@@ -150,48 +198,74 @@ class BiasEstimate:
 def estimate_bias(first: FeatureStatistics, second: FeatureStatistics, seed: int = 0) -> BiasEstimate:
     """The bias of the Fréchet distance, found as arXiv 1911.07023 does: it falls as 1 / N.
 
-    Subsets of 50 to 100 % of the images (both sets if both have features), a line through the distances
-    over 1 / share, its intercept. Raises TooFewImagesError below 8 images, MissingImageError without
-    features of the first set.
+    Subsets of 50 to 100 % of the images of both sets, a line through the distances over 1 / share, its
+    intercept. Raises TooFewImagesError below 8 images.
     """
     check_same_features(first.identity, second.identity)
-    if first.features is None:
-        raise MissingImageError("the bias needs single features; these statistics have none")
-    if min(first.count, second.count) < 8:
+    least = min(first.count, second.count)
+    if least < LEAST_FOR_BIAS:
         raise TooFewImagesError(
-            f"{first.count} and {second.count} images are too few to estimate a bias; give 8 or more"
+            f"{first.count} and {second.count} images are too few to estimate a bias; give "
+            f"{LEAST_FOR_BIAS} or more"
         )
-    both = second.features is not None
-    few = both and min(first.count, second.count) <= first.identity.dimensions
+    singular = least <= first.identity.dimensions
     inverse, distances = [], []
     for fraction in _FRACTIONS:
         for repeat in range(_REPEATS if fraction < 1 else 1):
             random = build_numpy_generator(seed, f"{fraction:.2f}/{repeat}", "distance bias subset")
-            rows_a = _sample(first, fraction, random)
+            parts = [_sample(statistics, fraction, random) for statistics in (first, second)]
             inverse.append(1 / fraction)
-            if few:
-                distances.append(compute_frechet_of_samples(rows_a, _sample(second, fraction, random)))
-            elif both:
-                moments = (*_compute_moments(rows_a), *_compute_moments(_sample(second, fraction, random)))
-                distances.append(compute_frechet(*moments))
+            if singular:
+                samples = (part.features.astype(np.float64) for part in parts)
+                distances.append(compute_frechet_of_samples(*samples))
             else:
-                distances.append(compute_frechet(*_compute_moments(rows_a), second.mean, second.covariance))
+                distances.append(compute_fid(*parts))
     _, intercept = np.polyfit(inverse, distances, 1)
-    dimensions = first.identity.dimensions
-    return BiasEstimate(
-        float(intercept), distances[-1] - float(intercept), both, min(first.count, second.count) <= dimensions
-    )
+    return BiasEstimate(float(intercept), distances[-1] - float(intercept), singular)
 
 
-def _sample(statistics: FeatureStatistics, fraction: float, random: np.random.Generator) -> Matrix:
-    assert statistics.features is not None
+def _sample(statistics: FeatureStatistics, fraction: float, random: np.random.Generator) -> FeatureStatistics:
     size = max(2, round(fraction * statistics.count))
     rows = np.sort(random.choice(statistics.count, size, replace=False))
-    values: Matrix = statistics.features[rows].astype(np.float64)
-    return values
+    return FeatureStatistics(statistics.identity, statistics.features[rows])
 
 
-def _compute_moments(values: Matrix) -> tuple[Matrix, Matrix]:
-    mean = values.mean(axis=0)
-    deviations = values - mean
-    return mean, deviations.T @ deviations / (len(values) - 1)
+@dataclass(frozen=True)
+class SetDistance:
+    """FID and KID of two sets in one region, and what they are worth."""
+
+    region: Region
+    features: str
+    """Network, weights' hash, region and resampler."""
+    counts: tuple[int, int]
+    fid: float
+    fid_extrapolated: float | None
+    """What the FID would be with many images; None where it cannot be told."""
+    fid_bias: float | None
+    kid: float
+    kid_spread: float | None
+    """None: there was one subset."""
+    warning: str | None
+
+
+def compute_set_distance(first: FeatureTable, second: FeatureTable, seed: int = 0) -> SetDistance:
+    """The distances of two sets' features. Raises MixedFeaturesError, TooFewImagesError."""
+    a, b = compute_statistics(first), compute_statistics(second)
+    fid, kid, counts = compute_fid(a, b), compute_kid(a, b, seed=seed), (a.count, b.count)
+    bias, warning = None, None
+    if min(counts) >= LEAST_FOR_BIAS:
+        bias = estimate_bias(a, b, seed)
+        warning = bias.describe(fid, counts)
+    else:
+        warning = f"{counts[0]} and {counts[1]} images are too few for a distance between sets to mean much"
+    return SetDistance(
+        a.identity.region,
+        a.identity.label,
+        counts,
+        fid,
+        None if bias is None else bias.extrapolated,
+        None if bias is None else bias.bias,
+        kid.value,
+        kid.spread,
+        warning,
+    )

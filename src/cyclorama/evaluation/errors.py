@@ -3,15 +3,17 @@
 ::
 
     InputError
-    ├── MissingImageError     an image has no partner of its key in the other set
-    ├── ImageSizeError        two images that are compared pixel by pixel differ in size
-    ├── TooFewImagesError     fewer images than the metric is defined for
-    └── MixedFeaturesError      features of two networks, weights, resamplers or regions in one distance
+    ├── MissingImageError          an image has no partner of its key in the other set
+    ├── ImageSizeError             two images that are compared pixel by pixel differ in size
+    ├── TooFewImagesError          fewer images, or pixels, than the metric is defined for
+    ├── MixedFeaturesError         features of two networks, weights, resamplers or regions in one distance
+    └── MaskError
+        └── NothingToMeasureError  no pixel of the image can tell: a value would look perfect
 """
 
 from __future__ import annotations
 
-from cyclorama.errors import InputError
+from cyclorama.errors import InputError, MaskError
 
 
 class MissingImageError(InputError):
@@ -23,8 +25,12 @@ class ImageSizeError(InputError):
 
 
 class TooFewImagesError(InputError):
-    """The metric is not defined, or means nothing, for so few images."""
+    """The metric is not defined, or means nothing, for so few images or pixels."""
 
 
 class MixedFeaturesError(InputError):
     """Features that were not made alike would be compared."""
+
+
+class NothingToMeasureError(MaskError):
+    """The metric has no pixel to look at; a value over nothing would look perfect."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.config import Settings, build_config, to_plain
+from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError
 
 ARCHITECTURE = "cyclorama-features-1"
 INPUT_SIDE = 128
@@ -29,8 +29,7 @@ WEIGHTS_NAME = "network.safetensors"
 CARD_NAME = "network.json"
 
 
-@dataclass(frozen=True)
-class FeatureNetworkConfig:
+class FeatureNetworkConfig(Settings):
     """What fixes the network's layers."""
 
     categories: tuple[str, ...]
@@ -40,7 +39,7 @@ class FeatureNetworkConfig:
     """Channels of the stem and of the stages at 32, 16 and 8 pixels; the last stage has DIMENSIONS."""
 
 
-class ResidualBlock(nn.Module):
+class FeatureBlock(nn.Module):
     """Two 3 × 3 convolutions with normalisation, halving the sides; the short cut averages 2 × 2 pixels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -71,7 +70,7 @@ class FeatureNetwork(nn.Module):
         first, *rest = (*config.widths, DIMENSIONS)
         self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
         channels = [first, *rest]
-        self.stages = nn.ModuleList(ResidualBlock(inputs, outputs) for inputs, outputs in pairwise(channels))
+        self.stages = nn.ModuleList(FeatureBlock(inputs, outputs) for inputs, outputs in pairwise(channels))
         self.category_head = nn.Linear(DIMENSIONS, len(config.categories))
         self.brand_head = nn.Linear(DIMENSIONS, len(config.brands)) if config.brands else None
         self.palette_head = nn.Linear(DIMENSIONS, PALETTE_VALUES)
@@ -116,7 +115,7 @@ def save_network(network: FeatureNetwork, folder: Path, notes: dict[str, Any] | 
     (folder / WEIGHTS_NAME).chmod(0o644)  # safetensors makes files for the owner's eyes only
     card = {
         "architecture": ARCHITECTURE,
-        "config": asdict(network.config),
+        "config": to_plain(network.config),
         "weights_hash": weights_hash,
         "input": f"RGB {INPUT_SIDE} x {INPUT_SIDE} in [-1, 1], product filled with neutral grey",
         **(notes or {}),
@@ -131,7 +130,7 @@ def load_card(folder: Path) -> dict[str, Any]:
     if not path.is_file() or not (folder / WEIGHTS_NAME).is_file():
         raise ModelNotFoundError(
             f"no feature network at {folder}: it needs {WEIGHTS_NAME} and {CARD_NAME}; train one with "
-            f"python -m cyclorama.evaluation.train_features --shards DIR --out {folder}"
+            f"cyclorama lab features SHARDS --out {folder}"
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -152,13 +151,13 @@ def load_network(folder: Path) -> tuple[FeatureNetwork, str]:
 
     card = load_card(folder)
     try:
-        config = FeatureNetworkConfig(**{name: tuple(value) for name, value in card["config"].items()})
+        config = build_config(FeatureNetworkConfig, card["config"])
         tensors = load_file(folder / WEIGHTS_NAME)
         network = FeatureNetwork(config)
         network.load_state_dict(
             {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         )
-    except (RuntimeError, TypeError, KeyError, ValueError, OSError) as error:
+    except (RuntimeError, TypeError, KeyError, ValueError, OSError, ConfigError) as error:
         raise ModelFormatError(
             f"{folder}: weights and card do not fit: {str(error)[:200]}; use both of one training"
         ) from error

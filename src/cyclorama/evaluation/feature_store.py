@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -11,18 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from cyclorama.errors import DataError
 from cyclorama.evaluation.features import (
     FeatureIdentity,
     FeatureTable,
     Network,
     Region,
     extract_features,
+    identify,
 )
 from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.set_distances import compute_set_digest
 from cyclorama.files import write_atomic
 
-FORMAT = 1
+FORMAT = "cyclorama-features-2"
 
 
 class FeatureStore:
@@ -47,25 +49,26 @@ class FeatureStore:
 
         Raises its errors, OutputError.
         """
-        identity = FeatureIdentity(
-            network.name, network.weights_hash, network.dimensions, network.resampler, region
+        identity = identify(network, region)
+        name = (
+            f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-"
+            f"{compute_set_digest(images)}.npz"
         )
-        digest = compute_set_digest(images)
-        name = f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-{digest}.npz"
         found = self._tables.get(name)
         if found is None and self._folder is not None:
-            found = _load(self._folder / name, identity)
+            found = _find(self._folder / name, identity)
         if found is None:
             found = extract_features(images, network, region, on_images)
             if self._folder is not None:
-                _save(found, self._folder / name)
+                save_table(found, self._folder / name)
         elif on_images is not None:
             on_images(len(images))
         self._tables[name] = found
         return found
 
 
-def _save(table: FeatureTable, path: Path) -> None:
+def save_table(table: FeatureTable, path: Path) -> None:
+    """Write ``table`` as an .npz file that holds no pickles, whole or not at all. Raises OutputError."""
     note = {"format": FORMAT, "keys": table.keys, "identity": asdict(table.identity)}
     stream = io.BytesIO()
     np.savez(stream, values=table.values, note=np.frombuffer(json.dumps(note).encode(), np.uint8))
@@ -73,13 +76,37 @@ def _save(table: FeatureTable, path: Path) -> None:
     write_atomic(path, stream.getvalue(), durable=False, shared=True)
 
 
-def _load(path: Path, identity: FeatureIdentity) -> FeatureTable | None:
-    """The table in ``path``; None if there is none, or one of another version or cut short."""
+def load_table(path: Path) -> FeatureTable:
+    """The table in ``path``. Raises DataError for a missing, damaged or other kind of file."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             note = json.loads(bytes(arrays["note"]))
-            if note["format"] != FORMAT or FeatureIdentity(**note["identity"]) != identity:
-                return None
-            return FeatureTable(identity, tuple(note["keys"]), arrays["values"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            if note["format"] != FORMAT:
+                raise ValueError(f"format {note['format']!r}")
+            return FeatureTable(FeatureIdentity(**note["identity"]), tuple(note["keys"]), arrays["values"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} holds no features of this version ({error}); make them anew") from error
+
+
+def _find(path: Path, identity: FeatureIdentity) -> FeatureTable | None:
+    """The table in ``path``; None if there is none, or one of another version or cut short."""
+    try:
+        table = load_table(path)
+    except DataError:
         return None
+    return table if table.identity == identity else None
+
+
+def compute_set_digest(images: ImageSet) -> str:
+    """16 hex digits that change with the keys, files, their sizes or times."""
+    digest = hashlib.sha256()
+    for key, item in images.items.items():
+        digest.update(f"{key}\n".encode())
+        if item.image is None:
+            digest.update(images.load(key).pixels.tobytes())
+        for place in (item.image, item.mask):
+            if place is not None:
+                file = place if isinstance(place, Path) else place[0]
+                stat = file.stat()
+                digest.update(f"{place}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]

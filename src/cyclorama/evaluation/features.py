@@ -6,15 +6,22 @@ Two tables are only ever compared if their identities are equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 import cyclorama
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.errors import (
+    DataError,
+    MissingDependencyError,
+    ModelFormatError,
+    ModelNotFoundError,
+    SettingsError,
+)
 from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.resize import fill_product, resize_planes
 
@@ -24,7 +31,9 @@ if TYPE_CHECKING:
 
     from cyclorama.evaluation.feature_network import FeatureNetwork
     from cyclorama.evaluation.reading import ImageSet
-    from cyclorama.types import Pixels, Size
+    from cyclorama.types import Pixels
+
+    Values = npt.NDArray[np.float32]
 
 Region = Literal["image", "background"]
 """``image``: all of it. ``background``: the product filled with neutral grey."""
@@ -50,42 +59,35 @@ class FeatureIdentity:
         return f"{self.network}-{self.weights_hash} ({self.region}, {self.resampler})"
 
 
-class Network(Protocol):
-    """A feature network behind one face."""
-
-    name: str
-    weights_hash: str
-    dimensions: int
-    resampler: str
-
-    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
     """Features by key: ``values`` float32 (N, D), rows in the order of ``keys`` (sorted)."""
 
     identity: FeatureIdentity
     keys: tuple[str, ...]
-    values: npt.NDArray[np.float32]
+    values: Values
 
-    def get(self, key: str) -> npt.NDArray[np.float32]:
+    def get(self, key: str) -> Values:
         """The row of ``key`` (D). Raises MissingImageError."""
-        try:
-            row: npt.NDArray[np.float32] = self.values[self.keys.index(key)]
-        except ValueError:
-            raise MissingImageError(f"no features for {key!r} among {len(self.keys)} images") from None
-        return row
+        return self.select([key]).values[0]
 
-    def select(self, keys: Sequence[str]) -> FeatureTable:
+    def select(self, keys: Iterable[str]) -> FeatureTable:
         """The rows of ``keys``, in their order. Raises MissingImageError."""
-        places = {key: place for place, key in enumerate(self.keys)}
-        missing = [key for key in keys if key not in places]
-        if missing:
-            raise MissingImageError(f"no features for {missing[0]!r} among {len(self.keys)} images")
-        return FeatureTable(self.identity, tuple(keys), self.values[[places[key] for key in keys]])
+        places, keys = {key: place for place, key in enumerate(self.keys)}, tuple(keys)
+        for key in keys:
+            if key not in places:
+                raise MissingImageError(f"no features for {key!r} among {len(self.keys)} images")
+        return FeatureTable(self.identity, keys, self.values[[places[key] for key in keys]])
+
+    def normalise(self) -> npt.NDArray[np.float64]:
+        """The rows at length 1. Raises DataError for a row of zeros, which has no direction."""
+        values = self.values.astype(np.float64)
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        if (lengths == 0).any():
+            key = self.keys[int(np.flatnonzero(lengths[:, 0] == 0)[0])]
+            raise DataError(f"the features of {key!r} are all 0; a cosine with them is not defined")
+        normalised: npt.NDArray[np.float64] = values / lengths
+        return normalised
 
 
 def check_same_features(first: FeatureIdentity, second: FeatureIdentity) -> None:
@@ -95,6 +97,70 @@ def check_same_features(first: FeatureIdentity, second: FeatureIdentity) -> None
             f"features of {first.label} cannot be compared with {second.label}; compute both with one "
             "network, or delete the stored statistics of the other"
         )
+
+
+def compute_cosines(
+    images: FeatureTable, partners: FeatureTable, pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """The cosine of the features of each (image, partner) pair, -1 to 1.
+
+    Raises MixedFeaturesError, MissingImageError, DataError (features of length 0).
+    """
+    check_same_features(images.identity, partners.identity)
+    first = images.select(a for a, _ in pairs).normalise()
+    second = partners.select(b for _, b in pairs).normalise()
+    return dict(zip(pairs, (first * second).sum(axis=1).tolist()))
+
+
+def compute_similarity(
+    images: FeatureTable, partners: FeatureTable, pairs: Mapping[str, str] | None = None
+) -> dict[str, float]:
+    """100 · cosine of the features of each image and its partner, by key.
+
+    With CLIP features of whole images this is the paper's CLIP similarity (to the original on BG1k, to the
+    reference on BG-pair). ``pairs`` maps an image's key to its partner's; None: the same key.
+    Raises as :func:`compute_cosines`.
+    """
+    wanted = [(key, key) for key in images.keys] if pairs is None else list(pairs.items())
+    return {key: 100 * value for (key, _), value in compute_cosines(images, partners, wanted).items()}
+
+
+class Network(ABC):
+    """A feature network: ``name``, ``weights_hash``, ``dimensions`` and ``resampler`` make its identity."""
+
+    name: str
+    resampler = "pillow-bicubic"
+    dimensions: int
+    side: int
+    """Pixels of its square input."""
+
+    def __init__(self, network: Any, weights_hash: str, device: str) -> None:
+        self.network, self.weights_hash, self.device = network.to(device), weights_hash, device
+
+    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """The network's input float32 (N, 3, H, W) of ``images``, each uint8 (H, W, 3) of any size."""
+        import torch
+
+        planes = np.stack([resize_planes(p, (self.side, self.side), self.resampler) for p in images])
+        image = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
+        return image.to(self.device)
+
+    @abstractmethod
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Features (N, dimensions) of a prepared batch."""
+
+    def compute(self, images: Sequence[Pixels]) -> Values:
+        """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
+        import torch
+
+        with torch.no_grad():
+            values: Values = self.embed(self.prepare(images)).float().cpu().numpy()
+        return values
+
+
+def identify(network: Network, region: Region) -> FeatureIdentity:
+    """The identity of the features that ``network`` computes of ``region``."""
+    return FeatureIdentity(network.name, network.weights_hash, network.dimensions, network.resampler, region)
 
 
 def extract_features(
@@ -108,113 +174,84 @@ def extract_features(
     Raises MissingImageError (region ``background`` and no mask). Invariant: an image's row does not depend
     on which others are in the set beyond float32 rounding, and not at all on their order.
     """
-    keys, rows, waiting = images.keys, [], []
-    for number, key in enumerate(keys, start=1):
-        image = images.load(key)
-        pixels = image.pixels
-        if region == "background":
-            if image.mask is None:
+    keys, rows = images.keys, []
+    for start in range(0, len(keys), BATCH):
+        batch = []
+        for key in keys[start : start + BATCH]:
+            image = images.load(key)
+            if region == "background" and image.mask is None:
                 raise MissingImageError(
                     f"{images.name}: {key!r} has no mask; give --masks to see backgrounds"
                 )
-            pixels = fill_product(pixels, image.mask)
-        waiting.append(pixels)
-        if len(waiting) == BATCH or number == len(keys):
-            filled = waiting + [waiting[-1]] * (BATCH - len(waiting)) if number > BATCH else waiting
-            rows.append(network.compute(filled)[: len(waiting)])
-            if on_images is not None:
-                on_images(len(waiting))
-            waiting = []
+            hidden = region == "background" and image.mask is not None
+            batch.append(fill_product(image.pixels, image.mask) if hidden else image.pixels)  # type: ignore[arg-type]
+        filled = batch + [batch[-1]] * (BATCH - len(batch)) if len(keys) > BATCH else batch
+        rows.append(network.compute(filled)[: len(batch)])
+        if on_images is not None:
+            on_images(len(batch))
     values = np.concatenate(rows) if rows else np.zeros((0, network.dimensions), np.float32)
-    identity = FeatureIdentity(
-        network.name, network.weights_hash, network.dimensions, network.resampler, region
-    )
-    return FeatureTable(identity, tuple(keys), values)
+    return FeatureTable(identify(network, region), tuple(keys), values)
 
 
-def stack_images(images: Sequence[Pixels], size: Size, resampler: str) -> torch.Tensor:
-    """float32 (N, 3, H, W) in [-1, 1] of images squeezed to ``size``."""
-    import torch
-
-    planes = np.stack([resize_planes(pixels, size, resampler) for pixels in images])
-    return torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
-
-
-class CycloramaNetwork:
+class CycloramaNetwork(Network):
     """The bundled network, or one trained alike: features, category probabilities, perceptual maps."""
 
     name = "cyclorama"
-    resampler = "pillow-bicubic"
 
     def __init__(self, network: FeatureNetwork, weights_hash: str, device: str = "cpu") -> None:
-        from cyclorama.evaluation.feature_network import DIMENSIONS
+        from cyclorama.evaluation.feature_network import DIMENSIONS, INPUT_SIDE
 
-        self.network = network.to(device)
-        self.weights_hash = weights_hash
-        self.dimensions = DIMENSIONS
-        self.device = device
+        super().__init__(network, weights_hash, device)
+        self.dimensions, self.side = DIMENSIONS, INPUT_SIDE
 
     @property
     def categories(self) -> tuple[str, ...]:
         """The classes it knows."""
-        return self.network.config.categories
+        return tuple(self.network.config.categories)
 
     def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
         """The network's input (N, 3, 128, 128) in [-1, 1]."""
         import torch
 
-        from cyclorama.evaluation.feature_network import INPUT_SIDE
+        return super().prepare(images).to(memory_format=torch.channels_last)
 
-        image = stack_images(images, (INPUT_SIDE, INPUT_SIDE), self.resampler)
-        return image.to(self.device, memory_format=torch.channels_last)
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Pooled features (N, 256)."""
+        features: torch.Tensor = self.network(image)
+        return features
 
-    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, 256)."""
-        import torch
-
-        with torch.no_grad():
-            values: npt.NDArray[np.float32] = self.network(self.prepare(images)).float().cpu().numpy()
-        return values
-
-    def classify(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def classify(self, features: Values) -> Values:
         """Probabilities float32 (N, categories) of pooled ``features`` (N, 256)."""
         import torch
 
         with torch.no_grad():
             scores = self.network.category_head(torch.from_numpy(features).to(self.device))
-            values: npt.NDArray[np.float32] = scores.softmax(dim=1).cpu().numpy()
+            values: Values = scores.softmax(dim=1).cpu().numpy()
         return values
 
 
-class InceptionNetwork:
+class InceptionNetwork(Network):
     """Inception-v3 pool features, the usual ground of FID and KID."""
 
     name = "inception"
-    resampler = "pillow-bicubic"
     dimensions = 2048
+    side = 299
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
         from cyclorama.evaluation.feature_network import compute_tensor_hash
         from cyclorama.evaluation.inception import load_inception
 
         network, tensors = load_inception(path)
-        self.network = network.to(device)
-        self.weights_hash = compute_tensor_hash(
-            {name: value for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
-        )
-        self.device = device
+        counted = {name: v for name, v in tensors.items() if not name.endswith("num_batches_tracked")}
+        super().__init__(network, compute_tensor_hash(counted), device)
 
-    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, 2048)."""
-        import torch
-
-        image = stack_images(images, (299, 299), self.resampler).to(self.device)
-        with torch.no_grad():
-            values: npt.NDArray[np.float32] = self.network(image).float().cpu().numpy()
-        return values
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Pool features (N, 2048)."""
+        features: torch.Tensor = self.network(image)
+        return features
 
 
-class ClipNetwork:
+class ClipNetwork(Network):
     """Image embeddings of a CLIP model in transformers' layout, prepared by its own PIL image processor."""
 
     name = "clip"
@@ -223,27 +260,27 @@ class ClipNetwork:
     def __init__(self, folder_or_hub_id: str | Path, device: str = "cpu") -> None:
         from cyclorama.evaluation.feature_network import compute_tensor_hash
 
-        self.model, self.processor = _load_clip(folder_or_hub_id)
-        self.model.to(device)
-        self.device = device
-        self.dimensions = int(self.model.config.projection_dim)
-        self.weights_hash = compute_tensor_hash(dict(self.model.state_dict()))
+        model, self.processor = _load_clip(folder_or_hub_id)
+        super().__init__(model, compute_tensor_hash(dict(model.state_dict())), device)
+        self.dimensions, self.side = int(model.config.projection_dim), int(model.config.image_size)
 
-    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, projection) image embeddings, not normalised."""
-        import torch
+    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """The processor's pixel values."""
         from PIL import Image
 
         inputs = self.processor(images=[Image.fromarray(p) for p in images], return_tensors="pt")
-        with torch.no_grad():
-            embeds = self.model(pixel_values=inputs["pixel_values"].to(self.device)).image_embeds
-        values: npt.NDArray[np.float32] = embeds.float().cpu().numpy()
-        return values
+        image: torch.Tensor = inputs["pixel_values"].to(self.device)
+        return image
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Image embeddings (N, projection), not normalised."""
+        embeds: torch.Tensor = self.network(pixel_values=image).image_embeds
+        return embeds
 
 
 def _load_clip(source: str | Path) -> tuple[Any, Any]:
     try:
-        from transformers import CLIPVisionModelWithProjection
+        import transformers
     except ImportError as error:
         raise MissingDependencyError("CLIP features need transformers: pip install transformers") from error
     path = Path(source)
@@ -255,8 +292,8 @@ def _load_clip(source: str | Path) -> tuple[Any, Any]:
             "model.safetensors, preprocessor_config.json) or a hub id such as openai/clip-vit-base-patch32"
         )
     try:
-        processor = _get_processor_class().from_pretrained(source)
-        model = CLIPVisionModelWithProjection.from_pretrained(source, use_safetensors=True)
+        processor = get_processor_class().from_pretrained(source)
+        model = transformers.CLIPVisionModelWithProjection.from_pretrained(source, use_safetensors=True)
     except Exception as error:  # the hub client's and transformers' errors have no common base
         kind = ModelFormatError if path.is_dir() else ModelNotFoundError
         raise kind(
@@ -266,7 +303,7 @@ def _load_clip(source: str | Path) -> tuple[Any, Any]:
     return model.eval().requires_grad_(False), processor
 
 
-def _get_processor_class() -> Any:
+def get_processor_class() -> Any:
     """The PIL-based CLIP processor under the name this transformers has for it; none needs torchvision."""
     import transformers
 
@@ -291,8 +328,7 @@ def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
     if name == "cyclorama":
         from cyclorama.evaluation.feature_network import load_network
 
-        network, weights_hash = load_network(Path(place) if place else find_bundled_features())
-        return CycloramaNetwork(network, weights_hash, device)
+        return CycloramaNetwork(*load_network(Path(place) if place else find_bundled_features()), device)
     if name == "inception":
         from cyclorama.evaluation.inception import FILE_NAME
 

@@ -1,16 +1,15 @@
-"""Does a background follow its reference's style and its category's custom?"""
+"""Does a background have its reference's colours and features, and does it look like its category?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
-from cyclorama.evaluation.features import FeatureTable, check_same_features
+from cyclorama.evaluation.features import FeatureTable
 from cyclorama.evaluation.resize import grow_mask
 from cyclorama.imaging.colour import to_lab
 
@@ -26,16 +25,10 @@ DIRECTIONS = 64
 QUANTILES = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Palette:
-    """The colours of a background, as quantiles of their projections: float64 (DIRECTIONS, QUANTILES)."""
+def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Values:
+    """The colours of ``pixels`` (uint8 (H, W, 3)) outside ``mask`` (1 = product, with its rim).
 
-    quantiles: Values
-
-
-def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Palette:
-    """The palette of ``pixels`` (uint8 (H, W, 3)) outside ``mask`` (1 = product, with its rim).
-
+    float64 (DIRECTIONS, QUANTILES): quantiles of the L*a*b* colours projected on each direction.
     Raises TooFewImagesError below 64 background pixels.
     """
     colours = to_lab(pixels).reshape(-1, 3)
@@ -44,21 +37,19 @@ def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Palette:
     if len(colours) < 64:
         raise TooFewImagesError(f"{len(colours)} background pixels make no palette; 64 is the least")
     step = max(1, len(colours) // 16384)
-    projected = np.sort(colours[::step].astype(np.float64) @ _get_directions().T, axis=0)
-    places = (np.arange(QUANTILES) + 0.5) / QUANTILES * len(projected) - 0.5
-    low = np.clip(np.floor(places), 0, len(projected) - 1).astype(int)
-    high = np.minimum(low + 1, len(projected) - 1)
-    share = np.clip(places - low, 0, 1)[:, None]
-    return Palette((projected[low] * (1 - share) + projected[high] * share).T)
+    projected = colours[::step].astype(np.float64) @ _get_directions().T
+    places = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    palette: Values = np.quantile(projected, places, axis=0, method="hazen").T
+    return palette
 
 
-def compute_palette_distance(first: Palette, second: Palette) -> float:
+def compute_palette_distance(first: Values, second: Values) -> float:
     """The sliced Wasserstein-1 distance of two palettes in L*a*b*, in ΔE (CIE76) units, 0 or more.
 
     Mean over directions of the cost of moving one projection onto the other, doubled: a uniform shift of all
     colours by d then costs d. Composition plays no part.
     """
-    return float(2 * np.abs(first.quantiles - second.quantiles).mean())
+    return float(2 * np.abs(first - second).mean())
 
 
 def _get_directions() -> Values:
@@ -70,38 +61,25 @@ def _get_directions() -> Values:
     return np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
 
 
-@dataclass(frozen=True)
-class Following:
-    """One image: the distance to its own reference and to others of its category."""
-
-    own: float
-    others: float
-    """Mean distance to the other references."""
-    share: float
-    """Share of the other references that are farther than its own (ties count half); 0.5 is chance."""
-
-
-def compute_following(
+def compute_percentiles(
     own: Mapping[str, str], categories: Mapping[str, str], distances: Mapping[tuple[str, str], float]
-) -> dict[str, Following]:
-    """How each image follows, by key.
+) -> dict[str, float]:
+    """For each image, the share of the other references that are farther than its own, by key.
 
-    ``own`` maps images to their references' keys, ``categories`` reference keys to categories,
-    ``distances`` (image, reference) to a distance. Images whose category has no other reference are left
-    out. Raises MissingImageError for a pair without distance.
+    Ties count half; 0.5 is chance. ``own`` maps images to their references' keys, ``categories`` reference
+    keys to categories, ``distances`` (image, reference) to a distance. Images whose category has no other
+    reference are left out. Raises MissingImageError for a pair without distance.
     """
     result = {}
     for key, reference in own.items():
         rivals = list_rivals(reference, categories)
-        if not rivals:
-            continue
         try:
             mine = distances[key, reference]
             theirs = np.array([distances[key, rival] for rival in rivals])
         except KeyError as error:
             raise MissingImageError(f"no distance for the pair {error.args[0]}") from error
-        share = float((theirs > mine).mean() + 0.5 * (theirs == mine).mean())
-        result[key] = Following(float(mine), float(theirs.mean()), share)
+        if rivals:
+            result[key] = float((theirs > mine).mean() + 0.5 * (theirs == mine).mean())
     return result
 
 
@@ -109,20 +87,6 @@ def list_rivals(reference: str, categories: Mapping[str, str]) -> list[str]:
     """The other references of the same category, sorted."""
     wanted = categories[reference]
     return sorted(name for name, category in categories.items() if category == wanted and name != reference)
-
-
-def compute_feature_distances(
-    images: FeatureTable, references: FeatureTable, pairs: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], float]:
-    """1 - cosine of the features of each (image, reference) pair, 0 to 2. Raises MixedFeaturesError."""
-    check_same_features(images.identity, references.identity)
-    if not pairs:
-        return {}
-    first = images.select([a for a, _ in pairs]).values.astype(np.float64)
-    second = references.select([b for _, b in pairs]).values.astype(np.float64)
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
-    cosines = (first * second).sum(axis=1) / np.where(lengths > 0, lengths, 1)
-    return {pair: float(1 - cosine) for pair, cosine in zip(pairs, cosines)}
 
 
 def compute_category_hits(

@@ -1,12 +1,13 @@
 """Inception-v3 as the Fréchet inception distance wants it: pool features of the 2015 weights.
 
-Architecture: Szegedy et al., arXiv 1512.00567; the 2015 TensorFlow graph behind FID (arXiv 1706.08500)
-differs from the usual one in that average pools do not count the padding and the last block pools by
-maximum. Parameter names are those of the published PyTorch conversion of these weights.
+Architecture: arXiv 1512.00567. The 2015 graph behind FID (arXiv 1706.08500) differs from torchvision's (average
+pools leave the border out, the last block pools by maximum), so the network is here, its blocks as data;
+parameter names are those of the published PyTorch conversion.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,24 +16,21 @@ from torch import nn
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
-"""The published file (pytorch-fid, release fid_weights); torch-fidelity's copy and .safetensors work too."""
-INPUT_SIDE = 299
-DIMENSIONS = 2048
+
+Layer = tuple[str, int, int | tuple[int, int]]
+"""(name, channels, kernel); a name that ends in ``/2`` halves the sides."""
 
 
 class Convolution(nn.Module):
-    """Convolution without bias, normalisation (epsilon 0.001), ReLU."""
+    """Convolution without bias, normalisation and ReLU."""
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int | tuple[int, int],
-        stride: int = 1,
-        padding: int | tuple[int, int] = 0,
+        self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, padding: bool = True
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        border = (sides[0] // 2, sides[1] // 2) if padding else 0
+        self.conv = nn.Conv2d(inputs, outputs, sides, stride, border, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
@@ -40,115 +38,92 @@ class Convolution(nn.Module):
         return torch.relu(self.bn(self.conv(values)))
 
 
-def _average(values: torch.Tensor) -> torch.Tensor:
-    return nn.functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
+class Mixed(nn.Module):
+    """Paths of convolutions side by side, their ends joined; paths may share their first layers.
 
+    ``pool``: what the path ``branch_pool`` begins with, or (``halve``) the last path itself.
+    """
 
-class MixedA(nn.Module):
-    """Mixed_5b to 5d: 1 × 1, 5 × 5 and double 3 × 3 branches and a pool, at 35 × 35."""
-
-    def __init__(self, inputs: int, pooled: int) -> None:
+    def __init__(self, inputs: int, paths: Sequence[Sequence[Layer]], pool: str = "average") -> None:
         super().__init__()
-        self.branch1x1 = Convolution(inputs, 64, 1)
-        self.branch5x5_1 = Convolution(inputs, 48, 1)
-        self.branch5x5_2 = Convolution(48, 64, 5, padding=2)
-        self.branch3x3dbl_1 = Convolution(inputs, 64, 1)
-        self.branch3x3dbl_2 = Convolution(64, 96, 3, padding=1)
-        self.branch3x3dbl_3 = Convolution(96, 96, 3, padding=1)
-        self.branch_pool = Convolution(inputs, pooled, 1)
+        self.pool = pool
+        self.paths = [[name.removesuffix("/2") for name, _, _ in path] for path in paths]
+        for path in paths:
+            width = inputs
+            for name, outputs, kernel in path:
+                plain = name.removesuffix("/2")
+                if not hasattr(self, plain):
+                    halves = plain != name
+                    self.add_module(
+                        plain, Convolution(width, outputs, kernel, 2 if halves else 1, not halves)
+                    )
+                width = outputs
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 224 + pooled, 35, 35)."""
-        wide = self.branch5x5_2(self.branch5x5_1(values))
-        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(values)))
-        return torch.cat([self.branch1x1(values), wide, double, self.branch_pool(_average(values))], 1)
+        """(B, sum of the paths' channels, H', W')."""
+        made: dict[str, torch.Tensor] = {}
+        for path in self.paths:
+            end = self._pool(values) if path[0] == "branch_pool" else values
+            for name in path:
+                if name not in made:
+                    made[name] = getattr(self, name)(end)
+                end = made[name]
+        ends = [made[path[-1]] for path in self.paths]
+        if self.pool == "halve":
+            ends.append(nn.functional.max_pool2d(values, 3, 2))
+        return torch.cat(ends, 1)
+
+    def _pool(self, values: torch.Tensor) -> torch.Tensor:
+        if self.pool == "maximum":
+            return nn.functional.max_pool2d(values, 3, 1, 1)
+        return nn.functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
 
 
-class MixedB(nn.Module):
-    """Mixed_6a: from 35 × 35 to 17 × 17."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.branch3x3 = Convolution(inputs, 384, 3, stride=2)
-        self.branch3x3dbl_1 = Convolution(inputs, 64, 1)
-        self.branch3x3dbl_2 = Convolution(64, 96, 3, padding=1)
-        self.branch3x3dbl_3 = Convolution(96, 96, 3, stride=2)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 480 + inputs, 17, 17)."""
-        double = self.branch3x3dbl_3(self.branch3x3dbl_2(self.branch3x3dbl_1(values)))
-        return torch.cat([self.branch3x3(values), double, nn.functional.max_pool2d(values, 3, 2)], 1)
+def _build_a(inputs: int, pooled: int) -> Mixed:
+    """Mixed_5b to 5d, at 35 x 35."""
+    double: list[Layer] = [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)]
+    wide: list[Layer] = [("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)]
+    return Mixed(inputs, [[("branch1x1", 64, 1)], wide, double, [("branch_pool", pooled, 1)]])
 
 
-class MixedC(nn.Module):
-    """Mixed_6b to 6e: 7 × 7 kernels split into rows and columns, at 17 × 17."""
-
-    def __init__(self, inputs: int, middle: int) -> None:
-        super().__init__()
-        row, column = {"kernel": (1, 7), "padding": (0, 3)}, {"kernel": (7, 1), "padding": (3, 0)}
-        self.branch1x1 = Convolution(inputs, 192, 1)
-        self.branch7x7_1 = Convolution(inputs, middle, 1)
-        self.branch7x7_2 = Convolution(middle, middle, **row)  # type: ignore[arg-type]
-        self.branch7x7_3 = Convolution(middle, 192, **column)  # type: ignore[arg-type]
-        self.branch7x7dbl_1 = Convolution(inputs, middle, 1)
-        self.branch7x7dbl_2 = Convolution(middle, middle, **column)  # type: ignore[arg-type]
-        self.branch7x7dbl_3 = Convolution(middle, middle, **row)  # type: ignore[arg-type]
-        self.branch7x7dbl_4 = Convolution(middle, middle, **column)  # type: ignore[arg-type]
-        self.branch7x7dbl_5 = Convolution(middle, 192, **row)  # type: ignore[arg-type]
-        self.branch_pool = Convolution(inputs, 192, 1)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 768, 17, 17)."""
-        single = self.branch7x7_3(self.branch7x7_2(self.branch7x7_1(values)))
-        double = self.branch7x7dbl_2(self.branch7x7dbl_1(values))
-        double = self.branch7x7dbl_5(self.branch7x7dbl_4(self.branch7x7dbl_3(double)))
-        return torch.cat([self.branch1x1(values), single, double, self.branch_pool(_average(values))], 1)
+def _build_b(inputs: int) -> Mixed:
+    """Mixed_6a: from 35 x 35 to 17 x 17."""
+    double: list[Layer] = [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3/2", 96, 3)]
+    return Mixed(inputs, [[("branch3x3/2", 384, 3)], double], "halve")
 
 
-class MixedD(nn.Module):
-    """Mixed_7a: from 17 × 17 to 8 × 8."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.branch3x3_1 = Convolution(inputs, 192, 1)
-        self.branch3x3_2 = Convolution(192, 320, 3, stride=2)
-        self.branch7x7x3_1 = Convolution(inputs, 192, 1)
-        self.branch7x7x3_2 = Convolution(192, 192, (1, 7), padding=(0, 3))
-        self.branch7x7x3_3 = Convolution(192, 192, (7, 1), padding=(3, 0))
-        self.branch7x7x3_4 = Convolution(192, 192, 3, stride=2)
-
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 512 + inputs, 8, 8)."""
-        single = self.branch3x3_2(self.branch3x3_1(values))
-        split = self.branch7x7x3_2(self.branch7x7x3_1(values))
-        split = self.branch7x7x3_4(self.branch7x7x3_3(split))
-        return torch.cat([single, split, nn.functional.max_pool2d(values, 3, 2)], 1)
+def _build_c(inputs: int, middle: int) -> Mixed:
+    """Mixed_6b to 6e: 7 x 7 kernels split into rows and columns, at 17 x 17."""
+    row, column = (1, 7), (7, 1)
+    single: list[Layer] = [
+        ("branch7x7_1", middle, 1),
+        ("branch7x7_2", middle, row),
+        ("branch7x7_3", 192, column),
+    ]
+    double: list[Layer] = [("branch7x7dbl_1", middle, 1)]
+    for number, (width, kernel) in enumerate(zip((middle, middle, middle, 192), (column, row) * 2), start=2):
+        double.append((f"branch7x7dbl_{number}", width, kernel))
+    return Mixed(inputs, [[("branch1x1", 192, 1)], single, double, [("branch_pool", 192, 1)]])
 
 
-class MixedE(nn.Module):
-    """Mixed_7b and 7c: branches that end in a row and a column, at 8 × 8."""
+def _build_d(inputs: int) -> Mixed:
+    """Mixed_7a: from 17 x 17 to 8 x 8."""
+    split: list[Layer] = [
+        ("branch7x7x3_1", 192, 1),
+        ("branch7x7x3_2", 192, (1, 7)),
+        ("branch7x7x3_3", 192, (7, 1)),
+        ("branch7x7x3_4/2", 192, 3),
+    ]
+    return Mixed(inputs, [[("branch3x3_1", 192, 1), ("branch3x3_2/2", 320, 3)], split], "halve")
 
-    def __init__(self, inputs: int, pool_by_maximum: bool) -> None:
-        super().__init__()
-        self.pool_by_maximum = pool_by_maximum
-        self.branch1x1 = Convolution(inputs, 320, 1)
-        self.branch3x3_1 = Convolution(inputs, 384, 1)
-        self.branch3x3_2a = Convolution(384, 384, (1, 3), padding=(0, 1))
-        self.branch3x3_2b = Convolution(384, 384, (3, 1), padding=(1, 0))
-        self.branch3x3dbl_1 = Convolution(inputs, 448, 1)
-        self.branch3x3dbl_2 = Convolution(448, 384, 3, padding=1)
-        self.branch3x3dbl_3a = Convolution(384, 384, (1, 3), padding=(0, 1))
-        self.branch3x3dbl_3b = Convolution(384, 384, (3, 1), padding=(1, 0))
-        self.branch_pool = Convolution(inputs, 192, 1)
 
-    def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(B, 2048, 8, 8)."""
-        single = self.branch3x3_1(values)
-        single = torch.cat([self.branch3x3_2a(single), self.branch3x3_2b(single)], 1)
-        double = self.branch3x3dbl_2(self.branch3x3dbl_1(values))
-        double = torch.cat([self.branch3x3dbl_3a(double), self.branch3x3dbl_3b(double)], 1)
-        pooled = nn.functional.max_pool2d(values, 3, 1, 1) if self.pool_by_maximum else _average(values)
-        return torch.cat([self.branch1x1(values), single, double, self.branch_pool(pooled)], 1)
+def _build_e(inputs: int, pool: str) -> Mixed:
+    """Mixed_7b and 7c: paths that end in a row and a column, at 8 x 8."""
+    paths: list[list[Layer]] = [[("branch1x1", 320, 1)]]
+    for first in ([("branch3x3_1", 384, 1)], [("branch3x3dbl_1", 448, 1), ("branch3x3dbl_2", 384, 3)]):
+        stem = first[-1][0][:-1] + str(int(first[-1][0][-1]) + 1)
+        paths += [[*first, (f"{stem}a", 384, (1, 3))], [*first, (f"{stem}b", 384, (3, 1))]]
+    return Mixed(inputs, [*paths, [("branch_pool", 192, 1)]], pool)
 
 
 class Inception(nn.Module):
@@ -156,22 +131,20 @@ class Inception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.Conv2d_1a_3x3 = Convolution(3, 32, 3, stride=2)
-        self.Conv2d_2a_3x3 = Convolution(32, 32, 3)
-        self.Conv2d_2b_3x3 = Convolution(32, 64, 3, padding=1)
+        self.Conv2d_1a_3x3 = Convolution(3, 32, 3, 2, padding=False)
+        self.Conv2d_2a_3x3 = Convolution(32, 32, 3, padding=False)
+        self.Conv2d_2b_3x3 = Convolution(32, 64, 3)
         self.Conv2d_3b_1x1 = Convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = Convolution(80, 192, 3)
-        self.Mixed_5b = MixedA(192, 32)
-        self.Mixed_5c = MixedA(256, 64)
-        self.Mixed_5d = MixedA(288, 64)
-        self.Mixed_6a = MixedB(288)
-        self.Mixed_6b = MixedC(768, 128)
-        self.Mixed_6c = MixedC(768, 160)
-        self.Mixed_6d = MixedC(768, 160)
-        self.Mixed_6e = MixedC(768, 192)
-        self.Mixed_7a = MixedD(768)
-        self.Mixed_7b = MixedE(1280, pool_by_maximum=False)
-        self.Mixed_7c = MixedE(2048, pool_by_maximum=True)
+        self.Conv2d_4a_3x3 = Convolution(80, 192, 3, padding=False)
+        blocks = {
+            "5b": _build_a(192, 32), "5c": _build_a(256, 64), "5d": _build_a(288, 64), "6a": _build_b(288),
+            "6b": _build_c(768, 128), "6c": _build_c(768, 160), "6d": _build_c(768, 160),
+            "6e": _build_c(768, 192), "7a": _build_d(768), "7b": _build_e(1280, "average"),
+            "7c": _build_e(2048, "maximum"),
+        }  # fmt: skip
+        self.blocks = list(blocks)
+        for name, block in blocks.items():
+            self.add_module(f"Mixed_{name}", block)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Pool features (B, 2048), 0 or more."""
@@ -179,9 +152,8 @@ class Inception(nn.Module):
         values = nn.functional.max_pool2d(values, 3, 2)
         values = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(values))
         values = nn.functional.max_pool2d(values, 3, 2)
-        values = self.Mixed_5d(self.Mixed_5c(self.Mixed_5b(values)))
-        values = self.Mixed_6e(self.Mixed_6d(self.Mixed_6c(self.Mixed_6b(self.Mixed_6a(values)))))
-        values = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(values)))
+        for name in self.blocks:
+            values = getattr(self, f"Mixed_{name}")(values)
         pooled: torch.Tensor = values.mean(dim=(2, 3))
         return pooled
 
@@ -221,5 +193,4 @@ def load_inception(path: Path) -> tuple[Inception, dict[str, torch.Tensor]]:
         network.load_state_dict(used, strict=False)
     except RuntimeError as error:
         raise ModelFormatError(f"{path} has tensors of other shapes: {str(error)[:200]}") from error
-    network.eval().requires_grad_(False)
-    return network, used
+    return network.eval().requires_grad_(False), used

@@ -5,33 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 
 from cyclorama.errors import ModelNotFoundError
-from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
+from cyclorama.evaluation.distances import SetDistance, compute_set_distance
 from cyclorama.evaluation.feature_store import FeatureStore
 from cyclorama.evaluation.features import (
     CycloramaNetwork,
     FeatureTable,
     Network,
     Region,
+    compute_cosines,
+    compute_similarity,
     load_features,
 )
-from cyclorama.evaluation.following import (
-    compute_category_hits,
-    compute_feature_distances,
-    compute_following,
-    list_rivals,
-)
+from cyclorama.evaluation.following import compute_category_hits, compute_percentiles, list_rivals
 from cyclorama.evaluation.image_metrics import ImageScorer, Row
 from cyclorama.evaluation.partners import Partners, get_reference_categories
 from cyclorama.evaluation.preservation import SEGMENTER_NAME
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
-from cyclorama.evaluation.set_distances import SetDistance, compute_set_distance, load_or_compute
 from cyclorama.evaluation.settings import METRICS, EvaluationSettings
-from cyclorama.evaluation.similarity import compute_similarity
-from cyclorama.evaluation.statistics import FeatureStatistics, compute_statistics
 from cyclorama.evaluation.text import READER_NAME
 
 Progress = Callable[[int], None]
@@ -46,7 +40,7 @@ class Evaluation:
     references: str | None
     rows: dict[str, Row]
     """Image key -> metric name -> value."""
-    estimates: dict[str, Estimate]
+    estimates: dict[str, MeanEstimate]
     """Metric name -> mean over images with its 95 % interval over products."""
     distances: tuple[SetDistance, ...]
     compactness: dict[str, Compactness]
@@ -55,6 +49,8 @@ class Evaluation:
     used: dict[str, str]
     """What stood behind the figures: feature networks with hashes, segmenter, method of projection."""
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Metrics that had nothing to measure on some images: on how many, and why on the first."""
 
 
 def count_steps(partners: Partners) -> int:
@@ -79,18 +75,17 @@ def evaluate_set(
     partners: Partners,
     settings: EvaluationSettings,
     networks: tuple[Network, CycloramaNetwork | None],
-    truth_statistics: dict[Region, FeatureStatistics] | None = None,
+    truth_features: FeatureTable | None = None,
     on_images: Progress | None = None,
     store: FeatureStore | None = None,
 ) -> Evaluation:
     """Score ``partners``.
 
-    ``truth_statistics`` (by region) stand for a truth that is only known by its saved statistics. ``store``
-    keeps features for the next call. Raises the
-    errors of reading, of sizes, of mixed features and of too few images.
+    ``truth_features`` stand for a truth that is only known by its kept features. ``store`` keeps features for
+    the next call. Raises the errors of reading, of sizes, of mixed features and of too few images.
     """
     network, own = networks
-    scorer = ImageScorer.build(partners, settings, own)
+    scorer = ImageScorer(partners, settings, own)
     rows: dict[str, Row] = {}
     for key in partners.images.keys:
         rows[key] = scorer.score(key)
@@ -99,7 +94,7 @@ def evaluate_set(
     run = _FeatureRun(partners, settings, network, own, on_images, store or FeatureStore())
     run.add_similarities(rows)
     run.add_following(rows)
-    distances = run.compute_distances(truth_statistics or {})
+    distances = run.compute_distances(truth_features)
     compactness, projection = run.compute_categories(rows)
     groups = {key: _get_product(partners, key) for key in rows}
     estimates = {}
@@ -119,6 +114,10 @@ def evaluate_set(
         projection,
         run.used,
         (*partners.notes, *run.notes),
+        tuple(
+            f"{METRICS[name].title}: left out on {len(found)} of {len(rows)} images, first {found[0]}"
+            for name, found in scorer.left_out.items()
+        ),
     )
 
 
@@ -144,16 +143,17 @@ class _FeatureRun:
     ) -> None:
         self.partners, self.settings, self.network, self.own = partners, settings, network, own
         self.on_images, self.store = on_images, store
+        self.kept = store if settings.statistics is None else FeatureStore(settings.statistics)
         self.tables: dict[tuple[str, str, Region], FeatureTable] = {}
         self.used = {"features": f"{network.name}-{network.weights_hash} ({network.resampler})"}
         self.notes: list[str] = []
-        if "product" in settings.groups and (partners.paired or partners.products is not None):
+        if "product" in settings.metrics and (partners.paired or partners.products is not None):
             self.used["segmenter"] = SEGMENTER_NAME
-        if "text" in settings.groups and (partners.paired or partners.products is not None):
+        if "text" in settings.metrics and (partners.paired or partners.products is not None):
             self.used["text reader"] = f"{READER_NAME} {version(READER_NAME)}"
         if own is not None:
             self.used["category and perceptual network"] = f"cyclorama-{own.weights_hash}"
-        elif "category" in settings.groups or "truth" in settings.groups:
+        elif "category" in settings.metrics or "truth" in settings.metrics:
             self.notes.append("no feature network of our own: perceptual distance and categories left out")
         self.regions: tuple[Region, ...] = ("image",)
         if partners.images.has_masks():
@@ -167,11 +167,12 @@ class _FeatureRun:
         place = (role, network.name, region)
         if place not in self.tables:
             images = getattr(self.partners, role)
-            self.tables[place] = self.store.get(images, network, region, self.on_images)
+            store = self.kept if role == "truth" else self.store
+            self.tables[place] = store.get(images, network, region, self.on_images)
         return self.tables[place]
 
     def add_similarities(self, rows: dict[str, Row]) -> None:
-        if "similarity" not in self.settings.groups:
+        if "similarity" not in self.settings.metrics:
             return
         for region in self.regions:
             ending = "" if region == "image" else "_background"
@@ -191,53 +192,45 @@ class _FeatureRun:
 
     def add_following(self, rows: dict[str, Row]) -> None:
         references = self.partners.references
-        if references is None or "following" not in self.settings.groups:
+        if references is None or "following" not in self.settings.metrics:
             return
         masked = "background" in self.regions and references.has_masks()
         region: Region = "background" if masked else "image"
         categories = get_reference_categories(self.partners)
         own = self.partners.reference_of
         pairs = [(key, name) for key, r in own.items() for name in [r, *list_rivals(r, categories)]]
-        distances = compute_feature_distances(
-            self.get_table("images", region), self.get_table("references", region), pairs
-        )
+        tables = self.get_table("images", region), self.get_table("references", region)
+        distances = {pair: 1 - cosine for pair, cosine in compute_cosines(*tables, pairs).items()}
         for key, reference in own.items():
             rows[key]["feature_distance"] = distances[key, reference]
-        for key, found in compute_following(own, categories, distances).items():
-            rows[key]["feature_follows"] = found.share
+        for key, share in compute_percentiles(own, categories, distances).items():
+            rows[key]["feature_percentile"] = share
 
-    def compute_distances(self, kept: dict[Region, FeatureStatistics]) -> list[SetDistance]:
+    def compute_distances(self, kept: FeatureTable | None) -> list[SetDistance]:
         truth = self.partners.truth
-        if "distance" not in self.settings.groups or (truth is None and not kept):
+        if "distance" not in self.settings.metrics or (truth is None and kept is None):
             return []
         if len(self.partners.images) < 2:
             self.notes.append("one image: no distance between sets")
             return []
         result = []
         for region in self.regions:
-            if truth is None:
-                other = kept.get(region)
-            elif region == "image" or truth.has_masks():
-                other = load_or_compute(
-                    truth,
-                    self.network,
-                    region,
-                    self.settings.statistics,
-                    partial(self.get_table, "truth", region),
-                )
+            if kept is not None:
+                other = kept if kept.identity.region == region else None
             else:
-                other = None
-            if other is not None and other.count >= 2:
-                found = compute_set_distance(
-                    compute_statistics(self.get_table("images", region)), other, self.settings.seed
+                assert truth is not None
+                shown = region == "image" or truth.has_masks()
+                other = self.get_table("truth", region) if shown else None
+            if other is not None and len(other.keys) > 1:
+                result.append(
+                    compute_set_distance(self.get_table("images", region), other, self.settings.seed)
                 )
-                result.append(found)
         self.notes += [distance.warning for distance in result if distance.warning]
         return result
 
     def compute_categories(self, rows: dict[str, Row]) -> tuple[dict[str, Compactness], bytes | None]:
         categories = self.partners.categories
-        if "category" not in self.settings.groups or set(categories) != set(rows):
+        if "category" not in self.settings.metrics or set(categories) != set(rows):
             return {}, None
         region: Region = "background" if "background" in self.regions else "image"
         if self.own is not None and region == "background":
@@ -245,7 +238,7 @@ class _FeatureRun:
             known = {key for key, value in categories.items() if value in self.own.categories}
             if known:
                 for key, (right, _, _) in compute_category_hits(table, categories, self.own).items():
-                    rows[key]["category_right"] = float(right)
+                    rows[key]["category_accuracy"] = float(right)
             if len(known) < len(rows):
                 self.notes.append(
                     f"{len(rows) - len(known)} images are of categories our network does not know"

@@ -1,16 +1,18 @@
-"""Is the product in the image the one that was given?  Its pixels, its rim, its outline."""
+"""Is the product in the image the one that was given?  Its pixels, its rim, its outline.
+
+The colour difference is scikit-image's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.errors import MaskError
-from cyclorama.evaluation.delta_e import compute_ciede2000
+from cyclorama.errors import MissingDependencyError
+from cyclorama.evaluation.errors import NothingToMeasureError
 from cyclorama.evaluation.resize import check_same_size
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
 from cyclorama.imaging.colour import to_lab
@@ -31,52 +33,42 @@ Segmenter = Callable[["Pixels", "Matte"], "npt.NDArray[np.bool_]"]
 """(pixels (H, W, 3), mask given (H, W)) -> where the product is in ``pixels``, bool (H, W)."""
 
 
-@dataclass(frozen=True)
-class ProductScore:
-    """One image's product against the original's."""
+def compute_interior_difference(pixels: Pixels, original: Pixels, mask: Matte) -> tuple[int, float]:
+    """(largest, mean) absolute difference of a channel where ``mask`` is 1, 0-255.
 
-    max_difference: int
-    """Largest difference of a channel where the mask is 1, 0-255."""
-    mean_difference: float
-    """Mean absolute difference there, 0-255."""
-    rim_delta_e: float
-    """Mean CIEDE2000 in the band just inside the edge."""
-    expansion: float
-    """area(m_out ∪ m_in) - area(m_in), as a share of area(m_in)."""
-
-
-def compute_preservation(
-    pixels: Pixels, original: Pixels, mask: Matte, segmenter: Segmenter | None = None
-) -> ProductScore:
-    """The score of ``pixels`` against ``original``, both uint8 (H, W, 3), with ``mask`` (1 = product).
-
-    ``segmenter`` None takes :func:`segment_by_rim_colours`; name yours in the report. Raises
-    ImageSizeError, MaskError. Invariant: all four are 0 for a composite over a scene unlike the product.
+    Both images uint8 (H, W, 3). Raises ImageSizeError, NothingToMeasureError. Invariant: (0, 0) for a
+    composite.
     """
     check_same_size(pixels, original, "image", "original")
     check_same_size(pixels, mask, "image", "mask")
     opaque = mask >= 1
     if not opaque.any():
-        raise MaskError(
-            f"no pixel of the mask is fully product (largest {float(mask.max()):.3f}); give a solid one"
+        raise NothingToMeasureError(
+            f"no pixel of the mask is fully product (largest {float(mask.max()):.3f}), so nothing is proved; "
+            "give a solid mask"
         )
     difference = np.abs(pixels[opaque].astype(np.int16) - original[opaque])
-    segmented = (segmenter or segment_by_rim_colours)(pixels, mask)
-    return ProductScore(
-        int(difference.max()),
-        float(difference.mean()),
-        compute_rim_delta_e(pixels, original, mask),
-        compute_expansion(segmented, mask),
-    )
+    return int(difference.max()), float(difference.mean())
 
 
 def compute_rim_delta_e(pixels: Pixels, original: Pixels, mask: Matte) -> float:
-    """Mean CIEDE2000 of ``pixels`` and ``original`` in the band 3 units wide inside the product's edge."""
+    """Mean CIEDE2000 of ``pixels`` and ``original`` in the band 3 units wide inside the product's edge.
+
+    About 1 is just visible side by side. Raises ImageSizeError, NothingToMeasureError.
+    """
+    try:
+        from skimage.color import deltaE_ciede2000
+    except ImportError as error:
+        raise MissingDependencyError(
+            'colour differences need scikit-image: pip install "cyclorama[evaluate]"'
+        ) from error
+
+    check_same_size(pixels, original, "image", "original")
     solid = mask >= 0.5
     band = solid & ~erode(solid, max(1, round(RIM_WIDTH * get_unit(mask))))
     if not band.any():
-        raise MaskError("the product has no edge inside the image; there is no rim to measure")
-    return float(compute_ciede2000(to_lab(pixels[band]), to_lab(original[band])).mean())
+        raise NothingToMeasureError("the product has no edge inside the image; there is no rim to measure")
+    return float(deltaE_ciede2000(to_lab(pixels[band]), to_lab(original[band])).mean())
 
 
 def compute_expansion(segmented: npt.NDArray[np.bool_], mask: Matte) -> float:
@@ -84,7 +76,7 @@ def compute_expansion(segmented: npt.NDArray[np.bool_], mask: Matte) -> float:
     check_same_size(segmented, mask, "segmented mask", "mask")
     given = mask >= 0.5
     if not given.any():
-        raise MaskError("the mask marks no product; there is nothing that could have grown")
+        raise NothingToMeasureError("the mask marks no product; there is nothing that could have grown")
     return float((segmented & ~given).sum() / given.sum())
 
 
@@ -93,7 +85,8 @@ def segment_by_rim_colours(pixels: Pixels, mask: Matte) -> npt.NDArray[np.bool_]
 
     Named ``rim-colours-1``. Within 24 units of the edge a pixel counts if its colour is near (ΔE 12) to the
     product's just inside and clearly farther from the scene beyond. Blind where product and scene have one
-    colour (it then finds nothing), and to growth in another colour than the nearest part of the product.
+    colour, and to growth in another colour than the nearest part of the product. Raises
+    NothingToMeasureError where they have one colour all round.
     """
     rim = build_rim(mask, GROWTH_REACH)
     like, _ = find_product_like(to_lab(pixels), rim)

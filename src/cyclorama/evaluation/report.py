@@ -1,21 +1,27 @@
-"""The figures as JSON and Markdown."""
+"""The figures as JSON, Markdown and one HTML page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
 from cyclorama.evaluation.calibration import CalibrationRow
 from cyclorama.evaluation.compare import PairedDifference
+from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.measure import Evaluation
+from cyclorama.evaluation.partners import Partners
 from cyclorama.evaluation.settings import METRICS
+from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_figure, format_page
 
 CAUTION = (
     "Distances and similarities hold for the named network, weights and resampling only; those of the "
     "project's own network are not comparable with published ones."
 )
+SHOWN = 24
+"""Images on the page; they are spread evenly over the keys."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +38,10 @@ class Report:
         names = " and ".join(evaluation.name for evaluation in self.evaluations)
         return f"Comparison of {names}" if self.differences else f"Evaluation of {names}"
 
-
-@dataclass(frozen=True)
-class Table:
-    """A caption, the heads of the columns and rows of text; all rows have as many cells as heads."""
-
-    caption: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    @property
+    def notes(self) -> list[str]:
+        """The notes of all sets, each once."""
+        return list(dict.fromkeys(note for e in self.evaluations for note in (*e.notes, *e.left_out)))
 
 
 def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
@@ -62,11 +64,9 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
                 for name, found in evaluation.compactness.items()
                 if found.between > 0
             },
-            "notes": list(evaluation.notes),
+            "notes": [*evaluation.notes, *evaluation.left_out],
         }
-        if with_rows:
-            values["rows"] = evaluation.rows
-        sets.append(values)
+        sets.append(values | ({"rows": evaluation.rows} if with_rows else {}))
     result: dict[str, Any] = {"title": report.title, "sets": sets, "caution": CAUTION}
     if report.differences:
         result["differences"] = [
@@ -83,50 +83,49 @@ def format_json(report: Report, with_rows: bool = False) -> str:
     return json.dumps(build_json(report, with_rows), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def build_tables(report: Report) -> list[Table]:
-    """The report's tables: differences; means, distances and categories of each set; calibration."""
+def build_text(report: Report) -> ReportText:
+    """The report's texts and tables: differences; means, distances, categories of each set; calibration."""
     tables = [_tabulate_differences(report.differences)] if report.differences else []
+    facts = []
     for evaluation in report.evaluations:
+        facts += _describe_set(evaluation)
         suffix = f" of {evaluation.name}" if len(report.evaluations) > 1 else ""
-        tables.append(_tabulate_means(evaluation, suffix))
-        if evaluation.distances:
-            tables.append(_tabulate_distances(evaluation, suffix))
-        if evaluation.compactness:
-            tables.append(_tabulate_categories(evaluation, suffix))
+        tables += _tabulate_set(evaluation, suffix)
     if report.calibration:
-        rows = tuple((row.name, f"{row.fid:.4g}", f"{row.kid:.4g}") for row in report.calibration)
-        tables.append(Table("Calibration: the true set against", ("pair", "FID", "KID"), rows))
-    return tables
+        rows = [(row.name, f"{row.fid:.4g}", f"{row.kid:.4g}") for row in report.calibration]
+        tables.append(ReportTable("Calibration: the true set against", ("pair", "FID", "KID"), rows))
+    return ReportText(report.title, facts, [CAUTION], tables, {"Notes": report.notes})
 
 
-def _tabulate_means(evaluation: Evaluation, suffix: str) -> Table:
-    rows = []
+def _describe_set(evaluation: Evaluation) -> list[str]:
+    against = f" against {evaluation.against}" if evaluation.against else ""
+    references = f", references {evaluation.references}" if evaluation.references else ""
+    used = "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())
+    return [f"{len(evaluation.rows)} images of {evaluation.name}{against}{references}", used]
+
+
+def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
+    rows: list[tuple[str, ...]] = []
     for name, estimate in evaluation.estimates.items():
         metric = METRICS[name]
         title = metric.title + (f" ({metric.unit})" if metric.unit else "")
-        value, low, high = (f"{v:.{metric.digits}f}" for v in (estimate.value, estimate.low, estimate.high))
-        rows.append((title, value, f"{low} to {high}", metric.better, str(estimate.count)))
-    heads = ("metric", "mean", "95 % interval", "better", "images")
-    return Table(f"Means over images{suffix}", heads, tuple(rows))
-
-
-def _tabulate_distances(evaluation: Evaluation, suffix: str) -> Table:
-    rows = tuple(
+        interval = estimate.format_interval(metric.digits)
+        rows.append((title, metric.format(estimate.value), interval, metric.better, str(estimate.count)))
+    heads: tuple[str, ...] = ("metric", "mean", "95 % interval", "better", "images")
+    tables = [ReportTable(f"Means over images{suffix}", heads, rows)]
+    rows = [
         (
             distance.features,
             f"{distance.fid:.4g}",
             "–" if distance.fid_extrapolated is None else f"{distance.fid_extrapolated:.4g}",
-            "–" if distance.kid is None else f"{distance.kid:.4g} ± {distance.kid_spread:.2g}",
+            f"{distance.kid:.4g}" + ("" if distance.kid_spread is None else f" ± {distance.kid_spread:.2g}"),
             f"{distance.counts[0]} / {distance.counts[1]}",
         )
         for distance in evaluation.distances
-    )
+    ]
     heads = ("features", "FID", "FID with many images", "KID", "images")
-    return Table(f"Distances between sets{suffix}", heads, rows)
-
-
-def _tabulate_categories(evaluation: Evaluation, suffix: str) -> Table:
-    rows = tuple(
+    tables.append(ReportTable(f"Distances between sets{suffix}", heads, rows))
+    rows = [
         (
             name,
             str(c.count),
@@ -136,24 +135,24 @@ def _tabulate_categories(evaluation: Evaluation, suffix: str) -> Table:
             f"{c.nearest_centre_share:.0%}",
         )
         for name, c in evaluation.compactness.items()
-    )
+    ]
     heads = ("category", "images", "within", "to nearest centre", "nearest", "nearest to own centre")
-    return Table(f"Compactness of categories{suffix}", heads, rows)
+    tables.append(ReportTable(f"Compactness of categories{suffix}", heads, rows))
+    return [table for table in tables if table.rows]
 
 
-def _tabulate_differences(differences: Sequence[PairedDifference]) -> Table:
-    rows = []
-    for found in differences:
-        metric = METRICS[found.metric]
-        numbers = (
-            found.first,
-            found.second,
-            found.difference.value,
-            found.difference.low,
-            found.difference.high,
+def _tabulate_differences(differences: Sequence[PairedDifference]) -> ReportTable:
+    rows = [
+        (
+            (metric := METRICS[found.metric]).title,
+            metric.format(found.first),
+            metric.format(found.second),
+            found.difference.format(metric.digits),
+            found.wins,
+            found.verdict,
         )
-        first, second, value, low, high = (f"{v:.{metric.digits}f}" for v in numbers)
-        rows.append((metric.title, first, second, f"{value} ({low} to {high})", found.wins, found.verdict))
+        for found in differences
+    ]
     heads = (
         "metric",
         "first",
@@ -162,36 +161,47 @@ def _tabulate_differences(differences: Sequence[PairedDifference]) -> Table:
         "wins first / second / ties",
         "better",
     )
-    return Table("Paired differences", heads, tuple(rows))
+    return ReportTable("Paired differences", heads, rows)
 
 
-def format_markdown(report: Report) -> str:
-    """The report as Markdown: what was scored and with what, the tables, the notes."""
-    lines = [f"# {report.title}", ""]
+def format_html(report: Report, partners: Sequence[Partners]) -> str:
+    """The page: summary, tables, map of categories, then images beside their originals and references.
+
+    ``partners`` are those of the report's evaluations, in their order. Every text is escaped, every image
+    has an alternative text.
+    """
+    parts = []
     for evaluation in report.evaluations:
-        lines += [f"- {line}" for line in describe_set(evaluation)]
-    lines += ["", CAUTION, ""]
-    for table in build_tables(report):
-        lines += [
-            f"## {table.caption}",
-            "",
-            _format_row(table.heads),
-            _format_row(["---"] * len(table.heads)),
-        ]
-        lines += [*(_format_row(row) for row in table.rows), ""]
-    notes = [note for evaluation in report.evaluations for note in evaluation.notes]
-    if notes:
-        lines += ["## Notes", "", *(f"- {note}" for note in dict.fromkeys(notes)), ""]
-    return "\n".join(lines)
+        if evaluation.projection is not None:
+            alt = escape(f"Map of the features of {evaluation.name} by category")
+            parts.append(
+                f'<h2>Categories</h2><figure><img src="{embed(evaluation.projection, "png")}" alt="{alt}">'
+                f"<figcaption>{escape(evaluation.used.get('projection', ''))}</figcaption></figure>"
+            )
+    rows = [evaluation.rows for evaluation in report.evaluations]
+    return format_page(build_text(report), bottom=[*parts, "<h2>Images</h2>", *_show_images(partners, rows)])
 
 
-def describe_set(evaluation: Evaluation) -> list[str]:
-    """Lines that say what was scored against what and with which networks."""
-    against = f" against {evaluation.against}" if evaluation.against else ""
-    references = f", references {evaluation.references}" if evaluation.references else ""
-    used = "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())
-    return [f"{len(evaluation.rows)} images of {evaluation.name}{against}{references}", used]
-
-
-def _format_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def _show_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, Row]]) -> list[str]:
+    first = partners[0]
+    keys = [key for key in first.images.keys if all(key in p.images for p in partners)]
+    keys = [keys[n * len(keys) // min(SHOWN, len(keys))] for n in range(min(SHOWN, len(keys)))]
+    parts = []
+    for key in keys:
+        cells = []
+        if first.truth is not None and first.paired:
+            cells.append(format_figure(first.truth.load(key).pixels, f"original of {key}", "original"))
+        if first.references is not None and key in first.reference_of:
+            reference = first.references.load(first.reference_of[key])
+            cells.append(format_figure(reference.pixels, f"reference of {key}", f"reference {reference.key}"))
+        for one, scores in zip(partners, rows):
+            figures = "; ".join(f"{METRICS[n].title} {METRICS[n].format(v)}" for n, v in scores[key].items())
+            pixels, name = one.images.load(key).pixels, one.images.name
+            cells.append(format_figure(pixels, f"{key} of {name}", f"{name}: {figures}"))
+        category = first.categories.get(key)
+        title = f"{key} · {category}" if category else key
+        parts.append(
+            f'<article class="row"><h3>{escape(title)}</h3>'
+            f'<div class="cells">{"".join(cells)}</div></article>'
+        )
+    return parts

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from cyclorama.errors import MaskError
+from cyclorama.evaluation.errors import NothingToMeasureError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -102,7 +103,8 @@ def find_product_like(lab: Lab, rim: Rim) -> tuple[Flags, Flags]:
 
     ``lab`` float32 (H, W, 3). A pixel is like the product if it is within LIKENESS of the product's colour
     just inside and at most half as far from it as from the scene just beyond ``reach``. Where product and
-    scene are themselves within LIKENESS nothing can be told: ``clear`` is False, and ``like`` too.
+    scene are themselves within LIKENESS nothing can be told: ``clear`` is False, and ``like`` too. Raises
+    NothingToMeasureError if it is nowhere clear.
     """
     product = rim.sample(lab, -INNER_DEPTH)
     scene = rim.sample(lab, rim.reach + INNER_DEPTH)
@@ -111,5 +113,10 @@ def find_product_like(lab: Lab, rim: Rim) -> tuple[Flags, Flags]:
     to_scene = np.linalg.norm(here - scene, axis=1)
     clear = np.linalg.norm(product - scene, axis=1) >= LIKENESS
     clear &= rim.is_outside(rim.reach + INNER_DEPTH) & rim.is_inside(INNER_DEPTH)
+    if not clear.any():
+        raise NothingToMeasureError(
+            "nowhere along its edge does the product differ from the scene beyond it inside the frame (ΔE "
+            f"{LIKENESS:g}); what looks like product cannot be told"
+        )
     like = clear & (to_product < LIKENESS) & (to_product <= 0.5 * to_scene)
     return like, clear

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cyclorama.evaluation.errors import NothingToMeasureError
 from cyclorama.evaluation.resize import check_same_size
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
 from cyclorama.imaging.colour import to_lab
@@ -40,7 +41,7 @@ def compute_seam_energy(pixels: Pixels, mask: Matte) -> float:
     Along the edge's normals: the difference between the band 1.5–3 units outside and the scene 6–8 units
     outside, less the scene's own change over the next 5 units; mean over the edge, so that props behind the
     edge, which change the scene either way, cancel. Below the product, where a
-    contact shadow belongs, nothing is counted. Raises ImageSizeError, MaskError.
+    contact shadow belongs, nothing is counted. Raises ImageSizeError, MaskError, NothingToMeasureError.
     """
     check_same_size(pixels, mask, "image", "mask")
     lab = to_lab(pixels)
@@ -51,7 +52,9 @@ def compute_seam_energy(pixels: Pixels, mask: Matte) -> float:
     )
     usable = rim.is_outside(3.0) & rim.is_outside(8.0) & rim.is_outside(13.0) & (rim.normals[:, 0] < 0.5)
     if not usable.any():
-        return 0.0
+        raise NothingToMeasureError(
+            "no part of the product's edge has 13 units of scene above or beside it; a seam cannot be seen"
+        )
     step = np.linalg.norm(near - middle, axis=1) - np.linalg.norm(middle - far, axis=1)
     return max(0.0, float(step[usable].mean()))
 
@@ -90,10 +93,15 @@ def compute_ghost_energy(pixels: Pixels, mask: Matte) -> float:
     """Share (0-1) of the ring 3–20 units outside the product that looks like more product.
 
     A doubled edge, a bottle that grew a neck, a second bottle right beside it. Only where product and scene
-    differ (ΔE 12) can it be told; elsewhere nothing is counted. Raises ImageSizeError, MaskError.
+    differ (ΔE 12) can it be told; elsewhere nothing is counted. Raises ImageSizeError, MaskError,
+    NothingToMeasureError.
     """
     check_same_size(pixels, mask, "image", "mask")
     rim = build_rim(mask, GHOST_REACH)
     like, clear = find_product_like(to_lab(pixels), rim)
     ring = rim.distance >= 3.0
-    return float(like[ring].sum() / max(1, int((clear & ring).sum())))
+    if not clear[ring].any():
+        raise NothingToMeasureError(
+            "product and scene have one colour in the whole ring; no ghost can be told"
+        )
+    return float(like[ring].sum() / clear[ring].sum())

@@ -6,55 +6,59 @@ ends in the weights of one that was not, bit for bit on a CPU.
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
+from cyclorama.config import Settings, to_plain
 from cyclorama.errors import CheckpointError, SettingsError
-from cyclorama.evaluation.feature_data import NO_BRAND, TrainingSet, augment
-from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
-from cyclorama.seeding import build_generator, build_numpy_generator
+from cyclorama.evaluation.feature_network import (
+    FeatureNetwork,
+    FeatureNetworkConfig,
+    load_network,
+    save_network,
+)
+from cyclorama.lab.features.accuracy import measure_accuracy
+from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment
+from cyclorama.seeding import MAX_SEED, build_generator, build_numpy_generator
 
 STATE_NAME = "state.safetensors"
+RUN_NAME = "run.json"
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
-@dataclass(frozen=True)
-class FeatureTrainingConfig:
+class FeatureTrainingSettings(Settings):
     """What decides the weights, beside the images."""
 
-    steps: int
-    batch_size: int = 64
-    learning_rate: float = 2e-3
-    """Highest rate of AdamW, reached after 5 % of the steps, then down to 0 on a cosine."""
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
-    brand_weight: float = 0.3
-    palette_weight: float = 1.0
-    seed: int = 0
-    precision: str = "float32"
-    """``float32`` or ``bfloat16`` (autocast)."""
-    checkpoint_steps: int = 200
-    """Steps between two saved states."""
+    error_type: ClassVar[type[SettingsError]] = SettingsError
 
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 2 or self.checkpoint_steps < 1:
-            raise SettingsError(
-                f"steps {self.steps}, batch_size {self.batch_size}, checkpoint_steps "
-                f"{self.checkpoint_steps}: use at least 1, 2 and 1"
-            )
-        if self.precision not in ("float32", "bfloat16"):
-            raise SettingsError(f"precision {self.precision!r}: use float32 or bfloat16")
+    steps: Annotated[int, Field(ge=1)]
+    """Training steps."""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """Images a step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
+    """Highest rate of AdamW, reached after 5 % of the steps, then down to 0 on a cosine."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    brand_weight: Annotated[float, Field(ge=0)] = 0.3
+    palette_weight: Annotated[float, Field(ge=0)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    checkpoint_steps: Annotated[int, Field(ge=1)] = 200
+    """Steps between two saved states."""
 
 
 class FeatureTraining:
     """One run: network, optimiser and the step it stands at."""
 
-    def __init__(self, data: TrainingSet, config: FeatureTrainingConfig) -> None:
+    def __init__(self, data: TrainingSet, config: FeatureTrainingSettings) -> None:
         self.data = data
         self.config = config
         self.step = 0
@@ -62,7 +66,9 @@ class FeatureTraining:
         self._epoch, self._order = -1, self.rows
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(build_generator(config.seed, 0, "feature weights").initial_seed() % 2**31))
-            network = FeatureNetwork(FeatureNetworkConfig(data.category_names, data.brand_names))
+            network = FeatureNetwork(
+                FeatureNetworkConfig(categories=data.category_names, brands=data.brand_names)
+            )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -81,7 +87,7 @@ class FeatureTraining:
         self.step += 1
         return float(loss.detach())
 
-    def _sample_batch(self, step: int) -> tuple[torch.Tensor, np.ndarray[Any, np.dtype[np.int64]]]:
+    def _sample_batch(self, step: int) -> tuple[torch.Tensor, Rows]:
         size, count = self.config.batch_size, len(self.rows)
         places = range(step * size, (step + 1) * size)
         rows = np.array([self._get_order(place // count)[place % count] for place in places])
@@ -95,14 +101,14 @@ class FeatureTraining:
         image = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
         return image, rows
 
-    def _get_order(self, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _get_order(self, epoch: int) -> Rows:
         if self._epoch != epoch:
             self._epoch = epoch
             random = build_numpy_generator(self.config.seed, epoch, "feature order")
             self._order = self.rows[random.permutation(len(self.rows))]
         return self._order
 
-    def _compute_loss(self, image: torch.Tensor, rows: np.ndarray[Any, Any]) -> torch.Tensor:
+    def _compute_loss(self, image: torch.Tensor, rows: Rows) -> torch.Tensor:
         network, config = self.network, self.config
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
             features = network(image)
@@ -163,9 +169,57 @@ class FeatureTraining:
         self.step = step
 
 
-def compute_rate(config: FeatureTrainingConfig, step: int) -> float:
+def compute_rate(config: FeatureTrainingSettings, step: int) -> float:
     """The learning rate of ``step``: linear rise over the first 5 % of the steps, then half a cosine."""
     rise = max(1, round(0.05 * config.steps))
     if step < rise:
         return config.learning_rate * (step + 1) / rise
     return config.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, config.steps - rise)))
+
+
+def train_features(
+    data: TrainingSet,
+    settings: FeatureTrainingSettings,
+    out: Path,
+    on_step: Callable[[], None] = lambda: None,
+    stop_after: int | None = None,
+) -> dict[str, Any]:
+    """Train in ``out``, going on from a saved state; the report that is also in the network's card.
+
+    ``stop_after`` ends the call at that step with the state saved and an empty report, as a kill would.
+    Raises CheckpointError if ``out`` holds a run of other settings or other classes.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    plan = {
+        "config": to_plain(settings),
+        "categories": list(data.category_names),
+        "brands": list(data.brand_names),
+        "images": len(data.is_train),
+    }
+    path = out / RUN_NAME
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != plan:
+        raise CheckpointError(f"{out} holds a run of another config or set ({path.name}); use another --out")
+    path.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    training = FeatureTraining(data, settings)
+    if (out / STATE_NAME).exists():
+        training.load(out)
+    while training.step < settings.steps:
+        training.run_step()
+        on_step()
+        stopping = stop_after is not None and training.step >= stop_after
+        if training.step % settings.checkpoint_steps == 0 or training.step == settings.steps or stopping:
+            training.save(out)
+        if stopping:
+            return {}
+    save_network(training.network, out)
+    network, _ = load_network(out)
+    report: dict[str, Any] = {
+        "training": {
+            **to_plain(settings),
+            "images": int(data.is_train.sum()),
+            "parameters": sum(p.numel() for p in network.parameters()),
+        },
+        "held_out": measure_accuracy(network, data),
+    }
+    report["weights_hash"] = save_network(training.network, out, report)
+    return report

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from cyclorama.evaluation.feature_data import NO_BRAND, TrainingSet, prepare_batch
 from cyclorama.evaluation.feature_network import FeatureNetwork
 from cyclorama.evaluation.resize import NEUTRAL
+from cyclorama.lab.features.data import NO_BRAND, TrainingSet, prepare_batch
 
 
 def measure_accuracy(network: FeatureNetwork, data: TrainingSet) -> dict[str, Any]:
