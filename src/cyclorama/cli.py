@@ -57,7 +57,7 @@ def build_app() -> cyclopts.App:
 
 
 # Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", *LAB} - {"features"}
+_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", *LAB} - {"features", "study"}
 
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:
@@ -113,7 +113,5 @@ def _explain(error: cyclopts.CycloptsError) -> str:
         from cyclorama.config import describe_error
 
         argument = getattr(error, "argument", None)
-        hint = getattr(argument, "hint", None)
-        said = describe_error(hint, cause)
-        return said if argument is None or hasattr(hint, "model_fields") else f"{argument.name} {said}"
+        return describe_error(getattr(argument, "hint", None), cause)
     return str(error)

@@ -184,7 +184,7 @@ def _takes_bool(annotation: Any) -> bool:
 def describe_error(cls: Any, error: ValidationError) -> str:
     """The first fault in our words: key, value, limit."""
     found = error.errors(include_url=False)[0]
-    owner, field, path = cls, None, ""
+    owner, field, path = _find_model(cls) or cls, None, ""
     for part in found["loc"]:
         if isinstance(part, int):
             path += f"[{part}]"

@@ -15,8 +15,9 @@ from cyclorama.errors import OutputError, SettingsError
 from cyclorama.evaluation.reading import from_arrays
 from cyclorama.lab.study.build import build_study
 from cyclorama.lab.study.errors import ForeignAnswersError, StudyError
-from cyclorama.lab.study.plan import QUESTIONS, StudySettings
+from cyclorama.lab.study.plan import QUESTIONS
 from cyclorama.lab.study.server import StudyServer
+from cyclorama.lab.study.settings import StudySettings
 from cyclorama.lab.study.store import AnswerStore
 from cyclorama.lab.study.study import Study
 from cyclorama.local_server import MAX_REQUEST_BYTES

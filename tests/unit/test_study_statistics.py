@@ -132,7 +132,7 @@ def test_bootstrap_draws_raters_and_pairs() -> None:
     assert samples.shape == (2000, 1)
     assert samples.var() == pytest.approx(between_raters + between_pairs, rel=0.1)
     assert samples.mean() == pytest.approx(scores.mean(), abs=0.05)
-    low, high = compute_interval(samples[:, 0])
+    low, high = compute_interval(samples[:, 0], scores.shape)
     assert (low, high) == tuple(np.percentile(samples, [2.5, 97.5]))
 
 
@@ -142,10 +142,15 @@ def test_one_rater_leaves_the_bootstrap_over_pairs() -> None:
     assert sample_means(scores, 0)[:, 0].var() == pytest.approx(expected, rel=0.1)
 
 
+def test_one_ranking_has_no_interval() -> None:
+    scores = rank_at_random(1, 1, 4, 2)
+    assert compute_interval(sample_means(scores, 0)[:, 0], scores.shape) == (None, None)
+
+
 def test_intervals_cover_the_truth() -> None:
     """Of 60 studies with equal methods, about 95 % of the intervals hold the true mean of 2."""
     held = 0
     for seed in range(60):
-        low, high = compute_interval(sample_means(rank_at_random(5, 12, 3, seed), seed)[:, 0])
+        low, high = compute_interval(sample_means(rank_at_random(5, 12, 3, seed), seed)[:, 0], (5, 12, 3))
         held += low <= 2 <= high
     assert held >= 54

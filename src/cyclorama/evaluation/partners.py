@@ -78,20 +78,29 @@ def match_references(images: ImageSet, references: ImageSet) -> dict[str, str]:
 
     Raises MissingImageError naming the first image without one.
     """
-    by_stem = {Path(key).name: key for key in references.keys}
     result = {}
     for key, item in images.items.items():
-        named = [item.reference, Path(item.reference).stem] if item.reference else [key]
-        found = next(
-            (n if n in references else by_stem[n] for n in named if n in references or n in by_stem), None
-        )
+        name = item.reference or key
+        found = find_reference(name, references)
         if found is None:
             raise MissingImageError(
-                f"no reference {named[-1]!r} for {key!r} in {references.name}; it has "
-                f"{', '.join(repr(k) for k in references.keys[:3])} … ({len(references)})"
+                f"no reference {Path(name).stem if item.reference else name!r} for {key!r} in "
+                f"{references.name}; it has {', '.join(repr(k) for k in references.keys[:3])} … "
+                f"({len(references)})"
             )
         result[key] = found
     return result
+
+
+def find_reference(name: str, references: ImageSet) -> str | None:
+    """The key of the reference called ``name``: a key, or a file name with or without folder and suffix."""
+    for candidate in (name, Path(name).stem):
+        if candidate in references:
+            return candidate
+        found = next((key for key in references.keys if Path(key).name == candidate), None)
+        if found is not None:
+            return found
+    return None
 
 
 def get_reference_categories(partners: Partners) -> dict[str, str]:

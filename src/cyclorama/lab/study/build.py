@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,11 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.errors import OutputError, SettingsError
+from cyclorama.evaluation import tables
 from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.evaluation.partners import find_reference
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.lab.study.images import encode, level_images, load_study_image, shrink
 from cyclorama.lab.study.page import format_page
-from cyclorama.lab.study.plan import MAX_METHODS, Namer, StudySettings, plan_rater, sample_keys
+from cyclorama.lab.study.plan import MAX_METHODS, Namer, plan_rater, sample_keys
+from cyclorama.lab.study.settings import StudySettings
 from cyclorama.lab.study.study import (
     ANSWERS_FOLDER,
     IMAGE_FOLDER,
@@ -57,7 +59,6 @@ def find_common_pairs(methods: Mapping[str, ImageSet], references: ImageSet) -> 
     """
     if not 2 <= len(methods) <= MAX_METHODS:
         raise SettingsError(f"a study compares 2 to {MAX_METHODS} methods, got {len(methods)}")
-    by_stem = {Path(key).name: key for key in references.keys}
     products = sorted(set.union(*(set(images.keys) for images in methods.values())))
     result: dict[str, str] = {}
     lacking, divided, without = 0, 0, 0
@@ -66,7 +67,7 @@ def find_common_pairs(methods: Mapping[str, ImageSet], references: ImageSet) -> 
             lacking += 1
             continue
         stated = {item.reference for images in methods.values() if (item := images.items[key]).reference}
-        found = {_find_reference(name, references, by_stem) for name in stated or {key}}
+        found = {find_reference(name, references) for name in stated or {key}}
         if len(found) > 1:
             divided += 1
         elif (reference := found.pop()) is None:
@@ -126,7 +127,7 @@ def build_study(
     for _ in range(settings.raters):
         code = codes.draw_code()
         shown = [sorted(pair.images.values()) for pair in pairs]  # by random name: no order of methods
-        plans[code] = plan_rater(shown, settings.repeats, settings.seed, code)
+        plans[code] = plan_rater(shown, settings.repeated, settings.seed, code)
     sources = {method: images.name for method, images in methods.items()}
     study = Study(
         Namer(settings.seed, "study").draw(16),
@@ -138,15 +139,6 @@ def build_study(
     )
     _write(study, encoded, sizes, folder, settings.embed, texts)
     return study, common.notes
-
-
-def _find_reference(name: str, references: ImageSet, by_stem: Mapping[str, str]) -> str | None:
-    for candidate in (name, Path(name).stem):
-        if candidate in references:
-            return candidate
-        if candidate in by_stem:
-            return by_stem[candidate]
-    return None
 
 
 def _check_empty(folder: Path) -> None:
@@ -178,7 +170,7 @@ def _write(
         addresses = {}
         for name in sorted(encoded):
             if embed:
-                addresses[name] = "data:image/jpeg;base64," + base64.b64encode(encoded[name]).decode()
+                addresses[name] = tables.embed(encoded[name], "jpeg")
             else:
                 addresses[name] = f"{IMAGE_FOLDER}/{name}.jpg"
                 _write_timeless(page / addresses[name], encoded[name])

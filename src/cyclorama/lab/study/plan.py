@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cyclorama.errors import SettingsError
-from cyclorama.seeding import MAX_SEED, build_numpy_generator
+from cyclorama.seeding import build_numpy_generator
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,45 +17,12 @@ QUESTIONS = ("similarity", "quality")
 LETTERS = "ABCDEFGH"
 """Places on the page, in the order of showing."""
 MAX_METHODS = len(LETTERS)
-MAX_RATERS = 1000
 _CODE_LETTERS = "ACDEFHJKLMNPQRTUVWXY34679"  # none that is taken for another when read aloud or typed
 _CODE_LENGTH = 6
 
 
 @dataclass(frozen=True)
-class StudySettings:
-    """How large the study is."""
-
-    pairs: int = 20
-    """Product–reference pairs, the same for all raters."""
-    raters: int = 10
-    """Rater codes to make."""
-    repeats: int = 3
-    """Pairs that each rater meets a second time, unannounced; at most half of ``pairs``."""
-    seed: int = 0
-    """Whoever knows it can work out the key."""
-    side: int = 768
-    """Longest side of an image on the page, in pixels."""
-    embed: bool = True
-    """Images inside the page (one file) instead of beside it."""
-
-    def __post_init__(self) -> None:
-        if self.pairs < 1:
-            raise SettingsError(f"--pairs must be 1 or more, got {self.pairs}")
-        if not 1 <= self.raters <= MAX_RATERS:
-            raise SettingsError(f"--raters must be 1 to {MAX_RATERS}, got {self.raters}")
-        if not 0 <= self.repeats <= self.pairs // 2:
-            raise SettingsError(
-                f"--repeats must be 0 to {self.pairs // 2} (half of {self.pairs} pairs), got {self.repeats}"
-            )
-        if not 0 <= self.seed <= MAX_SEED:
-            raise SettingsError(f"--seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
-        if not 128 <= self.side <= 2048:
-            raise SettingsError(f"--side must be 128 to 2048 pixels, got {self.side}")
-
-
-@dataclass(frozen=True)
-class Task:
+class RatingTask:
     """One screen of one rater: a pair, its images in the order they are shown."""
 
     name: str
@@ -109,7 +76,7 @@ def sample_keys(keys: Sequence[str], count: int, seed: int) -> list[str]:
     return [ordered[n] for n in random.permutation(len(ordered))[:count]]
 
 
-def plan_rater(images: Sequence[Sequence[str]], repeats: int, seed: int, code: str) -> tuple[Task, ...]:
+def plan_rater(images: Sequence[Sequence[str]], repeats: int, seed: int, code: str) -> tuple[RatingTask, ...]:
     """The tasks of rater ``code``: every pair once in an order of the rater's own, ``repeats`` of them twice.
 
     ``images`` holds each pair's image names. A repeat comes at least a third of the study (and never
@@ -125,14 +92,14 @@ def plan_rater(images: Sequence[Sequence[str]], repeats: int, seed: int, code: s
         again = [order[n] for n in random.permutation(head)[:repeats]]
         rest = order[head + gap :] + again
         order = order[: head + gap] + [rest[n] for n in random.permutation(len(rest))]
-    seen: dict[int, Task] = {}
+    seen: dict[int, RatingTask] = {}
     tasks = []
     for pair in order:
         first = seen.get(pair)
         shown = _shuffle(images[pair], random)
         while first is not None and shown == first.images:
             shown = _shuffle(images[pair], random)
-        task = Task(namer.draw(), pair, shown, first.name if first else None)
+        task = RatingTask(namer.draw(), pair, shown, first.name if first else None)
         seen.setdefault(pair, task)
         tasks.append(task)
     return tuple(tasks)

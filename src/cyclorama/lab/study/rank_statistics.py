@@ -2,6 +2,10 @@
 
 Everywhere ``scores`` is float64 (raters, pairs, methods): n for the first of n places, 1 for the last, NaN
 where a rater did not rank a pair.
+
+Tests and correlations are SciPy's. Ours are: the bootstrap over raters and pairs together and Kendall's W (SciPy
+has neither), Wilcoxon's exact distribution with ties (SciPy tries the sign patterns one by one) and Holm's
+correction (eight lines; statsmodels would bring pandas).
 """
 
 from __future__ import annotations
@@ -60,8 +64,13 @@ def sample_means(scores: Array, seed: int) -> Array:
     return np.asarray(sums[kept] / counts[kept, None])
 
 
-def compute_interval(samples: Array) -> tuple[float, float]:
-    """The percentile interval of bootstrap ``samples`` (B,)."""
+def compute_interval(samples: Array, shape: tuple[int, ...]) -> tuple[float, float] | tuple[None, None]:
+    """The percentile interval of bootstrap ``samples`` (B,) of scores of ``shape``.
+
+    (None, None) for one rater with one pair, or if no draw met a ranking: they say nothing of others.
+    """
+    if max(shape[:2]) < 2 or len(samples) == 0:
+        return None, None
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(samples, [tail, 100 - tail])
     return float(low), float(high)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from html import escape
 
-from cyclorama.evaluation.bootstrap import Estimate
+from cyclorama.evaluation import tables
+from cyclorama.evaluation.tables import ReportTable, ReportText
 from cyclorama.lab.study.score import QuestionScore, RaterScore, StudyScore
 
 READING = (
@@ -15,26 +15,6 @@ READING = (
     "bootstrap draws of raters and pairs. p: Wilcoxon's signed-rank test, corrected by Holm for all pairs of "
     "methods; over pairs it speaks for other products, over raters for other people."
 )
-_STYLE = """
-:root{color-scheme:light dark;--paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;
---line:#dedad2;--mark:#1d4f91}
-@media (prefers-color-scheme:dark){:root{
---paper:#1b1a18;--card:#262421;--ink:#eeebe5;--soft:#a8a297;--line:#3a3732;--mark:#8db8f0}}
-body{margin:0 auto;max-width:70rem;padding:1rem;background:var(--paper);color:var(--ink);
-font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}.soft{color:var(--soft);font-size:.875rem}
-.wide{overflow-x:auto}table{border-collapse:collapse;background:var(--card);font-size:.9rem}
-th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left;font-variant-numeric:tabular-nums}
-caption{text-align:left;font-weight:600;padding:.3rem 0}
-svg{max-width:100%;height:auto;font:13px system-ui,sans-serif}
-"""
-
-
-@dataclass(frozen=True)
-class _Table:
-    caption: str
-    heads: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def format_json(score: StudyScore) -> str:
@@ -44,60 +24,38 @@ def format_json(score: StudyScore) -> str:
 
 def format_markdown(score: StudyScore) -> str:
     """Scores, tests and reliability as Markdown; method names are taken as text."""
-    lines = ["# User study", "", _describe(score), "", READING, ""]
-    for table in _build_tables(score):
-        lines += [
-            f"## {table.caption}",
-            "",
-            _format_row(table.heads),
-            _format_row(["---"] * len(table.heads)),
-        ]
-        lines += [*(_format_row(row) for row in table.rows), ""]
-    for question in score.questions:
-        lines += [f"- {line}" for line in _state(question)]
-    lines += ["", "## Notes", "", *(f"- {note}" for note in score.notes), ""]
-    return "\n".join(lines)
+    return tables.format_markdown(_build_text(score))
 
 
 def format_html(score: StudyScore) -> str:
     """The same as one page that fetches nothing, with a drawing of the intervals."""
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>User study</title><style>{_STYLE}</style></head><body><main><h1>User study</h1>",
-        f'<p>{escape(_describe(score))}</p><p class="soft">{escape(READING)}</p>',
-        *(_draw(question) for question in score.questions),
-        *(_format_table(table) for table in _build_tables(score)),
-        "<h2>Agreement and reliability</h2><ul>",
-        *(f"<li>{escape(line)}</li>" for question in score.questions for line in _state(question)),
-        "</ul><h2>Notes</h2><ul>",
-        *(f"<li>{escape(note)}</li>" for note in score.notes),
-        "</ul></main></body></html>\n",
-    ]
-    return "\n".join(parts)
+    return tables.format_page(_build_text(score), top=map(_draw, score.questions))
 
 
-def _describe(score: StudyScore) -> str:
-    return (
+def _build_text(score: StudyScore) -> ReportText:
+    fact = (
         f"{len(score.methods)} methods, {score.pairs} product–reference pairs, {len(score.raters)} raters; "
         f"study {score.study}."
     )
+    lines = [line for question in score.questions for line in _state(question)]
+    lists = {"Agreement and reliability": lines, "Notes": score.notes}
+    return ReportText("User study", [fact], [READING], _build_tables(score), lists)
 
 
-def _build_tables(score: StudyScore) -> list[_Table]:
+def _build_tables(score: StudyScore) -> list[ReportTable]:
     found = {q.question: {one.method: one for one in q.methods} for q in score.questions}
     rows = [
-        [method, *(_show(one[method].score) for one in found.values())]
+        [method, *(one[method].score.format(2) for one in found.values())]
         + [f"{one[method].first_share:.0%}" for one in found.values()]
         for method in score.methods
     ]
     heads = ["method", *found, *(f"first place, {question}" for question in found)]
-    tables = [_Table("Mean rank scores (95 % interval)", heads, rows)]
+    tables = [ReportTable("Mean rank scores (95 % interval)", heads, rows)]
     for question in score.questions:
         rows = [
             [
                 f"{one.first} − {one.second}",
-                _show(one.difference),
+                one.difference.format(2),
                 f"{one.first_above:.0%}",
                 _show_p(one.p["pairs"]),
                 _show_p(one.p["raters"]),
@@ -111,9 +69,9 @@ def _build_tables(score: StudyScore) -> list[_Table]:
             "p over pairs",
             "p over raters",
         ]
-        tables.append(_Table(f"Differences in {question.question}", heads, rows))
+        tables.append(ReportTable(f"Differences in {question.question}", heads, rows))
     heads = ["rater", "rankings", "repeats: tau", "repeats: same first", "as shown", "median seconds"]
-    tables.append(_Table("Raters", heads, [_format_rater(one) for one in score.raters]))
+    tables.append(ReportTable("Raters", heads, [_format_rater(one) for one in score.raters]))
     return tables
 
 
@@ -164,40 +122,18 @@ def _draw(question: QuestionScore) -> str:
     for row, one in enumerate(question.methods):
         y, score = top + 15 + 30 * row, one.score
         name = one.method if len(one.method) <= 26 else one.method[:25] + "…"
-        low, mean, high = place(score.low), place(score.value), place(score.high)
+        mean = place(score.value)
         parts.append(f'<text x="0" y="{y + 4}" fill="currentColor">{escape(name)}</text>')
-        parts.append(
-            f'<line x1="{low}" x2="{high}" y1="{y}" y2="{y}" stroke="var(--mark)" stroke-width="3"/>'
-            f'<circle cx="{mean}" cy="{y}" r="6" fill="var(--mark)"/>'
-        )
-    label = escape("; ".join(f"{one.method} {_show(one.score)}" for one in question.methods))
+        parts.append(f'<circle cx="{mean}" cy="{y}" r="6" fill="var(--mark)"/>')
+        if score.low is not None and score.high is not None:
+            ends = f'x1="{place(score.low)}" x2="{place(score.high)}" y1="{y}" y2="{y}"'
+            parts.append(f'<line {ends} stroke="var(--mark)" stroke-width="3"/>')
+    label = escape("; ".join(f"{one.method} {one.score.format(2)}" for one in question.methods))
     return (
         f"<h2>{escape(question.question.capitalize())}</h2>"
         f'<svg role="img" aria-label="{label}" width="{width}" height="{top + 30 * count + 6}" '
         f'viewBox="0 0 {width} {top + 30 * count + 6}">{"".join(parts)}</svg>'
     )
-
-
-def _format_table(table: _Table) -> str:
-    heads = "".join(f'<th scope="col">{escape(head)}</th>' for head in table.heads)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in table.rows
-    )
-    return (
-        f'<div class="wide"><table><caption>{escape(table.caption)}</caption><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _format_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
-
-
-def _show(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f} ({estimate.low:.2f} to {estimate.high:.2f})"
 
 
 def _show_p(p: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyclorama.evaluation.bootstrap import Estimate
+from cyclorama.evaluation.bootstrap import MeanEstimate
 from cyclorama.lab.study.answers import Answers, check_complete
 from cyclorama.lab.study.plan import QUESTIONS
 from cyclorama.lab.study.rank_statistics import (
@@ -40,7 +40,7 @@ class MethodScore:
     """One method under one question."""
 
     method: str
-    score: Estimate
+    score: MeanEstimate
     """Mean rank score: n for the first of n places, 1 for the last; ``count`` rankings."""
     first_share: float
     """Share of rankings that place it first."""
@@ -52,7 +52,7 @@ class Difference:
 
     first: str
     second: str
-    difference: Estimate
+    difference: MeanEstimate
     """Mean of first - second."""
     first_above: float
     """Share of rankings that place the first above the second."""
@@ -152,10 +152,14 @@ def collect_scores(study: Study, answers: Answers, raters: list[str], question: 
 def _score_question(study: Study, answers: Answers, question: str, scores: Array, seed: int) -> QuestionScore:
     means, samples = compute_means(scores), sample_means(scores, seed)
     given = scores[~np.isnan(scores[:, :, 0])]  # (rankings, methods)
+
+    def estimate(value: float, drawn: Array) -> MeanEstimate:
+        return MeanEstimate(float(value), *compute_interval(drawn, scores.shape), len(given))
+
     methods = [
         MethodScore(
             method,
-            Estimate(float(means[n]), *compute_interval(samples[:, n]), len(given)),
+            estimate(means[n], samples[:, n]),
             float((given[:, n] == len(study.methods)).mean()),
         )
         for n, method in enumerate(study.methods)
@@ -170,9 +174,7 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
         Difference(
             study.methods[a],
             study.methods[b],
-            Estimate(
-                float(means[a] - means[b]), *compute_interval(samples[:, a] - samples[:, b]), len(given)
-            ),
+            estimate(means[a] - means[b], samples[:, a] - samples[:, b]),
             float((given[:, a] > given[:, b]).mean()),
             {unit: corrected[unit][n] for unit in UNITS},
         )

@@ -39,10 +39,10 @@ class StudyServer(LocalServer):
         self.images = folder / PAGE_FOLDER / IMAGE_FOLDER
         self.study = study
         self.store = AnswerStore(folder / DATABASE_NAME, study.name)
-        super().__init__(host, port, _Handler)
+        super().__init__(host, port, _StudyHandler)
 
 
-class _Handler(LocalHandler):
+class _StudyHandler(LocalHandler):
     server: StudyServer
     server_version = "cyclorama-study"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.lab.study.errors import StudyError
-from cyclorama.lab.study.plan import Task
+from cyclorama.lab.study.plan import RatingTask
 
 KEY_NAME = "key.json"
 PAGE_FOLDER = "page"
@@ -44,7 +44,7 @@ class Study:
     seed: int
     methods: tuple[str, ...]
     pairs: tuple[Pair, ...]
-    raters: Mapping[str, tuple[Task, ...]]
+    raters: Mapping[str, tuple[RatingTask, ...]]
     """Rater code -> tasks in their order."""
     sources: Mapping[str, str]
     """Where each method's images, and the references, came from."""
@@ -87,7 +87,7 @@ def load_study(folder: Path) -> Study:
 def _parse(values: dict[str, Any]) -> Study:
     pairs = tuple(Pair(**pair) for pair in values["pairs"])
     raters = {
-        code: tuple(Task(**{**task, "images": tuple(task["images"])}) for task in tasks)
+        code: tuple(RatingTask(**{**task, "images": tuple(task["images"])}) for task in tasks)
         for code, tasks in values["raters"].items()
     }
     methods = tuple(values["methods"])
