@@ -57,7 +57,7 @@ def build_app() -> cyclopts.App:
 
 
 # Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", *LAB} - {"features", "study"}
+_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", "render", "baseline"}
 
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:

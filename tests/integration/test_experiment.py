@@ -14,12 +14,12 @@ import torch
 from _training import save_tiny_model
 from PIL import Image
 
+from cyclorama import cli
 from cyclorama.errors import DataError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.evaluation.reading import open_images
 from cyclorama.evaluation.truth import compute_truth
 from cyclorama.jobs.job import Hooks
-from cyclorama.lab.commands import experiment as command
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
 from cyclorama.lab.experiments.run import RunOptions, run_experiment
 
@@ -75,8 +75,8 @@ def build(world: Path, **changes: Any) -> ExperimentConfig:
         "data": world / "set",
         "models": {"ours": str(world / "model"), "gone": str(world / "gone")},
         "methods": (
-            MethodConfig("no PG", model="ours", reference_strength=0.0),
-            MethodConfig("all", model="ours"),
+            MethodConfig(name="no PG", model="ours", reference_strength=0.0),
+            MethodConfig(name="all", model="ours"),
         ),
         "conditions": ("pair",),
         "seeds": (0, 1),
@@ -103,7 +103,7 @@ def done(world: Path) -> Path:
     """An undisturbed run of both methods under both conditions."""
     config = build(world, conditions=("pair", "self"))
     lines: list[str] = []
-    assert run_experiment(config, RunOptions(world / "runs" / "whole"), None, lines.append) is not None
+    assert run_experiment(config, RunOptions(out=world / "runs" / "whole"), None, lines.append) is not None
     assert len(lines) == 8 and "all, self, seed 1: 4 images" in lines[-1]
     return world / "runs" / "whole"
 
@@ -153,9 +153,12 @@ def test_another_experiment_takes_the_same_images_and_a_image_made_anew_is_score
 ):
     images = sorted((done.parent / "store" / "images").rglob("*.png"))
     before = {path: path.stat().st_mtime_ns for path in images}
-    twins = (MethodConfig("its twin", model="ours", steps=2), MethodConfig("the whole", model="ours"))
+    twins = (
+        MethodConfig(name="its twin", model="ours", steps=2),
+        MethodConfig(name="the whole", model="ours"),
+    )
     config = build(world, methods=twins, seeds=(1,), sheet_rows=0)
-    assert run_experiment(config, RunOptions(done.parent / "again")) is not None
+    assert run_experiment(config, RunOptions(out=done.parent / "again")) is not None
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list((done.parent / "store" / "images").iterdir())) == 8
     twin, again = read(done.parent / "again")["results"]
@@ -173,7 +176,7 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
         made += count
 
     config = build(world, conditions=("pair", "self"))
-    options = RunOptions(tmp_path / "out", tmp_path / "store")
+    options = RunOptions(out=tmp_path / "out", store=tmp_path / "store")
     hooks = Hooks(advanced=advance, stopping=lambda: made >= 6)
     assert run_experiment(config, options, hooks) is None
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "images").rglob("k*.png")}
@@ -184,14 +187,17 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
 
 
 def test_a_missing_model_stops_all_or_is_a_row(world: Path, tmp_path: Path):
-    methods = (MethodConfig("ControlNet", "controlnet", model="gone"), MethodConfig("all", model="ours"))
+    methods = (
+        MethodConfig(name="ControlNet", kind="controlnet", model="gone"),
+        MethodConfig(name="all", model="ours"),
+    )
     config = build(world, methods=methods, seeds=(0,), sheet_rows=0)
     with pytest.raises(
         ModelNotFoundError, match=r"method 'ControlNet': .*--set models.gone=FOLDER.*--skip-missing"
     ):
-        run_experiment(config, RunOptions(tmp_path / "out"))
+        run_experiment(config, RunOptions(out=tmp_path / "out"))
     assert not (tmp_path / "store").exists() and not (tmp_path / "out").exists()
-    options = RunOptions(tmp_path / "out", world / "runs" / "store", skip_missing=True)
+    options = RunOptions(out=tmp_path / "out", store=world / "runs" / "store", skip_missing=True)
     assert run_experiment(config, options) is not None
     assert "| ControlNet | not trained | –" in (tmp_path / "out" / "table.md").read_text()
     with pytest.raises(ModelNotFoundError, match="no method of 'Tiny | table' has its model"):
@@ -199,7 +205,7 @@ def test_a_missing_model_stops_all_or_is_a_row(world: Path, tmp_path: Path):
 
 
 def test_what_cannot_work_is_refused_before_anything_is_made(world: Path, tmp_path: Path):
-    options = RunOptions(tmp_path / "out")
+    options = RunOptions(out=tmp_path / "out")
     with pytest.raises(DataError, match="no held-out set at .*cyclorama lab render --kind bg1k --unpack"):
         run_experiment(build(world, data=tmp_path / "none"), options)
     with pytest.raises(SettingsError, match="has no category 'lamp'; it has fruit, perfume"):
@@ -215,27 +221,23 @@ def test_what_cannot_work_is_refused_before_anything_is_made(world: Path, tmp_pa
         match=r"does not know 1 categories of the set \(tractor\).*--set .categories=\[perfume\]",
     ):
         run_experiment(build(world, data=world / "set" / "unknown.csv"), options)
-    with pytest.raises(SettingsError, match="workers are 0"):
-        RunOptions(tmp_path / "out", workers=0)
+    with pytest.raises(SettingsError, match="workers: must be from 1 to 64, got 0"):
+        RunOptions(out=tmp_path / "out", workers=0)
     assert not (tmp_path / "store").exists()
 
 
 def test_the_command_runs_a_recipe(
     world: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    import argparse
-
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"title: One\ndata: {world / 'set'}\nmodels: {{ours: nowhere}}\nsteps: 2\n"
         f"batch_size: 2\ndevice: cpu\nfeatures: cyclorama={world / 'net'}\nconditions: [pair]\n"
         "seeds: [0, 1]\nmethods:\n  - {name: all, model: ours}\n  - {name: other, kind: blended}\n"
     )
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
-    arguments = ["experiment", str(recipe), "--out", str(tmp_path / "out"), "--only", "all"]
+    arguments = ["lab", "experiment", str(recipe), "--out", str(tmp_path / "out"), "--only", "all"]
     arguments += ["--set", f"models.ours={world / 'model'}", "--store", str(done.parent / "store")]
-    assert command.run(parser.parse_args(arguments)) == 0
+    assert cli.main(arguments) == 0
     printed = capsys.readouterr()
     assert "# One" in printed.out and "| all | " in printed.out and "index.html" in printed.err
     assert "all, pair, seed 1: 4 images" in printed.err

@@ -16,7 +16,7 @@ from cyclorama.evaluation.bootstrap import estimate_mean
 from cyclorama.jobs.job import Hooks
 from cyclorama.lab.commands.experiment import load_experiment
 from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
-from cyclorama.lab.experiments.cells import Cell
+from cyclorama.lab.experiments.cells import Trial
 from cyclorama.lab.experiments.pool import run_cells
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
 from cyclorama.lab.experiments.scoring import CellScore
@@ -27,7 +27,7 @@ RECIPES = Path(__file__).parents[2] / "recipes" / "experiments"
 
 
 def build(**changes: object) -> ExperimentConfig:
-    values = {"title": "t", "data": Path("set"), "methods": (MethodConfig("ours"),), **changes}
+    values = {"title": "t", "data": Path("set"), "methods": (MethodConfig(name="ours"),), **changes}
     return ExperimentConfig(**values)  # type: ignore[arg-type]
 
 
@@ -66,14 +66,14 @@ def test_the_trainings_of_figure_7_differ_in_the_perturbation_alone():
     ("settings", "words"),
     [
         (["seeds=[0, 0]"], "seed 0 twice"),
-        (["seeds=[]"], "has no seed"),
+        (["seeds=[]"], "seeds: must be"),
         (["compared=best"], "compared is 'best'; the methods are LaMa"),
-        (["columns=[beauty]"], "no column 'beauty'; known: similarity_truth"),
-        (["groups=[taste]"], "no metric group 'taste'"),
-        (["images=1"], "images is 1; give 2 or more"),
+        (["columns=[beauty]"], "no column 'beauty'; choose from similarity_truth"),
+        (["metrics=[taste]"], "no metric group 'taste'"),
+        (["images=1"], "images: must be at least 2, got 1"),
         (["models.ours"], "expected KEY=VALUE"),
         (["models={}"], "wants the model 'lama', which is not under models: none"),
-        (["conditions=[pairs]"], "got 'pairs', allowed: 'none', 'pair', 'self'"),
+        (["conditions=[pairs]"], "'none', 'pair' or 'self', got 'pairs'"),
         (["stepz=4"], "unknown key 'stepz'; did you mean steps"),
     ],
 )
@@ -89,7 +89,7 @@ def test_only_keeps_methods_by_their_names():
     with pytest.raises(ConfigError, match="--only 'mine': the methods are LaMa, Stable Diffusion"):
         load_experiment(RECIPES / "table1.yaml", [], "mine")
     with pytest.raises(ConfigError, match="weights go with a baseline"):
-        MethodConfig("ours", weights="x")
+        MethodConfig(name="ours", weights="x")
 
 
 def build_score(offset: float, fid: float, count: int = 12) -> CellScore:
@@ -147,7 +147,7 @@ def test_the_best_of_a_column_follows_its_direction():
 
 
 def test_a_method_without_a_model_is_a_row_that_says_so():
-    config = build(methods=(MethodConfig("a"), MethodConfig("b")), columns=("psnr", "fid"))
+    config = build(methods=(MethodConfig(name="a"), MethodConfig(name="b")), columns=("psnr", "fid"))
     result = MethodResult("b", "none", {"psnr": Value(9, 1, 8, 10, (9,), 2)}, {}, 0.5)
     tables = build_tables(
         ExperimentResult(
@@ -156,17 +156,17 @@ def test_a_method_without_a_model_is_a_row_that_says_so():
         )
     )  # fmt: skip
     assert tables[0].heads == ("method", "PSNR bg ↑", "FID ↓", "s/image")
-    assert tables[0].rows == (
+    assert tables[0].rows == [
         ("a", "not trained", "–", "–"),
         ("b", "9.00 ± 1.00 (8.00 to 10.00)", "–", "0.50"),
-    )
+    ]
     assert tables[-1].rows[-1] == ("a", "not trained", "", "no folder")
 
 
 class CountingWorker:
     """Says which process a cell ran in; breaks at seed 9."""
 
-    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
+    def work(self, cell: Trial, hooks: Hooks) -> CellScore | None:
         if cell.seed == 9:
             raise SettingsError("seed 9 is bad")
         if cell.seed == 8:
@@ -176,7 +176,7 @@ class CountingWorker:
 
 
 def test_cells_run_in_processes_of_their_own_and_their_errors_come_back():
-    cells = [Cell(name, "none", seed) for name in "ab" for seed in (0, 1)]
+    cells = [Trial(name, "none", seed) for name in "ab" for seed in (0, 1)]
     advanced: list[int] = []
     hooks = Hooks(advanced=advanced.append)
     found = dict(run_cells(CountingWorker(), cells, 2, hooks))
@@ -187,6 +187,6 @@ def test_cells_run_in_processes_of_their_own_and_their_errors_come_back():
     stopped = dict(run_cells(CountingWorker(), cells, 1, Hooks(stopping=lambda: True)))
     assert set(stopped.values()) == {None}
     with pytest.raises(SettingsError, match="seed 9 is bad"):
-        list(run_cells(CountingWorker(), [*cells, Cell("c", "none", 9)], 1, Hooks()))
+        list(run_cells(CountingWorker(), [*cells, Trial("c", "none", 9)], 1, Hooks()))
     with pytest.raises(ModelError, match="a worker process died"):
-        list(run_cells(CountingWorker(), [Cell("c", "none", 8), *cells], 2, Hooks()))
+        list(run_cells(CountingWorker(), [Trial("c", "none", 8), *cells], 2, Hooks()))

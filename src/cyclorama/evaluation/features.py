@@ -69,7 +69,8 @@ class FeatureTable:
 
     def get(self, key: str) -> Values:
         """The row of ``key`` (D). Raises MissingImageError."""
-        return self.select([key]).values[0]
+        row: Values = self.select([key]).values[0]
+        return row
 
     def select(self, keys: Iterable[str]) -> FeatureTable:
         """The rows of ``keys``, in their order. Raises MissingImageError."""

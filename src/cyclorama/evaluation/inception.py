@@ -1,8 +1,8 @@
 """Inception-v3 as the Fréchet inception distance wants it: pool features of the 2015 weights.
 
-Architecture: arXiv 1512.00567. The 2015 graph behind FID (arXiv 1706.08500) differs from torchvision's (average
-pools leave the border out, the last block pools by maximum), so the network is here, its blocks as data;
-parameter names are those of the published PyTorch conversion.
+Architecture: arXiv 1512.00567. The 2015 graph behind FID (arXiv 1706.08500) differs from torchvision's
+(average pools leave the border out, the last block pools by maximum), so the network is here, its blocks as
+data; parameter names are those of the published PyTorch conversion.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.errors import MissingDependencyError
 from cyclorama.evaluation.errors import NothingToMeasureError
 from cyclorama.evaluation.resize import check_same_size
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
@@ -56,12 +55,7 @@ def compute_rim_delta_e(pixels: Pixels, original: Pixels, mask: Matte) -> float:
 
     About 1 is just visible side by side. Raises ImageSizeError, NothingToMeasureError.
     """
-    try:
-        from skimage.color import deltaE_ciede2000
-    except ImportError as error:
-        raise MissingDependencyError(
-            'colour differences need scikit-image: pip install "cyclorama[evaluate]"'
-        ) from error
+    from skimage.color import deltaE_ciede2000  # takes a while to import
 
     check_same_size(pixels, original, "image", "original")
     solid = mask >= 0.5

@@ -97,8 +97,8 @@ def load_background_features(choice: str, device: str = "cpu") -> BackgroundFeat
     assert isinstance(found, ClipNetwork)
     processor: Any = found.processor
     return BackgroundFeatures(
-        found.model,
-        int(found.model.config.image_size),
+        found.network,
+        found.side,
         name,
         found.weights_hash,
         found.dimensions,

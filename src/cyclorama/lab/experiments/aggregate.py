@@ -6,13 +6,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cyclorama.evaluation.bootstrap import Estimate, estimate_mean
+from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
 from cyclorama.evaluation.compare import PairedDifference, compare
 from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.measure import Evaluation
-from cyclorama.evaluation.settings import METRICS
-from cyclorama.lab.experiments.columns import COLUMNS
-from cyclorama.lab.experiments.recipe import DISTANCES, Condition
+from cyclorama.evaluation.settings import DISTANCES, METRICS
+from cyclorama.lab.experiments.recipe import COLUMNS, Condition
 from cyclorama.lab.experiments.scoring import CellScore
 
 
@@ -91,7 +90,7 @@ def aggregate(
     return MethodResult(method, condition, values, failures, statistics.median(seconds) if seconds else None)
 
 
-def _build_value(means: Sequence[float], estimate: Estimate | None, count: int) -> Value:
+def _build_value(means: Sequence[float], estimate: MeanEstimate | None, count: int) -> Value:
     return Value(
         statistics.fmean(means),
         statistics.stdev(means) if len(means) > 1 else None,

@@ -29,7 +29,7 @@ IMAGES = "images"
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One method under one condition from one seed."""
 
     method: str
@@ -57,7 +57,7 @@ class MadeCell:
 
 
 def find_folder(
-    store: Path, cell: Cell, method: OpenedMethod, held_out: HeldOutSet, device: str, dtype: str
+    store: Path, cell: Trial, method: OpenedMethod, held_out: HeldOutSet, device: str, dtype: str
 ) -> Path:
     """Where the cell's images lie below ``store``; equal for equal images, whatever the experiment."""
     kind = re.sub(r"[^a-z0-9]+", "-", method.config.kind)
@@ -67,7 +67,7 @@ def find_folder(
 
 
 def make_cell(
-    cell: Cell,
+    cell: Trial,
     method: OpenedMethod,
     held_out: HeldOutSet,
     folder: Path,
@@ -92,7 +92,7 @@ def make_cell(
     return _collect(cell, result, held_out, folder)
 
 
-def _collect(cell: Cell, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeCell:
+def _collect(cell: Trial, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeCell:
     items: dict[str, ImageItem] = {}
     failures: dict[str, str] = {}
     seconds = []

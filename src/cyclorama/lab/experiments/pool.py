@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from cyclorama.errors import ModelError
 from cyclorama.jobs.job import Hooks
-from cyclorama.lab.experiments.cells import Cell
+from cyclorama.lab.experiments.cells import Trial
 from cyclorama.lab.experiments.scoring import CellScore
 
 _POLL = 0.5
@@ -23,13 +23,13 @@ _POLL = 0.5
 class Worker(Protocol):
     """What works on a cell; it must pickle as long as it has not worked yet."""
 
-    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
+    def work(self, cell: Trial, hooks: Hooks) -> CellScore | None:
         """The score of ``cell``; None if it was stopped before its end."""
 
 
 def run_cells(
-    worker: Worker, cells: Sequence[Cell], workers: int, hooks: Hooks
-) -> Iterator[tuple[Cell, CellScore | None]]:
+    worker: Worker, cells: Sequence[Trial], workers: int, hooks: Hooks
+) -> Iterator[tuple[Trial, CellScore | None]]:
     """Each cell with its score as they finish; None for a cell that was stopped (hooks.stopping).
 
     One worker works here; more are processes of their own with an equal share of the cores. Raises the
@@ -45,7 +45,7 @@ def run_cells(
     setup = (worker, stop, made, threads, os.getpid())
     shown = 0
     with ProcessPoolExecutor(min(workers, len(cells)), context, _set_up, setup) as pool:
-        waiting: dict[Future[CellScore | None], Cell] = {pool.submit(_work, cell): cell for cell in cells}
+        waiting: dict[Future[CellScore | None], Trial] = {pool.submit(_work, cell): cell for cell in cells}
         try:
             while waiting:
                 done, _ = wait(waiting, _POLL, FIRST_COMPLETED)
@@ -87,7 +87,7 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def _work(cell: Cell) -> CellScore | None:
+def _work(cell: Trial) -> CellScore | None:
     def advance(count: int) -> None:
         with _here["made"].get_lock():
             _here["made"].value += count

@@ -6,46 +6,48 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
 
 from cyclorama import __version__
-from cyclorama.config import to_plain
+from cyclorama.config import Settings, to_plain
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device, silence_loading
 from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments.aggregate import MethodResult, Wins, aggregate, compute_wins
-from cyclorama.lab.experiments.cells import Cell, ModelCache, find_folder, make_cell
+from cyclorama.lab.experiments.cells import ModelCache, Trial, find_folder, make_cell
 from cyclorama.lab.experiments.held_out import HeldOutSet, open_held_out
 from cyclorama.lab.experiments.methods import OpenedMethod, open_methods
-from cyclorama.lab.experiments.page import format_page
 from cyclorama.lab.experiments.pool import run_cells
 from cyclorama.lab.experiments.recipe import ExperimentConfig
 from cyclorama.lab.experiments.scoring import CellScore, Scorer
 from cyclorama.lab.experiments.sheet import write_sheet
-from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown
+from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown, format_page
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
-MAX_WORKERS = 64
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Settings):
     """What a run is told beside its recipe."""
+
+    error_type: ClassVar[type[SettingsError]] = SettingsError
 
     out: Path
     store: Path | None = None
     """Folder of images, features and scores that experiments share; None: ``store`` beside ``out``."""
-    workers: int = 1
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
     skip_missing: bool = False
     """Show a method without its model as a row "not trained" instead of refusing to start."""
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.workers <= MAX_WORKERS:
-            raise SettingsError(f"workers are {self.workers}; give 1 to {MAX_WORKERS}")
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
         for name, folder in (("output", self.out), ("store", self.store)):
             if folder is not None and folder.exists() and not folder.is_dir():
                 raise OutputError(f"{name} {folder} is a file; give a folder")
+        return self
 
     def find_store(self) -> Path:
         """The store's folder."""
@@ -85,12 +87,12 @@ class CellWorker:
             self._bench = Bench(held_out, methods, missing, scorer, ModelCache())
         return self._bench
 
-    def find_folder(self, cell: Cell) -> Path:
+    def find_folder(self, cell: Trial) -> Path:
         """Where the images of ``cell`` lie."""
         bench = self.open()
         return find_folder(self.store, cell, bench.methods[cell.method], bench.held_out, *self.machine)
 
-    def work(self, cell: Cell, hooks: Hooks) -> CellScore | None:
+    def work(self, cell: Trial, hooks: Hooks) -> CellScore | None:
         """The score of ``cell``; None if it was stopped before its end."""
         bench = self.open()
         count = len(bench.held_out.items)
@@ -116,10 +118,10 @@ class CellWorker:
         return bench.scorer.score(cell, made)
 
 
-def list_cells(config: ExperimentConfig, methods: dict[str, OpenedMethod]) -> list[Cell]:
+def list_cells(config: ExperimentConfig, methods: dict[str, OpenedMethod]) -> list[Trial]:
     """All cells, those of one method together."""
     return [
-        Cell(name, condition, seed)
+        Trial(name, condition, seed)
         for name in methods
         for condition in config.conditions
         for seed in config.seeds
@@ -143,13 +145,13 @@ def run_experiment(
     bench = worker.open()
     cells = list_cells(config, bench.methods)
     (options.out / DONE).unlink(missing_ok=True)
-    owners: dict[Path, Cell] = {}
+    owners: dict[Path, Trial] = {}
     for cell in cells:  # two rows of the recipe may ask for the same images
         owners.setdefault(worker.find_folder(cell), cell)
     hooks.started(len(owners) * len(bench.held_out.items))
     fresh = CellWorker(config, options.find_store(), machine, options.skip_missing)
     chosen = worker if options.workers == 1 else fresh
-    scores: dict[Cell, CellScore] = {}
+    scores: dict[Trial, CellScore] = {}
     for cell, score in run_cells(chosen, list(owners.values()), options.workers, hooks):
         if score is None:
             continue
@@ -168,7 +170,7 @@ def run_experiment(
     return result
 
 
-def describe_cell(cell: Cell, score: CellScore) -> str:
+def describe_cell(cell: Trial, score: CellScore) -> str:
     """``ours, pair, seed 0: 108 images, 0.41 s an image, FID 12.3``."""
     parts = [f"{len(score.rows)} images"]
     if score.failures:
@@ -181,7 +183,7 @@ def describe_cell(cell: Cell, score: CellScore) -> str:
 
 
 def build_result(
-    config: ExperimentConfig, bench: Bench, scores: dict[Cell, CellScore], machine: tuple[str, str]
+    config: ExperimentConfig, bench: Bench, scores: dict[Trial, CellScore], machine: tuple[str, str]
 ) -> ExperimentResult:
     """Everything the outputs show, from the scores of all cells."""
     held_out, methods = bench.held_out, bench.methods
@@ -190,7 +192,7 @@ def build_result(
     wins: list[Wins] = []
     for condition in config.conditions:
         by_method = {
-            name: {seed: scores[Cell(name, condition, seed)] for seed in config.seeds} for name in methods
+            name: {seed: scores[Trial(name, condition, seed)] for seed in config.seeds} for name in methods
         }
         results += [aggregate(name, condition, found, products) for name, found in by_method.items()]
         if config.chief in by_method:
@@ -238,7 +240,9 @@ def write_sheets(config: ExperimentConfig, out: Path, worker: CellWorker) -> dic
     bench = worker.open()
     names: dict[str, str] = {}
     for condition in config.conditions:
-        folders = {name: worker.find_folder(Cell(name, condition, config.seeds[0])) for name in bench.methods}
+        folders = {
+            name: worker.find_folder(Trial(name, condition, config.seeds[0])) for name in bench.methods
+        }
         name = "sheet.jpg" if len(config.conditions) == 1 else f"sheet-{condition}.jpg"
         write_sheet(out / name, bench.held_out, condition, folders, config.sheet_rows)
         names[condition] = name

@@ -9,21 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cyclorama.evaluation.feature_store import FeatureStore
+from cyclorama.evaluation.distances import compute_set_distance
+from cyclorama.evaluation.feature_store import FeatureStore, compute_set_digest
 from cyclorama.evaluation.features import CycloramaNetwork, Network, Region
 from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.measure import evaluate_set, load_networks
 from cyclorama.evaluation.partners import Partners, find_partners
 from cyclorama.evaluation.reading import ImageSet, open_images
-from cyclorama.evaluation.set_distances import compute_set_digest, compute_set_distance
 from cyclorama.evaluation.settings import EvaluationSettings
-from cyclorama.evaluation.statistics import compute_statistics
 from cyclorama.files import write_atomic
-from cyclorama.lab.experiments.cells import Cell, MadeCell
+from cyclorama.lab.experiments.cells import MadeCell, Trial
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import ExperimentConfig
 
-FORMAT = 1
+FORMAT = 2
 SCORES, FEATURES = "scores", "features"
 
 
@@ -55,7 +54,7 @@ class Scorer:
         self._networks: tuple[Network, CycloramaNetwork | None] | None = None
         self._against: ImageSet | None = None
 
-    def score(self, cell: Cell, made: MadeCell) -> CellScore:
+    def score(self, cell: Trial, made: MadeCell) -> CellScore:
         """The score of ``made``, from the store if the same images were scored alike before.
 
         Raises the errors of reading and measuring.
@@ -75,10 +74,15 @@ class Scorer:
         )
 
     def _build_settings(self) -> EvaluationSettings:
-        groups = tuple(g for g in self._config.groups if g != "distance" or self._config.against is None)
-        return EvaluationSettings(groups, self._config.features, device=self._device, projection=False)
+        config = self._config
+        return EvaluationSettings(
+            metrics=tuple(g for g in config.metrics if g != "distance" or config.against is None),
+            features=config.features,
+            device=self._device,
+            projection=False,
+        )
 
-    def _find_partners(self, cell: Cell, made: MadeCell) -> Partners:
+    def _find_partners(self, cell: Trial, made: MadeCell) -> Partners:
         keys = made.images.keys
         references = self._held_out.get_references(cell.condition)
         return find_partners(
@@ -99,7 +103,7 @@ class Scorer:
         )
         networks = [f"{n.name}-{n.weights_hash}" for n in self._networks if n is not None]
         parts = [
-            str(FORMAT), *sorted(settings.groups), *networks, "distance" in self._config.groups,
+            str(FORMAT), *sorted(settings.metrics), *networks, "distance" in self._config.metrics,
             *(None if s is None else compute_set_digest(s) for s in sets),
         ]  # fmt: skip
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=10).hexdigest()
@@ -114,13 +118,11 @@ class Scorer:
         found = evaluate_set(partners, settings, self._networks, store=self._features)
         distances = list(found.distances)
         against = self._open_against()
-        if against is not None and "distance" in self._config.groups:
+        if against is not None and "distance" in self._config.metrics:
             regions: tuple[Region, ...] = ("image", "background") if against.has_masks() else ("image",)
             for region in regions:
-                made, true = (
-                    compute_statistics(self._features.get(images, self._networks[0], region))
-                    for images in (partners.images, against)
-                )
+                sets = (partners.images, against)
+                made, true = (self._features.get(images, self._networks[0], region) for images in sets)
                 distances.append(compute_set_distance(made, true))
         values: dict[str, float] = {}
         for distance in distances:
@@ -128,8 +130,7 @@ class Scorer:
             values[f"fid{ending}"] = distance.fid
             if distance.fid_bias is not None:
                 values[f"fid_bias{ending}"] = distance.fid_bias
-            if distance.kid is not None:
-                values[f"kid{ending}"] = distance.kid
+            values[f"kid{ending}"] = distance.kid
         warnings = {distance.warning for distance in distances}
         notes = tuple(note for note in found.notes if note not in warnings)
         return CellScore(found.rows, values, found.used, notes)

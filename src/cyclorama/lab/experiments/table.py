@@ -1,15 +1,18 @@
-"""The table in the paper's layout, as Markdown and JSON."""
+"""The table in the paper's layout, as Markdown, JSON and an HTML page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 from typing import Any
 
-from cyclorama.evaluation.report import CAUTION, Table
+from cyclorama.evaluation import tables
+from cyclorama.evaluation.report import CAUTION
+from cyclorama.evaluation.tables import ReportTable, ReportText
 from cyclorama.lab.experiments.aggregate import MethodResult, Value, Wins, find_best
-from cyclorama.lab.experiments.columns import COLUMNS, build_head
+from cyclorama.lab.experiments.recipe import COLUMNS
 
 NOT_TRAINED = "not trained"
 READING = (
@@ -55,10 +58,10 @@ def format_json(result: ExperimentResult) -> str:
     return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def build_tables(result: ExperimentResult) -> list[Table]:
+def build_tables(result: ExperimentResult) -> list[ReportTable]:
     """The main table of every condition, the wins of the chief method, the methods and their weights."""
-    tables = [_tabulate_results(result, condition) for condition in result.recipe["conditions"]]
-    tables += [_tabulate_wins(result, wins) for wins in result.wins]
+    found = [_tabulate_results(result, condition) for condition in result.recipe["conditions"]]
+    found += [_tabulate_wins(result, wins) for wins in result.wins]
     rows = [
         (
             name,
@@ -69,11 +72,14 @@ def build_tables(result: ExperimentResult) -> list[Table]:
         for name, m in result.methods.items()
     ]
     rows += [(name, NOT_TRAINED, "", why) for name, why in result.missing.items()]
-    tables.append(Table("Methods", ("method", "model", "hash", "settings"), tuple(rows)))
-    return tables
+    return [*found, ReportTable("Methods", ("method", "model", "hash", "settings"), rows)]
 
 
-def _tabulate_results(result: ExperimentResult, condition: str) -> Table:
+def _list_settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
+
+
+def _tabulate_results(result: ExperimentResult, condition: str) -> ReportTable:
     columns = result.recipe["columns"]
     found = {r.method: r for r in result.of_condition(condition)}
     best = {column: find_best(list(found.values()), column) for column in columns}
@@ -88,8 +94,8 @@ def _tabulate_results(result: ExperimentResult, condition: str) -> Table:
             text = format_value(one.values.get(column), COLUMNS[column].digits)
             cells.append(f"**{text}**" if best[column] == method and len(found) > 1 else text)
         rows.append((method, *cells, _format_seconds(one.seconds_per_image)))
-    heads = ("method", *(build_head(column) for column in columns), "s/image")
-    return Table(CONDITIONS[condition], heads, tuple(rows))
+    heads = ("method", *(COLUMNS[column].head for column in columns), "s/image")
+    return ReportTable(CONDITIONS[condition], heads, rows)
 
 
 def format_value(value: Value | None, digits: int) -> str:
@@ -108,31 +114,21 @@ def _format_seconds(seconds: float | None) -> str:
     return "–" if seconds is None else f"{seconds:.2f}"
 
 
-def _tabulate_wins(result: ExperimentResult, wins: Wins) -> Table:
+def _tabulate_wins(result: ExperimentResult, wins: Wins) -> ReportTable:
     rows = []
     for found in wins.differences:
-        if found.metric not in result.recipe["columns"]:
-            continue
-        digits = COLUMNS[found.metric].digits
-        d = found.difference
-        verdict = {"first": wins.chief, "second": wins.other}.get(found.verdict, found.verdict)
-        rows.append(
-            (
-                COLUMNS[found.metric].title,
-                f"{found.first:.{digits}f}",
-                f"{found.second:.{digits}f}",
-                f"{d.value:.{digits}f} ({d.low:.{digits}f} to {d.high:.{digits}f})",
-                found.wins,
-                verdict,
-            )
-        )
+        if found.metric in result.recipe["columns"]:
+            metric = COLUMNS[found.metric]
+            verdict = {"first": wins.chief, "second": wins.other}.get(found.verdict, found.verdict)
+            values = (metric.format(found.first), metric.format(found.second))
+            rows.append((metric.title, *values, found.difference.format(metric.digits), found.wins, verdict))
     for name, (won, seeds) in wins.seeds_won.items():
         if name in result.recipe["columns"]:
             verdict = wins.chief if won == seeds else wins.other if won == 0 else "open"
             rows.append((COLUMNS[name].title, "", "", f"nearer in {won} of {seeds} seeds", "", verdict))
     caption = f"{wins.chief} against {wins.other} ({wins.condition})"
     heads = ("metric", wins.chief, wins.other, "difference (95 % interval)", "wins / losses / ties", "better")
-    return Table(caption, heads, tuple(rows))
+    return ReportTable(caption, heads, rows)
 
 
 def describe(result: ExperimentResult) -> list[str]:
@@ -150,27 +146,23 @@ def describe(result: ExperimentResult) -> list[str]:
     return lines
 
 
+def _build_text(result: ExperimentResult) -> ReportText:
+    return ReportText(
+        result.title, describe(result), [READING, CAUTION], build_tables(result), {"Notes": result.notes}
+    )
+
+
 def format_markdown(result: ExperimentResult, sheets: Mapping[str, str]) -> str:
     """The whole report as Markdown; ``sheets`` maps conditions to image files beside it."""
-    lines = [
-        f"# {result.title}",
-        "",
-        *(f"- {line}" for line in describe(result)),
-        "",
-        READING,
-        "",
-        CAUTION,
-        "",
-    ]
-    for table in build_tables(result):
-        lines += [f"## {table.caption}", "", _format_row(table.heads)]
-        lines += [_format_row(["---"] * len(table.heads)), *(_format_row(row) for row in table.rows), ""]
+    images = {CONDITIONS[condition]: name for condition, name in sheets.items()}
+    return tables.format_markdown(_build_text(result), images)
+
+
+def format_page(result: ExperimentResult, sheets: Mapping[str, str]) -> str:
+    """The same as an HTML page; every image has an alternative text, nothing is fetched."""
+    images = []
     for condition, name in sheets.items():
-        lines += [f"## Images: {CONDITIONS[condition]}", "", f"![{CONDITIONS[condition]}]({name})", ""]
-    if result.notes:
-        lines += ["## Notes", "", *(f"- {note}" for note in result.notes), ""]
-    return "\n".join(lines)
-
-
-def _format_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        title = escape(CONDITIONS[condition])
+        alt = f"Images of all methods: {title}"
+        images.append(f'<h2>{title}</h2><img src="{escape(name)}" alt="{alt}">')
+    return tables.format_page(_build_text(result), bottom=images)

@@ -3,9 +3,9 @@
 Everywhere ``scores`` is float64 (raters, pairs, methods): n for the first of n places, 1 for the last, NaN
 where a rater did not rank a pair.
 
-Tests and correlations are SciPy's. Ours are: the bootstrap over raters and pairs together and Kendall's W (SciPy
-has neither), Wilcoxon's exact distribution with ties (SciPy tries the sign patterns one by one) and Holm's
-correction (eight lines; statsmodels would bring pandas).
+Tests and correlations are SciPy's. Ours are: the bootstrap over raters and pairs together and Kendall's W
+(SciPy has neither), Wilcoxon's exact distribution with ties (SciPy tries the sign patterns one by one) and
+Holm's correction (eight lines; statsmodels would bring pandas).
 """
 
 from __future__ import annotations

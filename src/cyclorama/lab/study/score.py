@@ -154,7 +154,8 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
     given = scores[~np.isnan(scores[:, :, 0])]  # (rankings, methods)
 
     def estimate(value: float, drawn: Array) -> MeanEstimate:
-        return MeanEstimate(float(value), *compute_interval(drawn, scores.shape), len(given))
+        low, high = compute_interval(drawn, scores.shape)
+        return MeanEstimate(float(value), low, high, len(given))
 
     methods = [
         MethodScore(
