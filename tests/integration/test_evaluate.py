@@ -93,7 +93,7 @@ def test_two_sets_are_compared(world: Path, capsys: pytest.CaptureFixture[str]):
         ([], "SettingsError: give one set of images, or two with --compare"),
         (["a", "--compare", "a", "b"], "not both"),
         (["a", "--metrics", "beauty"], "no metric group 'beauty'; choose from distance"),
-        (["a", "--seed", "-1"], "--seed must be at least 0, got '-1'"),
+        (["a", "--seed", "-1"], "seed: must be from 0 to 9223372036854775807, got '-1'"),
         (["a", "--out", "a/p0.png"], "OutputError: output a/p0.png is a file; give a folder with --out"),
         (["nowhere"], "no images at"),
         (["a", "--features", "vgg"], "no feature network 'vgg'"),

@@ -109,7 +109,7 @@ def evaluate(fault: str) -> Evaluation:
     )
     groups = ("distance", "similarity", "truth", "product", "category", "leak")
     return evaluate_set(
-        partners, EvaluationSettings(groups, projection=False), load_networks(EvaluationSettings())
+        partners, EvaluationSettings(metrics=groups, projection=False), load_networks(EvaluationSettings())
     )
 
 
