@@ -17,6 +17,7 @@ from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.product import Product, Reference
+from cyclorama.imaging.profiles import from_srgb
 from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
 from cyclorama.imaging.tensors import to_image, to_mask_tensor
 from cyclorama.imaging.transforms import Fit, choose_model_size, fit_reference, fit_to_model
@@ -143,6 +144,7 @@ def _finish(
         return ModelError("the model gave values that are not numbers; try --dtype float32")
     levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
     background = np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255)
+    background = from_srgb(background, product.icc_profile)
     ground = background
     if settings.contact_shadow:
         ground = apply_shadow(background, compute_contact_shadow(product.matte, settings.contact_shadow))
