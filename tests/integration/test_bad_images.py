@@ -173,7 +173,7 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
         ["(20, 20, 5)", "give uint8"],
     ),
     "not an image at all": (lambda _: load_image(42), "UnreadableImageError", ["int", "give a path"]),  # type: ignore[arg-type]
-    "limit of zero": (lambda _: LoadLimits(pixels=0), "SettingsError", ["0", "use at least 1"]),
+    "limit of zero": (lambda _: LoadLimits(pixels=0), "SettingsError", ["pixels: must be at least 1, got 0"]),
     "black mask": (
         mask_file(encode(box(0, 0, 0, 0))),
         "EmptyMaskError",

@@ -386,7 +386,7 @@ def test_several_layouts_of_one_product(folder: Path) -> None:
 
 
 def test_layers_and_lossy_files_lie_where_generate_puts_them(folder: Path) -> None:
-    settings = {"batch_size": 2, "layers": "png", "encoding": EncodingConfig("jpeg")}
+    settings = {"batch_size": 2, "layers": "png", "encoding": EncodingConfig(format="jpeg")}
     run(folder, settings=settings)
     for row in read_rows(folder):
         assert row["output"] == f"images/p{row['row']}.jpg"

@@ -221,7 +221,7 @@ def test_what_does_not_change_a_image_is_not_described() -> None:
         {"placement": "bottom"},
         {"margin": 0.1},
         {"product_scale": 0.5},
-        {"encoding": EncodingConfig("jpeg")},
+        {"encoding": EncodingConfig(format="jpeg")},
         {"layers": "ora"},
         {"contact_shadow": 0.2},
     ]

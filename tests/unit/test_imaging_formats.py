@@ -24,12 +24,12 @@ from cyclorama.imaging.product import Product, build_product
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 RECIPE = {"seed": 2**63 - 1, "input": "düfte/<&>.png", "settings": {"steps": 3, "scheduler": None}}
-LOSSLESS = [EncodingConfig(), EncodingConfig("webp")]
+LOSSLESS = [EncodingConfig(), EncodingConfig(format="webp")]
 LOSSY = [
-    EncodingConfig("webp", 90),
-    EncodingConfig("jpeg"),
-    EncodingConfig("avif"),
-    EncodingConfig("jpeg", 40),
+    EncodingConfig(format="webp", quality=90),
+    EncodingConfig(format="jpeg"),
+    EncodingConfig(format="avif"),
+    EncodingConfig(format="jpeg", quality=40),
 ]
 
 
@@ -58,19 +58,19 @@ def test_every_format_keeps_profile_and_recipe_and_repeats_itself(config: Encodi
     read = decode_image(data)
     assert read.format == config.format
     assert read.icc_profile == PROFILE
-    assert read.metadata == RECIPE
+    assert read.recipe == RECIPE
     assert read.source_type == (None if config.format == "png" else SOURCE_TYPE)
     bare = decode_image(encode_image(pixels, {}, None, config))
-    assert (bare.icc_profile, bare.metadata) == (None, {})
+    assert (bare.icc_profile, bare.recipe) == (None, {})
 
 
 @pytest.mark.parametrize("file_format", ["png", "webp", "jpeg", "avif"])
 @pytest.mark.parametrize("wanted", [True, False])
 def test_provenance_can_be_asked_for_and_left_out(file_format: ImageFormat, wanted: bool) -> None:
-    data = encode_image(draw_pixels(), RECIPE, None, EncodingConfig(file_format, provenance=wanted))
+    data = encode_image(draw_pixels(), RECIPE, None, EncodingConfig(format=file_format, provenance=wanted))
     read = decode_image(data)
     assert read.source_type == (SOURCE_TYPE if wanted else None)
-    assert read.metadata == RECIPE
+    assert read.recipe == RECIPE
     assert (b"compositeWithTrainedAlgorithmicMedia" in data) is wanted
 
 
@@ -92,8 +92,8 @@ def test_xmp_is_what_other_programs_parse() -> None:
 
 def test_names_with_half_characters_travel() -> None:
     recipe = {"input": b"\xff.png".decode("utf-8", "surrogateescape")}
-    for config in (EncodingConfig(), EncodingConfig("webp")):
-        assert decode_image(encode_image(draw_pixels(), recipe, None, config)).metadata == recipe
+    for config in (EncodingConfig(), EncodingConfig(format="webp")):
+        assert decode_image(encode_image(draw_pixels(), recipe, None, config)).recipe == recipe
 
 
 def build_product_on(pixels: np.ndarray) -> Product:
@@ -122,9 +122,9 @@ def test_higher_quality_is_nearer() -> None:
     product = build_product_on(pixels)
     for file_format in ("jpeg", "webp", "avif"):
         means = [
-            measure_encoding(encode_image(pixels, {}, None, EncodingConfig(file_format, q)), product)[
-                "file_mean_difference"
-            ]
+            measure_encoding(
+                encode_image(pixels, {}, None, EncodingConfig(format=file_format, quality=q)), product
+            )["file_mean_difference"]
             for q in (20, 95)
         ]
         assert means[1] < means[0]
@@ -135,16 +135,16 @@ def test_colour_is_not_subsampled(file_format: ImageFormat) -> None:
     """Red and blue columns of one pixel keep their colours; subsampling would make them all purple."""
     pixels = np.zeros((32, 32, 3), dtype=np.uint8)
     pixels[:, ::2, 0] = pixels[:, 1::2, 2] = 200
-    read = decode_image(encode_image(pixels, {}, None, EncodingConfig(file_format, 95))).pixels
+    read = decode_image(encode_image(pixels, {}, None, EncodingConfig(format=file_format, quality=95))).pixels
     assert read[:, ::2, 0].mean() - read[:, 1::2, 0].mean() > 150
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"format": "gif"}, "png, webp, jpeg, avif, got 'gif'"),
+        ({"format": "gif"}, "'png', 'webp', 'jpeg' or 'avif', got 'gif'"),
         ({"format": "png", "quality": 90}, "takes no quality, got 90"),
-        ({"format": "jpeg", "quality": 0}, "1 to 100, got 0"),
+        ({"format": "jpeg", "quality": 0}, "from 1 to 100, got 0"),
         ({"format": "webp", "quality": True}, "got True"),
     ],
 )
@@ -155,28 +155,28 @@ def test_encodings_that_cannot_be_are_refused(values: dict, message: str) -> Non
 
 def test_sizes_a_format_cannot_hold_are_refused_before_encoding() -> None:
     with pytest.raises(SettingsError, match="16383 pixels, the image has 20000 x 10"):
-        EncodingConfig("webp").check_size((10, 20000))
-    EncodingConfig("png").check_size((10, 20000))
+        EncodingConfig(format="webp").check_size((10, 20000))
+    EncodingConfig(format="png").check_size((10, 20000))
 
 
 def test_missing_codec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats.features, "check", lambda name: False)
     with pytest.raises(MissingDependencyError, match="AVIF; install pillow"):
-        EncodingConfig("avif")
-    assert EncodingConfig("jpeg").suffix == ".jpg"
+        EncodingConfig(format="avif")
+    assert EncodingConfig(format="jpeg").suffix == ".jpg"
 
 
 def test_plain_settings_describe_nothing() -> None:
     assert EncodingConfig().describe() == {}
-    assert EncodingConfig("webp").describe() == {"format": "webp", "quality": "lossless"}
-    assert EncodingConfig("jpeg").describe() == {"format": "jpeg", "quality": 95}
-    assert EncodingConfig("png", provenance=True).describe() == {"provenance": True}
+    assert EncodingConfig(format="webp").describe() == {"format": "webp", "quality": "lossless"}
+    assert EncodingConfig(format="jpeg").describe() == {"format": "jpeg", "quality": 95}
+    assert EncodingConfig(format="png", provenance=True).describe() == {"provenance": True}
 
 
 def test_foreign_and_damaged_files() -> None:
     buffer = io.BytesIO()
     Image.fromarray(draw_pixels()).save(buffer, "JPEG")
-    assert decode_image(buffer.getvalue()).metadata is None
+    assert decode_image(buffer.getvalue()).recipe is None
     with pytest.raises(UnreadableImageError):
         decode_image(buffer.getvalue()[:200])
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><x>&a;</x>'
@@ -193,7 +193,7 @@ def test_profile_of_an_alpha_input_reaches_the_file() -> None:
     alpha[16:48, 16:48] = 255
     Image.fromarray(np.dstack([pixels, alpha])).save(buffer := io.BytesIO(), "PNG", icc_profile=PROFILE)
     product = build_product(load_image(buffer.getvalue()))
-    for config in (EncodingConfig(), EncodingConfig("avif")):
+    for config in (EncodingConfig(), EncodingConfig(format="avif")):
         read = decode_image(encode_image(product.pixels, {}, product.icc_profile, config))
         assert read.icc_profile == PROFILE
     assert np.array_equal(product.pixels, pixels)  # the profile is carried, not applied
@@ -209,5 +209,5 @@ def test_cmyk_input_becomes_srgb_without_its_profile() -> None:
     product = build_product(loaded)
     assert product.icc_profile is None
     assert product.pixels[32, 32].tolist() == [255, 0, 0]
-    data = encode_image(product.pixels, {}, product.icc_profile, EncodingConfig("webp"))
+    data = encode_image(product.pixels, {}, product.icc_profile, EncodingConfig(format="webp"))
     assert measure_encoding(data, product)["file_max_difference"] == 0

@@ -173,7 +173,7 @@ def build_settings(args: argparse.Namespace) -> GenerateConfig:
         product_scale=args.product_scale,
         margin=args.margin,
         outputs=outputs,
-        encoding=EncodingConfig(args.format, args.quality, args.provenance),
+        encoding=EncodingConfig(format=args.format, quality=args.quality, provenance=args.provenance),
         layers=args.layers,
         contact_shadow=args.contact_shadow,
     )

@@ -84,7 +84,7 @@ class CurateWorker:
 
 def get_limits(recipe: CurateConfig) -> LoadLimits:
     """What is refused before it is decoded."""
-    return LoadLimits(recipe.reading.pixels, recipe.reading.file_bytes)
+    return LoadLimits(pixels=recipe.reading.pixels, file_bytes=recipe.reading.file_bytes)
 
 
 def record_to_plain(record: Record) -> dict[str, Any]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cyclorama.generation.result import Generated
     from cyclorama.generation.settings import GenerateConfig
     from cyclorama.imaging.product import Product
-    from cyclorama.types import Pixels
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class ImageEncoder:
 
         Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
         """
-        files = {self.suffix: encode_image(made.pixels, recipe, made.icc_profile, self.encoding)}
+        content = encode_image(made.pixels, recipe, made.icc_profile, self.encoding, product.metadata)
+        files = {self.suffix: content}
         if self.layers is not None:
             shadow = (
                 compute_contact_shadow(product.matte, self.contact_shadow) if self.contact_shadow else None
@@ -66,15 +66,6 @@ class ImageEncoder:
         }
 
 
-def encode_png(pixels: Pixels, metadata: dict[str, Any], icc_profile: bytes | None = None) -> bytes:
-    """A PNG of ``pixels`` (H, W, 3) with ``metadata`` as JSON in the text chunk ``cyclorama``.
-
-    The colour profile is kept. Invariant: equal arguments give equal bytes, and the decoded pixels
-    equal ``pixels``.
-    """
-    return encode_image(pixels, metadata, icc_profile)
-
-
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What is written into the image at ``path``: seed, settings, category, model.
 
@@ -82,11 +73,11 @@ def load_metadata(path: str | Path) -> dict[str, Any]:
     nothing of ours.
     """
     try:
-        metadata = decode_image(Path(path).read_bytes()).metadata
+        recipe = decode_image(Path(path).read_bytes()).recipe
     except (OSError, UnreadableImageError) as error:
         raise UnreadableImageError(f"cannot read {path}: {error}") from error
-    if metadata is None:
+    if recipe is None:
         raise UnreadableImageError(
-            f"{path} carries no Cyclorama settings; it was not made or was re-saved elsewhere"
+            f"{path} carries no Cyclorama settings; it was made or saved by another program, or with strip"
         )
-    return metadata
+    return recipe

@@ -160,4 +160,5 @@ def _finish(
         settings=settings.describe(),
         name=task.name,
         icc_profile=product.icc_profile,
+        metadata=product.metadata,
     )

@@ -136,7 +136,7 @@ def _plan_item(
         "mask_means": item.mask_means,
         "category": [category.name, category.identifier],
         "settings": describe_settings(config),
-        "network": None if config.network is None else config.network.name,
+        "network": None if config.network is None else getattr(config.network, "name", "network"),
         "model": model.hash,
     }
     images = []
@@ -178,7 +178,8 @@ def read_size(path: Path) -> Size:
     """
     from PIL import Image
 
-    from cyclorama.imaging.loading import FORMATS, LoadLimits, load_image
+    from cyclorama.imaging.decoding import FORMATS
+    from cyclorama.imaging.loading import LoadLimits, load_image
 
     limits = LoadLimits()
     try:

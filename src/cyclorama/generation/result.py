@@ -38,6 +38,8 @@ class Generated:
     settings: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     icc_profile: bytes | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Resolution, creator and rights of the photo."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """All it was made of, as plain values: seed, category, reference, model, settings."""
 
@@ -70,7 +72,9 @@ class Generated:
 
     def encode(self, **encoding: Any) -> bytes:
         """The bytes of the file that :meth:`save` writes; a PNG unless ``format`` says otherwise."""
-        return encode_image(self.pixels, self.recipe, self.icc_profile, EncodingConfig(**encoding))
+        return encode_image(
+            self.pixels, self.recipe, self.icc_profile, EncodingConfig(**encoding), self.metadata
+        )
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""

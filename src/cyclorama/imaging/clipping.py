@@ -8,7 +8,8 @@ EXIF rotation.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -24,7 +25,7 @@ _PATHS = range(2000, 2998)
 _FINER = 4
 """Samples per pixel and direction of the drawn mask."""
 _BAND = 256
-_JOIN = {1: np.logical_or, 2: lambda old, new: old & ~new, 3: np.logical_and}
+_JOIN: dict[int, Callable[..., Any]] = {1: np.logical_or, 2: lambda old, new: old & ~new, 3: np.logical_and}
 
 
 def read_clipping_path(image: Image.Image) -> tuple[Matte | None, tuple[str, ...]]:
@@ -93,11 +94,10 @@ def draw_path(data: bytes, size: Size) -> Matte:
     return np.concatenate(rows).astype(np.float32)
 
 
-def _read_outlines(
-    data: bytes, size: Size
-) -> tuple[bool, list[tuple[int, list[npt.NDArray[np.float64]]]]]:
+def _read_outlines(data: bytes, size: Size) -> tuple[bool, list[tuple[int, list[npt.NDArray[np.float64]]]]]:
     """(whether all is filled at first, [(operation, outlines (N, 2) of x, y in pixels)])."""
-    filled, parts = False, []
+    filled = False
+    parts: list[tuple[int, list[Any]]] = []
     knots: list[npt.NDArray[np.float64]] = []
     expected = 0
     for at in range(0, len(data) - 25, 26):

@@ -1,18 +1,23 @@
 """Which part of an image is the product, how soft is its rim, and what colours has it there?
 
-Sources, in this order: a mask given with it, its own alpha channel, a plain light studio background, a
-cut-out network if one was given. The first that applies is used and named.
+Sources, in this order: a mask given with it, its own alpha channel, its clipping path, a plain light studio
+background, a cut-out network if one was given. The first that applies is used and named. Specks, baked
+shadows and mirror images are then taken out (:mod:`cyclorama.imaging.parts`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
+from cyclorama.config import Settings
 from cyclorama.errors import (
     EmptyMaskError,
+    MaskError,
     MaskSizeError,
     MissingDependencyError,
     MissingMaskError,
@@ -27,43 +32,37 @@ from cyclorama.imaging.matting import (
     estimate_matte,
     measure_spill,
 )
+from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks
+from cyclorama.imaging.profiles import to_srgb
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
+CutoutNetwork = Callable[["Pixels"], "Matte"]
+"""Finds the product in uint8 pixels (H, W, 3): its matte, float (H, W) in [0, 1], 1 = product. Its attribute
+``name``, if it has one, is what ``Product.mask_source`` says."""
 
-@dataclass(frozen=True)
-class CutoutConfig:
+
+class CutoutConfig(Settings):
     """How a matte is found and refined."""
+
+    error_type = SettingsError
 
     refine: bool = True
     """Whether a hard mask gets a soft rim by matting; soft masks and file alphas are used as they are."""
     decontaminate: bool = True
     """Whether the old background's colour is taken out of the soft rim."""
-    opaque_from: float = 250 / 255
+    opaque_from: Annotated[float, Field(ge=0.9, le=1)] = 250 / 255
     """Alpha from a file or soft mask counts as 1 from here on, 0-1: many exports write 254 for opaque, and
     only opaque pixels are under the product guarantee. 1.0 takes every value literally."""
     key_background: bool = True
     """Whether a plain light background without alpha may be keyed."""
     prefer_network: bool = False
     """Whether a given cut-out network goes before keying."""
-    keying: KeyingConfig = field(default_factory=KeyingConfig)
-    matting: MattingConfig = field(default_factory=MattingConfig)
-
-    def __post_init__(self) -> None:
-        if not 0.9 <= self.opaque_from <= 1:
-            raise SettingsError(f"CutoutConfig.opaque_from is {self.opaque_from}; use 0.9 to 1")
-
-
-class CutoutNetwork(Protocol):
-    """Anything that finds the product in a photo, such as :class:`RembgNetwork`."""
-
-    name: str
-    """What ``Product.mask_source`` says."""
-
-    def __call__(self, pixels: Pixels) -> Matte:
-        """The matte, float (H, W) in [0, 1], 1 = product, of uint8 ``pixels`` (H, W, 3)."""
-        ...
+    clean: bool = True
+    """Whether specks, and outside of given masks baked shadows and mirror images, are taken out."""
+    keying: KeyingConfig = KeyingConfig()
+    matting: MattingConfig = MattingConfig()
 
 
 class RembgNetwork:
@@ -104,7 +103,9 @@ class Cutout:
     foreground: Pixels
     """uint8 (H, W, 3), the product's own colours under the soft rim."""
     source: str
-    """``mask``, ``alpha``, ``white`` or the name of a network."""
+    """``mask``, ``alpha``, ``path``, ``white`` or the name of a network."""
+    notes: tuple[str, ...] = ()
+    """What was taken out or could not be used."""
 
 
 def cut_out(
@@ -125,6 +126,7 @@ def cut_out(
     """
     config = config or CutoutConfig()
     pixels = loaded.pixels
+    notes: tuple[str, ...] = ()
     if mask is not None:
         if mask.shape != loaded.size:
             raise MaskSizeError(
@@ -133,38 +135,66 @@ def cut_out(
             )
         check_mask(mask, f"mask of {loaded.name}")
         matte, source = _close_opaque(mask, config), "mask"
-        mixed = True
         if config.refine and not is_soft(matte):
             matte = estimate_matte(pixels, matte, config.matting)
     elif loaded.alpha is not None and has_shape(loaded.alpha):
         matte, source = _close_opaque(loaded.alpha, config), "alpha"
         check_mask(matte, f"alpha of {loaded.name}")
-        mixed = measure_spill(pixels, matte).contaminated
     else:
-        matte, source = _find_matte(loaded, config, network)
-        mixed = True
-    foreground = estimate_foreground(pixels, matte) if config.decontaminate and mixed else pixels.copy()
-    return Cutout(matte, foreground, source)
+        matte, source, notes = _find_matte(loaded, config, network)
+    if config.clean:
+        matte, removed = _clean(pixels, matte, source)
+        notes += removed
+    if not (matte >= 1).any():
+        notes += ("no pixel of the product is fully opaque, so nothing can prove that it was kept",)
+    foreground = pixels
+    if config.decontaminate and (source != "alpha" or notes or measure_spill(pixels, matte).contaminated):
+        foreground = estimate_foreground(pixels, matte)
+    return Cutout(matte, foreground, source, notes)
 
 
 def _close_opaque(alpha: Matte, config: CutoutConfig) -> Matte:
     return np.where(alpha >= config.opaque_from, 1, alpha).astype(np.float32)
 
 
+def _clean(pixels: Pixels, matte: Matte, source: str) -> tuple[Matte, tuple[str, ...]]:
+    """``matte`` without what is no product; as it is where nothing usable would be left."""
+    cleaned, notes = drop_specks(matte)
+    if source == "alpha":
+        cleaned, more = drop_soft_shadow(pixels, cleaned)
+        notes += more
+    if source in ("alpha", "white"):
+        cleaned, more = drop_reflection(pixels, cleaned, source == "alpha")
+        notes += more
+    try:
+        check_mask(cleaned)
+    except MaskError:
+        return matte, ()
+    return cleaned, notes
+
+
 def _find_matte(
     loaded: LoadedImage, config: CutoutConfig, network: CutoutNetwork | None
-) -> tuple[Matte, str]:
+) -> tuple[Matte, str, tuple[str, ...]]:
+    """(matte, source, notes) of an image that brings neither mask nor alpha."""
+    notes: tuple[str, ...] = ()
+    if loaded.path is not None:
+        try:
+            check_mask(loaded.path, f"clipping path of {loaded.name}")
+            return loaded.path, "path", ()
+        except MaskError as error:
+            notes = (f"clipping path not used: {error}",)
     if network is not None and config.prefer_network:
-        return _run_network(loaded, network), network.name
+        return *_run_network(loaded, network), notes
     reason = "keying is switched off"
     if config.key_background:
-        keyed = key_studio_background(loaded.pixels, config.keying)
+        keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
         if keyed.matte is not None:
             check_mask(keyed.matte, f"product keyed out of {loaded.name}")
-            return keyed.matte, "white"
+            return keyed.matte, "white", notes + keyed.notes
         reason = keyed.reason
     if network is not None:
-        return _run_network(loaded, network), network.name
+        return *_run_network(loaded, network), notes
     raise MissingMaskError(
         f"{loaded.name}: nothing tells the product from its background: no mask, no transparency, and no "
         f"plain light background ({reason}). Give a mask (--mask FILE), a PNG with transparency, "
@@ -172,20 +202,21 @@ def _find_matte(
     )
 
 
-def _run_network(loaded: LoadedImage, network: CutoutNetwork) -> Matte:
-    matte = np.asarray(network(loaded.pixels), dtype=np.float32)
+def _run_network(loaded: LoadedImage, network: CutoutNetwork) -> tuple[Matte, str]:
+    name = str(getattr(network, "name", "network"))
+    matte = np.asarray(network(to_srgb(loaded.pixels, loaded.icc_profile)), dtype=np.float32)
     if matte.shape != loaded.size:
         raise SettingsError(
-            f"cut-out network {network.name!r} gave shape {matte.shape} for an image of {loaded.size}; "
+            f"cut-out network {name!r} gave shape {matte.shape} for an image of {loaded.size}; "
             "it must return (H, W) at the image's size"
         )
     if not np.isfinite(matte).all() or matte.min() < 0 or matte.max() > 1:
         raise SettingsError(
-            f"cut-out network {network.name!r} gave values from {matte.min()} to {matte.max()}; "
+            f"cut-out network {name!r} gave values from {matte.min()} to {matte.max()}; "
             "they must be finite, from 0 to 1"
         )
     try:
-        check_mask(matte, f"matte of {loaded.name} by {network.name}")
+        check_mask(matte, f"matte of {loaded.name} by {name}")
     except EmptyMaskError as error:
         raise MissingMaskError(f"{error}; or give a mask (--mask FILE)") from error
-    return matte
+    return matte, name

@@ -14,16 +14,28 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 from xml.sax.saxutils import escape
 
 import numpy as np
 from PIL import Image, PngImagePlugin, features
+from pydantic import Field, model_validator
 
+from cyclorama.config import Settings
 from cyclorama.errors import MissingDependencyError, SettingsError, UnreadableImageError
 from cyclorama.imaging.compositing import compute_product_report
+from cyclorama.imaging.metadata import (
+    FIELDS,
+    NAMESPACES,
+    RDF,
+    build_exif,
+    build_iptc_segment,
+    build_xmp_lines,
+    find_text,
+    read_packet,
+)
 
 if TYPE_CHECKING:
     from cyclorama.imaging.product import Product
@@ -46,39 +58,40 @@ _FULL_COLOUR: dict[str, dict[str, Any]] = {
     "webp": {"method": 4, "use_sharp_yuv": True},
 }
 _PNG_XMP = "XML:com.adobe.xmp"
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _XMP = "http://ns.adobe.com/xap/1.0/"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 _OURS = "urn:x-cyclorama:recipe/"
+_PROPERTIES = {"recipe": (_OURS, "Recipe"), "source_type": (_IPTC, "DigitalSourceType")}
 
 
-@dataclass(frozen=True)
-class EncodingConfig:
+class EncodingConfig(Settings):
     """The file format of finished images.
 
     Raises SettingsError for an unknown format or a quality outside its range, MissingDependencyError for a
     format that this machine's Pillow was built without.
     """
 
+    error_type = SettingsError
+
     format: ImageFormat = "png"
-    quality: int | None = None
+    """The file format: PNG and WebP can be lossless."""
+    quality: int | None = Field(default=None, ge=1, le=100)
     """1-100 for JPEG, AVIF and WebP; None is lossless for PNG and WebP, 95 for JPEG, 90 for AVIF."""
     provenance: bool | None = None
     """Whether the file names IPTC's digital source type in XMP; None: in all formats but PNG."""
+    strip: bool = False
+    """Whether the file carries pixels and colour profile only: no resolution, creator, copyright or credit of
+    the photo, no recipe, and no source type unless ``provenance`` is set."""
 
-    def __post_init__(self) -> None:
-        if self.format not in IMAGE_FORMATS:
-            raise SettingsError(f"format must be one of {', '.join(IMAGE_FORMATS)}, got {self.format!r}")
-        quality = self.quality
-        if quality is not None:
-            if self.format == "png":
-                raise SettingsError(f"PNG is lossless and takes no quality, got {quality!r}; leave it out")
-            if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-                raise SettingsError(f"quality must be 1 to 100, got {quality!r}")
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        if self.format == "png" and self.quality is not None:
+            raise SettingsError(f"PNG is lossless and takes no quality, got {self.quality!r}; leave it out")
         if self.format in ("webp", "avif") and not features.check(self.format):
             raise MissingDependencyError(
                 f"this Pillow was built without {self.format.upper()}; install pillow 11.3 or newer from PyPI"
             )
+        return self
 
     @property
     def suffix(self) -> str:
@@ -93,7 +106,7 @@ class EncodingConfig:
     @property
     def names_source(self) -> bool:
         """Whether the file says that its background is machine-made."""
-        return self.format != "png" if self.provenance is None else self.provenance
+        return self.format != "png" and not self.strip if self.provenance is None else self.provenance
 
     def check_size(self, size: Size) -> None:
         """Raise SettingsError if the format cannot hold an image of ``size``."""
@@ -112,7 +125,7 @@ class EncodingConfig:
             values |= {"format": self.format, "quality": quality}
         if self.provenance is not None:
             values["provenance"] = self.provenance
-        return values
+        return values | ({"strip": True} if self.strip else {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +135,8 @@ class DecodedImage:
     pixels: Pixels
     """uint8 (H, W, 3)."""
     format: str
-    metadata: dict[str, Any] | None
-    """The recipe, if it carries one."""
+    recipe: dict[str, Any] | None
+    """None if it carries none."""
     icc_profile: bytes | None
     source_type: str | None
     """IPTC's digital source type, if it is named."""
@@ -131,38 +144,48 @@ class DecodedImage:
 
 def encode_image(
     pixels: Pixels,
-    metadata: dict[str, Any],
+    recipe: dict[str, Any],
     icc_profile: bytes | None = None,
     config: EncodingConfig | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """A file of ``pixels`` (H, W, 3) with ``metadata`` as its recipe and the colour profile kept.
+    """A file of ``pixels`` (H, W, 3) with its recipe, colour profile and the photo's ``metadata``.
 
-    Invariants: equal arguments give equal bytes (of one Pillow); lossless formats decode to ``pixels``.
-    Raises SettingsError if the format cannot hold the size.
+    ``metadata``: see :func:`cyclorama.imaging.metadata.read_metadata`. Invariants: equal arguments give equal
+    bytes (of one Pillow); lossless formats decode to ``pixels``. Raises SettingsError if the format cannot
+    hold the size.
     """
     config = config or EncodingConfig()
     config.check_size((pixels.shape[0], pixels.shape[1]))
-    recipe = json.dumps(metadata, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(recipe, sort_keys=True, ensure_ascii=False, allow_nan=False)
     # Names of files may hold half characters, which no UTF-8 has; JSON's own escape of them is the same text.
-    recipe = recipe.encode("utf-8", "backslashreplace").decode("utf-8")
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    buffer = io.BytesIO()
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    metadata = {} if config.strip else metadata or {}
     options: dict[str, Any] = {"icc_profile": icc_profile}
+    if metadata:
+        options["exif"] = build_exif(metadata)
+    if "dpi" in metadata and config.format in ("png", "jpeg"):
+        options["dpi"] = tuple(metadata["dpi"])
+    carried = None if config.strip else text
     if config.format == "png":
-        info = PngImagePlugin.PngInfo()
-        info.add_itxt(METADATA_KEY, recipe)
-        if config.names_source:
-            info.add_itxt(_PNG_XMP, build_xmp(None, True))
-        image.save(buffer, format="PNG", pnginfo=info, **options)
-        return buffer.getvalue()
-    options["xmp"] = build_xmp(recipe, config.names_source).encode("utf-8")
-    if config.is_lossless:
-        options |= {"lossless": True, "quality": 80, "method": 4, "exact": True}
+        options["pnginfo"] = info = PngImagePlugin.PngInfo()
+        if carried is not None:
+            info.add_itxt(METADATA_KEY, carried)
+        if config.names_source or metadata.keys() & FIELDS:
+            info.add_itxt(_PNG_XMP, build_xmp(None, config.names_source, metadata))
     else:
-        options["quality"] = config.quality or DEFAULT_QUALITY[config.format]
-        # Full colour resolution: a product's red lettering is the first thing that subsampling smears.
-        options |= _FULL_COLOUR[config.format]
-    image.save(buffer, format=config.format.upper(), **options)
+        if carried is not None or config.names_source:
+            options["xmp"] = build_xmp(carried, config.names_source, metadata).encode("utf-8")
+        if config.is_lossless:
+            options |= {"lossless": True, "quality": 80, "method": 4, "exact": True}
+        else:
+            options["quality"] = config.quality or DEFAULT_QUALITY[config.format]
+            # Full colour resolution: a product's red lettering is the first thing that subsampling smears.
+            options |= _FULL_COLOUR[config.format]
+        if config.format == "jpeg":
+            options["extra"] = build_iptc_segment(metadata)
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format=config.format.upper(), **options)
     return buffer.getvalue()
 
 
@@ -180,10 +203,11 @@ def decode_image(data: bytes) -> DecodedImage:
                 pixels = np.array(image.convert("RGB"), dtype=np.uint8)
     except Exception as error:  # decoders raise nearly every class on damaged bytes
         raise UnreadableImageError(f"no readable {', '.join(IMAGE_FORMATS)} image: {error}") from error
-    recipe, source_type = _read_xmp(info.get("xmp") or info.get(_PNG_XMP))
-    text = info.get(METADATA_KEY) or recipe
-    metadata = json.loads(text) if isinstance(text, str) else None
-    return DecodedImage(pixels, kind, metadata, info.get("icc_profile"), source_type)
+    packet = read_packet(info.get("xmp") or info.get(_PNG_XMP))
+    texts = {} if packet is None else {name: find_text(packet, *key) for name, key in _PROPERTIES.items()}
+    text = info.get(METADATA_KEY) or texts.get("recipe")
+    recipe = json.loads(text) if text else None
+    return DecodedImage(pixels, kind, recipe, info.get("icc_profile"), texts.get("source_type") or None)
 
 
 def measure_encoding(data: bytes, product: Product) -> dict[str, Any]:
@@ -199,33 +223,20 @@ def measure_encoding(data: bytes, product: Product) -> dict[str, Any]:
     }
 
 
-def build_xmp(recipe: str | None, names_source: bool) -> str:
-    """An XMP packet with the ``recipe`` (JSON text) and, if asked for, IPTC's digital source type."""
-    lines = ["<xmp:CreatorTool>Cyclorama</xmp:CreatorTool>"]
+def build_xmp(recipe: str | None, names_source: bool, metadata: Mapping[str, Any] | None = None) -> str:
+    """An XMP packet with the ``recipe`` (JSON text), IPTC's digital source type if asked, ``metadata``."""
+    lines = ["<xmp:CreatorTool>Cyclorama</xmp:CreatorTool>", *build_xmp_lines(metadata or {})]
     if names_source:
         lines.append(f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>")
     if recipe is not None:
         lines.append(f"<cyclorama:Recipe>{escape(recipe)}</cyclorama:Recipe>")
+    spaces = {"xmp": _XMP, "Iptc4xmpExt": _IPTC, "cyclorama": _OURS} | NAMESPACES
+    declared = " ".join(f'xmlns:{prefix}="{space}"' for prefix, space in spaces.items())
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}">\n'
-        f'<rdf:Description rdf:about="" xmlns:xmp="{_XMP}" xmlns:Iptc4xmpExt="{_IPTC}" '
-        f'xmlns:cyclorama="{_OURS}">\n' + "\n".join(lines) + "\n</rdf:Description></rdf:RDF></x:xmpmeta>\n"
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}">\n'
+        f'<rdf:Description rdf:about="" {declared}>\n'
+        + "\n".join(lines)
+        + "\n</rdf:Description></rdf:RDF></x:xmpmeta>\n"
         '<?xpacket end="r"?>'
     )
-
-
-def _read_xmp(packet: Any) -> tuple[str | None, str | None]:
-    """(recipe, digital source type) of an XMP packet; what cannot be read is not there."""
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
-    if not isinstance(text, str) or "<!" in text:  # a packet needs no declarations; they can be bombs
-        return None, None
-    try:
-        root = ElementTree.fromstring(text.strip("\x00 \n"))
-    except ElementTree.ParseError:
-        return None, None
-    found = {
-        name: next((node.text for node in root.iter(f"{{{space}}}{name}")), None)
-        for space, name in ((_OURS, "Recipe"), (_IPTC, "DigitalSourceType"))
-    }
-    return found["Recipe"], found["DigitalSourceType"]

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 from scipy import ndimage
 
+from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.parts import find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
@@ -27,39 +30,41 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
     Plane = npt.NDArray[np.float32]
 
+Share = Annotated[float, Field(ge=0, le=1)]
 _FOUR = ndimage.generate_binary_structure(2, 1)
 _EIGHT = ndimage.generate_binary_structure(2, 2)
 
 
-@dataclass(frozen=True)
-class KeyingConfig:
+class KeyingConfig(Settings):
     """What counts as a studio background, its shadow and a hole in the product."""
 
-    min_lightness: float = 75.0
+    error_type = SettingsError
+
+    min_lightness: Annotated[float, Field(ge=0, le=100)] = 75.0
     """Darkest background, L* (white is 100)."""
-    max_chroma: float = 10.0
+    max_chroma: Annotated[float, Field(ge=0)] = 10.0
     """Most colourful background, L*a*b* chroma."""
-    min_border_share: float = 0.4
+    min_border_share: Share = 0.4
     """Least share of the image's border that must be background, 0-1."""
-    min_tolerance: float = 1.0
+    min_tolerance: Annotated[float, Field(gt=0)] = 1.0
     """Least distance that is still background, for a background without noise."""
-    max_tolerance: float = 6.0
+    max_tolerance: Annotated[float, Field(gt=0)] = 6.0
     """Greatest distance that is still background; a noisier one is refused."""
     shadows: bool = True
     """Whether soft shadows on the ground are background."""
-    hole_share: float = 0.01
+    hole_share: Share = 0.01
     """Smallest see-through hole as a share of the product's filled area, 0-1."""
-    working_side: int = 1024
+    working_side: Annotated[int, Field(ge=64)] = 1024
     """Longest side, in pixels, at which the floods run; the rim is found at full size."""
 
-    def __post_init__(self) -> None:
-        if not 0 < self.min_tolerance <= self.max_tolerance:
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.min_tolerance > self.max_tolerance:
             raise SettingsError(
-                f"KeyingConfig tolerances are {self.min_tolerance} and {self.max_tolerance}; "
-                "use 0 < min <= max"
+                f"min_tolerance is {self.min_tolerance:g} and max_tolerance {self.max_tolerance:g}; "
+                "use min <= max"
             )
-        if self.working_side < 64:
-            raise SettingsError(f"KeyingConfig.working_side is {self.working_side}; use at least 64")
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,7 @@ class Keyed:
     reason: str = ""
     tolerance: float = 0.0
     """Distance that counted as background."""
+    notes: tuple[str, ...] = ()
 
 
 def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) -> Keyed:
@@ -80,6 +86,8 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     the border by a path at least 3 pixels wide gets 0.
     """
     config = config or KeyingConfig()
+    inside = find_frame(pixels)
+    framed, pixels = pixels, pixels[inside]
     height, width = pixels.shape[:2]
     scale = min(1.0, config.working_side / max(height, width))
     small = resize_pixels(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
@@ -110,7 +118,10 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     if scale < 1:
         product = resize_plane(product.astype(np.float32), (height, width)) >= 0.5
         radius = math.ceil(2 / scale)
-    return Keyed(soften_outline(pixels, product, radius), "", tolerance)
+    matte = np.zeros(framed.shape[:2], dtype=np.float32)
+    matte[inside] = soften_outline(pixels, product, radius)
+    notes = () if pixels.shape == framed.shape else ("a frame line along the border is not product",)
+    return Keyed(matte, "", tolerance, notes)
 
 
 def _border(shape: tuple[int, ...]) -> Mask:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 from scipy import ndimage
 
+from cyclorama.config import Settings
 from cyclorama.errors import (
     EmptyMaskError,
     FullMaskError,
@@ -36,15 +38,16 @@ LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
 _SNAP = 12.0 / 255.0  # compression noise around 0 and 1 in masks saved lossily
 
 
-@dataclass(frozen=True)
-class MaskLimits:
+class MaskLimits(Settings):
     """The smallest product and the least background a mask must show."""
 
-    product_pixels: int = 64
+    error_type = SettingsError
+
+    product_pixels: Annotated[int, Field(ge=1)] = 64
     """Fewest product pixels (matte at least one half)."""
-    product_share: float = 0.001
+    product_share: Annotated[float, Field(ge=0, le=1)] = 0.001
     """Least share of the image the product must cover, 0-1."""
-    background_share: float = 0.002
+    background_share: Annotated[float, Field(ge=0, le=1)] = 0.002
     """Least share of the image that must be background, 0-1."""
 
 

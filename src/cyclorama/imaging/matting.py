@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 from scipy import ndimage
 
+from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.masks import dilate, erode
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
@@ -28,20 +30,15 @@ _TILE, _TILE_MARGIN = 512, 64  # colours are solved tile by tile, and only in ti
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
 
 
-@dataclass(frozen=True)
-class MattingConfig:
+class MattingConfig(Settings):
     """How wide the soft rim may be, and how large the image is when alpha is solved."""
 
-    rim_share: float = 0.004
-    """Half width of the unknown band as a share of the longer side, at least 2 pixels."""
-    working_side: int = 512
-    """Longest side, in pixels, at which alpha is solved; larger ones are refined by a guided upsampling."""
+    error_type = SettingsError
 
-    def __post_init__(self) -> None:
-        if not 0 < self.rim_share <= 0.1:
-            raise SettingsError(f"MattingConfig.rim_share is {self.rim_share}; use above 0 and at most 0.1")
-        if self.working_side < 64:
-            raise SettingsError(f"MattingConfig.working_side is {self.working_side}; use at least 64")
+    rim_share: Annotated[float, Field(gt=0, le=0.1)] = 0.004
+    """Half width of the unknown band as a share of the longer side, at least 2 pixels."""
+    working_side: Annotated[int, Field(ge=64)] = 512
+    """Longest side, in pixels, at which alpha is solved; larger ones are refined by a guided upsampling."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ PNG text. Orientation, thumbnail, place and camera settings are not: they would 
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -51,7 +52,7 @@ def read_metadata(image: Image.Image) -> dict[str, Any]:
     empty."""
     try:
         exif = image.getexif()
-        iptc: Mapping[Any, Any] = IptcImagePlugin.getiptcinfo(image) or {}
+        iptc: Mapping[Any, Any] = IptcImagePlugin.getiptcinfo(image) or {}  # type: ignore[arg-type]
     except Exception:  # free-form bytes
         exif, iptc = Image.Exif(), {}
     packet = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
@@ -89,7 +90,7 @@ def find_text(packet: ElementTree.Element, space: str, name: str) -> str:
     key = f"{{{space}}}{name}"
     for node in packet.iter():
         if key in node.attrib:
-            return node.attrib[key]
+            return str(node.attrib[key])
         if node.tag == key:
             items = [item.text or "" for item in node.iter(f"{{{RDF}}}li")]
             return "; ".join(filter(None, items)) or (node.text or "").strip()
@@ -101,21 +102,16 @@ def _read_xmp(packet: ElementTree.Element, field: _Field) -> str:
     return find_text(packet, NAMESPACES[prefix], name)
 
 
-def _decode(value: Any) -> str:
+def _decode(value: object) -> str:
     """Text of bytes or of what Pillow read as Latin-1; most writers mean UTF-8."""
     if isinstance(value, list):
         return "; ".join(filter(None, map(_decode, value)))
-    if isinstance(value, str):
-        try:
-            value = value.encode("latin-1")
-        except UnicodeEncodeError:
-            return value.strip("\0 ")
-    if not isinstance(value, bytes):
+    if not isinstance(value, str | bytes):
         return ""
-    try:
-        return value.decode("utf-8").strip("\0 ")
-    except UnicodeDecodeError:
-        return value.decode("latin-1").strip("\0 ")
+    text = value if isinstance(value, str) else value.decode("latin-1")
+    with suppress(UnicodeError):
+        text = text.encode("latin-1").decode("utf-8")
+    return text.strip("\0 ")
 
 
 def build_exif(metadata: Mapping[str, Any]) -> bytes:

@@ -49,10 +49,13 @@ class Product:
     old background, that is taken out."""
     name: str = ""
     mask_source: str = "matte"
-    """Where the matte came from: ``matte`` (given as one), ``alpha``, ``mask``, ``white`` or a network."""
+    """Where the matte came from: ``matte`` (given as one), ``mask``, ``alpha``, ``path``, ``white`` or
+    a network."""
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
     """Remarks about the photo; they go into the report of every image made of it."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Resolution, creator and rights of the photo, kept in every file made of it."""
     allow_inverted: bool = False
     """Whether a matte may cover all corners and most of the border, as a background does."""
 
@@ -179,7 +182,8 @@ def build_product(
         loaded.name,
         cut.source,
         loaded.icc_profile,
-        loaded.notes,
+        loaded.notes + cut.notes,
+        loaded.metadata,
         allow_inverted=True,  # a frame around an opening looks so, too; files are judged by load_mask
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ def build_profile(
 
 
 def _fixed(values: Sequence[float] | npt.NDArray[Any]) -> bytes:
-    return np.rint(np.asarray(values) * 65536).astype(">i4").tobytes()
+    return bytes(np.rint(np.asarray(values) * 65536).astype(">i4"))
 
 
 def _text(text: str) -> bytes:
@@ -112,7 +112,7 @@ def _build_transform(source: bytes, target: bytes, mode: str) -> ImageCms.ImageC
     intent = ImageCms.Intent(ImageCms.getDefaultIntent(profiles[1 if source == SRGB else 0]))
     if intent == ImageCms.Intent.ABSOLUTE_COLORIMETRIC:
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    return ImageCms.buildTransform(*profiles, mode, "RGB", intent, ImageCms.Flags.NOOPTIMIZE)
+    return ImageCms.buildTransform(profiles[0], profiles[1], mode, "RGB", intent, ImageCms.Flags.NOOPTIMIZE)
 
 
 def _convert(image: Image.Image | npt.NDArray[np.uint8], source: bytes, target: bytes) -> Pixels:
@@ -127,6 +127,19 @@ def _is_srgb(profile: bytes) -> bool:
     steps = np.linspace(0, 255, 9).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 27, 3)
     return int(np.abs(_convert(grid, profile, SRGB).astype(int) - grid).max()) <= 1
+
+
+def _can_convert(source: bytes, target: bytes) -> bool:
+    try:
+        _build_transform(source, target, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return False
+    return True
+
+
+def can_write(profile: bytes) -> bool:
+    """Whether colours can be converted into ``profile``; those of scanners may only lead out."""
+    return _can_convert(SRGB, profile)
 
 
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
@@ -186,11 +199,8 @@ def _check_profile(profile: bytes, mode: str) -> tuple[bytes | None, str]:
             profile, space = build_profile("Grey", _SRGB_PRIMARIES, curve), "RGB"
     if space != "RGB":
         return None, f"embedded colour profile is for {space} data; dropped"
-    try:
-        _build_transform(profile, SRGB, "RGB")
-        _build_transform(SRGB, profile, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return None, "embedded colour profile is damaged or works one way only; dropped, colours taken as sRGB"
+    if not _can_convert(profile, SRGB):
+        return None, "embedded colour profile is damaged; dropped, colours taken as sRGB"
     return profile, ""
 
 
@@ -225,7 +235,7 @@ def _from_code_points(primaries: int, transfer: int) -> tuple[bytes | None, tupl
     return build_profile(f"H.273 {primaries}/{transfer}", corners, _TRANSFERS[transfer], white), ()
 
 
-def _from_gamma(info: dict[str, Any]) -> bytes:
+def _from_gamma(info: Mapping[Any, Any]) -> bytes:
     """The profile of PNG's gAMA and cHRM; 1/2.2 counts as sRGB's own curve, as libpng has it."""
     numbers = info.get("chromaticity", (*_D65, *_SRGB_PRIMARIES))
     gamma = info.get("gamma") or 1 / 2.2

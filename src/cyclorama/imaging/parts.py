@@ -1,0 +1,162 @@
+"""Which parts of a matte or photo are no product: specks, frame lines, a baked shadow, a mirror image?
+
+What is removed here would rule where the product's box lies and how large the product may be. Each test asks
+for strong evidence, because a part of a real product that is cut off is worse than a speck that stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from cyclorama.imaging.masks import dilate
+from cyclorama.imaging.transforms import resize_pixels
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from cyclorama.types import Matte, Pixels
+
+_VISIBLE = 0.05
+_EIGHT = np.ones((3, 3), dtype=bool)
+
+
+def find_frame(pixels: Pixels) -> tuple[slice, slice]:
+    """(rows, columns) of ``pixels`` (H, W, 3) inside a frame of plain lines along the border.
+
+    A line is one colour that ends abruptly. One side alone counts up to 1 % of the image, a frame round at
+    least three sides up to 3 %.
+    """
+    shorter = min(pixels.shape[:2])
+    limit, thin = max(3, round(0.03 * shorter)), max(3, round(0.01 * shorter))
+    turned = pixels.transpose(1, 0, 2)
+    found = [_measure_line(side, limit) for side in (pixels, pixels[::-1], turned, turned[::-1])]
+    if sum(thickness > 0 for thickness in found) < 3:
+        found = [thickness if thickness <= thin else 0 for thickness in found]
+    top, bottom, left, right = found
+    return slice(top, pixels.shape[0] - bottom), slice(left, pixels.shape[1] - right)
+
+
+def _measure_line(rows: Pixels, limit: int) -> int:
+    """How many of the first ``rows`` are a plain line unlike what follows; 0 for none."""
+    if len(rows) < 4 * limit:
+        return 0
+    colours = np.median(rows[: limit + 4], axis=1)
+    away = np.abs(colours - np.median(colours[limit:], axis=0)).max(axis=1)
+    thickness = int(np.argmax(away <= 3)) if (away <= 3).any() else limit + 1
+    if not 0 < thickness <= limit or np.abs(np.diff(colours[: thickness + 1], axis=0)).max() < 12:
+        return 0
+    plain = (np.abs(rows[0].astype(np.int16) - colours[0]).max(axis=1) <= 24).mean()
+    return thickness if plain >= 0.9 else 0
+
+
+def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
+    """``matte`` (H, W) without tiny parts far from the product and lines along the border, and notes."""
+    labels, count = ndimage.label(matte >= _VISIBLE, _EIGHT)
+    if count < 2:
+        return matte, ()
+    index = np.arange(1, count + 1)
+    areas = ndimage.sum_labels(labels > 0, labels, index)
+    tiny = areas <= max(9.0, 0.0015 * areas.max())
+    away = np.full(count, np.inf)
+    if tiny.any() and areas[tiny].sum() <= 0.01 * areas.max():
+        body = np.isin(labels, index[~tiny])
+        away = ndimage.minimum(ndimage.distance_transform_edt(~body), labels, index)
+    else:
+        tiny[:] = False
+    inner = np.ones(matte.shape, dtype=bool)
+    rim = max(2, round(0.01 * min(matte.shape)))
+    inner[rim:-rim, rim:-rim] = False
+    at_border = ndimage.minimum(inner, labels, index) > 0
+    dropped = (tiny & (away > max(4.0, 0.01 * max(matte.shape)))) | at_border
+    dropped[areas.argmax()] = False
+    if not dropped.any():
+        return matte, ()
+    gone = dilate(np.isin(labels, index[dropped]), 3) & ~np.isin(labels, index[~dropped])
+    what = f"{int(dropped.sum())} specks or border lines apart from the product were taken out of its mask"
+    return np.where(gone, 0, matte).astype(np.float32), (what,)
+
+
+def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ...]]:
+    """``matte`` (H, W) of a file with alpha, without a shadow that was baked into it, and notes.
+
+    A shadow is black or grey, half transparent, changes slowly and fades out to nothing; lenses, veils and
+    smoke end at an edge, have texture or colour. Beside it the rim's alpha is what it was without it.
+    """
+    opaque = matte >= 1
+    partial = (matte > 0.01) & (matte < 0.9)
+    if not opaque.any() or partial.sum() < 0.01 * opaque.sum():
+        return matte, ()
+    slope = np.hypot(ndimage.sobel(matte, 0), ndimage.sobel(matte, 1)) / 8
+    low, high = pixels.min(axis=2).astype(np.int16), pixels.max(axis=2)
+    soft = partial & (high <= 64) & (high - low <= 24) & (slope <= 0.08)
+    labels, _ = ndimage.label(soft, _EIGHT)
+    outside = dilate(matte <= 0.01, 3)
+    shadow = np.zeros_like(opaque)
+    for part, place in enumerate(ndimage.find_objects(labels), 1):
+        own = labels[place] == part
+        fading = matte[place][own & outside[place]]
+        thick = ndimage.distance_transform_edt(np.pad(own, 1)).max() > 3
+        if own.sum() >= 0.005 * opaque.sum() and thick and len(fading) and np.median(fading) < 0.15:
+            shadow[place] |= own
+    if not shadow.any() or opaque.sum() < 0.05 * (matte > _VISIBLE).sum():
+        return matte, ()
+    distance, nearest = ndimage.distance_transform_edt(~shadow, return_indices=True)
+    behind = matte[nearest[0], nearest[1]]
+    beside = (distance <= 4) & (matte < 1)
+    bare = np.where(beside, np.clip((matte - behind) / (1 - behind), 0, 1), matte)
+    bare[shadow] = 0
+    share = shadow.sum() / (matte > 0.01).sum()
+    note = f"a soft shadow in the transparency ({share:.0%} of it) was taken out; it is no product"
+    return bare.astype(np.float32), (note,)
+
+
+def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte, tuple[str, ...]]:
+    """``matte`` (H, W) without a mirror image on the ground below the product, and notes.
+
+    ``on_alpha``: whether the mirror image fades into transparency or into the plain background. Below the
+    product's foot the rows repeat those above, upside down and weaker.
+    """
+    scale = min(1.0, 384 / max(matte.shape))
+    size = (max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale)))
+    if on_alpha:
+        planes = np.dstack([pixels * matte[..., None], 255 * matte])
+    else:
+        ring = np.concatenate([pixels[0], pixels[:, 0], pixels[:, -1]])
+        planes = (pixels - np.median(ring, axis=0)) * (matte > 0)[..., None]
+    small = resize_pixels(planes.astype(np.float32), size)
+    foot = _find_mirror(small)
+    if foot is None:
+        return matte, ()
+    # the foot at full size: where the rows lose most of their strength
+    guess, reach = round(foot / scale), round(2 / scale) + 2
+    strength = np.abs(planes[max(0, guess - reach - 1) : guess + reach]).sum(axis=(1, 2))
+    row = max(0, guess - reach - 1) + 1 + int(np.argmin(np.diff(strength)))
+    kept = matte.copy()
+    kept[row:] = 0
+    note = f"a mirror image below the product ({matte.shape[0] - row} rows) was taken out; it is no product"
+    return kept, (note,)
+
+
+def _find_mirror(planes: npt.NDArray[np.float32]) -> int | None:
+    """The first row of a mirror image in ``planes`` (H, W, C), 0 where there is nothing; None for none."""
+    power = (planes**2).sum(axis=(1, 2))
+    rows = np.flatnonzero(power > 1e-3 * power.max())
+    first, last = int(rows[0]), int(rows[-1])
+    height = last + 1 - first
+    best: tuple[float, int] | None = None
+    for foot in range(first + height // 2, last + 1 - max(4, height // 25)):
+        lower = planes[foot : last + 1]
+        upper = planes[foot - len(lower) : foot][::-1]
+        share = (lower * upper).sum(axis=(1, 2)) / np.maximum((upper**2).sum(axis=(1, 2)), 1e-3)
+        if share.max() > 0.75 or np.median(share) < 0.03 or share[-1] > share[0] + 0.05:
+            continue
+        left = float(((lower - share[:, None, None] * upper) ** 2).sum() / (lower**2).sum())
+        # A plain foot in a paler colour fits as well; a mirror image is cut off, fades or has structure.
+        cut = last == len(planes) - 1
+        flat = np.abs(upper - upper.mean(axis=0)).sum() < 0.1 * np.abs(upper).sum()
+        if (cut or share[-1] < 0.5 * share[0] or not flat) and (best is None or left < best[0]):
+            best = (left, foot)
+    return best[1] if best is not None and best[0] < 0.06 else None
