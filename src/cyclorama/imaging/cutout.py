@@ -142,13 +142,12 @@ def cut_out(
         check_mask(matte, f"alpha of {loaded.name}")
     else:
         matte, source, notes = _find_matte(loaded, config, network)
+    shadowed = False
     if config.clean:
-        matte, removed = _clean(pixels, matte, source)
-        notes += removed
-    if not (matte >= 1).any():
-        notes += ("no pixel of the product is fully opaque, so nothing can prove that it was kept",)
+        matte, notes, shadowed = _clean(pixels, matte, source, notes)
     foreground = pixels
-    if config.decontaminate and (source != "alpha" or notes or measure_spill(pixels, matte).contaminated):
+    mixed = source != "alpha" or shadowed or measure_spill(pixels, matte).contaminated
+    if config.decontaminate and mixed:
         foreground = estimate_foreground(pixels, matte)
     return Cutout(matte, foreground, source, notes)
 
@@ -157,20 +156,25 @@ def _close_opaque(alpha: Matte, config: CutoutConfig) -> Matte:
     return np.where(alpha >= config.opaque_from, 1, alpha).astype(np.float32)
 
 
-def _clean(pixels: Pixels, matte: Matte, source: str) -> tuple[Matte, tuple[str, ...]]:
-    """``matte`` without what is no product; as it is where nothing usable would be left."""
-    cleaned, notes = drop_specks(matte)
+def _clean(
+    pixels: Pixels, matte: Matte, source: str, notes: tuple[str, ...]
+) -> tuple[Matte, tuple[str, ...], bool]:
+    """``matte`` without what is no product, notes, and whether a shadow was taken out of its rim.
+
+    It stays as it is where nothing usable would be left.
+    """
+    cleaned, specks = drop_specks(matte)
+    shadow: tuple[str, ...] = ()
+    mirror: tuple[str, ...] = ()
     if source == "alpha":
-        cleaned, more = drop_soft_shadow(pixels, cleaned)
-        notes += more
+        cleaned, shadow = drop_soft_shadow(pixels, cleaned)
     if source in ("alpha", "white"):
-        cleaned, more = drop_reflection(pixels, cleaned, source == "alpha")
-        notes += more
+        cleaned, mirror = drop_reflection(pixels, cleaned, source == "alpha")
     try:
         check_mask(cleaned)
     except MaskError:
-        return matte, ()
-    return cleaned, notes
+        return matte, notes, False
+    return cleaned, notes + specks + shadow + mirror, bool(shadow)
 
 
 def _find_matte(
