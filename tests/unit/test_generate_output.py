@@ -16,11 +16,12 @@ from PIL import Image, ImageCms
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, OutputError, UnreadableImageError
 from cyclorama.files import write_atomic
 from cyclorama.generation.demo_set import build_demo_items, load_demo
-from cyclorama.generation.embed import encode_png, load_metadata
+from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.journal import Entry, compute_key, open_journal
 from cyclorama.generation.overview import CELL, GAP, LABEL, PAPER, encode_overview
 from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
 from cyclorama.generation.thumbs import encode_thumbnail
+from cyclorama.imaging.formats import encode_image
 from cyclorama.jobs.progress import ProgressReport
 
 
@@ -127,8 +128,8 @@ def test_png_carries_its_recipe_profile_and_exact_pixels(tmp_path: Path) -> None
     pixels = np.random.default_rng(0).integers(0, 256, (17, 23, 3), dtype=np.uint8)
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     recipe = {"seed": 2**63 - 1, "category": "düfte", "settings": {"steps": 3, "scheduler": None}}
-    data = encode_png(pixels, recipe, profile)
-    assert data == encode_png(pixels, recipe, profile)
+    data = encode_image(pixels, recipe, profile)
+    assert data == encode_image(pixels, recipe, profile)
     path = tmp_path / "a.png"
     path.write_bytes(data)
     assert load_metadata(path) == recipe

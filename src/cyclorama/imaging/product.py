@@ -24,6 +24,7 @@ from cyclorama.imaging.inputs import find_name, read_image, read_mask
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.masks import check_mask, detect_inversion, load_mask
 from cyclorama.imaging.matting import estimate_foreground, measure_spill
+from cyclorama.imaging.profiles import to_srgb
 from cyclorama.processes import check_process
 
 if TYPE_CHECKING:
@@ -189,8 +190,8 @@ def build_product(
 
 
 def build_reference(loaded: LoadedImage, product_mask: Matte | None, name: str = "") -> Reference:
-    """The reference in ``loaded``; transparent parts are shown on white, as a page would show them."""
-    pixels = loaded.pixels
+    """The reference in ``loaded``, in sRGB; transparent parts are shown on white, as a page would."""
+    pixels = to_srgb(loaded.pixels, loaded.icc_profile)
     if loaded.alpha is not None:
         alpha = loaded.alpha[..., None]
         pixels = np.rint(pixels * alpha + 255 * (1 - alpha)).astype(np.uint8)
