@@ -7,7 +7,7 @@ first. :data:`SPELLINGS` is the whole rule; docs/tables.md shows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -75,7 +75,7 @@ class ColumnMap(NamedTuple):
     """Which columns fill which field."""
 
     fields: dict[str, tuple[str, ...]]
-    """Field -> its columns; the first that is not empty in a row counts (several only for ``category``)."""
+    """Field -> its columns; the first that is not empty in a row counts."""
     images: tuple[str, ...]
     """The columns of images, the main one first."""
     rest: tuple[str, ...]
@@ -97,31 +97,31 @@ def match_columns(columns: Sequence[str], given: Mapping[str, str], where: str) 
 
     Raises ManifestError: a field or column of ``given`` that does not exist, no column for the image.
     """
-    by_fold: dict[str, str] = {}
+    by_fold: dict[str, list[str]] = {}
     for column in columns:
-        by_fold.setdefault(fold(column), column)
+        by_fold.setdefault(fold(column), []).append(column)
     fields: dict[str, tuple[str, ...]] = {}
     for name, column in given.items():
         if name not in SPELLINGS:
             raise ManifestError(f"columns names {name!r}, which is no field; fields: {', '.join(SPELLINGS)}")
-        chosen = column if column in columns else by_fold.get(fold(column))
+        chosen = [column] if column in columns else by_fold.get(fold(column))
         if chosen is None:
             raise ManifestError(
                 f"{where}: {name} is to come from column {column!r}, which is not there; {_list(columns)}"
             )
-        fields[name] = (chosen,)
+        fields[name] = tuple(chosen)
     shop = _find_shop(by_fold)
     taken = {column for found in fields.values() for column in found}
     for name, spellings in SPELLINGS.items():
         if name in fields:
             continue
-        found = [by_fold[s] for s in spellings if s in by_fold and by_fold[s] not in taken]
+        found = [s for s in spellings if s in by_fold and by_fold[s][0] not in taken]
         if name == "category":
-            found = _order_category(found, by_fold, shop)
-        elif name == "title" and shop != "WooCommerce" and len(found) > 1:
+            found = _order_category(found, shop)
+        elif found:
             found = found[:1]
         if found:
-            fields[name] = tuple(found) if name == "category" else (found[0],)
+            fields[name] = tuple(column for spelling in found for column in by_fold[spelling])
             taken.update(fields[name])
     main = fields.pop("image", ())
     further = _find_further(columns, main)
@@ -147,26 +147,25 @@ def _list(columns: Sequence[str]) -> str:
     return f"columns found: {', '.join(map(repr, columns)) or 'none'}"
 
 
-def _find_shop(by_fold: Mapping[str, str]) -> Literal["", "Shopify", "WooCommerce"]:
-    if {"handle", "imagesrc"} <= by_fold.keys():
+def _find_shop(folded: Collection[str]) -> Literal["", "Shopify", "WooCommerce"]:
+    if "handle" in folded and "imagesrc" in folded:
         return "Shopify"
-    if {"images", "categories"} <= by_fold.keys() and by_fold.keys() & {"sku", "type", "name"}:
+    if "images" in folded and "categories" in folded and any(n in folded for n in ("sku", "type", "name")):
         return "WooCommerce"
     return ""
 
 
-def _order_category(found: list[str], by_fold: Mapping[str, str], shop: str) -> list[str]:
+def _order_category(found: list[str], shop: str) -> list[str]:
     """``Type`` is a category in Shopify's table, another thing in WooCommerce's, and else the last resort."""
-    kind = by_fold.get("type")
-    others = [column for column in found if column != kind]
-    if kind in found and shop == "Shopify":
-        return [kind, *others]
-    return others or ([kind] if kind in found and shop != "WooCommerce" else [])
+    others = [spelling for spelling in found if spelling != "type"]
+    if "type" in found and shop == "Shopify":
+        return ["type", *others]
+    return others or (found if shop != "WooCommerce" else [])
 
 
 def _find_further(columns: Sequence[str], main: Sequence[str]) -> list[str]:
     """Columns of further images: those named so, then those with numbers, in the order of the numbers."""
-    named = [column for column in columns if fold(column) in _MORE_IMAGES and column not in main]
+    named = [column for column in columns if fold(column) in _LISTS and column not in main]
     numbered = []
     for place, column in enumerate(columns):
         found = _NUMBERED.fullmatch(fold(column))

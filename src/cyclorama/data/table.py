@@ -131,7 +131,7 @@ class Table:
         self.map = match_columns(self.columns, self._options.columns, self.name)
         self._images = [(column, is_list(column)) for column in self.map.images]
         fields = self.map.fields.items()
-        self._files = [(field, columns[0]) for field, columns in fields if field in FILES]
+        self._files = [(f, columns) for f, columns in fields if f in FILES]
         self._texts = [(f, PARSERS[f], columns) for f, columns in fields if f not in FILES]
 
     def _expand(
@@ -187,8 +187,8 @@ class Table:
                     break
         if "product_id" in values and "id" not in self.map.fields:
             values["id"] = values["product_id"]
-        for field, column in self._files:
-            found = split_images(cells.get(column), False)
+        for field, columns in self._files:
+            found = [cell for column in columns for cell in split_images(cells.get(column), False)]
             if found:
                 self._read_file(field, found[0], values)
         for field in self._options.required:
