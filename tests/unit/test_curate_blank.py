@@ -57,6 +57,9 @@ def test_studio_backdrops_are_blank(kind: str, noise: float) -> None:
     assert found.verdict is Verdict.DROP
     assert found.numbers["busy_share"] < 0.03
     assert found.reason.endswith(f"the limit is {BlankSettings().min_busy_share:.1%}")
+    assert "of the background shows" in found.reason
+    bare = BlankRule().judge(_image(_backdrop(kind) + grain, None))
+    assert "of the image's border, without a mask, shows" in bare.reason
 
 
 def test_a_scene_is_kept_and_its_share_is_the_share_near_edges() -> None:

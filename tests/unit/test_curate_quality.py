@@ -80,6 +80,8 @@ def test_a_blurred_product_is_found_and_a_blurred_background_allowed() -> None:
     assert "width of the product's edges" in blurred.reason
     portrait = measure_blurs(np.where(ndimage.binary_dilation(product, iterations=5), sharp, soft), _mask())
     assert portrait[0] < 0.5 and portrait[1] > 2
+    half = np.full((SIDE, SIDE), 0.5, np.float32)  # as much product as background counts as product
+    assert measure_blurs(sharp, half) == (measure_blurs(sharp, None)[0], None)
 
 
 @pytest.mark.parametrize("quality", [10, 25, 50, 75, 92])
@@ -168,6 +170,69 @@ def test_between_the_limits_a_person_decides() -> None:
     settings = QualitySettings(max_blockiness=9.0)
     assert _judge(pixels, raw, settings).verdict is Verdict.REVIEW
     assert _judge(pixels, raw, QualitySettings(max_blockiness=9.0, drop_from=1.0)).verdict is Verdict.DROP
+
+
+def _carton(height: float, width: float, backdrop: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """A carton with a gable, seen from the front, before a plain backdrop; and its mask."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] / SIDE
+    out = np.maximum(0.0, 0.5 - height / 2 + 0.06 - rows) / 0.06  # 1 at the gable's top
+    mask = (abs(rows - 0.5) <= height / 2) & (abs(columns - 0.5) <= width / 2 - 0.08 * out)
+    grain = np.random.default_rng(0).normal(0, 0.4, (SIDE, SIDE, 3))
+    plain = np.clip(np.array(backdrop) + grain, 0, 255).astype(np.uint8)
+    return np.where(mask[..., None], _scene(7), plain), mask.astype(np.float32)
+
+
+@pytest.mark.parametrize("backdrop", [(255, 255, 255), (236, 236, 234), (120, 160, 90), (12, 12, 16)])
+@pytest.mark.parametrize(("height", "width"), [(0.8, 0.62), (0.86, 0.7), (0.72, 0.55)])
+def test_a_product_before_a_plain_backdrop_is_neither_framed_nor_a_collage(
+    backdrop: tuple[int, int, int], height: float, width: float
+) -> None:
+    pixels, _ = _carton(height, width, backdrop)
+    found = QualityRule().judge(LoadedImage(Record("a", "a"), pixels, None, None, "PNG", 9))
+    assert find_frame(pixels) == Frame()
+    assert "strip" not in found.reason and "collage" not in found.reason
+    assert found.boxes == ()
+
+
+def test_a_floor_below_a_wall_is_no_frame() -> None:
+    rows = np.arange(SIDE)[:, None, None]
+    room = np.where(rows < 150, [228.0, 224.0, 215.0], [150.0, 120.0, 90.0]) * np.ones((1, SIDE, 1))
+    room = np.clip(room + np.random.default_rng(0).normal(0, 0.4, room.shape), 0, 255).astype(np.uint8)
+    room[60:165, 70:120] = _scene(7)[60:165, 70:120]
+    assert find_frame(room) == Frame()
+    room[150:] = _scene(3)[150:]
+    room[:20] = 0  # a bar above is one
+    room[20:150] = _scene(3)[20:150]
+    assert find_frame(room) == Frame(top=20)
+
+
+@pytest.mark.parametrize("given", ["mask", "alpha"])
+def test_a_product_from_side_to_side_is_no_frame_once_its_mask_is_known(given: str) -> None:
+    """A box that reaches from the top to the bottom looks like bars left and right of an image."""
+    pixels, mask = _carton(1.2, 0.6, (255, 255, 255))
+    assert find_frame(pixels).left > 0.19 * SIDE  # nothing tells
+    known = {"alpha": None, "mask": None} | {given: mask}
+    found = QualityRule().judge(LoadedImage(Record("a", "a"), pixels, format="PNG", file_bytes=9, **known))
+    assert found.numbers["frame"] == 0 and "strip" not in found.reason and "collage" not in found.reason
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_an_image_padded_to_a_square_is_framed_and_the_reason_says_where(level: int) -> None:
+    padded = _scene(3)
+    padded[:, :24] = padded[:, -16:] = level
+    found = QualityRule().judge(LoadedImage(Record("a", "a"), padded, None, None, "PNG", 9))
+    assert find_frame(padded) == Frame(0, 0, 24, 16)
+    assert "plain strips at the left and right take 0.125 of the side, the limit is 0.01" in found.reason
+    assert [(b.left, b.right) for b in found.boxes] == [(0, 24), (SIDE - 16, SIDE)]
+
+
+def test_the_reason_for_blur_names_the_product_only_where_a_mask_tells_it() -> None:
+    soft = _blur(_scene(1), 3.0)
+    masked = _judge(soft)
+    bare = QualityRule().judge(LoadedImage(Record("a", "a"), soft, None, None, "PNG", 9))
+    assert "width of the product's edges" in masked.reason
+    assert "width of the edges" in bare.reason and "product" not in bare.reason
+    assert bare.numbers["blur"] > 0.6 and "background_blur" not in bare.numbers
 
 
 def test_bad_settings_are_refused() -> None:

@@ -64,7 +64,8 @@ class BlankRule:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)
         blank = share < settings.min_busy_share
         limit = settings.min_busy_share if blank else settings.doubtful_share
-        reason = f"{share:.1%} of the background shows structure, the limit is {limit:.1%}"
+        where = "background" if image.mask is not None else "image's border, without a mask,"
+        reason = f"{share:.1%} of the {where} shows structure, the limit is {limit:.1%}"
         return Finding(self.name, Verdict.DROP if blank else Verdict.REVIEW, reason, numbers)
 
 

@@ -9,7 +9,7 @@ each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -19,13 +19,15 @@ from cyclorama.imaging.colour import to_lab
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.types import Pixels
+    from cyclorama.types import Matte, Pixels
 
     Lab = npt.NDArray[np.float32]
 
 _STEP = 4.0  # L*a*b* units; a smaller step is no edge
 _RINGING = 16  # rows; a JPEG block of subsampled colour before the step may ring
 _PLAIN = 2.0  # L*a*b* units; what a strip of one colour may vary, compression included
+_WALL = 0.6  # share of the line beyond a strip that is of one colour on a bare wall or floor
+_CORNER = 12  # a twelfth of a strip's length at either end may belong to round corners
 
 
 @dataclass(frozen=True)
@@ -37,15 +39,10 @@ class Frame:
     left: int = 0
     right: int = 0
 
-    @property
-    def share(self) -> float:
-        """How many of the four sides have a strip, 0-1."""
-        return sum(width > 0 for width in (self.top, self.bottom, self.left, self.right)) / 4
-
-    @property
-    def widest(self) -> int:
-        """Width of the widest strip in pixels."""
-        return max(self.top, self.bottom, self.left, self.right)
+    def measure_shares(self, height: int, width: int) -> dict[str, float]:
+        """Side to its strip's width as a share of an image's ``height`` or ``width``; only sides with one."""
+        lengths = {"top": height, "bottom": height, "left": width, "right": width}
+        return {side: getattr(self, side) / full for side, full in lengths.items() if getattr(self, side)}
 
 
 @dataclass(frozen=True)
@@ -59,60 +56,100 @@ class Seam:
     """Share of the line with a step, less how far both sides change alike along it, 0-1."""
 
 
-def find_frame(pixels: Pixels, max_share: float = 0.25, min_cover: float = 0.7) -> Frame:
+def find_frame(
+    pixels: Pixels, product: Matte | None = None, max_share: float = 0.25, min_cover: float = 0.7
+) -> Frame:
     """The plain strips along the sides of ``pixels`` (H, W, 3), at most ``max_share`` of a side wide.
 
-    A strip's inner end must be a step along ``min_cover`` of its length, so that white and other plain studio
-    backgrounds are no frames.
+    A strip's inner end must be a step along ``min_cover`` of its length. A plain backdrop is no frame: where
+    one colour surrounds the image, only strips both ways, narrower than a twelfth of a side, are; a strip
+    that ends at the outline of ``product`` (H, W), 1 = product, is none, nor a single one beside another
+    plain colour: a floor below a wall.
     """
-    lab = to_lab(pixels)
-    widths = {}
-    for side, turned in (
-        ("top", lab),
-        ("bottom", lab[::-1]),
-        ("left", lab.swapaxes(0, 1)),
-        ("right", lab.swapaxes(0, 1)[::-1]),
-    ):
-        widths[side] = _find_strip(turned, max_share, min_cover)
+    lab = _add_plane(to_lab(pixels), product)
+    height, width = pixels.shape[:2]
+    sides = {"top": lab, "bottom": lab[::-1], "left": lab.swapaxes(0, 1), "right": lab.swapaxes(0, 1)[::-1]}
+    widths = {side: _find_strip(turned, max_share, min_cover) for side, turned in sides.items()}
     # beside a bar at the top, the left strip's end is seen only below that bar
-    inner = lab[widths["top"] : lab.shape[0] - widths["bottom"]]
+    inner = lab[widths["top"] : height - widths["bottom"]]
     if widths["top"] or widths["bottom"]:
         widths["left"] = widths["left"] or _find_strip(inner.swapaxes(0, 1), max_share, min_cover)
         widths["right"] = widths["right"] or _find_strip(inner.swapaxes(0, 1)[::-1], max_share, min_cover)
-    inner = lab[:, widths["left"] : lab.shape[1] - widths["right"]]
+    inner = lab[:, widths["left"] : width - widths["right"]]
     if widths["left"] or widths["right"]:
         widths["top"] = widths["top"] or _find_strip(inner, max_share, min_cover)
         widths["bottom"] = widths["bottom"] or _find_strip(inner[::-1], max_share, min_cover)
-    return Frame(**widths)
+    frame = Frame(**widths)
+    shares = frame.measure_shares(height, width)
+    both_ways = bool({"top", "bottom"} & set(shares)) and bool({"left", "right"} & set(shares))
+    if _find_surroundings(lab)[0] and (max(shares.values(), default=0) * _CORNER > 1 or not both_ways):
+        return Frame()  # a plain backdrop
+    if len(shares) == 1:
+        (side,) = shares
+        beyond = sides[side][min(widths[side] + 3, len(sides[side]) - 1), :, :3]
+        off = np.linalg.norm(beyond - np.median(beyond, axis=0), axis=1)
+        if (off < _STEP).mean() > _WALL:
+            return Frame()  # a wall above a floor
+    return frame
+
+
+def _add_plane(lab: Lab, plane: npt.NDArray[Any] | None) -> Lab:
+    """(H, W, 4): ``lab`` and a fourth value, so that both are turned together; 0 where ``plane`` is None."""
+    return np.dstack([lab, np.zeros(lab.shape[:2]) if plane is None else plane]).astype(np.float32)
+
+
+def _find_surroundings(lab: Lab) -> tuple[list[str], Lab]:
+    """The sides, three or four, along which ``lab`` shows one plain colour, and that colour."""
+    lines = {"top": lab[0], "bottom": lab[-1], "left": lab[:, 0], "right": lab[:, -1]}
+    colours = {side: np.median(line[:, :3], axis=0) for side, line in lines.items()}
+    plain = [s for s, line in lines.items() if _is_plain(np.linalg.norm(line[:, :3] - colours[s], axis=1))]
+    for middle in colours.values():
+        alike = [side for side in plain if np.linalg.norm(colours[side] - middle) < _STEP]
+        if len(alike) >= 3:
+            return alike, middle
+    return [], np.zeros(3, np.float32)
+
+
+def _is_plain(off: Lab) -> npt.NDArray[np.bool_]:
+    """Whether distances ``off`` (…, N) from the usual colour are those of one colour."""
+    return np.asarray(np.quantile(off, 0.98, axis=-1) <= _PLAIN)
 
 
 def _find_strip(lab: Lab, max_share: float, min_cover: float) -> int:
     """Rows of one colour from the top, if they end in a step over nearly their whole length."""
     limit = max(2, round(max_share * lab.shape[0]))
-    colour = np.median(lab[0], axis=0)
-    off = np.linalg.norm(lab[: limit + 4] - colour, axis=2)
+    colour = np.median(lab[0, :, :3], axis=0)
+    off = np.linalg.norm(lab[: limit + 4, :, :3] - colour, axis=2)
     ended = (off >= _STEP).mean(axis=1) >= 0.3
     width = int(ended.argmax())
     if not ended.any() or not 1 <= width <= limit:
         return 0
-    plain = np.quantile(off[: max(0, width - _RINGING)], 0.98, axis=1) <= _PLAIN
-    corner = lab.shape[1] // 12  # a round frame's corners
-    step = off[min(width + 3, len(off) - 1), corner : lab.shape[1] - corner]
-    clear = float((step >= 2 * _STEP).mean()) >= min_cover
-    return width if clear and bool(plain.all()) else 0
+    corner = lab.shape[1] // _CORNER  # a round frame's corners
+    along = slice(corner, lab.shape[1] - corner)
+    step = off[min(width + 3, len(off) - 1), along] >= 2 * _STEP
+    outline = lab[width : width + 4, along, 3].max(axis=0) >= 0.5
+    if step.mean() < min_cover or outline[step].mean() > 0.5:
+        return 0
+    return width if _is_plain(off[: max(0, width - _RINGING)]).all() else 0
 
 
-def find_seam(pixels: Pixels, edge_share: float = 0.12) -> Seam:
+def find_seam(pixels: Pixels, product: Matte | None = None, edge_share: float = 0.12) -> Seam:
     """The likeliest border between two images in ``pixels`` (H, W, 3).
 
-    Lines within ``edge_share`` of a side, as a share of the image, are not looked at.
+    Lines within ``edge_share`` of a side, as a share of the image, are not looked at. The outline of
+    ``product`` (H, W), 1 = product, is no border; without it, nor is that of what stands before a plain
+    backdrop.
     """
     lab = to_lab(pixels)
+    surrounding, colour = _find_surroundings(lab)
+    if product is None and surrounding:
+        product = np.linalg.norm(lab - colour, axis=2) >= _STEP
+    lab = _add_plane(lab, product)
     found = []
     for upright, turned in ((True, lab.swapaxes(0, 1)), (False, lab)):
         place, score = _find_line(turned, edge_share)
         if not upright:  # table edges and floors are level; they keep their colours along the line
-            score *= _measure_variety(turned, place - 1)
+            score *= _measure_variety(turned[..., :3], place - 1)
         found.append(Seam(upright, place, score))
     return max(found, key=lambda seam: seam.score)
 
@@ -121,12 +158,15 @@ def _find_line(lab: Lab, edge_share: float) -> tuple[int, float]:
     """(row at which the lower image begins, score) of the likeliest border between two images."""
     height = lab.shape[0]
     low, high = max(1, round(edge_share * height)), round((1 - edge_share) * height)
-    step = np.linalg.norm(lab[1:] - lab[:-1], axis=2)  # step[i]: from row i to i + 1
+    step = np.linalg.norm(lab[1:, :, :3] - lab[:-1, :, :3], axis=2)  # step[i]: from row i to i + 1
     calm = np.maximum(ndimage.shift(step, (2, 0), order=0), ndimage.shift(step, (-2, 0), order=0))
-    cover = ((step >= _STEP) & (step >= 1.5 * calm)).mean(axis=1)
+    solid = lab[..., 3] >= 0.5
+    outline = ndimage.maximum_filter(solid[1:] != solid[:-1], (5, 3))
+    stepped = (step >= _STEP) & (step >= 1.5 * calm)
+    cover = np.where((stepped & outline).sum(axis=1) > 0.5 * stepped.sum(axis=1), 0, stepped.mean(axis=1))
     cover[:low] = cover[high:] = 0
     row = int(cover.argmax())
-    return row + 1, float(cover[row]) * (1 - _measure_likeness(lab, row))
+    return row + 1, float(cover[row]) * (1 - _measure_likeness(lab[..., :3], row))
 
 
 def _measure_likeness(lab: Lab, row: int) -> float:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import Field, PositiveFloat
 
 from cyclorama.config import Settings
 from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.records import Box, Finding, Verdict
+from cyclorama.imaging.keying import key_studio_background
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
     from cyclorama.curate.records import LoadedImage
     from cyclorama.types import Matte, Pixels
+
+
+_RECTANGLE = 0.97
+"""Share of its bounding box from which what was keyed is a rectangle, 0-1."""
+_BACKGROUND_BLUR = "width of the background's edges {:.3g}"
 
 
 class QualitySettings(Settings):
@@ -47,6 +54,7 @@ class QualityRule:
     """Drops blurred, badly compressed, framed and assembled images; watermarks are the text rule's."""
 
     name = "quality"
+    version = "2"
 
     def __init__(self, settings: QualitySettings | None = None) -> None:
         self.settings = settings or QualitySettings()
@@ -57,57 +65,53 @@ class QualityRule:
         ``numbers`` holds each measure and, under ``…_score``, measure over limit; a measure that cannot be
         taken (no edges, no JPEG) is left out.
         """
-        settings = self.settings
+        settings, pixels = self.settings, image.pixels
+        mask = image.mask if image.mask is not None else image.alpha
+        frame, seam = find_frame(pixels, mask), find_seam(pixels, mask)
+        shares = frame.measure_shares(*pixels.shape[:2])
+        widest = max(shares.values(), default=0.0)
+        if mask is None and (widest > settings.max_frame or seam.score > settings.max_seam):
+            product = _key_product(pixels)  # before a light backdrop, its outline may be what was found
+            frame, seam = find_frame(pixels, product), find_seam(pixels, product)
+            shares = frame.measure_shares(*pixels.shape[:2])
+            widest = max(shares.values(), default=0.0)
+        blur, background_blur = measure_blurs(pixels, mask, settings.working_side)
+        quality, blocks = read_jpeg_quality(image.raw), measure_blockiness(get_luminance(pixels))
+        whose = "the edges" if mask is None else "the product's edges"
+        strips = f"plain strips at the {' and '.join(shares)} take {widest:.3g} of the side"
+        measured = (
+            ("blur", blur, settings.max_blur, f"width of {whose} {{:.3g}}"),
+            ("background_blur", background_blur, settings.max_background_blur, _BACKGROUND_BLUR),
+            ("jpeg_quality", quality, settings.min_jpeg_quality, "JPEG quality {:.3g}"),
+            ("blockiness", blocks, settings.max_blockiness, "steps at coding blocks {:.3g}"),
+            ("frame", widest, settings.max_frame, strips),
+            ("seam", seam.score, settings.max_seam, "likeness to a collage {:.3g}"),
+        )
         numbers: dict[str, float] = {}
         faults: list[tuple[float, str]] = []
-
-        def add(name: str, measure: float | None, score: float, what: str, limit: float) -> None:
-            if measure is None:
-                return
-            numbers[name], numbers[f"{name}_score"] = measure, score
-            if score > 1:
-                faults.append((score, f"{what} {measure:.3g}, the limit is {limit:.3g}"))
-
-        mask = image.mask if image.mask is not None else image.alpha
-        blur, background_blur = measure_blurs(image.pixels, mask, settings.working_side)
-        for name, value, limit, what in (
-            ("blur", blur, settings.max_blur, "width of the product's edges"),
-            (
-                "background_blur",
-                background_blur,
-                settings.max_background_blur,
-                "width of the background's edges",
-            ),
-        ):
-            add(name, value, (value or 0.0) / limit, what, limit)
-        quality = read_jpeg_quality(image.raw)
-        add(
-            "jpeg_quality",
-            quality,
-            settings.min_jpeg_quality / max(quality or 1.0, 1.0),
-            "JPEG quality",
-            settings.min_jpeg_quality,
-        )
-        blocks = measure_blockiness(get_luminance(image.pixels))
-        add(
-            "blockiness",
-            blocks,
-            blocks / settings.max_blockiness,
-            "steps at coding blocks",
-            settings.max_blockiness,
-        )
-        frame = find_frame(image.pixels)
-        share = _get_frame_share(frame, image.pixels)
-        add("frame", share, share / settings.max_frame, "a plain strip takes", settings.max_frame)
-        seam = find_seam(image.pixels)
-        add("seam", seam.score, seam.score / settings.max_seam, "likeness to a collage", settings.max_seam)
+        for name, value, limit, words in measured:
+            if value is not None:
+                score = limit / max(value, 1.0) if name == "jpeg_quality" else value / limit
+                numbers |= {name: value, f"{name}_score": score}
+                if score > 1:
+                    faults.append((score, f"{words.format(value)}, the limit is {limit:.3g}"))
         numbers["score"] = max(value for name, value in numbers.items() if name.endswith("_score"))
-        boxes = _get_boxes(frame, image.pixels) if share > settings.max_frame else ()
         if not faults:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)
         verdict = Verdict.DROP if max(faults)[0] >= settings.drop_from else Verdict.REVIEW
         reason = "; ".join(text for _, text in sorted(faults, reverse=True))
+        boxes = _get_boxes(frame, pixels) if widest > settings.max_frame else ()
         return Finding(self.name, verdict, reason, numbers, boxes)
+
+
+def _key_product(pixels: Pixels) -> Matte | None:
+    """What stands before a plain light backdrop; None without one, and for a rectangle: a white frame."""
+    matte = key_studio_background(pixels).matte
+    if matte is None:
+        return None
+    rows, columns = np.nonzero(matte >= 0.5)
+    area = (np.ptp(rows) + 1) * (np.ptp(columns) + 1) if len(rows) else 0
+    return None if len(rows) >= _RECTANGLE * area else matte
 
 
 def measure_blurs(
@@ -115,23 +119,16 @@ def measure_blurs(
 ) -> tuple[float | None, float | None]:
     """Edge widths of the product and of the background, in 1/256 of the shorter side.
 
-    Without a mask both are the whole image's. None where there are too few edges.
+    Without a mask the first is the whole image's, the second None. None where there are too few edges.
     """
     height, width = pixels.shape[:2]
     scale = min(1.0, working_side / min(height, width))
     size = (max(1, round(height * scale)), max(1, round(width * scale)))
     luminance = get_luminance(resize_pixels(pixels, size))
     if mask is None:
-        whole = measure_blur(luminance)
-        return whole, whole
+        return measure_blur(luminance), None
     solid = resize_plane(mask, size) >= 0.5
     return measure_blur(luminance, dilate(solid, 2)), measure_blur(luminance, ~dilate(solid, 6))
-
-
-def _get_frame_share(frame: Frame, pixels: Pixels) -> float:
-    height, width = pixels.shape[:2]
-    shares = (frame.top / height, frame.bottom / height, frame.left / width, frame.right / width)
-    return float(max(shares))
 
 
 def _get_boxes(frame: Frame, pixels: Pixels) -> tuple[Box, ...]:

@@ -207,7 +207,8 @@ def _find_lacking(row: Row) -> str:
     if not row.category:
         return "no category; give a column for it, or name folders by it"
     if row.summary.mask_shape is None:
-        return "no product mask; give masks, or switch the mask rule on"
+        said = next((f"the mask rule says: {f.reason}" for f in row.findings if f.rule == "mask"), "")
+        return f"no product mask; {said or 'give masks, or switch the mask rule on'}"
     return ""
 
 
