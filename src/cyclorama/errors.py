@@ -15,15 +15,28 @@
     │   │   ├── EmptyMaskError             no product pixel
     │   │   ├── FullMaskError              no background pixel
     │   │   ├── ProductTooSmallError       too few product pixels to work with
-    │   │   └── InvertedMaskError          the mask looks as if it marked the background
+    │   │   ├── InvertedMaskError          the mask looks as if it marked the background
+    │   │   └── NothingToMeasureError      no pixel of the image can tell: a value would look perfect
     │   ├── ManifestError                  unreadable manifest, missing column, bad row
     │   ├── UnknownCategoryError           no such name or alias in the model's registry
+    │   ├── FetchError (DataError)         a web address that is refused, or a server that gave no file
+    │   ├── MissingImageError              an image, mask or label that a metric needs is not there
+    │   ├── ImageSizeError                 two images that are compared pixel by pixel differ in size
+    │   ├── TooFewImagesError              fewer images, or pixels, than a metric is defined for
+    │   ├── MixedFeaturesError             features that were not made alike would be compared
+    │   ├── StudyImageError                images of one pair cannot be shown side by side unnoticed
+    │   ├── AnswersError                   answers to a study that cannot be scored
+    │   │   ├── MalformedAnswersError      not a file of answers, or a ranking that is none
+    │   │   ├── ForeignAnswersError        answers to another study, or from a rater it does not know
+    │   │   ├── IncompleteAnswersError     questions left open, or no answers at all
+    │   │   └── ConflictingAnswersError    one rater answered the same question in two ways
     │   └── SettingsError                  a setting outside its range, or two that contradict each other
     ├── ConfigError (ValueError)           a YAML recipe or config object with an unknown key or bad value
     ├── ModelError
     │   ├── ModelNotFoundError             no such folder or hub id
     │   └── ModelFormatError               a folder that is not a usable model (or holds pickled weights)
-    ├── DataError                          a training set that cannot be read as declared
+    ├── DataError                          data that cannot be read as declared
+    │   └── StudyError                     the folder holds no readable study
     ├── TrainingError
     │   ├── NonFiniteLossError             the loss became NaN or infinite
     │   └── CheckpointError                a checkpoint that is incomplete or belongs to another run
@@ -93,6 +106,10 @@ class InvertedMaskError(MaskError):
     """The mask looks as if it marked the background instead of the product."""
 
 
+class NothingToMeasureError(MaskError):
+    """The metric has no pixel to look at; a value over nothing would look perfect."""
+
+
 class ManifestError(InputError):
     """A manifest cannot be read or lacks what is needed."""
 
@@ -122,7 +139,55 @@ class ModelFormatError(ModelError):
 
 
 class DataError(CycloramaError):
-    """A training set cannot be read as declared."""
+    """Data cannot be read as declared."""
+
+
+class FetchError(DataError, InputError):
+    """A web address is refused, or its server gave no file."""
+
+
+class MissingImageError(InputError):
+    """An image, mask or label that the metric needs is not there."""
+
+
+class ImageSizeError(InputError):
+    """Two images that are compared pixel by pixel differ in size."""
+
+
+class TooFewImagesError(InputError):
+    """The metric is not defined, or means nothing, for so few images or pixels."""
+
+
+class MixedFeaturesError(InputError):
+    """Features that were not made alike would be compared."""
+
+
+class StudyError(DataError):
+    """The folder holds no study, or its key cannot be read."""
+
+
+class StudyImageError(InputError):
+    """The images of a pair differ in shape, so that a rater could tell the methods apart by it."""
+
+
+class AnswersError(InputError):
+    """Answers cannot be scored."""
+
+
+class MalformedAnswersError(AnswersError):
+    """The file is no file of answers, or one of its rankings is none."""
+
+
+class ForeignAnswersError(AnswersError):
+    """The answers belong to another study or to an unknown rater."""
+
+
+class IncompleteAnswersError(AnswersError):
+    """Some questions, or all, have no answer."""
+
+
+class ConflictingAnswersError(AnswersError):
+    """The same rater ranked the same images in two ways."""
 
 
 class TrainingError(CycloramaError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import operator
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 from cyclorama.config import build_config
+from cyclorama.data.addresses import is_url, read_bytes
+from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
@@ -18,7 +21,7 @@ from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import compute_product_name
-from cyclorama.imaging.inputs import is_one
+from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.processes import check_process
@@ -38,15 +41,25 @@ class BackgroundGenerator:
     each other, and results are those of calls made alone. Processes need one each, started with ``spawn``.
     """
 
-    def __init__(self, pipeline: Pipeline, model: ModelHandle | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        model: ModelHandle | None = None,
+        urls: UrlPolicy | Iterable[str] | bool | None = None,
+    ) -> None:
         """Wrap a pipeline that is already on its device; ``model`` names it in recipes."""
         self.pipeline = pipeline
+        self.urls = _read_policy(urls)
         self.model = model or ModelHandle("", Path(), "", pipeline.registry)
         self._lock = threading.RLock()
 
     @classmethod
     def from_pretrained(
-        cls, model: str | Path | None = None, device: str = "auto", dtype: str = "auto"
+        cls,
+        model: str | Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        urls: UrlPolicy | Iterable[str] | bool | None = None,
     ) -> BackgroundGenerator:
         """A generator ready to be called.
 
@@ -54,6 +67,8 @@ class BackgroundGenerator:
         ``device``: ``auto`` (CUDA, then Apple's GPU, then CPU) or a torch device.
         ``dtype``: ``auto`` (float32 on a CPU, half precision elsewhere), ``float32``,
         ``bfloat16`` or ``float16``.
+        ``urls``: hosts whose https addresses may be given as images (``*.shop.example``), True for every
+        public one, or a policy with its limits; None reads no web address.
 
         Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype),
         ForkedProcessError.
@@ -61,7 +76,7 @@ class BackgroundGenerator:
         check_process()
         device, dtype = choose_device(device, dtype)
         handle = open_model(model)
-        return cls(handle.load(device, dtype), handle)
+        return cls(handle.load(device, dtype), handle, urls)
 
     @property
     def categories(self) -> list[str]:
@@ -140,11 +155,11 @@ class BackgroundGenerator:
         masks, references = _spread(mask, count, "mask"), _spread(reference, count, "reference")
         run_seed, own_seeds = _read_seeds(seed, count)
         with self._lock:
-            loaded = [
-                _load_product(*pair, f"product {i + 1} of {count}: " if count > 1 else "")
-                for i, pair in enumerate(zip(sources, masks, strict=True))
-            ]
-            styles = {id(source): _load_reference(source) for source in references}
+            loaded = []
+            for i, source in enumerate(sources):
+                place = f"product {i + 1} of {count}: " if count > 1 else ""
+                loaded.append(_load_product(self._fetch(source), self._fetch(masks[i]), place))
+            styles = {id(source): _load_reference(self._fetch(source)) for source in references}
             tasks = []
             for i, product in enumerate(loaded):
                 seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
@@ -154,6 +169,20 @@ class BackgroundGenerator:
                         tasks.append((layout, Task(product, categories[i], s, style, product.name)))
             made = self._sample(tasks, config)
         return made[0] if len(made) == 1 and sources[0] is products else made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
+
+    def _fetch(self, value: Any) -> Any:
+        """An open file for an address that may be read; all else as it is."""
+        if not is_address(value) or value.startswith("data:") or (is_url(value) and self.urls is None):
+            return value
+        stream = io.BytesIO(read_bytes(value, urls=self.urls))
+        stream.name = value
+        return stream
 
     def _sample(
         self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
@@ -193,6 +222,12 @@ class BackgroundGenerator:
                 known = ", ".join(self.categories)
                 raise SettingsError(f"category is {name!r}; give the name of one, as text: {known}")
         return names
+
+
+def _read_policy(urls: Any) -> UrlPolicy | None:
+    if urls is None or urls is False or isinstance(urls, UrlPolicy):
+        return urls or None
+    return UrlPolicy(hosts=("*",) if urls is True else (urls,) if isinstance(urls, str) else tuple(urls))
 
 
 def _read_settings(settings: Any, changes: Mapping[str, Any]) -> GenerateConfig:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cyclorama.catalogue.gate_copies import compute_copied, compute_doubled
-from cyclorama.evaluation.errors import ImageSizeError
+from cyclorama.errors import ImageSizeError
 
 SIDE = 128
 

@@ -47,23 +47,6 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert list_imports("import cyclorama; dir(cyclorama)") & HEAVY == set()
 
 
-def test_public_names_are_sorted_and_all_there() -> None:
-    assert list(cyclorama.__all__) == sorted(cyclorama.__all__)
-    for name in cyclorama.__all__:
-        assert getattr(cyclorama, name) is not None
-    assert cyclorama.BackgroundGenerator.__module__ == "cyclorama.generate"
-    with pytest.raises(AttributeError, match="Nonsense"):
-        cyclorama.Nonsense  # noqa: B018
-
-
-def test_errors_are_in_their_module_only() -> None:
-    from cyclorama import errors
-
-    own = {n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, errors.CycloramaError)}
-    assert own and not own & set(cyclorama.__all__)
-    assert cyclorama.errors is errors and len(cyclorama.__all__) <= 20
-
-
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     printed = capsys.readouterr().out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000
 
-from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
+from cyclorama.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.following import (
     _get_directions,
     compute_palette,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from cyclorama.errors import DataError
+from cyclorama.errors import DataError, MixedFeaturesError, TooFewImagesError
 from cyclorama.evaluation.distances import (
     compute_fid,
     compute_frechet,
@@ -20,7 +20,6 @@ from cyclorama.evaluation.distances import (
     compute_statistics,
     estimate_bias,
 )
-from cyclorama.evaluation.errors import MixedFeaturesError, TooFewImagesError
 from cyclorama.evaluation.feature_store import load_table, save_table
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable
 

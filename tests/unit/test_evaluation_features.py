@@ -16,11 +16,12 @@ from PIL import Image
 from cyclorama.errors import (
     CheckpointError,
     DataError,
+    MissingImageError,
+    MixedFeaturesError,
     ModelFormatError,
     ModelNotFoundError,
     SettingsError,
 )
-from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.feature_network import (
     CARD_NAME,
     DIMENSIONS,

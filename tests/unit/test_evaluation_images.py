@@ -9,8 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from cyclorama.errors import MaskError
-from cyclorama.evaluation.errors import ImageSizeError, NothingToMeasureError, TooFewImagesError
+from cyclorama.errors import ImageSizeError, MaskError, NothingToMeasureError, TooFewImagesError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork
 from cyclorama.evaluation.leak import LEAKED, compute_leak, correlate_gradients

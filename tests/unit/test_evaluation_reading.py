@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.errors import DataError, MissingImageError
 from cyclorama.evaluation.partners import find_partners, get_reference_categories, match_references
 from cyclorama.evaluation.reading import attach_masks, from_arrays, match_keys, open_images
 

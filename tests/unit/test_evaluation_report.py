@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from cyclorama.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.bootstrap import estimate_mean
 from cyclorama.evaluation.calibration import calibrate
 from cyclorama.evaluation.compare import compare
-from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork, FeatureIdentity, FeatureTable
 from cyclorama.evaluation.measure import Evaluation, evaluate_set

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.errors import DataError, MissingImageError
 from cyclorama.evaluation.feature_store import FeatureStore, load_table
 from cyclorama.evaluation.measure import evaluate_set
 from cyclorama.evaluation.partners import find_partners

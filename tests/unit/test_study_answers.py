@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cyclorama.errors import OutputError
+from cyclorama.errors import (
+    ConflictingAnswersError,
+    ForeignAnswersError,
+    IncompleteAnswersError,
+    MalformedAnswersError,
+    OutputError,
+)
 from cyclorama.lab.study.answers import (
     Answer,
     check_complete,
@@ -21,12 +27,6 @@ from cyclorama.lab.study.answers import (
     merge_answers,
     parse_answers,
     read_answers,
-)
-from cyclorama.lab.study.errors import (
-    ConflictingAnswersError,
-    ForeignAnswersError,
-    IncompleteAnswersError,
-    MalformedAnswersError,
 )
 from cyclorama.lab.study.plan import QUESTIONS, plan_rater
 from cyclorama.lab.study.report import format_html, format_json, format_markdown

@@ -13,11 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from cyclorama.errors import OutputError, SettingsError
-from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.errors import MissingImageError, OutputError, SettingsError, StudyError, StudyImageError
 from cyclorama.evaluation.reading import ImageSet, Item, from_arrays, open_images
 from cyclorama.lab.study.build import build_study, find_common_pairs
-from cyclorama.lab.study.errors import StudyError, StudyImageError
 from cyclorama.lab.study.images import encode, level_images, load_study_image
 from cyclorama.lab.study.plan import Namer, plan_rater, sample_keys
 from cyclorama.lab.study.settings import StudySettings

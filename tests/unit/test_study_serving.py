@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclorama.errors import OutputError, SettingsError
+from cyclorama.errors import ForeignAnswersError, OutputError, SettingsError, StudyError
 from cyclorama.evaluation.reading import from_arrays
 from cyclorama.lab.study.build import build_study
-from cyclorama.lab.study.errors import ForeignAnswersError, StudyError
 from cyclorama.lab.study.plan import QUESTIONS
 from cyclorama.lab.study.server import StudyServer
 from cyclorama.lab.study.settings import StudySettings

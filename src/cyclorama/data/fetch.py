@@ -22,17 +22,13 @@ from urllib.parse import quote, urljoin, urlsplit
 from pydantic import Field
 
 from cyclorama.config import Settings
-from cyclorama.errors import DataError, InputError, SettingsError
+from cyclorama.errors import FetchError, SettingsError
 
 MAX_REDIRECTS = 3
 _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _START = re.compile(r"[^/?#]*//[^/?#]*")
 _SAFE = "/%:=&?~#+!$,;'@()*[]"
 _AGENT = "cyclorama"
-
-
-class FetchError(DataError, InputError):
-    """A web address is refused, or its server gave no file."""
 
 
 class UrlPolicy(Settings):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
+from cyclorama.errors import TooFewImagesError
 from cyclorama.evaluation.distances import compute_fid, compute_kid, compute_statistics
-from cyclorama.evaluation.errors import TooFewImagesError
 from cyclorama.evaluation.features import Network, extract_features
 from cyclorama.evaluation.reading import ImageSet, from_arrays
 from cyclorama.seeding import build_numpy_generator

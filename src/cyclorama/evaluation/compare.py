@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cyclorama.errors import MissingImageError
 from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
-from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.settings import METRICS
 

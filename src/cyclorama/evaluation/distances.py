@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyclorama.errors import DataError, SettingsError
-from cyclorama.evaluation.errors import TooFewImagesError
+from cyclorama.errors import DataError, SettingsError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, Region, check_same_features
 from cyclorama.seeding import build_numpy_generator
 

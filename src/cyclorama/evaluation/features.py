@@ -18,11 +18,12 @@ import cyclorama
 from cyclorama.errors import (
     DataError,
     MissingDependencyError,
+    MissingImageError,
+    MixedFeaturesError,
     ModelFormatError,
     ModelNotFoundError,
     SettingsError,
 )
-from cyclorama.evaluation.errors import MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.resize import fill_product, resize_planes
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
+from cyclorama.errors import MissingImageError, SettingsError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureTable
 from cyclorama.evaluation.resize import grow_mask
 from cyclorama.imaging.colour import to_lab

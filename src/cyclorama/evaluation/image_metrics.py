@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from cyclorama.errors import MaskError
-from cyclorama.evaluation.errors import TooFewImagesError
+from cyclorama.errors import MaskError, TooFewImagesError
 from cyclorama.evaluation.features import CycloramaNetwork
 from cyclorama.evaluation.following import (
     compute_palette,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.errors import MissingImageError
 from cyclorama.evaluation.reading import ImageSet, attach_masks, match_keys
 from cyclorama.seeding import compute_seed
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.evaluation.errors import NothingToMeasureError
+from cyclorama.errors import NothingToMeasureError
 from cyclorama.evaluation.resize import check_same_size
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
 from cyclorama.imaging.colour import to_lab

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from cyclorama.evaluation.errors import MissingImageError, TooFewImagesError
+from cyclorama.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureTable
 
 if TYPE_CHECKING:

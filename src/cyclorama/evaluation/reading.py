@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclorama.errors import DataError
-from cyclorama.evaluation.errors import MissingImageError
+from cyclorama.errors import DataError, MissingImageError
 from cyclorama.evaluation.tar_members import list_members, read_span
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask

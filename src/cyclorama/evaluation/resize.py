@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from cyclorama.errors import SettingsError
-from cyclorama.evaluation.errors import ImageSizeError
+from cyclorama.errors import ImageSizeError, SettingsError
 from cyclorama.imaging.masks import dilate
 
 if TYPE_CHECKING:

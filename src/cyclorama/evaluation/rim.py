@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.errors import MaskError
-from cyclorama.evaluation.errors import NothingToMeasureError
+from cyclorama.errors import MaskError, NothingToMeasureError
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.evaluation.errors import TooFewImagesError
+from cyclorama.errors import TooFewImagesError
 from cyclorama.evaluation.resize import check_same_size, fill_product, grow_mask
 
 if TYPE_CHECKING:

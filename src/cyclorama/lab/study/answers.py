@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.lab.study.errors import (
+from cyclorama.errors import (
     AnswersError,
     ConflictingAnswersError,
     ForeignAnswersError,

@@ -16,9 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclorama.errors import OutputError, SettingsError
+from cyclorama.errors import MissingImageError, OutputError, SettingsError
 from cyclorama.evaluation import tables
-from cyclorama.evaluation.errors import MissingImageError
 from cyclorama.evaluation.partners import find_reference
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.lab.study.images import encode, level_images, load_study_image, shrink

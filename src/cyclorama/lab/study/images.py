@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from PIL import Image, ImageCms, ImageOps
 
+from cyclorama.errors import StudyImageError
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.tar_members import read_span
 from cyclorama.imaging.loading import load_image
-from cyclorama.lab.study.errors import StudyImageError
 
 SHAPE_TOLERANCE = 0.02
 """Largest relative difference of aspect ratios that is cropped away instead of refused."""

@@ -8,9 +8,8 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from cyclorama.errors import OutputError
+from cyclorama.errors import AnswersError, OutputError, StudyError
 from cyclorama.lab.study.answers import format_answers, parse_answers
-from cyclorama.lab.study.errors import AnswersError, StudyError
 from cyclorama.lab.study.page import SERVER_MARK
 from cyclorama.lab.study.store import AnswerStore
 from cyclorama.lab.study.study import DATABASE_NAME, IMAGE_FOLDER, PAGE_FOLDER, PAGE_NAME, Study

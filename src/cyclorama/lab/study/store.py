@@ -8,9 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cyclorama.errors import OutputError
+from cyclorama.errors import ForeignAnswersError, MalformedAnswersError, OutputError
 from cyclorama.lab.study.answers import Answer
-from cyclorama.lab.study.errors import ForeignAnswersError, MalformedAnswersError
 
 _WAIT_SECONDS = 30.0
 _TABLES = """

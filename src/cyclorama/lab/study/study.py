@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cyclorama.lab.study.errors import StudyError
+from cyclorama.errors import StudyError
 from cyclorama.lab.study.plan import RatingTask
 
 KEY_NAME = "key.json"
