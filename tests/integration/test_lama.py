@@ -16,7 +16,7 @@ from cyclorama.erasing.erase import erase
 from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
-from cyclorama.lab.baselines.lama import LamaBaseline, open_lama
+from cyclorama.lab.baselines.lama import LamaBaseline, open_method
 from cyclorama.lab.baselines.lama_training import LamaMethod, read_settings, sample_holes
 from cyclorama.lab.baselines.protocol import BaselineOptions
 from cyclorama.training.config import OptimiserConfig, TrainConfig
@@ -114,14 +114,14 @@ def test_the_model_folder_opens_as_baseline_and_is_trained_on(base, features, tm
     card = json.loads((model / CARD_NAME).read_text())
     assert card["image_size"] == SIZE and card["shape"]["width"] == 8
     assert card["training"]["losses"]["l1_missing"] == 5.0 and "features" not in card["training"]["losses"]
-    handle = open_lama(None, BaselineOptions(weights=str(model)))
+    handle = open_method(None, BaselineOptions(weights=str(model)))
     assert (handle.method, handle.name, handle.uses_reference, handle.folder) == (
         "lama",
         "model",
         False,
         model,
     )
-    assert handle.hash == open_lama(str(model), BaselineOptions()).hash
+    assert handle.hash == open_method(str(model), BaselineOptions()).hash
     baseline = handle.load("cpu", "float32")
     assert isinstance(baseline, LamaBaseline) and baseline.image_size == SIZE
     trained, _ = LamaMethod().build_networks(model, None, config)

@@ -24,7 +24,7 @@ from cyclorama.erasing.files import (
 )
 from cyclorama.erasing.network import BIG_LAMA, SMALL_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
-from cyclorama.lab.baselines.lama import open_lama
+from cyclorama.lab.baselines.lama import open_method
 from cyclorama.lab.baselines.protocol import BaselineOptions
 
 TINY = LamaShape(width=4, downsamplings=2, blocks=2)
@@ -150,7 +150,7 @@ def test_missing_weights_say_what_to_get_and_where_it_goes(tmp_path):
             part in text for part in ("big-lama.zip", "models/best.ckpt", "lama-small.yaml", WEIGHTS_NAME)
         )
     with pytest.raises(ModelNotFoundError, match="no LaMa weights"):
-        open_lama(str(tmp_path), BaselineOptions())
+        open_method(str(tmp_path), BaselineOptions())
 
 
 def test_own_folder_round_trip_stores_half_precision_and_checks_its_hash(generator, tmp_path):

@@ -10,7 +10,6 @@ feature network will do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,10 +21,16 @@ from cyclorama.lab.baselines.background_features import (
     compute_distance,
     load_background_features,
 )
-from cyclorama.lab.baselines.folders import compute_weights_hash, find_bundled, find_weights, name_source
-from cyclorama.lab.baselines.latent import Inputs, OnStep, Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
-from cyclorama.models.base import BaseModel, encode_image, load_base
+from cyclorama.lab.baselines.folders import (
+    compute_weights_hash,
+    find_bundled,
+    find_weights,
+    load_base_on,
+    name_source,
+)
+from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.models.base import BaseModel, encode_image
 from cyclorama.models.files import BASE_PARTS
 from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -128,7 +133,7 @@ def join_prediction(noisy_latents: Tensor, noise: Tensor, alpha: Tensor, predict
     return signal * noise - sigma * clean
 
 
-def open_blended(model: str | None, options: BaselineOptions) -> BaselineHandle:
+def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a base (None: the bundled one) with its guide.
 
     Raises ModelNotFoundError, ModelFormatError, SettingsError (features that cannot guide).
@@ -138,13 +143,8 @@ def open_blended(model: str | None, options: BaselineOptions) -> BaselineHandle:
     registry = open_registry(folder)
 
     def load(device: str, dtype: str) -> BlendedBaseline:
-        base = load_base(folder, dtype=getattr(torch, dtype))
-        base = replace(
-            base,
-            unet=base.unet.to(device).requires_grad_(False),
-            vae=base.vae.to(device).requires_grad_(False),
-            text_encoder=base.text_encoder.to(device),
-        )
+        base = load_base_on(folder, device, dtype)
+        base.unet.requires_grad_(False), base.vae.requires_grad_(False)
         return BlendedBaseline(base, features.to(device), registry, options)
 
     return BaselineHandle(

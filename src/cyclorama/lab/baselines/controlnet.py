@@ -9,7 +9,6 @@ Removed pixels of the hint: published in-painting ControlNets were trained with 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from cyclorama.lab.baselines.folders import (
     compute_weights_hash,
     find_bundled,
     find_weights,
+    load_base_on,
     load_json,
     name_source,
 )
-from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
-from cyclorama.models.base import BaseModel, load_base, load_part
+from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.models.base import BaseModel, load_part
 from cyclorama.models.files import BASE_PARTS
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -95,7 +95,7 @@ def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool
     return torch.cat([hint, kept], dim=1) if with_mask else hint
 
 
-def open_controlnet(model: str | None, options: BaselineOptions) -> BaselineHandle:
+def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a base with a ControlNet: in its own folder, or ``options.weights``.
 
     Raises ModelNotFoundError, ModelFormatError.
@@ -108,19 +108,14 @@ def open_controlnet(model: str | None, options: BaselineOptions) -> BaselineHand
     else:
         place = find_weights(options.weights, "controlnet", (), REMEDY)
     _check_fits(folder, place)
-    fill = find_hint_fill(place) if options.hint_fill is None else options.hint_fill
+    fill = find_hint_fill(place) if options.hint_fill is None else float(options.hint_fill)
     registry = open_registry(folder)
 
     def load(device: str, dtype: str) -> ControlNetBaseline:
-        kind = getattr(torch, dtype)
-        base = load_base(folder, dtype=kind)
-        base = replace(
-            base,
-            unet=base.unet.to(device),
-            vae=base.vae.to(device),
-            text_encoder=base.text_encoder.to(device),
+        base = load_base_on(folder, device, dtype)
+        return ControlNetBaseline(
+            base, load_part(Branch, place, getattr(torch, dtype)).to(device), registry, options, fill
         )
-        return ControlNetBaseline(base, load_part(Branch, place, kind).to(device), registry, options, fill)
 
     own = [folder / part for part in BASE_PARTS]
     return BaselineHandle(

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.models.base import BaseModel, load_base
 from cyclorama.models.files import WEIGHT_PATTERNS
 
 _KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
@@ -40,6 +43,14 @@ def find_packaged(method: str) -> Path:
 def find_bundled() -> Path:
     """Where the bundled model lies, whose base serves methods that need no weights of their own."""
     return Path(cyclorama.__file__).parent / "weights"
+
+
+def load_base_on(folder: Path, device: str, dtype: str) -> BaseModel:
+    """The base in ``folder`` on ``device``. Raises ModelFormatError."""
+    base = load_base(folder, dtype=getattr(torch, dtype))
+    for network in (base.unet, base.vae, base.text_encoder):
+        network.to(device)
+    return base
 
 
 def check_parts(folder: Path, parts: Sequence[str], remedy: str) -> None:

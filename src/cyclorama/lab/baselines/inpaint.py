@@ -7,7 +7,6 @@ baseline does, from the noised reference with the product pasted on it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,16 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
-from cyclorama.lab.baselines.folders import compute_weights_hash, find_weights, load_json, name_source
-from cyclorama.lab.baselines.latent import Inputs, Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
-from cyclorama.models.base import encode_image, load_base
+from cyclorama.lab.baselines.folders import (
+    compute_weights_hash,
+    find_weights,
+    load_base_on,
+    load_json,
+    name_source,
+)
+from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS
 from cyclorama.models.generators import predict_noise
 
@@ -83,20 +88,14 @@ def widen_unet(unet: Any, extra: int) -> Any:
     return wide.eval()
 
 
-def open_inpaint(model: str | None, options: BaselineOptions) -> BaselineHandle:
+def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of an in-painting model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "inpaint", BASE_PARTS, REMEDY)
     check_input_channels(folder, REMEDY)
     registry = open_registry(folder)
 
     def load(device: str, dtype: str) -> InpaintBaseline:
-        base = load_base(folder, dtype=getattr(torch, dtype))
-        base = replace(
-            base,
-            unet=base.unet.to(device),
-            vae=base.vae.to(device),
-            text_encoder=base.text_encoder.to(device),
-        )
+        base = load_base_on(folder, device, dtype)
         return InpaintBaseline(base, registry, options)
 
     return BaselineHandle(

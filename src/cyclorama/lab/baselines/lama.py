@@ -16,7 +16,13 @@ from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
 from cyclorama.erasing.masks import KNOWN_MATTE
 from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
-from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, BaselineOptions, OpenRegistry
+from cyclorama.lab.baselines.protocol import (
+    Baseline,
+    BaselineHandle,
+    BaselineOptions,
+    Inputs,
+    OpenRegistry,
+)
 
 if TYPE_CHECKING:
     from cyclorama.diffusion.settings import SamplingConfig
@@ -44,26 +50,20 @@ class LamaBaseline(Baseline):
         """What its halvings ask for, in pixels."""
         return self.model.generator.shape.multiple
 
-    def __call__(
-        self,
-        product_image: Tensor,
-        product_mask: Tensor,
-        categories: Sequence[str],
-        generators: Sequence[torch.Generator],
-        reference_image: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-        settings: SamplingConfig | None = None,
+    @property
+    def device(self) -> torch.device:
+        """The CPU, on which it fills the same on every machine."""
+        return torch.device("cpu")
+
+    def paint(
+        self, inputs: Inputs, generators: Sequence[torch.Generator], settings: SamplingConfig
     ) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1]; references and settings are passed over (see the protocol)."""
-        self.check_inputs(
-            product_image, product_mask, categories, generators, reference_image, reference_mask
-        )
-        hole = (product_mask < KNOWN_MATTE).to(torch.float32).cpu()
-        filled = fill(product_image.detach().to("cpu", torch.float32), hole, self.model)
-        return filled.to(product_image.device)
+        """Filled images; references and settings are passed over (see the protocol)."""
+        hole = (inputs.mask < KNOWN_MATTE).to(torch.float32)
+        return fill(inputs.image.detach().to(torch.float32), hole, self.model)
 
 
-def open_lama(model: str | None, options: BaselineOptions) -> BaselineHandle:
+def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of LaMa: ``options.weights``, else ``model``, else the bundled generator.
 
     Either is a file or a folder (see :func:`~cyclorama.erasing.files.find_lama`).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from cyclorama.diffusion.objective import compute_loss
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions
+from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions, Inputs
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.guidance import combine_guidance, shared_timestep
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -21,23 +20,6 @@ from cyclorama.prompts import EMPTY_PROMPT
 
 Predictor = Callable[[Tensor, Tensor], Tensor]
 OnStep = Callable[[int, Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Inputs:
-    """One batch on the method's device; shapes and ranges as in :meth:`Baseline.__call__`."""
-
-    image: Tensor
-    mask: Tensor
-    categories: tuple[Category, ...]
-    reference: Tensor | None
-    reference_mask: Tensor | None
-
-    @property
-    def pasted(self) -> Tensor:
-        """The product (B, 3, H, W) on the reference, or on neutral grey where there is none."""
-        background = torch.zeros_like(self.image) if self.reference is None else self.reference
-        return self.mask * self.image + (1 - self.mask) * background
 
 
 class LatentBaseline(Baseline):
@@ -63,38 +45,19 @@ class LatentBaseline(Baseline):
         return device
 
     @torch.no_grad()
-    def __call__(
-        self,
-        product_image: Tensor,
-        product_mask: Tensor,
-        categories: Sequence[str],
-        generators: Sequence[torch.Generator],
-        reference_image: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-        settings: SamplingConfig | None = None,
+    def paint(
+        self, inputs: Inputs, generators: Sequence[torch.Generator], settings: SamplingConfig
     ) -> Tensor:
-        """See :meth:`Baseline.__call__`. Invariant: an image's noise is its generator's alone."""
-        settings = settings or SamplingConfig()
-        self.check_inputs(
-            product_image, product_mask, categories, generators, reference_image, reference_mask
-        )
-        device = self.device
-        inputs = Inputs(
-            product_image.to(device),
-            product_mask.to(device),
-            tuple(self.registry.resolve(name) for name in categories),
-            None if reference_image is None else reference_image.to(device),
-            None if reference_mask is None else reference_mask.to(device),
-        )
+        """Decoded samples. Invariant: an image's noise is its generator's alone."""
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
-        scheduler.set_timesteps(settings.num_inference_steps, device=device)
+        scheduler.set_timesteps(settings.num_inference_steps, device=self.device)
         scale = compute_vae_scale(self.vae)
         shape = (
             int(self.unet.config.out_channels),
             inputs.image.shape[-2] // scale,
             inputs.image.shape[-1] // scale,
         )
-        noise = sample_noise(shape, generators).to(device)
+        noise = sample_noise(shape, generators).to(self.device)
         start = self.build_start(inputs, scheduler, noise, settings).to(self.unet.dtype)
         predict = self.build_predictor(inputs, settings)
         on_step = self.build_on_step(inputs, scheduler, noise)

@@ -29,8 +29,8 @@ from cyclorama.lab.baselines.folders import (
     name_source,
 )
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
-from cyclorama.lab.baselines.latent import Inputs, LatentBaseline, Predictor, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, open_registry
+from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide
+from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import load_part, load_vae
 from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
@@ -161,7 +161,7 @@ def _get_encoder_class() -> Any:
     return import_module(f"{room}.image_encoder").PaintByExampleImageEncoder
 
 
-def open_paint_by_example(model: str | None, options: BaselineOptions) -> BaselineHandle:
+def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a Paint-by-Example model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "paint-by-example", PARTS, REMEDY)
     check_input_channels(folder, REMEDY)

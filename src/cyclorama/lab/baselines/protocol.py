@@ -11,8 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
+from pydantic import Field
+
+from cyclorama.config import Settings
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.models.inputs import check_batch
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
@@ -28,33 +31,41 @@ BaselineName = Literal["lama", "inpaint", "controlnet", "blended", "paint-by-exa
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 
 
-@dataclass(frozen=True)
-class BaselineOptions:
-    """What a baseline can be told beside the sampler; a method reads what concerns it.
+class BaselineOptions(Settings):
+    """What a baseline can be told beside the sampler; a method reads what concerns it."""
 
-    Raises SettingsError for a value outside its range.
-    """
+    error_type: ClassVar[type[SettingsError]] = SettingsError
 
     weights: str | None = None
-    """Folder, file or hub id of the network that is not part of the model folder: LaMa's generator, a
-    ControlNet."""
+    """lama: file or folder of the generator; controlnet: folder or hub id of a published ControlNet for the
+    base in --model."""
     features: str = "cyclorama"
-    """Network that guides `blended`, as in `cyclorama evaluate --features`: ``cyclorama``,
-    ``cyclorama=FOLDER``, ``clip=FOLDER_OR_HUB_ID``."""
+    """blended: the network that guides, cyclorama, cyclorama=FOLDER or clip=FOLDER_OR_HUB_ID."""
     prompt: str | None = None
-    """Text for the base with ``{category}`` in it; None: the full prompt where the model knows the category's
-    identifier, else the product prompt."""
-    hint_fill: float | None = None
-    """`controlnet`: value of removed pixels in the hint, -1 or 0; None: what the ControlNet was trained with
-    (0 for ours, -1 for published in-painting ControlNets)."""
-    guide_strength: float = 300.0
-    """`blended`: factor on the gradient of the feature distance, 0 or more; 0 guides nothing."""
+    """Text for the base with {category} in it (default: the model's own where it knows the category, else
+    'A photo of {category}')."""
+    hint_fill: Literal[-1, 0] | None = None
+    """controlnet: value of removed pixels in the hint (default: what it was trained with, 0 for ours, -1 for
+    published in-painting ControlNets)."""
+    guide_strength: Annotated[float, Field(ge=0)] = 300.0
+    """blended: factor on the gradient of the feature distance; 0 guides nothing."""
 
-    def __post_init__(self) -> None:
-        if self.hint_fill not in (None, -1.0, 0.0):
-            raise SettingsError(f"hint_fill must be -1 or 0, got {self.hint_fill!r}")
-        if not 0 <= self.guide_strength < float("inf"):
-            raise SettingsError(f"guide_strength must be 0 or more, got {self.guide_strength!r}")
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """One batch on the method's device; shapes and ranges as in :meth:`Baseline.__call__`."""
+
+    image: Tensor
+    mask: Tensor
+    categories: tuple[Category, ...]
+    reference: Tensor | None
+    reference_mask: Tensor | None
+
+    @property
+    def pasted(self) -> Tensor:
+        """The product (B, 3, H, W) on the reference, or on neutral grey where there is none."""
+        background = 0 if self.reference is None else self.reference
+        return self.mask * self.image + (1 - self.mask) * background
 
 
 class Baseline(ABC):
@@ -73,7 +84,17 @@ class Baseline(ABC):
     def image_multiple(self) -> int:
         """Height and width must be multiples of this, in pixels."""
 
+    @property
     @abstractmethod
+    def device(self) -> torch.device:
+        """Where the networks are."""
+
+    @abstractmethod
+    def paint(
+        self, inputs: Inputs, generators: Sequence[torch.Generator], settings: SamplingConfig
+    ) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1]; all chance comes from ``generators``."""
+
     def __call__(
         self,
         product_image: Tensor,
@@ -95,25 +116,24 @@ class Baseline(ABC):
 
         Raises SettingsError (shapes, or a reference the method cannot do without).
         """
+        from cyclorama.diffusion.settings import SamplingConfig
 
-    def set_progress_bar_config(self, **settings: Any) -> None:
-        """As diffusers' pipelines have it; kept, but a baseline shows no bar."""
-        self.progress_bar_config = settings
-
-    def check_inputs(
-        self,
-        product_image: Tensor,
-        product_mask: Tensor,
-        categories: Sequence[str],
-        generators: Sequence[torch.Generator],
-        reference_image: Tensor | None = None,
-        reference_mask: Tensor | None = None,
-    ) -> None:
-        """Raise SettingsError unless all belong to one batch of a size the method can do."""
         check_batch(
             product_image, product_mask, categories, generators, reference_image, reference_mask,
             multiple=self.image_multiple,
         )  # fmt: skip
+        device = self.device
+        inputs = Inputs(
+            product_image.to(device),
+            product_mask.to(device),
+            tuple(self.registry.resolve(name) for name in categories),
+            None if reference_image is None else reference_image.to(device),
+            None if reference_mask is None else reference_mask.to(device),
+        )
+        return self.paint(inputs, generators, settings or SamplingConfig())
+
+    def set_progress_bar_config(self, **settings: Any) -> None:  # noqa: B027
+        """As diffusers' pipelines have it; a baseline shows no bar."""
 
 
 @dataclass(frozen=True)
