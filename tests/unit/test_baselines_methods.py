@@ -366,7 +366,7 @@ def test_what_does_not_belong_together_is_refused(base, inputs):
         call(baseline, replace(inputs, reference=None, reference_mask=inputs.mask))
     with pytest.raises(SettingsError, match="hint_fill: must be -1 or 0, got 0.5"):
         BaselineOptions(hint_fill=0.5)
-    with pytest.raises(SettingsError, match="guide_strength must be 0 or more, got -1"):
+    with pytest.raises(SettingsError, match="guide_strength: must be at least 0, got -1"):
         BaselineOptions(guide_strength=-1)
     with pytest.raises(SettingsError, match="'inception=x' cannot guide"):
         load_background_features("inception=x")
