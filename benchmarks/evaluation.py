@@ -23,25 +23,23 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cyclorama.data.tars import scan_shard
 from cyclorama.evaluation.settings import DEFAULT_GROUPS
-from cyclorama.evaluation.tar_members import list_members, read_span
 
 
 def build_sets(shards: Path, folder: Path, count: int) -> int:
     """Write images/, truth/ and references/ of at most ``count`` items below ``folder``; how many."""
-    members = {
-        key: spans for shard in sorted(shards.glob("*.tar")) for key, spans in list_members(shard).items()
-    }
+    members = {entry.key: entry for shard in sorted(shards.glob("*.tar")) for entry in scan_shard(str(shard))}
     keys = list(members)[:count]
-    categories = {key: json.loads(read_span(*members[key]["json"]))["category"] for key in keys}
+    categories = {key: json.loads(members[key].read("json"))["category"] for key in keys}
     by_category: dict[str, list[str]] = {}
     for key in keys:
         by_category.setdefault(categories[key], []).append(key)
     for name in ("images", "truth", "references"):
         (folder / name).mkdir()
     for key in keys:
-        (folder / "truth" / f"{key}.png").write_bytes(read_span(*members[key]["png"]))
-        (folder / "truth" / f"{key}.mask.png").write_bytes(read_span(*members[key]["mask.png"]))
+        (folder / "truth" / f"{key}.png").write_bytes(members[key].read("png"))
+        (folder / "truth" / f"{key}.mask.png").write_bytes(members[key].read("mask.png"))
     rows = []
     for names in by_category.values():
         for key, other in zip(names, [*names[1:], names[0]], strict=True):

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from cyclorama.evaluation.tar_members import list_members, read_span
+from cyclorama.data.tars import scan_shard
 from cyclorama.generation.result import Generated
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.product import Product, Reference
@@ -45,15 +45,13 @@ Truth = tuple[np.ndarray, np.ndarray, dict[str, Any]]
 
 def load_truths(folder: Path, count: int, seed: int, held_out: bool = False) -> list[Truth]:
     """``count`` rendered images; ``held_out``: of those the feature network was not trained on."""
-    members = {
-        key: spans for shard in sorted(folder.glob("*.tar")) for key, spans in list_members(shard).items()
-    }
+    members = {entry.key: entry for shard in sorted(folder.glob("*.tar")) for entry in scan_shard(str(shard))}
     keys = sorted(members)
     truths: list[Truth] = []
     for number in np.random.default_rng(seed).permutation(len(keys)):
         if len(truths) == count:
             break
-        spans = {suffix: read_span(*span) for suffix, span in members[keys[number]].items()}
+        spans = {suffix: members[keys[number]].read(suffix) for suffix in members[keys[number]].members}
         if held_out and json.loads(spans["json"])["split"] == "train":
             continue
         pixels = np.asarray(Image.open(io.BytesIO(spans["png"])).convert("RGB"))

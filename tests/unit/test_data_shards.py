@@ -15,8 +15,8 @@ from PIL import Image
 
 from cyclorama.data.samples import encode_samples
 from cyclorama.data.schema import Record
-from cyclorama.data.shard_index import iter_members
 from cyclorama.data.shards import Sample, build_index, list_shards, load_done_mark, read_shards, write_shards
+from cyclorama.data.tars import iter_members
 from cyclorama.errors import DataError, OutputError
 
 
@@ -64,18 +64,17 @@ def test_the_index_reads_any_member_of_any_shard(tmp_path: Path) -> None:
     write_shards(samples, tmp_path, shard_size=2)
     index = build_index(tmp_path)
     assert len(index) == 5
-    assert [index.counts[path] for path in list_shards(tmp_path)] == [2, 2, 1]
+    shards = [str(path) for path in list_shards(tmp_path)]
+    assert [shards.index(entry.shard) for entry in index.values()] == [0, 0, 1, 1, 2]
     for sample in reversed(samples):
         entry = index[sample.key]
-        assert (index.read(entry, "image"), index.read(entry, "mask"), entry.meta) == (
+        assert (entry.read("png"), entry.read("mask.png"), entry.meta) == (
             sample.image,
             sample.mask,
             sample.meta,
         )
-    assert "p004" in index
-    assert "p005" not in index
-    with pytest.raises(DataError, match="no image 'p005'"):
-        index["p005"]
+    with pytest.raises(DataError, match="key 'p000' has no member webp; it has .'png', 'mask.png', 'json'."):
+        index["p000"].read("webp")
 
 
 def test_webdataset_reads_our_shards(tmp_path: Path) -> None:
@@ -203,8 +202,7 @@ def test_every_kind_of_tar_lists_the_members_tarfile_lists(tmp_path: Path, kind:
 def test_a_cut_in_a_member_names_the_key(tmp_path: Path) -> None:
     (path,) = write_shards(make_samples(3), tmp_path)
     entry = build_index(path)["p001"]
-    assert entry.mask is not None
-    path.write_bytes(path.read_bytes()[: entry.mask[0] + 10])
+    path.write_bytes(path.read_bytes()[: get_offset(entry.members["mask.png"]) + 10])
     with pytest.raises(DataError, match=r"shard-000000.tar is truncated or not a tar at or after key 'p001'"):
         list(read_shards(path))
 
@@ -212,12 +210,16 @@ def test_a_cut_in_a_member_names_the_key(tmp_path: Path) -> None:
 def test_a_shard_that_shrinks_after_indexing_names_the_key(tmp_path: Path) -> None:
     (path,) = write_shards(make_samples(2), tmp_path)
     index = build_index(path)
-    path.write_bytes(path.read_bytes()[: index["p001"].image[0] + 1])
-    with pytest.raises(DataError, match=r"key 'p001' is cut off \(1 of"):
-        index.read(index["p001"], "image")
+    path.write_bytes(path.read_bytes()[: get_offset(index["p001"].members["png"]) + 1])
+    with pytest.raises(DataError, match=r"key 'p001': .*shard-000000.tar is cut off: 1 of"):
+        index["p001"].read("png")
     path.unlink()
-    with pytest.raises(DataError, match=r"cannot read .* for key 'p000'"):
-        index.read(index["p000"], "image")
+    with pytest.raises(DataError, match=r"key 'p000': cannot read .*shard-000000.tar"):
+        index["p000"].read("png")
+
+
+def get_offset(address: str) -> int:
+    return int(address.rpartition("::")[2].partition("+")[0])
 
 
 def write_members(path: Path, members: list[tuple[str, bytes]]) -> Path:

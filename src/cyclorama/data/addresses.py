@@ -6,6 +6,7 @@ A member of a tar is written ``shard.tar::OFFSET+SIZE``, so that reading it is o
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from cyclorama.data.fetch import UrlPolicy, fetch
-from cyclorama.errors import DataError, ManifestError, MissingDependencyError
+from cyclorama.errors import CycloramaError, DataError, ManifestError, MissingDependencyError
 
 Address = str | bytes
 _MEMBER = re.compile(r"(.+)::(\d+)\+(\d+)", re.DOTALL)
@@ -137,6 +138,27 @@ def _read_span(path: str, offset: int, size: int) -> bytes:
     if len(data) != size:
         raise DataError(f"{path} is cut off: {len(data)} of {size} bytes at {offset}; write it anew")
     return data
+
+
+def read_stamp(address: Address) -> str:
+    """A text that changes when the file may have changed: size and time, or what its store tells of it.
+
+    Empty where there is no file.
+    """
+    if isinstance(address, bytes):
+        return hashlib.sha256(address).hexdigest()
+    member = _MEMBER.fullmatch(address)
+    path = member[1] if member is not None else address
+    try:
+        if is_url(path):
+            return ""
+        if is_remote(path):
+            system, inside = open_system(path)
+            return str(system.ukey(inside))
+        found = os.stat(path)  # noqa: PTH116 - a million times
+        return f"{found.st_size}:{found.st_mtime_ns}" if stat.S_ISREG(found.st_mode) else ""
+    except (OSError, ValueError, NotImplementedError, CycloramaError):
+        return ""
 
 
 def open_system(address: str) -> tuple[Any, str]:

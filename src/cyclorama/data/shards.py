@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cyclorama.data.shard_index import ShardIndex
+from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry, scan_shard
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
 
@@ -186,19 +186,30 @@ def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
     return done
 
 
-def build_index(source: str | Path | Sequence[str | Path], require_done: bool = True) -> ShardIndex:
-    """Random access over the shards at ``source``; a shard's count is checked against its done mark.
+def build_index(source: str | Path | Sequence[str | Path], require_done: bool = True) -> dict[str, Entry]:
+    """The images of the shards at ``source`` by key, in order of shards and members.
 
-    Raises DataError: truncated or repeated members, an image without its JSON, a count that differs.
+    Raises DataError: truncated or repeated members, an image without its JSON, a key that comes again, a
+    count that differs from the done mark's.
     """
-    shards = list_shards(source, require_done)
-    index = ShardIndex.from_shards(shards)
-    for shard in shards:
-        mark = load_done_mark(shard)
-        expected = None if mark is None else mark.get("count")
-        if isinstance(expected, int) and expected != index.counts[shard]:
+    index: dict[str, Entry] = {}
+    for shard in list_shards(source, require_done):
+        found = scan_shard(str(shard))
+        for entry in found:
+            where = f"{shard}: key {entry.key!r}"
+            if entry.find(IMAGE_MEMBERS) is None:
+                raise DataError(
+                    f"{where} has no image ({', '.join(IMAGE_MEMBERS)}), only {sorted(entry.members)}"
+                )
+            if entry.meta is None:
+                raise DataError(f"{where} has no json member, only {sorted(entry.members)}")
+            if entry.key in index:
+                raise DataError(f"{where} is also in {index[entry.key].shard}; keys must be unique in a set")
+            index[entry.key] = entry
+        expected = (load_done_mark(shard) or {}).get("count")
+        if isinstance(expected, int) and expected != len(found):
             raise DataError(
-                f"{shard} holds {index.counts[shard]} images, its done mark says {expected}; write it anew"
+                f"{shard} holds {len(found)} images, its done mark says {expected}; write it anew"
             )
     return index
 
@@ -208,13 +219,14 @@ def read_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
 
     Raises DataError before the first sample if any shard is truncated or incomplete, naming shard and key.
     """
-    index = build_index(source, require_done)
-    for entry in index.entries:
+    for entry in build_index(source, require_done).values():
+        image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
+        assert image is not None
         yield Sample(
             key=entry.key,
-            image=index.read(entry, "image"),
-            mask=index.read(entry, "mask") if entry.mask is not None else None,
-            meta=entry.meta,
-            image_suffix=entry.image_suffix,
-            mask_suffix=entry.mask_suffix or "mask.png",
+            image=entry.read(image),
+            mask=entry.read(mask) if mask is not None else None,
+            meta=entry.meta or {},
+            image_suffix=image,
+            mask_suffix=mask or "mask.png",
         )

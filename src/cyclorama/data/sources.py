@@ -7,7 +7,7 @@ arrays.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 from cyclorama.data.bg60k import Bg60kSettings, Subset, load_bg60k
 from cyclorama.data.manifest import load_manifest
 from cyclorama.data.schema import MaskMeans, Record
-from cyclorama.data.shard_index import MASK_MEMBERS, Entry, ShardIndex
 from cyclorama.data.shards import build_index, load_done_mark
+from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry
 from cyclorama.errors import ConfigError, DataError
 
 
@@ -76,25 +76,30 @@ class Source(Protocol):
 class ShardSource:
     """The images of WebDataset shards."""
 
-    def __init__(self, index: ShardIndex, split: str | None = None) -> None:
-        self._index = index
-        entries = [entry for entry in index.entries if split is None or entry.meta.get("split") == split]
-        _check_any(len(entries), len(index), split, (str(entry.meta.get("split")) for entry in index.entries))
-        self._entries = entries
-        self.infos: Sequence[ItemInfo] = [_describe_entry(entry) for entry in entries]
+    def __init__(self, index: Mapping[str, Entry], split: str | None = None) -> None:
+        metas = [entry.meta or {} for entry in index.values()]
+        self._entries = [
+            entry for entry, meta in zip(index.values(), metas) if split in (None, meta.get("split"))
+        ]
+        self._shards = dict.fromkeys(entry.shard for entry in index.values())
+        _check_any(len(self._entries), len(index), split, (str(meta.get("split")) for meta in metas))
+        self.infos: Sequence[ItemInfo] = [_describe_entry(entry) for entry in self._entries]
 
     def read(self, index: int) -> EncodedItem:
         """The encoded image."""
         entry = self._entries[index]
-        return EncodedItem(self._index.read(entry, "image"), self._index.read(entry, "mask"), "product")
+        image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
+        assert image is not None
+        assert mask is not None
+        return EncodedItem(entry.read(image), entry.read(mask), "product")
 
     def compute_fingerprint(self) -> str:
         """A hash over the shards (their done marks' sha256, else size and time) and the keys used."""
         parts: list[Any] = []
-        for shard in self._index.counts:
+        for shard in map(Path, self._shards):
             mark = load_done_mark(shard) or {}
-            stat = shard.stat()
-            parts.append((shard.name, stat.st_size, mark.get("sha256") or stat.st_mtime_ns))
+            found = shard.stat()
+            parts.append((shard.name, found.st_size, mark.get("sha256") or found.st_mtime_ns))
         return _hash([*parts, *(entry.key for entry in self._entries)])
 
 
@@ -150,11 +155,11 @@ def _check_any(chosen: int, total: int, split: str | None, splits: Iterable[str]
 
 
 def _describe_entry(entry: Entry) -> ItemInfo:
-    meta = entry.meta
+    meta = entry.meta or {}
     category = meta.get("category")
     if not isinstance(category, str) or not category:
         raise DataError(f"{entry.shard}: key {entry.key!r} has no category in its json member")
-    if entry.mask is None:
+    if entry.find(MASK_MEMBERS) is None:
         raise DataError(f"{entry.shard}: key {entry.key!r} has no member {MASK_MEMBERS[0]}")
     return ItemInfo(
         id=str(meta.get("id") or entry.key),

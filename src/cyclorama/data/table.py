@@ -227,7 +227,7 @@ class Table:
             path = cell.get("path") if isinstance(cell, Mapping) else None
             return str(path or values.get("id") or "")
         if self.kind == "shards":
-            return f"{cells['key']}.png"
+            return f"{cells['shard_key']}.png"
         path = normalise_address(image).replace("\\", "/")
         if is_remote(path):
             inside = path.removeprefix(f"{self.folder}/")

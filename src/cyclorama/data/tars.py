@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from cyclorama.data.addresses import open_file
+from cyclorama.data.addresses import open_file, read_bytes
 from cyclorama.data.structured import RawRow
 from cyclorama.errors import DataError
 
@@ -35,6 +35,17 @@ class Entry(NamedTuple):
     def find(self, suffixes: tuple[str, ...]) -> str | None:
         """The first of ``suffixes`` that the image has a member of."""
         return next((suffix for suffix in suffixes if suffix in self.members), None)
+
+    def read(self, suffix: str) -> bytes:
+        """A member's content. Raises DataError: no such member, or the shard has shrunk or gone."""
+        if suffix not in self.members:
+            raise DataError(
+                f"{self.shard}: key {self.key!r} has no member {suffix}; it has {[*self.members]}"
+            )
+        try:
+            return read_bytes(self.members[suffix])
+        except DataError as error:
+            raise DataError(f"key {self.key!r}: {error}") from error
 
 
 def scan_shard(shard: str) -> list[Entry]:
@@ -70,7 +81,7 @@ def read_shards(shards: list[str]) -> Iterator[RawRow]:
     for shard in shards:
         for entry in scan_shard(shard):
             image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
-            values = {**(entry.meta or {}), "key": entry.key}
+            values = {"key": entry.key, **(entry.meta or {}), "shard_key": entry.key}
             problem = None
             if image is None:
                 problem = f"key {entry.key!r} has no image ({', '.join(IMAGE_MEMBERS)}), only " + str(

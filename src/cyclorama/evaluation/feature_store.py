@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cyclorama.data.addresses import read_stamp
 from cyclorama.errors import DataError
 from cyclorama.evaluation.features import (
     FeatureIdentity,
@@ -106,7 +107,6 @@ def compute_set_digest(images: ImageSet) -> str:
             digest.update(images.load(key).pixels.tobytes())
         for place in (item.image, item.mask):
             if place is not None:
-                file = place if isinstance(place, Path) else place[0]
-                stat = file.stat()
-                digest.update(f"{place}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
+                address = str(place) if isinstance(place, Path) else place
+                digest.update(f"{address!r}|{read_stamp(address)}\n".encode())
     return digest.hexdigest()[:16]

@@ -7,29 +7,26 @@ for, so a set of any size costs no memory.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclorama.errors import DataError, MissingImageError
-from cyclorama.evaluation.tar_members import list_members, read_span
+from cyclorama.data.addresses import read_bytes
+from cyclorama.data.table import Row, open_table
+from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
-MASK_ENDINGS = (".mask", "_mask", "-mask")
-MANIFEST_NAME = "manifest.jsonl"
-
-Bytes = Path | tuple[Path, int, int]
-"""A file, or (shard, offset, size)."""
+RESULTS = ("results.jsonl", "manifest.jsonl")
+"""What a run leaves in its output folder: its images and what became of each input."""
+Place = Path | str | bytes
+"""A file of this machine, an address for :func:`cyclorama.data.table.open_file`, or the file's bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +47,8 @@ class ScoredImage:
 class Item:
     """Where one image lies and what is known of it."""
 
-    image: Bytes | None
-    mask: Bytes | None = None
+    image: Place | None
+    mask: Place | None = None
     category: str | None = None
     reference: str | None = None
     """Key or path of the reference it was made with."""
@@ -90,10 +87,10 @@ class ImageSet:
             return self._arrays[key]
         item = self.items[key]
         assert item.image is not None
-        pixels = load_image(_get(item.image)).pixels
+        pixels = load_image(read_place(item.image)).pixels
         mask = None
         if item.mask is not None:
-            mask = load_mask(_get(item.mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
+            mask = load_mask(read_place(item.mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
         return ScoredImage(key, pixels, mask, item.category, item.meta)
 
     def select(self, keys: Sequence[str]) -> ImageSet:
@@ -147,33 +144,24 @@ def from_arrays(
 
 
 def open_images(source: str | Path) -> ImageSet:
-    """The images of a folder, of a manifest (.jsonl, .csv) or of shards (.tar, folder of them).
+    """The images of a folder, of any table that :func:`cyclorama.data.table.open_table` reads, or of shards.
 
-    A folder with ``manifest.jsonl`` (as ``cyclorama generate`` leaves it) is read through the manifest, so
-    that failed inputs are left out and categories known. In a plain folder ``name.mask.png`` or
+    A folder with ``results.jsonl`` (as ``cyclorama generate`` leaves it) is read through that, so that
+    failed inputs are left out and categories known. In a plain folder ``name.mask.png`` or
     ``name_mask.png`` is the mask of ``name.png``.
 
     Raises DataError (nothing there, unreadable manifest or shard, a key twice).
     """
     path = Path(source)
-    if path.is_dir():
-        if (path / MANIFEST_NAME).is_file():
-            items = _read_manifest(path / MANIFEST_NAME)
-        elif shards := sorted(path.glob("*.tar")):
-            items = _read_shards(shards)
-        else:
-            items = _read_folder(path)
-    elif path.suffix == ".tar" and path.is_file():
-        items = _read_shards([path])
-    elif path.suffix.lower() in (".jsonl", ".csv") and path.is_file():
-        items = _read_manifest(path)
-    else:
-        raise DataError(f"no images at {path}: give a folder, a .jsonl or .csv manifest, or .tar shards")
-    if not items:
-        raise DataError(
-            f"{path} holds no image; looked for {', '.join(sorted(SUFFIXES))}, {MANIFEST_NAME}, .tar"
-        )
-    return ImageSet(str(path), items)
+    results = next((path / name for name in RESULTS if (path / name).is_file()), path)
+    if not path.exists():
+        raise DataError(f"no images at {path}: give a folder, a table, a run's output or .tar shards")
+    return ImageSet(str(path), _read_rows(results))
+
+
+def read_place(place: Place) -> Path | bytes:
+    """What the decoder takes: a path as it is, else the bytes. Raises DataError."""
+    return place if isinstance(place, Path) else read_bytes(place)
 
 
 def attach_masks(images: ImageSet, masks: ImageSet) -> ImageSet:
@@ -212,88 +200,51 @@ def _hint(keys: Sequence[str]) -> str:
     return f"; it has {len(keys)}: {shown}{' …' if len(keys) > 3 else ''}"
 
 
-def _get(place: Bytes) -> Path | bytes:
-    return place if isinstance(place, Path) else read_span(*place)
-
-
-def _read_folder(folder: Path) -> dict[str, Item]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    by_key: dict[str, Path] = {}
-    for file in files:
-        key = file.relative_to(folder).with_suffix("").as_posix()
-        if key in by_key:
-            raise DataError(f"{folder}: {by_key[key].name} and {file.name} share the key {key!r}; rename one")
-        by_key[key] = file
-    masks = {}
-    for key, file in by_key.items():
-        ending = next((e for e in MASK_ENDINGS if key.endswith(e)), None)
-        if ending is not None and key.removesuffix(ending) in by_key:
-            masks[key.removesuffix(ending)] = (key, file)
-    mask_keys = {key for key, _ in masks.values()}
-    return {
-        key: Item(file, masks[key][1] if key in masks else None)
-        for key, file in by_key.items()
-        if key not in mask_keys
-    }
-
-
-def _read_manifest(path: Path) -> dict[str, Item]:
+def _read_rows(path: Path) -> dict[str, Item]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            rows: list[Any] = list(csv.DictReader(text.splitlines()))
-        else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read the manifest {path}: {error}; save it as UTF-8 JSON lines or CSV"
-        ) from error
-    items: dict[str, Item] = {}
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, row {number} is no object; give one JSON object a line")
-        if row.get("status", "done") != "done":
-            continue
-        image = row.get("output") or row.get("image")
-        if not image:
-            raise DataError(f"{path}, row {number} has neither 'output' nor 'image'; columns: {sorted(row)}")
-        key = str(row.get("id") or Path(str(row.get("input") or image)).stem)
-        if key in items:
-            raise DataError(f"{path}, row {number}: the key {key!r} is there twice; give ids of their own")
-        mask = row.get("mask")
-        is_file = bool(mask) and Path(str(mask)).suffix.lower() in SUFFIXES
-        items[key] = Item(
-            path.parent / str(image),
-            path.parent / str(mask) if is_file else None,
-            row.get("category") or None,
-            row.get("reference") or None,
-            row,
-        )
-    return items
-
-
-def _read_shards(shards: Sequence[Path]) -> dict[str, Item]:
-    items: dict[str, Item] = {}
-    for shard in shards:
-        for key, members in list_members(shard).items():
+        table = open_table(path, columns=_name_columns(path), check_files=False)
+        items: dict[str, Item] = {}
+        for row in table:
+            values = row.values
+            if values.get("status", "done") != "done":
+                continue
+            if row.error is not None:
+                raise DataError(f"{path}, {row.place}: {row.error}")
+            image = values["image"]
+            key = _find_key(table.kind, row, image)
             if key in items:
-                raise DataError(f"{shard}: the key {key!r} is also in another shard; keys must be unique")
-            image = next((members[s] for s in ("png", "jpg", "jpeg", "webp") if s in members), None)
-            if image is None:
-                raise DataError(f"{shard}: {key!r} has no image, only {sorted(members)}")
-            mask = next((members[s] for s in ("mask.png", "mask.webp") if s in members), None)
-            meta = _parse_meta(members, shard, key)
-            items[key] = Item(image, mask, meta.get("category"), meta.get("reference"), meta)
+                raise DataError(
+                    f"{path}, {row.place}: the key {key!r} is there twice; give each image an id or name of "
+                    "its own"
+                )
+            items[key] = Item(
+                _locate(image),
+                _locate(values.get("mask")),
+                values.get("category"),
+                values.get("reference"),
+                values,
+            )
+    except ManifestError as error:
+        raise DataError(str(error)) from error
     return items
 
 
-def _parse_meta(members: Mapping[str, tuple[Path, int, int]], shard: Path, key: str) -> dict[str, Any]:
-    if "json" not in members:
-        return {}
-    try:
-        meta = json.loads(read_span(*members["json"]))
-    except ValueError as error:
-        raise DataError(f"{shard}: the json member of {key!r} cannot be read: {error}") from error
-    if not isinstance(meta, dict):
-        raise DataError(f"{shard}: the json member of {key!r} is no object")
-    return meta
+def _name_columns(path: Path) -> dict[str, str]:
+    """The columns of a run's results, where the image made is called ``output``."""
+    return {"image": "output"} if path.name in RESULTS else {}
+
+
+def _find_key(kind: str, row: Row, image: Any) -> str:
+    if kind == "shards":
+        return str(row.values["shard_key"])
+    if kind == "folder":
+        return str(PurePosixPath(row.name).with_suffix(""))
+    named = row.values.get("id") or row.values.get("input") or (image if isinstance(image, str) else row.name)
+    return str(named) if "id" in row.values else PurePosixPath(str(named)).stem
+
+
+def _locate(address: str | bytes | None) -> Place | None:
+    """A path for a file of this machine, so that its name counts when it is decoded."""
+    if isinstance(address, str) and "::" not in address and "://" not in address:
+        return Path(address)
+    return address

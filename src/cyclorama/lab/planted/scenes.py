@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from cyclorama.evaluation.tar_members import Span, list_members, read_span
+from cyclorama.data.tars import Entry, scan_shard
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.float32]
@@ -33,19 +33,17 @@ class Base:
     labels: dict[str, Any]
 
 
-def list_bases(folder: Path) -> list[dict[str, Span]]:
+def list_bases(folder: Path) -> list[Entry]:
     """Where the members of every rendered image lie, in the order of their keys."""
-    found: dict[str, dict[str, Span]] = {}
-    for shard in sorted(folder.glob("*.tar")):
-        found.update(list_members(shard))
+    found = {entry.key: entry for shard in sorted(folder.glob("*.tar")) for entry in scan_shard(str(shard))}
     return [found[key] for key in sorted(found)]
 
 
-def open_base(spans: dict[str, Span], side: int, chance: Chance) -> Base:
+def open_base(entry: Entry, side: int, chance: Chance) -> Base:
     """A rendered image enlarged to ``side``, sharpened, with the grain of a camera."""
-    labels = json.loads(read_span(*spans["json"]))
-    image = Image.open(io.BytesIO(read_span(*spans["png"]))).convert("RGB")
-    mask = Image.open(io.BytesIO(read_span(*spans["mask.png"]))).convert("L")
+    labels = json.loads(entry.read("json"))
+    image = Image.open(io.BytesIO(entry.read("png"))).convert("RGB")
+    mask = Image.open(io.BytesIO(entry.read("mask.png"))).convert("L")
     large = image.resize((side, side), Image.Resampling.LANCZOS)
     large = large.filter(ImageFilter.UnsharpMask(radius=side / 400, percent=90, threshold=0))
     grain = chance.normal(0, 1.1, (side, side, 1)) + chance.normal(0, 0.6, (side, side, 3))

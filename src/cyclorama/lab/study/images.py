@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from PIL import Image, ImageCms, ImageOps
 
 from cyclorama.errors import StudyImageError
-from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.tar_members import read_span
+from cyclorama.evaluation.reading import ImageSet, read_place
 from cyclorama.imaging.loading import load_image
 
 SHAPE_TOLERANCE = 0.02
@@ -25,8 +24,7 @@ def load_study_image(images: ImageSet, key: str) -> Image.Image:
     item = images.items.get(key)
     if item is None or item.image is None:
         return Image.fromarray(images.load(key).pixels)
-    place = item.image
-    loaded = load_image(read_span(*place) if isinstance(place, tuple) else place)
+    loaded = load_image(read_place(item.image))
     image = Image.fromarray(loaded.pixels)
     if loaded.icc_profile is not None:
         try:
