@@ -25,14 +25,15 @@ from diffusers import ControlNetModel
 from cyclorama.data.order import sample_indices
 from cyclorama.data.sources import SourceConfig
 from cyclorama.models.base import BaseModel, encode_image, encode_prompts
-from cyclorama.models.generators import CategoryGenerator
+from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.tiny import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
 from cyclorama.training.batch import BatchBuilder
 from cyclorama.training.cache import PromptTable, list_prompt_texts
 from cyclorama.training.config import DataConfig, ModelConfig, TrainConfig
 from cyclorama.training.draws import DrawSettings, sample_draws
-from cyclorama.training.stages import STAGE_CLASSES, Networks, build_stage
+from cyclorama.training.stage import StageNetworks, Start
+from cyclorama.training.stages import STAGES
 from generation import build_sd15_base
 
 CATEGORIES = ("perfume", "whisky")
@@ -117,28 +118,29 @@ def measure_ours(base: BaseModel, data: RandomData, args: argparse.Namespace) ->
     prompts = [build_prompts(name, build_identifier(i)) for i, name in enumerate(CATEGORIES)]
     rows = encode_prompts(base.tokenizer, base.text_encoder, list_prompt_texts(prompts)).numpy()
     cache_seconds = time.perf_counter() - started
+    source = SourceConfig(path=Path("unused"))
     config = TrainConfig(
-        data=DataConfig(SourceConfig(Path("unused"))), model=ModelConfig(base="unused"), steps=args.steps,
-        batch_size=args.batch, channels_last=not args.contiguous,
-    )  # fmt: skip
-    generator = CategoryGenerator.from_base(base.unet, base.vae_scale)
-    networks = Networks(unet=base.unet, scheduler=base.scheduler, category_generator=generator)  # type: ignore[arg-type]
-    stage = build_stage("category", config, networks).to(args.device)
-    if config.channels_last:
-        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    builder = BatchBuilder(
-        data, latents, PromptTable(rows, CATEGORIES), STAGE_CLASSES["category"].needs, config.perturb, None, 0
+        data=DataConfig(source=source),
+        model=ModelConfig(base="unused"),
+        steps=args.steps,
+        batch_size=args.batch,
+        channels_last=not args.contiguous,
     )
+    stage, start = STAGES["category"], Start(Path("unused"), CategoryRegistry(), config)
+    networks = StageNetworks(stage, start, base.scheduler, *stage.build(start, base)).to(args.device)
+    if config.channels_last:
+        networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    builder = BatchBuilder(data, latents, PromptTable(rows, CATEGORIES), stage.needs, config.perturb, None, 0)
     shape = latents.shape[2:]
     draw_settings = DrawSettings(0, (shape[0], shape[1], shape[2]), 1000, False, config.prompt_dropout)
-    parameters = list(stage.trainable_parameters().values())
+    parameters = list(networks.trainable_parameters().values())
     optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
 
     def step(index: int) -> None:
         first = index * args.batch
         indices = sample_indices(len(data), 0, first, args.batch)
         draws = [sample_draws(first + i, int(k), draw_settings) for i, k in enumerate(indices)]
-        loss = stage(builder.build(draws).to(torch.device(args.device)))
+        loss = networks(builder.build(draws).to(torch.device(args.device)))
         run_optimizer(loss, parameters, optimizer)
 
     return time_steps(step, args.steps, args.batch, args.device), cache_seconds / len(data)

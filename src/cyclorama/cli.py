@@ -31,6 +31,7 @@ LAB: dict[str, str] = {
     "render": "render the advertising set (needs the extra 'scenes')",
     "baseline": "make images with a method to compare with",
     "features": "train the feature network that evaluation and the gate use",
+    "train": "train a method to compare with",
     "experiment": "run a table of the paper: methods, seeds, scores",
     "study": "let people rank images of several methods, blindly",
 }
@@ -57,7 +58,7 @@ def build_app() -> cyclopts.App:
 
 
 # Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "train", "models", "curate", "demo", "render", "baseline"}
+_ARGPARSE = {"generate", "catalogue", "curate", "demo", "render", "baseline"}
 
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:

@@ -34,7 +34,6 @@ SAME_ROW_ALLOWED = {
     ("commands", "cli"),
     ("config", "config_dataclasses"),
     ("config_dataclasses", "config"),
-    ("commands", "lab"),  # stages of the baselines; goes with the plain table of stages
 }
 OUTSIDE = {"__init__", "__main__"}
 DIFFUSERS_ROOMS = {"models", "diffusion", "lab"}

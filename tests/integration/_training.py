@@ -59,7 +59,7 @@ def build_config(base: str | None = None, **changes: Any) -> TrainConfig:
     """A config of a few steps without validation, from ``base`` or else from scratch."""
     model = ModelConfig(build=TINY_SHAPE, train_text_encoder=True) if base is None else ModelConfig(base=base)
     values: dict[str, Any] = {
-        "data": DataConfig(SourceConfig(Path("in-memory")), image_size=SIZE),
+        "data": DataConfig(source=SourceConfig(path=Path("in-memory")), image_size=SIZE),
         "model": model,
         "optimiser": OptimiserConfig(learning_rate=1e-3, warm_up_steps=3),
         "batch_size": 4,

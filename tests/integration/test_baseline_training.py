@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,20 +13,23 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 from PIL import Image
 from safetensors.torch import load_file
 
+from cyclorama.cli import main
+from cyclorama.commands.train import StageName
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ConfigError, ModelFormatError
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.opening import open_baseline
-from cyclorama.lab.baselines.small_models import ControlNetMethod, InpaintMethod, PaintByExampleMethod
+from cyclorama.lab.baselines.stages import STAGES as LAB_STAGES
+from cyclorama.lab.commands.train import MethodName
 from cyclorama.models.base import encode_image, load_base
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
-from cyclorama.training import stages
 from cyclorama.training.config import ModelConfig, ValidationConfig
 from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
 from cyclorama.training.prepare import Place, prepare_run
+from cyclorama.training.stages import STAGES as OWN_STAGES
 
-METHODS = {"inpaint": InpaintMethod, "controlnet": ControlNetMethod, "paint-by-example": PaintByExampleMethod}
+STAGES = {**LAB_STAGES, **OWN_STAGES}
 SETTINGS = {
     "inpaint": {"gradient_accumulation": 2, "gradient_checkpointing": True},
     "controlnet": {"precision": "bf16", "min_snr_gamma": 5.0},
@@ -35,21 +38,13 @@ SETTINGS = {
 MOVED = {"inpaint": {"unet"}, "controlnet": {"controlnet"}, "paint-by-example": {"unet", "image_encoder"}}
 
 
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    monkeypatch.setattr(stages, "METHODS", dict(stages.METHODS))
-    monkeypatch.setattr("cyclorama.training.prepare.METHODS", stages.METHODS)
-    for method in METHODS.values():
-        stages.register_method(method())
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model"))
 
 
 def prepare(stage, config, out):
-    return prepare_run(stage, config, Place(out, torch.device("cpu"), True, lambda: None), TinyData())
+    return prepare_run(STAGES[stage], config, Place(out, torch.device("cpu"), True, lambda: None), TinyData())
 
 
 def build_batch(prepared, count, dropout=0.5):
@@ -72,13 +67,13 @@ def call(folder, name, with_reference=True):
     )
 
 
-@pytest.mark.parametrize("stage", sorted(METHODS))
+@pytest.mark.parametrize("stage", sorted(SETTINGS))
 def test_two_and_two_steps_are_four_and_the_model_paints(stage, model, tmp_path):
     validation = ValidationConfig(every_steps=4, images=2, num_inference_steps=2)
     config = build_config(str(model), validation=validation, **SETTINGS[stage])
-    whole = train(stage, config, tmp_path / "whole", data=TinyData())
-    train(stage, dataclasses.replace(config, steps=2), tmp_path / "halves", data=TinyData())
-    train(stage, config, tmp_path / "halves", data=TinyData(), resume=True)
+    whole = train(STAGES[stage], config, tmp_path / "whole", data=TinyData())
+    train(STAGES[stage], config.replace(steps=2), tmp_path / "halves", data=TinyData())
+    train(STAGES[stage], config, tmp_path / "halves", data=TinyData(), resume=True)
     one, other = load_state(tmp_path / "whole"), load_state(tmp_path / "halves")
     assert (one.step, other.step) == (4, 4)
     for part in ("weights", "ema", "optimizer"):
@@ -110,7 +105,7 @@ def test_two_and_two_steps_are_four_and_the_model_paints(stage, model, tmp_path)
 
 def test_in_painting_predicts_from_latents_mask_and_product(model, tmp_path):
     prepared = prepare("inpaint", build_config(str(model)), tmp_path)
-    batch, base, stage = build_batch(prepared, 4), load_base(model), prepared.stage
+    batch, base, stage = build_batch(prepared, 4), load_base(model), prepared.networks
     torch.nn.init.normal_(stage.trained["unet"].conv_in.weight, std=0.2)
     hole = torch.nn.functional.interpolate(1 - batch.product_mask, size=(8, 8))
     product = encode_image(base.vae, batch.image * batch.product_mask)
@@ -125,7 +120,7 @@ def test_in_painting_predicts_from_latents_mask_and_product(model, tmp_path):
 
 def test_an_untrained_control_net_has_the_bases_loss_and_a_trained_one_its_own(model, tmp_path):
     prepared = prepare("controlnet", build_config(str(model)), tmp_path)
-    batch, base, stage = build_batch(prepared, 4), load_base(model), prepared.stage
+    batch, base, stage = build_batch(prepared, 4), load_base(model), prepared.networks
     assert isinstance(stage.trained["controlnet"], Branch)
     alpha = base.scheduler.alphas_cumprod[batch.timesteps].view(-1, 1, 1, 1)
     noisy = alpha.sqrt() * batch.latents + (1 - alpha).sqrt() * batch.noise
@@ -144,7 +139,7 @@ def test_an_untrained_control_net_has_the_bases_loss_and_a_trained_one_its_own(m
 
 def test_paint_by_example_learns_from_the_perturbed_background_or_from_nothing(model, tmp_path):
     prepared = prepare("paint-by-example", build_config(str(model)), tmp_path)
-    stage, batch = prepared.stage, build_batch(prepared, 6)
+    stage, batch = prepared.networks, build_batch(prepared, 6)
     assert (
         batch.dropped.tolist() == [draw(n).drop_prompt for n in range(6)] and 0 < int(batch.dropped.sum()) < 6
     )
@@ -173,18 +168,22 @@ def draw(number):
 
 
 def test_a_later_run_goes_on_from_the_model_or_afresh(model, tmp_path):
-    once = train("inpaint", build_config(str(model), steps=1), tmp_path / "a", data=TinyData()).model
-    again = prepare("inpaint", build_config(str(once)), tmp_path / "b").stage.trained["unet"]
+    once = train(STAGES["inpaint"], build_config(str(model), steps=1), tmp_path / "a", data=TinyData()).model
+    again = prepare("inpaint", build_config(str(once)), tmp_path / "b").networks["unet"]
     assert again.config.in_channels == 9
     assert torch.equal(again.conv_in.weight, load_base(once).unet.conv_in.weight)
-    once = train("controlnet", build_config(str(model), steps=1), tmp_path / "c", data=TinyData()).model
+    once = train(
+        STAGES["controlnet"], build_config(str(model), steps=1), tmp_path / "c", data=TinyData()
+    ).model
     config = build_config(model=ModelConfig(base=str(once), fresh=True, condition_mask_channel=True))
-    fresh = prepare("controlnet", config, tmp_path / "d").stage.trained["controlnet"]
+    fresh = prepare("controlnet", config, tmp_path / "d").networks["controlnet"]
     assert fresh.with_mask and float(fresh.controlnet_mid_block.weight.detach().abs().sum()) == 0
 
 
 def test_another_feature_network_than_the_trained_one_is_refused(model, tmp_path):
-    made = train("paint-by-example", build_config(str(model), steps=1), tmp_path, data=TinyData()).model
+    made = train(
+        STAGES["paint-by-example"], build_config(str(model), steps=1), tmp_path, data=TinyData()
+    ).model
     path = made / "image_encoder" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"features_hash": "0123"}))
     with pytest.raises(
@@ -193,12 +192,18 @@ def test_another_feature_network_than_the_trained_one_is_refused(model, tmp_path
         open_baseline("paint-by-example", str(made))
 
 
-def test_an_unregistered_stage_and_one_without_a_base_are_refused(model, tmp_path, monkeypatch):
+def test_a_stage_without_a_base_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="stage 'inpaint' needs model.base"):
-        train("inpaint", build_config(), tmp_path / "a", data=TinyData())
-    monkeypatch.delitem(stages.METHODS, "inpaint")
-    with pytest.raises(ConfigError, match="stage 'inpaint' is not registered"):
-        train("inpaint", build_config(str(model)), tmp_path / "b", data=TinyData())
+        train(STAGES["inpaint"], build_config(), tmp_path / "a", data=TinyData())
+
+
+def test_the_command_names_every_stage_and_trains_one(model, tmp_path, capsys):
+    assert get_args(MethodName) == tuple(LAB_STAGES) and get_args(StageName) == tuple(OWN_STAGES)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {source: {path: none}}\nmodel: {base: none}\nsteps: 1\n")
+    arguments = ["lab", "train", "controlnet", "--config", str(recipe), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--set", "data.source.path=nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err
 
 
 def test_the_batches_of_all_stages_are_the_same(model, tmp_path):

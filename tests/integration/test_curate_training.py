@@ -15,6 +15,7 @@ from cyclorama.jobs.job import EngineSettings
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training.config import DataConfig
 from cyclorama.training.loop import train
+from cyclorama.training.stages import STAGES
 
 
 def test_stage_category_trains_from_curated_shards(tmp_path: Path):
@@ -23,9 +24,9 @@ def test_stage_category_trains_from_curated_shards(tmp_path: Path):
     made = run_curate(str(manifest), tmp_path / "out", build_recipe(), engine, build=build_test_rules)
     assert made.verdicts["keep"] + made.verdicts["repair"] == 10
     base = save_tiny_model(tmp_path / "base")
-    source = SourceConfig(tmp_path / "out" / "set", kind="shards", split="train")
-    config = build_config(str(base), data=DataConfig(source, image_size=SIZE), steps=3, batch_size=2)
-    result = train("category", config, tmp_path / "run")
+    source = SourceConfig(path=tmp_path / "out" / "set", kind="shards", split="train")
+    config = build_config(str(base), data=DataConfig(source=source, image_size=SIZE), steps=3, batch_size=2)
+    result = train(STAGES["category"], config, tmp_path / "run")
     assert result.step == 3 and result.model is not None
     names = CycloramaPipeline.from_pretrained(result.model).registry.names
     assert {"Cup", "vases"} <= set(names)

@@ -255,7 +255,7 @@ def test_one_name_in_two_parts_is_ambiguous(tmp_path: Path) -> None:
 
 def test_a_training_source_opens_the_published_set(tmp_path: Path) -> None:
     build_set(tmp_path, style="background", mask="{stem}.png")
-    source = ExampleSource.open(SourceConfig(tmp_path, kind="bg60k"), ExampleConfig(16, 16))
+    source = ExampleSource.open(SourceConfig(path=tmp_path, kind="bg60k"), ExampleConfig(16, 16))
     assert len(source) == 12
     assert source[1].category == "电饭煲"
     assert source[1].product_mask[8, 8] == 1

@@ -180,16 +180,16 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record
         for r in records
     ]
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    shards = ExampleSource.open(SourceConfig(tmp_path / "shards"), config)
-    manifest = ExampleSource.open(SourceConfig(tmp_path / "list.jsonl", kind="manifest"), config)
+    shards = ExampleSource.open(SourceConfig(path=tmp_path / "shards"), config)
+    manifest = ExampleSource.open(SourceConfig(path=tmp_path / "list.jsonl", kind="manifest"), config)
     assert [info.id for info in shards.infos] == ["r0", "r1", "r2", "r3"]
     for i in (3, 0, -1):
         assert np.array_equal(shards[i].pixels, manifest[i].pixels)
         assert np.array_equal(shards[i].product_mask, manifest[i].product_mask)
-    test = ExampleSource.open(SourceConfig(tmp_path / "shards", split="test"), config)
+    test = ExampleSource.open(SourceConfig(path=tmp_path / "shards", split="test"), config)
     assert [info.id for info in test.infos] == ["r3"]
     assert np.array_equal(test[0].pixels, shards[3].pixels)
-    inverted = SourceConfig(tmp_path / "list.jsonl", kind="manifest", mask_means="background")
+    inverted = SourceConfig(path=tmp_path / "list.jsonl", kind="manifest", mask_means="background")
     assert np.allclose(
         ExampleSource.open(inverted, config)[0].product_mask, 1 - manifest[0].product_mask, atol=1.01 / 255
     )
@@ -210,14 +210,14 @@ def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tm
     with pytest.raises(DataError, match=r"record 'r0': cannot read .*0.png"):
         gone[0]
     with pytest.raises(ConfigError, match="does not apply to shards"):
-        SourceConfig(tmp_path, mask_means="background")
+        SourceConfig(path=tmp_path, mask_means="background")
     for name, sample, message in [
         ("a", Sample("k", b"", None, {"category": "wine"}), "key 'k' has no member mask.png"),
         ("b", Sample("k", b"", b"", {"category": None}), "key 'k' has no category"),
     ]:
         write_shards([sample], tmp_path / name)
         with pytest.raises(DataError, match=message):
-            ExampleSource.open(SourceConfig(tmp_path / name), config)
+            ExampleSource.open(SourceConfig(path=tmp_path / name), config)
 
 
 def assert_equal_examples(
@@ -281,7 +281,9 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Reco
     config = ExampleConfig(16, 16)
     for name, chosen in (("a", records), ("b", records), ("c", records[:3])):
         write_shards(encode_samples(chosen), tmp_path / name)
-    a, b, c = (ExampleSource.open(SourceConfig(tmp_path / n), config).compute_fingerprint() for n in "abc")
+    a, b, c = (
+        ExampleSource.open(SourceConfig(path=tmp_path / n), config).compute_fingerprint() for n in "abc"
+    )
     assert a == b
     assert a != c
 
@@ -359,7 +361,7 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
     ]
     write_atomic(shard_path(tmp_path, 0), pack_items(items))
     write_atomic(done_path(tmp_path, 0), b'{"count": 2, "sha256": "x"}')
-    source = ExampleSource.open(SourceConfig(tmp_path, split="train"), ExampleConfig(16, 16))
+    source = ExampleSource.open(SourceConfig(path=tmp_path, split="train"), ExampleConfig(16, 16))
     for i in range(2):
         assert np.array_equal(source[i].pixels, pixels[i])
         assert np.array_equal(source[i].product_mask, mask / np.float32(255))

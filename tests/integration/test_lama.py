@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -17,19 +16,15 @@ from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.lab.baselines.lama import LamaBaseline, open_method
-from cyclorama.lab.baselines.lama_training import LamaMethod, read_settings, sample_holes
+from cyclorama.lab.baselines.lama_training import LAMA, build_networks, read_settings, sample_holes
 from cyclorama.lab.baselines.protocol import BaselineOptions
+from cyclorama.models.registry import CategoryRegistry
 from cyclorama.training.config import OptimiserConfig, TrainConfig
 from cyclorama.training.loop import train
-from cyclorama.training.stages import register_method
+from cyclorama.training.stage import Start
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = {"width": 8, "downsamplings": 2, "blocks": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    register_method(LamaMethod())
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +49,9 @@ def build_lama_config(base: str, features: Path, **changes) -> TrainConfig:
 
 def test_two_and_two_steps_are_four_bit_for_bit(base, features, tmp_path):
     config, data = build_lama_config(base, features), TinyData()
-    train("lama", config, tmp_path / "whole", data=data)
-    train("lama", dataclasses.replace(config, steps=2), tmp_path / "halves", data=data)
-    train("lama", config, tmp_path / "halves", data=data, resume=True)
+    train(LAMA, config, tmp_path / "whole", data=data)
+    train(LAMA, config.replace(steps=2), tmp_path / "halves", data=data)
+    train(LAMA, config, tmp_path / "halves", data=data, resume=True)
     one, other = load_state(tmp_path / "whole"), load_state(tmp_path / "halves")
     assert one.step == other.step == 4
     for part in ("weights", "ema", "optimizer"):
@@ -93,7 +88,7 @@ def test_training_learns_to_fill_a_flat_image_with_its_colour(base, features, tm
         ),
     )
     data = FlatData()
-    result = train("lama", config, tmp_path, data=data)
+    result = train(LAMA, config, tmp_path, data=data)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     losses_seen = [row["loss"] for row in rows if "loss" in row]
     assert np.mean(losses_seen[-5:]) < 0.1 * np.mean(losses_seen[:5])
@@ -110,7 +105,7 @@ def test_training_learns_to_fill_a_flat_image_with_its_colour(base, features, tm
 
 def test_the_model_folder_opens_as_baseline_and_is_trained_on(base, features, tmp_path):
     config, data = build_lama_config(base, features, steps=1), TinyData()
-    model = train("lama", config, tmp_path / "first", data=data).model
+    model = train(LAMA, config, tmp_path / "first", data=data).model
     card = json.loads((model / CARD_NAME).read_text())
     assert card["image_size"] == SIZE and card["shape"]["width"] == 8
     assert card["training"]["losses"]["l1_missing"] == 5.0 and "features" not in card["training"]["losses"]
@@ -124,14 +119,14 @@ def test_the_model_folder_opens_as_baseline_and_is_trained_on(base, features, tm
     assert handle.hash == open_method(str(model), BaselineOptions()).hash
     baseline = handle.load("cpu", "float32")
     assert isinstance(baseline, LamaBaseline) and baseline.image_size == SIZE
-    trained, _ = LamaMethod().build_networks(model, None, config)
+    trained, _ = build_networks(Start(model, CategoryRegistry(), config), None)
     assert all(
         torch.equal(v, state_of(trained["generator"])[n])
         for n, v in state_of(load_lama(model).generator).items()
     )
-    fresh = dataclasses.replace(config, model=dataclasses.replace(config.model, fresh=True))
-    anew, _ = LamaMethod().build_networks(model, None, fresh)
-    again, _ = LamaMethod().build_networks(Path(base), None, config)
+    fresh = config.replace(model=config.model.replace(fresh=True))
+    anew, _ = build_networks(Start(model, CategoryRegistry(), fresh), None)
+    again, _ = build_networks(Start(Path(base), CategoryRegistry(), config), None)
     first = "model.1.ffc.convl2l.weight"
     weights = [state_of(networks["generator"])[first] for networks in (trained, anew, again)]
     assert torch.equal(weights[1], weights[2]) and not torch.equal(weights[0], weights[1])

@@ -14,6 +14,7 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 from cyclorama.errors import ConfigError
 from cyclorama.training.config import DataConfig
 from cyclorama.training.loop import _check_share, train
+from cyclorama.training.stages import STAGES
 
 
 def test_two_processes_average_to_the_gradient_of_the_whole_batch(tmp_path):
@@ -33,7 +34,8 @@ def test_two_processes_average_to_the_gradient_of_the_whole_batch(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    train("joint", build_config(str(model), batch_size=4, steps=1), tmp_path / "one", data=TinyData())
+    config = build_config(str(model), batch_size=4, steps=1)
+    train(STAGES["joint"], config, tmp_path / "one", data=TinyData())
     one, two = load_state(tmp_path / "one").optimizer, load_state(tmp_path / "two").optimizer
     assert one.keys() == two.keys()
     moments = [name for name in one if name.endswith("exp_avg")]
@@ -43,7 +45,7 @@ def test_two_processes_average_to_the_gradient_of_the_whole_batch(tmp_path):
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    config = build_config("base", batch_size=6, data=DataConfig(build_config().data.source))
+    config = build_config("base", batch_size=6, data=DataConfig(source=build_config().data.source))
     _check_share(config, 3)
     with pytest.raises(ConfigError, match="batch_size 6 does not divide among 4 processes"):
         _check_share(config, 4)

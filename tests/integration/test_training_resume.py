@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import signal
@@ -16,7 +15,8 @@ from cyclorama.errors import CheckpointError, NonFiniteLossError, OutputError
 from cyclorama.training import state as state_module
 from cyclorama.training.config import DataConfig, DiscriminatorConfig
 from cyclorama.training.loop import train
-from cyclorama.training.stages import BaseStage
+from cyclorama.training.stage import StageNetworks
+from cyclorama.training.stages import STAGES
 from cyclorama.training.state import find_checkpoint, list_checkpoints
 
 SETTINGS = {
@@ -47,11 +47,11 @@ def test_two_and_two_steps_are_four_bit_for_bit(stage, model, tmp_path):
     base = None if stage == "autoencoder" else str(model)
     config = build_config(base, **SETTINGS[stage])
     data = TinyData()
-    whole = train(stage, config, tmp_path / "whole", data=data)
+    whole = train(STAGES[stage], config, tmp_path / "whole", data=data)
     assert (whole.step, whole.images_seen) == (4, 16)
-    half = dataclasses.replace(config, steps=2)
-    train(stage, half, tmp_path / "halves", data=data)
-    halves = train(stage, config, tmp_path / "halves", data=data, resume=True)
+    half = config.replace(steps=2)
+    train(STAGES[stage], half, tmp_path / "halves", data=data)
+    halves = train(STAGES[stage], config, tmp_path / "halves", data=data, resume=True)
     assert halves.step == 4
     assert_same_state(load_state(tmp_path / "whole"), load_state(tmp_path / "halves"))
 
@@ -73,17 +73,17 @@ class KillingData(TinyData):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_step_saves_and_resumes(number, model, tmp_path):
     config = build_config(
-        str(model), steps=6, data=DataConfig(build_config().data.source, image_size=32, workers=0)
+        str(model), steps=6, data=DataConfig(source=build_config().data.source, image_size=32, workers=0)
     )
-    train("category", config, tmp_path / "whole", data=TinyData())
+    train(STAGES["category"], config, tmp_path / "whole", data=TinyData())
     handler = signal.getsignal(number)
     loads_before = 7 + 7 + 3 + 1  # fingerprint, cache, shown images, size check
-    stopped = train("category", config, tmp_path / "cut", data=KillingData(number, loads_before + 10))
+    stopped = train(STAGES["category"], config, tmp_path / "cut", data=KillingData(number, loads_before + 10))
     assert stopped.stopped_by == number and stopped.model is None
     assert stopped.step == 3  # the 10th image of the run belongs to the third step, which is finished
     assert load_state(tmp_path / "cut").step == 3
     assert signal.getsignal(number) is handler
-    finished = train("category", config, tmp_path / "cut", data=TinyData(), resume=True)
+    finished = train(STAGES["category"], config, tmp_path / "cut", data=TinyData(), resume=True)
     assert finished.stopped_by is None and finished.model == tmp_path / "cut" / "model"
     assert_same_state(load_state(tmp_path / "whole"), load_state(tmp_path / "cut"))
 
@@ -91,24 +91,24 @@ def test_a_signal_ends_the_step_saves_and_resumes(number, model, tmp_path):
 @pytest.fixture
 def finished(model, tmp_path):
     """A run of two steps with a checkpoint after each."""
-    checkpoint = dataclasses.replace(build_config().checkpoint, every_steps=1)
+    checkpoint = build_config().checkpoint.replace(every_steps=1)
     config = build_config(str(model), steps=2, checkpoint=checkpoint)
-    train("base", config, tmp_path / "run", data=TinyData())
+    train(STAGES["base"], config, tmp_path / "run", data=TinyData())
     return config, tmp_path / "run"
 
 
 def test_resume_is_refused_for_another_run(finished):
     config, out = finished
-    longer = dataclasses.replace(config, steps=3)
+    longer = config.replace(steps=3)
     with pytest.raises(OutputError, match="already holds a run .*--resume"):
-        train("base", longer, out, data=TinyData())
+        train(STAGES["base"], longer, out, data=TinyData())
     with pytest.raises(CheckpointError, match="of stage 'base', not 'category'"):
-        train("category", longer, out, data=TinyData(), resume=True)
+        train(STAGES["category"], longer, out, data=TinyData(), resume=True)
     with pytest.raises(CheckpointError, match="batch_size: 4 -> 2; prompt_dropout: 0.5 -> 0.1"):
-        other = dataclasses.replace(longer, batch_size=2, prompt_dropout=0.1)
-        train("base", other, out, data=TinyData(), resume=True)
+        other = longer.replace(batch_size=2, prompt_dropout=0.1)
+        train(STAGES["base"], other, out, data=TinyData(), resume=True)
     with pytest.raises(CheckpointError, match="on other images"):
-        train("base", longer, out, data=TinyData(seed=1), resume=True)
+        train(STAGES["base"], longer, out, data=TinyData(seed=1), resume=True)
 
 
 def test_an_incomplete_checkpoint_is_passed_over(finished):
@@ -118,7 +118,7 @@ def test_an_incomplete_checkpoint_is_passed_over(finished):
     with (newest / "weights.safetensors").open("r+b") as stream:
         stream.truncate(100)
     assert [path.name for path in list_checkpoints(out / "checkpoints")] == ["step-00000001"]
-    again = train("base", config, out, data=TinyData(), resume=True)
+    again = train(STAGES["base"], config, out, data=TinyData(), resume=True)
     assert again.step == 2
     assert load_state(out).step == 2
 
@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(finished, monkeypatch):
 
     monkeypatch.setattr(state_module, "save_file", fail)
     with pytest.raises(OutputError, match=r"No space left on device; the last good one is .*step-00000002"):
-        train("base", dataclasses.replace(config, steps=4), out, data=TinyData(), resume=True)
+        train(STAGES["base"], config.replace(steps=4), out, data=TinyData(), resume=True)
     assert_same_state(before, load_state(out))
     assert not list((out / "checkpoints").glob(".partial*"))
 
@@ -144,12 +144,12 @@ def test_a_loss_that_is_no_number_ends_the_run_with_evidence(finished, monkeypat
     config, out = finished
     before = load_state(out)
     monkeypatch.setattr(
-        BaseStage,
-        "compute_loss",
-        lambda stage, batch: stage.trained["unet"].conv_in.bias.sum() * float("nan"),
+        StageNetworks,
+        "forward",
+        lambda networks, batch: networks["unet"].conv_in.bias.sum() * float("nan"),
     )
     with pytest.raises(NonFiniteLossError, match=r"the loss became nan at step 3; .*step-00000002"):
-        train("base", dataclasses.replace(config, steps=4), out, data=TinyData(), resume=True)
+        train(STAGES["base"], config.replace(steps=4), out, data=TinyData(), resume=True)
     (evidence,) = out.glob("non_finite_*.json")
     assert '"samples": [\n  8,\n  9,\n  10,\n  11\n ]' in evidence.read_text(encoding="utf-8")
     assert_same_state(before, load_state(out))

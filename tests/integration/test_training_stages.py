@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from _training import TinyData, build_config, load_state, save_tiny_model
 from PIL import Image
 from safetensors.torch import load_file
 
-from cyclorama.commands import train as command
+from cyclorama.cli import main
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
 from cyclorama.models.base import encode_image, load_base, load_vae
@@ -25,6 +24,7 @@ from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConf
 from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
 from cyclorama.training.prepare import Place, prepare_run
+from cyclorama.training.stages import STAGES, predict
 
 PARTS = ("unet", "vae", "text_encoder", "category_generator", "personality_generator")
 MOVED = {
@@ -42,7 +42,7 @@ def model(tmp_path_factory) -> Path:
 
 def prepare(stage, config, out):
     place = Place(out, torch.device("cpu"), main=True, wait=lambda: None)
-    return prepare_run(stage, config, place, TinyData())
+    return prepare_run(STAGES[stage], config, place, TinyData())
 
 
 def build_batch(prepared, count):
@@ -52,7 +52,7 @@ def build_batch(prepared, count):
 
 @pytest.mark.parametrize("stage", sorted(MOVED))
 def test_only_the_stages_own_weights_move_and_the_average_is_exported(stage, model, tmp_path):
-    result = train(stage, build_config(str(model), steps=2), tmp_path, data=TinyData())
+    result = train(STAGES[stage], build_config(str(model), steps=2), tmp_path, data=TinyData())
     moved = set()
     for part in PARTS:
         if not (result.model / part).is_dir():
@@ -99,7 +99,7 @@ def test_prediction_equals_the_equations_written_out(stage, model, tmp_path):
             hint = pg.encode_hint(build_condition_image(batch.reference, 1 - batch.reference_mask))
             residuals = residuals + pg.predict_residuals(batch.latents, t, encode("full"), hint, mask)
         expected = predict_noise(parts.unet, batch.latents, t, encode("full"), residuals)
-        actual = prepared.stage.predict(batch.latents, t, batch)
+        actual = predict(prepared.networks, batch.latents, t, batch)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -117,7 +117,7 @@ def test_latents_in_the_cache_are_the_autoencoders_also_of_mirror_images(model, 
 
 
 def test_a_shared_cache_is_filled_once(model, tmp_path, monkeypatch):
-    data = DataConfig(build_config().data.source, image_size=32, cache=tmp_path / "shared")
+    data = DataConfig(source=build_config().data.source, image_size=32, cache=tmp_path / "shared")
     first = prepare("category", build_config(str(model), data=data), tmp_path / "a")
     monkeypatch.setattr(prepare_module, "build_latents", None)  # not called again
     second = prepare("personality", build_config(str(model), data=data), tmp_path / "b")
@@ -126,20 +126,22 @@ def test_a_shared_cache_is_filled_once(model, tmp_path, monkeypatch):
 
 
 def test_generators_start_from_the_model_or_afresh(model, tmp_path):
-    trained = prepare("category", build_config(str(model)), tmp_path / "a").stage
-    assert float(trained.trained["category_generator"].controlnet_mid_block.weight.detach().abs().sum()) > 0
+    trained = prepare("category", build_config(str(model)), tmp_path / "a").networks
+    assert float(trained["category_generator"].controlnet_mid_block.weight.detach().abs().sum()) > 0
     config = build_config(model=ModelConfig(base=str(model), fresh=True, condition_mask_channel=True))
-    fresh = prepare("category", config, tmp_path / "b").stage.trained["category_generator"]
+    fresh = prepare("category", config, tmp_path / "b").networks["category_generator"]
     assert float(fresh.controlnet_mid_block.weight.detach().abs().sum()) == 0
     assert fresh.with_mask
 
 
 def test_what_cannot_be_trained_is_refused_before_anything_is_computed(model, tmp_path):
     with pytest.raises(ConfigError, match="stage 'category' needs model.base"):
-        train("category", build_config(), tmp_path / "a", data=TinyData())
-    base = train("base", build_config(steps=1), tmp_path / "base", data=TinyData()).model
-    with pytest.raises(ConfigError, match="needs a trained category generator"):
-        train("personality", build_config(str(base)), tmp_path / "b", data=TinyData())
+        train(STAGES["category"], build_config(), tmp_path / "a", data=TinyData())
+    base = train(STAGES["base"], build_config(steps=1), tmp_path / "base", data=TinyData()).model
+    with pytest.raises(
+        ConfigError, match="needs a trained category generator, but .* run stage 'category' first"
+    ):
+        train(STAGES["personality"], build_config(str(base)), tmp_path / "b", data=TinyData())
     with pytest.raises(DataError, match=r"28 x 28 pixels do not fit the base; .* multiples of 8 \(4 per"):
 
         class Odd(TinyData):
@@ -147,11 +149,11 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_computed(model, tm
                 pixels, mask = super().load(index)
                 return pixels[:28, :28], mask[:28, :28]
 
-        train("base", build_config(str(base)), tmp_path / "c", data=Odd())
+        train(STAGES["base"], build_config(str(base)), tmp_path / "c", data=Odd())
     with pytest.raises(ConfigError, match="precision fp16 needs a GPU"):
-        train("base", build_config(str(base), precision="fp16"), tmp_path / "d", data=TinyData())
+        train(STAGES["base"], build_config(str(base), precision="fp16"), tmp_path / "d", data=TinyData())
     with pytest.raises(DataError, match="no image"):
-        train("base", build_config(str(base)), tmp_path / "e", data=TinyData(0))
+        train(STAGES["base"], build_config(str(base)), tmp_path / "e", data=TinyData(0))
 
 
 def test_validation_sheets_have_a_row_per_image(model, tmp_path):
@@ -159,7 +161,7 @@ def test_validation_sheets_have_a_row_per_image(model, tmp_path):
     columns = {"autoencoder": 3, "base": 2, "category": 4, "personality": 5}
     for stage, count in columns.items():
         config = build_config(None if stage == "autoencoder" else str(model), steps=1, validation=validation)
-        train(stage, config, tmp_path / stage, data=TinyData())
+        train(STAGES[stage], config, tmp_path / stage, data=TinyData())
         with Image.open(tmp_path / stage / "validation" / "step-00000001.png") as image:
             sheet = np.asarray(image)
         assert sheet.shape == (3 * 32, count * 32, 3)
@@ -196,8 +198,6 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
             Sample(f"{index:03d}", encode_png(pixels), encode_png((mask * 255).astype(np.uint8)), meta)
         )
     write_shards(samples, tmp_path / "shards")
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
     recipe = Path(__file__).parents[2] / "recipes" / "tiny.yaml"
     arguments = ["train", "base", "--config", str(recipe), "--out", str(tmp_path / "run"), "--steps", "2"]
     settings = {
@@ -209,7 +209,7 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
     }
     for key, value in settings.items():
         arguments += ["--set", f"{key}={value}"]
-    assert command.run(parser.parse_args(arguments)) == 0
+    assert main(arguments) == 0
     assert "base finished after step 2" in capsys.readouterr().out
     out = tmp_path / "run"
     rows = load_metrics(out)
@@ -226,7 +226,7 @@ def test_a_discriminator_teaches_the_decoder_and_stays_behind(tmp_path):
     runs = {}
     for name, discriminator in (("without", None), ("with", DiscriminatorConfig(widths=(8, 8)))):
         config = build_config(steps=3, discriminator=discriminator, ema_decay=None)
-        train("autoencoder", config, tmp_path / name, data=TinyData())
+        train(STAGES["autoencoder"], config, tmp_path / name, data=TinyData())
         runs[name] = load_vae(tmp_path / name / "model" / "vae", torch.float32).state_dict()
         weights = load_state(tmp_path / name).weights
         assert any(key.startswith("discriminator.") for key in weights) is (discriminator is not None)

@@ -187,9 +187,9 @@ def test_missing_weights_are_named_with_what_to_do(
     base_folder, inpaint_folder, example_folder, tmp_path, monkeypatch
 ):
     for name, words in (
-        ("inpaint", "cyclorama train inpaint .*"),
-        ("controlnet", "cyclorama train controlnet .*"),
-        ("paint-by-example", "Fantasy-Studio/Paint-by-Example.*cyclorama train paint-by-example"),
+        ("inpaint", "cyclorama lab train inpaint .*"),
+        ("controlnet", "cyclorama lab train controlnet .*"),
+        ("paint-by-example", "Fantasy-Studio/Paint-by-Example.*cyclorama lab train paint-by-example"),
     ):
         with pytest.raises(ModelNotFoundError, match=f"no folder at .*{words}"):
             open_baseline(name, str(tmp_path / "nowhere"))

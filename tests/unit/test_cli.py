@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 
@@ -59,12 +58,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def replace_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def run(args: object) -> int:
+    def fail(model: str | None) -> None:
         raise error
 
-    original = cli.import_module
-    stand_in = SimpleNamespace(run=run, add_parser=original("cyclorama.commands.models").add_parser)
-    monkeypatch.setattr(cli, "import_module", lambda n: stand_in if n.endswith(".models") else original(n))
+    monkeypatch.setattr("cyclorama.generation.describe.describe_model", fail)
 
 
 def test_errors_become_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

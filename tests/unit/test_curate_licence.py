@@ -71,14 +71,14 @@ def test_the_mark_goes_from_set_to_model_to_model(tmp_path: Path) -> None:
     save_set_licence(count_licences(["CC0-1.0"]), free)
     assert load_set_licence(marked) == SetLicence({"CC-BY-NC-4.0": 1, "CC0-1.0": 1})
     (model / "MODEL_CARD.md").write_text("# A model\n\nLicence: Apache-2.0\n")
-    assert mark_model(model, start, SourceConfig(marked)) is not None
+    assert mark_model(model, start, SourceConfig(path=marked)) is not None
     assert find_licence(model) == "non-commercial use only; trained on images under CC-BY-NC-4.0"
     assert "# A model" in (model / "MODEL_CARD.md").read_text()
-    found = mark_model(after, model, SourceConfig(free))  # trained on, with free images only
+    found = mark_model(after, model, SourceConfig(path=free))  # trained on, with free images only
     assert found is not None and found.counts == {"CC-BY-NC-4.0": 1, "CC0-1.0": 2}
     assert "non-commercial" in find_licence(after)
     again = (after / "MODEL_CARD.md").read_text()
-    mark_model(after, model, SourceConfig(free))
+    mark_model(after, model, SourceConfig(path=free))
     assert (after / "MODEL_CARD.md").read_text() == again
 
 
@@ -86,16 +86,16 @@ def test_free_and_unknown_sets_leave_the_card_alone(tmp_path: Path) -> None:
     save_set_licence(count_licences(["CC0-1.0"]), tmp_path)
     model = tmp_path / "model"
     model.mkdir()
-    assert mark_model(model, tmp_path / "start", SourceConfig(tmp_path)) == SetLicence({"CC0-1.0": 1})
+    assert mark_model(model, tmp_path / "start", SourceConfig(path=tmp_path)) == SetLicence({"CC0-1.0": 1})
     assert not (model / "MODEL_CARD.md").exists()
     bare = tmp_path / "bare"
     bare.mkdir()
-    assert mark_model(bare, bare, SourceConfig(bare)) is None
+    assert mark_model(bare, bare, SourceConfig(path=bare)) is None
     assert list(bare.iterdir()) == []
 
 
 def test_the_published_set_is_restricted_and_a_broken_file_is_named(tmp_path: Path) -> None:
-    published = find_source_licence(SourceConfig(tmp_path, kind="bg60k"))
+    published = find_source_licence(SourceConfig(path=tmp_path, kind="bg60k"))
     assert published is not None and published.commercial_use == "forbidden"
     (tmp_path / "licence.json").write_text("{}")
     with pytest.raises(DataError, match="which licences"):

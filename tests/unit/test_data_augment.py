@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,7 +11,7 @@ from cyclorama.errors import ConfigError
 
 ALWAYS = HintConfig(probability=1.0, reference_resolution=64)
 PARTS = ("colour", "blur", "sharpen", "jpeg", "mask")
-OFF = replace(ALWAYS, **dict.fromkeys(PARTS, False))
+OFF = ALWAYS.replace(**dict.fromkeys(PARTS, False))
 
 
 def make_inputs() -> tuple[np.ndarray, np.ndarray]:
@@ -58,14 +56,14 @@ def test_background_pixels_never_matter() -> None:
 @pytest.mark.parametrize("part", PARTS)
 def test_each_part_acts_alone_and_is_deterministic(part: str) -> None:
     pixels, mask = make_inputs()
-    config = replace(OFF, **{part: True})
+    config = OFF.replace(**{part: True})
     base = augment_hint(pixels, mask, OFF, rng(1))
     one, two = (augment_hint(pixels, mask, config, rng(1)) for _ in range(2))
     assert np.array_equal(one[0], two[0])
     assert np.array_equal(one[1], two[1])
     assert np.array_equal(one[0], base[0]) == (part == "mask")
     assert np.array_equal(one[1], base[1]) == (part != "mask")
-    never = augment_hint(pixels, mask, replace(config, probability=0.0), rng(1))
+    never = augment_hint(pixels, mask, config.replace(probability=0.0), rng(1))
     assert np.array_equal(never[0], base[0])
     assert np.array_equal(never[1], base[1])
 
@@ -73,7 +71,7 @@ def test_each_part_acts_alone_and_is_deterministic(part: str) -> None:
 def test_switching_the_mask_off_leaves_the_pixels_as_they_were() -> None:
     pixels, mask = make_inputs()
     full, _ = augment_hint(pixels, mask, ALWAYS, rng(4))
-    without, same = augment_hint(pixels, mask, replace(ALWAYS, mask=False), rng(4))
+    without, same = augment_hint(pixels, mask, ALWAYS.replace(mask=False), rng(4))
     assert np.array_equal(full, without)
     assert np.array_equal(same, mask)
 
@@ -81,7 +79,7 @@ def test_switching_the_mask_off_leaves_the_pixels_as_they_were() -> None:
 def test_colour_changes_stay_within_their_limits() -> None:
     pixels, mask = make_inputs()
     values = pixels.astype(np.float32)
-    only = replace(OFF, colour=True, contrast=0.0, saturation=0.0, white_balance=0.0, brightness=0.3)
+    only = OFF.replace(colour=True, contrast=0.0, saturation=0.0, white_balance=0.0, brightness=0.3)
     factors = []
     for seed in range(60):
         changed = jitter_colour(values, mask, only, rng(seed))
@@ -92,7 +90,7 @@ def test_colour_changes_stay_within_their_limits() -> None:
     assert 1.22 < max(factors) <= 1.3 + 1e-4
     grey = np.repeat(values.mean(axis=2, keepdims=True), 3, axis=2)
     saturated = jitter_colour(
-        grey, mask, replace(OFF, brightness=0.0, contrast=0.0, white_balance=0.0), rng(0)
+        grey, mask, OFF.replace(brightness=0.0, contrast=0.0, white_balance=0.0), rng(0)
     )
     assert np.allclose(saturated, grey, atol=1e-2)
 
@@ -146,4 +144,4 @@ def test_bad_settings_are_refused() -> None:
         ({"reference_resolution": 0}, "must be positive"),
     ]:
         with pytest.raises(ConfigError, match=message):
-            replace(HintConfig(), **change)
+            HintConfig().replace(**change)

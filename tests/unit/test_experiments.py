@@ -59,7 +59,7 @@ def test_the_trainings_of_figure_7_differ_in_the_perturbation_alone():
     assert configs[-1] == bundled
     switches = [(c.perturb.dilate, c.perturb.mix, c.perturb.translate, c.perturb.boxes) for c in configs]
     assert switches == [(0, 0, 0, 0), (1, 0, 0, 0), (1, 1, 0, 0), (1, 1, 1, 1)]
-    assert len({repr(replace(config, perturb=bundled.perturb)) for config in configs}) == 1
+    assert len({repr(config.replace(perturb=bundled.perturb)) for config in configs}) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ from cyclorama.errors import ConfigError, SettingsError
 
 NOTHING = PerturbConfig(dilate=False, translate=False, boxes=False, mix=False)
 SIZE = 64
-SCALED = replace(PerturbConfig(), reference_resolution=128)
+SCALED = PerturbConfig().replace(reference_resolution=128)
 """Lengths as at 128 px, so that they are whole and large enough at 64."""
 
 
@@ -129,13 +128,13 @@ def test_the_whole_equals_its_parts_in_the_stated_order() -> None:
         got_image, got_mask = perturb(image, mask, other, SCALED, seeded(seed))
         dilated = dilate_mask(mask, SCALED.kernel_px, "elliptical", 128)
         _, alone = perturb(
-            image, dilated, None, replace(SCALED, dilate=False, boxes=False, mix=False), seeded(seed)
+            image, dilated, None, SCALED.replace(dilate=False, boxes=False, mix=False), seeded(seed)
         )
         empty = torch.zeros_like(mask)
         _, boxes = perturb(
-            image, empty, None, replace(NOTHING, boxes=True, reference_resolution=128), seeded(seed)
+            image, empty, None, NOTHING.replace(boxes=True, reference_resolution=128), seeded(seed)
         )
-        mixed, _ = perturb(image, mask, other, replace(NOTHING, mix=True), seeded(seed))
+        mixed, _ = perturb(image, mask, other, NOTHING.replace(mix=True), seeded(seed))
         assert torch.equal(got_mask, torch.maximum(alone, boxes))
         assert torch.equal(got_image, mixed)
 
@@ -145,10 +144,10 @@ def test_switching_one_part_off_leaves_the_others_draws() -> None:
     seed = 0  # one whose draw has boxes
     full_image, full_mask = perturb(image, mask, other, SCALED, seeded(seed))
     for off in ("dilate", "translate", "boxes"):
-        changed, changed_mask = perturb(image, mask, other, replace(SCALED, **{off: False}), seeded(seed))
+        changed, changed_mask = perturb(image, mask, other, SCALED.replace(**{off: False}), seeded(seed))
         assert torch.equal(changed, full_image)
         assert not torch.equal(changed_mask, full_mask)
-    plain, same_mask = perturb(image, mask, other, replace(SCALED, mix=False), seeded(seed))
+    plain, same_mask = perturb(image, mask, other, SCALED.replace(mix=False), seeded(seed))
     assert torch.equal(plain, image)
     assert torch.equal(same_mask, full_mask)
 
@@ -157,9 +156,9 @@ def test_without_translation_the_product_is_always_hidden() -> None:
     image, mask, other = make_inputs()
     bands = 0
     for seed in range(40):
-        _, still = perturb(image, mask, other, replace(SCALED, translate=False), seeded(seed))
+        _, still = perturb(image, mask, other, SCALED.replace(translate=False), seeded(seed))
         assert (still >= mask).all()
-        _, covered = perturb(image, mask, other, replace(SCALED, keep_covered=True), seeded(seed))
+        _, covered = perturb(image, mask, other, SCALED.replace(keep_covered=True), seeded(seed))
         assert (covered >= dilate_mask(mask, SCALED.kernel_px, "elliptical", 128)).all()
         _, moved = perturb(image, mask, other, SCALED, seeded(seed))
         assert (covered >= moved).all()
@@ -187,7 +186,7 @@ def test_boxes_have_the_stated_number_and_sides() -> None:
     sides = np.concatenate([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]])
     assert (sides.min(), sides.max()) == (16, 80)
     assert sides.mean() == pytest.approx(48, abs=1.5)
-    huge = replace(config, box_min_px=4000, box_max_px=5000, max_boxes=1)
+    huge = config.replace(box_min_px=4000, box_max_px=5000, max_boxes=1)
     assert {tuple(b) for seed in range(9) for b in sample_boxes((8, 9), huge, seeded(seed))} == {(0, 0, 8, 9)}
 
 
@@ -195,7 +194,7 @@ def test_mixing_equals_the_equation_and_keeps_its_range() -> None:
     image, mask, other = make_inputs()
     sigmas = []
     for seed in range(200):
-        mixed, _ = perturb(image, mask, other, replace(NOTHING, mix=True), seeded(seed))
+        mixed, _ = perturb(image, mask, other, NOTHING.replace(mix=True), seeded(seed))
         sigma = float(((mixed - other) * (image - other)).sum() / ((image - other) ** 2).sum())
         assert torch.allclose(mixed, sigma * image + (1 - sigma) * other, atol=1e-5)
         sigmas.append(sigma)
@@ -234,4 +233,4 @@ def test_bad_requests_are_refused() -> None:
         ({"shape": "star"}, "'elliptical' or 'rect'"),
     ]:
         with pytest.raises(ConfigError, match=message):
-            replace(PerturbConfig(), **change)
+            PerturbConfig().replace(**change)

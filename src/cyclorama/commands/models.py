@@ -1,89 +1,88 @@
-"""``cyclorama models``: what is inside a model, and how a category is added to one."""
+"""``cyclorama models``: what is inside a model, how a category is added to one, how one is made to ship."""
 
 from __future__ import annotations
 
-import argparse
+import json
 from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+models = cyclopts.App(name="models", help="Show a model, add a category to one, or make one ready to ship.")
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the sub-command ``models`` with ``show``, ``add-category`` and ``bundle``."""
-    parser = subparsers.add_parser("models", help="show a model, or add a category to one")
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="components, sizes, categories, licence and hash of a model")
-    show.add_argument(
-        "--model", metavar="DIR_OR_ID", help="model folder or hub id (default: the bundled model)"
-    )
-    show.add_argument("--json", action="store_true", help="print JSON")
-    add = actions.add_parser(
-        "add-category",
-        help="add a category to a model folder, leaving the others as they are",
-        description="Add a category with the next free identifier. The networks do not know it: train on it, "
-        "or expect what the base makes of the words.",
-    )
-    add.add_argument("--model", metavar="DIR", type=Path, required=True, help="model folder")
-    add.add_argument("--name", metavar="N", required=True, help="name of the category, as in 'A photo of N'")
-    add.add_argument(
-        "--alias", metavar="N", action="append", default=[], help="another name for it (repeatable)"
-    )
-    bundle = actions.add_parser(
-        "bundle",
-        help="make a trained model ready to ship: aliases, half precision, files below 16 MB",
-    )
-    bundle.add_argument("--model", metavar="DIR", type=Path, required=True, help="trained model folder")
-    bundle.add_argument(
-        "--autoencoder", metavar="DIR", type=Path, help="model folder whose decoder replaces the model's"
-    )
-    bundle.add_argument(
-        "--aliases", metavar="FILE", type=Path, help="YAML: category name to a list of aliases"
-    )
-    bundle.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to write")
+@models.command
+def show(
+    *, model: str | None = None, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False
+) -> None:
+    """Components, sizes, categories, licence and hash of a model.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Do what ``args.action`` says and return the exit code."""
-    if args.action == "show":
-        _show(args.model, args.json)
-    elif args.action == "bundle":
-        _bundle(args.model, args.autoencoder, args.aliases, args.out)
-    else:
-        _add_category(args.model, args.name, args.alias)
-    return 0
-
-
-def _show(model: str | None, as_json: bool) -> None:
+    Parameters
+    ----------
+    model
+        Model folder or hub id (default: the bundled model).
+    as_json
+        Print JSON.
+    """
     from cyclorama.generation.describe import describe_model, format_model
 
     description = describe_model(model)
-    if as_json:
-        import json
-
-        print(json.dumps(description, indent=2, ensure_ascii=False))
-    else:
-        print(format_model(description))
+    print(json.dumps(description, indent=2, ensure_ascii=False) if as_json else format_model(description))
 
 
-def _add_category(folder: Path, name: str, aliases: list[str]) -> None:
+@models.command
+def add_category(
+    *,
+    model: Path,
+    name: str,
+    alias: Annotated[tuple[str, ...], Parameter(negative="", consume_multiple=False)] = (),
+) -> None:
+    """Add a category with the next free identifier, leaving the others as they are.
+
+    The networks do not know it: train on it, or expect what the base makes of the words.
+
+    Parameters
+    ----------
+    model
+        Model folder.
+    name
+        Name of the category, as in 'A photo of N'.
+    alias
+        Another name for it; may be repeated.
+    """
     from cyclorama.errors import ModelNotFoundError
     from cyclorama.models.files import find_model
     from cyclorama.models.registry import load_registry, save_registry
 
-    if not folder.is_dir():
+    if not model.is_dir():
         raise ModelNotFoundError(
-            f"no model folder at {str(folder)!r}; categories are added to a folder on this machine"
+            f"no model folder at {str(model)!r}; categories are added to a folder on this machine"
         )
-    find_model(folder)
-    registry = load_registry(folder)
-    category = registry.add(name, aliases)
-    save_registry(registry, folder)
+    find_model(model)
+    registry = load_registry(model)
+    category = registry.add(name, alias)
+    save_registry(registry, model)
     named = f" (also {', '.join(category.aliases)})" if category.aliases else ""
-    print(
-        f"added {category.name!r}{named} with identifier {category.identifier!r}"
-        f"; {len(registry.names)} categories"
-    )
+    count = len(registry.names)
+    print(f"added {category.name!r}{named} with identifier {category.identifier!r}; {count} categories")
 
 
-def _bundle(model: Path, autoencoder: Path | None, aliases: Path | None, out: Path) -> None:
+@models.command
+def bundle(*, model: Path, out: Path, autoencoder: Path | None = None, aliases: Path | None = None) -> None:
+    """Make a trained model ready to ship: aliases, half precision, files below 16 MB.
+
+    Parameters
+    ----------
+    model
+        Trained model folder.
+    out
+        Folder to write.
+    autoencoder
+        Model folder whose decoder replaces the model's.
+    aliases
+        YAML: category name to a list of aliases.
+    """
     from cyclorama.config import load_mapping
     from cyclorama.models.bundle import SHARD_SIZE, bundle_model
 

@@ -8,14 +8,15 @@ Because of the plate no pixel of the true background can reach the hint, however
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageFilter
+from pydantic import Field, model_validator
 
+from cyclorama.config import Settings
 from cyclorama.data.perturb import dilate_mask
 from cyclorama.errors import ConfigError
 
@@ -25,49 +26,43 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class HintConfig:
+Change = Annotated[float, Field(ge=0, lt=1)]
+Length = Annotated[float, Field(ge=0)]
+Quality = Annotated[int, Field(ge=1, le=100)]
+
+
+class HintConfig(Settings):
     """Which parts of the augmentation act, and how far. Lengths are pixels at ``reference_resolution``."""
 
-    probability: float = 0.5
+    probability: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of each part, independently."""
     colour: bool = True
-    brightness: float = 0.15
+    brightness: Change = 0.15
     """Largest relative change of exposure."""
-    contrast: float = 0.15
-    saturation: float = 0.2
-    white_balance: float = 0.06
+    contrast: Change = 0.15
+    saturation: Change = 0.2
+    white_balance: Change = 0.06
     """Largest relative change of a colour channel."""
     blur: bool = True
-    max_blur_px: float = 2.0
+    max_blur_px: Length = 2.0
     """Largest standard deviation."""
     sharpen: bool = True
-    max_sharpen: float = 1.0
+    max_sharpen: Length = 1.0
     """Largest strength of the unsharp mask (1 doubles the detail)."""
     jpeg: bool = True
-    min_quality: int = 40
-    max_quality: int = 95
+    min_quality: Quality = 40
+    max_quality: Quality = 95
     mask: bool = True
-    max_mask_px: float = 4.0
+    max_mask_px: Length = 4.0
     """Largest erosion or dilation of the mask."""
-    reference_resolution: int = 512
+    reference_resolution: Annotated[int, Field(ge=1)] = 512
     """Shorter side, in pixels, at which the lengths hold."""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ConfigError(f"probability is {self.probability}, must be 0 to 1")
-        for name in ("brightness", "contrast", "saturation", "white_balance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, must be 0 to below 1")
-        for name in ("max_blur_px", "max_sharpen", "max_mask_px"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}, must not be negative")
-        if not 1 <= self.min_quality <= self.max_quality <= 100:
-            raise ConfigError(
-                f"JPEG quality {self.min_quality} to {self.max_quality}: need 1 <= min <= max <= 100"
-            )
-        if self.reference_resolution < 1:
-            raise ConfigError(f"reference_resolution is {self.reference_resolution}, must be positive")
+    @model_validator(mode="after")
+    def _check_quality(self) -> Self:
+        if self.min_quality > self.max_quality:
+            raise ConfigError(f"JPEG quality {self.min_quality} to {self.max_quality}: need min <= max")
+        return self
 
 
 def augment_hint(

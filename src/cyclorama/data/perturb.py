@@ -7,53 +7,49 @@ All lengths are pixels at ``reference_resolution`` and scale with the shorter si
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field, model_validator
 
+from cyclorama.config import Settings
 from cyclorama.errors import ConfigError, SettingsError
 from cyclorama.seeding import MAX_SEED, build_generator
 
 Bools = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class PerturbConfig:
+class PerturbConfig(Settings):
     """Which parts of the perturbation act, and how far."""
 
     dilate: bool = True
-    kernel_px: float = 50.0
+    kernel_px: Annotated[float, Field(ge=0)] = 50.0
     """Width of the dilation kernel (its radius is half of it)."""
     shape: Literal["elliptical", "rect"] = "elliptical"
     translate: bool = True
-    max_shift_px: float = 50.0
+    max_shift_px: Annotated[float, Field(ge=0)] = 50.0
     """Largest shift of the mask, each way."""
     keep_covered: bool = False
     """Also hide the unshifted (dilated) mask, so that the shift never shows the product. Not in the paper."""
     boxes: bool = True
-    max_boxes: int = 3
-    box_min_px: float = 32.0
+    max_boxes: Annotated[int, Field(ge=0)] = 3
+    box_min_px: Annotated[float, Field(gt=0)] = 32.0
     box_max_px: float = 160.0
     mix: bool = True
-    mix_min: float = 0.75
-    mix_max: float = 0.95
-    reference_resolution: int = 512
+    mix_min: Annotated[float, Field(ge=0, le=1)] = 0.75
+    mix_max: Annotated[float, Field(ge=0, le=1)] = 0.95
+    reference_resolution: Annotated[int, Field(ge=1)] = 512
     """Shorter side, in pixels, at which the lengths hold."""
 
-    def __post_init__(self) -> None:
-        if self.kernel_px < 0 or self.max_shift_px < 0 or self.max_boxes < 0:
-            raise ConfigError("kernel_px, max_shift_px and max_boxes must not be negative")
-        if not 0 < self.box_min_px <= self.box_max_px:
-            raise ConfigError(f"box sides {self.box_min_px} to {self.box_max_px} px: need 0 < min <= max")
-        if not 0 <= self.mix_min <= self.mix_max <= 1:
-            raise ConfigError(f"mix weights {self.mix_min} to {self.mix_max}: need 0 <= min <= max <= 1")
-        if self.reference_resolution < 1:
-            raise ConfigError(f"reference_resolution is {self.reference_resolution}, must be positive")
-        if self.shape not in ("elliptical", "rect"):
-            raise ConfigError(f"shape is {self.shape!r}, must be 'elliptical' or 'rect'")
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        if self.box_min_px > self.box_max_px:
+            raise ConfigError(f"box sides {self.box_min_px} to {self.box_max_px} px: need min <= max")
+        if self.mix_min > self.mix_max:
+            raise ConfigError(f"mix weights {self.mix_min} to {self.mix_max}: need min <= max")
+        return self
 
 
 def perturb(

@@ -10,8 +10,11 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
+from pydantic import model_validator
+
+from cyclorama.config import Settings
 from cyclorama.data.bg60k import Bg60kSettings, Subset, load_bg60k
 from cyclorama.data.manifest import load_manifest
 from cyclorama.data.schema import MaskMeans, Record
@@ -20,8 +23,7 @@ from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry
 from cyclorama.errors import ConfigError, DataError
 
 
-@dataclass(frozen=True)
-class SourceConfig:
+class SourceConfig(Settings):
     """Which images to train on."""
 
     path: Path
@@ -34,9 +36,11 @@ class SourceConfig:
     mask_means: MaskMeans | None = None
     """What bright marks in the masks; None takes the manifest's word, or detects it in a published set."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_mask_means(self) -> Self:
         if self.mask_means is not None and self.kind == "shards":
             raise ConfigError("mask_means does not apply to shards: bright always marks the product there")
+        return self
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def build_scheduler(own: Any, name: str | None) -> Any:
     return cls.from_config(own.config, **pndm)
 
 
-def sample_noise(shape: tuple[int, int, int], generators: Sequence[torch.Generator]) -> Tensor:
+def sample_noise(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Tensor:
     """Standard normal noise (B, c, h, w), float32 on the CPU, one generator per image.
 
     Invariant: an image's noise is bit for bit the same alone, in any batch and in any order.

@@ -83,7 +83,7 @@ def find_lama(path: str | Path | None = None) -> Path:
     raise ModelNotFoundError(
         f"{here}. Either download the published big-lama once (big-lama.zip, about 360 MB, unpacks to "
         f"big-lama/models/best.ckpt; big-lama.pt and safetensors copies work too), put it anywhere and name "
-        f"the file or its folder, or train a small one with `cyclorama train lama --config "
+        f"the file or its folder, or train a small one with `cyclorama lab train lama --config "
         f"recipes/baselines/lama-small.yaml` and name its model folder, which holds {WEIGHTS_NAME}"
     )
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_log
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils import logging as transformers_log
 
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.autoencoder import PatchAutoencoder
@@ -63,6 +66,20 @@ def compute_vae_scale(vae: Any) -> int:
     return int(2 ** (len(vae.config.block_out_channels) - 1))
 
 
+@contextmanager
+def no_bars() -> Iterator[None]:
+    """While open, diffusers and transformers show no bars for the parts they load or save."""
+    shown = [log for log in (diffusers_log, transformers_log) if log.is_progress_bar_enabled()]
+    for log in shown:
+        log.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for log in shown:
+            log.enable_progress_bar()
+
+
+@no_bars()
 def load_base(folder_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> BaseModel:
     """The base of a Stable Diffusion 1.x/2.x checkpoint or of a Cyclorama model.
 
@@ -91,6 +108,7 @@ def load_vae(folder: Path, dtype: torch.dtype) -> Any:
     return load_part(_VAE_CLASSES[name], folder, dtype)
 
 
+@no_bars()
 def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
     """A diffusers model of class ``cls`` from ``folder``, safetensors only, in evaluation mode.
 
@@ -110,6 +128,7 @@ def save_base(base: BaseModel, folder: str | Path, max_shard_size: str = "10GB")
     save_parts(parts, Path(folder), "StableDiffusionPipeline", max_shard_size)
 
 
+@no_bars()
 def save_parts(parts: dict[str, Any], folder: Path, class_name: str, max_shard_size: str) -> None:
     """Write ``parts``, each into its sub-folder, and then the index: a folder with an index is complete."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,12 +183,17 @@ def _by_image(network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
 @torch.no_grad()
 def encode_prompts(tokenizer: Any, text_encoder: Any, texts: Sequence[str]) -> Tensor:
     """Prompt embeddings (N, L, D) of ``texts``; longer texts are cut at the model's length L."""
-    tokens = tokenizer(
+    embeds: Tensor = text_encoder(tokenize(tokenizer, texts).to(text_encoder.device))[0]
+    return embeds
+
+
+def tokenize(tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """Token ids int64 (N, L) of ``texts``, padded or cut to the model's length L."""
+    ids: Tensor = tokenizer(
         list(texts),
         padding="max_length",
         max_length=tokenizer.model_max_length,
         truncation=True,
         return_tensors="pt",
-    )
-    embeds: Tensor = text_encoder(tokens.input_ids.to(text_encoder.device))[0]
-    return embeds
+    ).input_ids
+    return ids

@@ -134,9 +134,11 @@ class CycloramaPipeline(DiffusionPipeline):
             registry = registry or load_registry(folder)
             base = load_base(folder, dtype=dtype)
         scale = compute_vae_scale(base.vae)
-        generators = {
-            name: part.from_base(base.unet, scale, with_mask).to(dtype) for name, part in GENERATORS.items()
+        generators: dict[str, Any] = {
+            name: part.from_base(base.unet, scale, with_mask) for name, part in GENERATORS.items()
         }
+        if dtype != torch.float32:
+            generators = {name: generator.to(dtype) for name, generator in generators.items()}
         return cls.from_parts(base, registry or CategoryRegistry(), **generators)
 
     @classmethod

@@ -4,43 +4,45 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from pydantic import Field
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from cyclorama.config import Settings
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 
+Count = Annotated[int, Field(ge=1)]
+
 PROMPT_LENGTH = 32
 """Tokens of a prompt in bases built here (Stable Diffusion's have 77)."""
 
 
-@dataclass(frozen=True)
-class BaseShape:
+class BaseShape(Settings):
     """Sizes of a base built from scratch."""
 
-    image_size: int = 256
+    image_size: Count = 256
     """Native side in pixels."""
-    patch: int = 16
+    patch: Count = 16
     """Pixels per latent position along a side, a power of two."""
-    latent_channels: int = 8
-    unet_channels: tuple[int, ...] = (96, 160)
-    unet_layers: int = 1
+    latent_channels: Count = 8
+    unet_channels: tuple[Count, ...] = (96, 160)
+    unet_layers: Count = 1
     """Residual blocks per resolution."""
-    attention_heads: int = 4
-    norm_groups: int = 16
-    text_width: int = 64
-    text_layers: int = 2
-    decoder_widths: tuple[int, ...] = (192, 128, 96, 48)
+    attention_heads: Count = 4
+    norm_groups: Count = 16
+    text_width: Count = 64
+    text_layers: Count = 2
+    decoder_widths: tuple[Count, ...] = (192, 128, 96, 48)
     """Channels of the autoencoder's refiner, coarse to fine."""
-    whitening: float = 1.0
-    """Share of the latents' spectrum that is levelled, 0 to 1; see PatchAutoencoder."""
+    whitening: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Share of the latents' spectrum that is levelled; see PatchAutoencoder."""
     prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
 
 

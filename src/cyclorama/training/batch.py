@@ -29,6 +29,7 @@ class Batch:
     numbers: tuple[int, ...]
     """Global sample numbers."""
     indices: tuple[int, ...]
+    categories: tuple[str, ...]
     latents: Tensor
     """Clean latents, float32 (B, c, h, w), scaled."""
     noise: Tensor
@@ -98,6 +99,7 @@ class BatchBuilder:
         batch = Batch(
             numbers=tuple(d.number for d in draws),
             indices=tuple(d.index for d in draws),
+            categories=tuple(self.data.category(d.index) for d in draws),
             latents=torch.from_numpy(latents),
             noise=noise,
             timesteps=torch.tensor([d.timestep for d in draws], dtype=torch.int64),
@@ -110,7 +112,10 @@ class BatchBuilder:
 
     def _add_prompts(self, batch: Batch, draws: list[Draws]) -> Batch:
         assert self.prompts is not None
-        rows = [self.prompts.list_rows(self.data.category(d.index), d.drop_prompt) for d in draws]
+        rows = [
+            self.prompts.list_rows(name, d.drop_prompt)
+            for name, d in zip(batch.categories, draws, strict=True)
+        ]
         product, background, full = (self.prompts.gather(column) for column in zip(*rows, strict=True))
         return replace(
             batch,

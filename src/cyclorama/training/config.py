@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from cyclorama.config import to_plain
+from pydantic import Field, model_validator
+
+from cyclorama.config import Settings, to_plain
 from cyclorama.data.augment import HintConfig
 from cyclorama.data.perturb import PerturbConfig
 from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError
 from cyclorama.models.tiny import BaseShape
 
-StageName = Literal[
-    "autoencoder",
-    "base",
-    "category",
-    "personality",
-    "joint",
-    "inpaint",
-    "controlnet",
-    "paint-by-example",
-    "lama",
-]
-STAGES: tuple[StageName, ...] = (
-    "autoencoder",
-    "base",
-    "category",
-    "personality",
-    "joint",
-    "inpaint",
-    "controlnet",
-    "paint-by-example",
-    "lama",
-)
+Count = Annotated[int, Field(ge=1)]
+Above0 = Annotated[float, Field(gt=0)]
+AtLeast0 = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-@dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """Which images are trained on, and where what is computed from them once is kept."""
 
     source: SourceConfig
     """Shards, a manifest or a published set, and the split of it."""
-    image_size: int = 512
+    image_size: Count = 512
     """Side in pixels that images are cropped or padded and resized to."""
     fit: Literal["crop", "pad"] = "crop"
     """``crop``: short side to size, centre crop. ``pad``: long side to size, border pixels repeated."""
-    limit: int | None = None
+    limit: Count | None = None
     """Use the first ``limit`` images only."""
     flip: bool = True
     """Mirror half of the samples."""
@@ -62,30 +39,14 @@ class DataConfig:
     """Folder of those arrays; None keeps them in the run's own folder."""
     cache: Path | None = None
     """Folder of latents and prompt embeddings; None keeps them in the run's own folder."""
-    cache_batch: int = 16
+    cache_batch: Count = 16
     """Images encoded at once while the cache is filled."""
     cache_dtype: Literal["float16", "float32"] = "float16"
-    workers: int = 1
+    workers: Annotated[int, Field(ge=0)] = 1
     """Threads that prepare coming batches while one is trained on; 0 prepares them in the loop."""
 
-    def __post_init__(self) -> None:
-        _require(self.workers >= 0, f"data.workers must be 0 or more, got {self.workers}")
-        _require(
-            self.cache_batch > 0,
-            f"data.cache_batch must be 1 or more, got {self.cache_batch}",
-        )
-        _require(
-            self.limit is None or self.limit > 0,
-            f"data.limit must be 1 or more, got {self.limit}",
-        )
-        _require(
-            self.image_size > 0,
-            f"data.image_size must be above 0, got {self.image_size}",
-        )
 
-
-@dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Settings):
     """What training starts from: exactly one of ``base`` and ``build``."""
 
     base: str | None = None
@@ -105,254 +66,137 @@ class ModelConfig:
     train_text_encoder: bool = False
     """Stage ``base``: train the text encoder, too (for one built from scratch)."""
 
-    def __post_init__(self) -> None:
-        _require(
-            (self.base is None) != (self.build is None),
-            "model: set exactly one of `base` (a folder or hub id) and `build` (sizes from scratch)",
-        )
-        _require(
-            self.autoencoder is None or self.build is not None,
-            "model.autoencoder goes with `build`; a `base` brings its own autoencoder",
-        )
+    @model_validator(mode="after")
+    def _check_start(self) -> Self:
+        if (self.base is None) == (self.build is None):
+            raise ConfigError(
+                "set exactly one of `base` (a folder or hub id) and `build` (sizes from scratch)"
+            )
+        if self.autoencoder is not None and self.build is None:
+            raise ConfigError("autoencoder goes with `build`; a `base` brings its own autoencoder")
+        return self
 
 
-@dataclass(frozen=True)
-class OptimiserConfig:
+class OptimiserConfig(Settings):
     """AdamW and its learning rate."""
 
-    learning_rate: float = 1e-5
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 1e-2
-    epsilon: float = 1e-8
+    learning_rate: Above0 = 1e-5
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    weight_decay: AtLeast0 = 1e-2
+    epsilon: Above0 = 1e-8
     schedule: Literal["constant", "cosine"] = "constant"
-    warm_up_steps: int = 0
+    warm_up_steps: Annotated[int, Field(ge=0)] = 0
     """Optimiser steps over which the rate rises linearly from 0."""
-    final_fraction: float = 0.0
+    final_fraction: Share = 0.0
     """Cosine: the rate at the last step as a fraction of ``learning_rate``."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Above0 = 1.0
     """Gradients are scaled down to this norm."""
 
-    def __post_init__(self) -> None:
-        _require(
-            self.learning_rate > 0,
-            f"optimiser.learning_rate must be above 0, got {self.learning_rate}",
-        )
-        _require(
-            all(0 <= beta < 1 for beta in self.betas),
-            f"optimiser.betas must be in [0, 1), got {self.betas}",
-        )
-        _require(
-            self.weight_decay >= 0,
-            f"optimiser.weight_decay must be 0 or more, got {self.weight_decay}",
-        )
-        _require(
-            self.warm_up_steps >= 0,
-            f"optimiser.warm_up_steps must be 0 or more, got {self.warm_up_steps}",
-        )
-        _require(
-            0 <= self.final_fraction <= 1,
-            f"optimiser.final_fraction must be in [0, 1], got {self.final_fraction}",
-        )
-        _require(
-            self.max_grad_norm > 0,
-            f"optimiser.max_grad_norm must be above 0, got {self.max_grad_norm}",
-        )
 
-
-@dataclass(frozen=True)
-class ValidationConfig:
+class ValidationConfig(Settings):
     """Images sampled while training, to look at."""
 
-    every_steps: int | None = 1000
+    every_steps: Count | None = 1000
     """Optimiser steps between two validation sheets; None for none."""
-    images: int = 8
-    num_inference_steps: int = 25
-    guidance_scale: float = 2.0
+    images: Count = 8
+    num_inference_steps: Count = 25
+    guidance_scale: Annotated[float, Field(ge=1, le=30)] = 2.0
     split: str | None = None
     """Split of ``data.source`` that the shown products come from; None shows images trained on."""
 
-    def __post_init__(self) -> None:
-        _require(
-            self.every_steps is None or self.every_steps > 0,
-            f"validation.every_steps must be 1 or more, got {self.every_steps}",
-        )
-        _require(
-            self.images > 0,
-            f"validation.images must be 1 or more, got {self.images}",
-        )
-        _require(
-            self.num_inference_steps > 0,
-            f"validation.num_inference_steps must be 1 or more, got {self.num_inference_steps}",
-        )
 
-
-@dataclass(frozen=True)
-class CheckpointConfig:
+class CheckpointConfig(Settings):
     """When the run's state is written."""
 
-    every_minutes: float | None = 15.0
-    every_steps: int | None = None
-    keep: int = 2
+    every_minutes: Above0 | None = 15.0
+    every_steps: Count | None = None
+    keep: Count = 2
     """Newest checkpoints that are kept."""
 
-    def __post_init__(self) -> None:
-        _require(
-            self.every_minutes is None or self.every_minutes > 0,
-            f"checkpoint.every_minutes must be above 0, got {self.every_minutes}",
-        )
-        _require(
-            self.every_steps is None or self.every_steps > 0,
-            f"checkpoint.every_steps must be 1 or more, got {self.every_steps}",
-        )
-        _require(self.keep > 0, f"checkpoint.keep must be 1 or more, got {self.keep}")
 
-
-@dataclass(frozen=True)
-class DiscriminatorConfig:
+class DiscriminatorConfig(Settings):
     """A patch discriminator beside the decoder, for crisp images where absolute error alone blurs."""
 
-    adversarial: float = 0.05
+    adversarial: Above0 = 0.05
     """Weight of the adversarial loss beside the absolute error of pixels and edges."""
-    feature_matching: float = 0.1
+    feature_matching: AtLeast0 = 0.1
     """Weight of the squared distance of the discriminator's own maps."""
-    widths: tuple[int, ...] = (32, 64, 128)
+    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 64, 128)
     """Channels of its layers; each halves the sides."""
-    rate: float = 1.0
+    rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Its learning rate as a share of the decoder's."""
 
-    def __post_init__(self) -> None:
-        _require(
-            self.adversarial > 0 and self.feature_matching >= 0,
-            f"discriminator: adversarial must be above 0 and feature_matching 0 or more, got "
-            f"{self.adversarial} and {self.feature_matching}; leave the section out to train without",
-        )
-        _require(0 < self.rate <= 1, f"discriminator.rate must be above 0 and at most 1, got {self.rate}")
-        _require(
-            bool(self.widths) and min(self.widths) > 0,
-            f"discriminator.widths must name 1 or more channels per layer, got {self.widths}",
-        )
 
-
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """One stage of training. Defaults are the paper's (arXiv 2312.13309, 5.1) where it states them."""
 
     data: DataConfig
     model: ModelConfig
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    batch_size: int = 128
+    optimiser: OptimiserConfig = OptimiserConfig()
+    batch_size: Count = 128
     """Images per optimiser step, over all processes and accumulation steps together."""
-    gradient_accumulation: int = 1
+    gradient_accumulation: Count = 1
     """Parts in which each process works through its share of a batch."""
-    steps: int | None = None
+    steps: Count | None = None
     """Optimiser steps; exactly one of ``steps`` and ``epochs``."""
-    epochs: float | None = None
+    epochs: Above0 | None = None
     """Passes over the data."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     gradient_checkpointing: bool = False
     channels_last: bool = False
     compile: bool = False
-    ema_decay: float | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Decay of the moving average of the weights that is exported; None exports the weights themselves."""
-    prompt_dropout: float = 0.5
+    prompt_dropout: Share = 0.5
     """Chance that all prompts of a sample are empty."""
-    min_snr_gamma: float | None = None
+    min_snr_gamma: Above0 | None = None
     """Weigh timesteps by min-SNR-gamma (arXiv 2303.09556); None weighs them alike, as the paper does."""
-    latent_jitter: float = 0.05
+    latent_jitter: AtLeast0 = 0.05
     """Stage ``autoencoder``: standard deviation of the noise on the latents the decoder learns from."""
     discriminator: DiscriminatorConfig | None = None
     """Stage ``autoencoder``: judge decoded images also by a discriminator that learns with it."""
-    perturb: PerturbConfig = field(default_factory=PerturbConfig)
+    perturb: PerturbConfig = PerturbConfig()
     """Stages ``personality`` and ``joint``: how the reference background is perturbed (Eq. 5, 6)."""
     augment: HintConfig | None = None
     """Stages ``category`` and ``joint``: treat the hint like a photo of unknown care (not in the paper)."""
     method: dict[str, Any] | None = None
-    """Settings of a registered method's own, checked by the method itself."""
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    log_every_steps: int = 20
+    """Settings of a stage from another room, checked by that stage itself."""
+    validation: ValidationConfig = ValidationConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    log_every_steps: Count = 20
     """Optimiser steps between two rows of metrics.jsonl and TensorBoard."""
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        _require(self.batch_size > 0, f"batch_size must be 1 or more, got {self.batch_size}")
-        _require(
-            self.gradient_accumulation > 0 and self.batch_size % self.gradient_accumulation == 0,
-            f"gradient_accumulation {self.gradient_accumulation} must divide batch_size {self.batch_size}",
-        )
-        _require(
-            (self.steps is None) != (self.epochs is None),
-            f"set exactly one of steps and epochs, got {self.steps} and {self.epochs}",
-        )
-        _require(
-            self.steps is None or self.steps > 0,
-            f"steps must be 1 or more, got {self.steps}",
-        )
-        _require(
-            self.epochs is None or self.epochs > 0,
-            f"epochs must be above 0, got {self.epochs}",
-        )
-        _require(
-            self.ema_decay is None or 0 < self.ema_decay < 1,
-            f"ema_decay must be between 0 and 1, got {self.ema_decay}",
-        )
-        _require(
-            0 <= self.prompt_dropout <= 1,
-            f"prompt_dropout must be in [0, 1], got {self.prompt_dropout}",
-        )
-        _require(
-            self.min_snr_gamma is None or self.min_snr_gamma > 0,
-            f"min_snr_gamma must be above 0, got {self.min_snr_gamma}",
-        )
-        _require(
-            self.latent_jitter >= 0,
-            f"latent_jitter must be 0 or more, got {self.latent_jitter}",
-        )
-        _require(
-            self.log_every_steps > 0,
-            f"log_every_steps must be 1 or more, got {self.log_every_steps}",
-        )
+    @model_validator(mode="after")
+    def _check_parts(self) -> Self:
+        if self.batch_size % self.gradient_accumulation:
+            raise ConfigError(
+                f"gradient_accumulation {self.gradient_accumulation} must divide batch_size {self.batch_size}"
+            )
+        if (self.steps is None) == (self.epochs is None):
+            raise ConfigError(f"set exactly one of steps and epochs, got {self.steps} and {self.epochs}")
+        return self
 
     def compute_steps(self, count: int) -> int:
         """Optimiser steps of the whole run over ``count`` images."""
-        if self.steps is not None:
-            return self.steps
-        assert self.epochs is not None
-        return max(1, round(self.epochs * count / self.batch_size))
+        return self.steps or max(1, round((self.epochs or 0) * count / self.batch_size))
 
 
-FREE_KEYS = frozenset(
-    {
-        "steps",
-        "epochs",
-        "gradient_checkpointing",
-        "compile",
-        "validation",
-        "checkpoint",
-        "log_every_steps",
-        "data.workers",
-        "data.pack",
-        "data.packed",
-        "data.cache",
-        "data.cache_batch",
-    }
-)
+FREE_KEYS = (
+    "steps", "epochs", "gradient_checkpointing", "compile", "validation", "checkpoint", "log_every_steps",
+    "data.workers", "data.pack", "data.packed", "data.cache", "data.cache_batch",
+)  # fmt: skip
 """Settings that a resumed run may change: none of them alters what a sample is or what it teaches."""
 
 
 def list_differences(saved: dict[str, Any], config: TrainConfig) -> list[str]:
     """``key: old -> new`` for every setting that a resumed run must not change but does."""
-    new = _flatten(to_plain(config))
-    old = _flatten(saved)
+    new, old = _flatten(to_plain(config)), _flatten(saved)
     return [
         f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
         for key in sorted(set(old) | set(new))
-        if old.get(key) != new.get(key) and not _is_free(key)
+        if old.get(key) != new.get(key) and not f"{key}.".startswith(tuple(f"{free}." for free in FREE_KEYS))
     ]
-
-
-def _is_free(key: str) -> bool:
-    return any(key == free or key.startswith(free + ".") for free in FREE_KEYS)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from cyclorama.config import save_config, to_plain
 from cyclorama.data.order import sample_indices
+from cyclorama.diffusion.average import WeightAverage
 from cyclorama.errors import (
     CheckpointError,
     ConfigError,
@@ -30,19 +31,14 @@ from cyclorama.errors import (
     OutputError,
 )
 from cyclorama.training.batch import Batch, iterate_ahead
-from cyclorama.training.config import (
-    OptimiserConfig,
-    StageName,
-    TrainConfig,
-    list_differences,
-)
+from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.data import TrainingData
 from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
-from cyclorama.training.ema import EmaWeights
 from cyclorama.training.export import export_model
 from cyclorama.training.log import RunLog
 from cyclorama.training.prepare import Place, Prepared, prepare_run
 from cyclorama.training.signals import StopSignal
+from cyclorama.training.stage import Stage
 from cyclorama.training.state import (
     TrainState,
     find_checkpoint,
@@ -79,14 +75,14 @@ def compute_learning_rate(step: int, steps: int, config: OptimiserConfig) -> flo
 
 
 def train(
-    name: StageName,
+    stage: Stage,
     config: TrainConfig,
     out: Path,
     *,
     resume: bool = False,
     data: TrainingData | None = None,
 ) -> TrainingResult:
-    """Run stage ``name`` in folder ``out``; the model is in ``out/model`` at the end.
+    """Run ``stage`` in folder ``out``; the model is in ``out/model`` at the end.
 
     ``data`` replaces the images that ``config.data.source`` names. ``resume`` goes on from the newest
     complete checkpoint, if there is one.
@@ -114,11 +110,11 @@ def train(
     loaded = None
     if found is not None:
         loaded = load_checkpoint(found)
-        _check_same_run(loaded, name, config, found)
-    prepared = prepare_run(name, config, place, data)
+        _check_same_run(loaded, stage, config, found)
+    prepared = prepare_run(stage, config, place, data)
     if place.main:
         save_config(config, out / "config.yaml")
-    run = _Run(name, config, prepared, accelerator, out)
+    run = _Run(config, prepared, accelerator, out)
     if loaded is not None and found is not None:
         run.restore(loaded, found)
     try:
@@ -155,10 +151,10 @@ def _check_share(config: TrainConfig, processes: int) -> None:
         )
 
 
-def _check_same_run(state: TrainState, name: StageName, config: TrainConfig, path: Path) -> None:
-    if state.run["stage"] != name:
+def _check_same_run(state: TrainState, stage: Stage, config: TrainConfig, path: Path) -> None:
+    if state.run["stage"] != stage.name:
         raise CheckpointError(
-            f"checkpoint {path} is of stage {state.run['stage']!r}, not {name!r}; use another folder"
+            f"checkpoint {path} is of stage {state.run['stage']!r}, not {stage.name!r}; use another folder"
         )
     differing = list_differences(state.run["config"], config)
     if differing:
@@ -169,23 +165,19 @@ def _check_same_run(state: TrainState, name: StageName, config: TrainConfig, pat
 
 
 class _Run:
-    """One run: the stage, its optimiser and its clock."""
+    """One run: the stage's networks, their optimiser and clock."""
 
-    def __init__(
-        self,
-        name: StageName,
-        config: TrainConfig,
-        prepared: Prepared,
-        accelerator: Any,
-        out: Path,
-    ) -> None:
-        self.name, self.config, self.prepared, self.out = name, config, prepared, out
+    def __init__(self, config: TrainConfig, prepared: Prepared, accelerator: Any, out: Path) -> None:
+        self.config, self.prepared, self.out = config, prepared, out
         self.accelerator = accelerator
-        self.stage = prepared.stage.to(accelerator.device)
-        self.parameters = self.stage.trainable_parameters()
+        self.networks = prepared.networks.to(accelerator.device)
+        self.parameters = self.networks.trainable_parameters()
         self.optimizer = self._build_optimizer()
-        self.ema = EmaWeights(self.parameters, config.ema_decay) if config.ema_decay is not None else None
-        self.model = accelerator.prepare_model(torch.compile(self.stage) if config.compile else self.stage)
+        decay = config.ema_decay
+        self.ema = WeightAverage(self.parameters, decay) if decay is not None else None
+        self.model = accelerator.prepare_model(
+            torch.compile(self.networks) if config.compile else self.networks
+        )
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.steps = config.compute_steps(len(prepared.builder.data))
         self.step = 0
@@ -218,7 +210,7 @@ class _Run:
         load_weights(self.parameters, state.weights, path)
         unpack_optimizer(self.optimizer, self.parameters, state.optimizer)
         if self.ema is not None:
-            self.ema.load(state.ema)
+            self.ema.load(state.ema, state.step)
         scaler = getattr(self.accelerator, "scaler", None)
         if scaler is not None and state.run.get("scaler"):
             scaler.load_state_dict(state.run["scaler"])
@@ -251,11 +243,11 @@ class _Run:
                     return TrainingResult(self.step, self.step * self.config.batch_size, stopped, None)
                 if main and self._wants_validation():
                     with _timed(log), self._averaged():
-                        validate(self.prepared, self.config, self.step, self.out, log)
+                        validate(self.networks, self.prepared.shown, self.step, self.out, log)
             model = None
             if main:
                 with self._averaged():
-                    model = export_model(self.prepared, self.config, self.out / "model")
+                    model = export_model(self.networks, self.out / "model")
             self.accelerator.wait_for_everyone()
         return TrainingResult(self.step, self.step * self.config.batch_size, None, model)
 
@@ -309,7 +301,7 @@ class _Run:
         self.prepared_optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.ema is not None:
-            self.ema.update(self.step)
+            self.ema.update()
         log.add_step(self.step, total, float(norm), rate)
 
     def _fail(self, what: str, batch: Batch) -> None:
@@ -320,7 +312,7 @@ class _Run:
             "samples": list(batch.numbers),
             "images": list(batch.indices),
             "timesteps": batch.timesteps.tolist(),
-            "stage": self.name,
+            "stage": self.networks.stage.name,
         }
         path = self.out / f"non_finite_step_{self.step:08d}_rank_{self.accelerator.process_index}.json"
         path.write_text(json.dumps(evidence, indent=1) + "\n", encoding="utf-8")
@@ -354,7 +346,7 @@ class _Run:
     def _save(self) -> None:
         scaler = getattr(self.accelerator, "scaler", None)
         run = {
-            "stage": self.name,
+            "stage": self.networks.stage.name,
             "config": to_plain(self.config),
             "data": self.prepared.fingerprint,
             "scaler": scaler.state_dict() if scaler is not None else None,
@@ -363,7 +355,7 @@ class _Run:
             step=self.step,
             images_seen=self.step * self.config.batch_size,
             weights={name: p.detach() for name, p in self.parameters.items()},
-            ema=self.ema.values if self.ema is not None else {},
+            ema=self.ema.get_values() if self.ema is not None else {},
             optimizer=pack_optimizer(self.optimizer, self.parameters),
             run=run,
         )
@@ -371,11 +363,11 @@ class _Run:
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
-        """The stage's networks hold the average, where one is kept, and are in evaluation mode."""
-        self.stage.eval()
+        """The networks hold the average, where one is kept, and are in evaluation mode."""
+        self.networks.eval()
         with self.ema.applied() if self.ema is not None else contextlib.nullcontext():
             yield
-        self.stage.train()
+        self.networks.train()
 
 
 @contextlib.contextmanager

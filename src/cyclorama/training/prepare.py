@@ -5,26 +5,26 @@ from __future__ import annotations
 import copy
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
 from cyclorama.models.base import (
+    BaseModel,
     compute_vae_scale,
     encode_image,
     encode_prompts,
     load_base,
-    load_part,
     load_vae,
     save_base,
+    tokenize,
 )
 from cyclorama.models.files import find_model
-from cyclorama.models.generators import GENERATORS, CategoryGenerator, PersonalityGenerator
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.tiny import build_base
 from cyclorama.training.batch import BatchBuilder
@@ -38,7 +38,7 @@ from cyclorama.training.cache import (
     load_or_build,
     to_image,
 )
-from cyclorama.training.config import StageName, TrainConfig
+from cyclorama.training.config import TrainConfig
 from cyclorama.training.data import (
     PickedData,
     TrainingData,
@@ -48,7 +48,7 @@ from cyclorama.training.data import (
     open_data,
     open_split,
 )
-from cyclorama.training.stages import METHODS, MethodStage, Networks, Stage, build_stage, find_needs
+from cyclorama.training.stage import Stage, StageNetworks, Start
 
 FIT_IMAGES = 512
 """Images, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
@@ -58,16 +58,13 @@ FIT_IMAGES = 512
 class Prepared:
     """A run ready for its first step."""
 
-    stage: Stage
+    networks: StageNetworks
     builder: BatchBuilder
-    start: Path
-    """The model folder training started from: its autoencoder and texts go into the export."""
-    registry: CategoryRegistry
+    shown: BatchBuilder
+    """Of the images that validation shows."""
     fingerprint: str
     """Of the training data."""
     num_timesteps: int
-    shown: BatchBuilder
-    """Of the images that validation shows."""
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -88,63 +85,42 @@ class Place:
 
 
 def prepare_run(
-    name: StageName, config: TrainConfig, place: Place, data: TrainingData | None = None
+    stage: Stage, config: TrainConfig, place: Place, data: TrainingData | None = None
 ) -> Prepared:
     """Open the data, load or build the start, fill the cache, let autoencoder and text encoder go.
 
     ``data`` replaces what ``config.data.source`` names.
     Raises ConfigError, DataError, ModelError, OutputError.
     """
-    injected, needs = data is not None, find_needs(name)
+    injected, needs = data is not None, stage.needs
     if data is None:
         data = open_data(config.data, place.out, main=place.main, wait=place.wait)
     if len(data) == 0:
         raise DataError(f"{config.data.source.path} holds no image to train on")
     categories = list_categories(data)
-    start = find_start(name, config, data, categories, place)
-    registry = extend_registry(load_registry(start), categories)
-    base = load_base(start)
-    _check_size(data, base.image_multiple, base.vae_scale)
-    networks = Networks(
-        unet=base.unet,
-        scheduler=base.scheduler,
-        vae=base.vae,
-        text_encoder=base.text_encoder,
-    )
-    added = METHODS[name].build_networks(start, base, config) if name in METHODS else None
-    if added is None:
-        _add_generators(name, networks, start, config)
+    folder = find_start(stage, config, data, categories, place)
+    start = Start(folder, extend_registry(load_registry(folder), categories), config)
+    base = load_base(folder)
+    _check_size(data, base)
+    trained, frozen = stage.build(start, base)
     fingerprint = compute_fingerprint(data)
-    folder = config.data.cache or place.out / "cache"
-    latents = _cache_latents(folder, config, data, base.vae, fingerprint, place)
+    cache = config.data.cache or place.out / "cache"
+    latents = _cache_latents(cache, config, data, base.vae, fingerprint, place)
     shown = _open_shown(config, data, injected, categories)
-    shown_latents = _encode_shown(shown, base.vae)
-    prompts = _cache_prompts(folder, config, base, registry, categories, place) if needs.prompts else None
-    if name != "autoencoder":
-        networks.vae = None
-    if not (name == "base" and config.model.train_text_encoder):
-        networks.text_encoder = None
-    num_timesteps = int(base.scheduler.config.num_train_timesteps)
-    del base
-    stage = build_stage(name, config, networks) if added is None else _build_method(name, config, *added)
+    encoded = [encode_image(base.vae, to_image(shown.load(i)[0][None])) for i in range(len(shown))]
+    shown_latents = torch.stack(encoded).float().numpy()
+    prompts = _cache_prompts(cache, start, base, categories, place) if needs.prompts else None
+    networks = StageNetworks(stage, start, base.scheduler, trained, frozen)
     if config.channels_last:
-        stage.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
     return Prepared(
-        stage=stage,
+        networks=networks,
         builder=BatchBuilder(data, latents, prompts, needs, config.perturb, augment, config.seed),
-        start=start,
-        registry=registry,
-        fingerprint=fingerprint,
-        num_timesteps=num_timesteps,
         shown=BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
+        fingerprint=fingerprint,
+        num_timesteps=int(base.scheduler.config.num_train_timesteps),
     )
-
-
-def _build_method(
-    name: StageName, config: TrainConfig, trained: dict[str, nn.Module], frozen: dict[str, nn.Module]
-) -> Stage:
-    return MethodStage(METHODS[name], config, trained, frozen)
 
 
 def _open_shown(
@@ -153,7 +129,7 @@ def _open_shown(
     """The images that validation shows: of its own split if it names one, else of those trained on."""
     source = config.data.source
     if config.validation.split is not None and not injected:
-        data = open_split(config.data, replace(source, split=config.validation.split))
+        data = open_split(config.data, source.replace(split=config.validation.split))
     chosen = choose_images(data, config.validation.images, categories)
     if not chosen:
         raise DataError(
@@ -163,25 +139,15 @@ def _open_shown(
     return PickedData(data, chosen)
 
 
-def _encode_shown(shown: TrainingData, vae: Any) -> Array:
-    """Latents (N, 1, c, h, w), one image at a time."""
-    encoded = [encode_image(vae, to_image(shown.load(i)[0][None])) for i in range(len(shown))]
-    return torch.stack(encoded).float().numpy()
-
-
 def find_start(
-    name: StageName,
-    config: TrainConfig,
-    data: TrainingData,
-    categories: list[str],
-    place: Place,
+    stage: Stage, config: TrainConfig, data: TrainingData, categories: list[str], place: Place
 ) -> Path:
     """The model folder a run starts from; with ``model.build`` it is made once, as ``OUT/start``."""
     if config.model.base is not None:
         return find_model(config.model.base)
-    if name not in ("base", "autoencoder"):
+    if not stage.from_scratch:
         raise ConfigError(
-            f"stage {name!r} needs model.base, a trained base; model.build makes an untrained one"
+            f"stage {stage.name!r} needs model.base, a trained base; model.build makes an untrained one"
         )
     start = place.out / "start"
     if place.main and not (start / "model_index.json").is_file():
@@ -223,48 +189,13 @@ def extend_registry(registry: CategoryRegistry, categories: list[str]) -> Catego
     return extended
 
 
-def _add_generators(name: StageName, networks: Networks, start: Path, config: TrainConfig) -> None:
-    if name in ("autoencoder", "base"):
-        return
-    scale = compute_vae_scale(networks.vae)
-    fresh = config.model.fresh
-    if name == "personality" and not (start / "category_generator").is_dir():
-        raise ConfigError(
-            f"stage 'personality' needs a trained category generator, but {start} has none; run stage "
-            f"'category' first and set model.base to its OUT/model"
-        )
-    networks.category_generator = load_or_build_generator(
-        "category_generator",
-        start,
-        networks.unet,
-        scale,
-        config,
-        fresh=fresh and name != "personality",
-    )
-    if name in ("personality", "joint"):
-        networks.personality_generator = load_or_build_generator(
-            "personality_generator", start, networks.unet, scale, config, fresh=fresh
-        )
-
-
-def load_or_build_generator(
-    part: str, start: Path, unet: Any, scale: int, config: TrainConfig, *, fresh: bool
-) -> Any:
-    """The generator ``part`` of the folder ``start``, or an untrained one drawn from ``config.seed``."""
-    cls: type[CategoryGenerator | PersonalityGenerator] = GENERATORS[part]
-    if (start / part).is_dir() and not fresh:
-        return load_part(cls, start / part, torch.float32)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return cls.from_base(unet, scale, config.model.condition_mask_channel, config.model.open_hint)
-
-
-def _check_size(data: TrainingData, multiple: int, scale: int) -> None:
+def _check_size(data: TrainingData, base: BaseModel) -> None:
     height, width = data.load(0)[0].shape[:2]
+    multiple = base.image_multiple
     if height % multiple or width % multiple:
         raise DataError(
             f"images of {height} x {width} pixels do not fit the base; both sides must be multiples of "
-            f"{multiple} ({scale} per latent)"
+            f"{multiple} ({base.vae_scale} per latent)"
         )
 
 
@@ -299,22 +230,11 @@ def _cache_latents(
 
 
 def _cache_prompts(
-    folder: Path,
-    config: TrainConfig,
-    base: Any,
-    registry: CategoryRegistry,
-    categories: list[str],
-    place: Place,
+    folder: Path, start: Start, base: BaseModel, categories: list[str], place: Place
 ) -> PromptTable:
-    texts = list_prompt_texts([registry.resolve(name).prompts for name in categories])
-    if config.model.train_text_encoder:
-        tokens = base.tokenizer(
-            texts,
-            padding="max_length",
-            max_length=base.tokenizer.model_max_length,
-            truncation=True,
-        )
-        return PromptTable(np.asarray(tokens.input_ids, dtype=np.int64), tuple(categories))
+    texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
+    if start.config.model.train_text_encoder:
+        return PromptTable(tokenize(base.tokenizer, texts).numpy(), tuple(categories))
     key = compute_key(compute_module_hash(base.text_encoder), texts)
 
     def build(path: Path) -> None:

@@ -1,176 +1,93 @@
-"""What each stage trains, on what, and what it asks of its batches.
-
-A stage is one ``nn.Module`` whose ``forward`` maps a batch to its loss, so that one wrapper (mixed
-precision, several processes) serves them all. Parameters that are not the stage's own are frozen.
-"""
+"""The product's stages: what each trains, on what, its loss and its model folder."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cyclorama.diffusion.objective import compute_loss
+from cyclorama.diffusion.objective import PredictNoise, compute_loss
 from cyclorama.errors import ConfigError
+from cyclorama.models.base import BaseModel, compute_vae_scale, load_base, load_part, save_base
 from cyclorama.models.discriminator import (
     PatchDiscriminator,
     compute_discriminator_loss,
     compute_generator_loss,
 )
-from cyclorama.models.generators import (
-    CategoryGenerator,
-    PersonalityGenerator,
-    Residuals,
-    build_condition_image,
-    predict_noise,
-)
-from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.generators import GENERATORS, Residuals, build_condition_image, predict_noise
+from cyclorama.models.pipeline import CycloramaPipeline
+from cyclorama.models.registry import save_registry
 from cyclorama.training.batch import Batch, BatchNeeds
-from cyclorama.training.config import StageName, TrainConfig
+from cyclorama.training.config import TrainConfig
+from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.validation import show_base, show_decoded, show_generated
+
+Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
+CG, PG = GENERATORS
 
 
-@dataclass
-class Networks:
-    """The networks at hand; a stage takes those it needs and marks which of them move."""
-
-    unet: Any
-    scheduler: Any
-    vae: Any = None
-    text_encoder: Any = None
-    category_generator: CategoryGenerator | None = None
-    personality_generator: PersonalityGenerator | None = None
+def build_base_networks(start: Start, base: BaseModel) -> Networks:
+    """The base's UNet and, built from scratch, its text encoder."""
+    trained: dict[str, nn.Module] = {"unet": base.unet}
+    if start.config.model.train_text_encoder:
+        trained["text_encoder"] = base.text_encoder
+    return trained, {}
 
 
-class Stage(nn.Module):
-    """One stage of training."""
-
-    name: StageName
-    needs: BatchNeeds
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        trained: Mapping[str, nn.Module],
-        frozen: Mapping[str, nn.Module],
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.trained = nn.ModuleDict(dict(trained))
-        self.frozen = nn.ModuleDict(dict(frozen))
-        self.frozen.requires_grad_(False).eval()
-        self.trained.requires_grad_(True).train()
-
-    def train(self, mode: bool = True) -> Stage:
-        """Training mode for the stage's own networks; frozen ones stay in evaluation mode."""
-        super().train(mode)
-        self.frozen.eval()
-        return self
-
-    def trainable_parameters(self) -> dict[str, nn.Parameter]:
-        """The stage's own parameters by name; all others are frozen."""
-        return {name: p for name, p in self.trained.named_parameters() if p.requires_grad}
-
-    @abstractmethod
-    def compute_loss(self, batch: Batch) -> Tensor:
-        """The loss () of ``batch``."""
-
-    def forward(self, batch: Batch) -> Tensor:
-        """The same as :meth:`compute_loss`; the call that several processes share gradients through."""
-        return self.compute_loss(batch)
+def build_generator_networks(
+    start: Start, base: BaseModel, trains: tuple[str, ...], needs: tuple[str, ...] = ()
+) -> Networks:
+    """The generators that the stage ``trains`` on the frozen base, and those it ``needs`` trained already."""
+    for name in needs:
+        if not (start.folder / name).is_dir():
+            raise ConfigError(
+                f"this stage needs a trained {name.replace('_', ' ')}, but {start.folder} has none; run "
+                f"stage {name.removesuffix('_generator')!r} first and set model.base to its OUT/model"
+            )
+    fresh = start.config.model.fresh
+    trained = {name: open_generator(name, start.folder, base, start.config, fresh) for name in trains}
+    frozen = {name: open_generator(name, start.folder, base, start.config) for name in needs}
+    return trained, {"unet": base.unet, **frozen}
 
 
-class DiffusionStage(Stage):
-    """A stage that learns to predict noise (Eq. 1)."""
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        scheduler: Any,
-        trained: Mapping[str, nn.Module],
-        frozen: Mapping[str, nn.Module],
-    ) -> None:
-        super().__init__(config, trained, frozen)
-        self.register_buffer("alphas_cumprod", scheduler.alphas_cumprod.clone(), persistent=False)
-        self.prediction_type = scheduler.config.prediction_type
-        if config.gradient_checkpointing:
-            networks: list[Any] = [*trained.values(), *frozen.values()]
-            for network in networks:
-                network.enable_gradient_checkpointing()
-
-    @abstractmethod
-    def predict(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
-        """The prediction (B, c, h, w) for noisy latents under the batch's conditions."""
-
-    def compute_loss(self, batch: Batch) -> Tensor:
-        """Eq. 1 over the whole latent."""
-        alphas_cumprod = self.alphas_cumprod
-        assert isinstance(alphas_cumprod, Tensor)
-        return compute_loss(
-            lambda noisy_latents, timesteps: self.predict(noisy_latents, timesteps, batch),
-            batch.latents,
-            batch.noise,
-            batch.timesteps,
-            alphas_cumprod,
-            self.prediction_type,
-            self.config.min_snr_gamma,
+def open_generator(name: str, folder: Path, base: BaseModel, config: TrainConfig, fresh: bool = False) -> Any:
+    """The generator ``name`` in ``folder``; if none or ``fresh``, an untrained one drawn from the seed."""
+    if (folder / name).is_dir() and not fresh:
+        return load_part(GENERATORS[name], folder / name, torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        scale = compute_vae_scale(base.vae)
+        return GENERATORS[name].from_base(
+            base.unet, scale, config.model.condition_mask_channel, config.model.open_hint
         )
 
 
-class BaseStage(DiffusionStage):
-    """Trains the base's UNet (and, built from scratch, its text encoder) on the full prompt."""
-
-    name = "base"
-    needs = BatchNeeds(prompts=True)
-
-    def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        trained = {"unet": networks.unet}
-        if config.model.train_text_encoder:
-            trained["text_encoder"] = networks.text_encoder
-        super().__init__(config, networks.scheduler, trained, {})
-
-    def predict(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
-        """The base's prediction."""
-        assert batch.full_prompt is not None
-        prompt = batch.full_prompt
-        if "text_encoder" in self.trained:
-            ids, rows = torch.unique(prompt, dim=0, return_inverse=True)
-            prompt = self.trained["text_encoder"](ids)[0][rows]
-        unet: Any = self.trained["unet"]
-        return predict_noise(unet, noisy_latents, timesteps, prompt)
-
-
-class GeneratorStage(DiffusionStage):
-    """A stage with the category generator, the personality generator or both on the frozen base."""
-
-    def predict(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
-        """The base's prediction with the generators' residuals (Eq. 2)."""
-        assert batch.full_prompt is not None
-        residuals = self.predict_residuals(noisy_latents, timesteps, batch)
-        unet: Any = self.frozen["unet"]
-        return predict_noise(unet, noisy_latents, timesteps, batch.full_prompt, residuals)
-
-    @abstractmethod
-    def predict_residuals(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
-        """What the stage's generators add to the base."""
+def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
+    """The base's prediction with the residuals of the generators that the stage has (Eq. 2)."""
+    prompt = batch.full_prompt
+    assert prompt is not None
+    if "text_encoder" in networks:
+        ids, rows = torch.unique(prompt, dim=0, return_inverse=True)
+        prompt = networks["text_encoder"](ids)[0][rows]
+    residuals: Residuals | None = None
+    for name, predict_residuals in ((CG, predict_category), (PG, predict_personality)):
+        if name in networks:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and name in networks.trained):
+                own = predict_residuals(networks[name], noisy_latents, timesteps, batch)
+            residuals = own if residuals is None else residuals + own
+    return predict_noise(networks["unet"], noisy_latents, timesteps, prompt, residuals)
 
 
 def predict_category(generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
     """CG's residuals: product on black as hint, product and background prompt (Eq. 3)."""
     assert batch.hint_image is not None and batch.hint_mask is not None
     condition = build_condition_image(batch.hint_image, batch.hint_mask, generator.with_mask)
-    hint = generator.encode_hint(condition)
+    hint, prompts = generator.encode_hint(condition), (batch.product_prompt, batch.background_prompt)
     residuals: Residuals = generator.predict_residuals(
-        noisy_latents,
-        timesteps,
-        batch.product_prompt,
-        batch.background_prompt,
-        hint,
-        batch.hint_mask,
+        noisy_latents, timesteps, *prompts, hint, batch.hint_mask
     )
     return residuals
 
@@ -179,112 +96,61 @@ def predict_personality(generator: Any, noisy_latents: Tensor, timesteps: Tensor
     """PG's residuals: the perturbed background as hint (Eq. 5, 6), zero on the product (Eq. 4)."""
     assert batch.reference is not None and batch.reference_mask is not None
     condition = build_condition_image(batch.reference, 1 - batch.reference_mask, generator.with_mask)
-    hint = generator.encode_hint(condition)
     residuals: Residuals = generator.predict_residuals(
-        noisy_latents, timesteps, batch.full_prompt, hint, batch.product_mask
+        noisy_latents, timesteps, batch.full_prompt, generator.encode_hint(condition), batch.product_mask
     )
     return residuals
 
 
-class CategoryStage(GeneratorStage):
-    """Trains the category generator alone."""
-
-    name = "category"
-    needs = BatchNeeds(prompts=True, product=True, hint=True)
-
-    def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        assert networks.category_generator is not None
-        trained = {"category_generator": networks.category_generator}
-        super().__init__(config, networks.scheduler, trained, {"unet": networks.unet})
-
-    def predict_residuals(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
-        """CG's."""
-        return predict_category(self.trained["category_generator"], noisy_latents, timesteps, batch)
+def compute_noise_loss(networks: StageNetworks, batch: Batch, predict_noise: PredictNoise) -> Tensor:
+    """Eq. 1 over the whole latent for a batch's own noise and timesteps."""
+    gamma = networks.start.config.min_snr_gamma
+    scheduler = networks.scheduler
+    return compute_loss(predict_noise, scheduler, batch.latents, batch.noise, batch.timesteps, gamma)
 
 
-class PersonalityStage(GeneratorStage):
-    """Trains the personality generator with the category generator frozen and at work."""
-
-    name = "personality"
-    needs = BatchNeeds(prompts=True, product=True, reference=True)
-
-    def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        assert networks.category_generator is not None and networks.personality_generator is not None
-        trained = {"personality_generator": networks.personality_generator}
-        frozen = {
-            "unet": networks.unet,
-            "category_generator": networks.category_generator,
-        }
-        super().__init__(config, networks.scheduler, trained, frozen)
-
-    def predict_residuals(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
-        """CG's, without gradient, plus PG's."""
-        with torch.no_grad():
-            category = predict_category(self.frozen["category_generator"], noisy_latents, timesteps, batch)
-        own = predict_personality(self.trained["personality_generator"], noisy_latents, timesteps, batch)
-        return category + own
+def compute_diffusion_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """Eq. 1 of :func:`predict`."""
+    return compute_noise_loss(networks, batch, lambda noisy, t: predict(networks, noisy, t, batch))
 
 
-class JointStage(GeneratorStage):
-    """Trains both generators together."""
-
-    name = "joint"
-    needs = BatchNeeds(prompts=True, product=True, hint=True, reference=True)
-
-    def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        assert networks.category_generator is not None and networks.personality_generator is not None
-        trained = {
-            "category_generator": networks.category_generator,
-            "personality_generator": networks.personality_generator,
-        }
-        super().__init__(config, networks.scheduler, trained, {"unet": networks.unet})
-
-    def predict_residuals(self, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
-        """CG's plus PG's."""
-        category = predict_category(self.trained["category_generator"], noisy_latents, timesteps, batch)
-        own = predict_personality(self.trained["personality_generator"], noisy_latents, timesteps, batch)
-        return category + own
-
-
-class AutoencoderStage(Stage):
-    """Trains the refiner of :class:`~cyclorama.models.autoencoder.PatchAutoencoder`'s decoder.
-
-    L1 on pixels plus L1 on their differences to the right and downwards (edges). Latents are jittered, so
-    that the decoder forgives what a sampler leaves imperfect.
-    """
-
-    name = "autoencoder"
-    needs = BatchNeeds(prompts=False, product=True)
-
-    def __init__(self, config: TrainConfig, networks: Networks) -> None:
-        trained = {"vae": networks.vae}
-        if config.discriminator is not None:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                trained["discriminator"] = PatchDiscriminator(
-                    config.discriminator.widths, config.discriminator.rate
-                )
-        super().__init__(config, trained, {})
-        own = {id(p) for p in networks.vae.decoder_parameters()}
-        for parameter in networks.vae.parameters():
-            parameter.requires_grad_(id(parameter) in own)
-
-    def compute_loss(self, batch: Batch) -> Tensor:
-        """L1 + image-gradient loss of the decoded image; with a discriminator, both sides' losses too."""
-        assert batch.image is not None
-        vae: Any = self.trained["vae"]
-        latents = batch.latents + self.config.latent_jitter * batch.noise
-        decoded = vae.decode(latents / vae.config.scaling_factor).sample.float()
-        loss = compute_reconstruction_loss(decoded, batch.image)
-        settings = self.config.discriminator
-        if settings is None:
-            return loss
-        discriminator = self.trained["discriminator"]
-        loss = loss + compute_generator_loss(
-            discriminator, decoded, batch.image, settings.adversarial, settings.feature_matching
+def build_autoencoder_networks(start: Start, base: BaseModel) -> Networks:
+    """The autoencoder, only its decoder's refiner to be moved, and the discriminator if one is set."""
+    if not hasattr(base.vae, "decoder_parameters"):
+        raise ConfigError(
+            f"stage 'autoencoder' trains a PatchAutoencoder, but {start.folder} has a "
+            f"{type(base.vae).__name__}; use model.build, or a base made by it"
         )
-        everywhere = torch.ones_like(decoded[:, :1])
-        return loss + compute_discriminator_loss(discriminator, decoded, batch.image, everywhere, r1=0.0)
+    base.vae.requires_grad_(False)
+    for parameter in base.vae.decoder_parameters():
+        parameter.requires_grad_(True)
+    trained: dict[str, nn.Module] = {"vae": base.vae}
+    settings = start.config.discriminator
+    if settings is not None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(start.config.seed)
+            trained["discriminator"] = PatchDiscriminator(settings.widths, settings.rate)
+    return trained, {}
+
+
+def compute_autoencoder_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """L1 of pixels and edges of the decoded image; with a discriminator, both sides' losses too.
+
+    Latents are jittered, so that the decoder forgives what a sampler leaves imperfect.
+    """
+    assert batch.image is not None
+    vae, config = networks["vae"], networks.start.config
+    latents = batch.latents + config.latent_jitter * batch.noise
+    decoded = vae.decode(latents / vae.config.scaling_factor).sample.float()
+    loss = compute_reconstruction_loss(decoded, batch.image)
+    if config.discriminator is None:
+        return loss
+    discriminator, settings = networks["discriminator"], config.discriminator
+    loss = loss + compute_generator_loss(
+        discriminator, decoded, batch.image, settings.adversarial, settings.feature_matching
+    )
+    everywhere = torch.ones_like(decoded[:, :1])
+    return loss + compute_discriminator_loss(discriminator, decoded, batch.image, everywhere, r1=0.0)
 
 
 def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
@@ -295,101 +161,65 @@ def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
     return error.abs().mean() + across + down
 
 
-class Method(Protocol):
-    """What another room adds to the loop: networks of its own, their loss, their model folder."""
-
-    @property
-    def name(self) -> StageName:
-        """The stage's name."""
-
-    @property
-    def needs_reference(self) -> bool:
-        """Whether batches hold a perturbed reference."""
-
-    def build_networks(
-        self, start: Path, base: Any, config: Any
-    ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
-        """(trained, frozen) by name, from the model folder ``start``, whose base is loaded."""
-
-    def compute_loss(
-        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
-    ) -> Tensor:
-        """The loss () of ``batch``."""
-
-    def save_model(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        folder: Path,
-    ) -> None:
-        """Write the finished model into ``folder``."""
-
-    def build_pipeline(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        config: Any,
-    ) -> Any:
-        """What samples images with the networks as they are, called like CycloramaPipeline."""
+def save_base_parts(networks: StageNetworks, folder: Path) -> None:
+    """The start with the trained parts of its base in their places; a discriminator stays behind."""
+    base = load_base(networks.start.folder)
+    for name, network in networks.trained.items():
+        if name != "discriminator":
+            setattr(base, name, network)
+    save_base(base, folder)
+    save_registry(networks.start.registry, folder)
 
 
-class MethodStage(Stage):
-    """Trains a registered method's networks."""
-
-    def __init__(
-        self,
-        method: Method,
-        config: TrainConfig,
-        trained: Mapping[str, nn.Module],
-        frozen: Mapping[str, nn.Module],
-    ) -> None:
-        super().__init__(config, trained, frozen)
-        self.method = method
-        self.name = method.name
-        self.needs = find_needs(method.name)
-
-    def compute_loss(self, batch: Batch) -> Tensor:
-        """The method's."""
-        return self.method.compute_loss(_view(self.trained), _view(self.frozen), batch, self.config)
+def build_pipeline(networks: StageNetworks) -> CycloramaPipeline:
+    """The whole pipeline around the stage's networks (shared, not copied), in evaluation mode."""
+    start = networks.start
+    base = load_base(start.folder)
+    generators = {
+        name: networks[name] if name in networks else open_generator(name, start.folder, base, start.config)
+        for name in GENERATORS
+    }
+    base.unet = networks["unet"]
+    pipeline = CycloramaPipeline.from_parts(base, start.registry, **generators)
+    moved: CycloramaPipeline = pipeline.to(next(networks.parameters()).device)
+    return moved
 
 
-def _view(networks: nn.ModuleDict) -> dict[str, nn.Module]:
-    return dict(networks.items())
-
-
-STAGE_CLASSES: dict[StageName, Any] = {
-    "autoencoder": AutoencoderStage,
-    "base": BaseStage,
-    "category": CategoryStage,
-    "personality": PersonalityStage,
-    "joint": JointStage,
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            "autoencoder",
+            build_autoencoder_networks,
+            compute_autoencoder_loss,
+            save_base_parts,
+            show_decoded,
+            BatchNeeds(prompts=False, product=True),
+            from_scratch=True,
+        ),
+        Stage(
+            "base",
+            build_base_networks,
+            compute_diffusion_loss,
+            save_base_parts,
+            show_base,
+            BatchNeeds(),
+            from_scratch=True,
+        ),
+        *(
+            Stage(
+                name,
+                partial(build_generator_networks, trains=trains, needs=needs),
+                compute_diffusion_loss,
+                lambda networks, folder: build_pipeline(networks).save_pretrained(folder),
+                lambda networks, batch: show_generated(networks, batch, build_pipeline(networks)),
+                BatchNeeds(product=True, hint=CG in trains, reference=PG in trains),
+            )
+            for name, trains, needs in (
+                ("category", (CG,), ()),
+                ("personality", (PG,), (CG,)),
+                ("joint", (CG, PG), ()),
+            )
+        ),
+    )
 }
-
-
-METHODS: dict[str, Method] = {}
-
-
-def register_method(method: Method) -> None:
-    """Make ``method`` a stage; a later one of the same name takes its place."""
-    METHODS[method.name] = method
-
-
-def find_needs(name: StageName) -> BatchNeeds:
-    """What stage ``name`` asks of its batches. Raises ConfigError for a method that is not registered."""
-    if name in STAGE_CLASSES:
-        needs: BatchNeeds = STAGE_CLASSES[name].needs
-        return needs
-    if name not in METHODS:
-        known = ", ".join([*STAGE_CLASSES, *METHODS])
-        raise ConfigError(f"stage {name!r} is not registered (register_method); known here: {known}")
-    return BatchNeeds(product=True, hint=True, reference=METHODS[name].needs_reference)
-
-
-def build_stage(name: StageName, config: TrainConfig, networks: Networks) -> Stage:
-    """The stage called ``name`` on ``networks``."""
-    stage: Stage = STAGE_CLASSES[name](config, networks)
-    return stage

@@ -7,40 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from cyclorama.diffusion.sampling import sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.base import decode_latents, encode_prompts, load_base
 from cyclorama.models.generators import build_condition_image, predict_noise
+from cyclorama.models.guidance import combine_guidance
 from cyclorama.prompts import EMPTY_PROMPT
 from cyclorama.seeding import build_generator
-from cyclorama.training.batch import Batch
-from cyclorama.training.config import TrainConfig
+from cyclorama.training.batch import Batch, BatchBuilder
 from cyclorama.training.draws import Draws
-from cyclorama.training.export import build_validation_pipeline
 from cyclorama.training.log import RunLog
-from cyclorama.training.prepare import Prepared
-from cyclorama.training.stages import Stage
+from cyclorama.training.stage import StageNetworks
 
 if TYPE_CHECKING:
     from cyclorama.types import Pixels
 
 
 @torch.no_grad()
-def validate(prepared: Prepared, config: TrainConfig, step: int, out: Path, log: RunLog) -> None:
-    """Sample images with the networks as they are, write ``validation/step-N.png``, log them."""
-    from PIL import Image
-
-    batch = build_validation_batch(prepared)
-    stage = prepared.stage
-    if stage.name == "autoencoder":
-        columns, scalars = _decode(stage, batch)
-    elif stage.name == "base":
-        columns, scalars = _sample_base(prepared, config, batch), {}
-    else:
-        columns, scalars = _sample_generators(prepared, config, batch), {}
-    stage.train()
+def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path, log: RunLog) -> None:
+    """Show the images of ``shown`` with the networks as they are: ``validation/step-N.png``, and logged."""
+    batch = build_validation_batch(shown).to(next(networks.parameters()).device)
+    columns, scalars = networks.stage.show(networks, batch)
+    networks.train()
     sheet = build_sheet(columns)
     folder = out / "validation"
     folder.mkdir(exist_ok=True)
@@ -50,34 +41,23 @@ def validate(prepared: Prepared, config: TrainConfig, step: int, out: Path, log:
         log.add_scalars(step, scalars)
 
 
-def build_validation_batch(prepared: Prepared) -> Batch:
+def build_validation_batch(shown: BatchBuilder) -> Batch:
     """The images shown at every validation, the same each time; unflipped, with their prompts."""
-    noise = np.zeros(prepared.latent_shape, dtype=np.float32)
-    draws = [
-        Draws(
-            number=index,
-            index=index,
-            flip=False,
-            drop_prompt=False,
-            timestep=0,
-            noise=noise,
-        )
-        for index in range(len(prepared.shown.data))
-    ]
-    batch = prepared.shown.build(draws)
-    return batch.to(next(prepared.stage.parameters()).device)
+    noise = np.zeros(shown.latents.shape[2:], dtype=np.float32)
+    return shown.build(
+        [Draws(i, i, flip=False, drop_prompt=False, timestep=0, noise=noise) for i in range(len(shown.data))]
+    )
 
 
-def _decode(stage: Stage, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
-    vae: Any = stage.trained["vae"]
+def show_decoded(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+    """Autoencoder: decoded without and with the refiner, beside the truth."""
+    vae = networks["vae"]
     assert batch.image is not None
     latents = batch.latents / vae.config.scaling_factor
     linear = vae.decode_linear(latents).clamp(-1, 1)
     decoded = vae.decode(latents).sample.float().clamp(-1, 1)
-    scalars = {
-        "psnr": compute_psnr(decoded, batch.image),
-        "psnr_linear": compute_psnr(linear, batch.image),
-    }
+    pair = {"psnr": decoded, "psnr_linear": linear}
+    scalars = {name: compute_psnr(image, batch.image) for name, image in pair.items()}
     return [linear, decoded, batch.image], scalars
 
 
@@ -86,61 +66,53 @@ def compute_psnr(image: Tensor, truth: Tensor) -> float:
     return float(-10 * torch.log10((image - truth).square().mean() / 4))
 
 
-def _build_generators(config: TrainConfig, batch: Batch) -> list[torch.Generator]:
-    return [build_generator(config.seed, index, "validation") for index in batch.indices]
-
-
-def _sample_base(prepared: Prepared, config: TrainConfig, batch: Batch) -> list[Tensor]:
+def show_base(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
     """Base: generated from the prompt alone beside the truth as the autoencoder gives it back."""
-    base = load_base(prepared.start)
-    trained: Any = prepared.stage.trained
-    device = batch.latents.device
-    text_encoder = trained["text_encoder"] if "text_encoder" in trained else base.text_encoder.to(device)
-    names = [prepared.shown.data.category(index) for index in batch.indices]
-    texts = [prepared.registry.resolve(name).prompts.full for name in names]
-    count = len(texts)
-    embeds = encode_prompts(base.tokenizer, text_encoder, [EMPTY_PROMPT] * count + texts)
-    guidance = config.validation.guidance_scale
+    start = networks.start
+    base, settings, device = load_base(start.folder), start.config.validation, batch.latents.device
+    text_encoder = networks["text_encoder"] if "text_encoder" in networks else base.text_encoder.to(device)
+    texts = [start.registry.resolve(name).prompts.full for name in batch.categories]
+    embeds = encode_prompts(base.tokenizer, text_encoder, [EMPTY_PROMPT] * len(texts) + texts)
 
     def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
-        both = predict_noise(trained["unet"], noisy_latents.repeat(2, 1, 1, 1), timestep, embeds)
-        empty, full = both.chunk(2)
-        return empty + guidance * (full - empty)
+        both = predict_noise(networks["unet"], noisy_latents.repeat(2, 1, 1, 1), timestep, embeds)
+        return combine_guidance(both, settings.guidance_scale)
 
-    scheduler = base.scheduler
-    scheduler.set_timesteps(config.validation.num_inference_steps, device=device)
-    start = sample_noise(prepared.latent_shape, _build_generators(config, batch)).to(device)
-    latents = sample_latents(predict, scheduler, start)
+    base.scheduler.set_timesteps(settings.num_inference_steps, device=device)
+    noise = sample_noise(batch.latents.shape[1:], _build_generators(networks, batch)).to(device)
+    latents = sample_latents(predict, base.scheduler, noise)
     vae = base.vae.to(device)
-    return [decode_latents(vae, latents), decode_latents(vae, batch.latents)]
+    return [decode_latents(vae, latents), decode_latents(vae, batch.latents)], {}
 
 
-def _sample_generators(prepared: Prepared, config: TrainConfig, batch: Batch) -> list[Tensor]:
+def show_generated(
+    networks: StageNetworks, batch: Batch, pipeline: Any
+) -> tuple[list[Tensor], dict[str, float]]:
+    """Hint, reference, generated, composited and truth; ``pipeline`` is called like CycloramaPipeline."""
     assert batch.image is not None and batch.product_mask is not None
-    pipeline = build_validation_pipeline(prepared, config)
     pipeline.set_progress_bar_config(disable=True)
+    settings = networks.start.config.validation
     generated = pipeline(
         batch.image,
         batch.product_mask,
-        [prepared.shown.data.category(index) for index in batch.indices],
-        _build_generators(config, batch),
+        batch.categories,
+        _build_generators(networks, batch),
         reference_image=batch.reference,
         reference_mask=batch.reference_mask,
         settings=SamplingConfig(
-            num_inference_steps=config.validation.num_inference_steps,
-            guidance_scale=config.validation.guidance_scale,
+            num_inference_steps=settings.num_inference_steps, guidance_scale=settings.guidance_scale
         ),
     )
     mask = batch.product_mask
     columns = [build_condition_image(batch.image, mask) * 2 - 1]
     if batch.reference is not None and batch.reference_mask is not None:
         columns.append(build_condition_image(batch.reference, 1 - batch.reference_mask) * 2 - 1)
-    return [
-        *columns,
-        generated,
-        mask * batch.image + (1 - mask) * generated,
-        batch.image,
-    ]
+    return [*columns, generated, mask * batch.image + (1 - mask) * generated, batch.image], {}
+
+
+def _build_generators(networks: StageNetworks, batch: Batch) -> list[torch.Generator]:
+    seed = networks.start.config.seed
+    return [build_generator(seed, index, "validation") for index in batch.indices]
 
 
 def build_sheet(columns: list[Tensor]) -> Pixels:

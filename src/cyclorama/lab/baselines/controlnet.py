@@ -35,8 +35,8 @@ from cyclorama.models.registry import CategoryRegistry
 
 PART = "controlnet"
 REMEDY = (
-    "give --model DIR/model of `cyclorama train controlnet --config recipes/baselines/controlnet.yaml --out "
-    "DIR`, or a base with --model and a published in-painting ControlNet with --weights (such as "
+    "give --model DIR/model of `cyclorama lab train controlnet --config recipes/baselines/controlnet.yaml "
+    "--out DIR`, or a base with --model and a published in-painting ControlNet with --weights (such as "
     "lllyasviel/control_v11p_sd15_inpaint with stable-diffusion-v1-5/stable-diffusion-v1-5)"
 )
 

@@ -31,7 +31,7 @@ from cyclorama.models.generators import predict_noise
 
 REMEDY = (
     "give a folder or hub id with --model: a published in-painting model in diffusers' layout (such as "
-    "stable-diffusion-v1-5/stable-diffusion-inpainting), or DIR/model of `cyclorama train inpaint "
+    "stable-diffusion-v1-5/stable-diffusion-inpainting), or DIR/model of `cyclorama lab train inpaint "
     "--config recipes/baselines/inpaint.yaml --out DIR`"
 )
 

@@ -7,7 +7,6 @@ used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,12 @@ from cyclorama.erasing.masks import HoleConfig, sample_hole
 from cyclorama.erasing.network import SMALL_LAMA, LamaGenerator, LamaShape, count_parameters
 from cyclorama.lab.baselines.lama import LamaBaseline
 from cyclorama.lab.baselines.lama_losses import LamaObjective, LossConfig
+from cyclorama.models.base import BaseModel
 from cyclorama.models.discriminator import PatchDiscriminator
 from cyclorama.seeding import build_numpy_generator, compute_seed
+from cyclorama.training.batch import Batch, BatchNeeds
+from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.validation import show_generated
 
 
 @dataclass(frozen=True)
@@ -46,75 +49,64 @@ class LamaTraining:
     """LaMa weights to go on from (a file, or ``OUT/model`` of an earlier training); None starts anew."""
 
 
-class LamaMethod:
-    """LaMa as a method that the training loop can be given."""
+def build_networks(start: Start, base: BaseModel | None) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
+    """Generator and discriminator to train, the objective to hold still.
 
-    name = "lama"
-    needs_reference = False
+    The generator goes on from ``method.start``, or from the start's folder if that holds one and
+    ``model.fresh`` is not set; else its weights are a function of the seed. Raises ConfigError, ModelError.
+    """
+    config = start.config
+    own = read_settings(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(compute_seed(config.seed, 0, "lama weights"))
+        generator = LamaGenerator(own.shape)
+        losses = own.losses
+        discriminator = PatchDiscriminator(losses.discriminator_widths, losses.discriminator_rate)
+    file = start.folder / WEIGHTS_NAME if own.start is None else find_lama(own.start)
+    if own.start is not None or (file.is_file() and not config.model.fresh):
+        load_generator(generator, select_generator(read_tensors(file), file), file)
+        if own.shape.prefilled and not is_prefilled(file):
+            generator.add_nothing()
+    trained: dict[str, nn.Module] = {"generator": generator}
+    if own.losses.adversarial:
+        trained["discriminator"] = discriminator
+    for network in trained.values():
+        network.requires_grad_(True)  # the normalisations' statistics are parameters, too: part of the state
+    objective = LamaObjective(own.losses, _load_features(own.losses), config.data.image_size)
+    return trained, {"objective": objective}
 
-    def build_networks(
-        self, start: Path, base: Any, config: Any
-    ) -> tuple[dict[str, nn.Module], dict[str, nn.Module]]:
-        """Generator and discriminator to train, the objective to hold still.
 
-        The generator goes on from ``method.start``, or from ``start`` if that folder holds one and
-        ``config.model.fresh`` is not set; else its weights are a function of ``config.seed``.
-        Raises ConfigError, ModelError.
-        """
-        own = read_settings(config)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(compute_seed(config.seed, 0, "lama weights"))
-            generator = LamaGenerator(own.shape)
-            losses = own.losses
-            discriminator = PatchDiscriminator(losses.discriminator_widths, losses.discriminator_rate)
-        file = start / WEIGHTS_NAME if own.start is None else find_lama(own.start)
-        if own.start is not None or (file.is_file() and not config.model.fresh):
-            load_generator(generator, select_generator(read_tensors(file), file), file)
-            if own.shape.prefilled and not is_prefilled(file):
-                generator.add_nothing()
-        trained: dict[str, nn.Module] = {"generator": generator}
-        if own.losses.adversarial:
-            trained["discriminator"] = discriminator
-        objective = LamaObjective(own.losses, _load_features(own.losses), config.data.image_size)
-        return trained, {"objective": objective}
+def compute_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """The loss () of ``batch``, whose holes are a function of (seed, sample number) alone."""
+    config = networks.start.config
+    assert batch.product_mask is not None
+    hole = sample_holes(batch.numbers, batch.product_mask, read_settings(config).holes, config.seed)
+    discriminator = networks.get("discriminator")
+    loss: Tensor = networks["objective"](networks["generator"], discriminator, batch.image, hole)
+    return loss
 
-    def compute_loss(
-        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
-    ) -> Tensor:
-        """The loss () of ``batch``, whose holes are a function of (seed, sample number) alone."""
-        hole = sample_holes(batch.numbers, batch.product_mask, read_settings(config).holes, config.seed)
-        discriminator = trained.get("discriminator")
-        loss: Tensor = frozen["objective"](trained["generator"], discriminator, batch.image, hole)
-        return loss
 
-    def save_model(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: Any,
-        folder: Path,
-    ) -> None:
-        """Write the generator and its card; the discriminator stays behind in the run's checkpoints."""
-        generator, objective = trained["generator"], frozen["objective"]
-        losses = {name: value for name, value in asdict(objective.config).items() if name != "features"}
-        notes = {
-            "image_size": objective.image_size,
-            "parameters": count_parameters(generator),
-            "training": {"losses": losses},
-        }
-        save_lama(generator, folder, notes)
+def save_model(networks: StageNetworks, folder: Path) -> None:
+    """Write the generator and its card; the discriminator stays behind in the run's checkpoints."""
+    generator, objective = networks["generator"], networks["objective"]
+    losses = {name: value for name, value in asdict(objective.config).items() if name != "features"}
+    notes = {
+        "image_size": objective.image_size,
+        "parameters": count_parameters(generator),
+        "training": {"losses": losses},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_lama(generator, folder, notes)
 
-    def build_pipeline(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: Any,
-        config: Any,
-    ) -> LamaBaseline:
-        """The baseline around the generator as it is now (shared, not copied)."""
-        return LamaBaseline(LamaModel(trained["generator"], start, "in training", config.data.image_size))
+
+def show(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+    """What the generator fills, beside the truth."""
+    start = networks.start
+    model = LamaModel(networks["generator"], start.folder, "in training", start.config.data.image_size)
+    return show_generated(networks, batch, LamaBaseline(model))
+
+
+LAMA = Stage("lama", build_networks, compute_loss, save_model, show, BatchNeeds(product=True, hint=True))
 
 
 def read_settings(config: Any) -> LamaTraining:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cyclorama.diffusion.objective import compute_loss
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions, Inputs
@@ -130,26 +129,3 @@ def guide(network: Callable[[Tensor, Tensor], Tensor], scale: float) -> Predicto
         return combine_guidance(network(noisy_latents.repeat(2, 1, 1, 1), timestep), scale)
 
     return predict
-
-
-class NoiseSchedule(nn.Module):
-    """A base's noise schedule as a module without weights, so that it moves to the device with the rest."""
-
-    def __init__(self, scheduler: Any) -> None:
-        super().__init__()
-        self.register_buffer("alphas_cumprod", scheduler.alphas_cumprod.clone(), persistent=False)
-        self.prediction_type = scheduler.config.prediction_type
-
-    def compute_loss(self, predict: Predictor, batch: Any, config: Any) -> Tensor:
-        """Eq. 1 over the whole latent for a training ``batch``; ``predict`` as in the objective."""
-        alphas_cumprod = self.alphas_cumprod
-        assert isinstance(alphas_cumprod, Tensor)
-        return compute_loss(
-            predict,
-            batch.latents,
-            batch.noise,
-            batch.timesteps,
-            alphas_cumprod,
-            self.prediction_type,
-            config.min_snr_gamma,
-        )

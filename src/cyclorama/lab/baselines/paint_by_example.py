@@ -38,7 +38,7 @@ from cyclorama.models.registry import CategoryRegistry
 PARTS = ("unet", "vae", "scheduler", "image_encoder")
 REMEDY = (
     "give a folder or hub id with --model: published Paint-by-Example in diffusers' layout "
-    "(Fantasy-Studio/Paint-by-Example), or DIR/model of `cyclorama train paint-by-example --config "
+    "(Fantasy-Studio/Paint-by-Example), or DIR/model of `cyclorama lab train paint-by-example --config "
     "recipes/baselines/paint-by-example.yaml --out DIR`"
 )
 

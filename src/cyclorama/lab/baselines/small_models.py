@@ -1,8 +1,7 @@
-"""How the small versions are trained: networks, loss and model folder of each method, for the one loop.
+"""How the small versions are trained: networks, loss and model folder of each, as stages for the one loop.
 
-Each class is what :class:`cyclorama.training.stages.Method` describes. All start from the same base, see the
-same images in the same order with the same noise as our generators' stages, and differ in their networks
-alone.
+All start from the same base, see the same images in the same order with the same noise as our generators'
+stages, and differ in their networks alone.
 """
 
 from __future__ import annotations
@@ -11,17 +10,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.controlnet import PART as CONTROLNET
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
-from cyclorama.lab.baselines.latent import NoiseSchedule
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,
@@ -29,204 +26,140 @@ from cyclorama.lab.baselines.paint_by_example import (
     build_feature_encoder,
 )
 from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
-from cyclorama.models.base import compute_vae_scale, load_base, load_part, save_base
+from cyclorama.models.base import BaseModel, compute_vae_scale, load_base, load_part, save_base
 from cyclorama.models.generators import Branch, predict_noise
-from cyclorama.models.registry import CategoryRegistry, save_registry
+from cyclorama.models.registry import save_registry
+from cyclorama.training.batch import Batch, BatchNeeds
+from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.stages import compute_noise_loss
+from cyclorama.training.validation import show_generated
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 """(trained, frozen) by name."""
 
 
-class InpaintMethod:
-    """Stable Diffusion in-painting: the whole UNet learns, its new input channels from zero weights."""
-
-    name: Literal["inpaint"] = "inpaint"
-    needs_reference = False
-
-    def build_networks(self, start: Path, base: Any, config: Any) -> Networks:
-        """The start's UNet with room for mask and image; an in-painting start is trained on."""
-        return {"unet": _build_unet(base, config)}, {
-            "vae": base.vae,
-            "schedule": NoiseSchedule(base.scheduler),
-        }
-
-    def compute_loss(
-        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
-    ) -> Tensor:
-        """Eq. 1 over the whole latent, the full prompt as condition."""
-        condition = build_inpaint_condition(frozen["vae"], batch.hint_image, batch.hint_mask)
-        predict = _build_wide_prediction(trained["unet"], condition, batch.full_prompt)
-        return _compute_loss(frozen, predict, batch, config)
-
-    def save_model(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        folder: Path,
-    ) -> None:
-        """A folder in the layout of StableDiffusionInpaintPipeline."""
-        save_base(replace(load_base(start), unet=trained["unet"]), folder)
-        save_registry(registry, folder)
-        _rename_index(folder, "StableDiffusionInpaintPipeline", {})
-
-    def build_pipeline(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        config: Any,
-    ) -> InpaintBaseline:
-        """The method around the networks as they are (shared, not copied)."""
-        base = _load_texts(start, frozen["vae"], trained["unet"].eval())
-        return InpaintBaseline(base, OpenRegistry(registry.categories), BaselineOptions())
+def build_inpaint_networks(start: Start, base: BaseModel) -> Networks:
+    """In-painting: the whole UNet learns, its new input channels from zero; an in-painting start goes on."""
+    return {"unet": _build_unet(base)}, {"vae": base.vae}
 
 
-class ControlNetMethod:
-    """A plain ControlNet on the frozen base: our category generator without mask-guided attention."""
-
-    name: Literal["controlnet"] = "controlnet"
-    needs_reference = False
-
-    def build_networks(self, start: Path, base: Any, config: Any) -> Networks:
-        """The start's ControlNet, or a copy of its encoder behind zero convolutions."""
-        if (start / CONTROLNET).is_dir() and not config.model.fresh:
-            controlnet: Any = load_part(Branch, start / CONTROLNET, torch.float32)
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                controlnet = Branch.from_base(
-                    base.unet,
-                    compute_vae_scale(base.vae),
-                    config.model.condition_mask_channel,
-                    config.model.open_hint,
-                )
-        if config.gradient_checkpointing:
-            controlnet.enable_gradient_checkpointing()
-            base.unet.enable_gradient_checkpointing()
-        return {CONTROLNET: controlnet}, {"unet": base.unet, "schedule": NoiseSchedule(base.scheduler)}
-
-    def compute_loss(
-        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
-    ) -> Tensor:
-        """Eq. 1 over the whole latent; hint as the category generator's, full prompt for both networks."""
-        controlnet = trained[CONTROLNET]
-        hint = controlnet.encode_hint(
-            build_hint(batch.hint_image, batch.hint_mask, 0.0, controlnet.with_mask)
-        )
-
-        def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-            residuals = controlnet(noisy_latents, timesteps, batch.full_prompt, hint)
-            return predict_noise(frozen["unet"], noisy_latents, timesteps, batch.full_prompt, residuals)
-
-        return _compute_loss(frozen, predict, batch, config)
-
-    def save_model(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        folder: Path,
-    ) -> None:
-        """A folder in the layout of StableDiffusionControlNetPipeline."""
-        save_base(load_base(start), folder)
-        save_registry(registry, folder)
-        trained[CONTROLNET].save_pretrained(folder / CONTROLNET, safe_serialization=True)
-        index = {CONTROLNET: ["diffusers", "ControlNetModel"]}
-        _rename_index(folder, "StableDiffusionControlNetPipeline", index)
-
-    def build_pipeline(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        config: Any,
-    ) -> ControlNetBaseline:
-        """The method around the networks as they are (shared, not copied)."""
-        base = _load_texts(start, None, frozen["unet"])
-        own = OpenRegistry(registry.categories)
-        return ControlNetBaseline(base, trained[CONTROLNET].eval(), own, BaselineOptions(), 0.0)
+def compute_inpaint_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """Eq. 1 over the whole latent, the full prompt as condition."""
+    condition = build_inpaint_condition(networks["vae"], *_get_hint(batch))
+    predict = _build_wide_prediction(networks["unet"], condition, batch.full_prompt)
+    return compute_noise_loss(networks, batch, predict)
 
 
-class PaintByExampleMethod:
-    """Paint-by-Example: UNet and vector learn to paint an image after its own perturbed background."""
-
-    name: Literal["paint-by-example"] = "paint-by-example"
-    needs_reference = True
-
-    def build_networks(self, start: Path, base: Any, config: Any) -> Networks:
-        """The start's UNet widened, and a projection of the bundled feature network's features."""
-        features = load_background_features("cyclorama")
-        place = start / "image_encoder"
-        if place.is_dir() and not config.model.fresh:
-            encoder: Any = load_part(FeatureEncoder, place, torch.float32)
-        else:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(config.seed)
-                encoder = FeatureEncoder(
-                    features.dimensions, int(base.unet.config.cross_attention_dim), features.weights_hash
-                )
-        frozen = {"vae": base.vae, "features": features, "schedule": NoiseSchedule(base.scheduler)}
-        return {"unet": _build_unet(base, config), "image_encoder": encoder}, frozen
-
-    def compute_loss(
-        self, trained: Mapping[str, Any], frozen: Mapping[str, Any], batch: Any, config: Any
-    ) -> Tensor:
-        """Eq. 1 over the whole latent; the example is the image's own background, perturbed as PG's."""
-        encoder = trained["image_encoder"]
-        condition = encoder(frozen["features"](batch.reference, batch.reference_mask))
-        condition = torch.where(batch.dropped[:, None, None], encoder.unconditional, condition)
-        channels = build_example_channels(frozen["vae"], batch.hint_image, batch.hint_mask)
-        predict = _build_wide_prediction(trained["unet"], channels, condition)
-        return _compute_loss(frozen, predict, batch, config)
-
-    def save_model(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        folder: Path,
-    ) -> None:
-        """The base's layout with the UNet as trained and ``image_encoder/``; texts stay for a later start."""
-        save_base(replace(load_base(start), unet=trained["unet"]), folder)
-        save_registry(registry, folder)
-        trained["image_encoder"].save_pretrained(folder / "image_encoder", safe_serialization=True)
-        index = {"image_encoder": ["cyclorama", "FeatureEncoder"]}
-        _rename_index(folder, "PaintByExamplePipeline", index)
-
-    def build_pipeline(
-        self,
-        trained: Mapping[str, Any],
-        frozen: Mapping[str, Any],
-        start: Path,
-        registry: CategoryRegistry,
-        config: Any,
-    ) -> PaintByExampleBaseline:
-        """The method around the networks as they are (shared, not copied)."""
-        encode = build_feature_encoder(trained["image_encoder"].eval(), frozen["features"])
-        scheduler = load_base(start).scheduler
-        own = OpenRegistry(registry.categories)
-        return PaintByExampleBaseline(trained["unet"].eval(), frozen["vae"], scheduler, encode, own)
+def save_inpaint(networks: StageNetworks, folder: Path) -> None:
+    """A folder in the layout of StableDiffusionInpaintPipeline."""
+    _save_base(networks, folder, "StableDiffusionInpaintPipeline", {})
 
 
-def _build_unet(base: Any, config: Any) -> Any:
+def open_inpaint(networks: StageNetworks) -> InpaintBaseline:
+    """The method around the networks as they are (shared, not copied)."""
+    base = _load_texts(networks, networks["vae"])
+    return InpaintBaseline(base, OpenRegistry(networks.start.registry.categories), BaselineOptions())
+
+
+def build_controlnet_networks(start: Start, base: BaseModel) -> Networks:
+    """A plain ControlNet on the frozen base: the start's, or a copy of its encoder behind zero convolutions.
+
+    It is our category generator without mask-guided attention.
+    """
+    settings = start.config.model
+    if (start.folder / CONTROLNET).is_dir() and not settings.fresh:
+        controlnet: Any = load_part(Branch, start.folder / CONTROLNET, torch.float32)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(start.config.seed)
+            scale = compute_vae_scale(base.vae)
+            controlnet = Branch.from_base(
+                base.unet, scale, settings.condition_mask_channel, settings.open_hint
+            )
+    return {CONTROLNET: controlnet}, {"unet": base.unet}
+
+
+def compute_controlnet_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """Eq. 1 over the whole latent; hint as the category generator's, full prompt for both networks."""
+    controlnet = networks[CONTROLNET]
+    hint = controlnet.encode_hint(build_hint(*_get_hint(batch), 0.0, controlnet.with_mask))
+    prompt = batch.full_prompt
+    assert prompt is not None
+
+    def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
+        residuals = controlnet(noisy_latents, timesteps, prompt, hint)
+        return predict_noise(networks["unet"], noisy_latents, timesteps, prompt, residuals)
+
+    return compute_noise_loss(networks, batch, predict)
+
+
+def save_controlnet(networks: StageNetworks, folder: Path) -> None:
+    """A folder in the layout of StableDiffusionControlNetPipeline."""
+    index = {CONTROLNET: ["diffusers", "ControlNetModel"]}
+    _save_base(networks, folder, "StableDiffusionControlNetPipeline", index)
+
+
+def open_controlnet(networks: StageNetworks) -> ControlNetBaseline:
+    """The method around the networks as they are (shared, not copied)."""
+    registry = OpenRegistry(networks.start.registry.categories)
+    controlnet = networks[CONTROLNET].eval()
+    return ControlNetBaseline(_load_texts(networks), controlnet, registry, BaselineOptions(), 0.0)
+
+
+def build_example_networks(start: Start, base: BaseModel) -> Networks:
+    """Paint-by-Example: the start's UNet widened, and a projection of the bundled network's features."""
+    features = load_background_features("cyclorama")
+    place = start.folder / "image_encoder"
+    if place.is_dir() and not start.config.model.fresh:
+        encoder: Any = load_part(FeatureEncoder, place, torch.float32)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(start.config.seed)
+            width = int(base.unet.config.cross_attention_dim)
+            encoder = FeatureEncoder(features.dimensions, width, features.weights_hash)
+    return {"unet": _build_unet(base), "image_encoder": encoder}, {"vae": base.vae, "features": features}
+
+
+def compute_example_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+    """Eq. 1 over the whole latent; the example is the image's own background, perturbed as PG's."""
+    encoder = networks["image_encoder"]
+    assert batch.dropped is not None
+    condition = encoder(networks["features"](batch.reference, batch.reference_mask))
+    condition = torch.where(batch.dropped[:, None, None], encoder.unconditional, condition)
+    channels = build_example_channels(networks["vae"], *_get_hint(batch))
+    return compute_noise_loss(networks, batch, _build_wide_prediction(networks["unet"], channels, condition))
+
+
+def save_example(networks: StageNetworks, folder: Path) -> None:
+    """The base's layout with the UNet as trained and ``image_encoder/``; texts stay for a later start."""
+    index = {"image_encoder": ["cyclorama", "FeatureEncoder"]}
+    _save_base(networks, folder, "PaintByExamplePipeline", index)
+
+
+def open_example(networks: StageNetworks) -> PaintByExampleBaseline:
+    """The method around the networks as they are (shared, not copied)."""
+    encode = build_feature_encoder(networks["image_encoder"].eval(), networks["features"])
+    scheduler = load_base(networks.start.folder).scheduler
+    registry = OpenRegistry(networks.start.registry.categories)
+    return PaintByExampleBaseline(networks["unet"].eval(), networks["vae"], scheduler, encode, registry)
+
+
+def _get_hint(batch: Batch) -> tuple[Tensor, Tensor]:
+    assert batch.hint_image is not None and batch.hint_mask is not None
+    return batch.hint_image, batch.hint_mask
+
+
+def _build_unet(base: BaseModel) -> Any:
     channels = int(base.unet.config.out_channels)
     narrow = int(base.unet.config.in_channels) == channels
-    unet: Any = widen_unet(base.unet, channels + 1) if narrow else base.unet
-    if config.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
-    return unet
+    return widen_unet(base.unet, channels + 1) if narrow else base.unet
 
 
 def _build_wide_prediction(
-    unet: Any, channels: Tensor, condition: Tensor
+    unet: Any, channels: Tensor, condition: Tensor | None
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The prediction of a UNet that sees ``channels`` beside the noisy latents, under ``condition``."""
+    assert condition is not None
 
     def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         wide = torch.cat([noisy_latents, channels.to(noisy_latents.dtype)], dim=1)
@@ -235,21 +168,41 @@ def _build_wide_prediction(
     return predict
 
 
-def _compute_loss(frozen: Mapping[str, Any], predict: Any, batch: Any, config: Any) -> Tensor:
-    loss: Tensor = frozen["schedule"].compute_loss(predict, batch, config)
-    return loss
-
-
-def _load_texts(start: Path, vae: Any, unet: UNet2DConditionModel) -> Any:
-    """The start's base with ``unet`` (and ``vae``) in its place, all on ``unet``'s device."""
-    base = load_base(start)
+def _load_texts(networks: StageNetworks, vae: Any = None) -> BaseModel:
+    """The start's base with the stage's UNet (and ``vae``) in its place, all on the UNet's device."""
+    base, unet = load_base(networks.start.folder), networks["unet"].eval()
     base.unet = unet
     base.vae = base.vae.to(unet.device) if vae is None else vae
     base.text_encoder = base.text_encoder.to(unet.device)
     return base
 
 
-def _rename_index(folder: Path, class_name: str, parts: Mapping[str, list[str]]) -> None:
+def _save_base(
+    networks: StageNetworks, folder: Path, class_name: str, parts: Mapping[str, list[str]]
+) -> None:
+    """The start's base with the UNet as it is, the registry, and the stage's other trained ``parts``."""
+    save_base(replace(load_base(networks.start.folder), unet=networks["unet"]), folder)
+    save_registry(networks.start.registry, folder)
+    for name in parts:
+        networks[name].save_pretrained(folder / name, safe_serialization=True)
     path = folder / "model_index.json"
     index = {**json.loads(path.read_text(encoding="utf-8")), "_class_name": class_name, **parts}
     path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _build_stage(
+    name: str, build: Any, loss: Any, save: Any, open_method: Any, reference: bool = False
+) -> Stage:
+    def show(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+        return show_generated(networks, batch, open_method(networks))
+
+    return Stage(name, build, loss, save, show, BatchNeeds(product=True, hint=True, reference=reference))
+
+
+INPAINT = _build_stage("inpaint", build_inpaint_networks, compute_inpaint_loss, save_inpaint, open_inpaint)
+CONTROLNET_STAGE = _build_stage(
+    "controlnet", build_controlnet_networks, compute_controlnet_loss, save_controlnet, open_controlnet
+)
+PAINT_BY_EXAMPLE = _build_stage(
+    "paint-by-example", build_example_networks, compute_example_loss, save_example, open_example, True
+)
