@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -116,7 +115,7 @@ def test_mask_names_and_polarity_are_detected(
     assert found.detection.mask_pattern.value == mask
     assert {r.mask_means for r in found.records} == {style}
     assert found.detection.image_suffixes == {suffix: 12}
-    source = ExampleSource.from_records(found.records, ExampleConfig(32, 32))
+    source = ExampleSource.from_records(found.records, ExampleConfig(height=32, width=32))
     for i in (0, 5, 11):
         expected = np.zeros((32, 32), bool)
         expected[product_box(i)] = True
@@ -219,7 +218,7 @@ def test_given_settings_are_not_detected_again(tmp_path: Path) -> None:
         ({"mask_pattern": "{stem}.gif", "mask_means": None}, "no masks named '{stem}.gif'"),
     ]:
         with pytest.raises(DataError, match=message):
-            load_bg60k(tmp_path, settings=replace(settings, **change))
+            load_bg60k(tmp_path, settings=settings.replace(**change))
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
@@ -255,7 +254,7 @@ def test_one_name_in_two_parts_is_ambiguous(tmp_path: Path) -> None:
 
 def test_a_training_source_opens_the_published_set(tmp_path: Path) -> None:
     build_set(tmp_path, style="background", mask="{stem}.png")
-    source = ExampleSource.open(SourceConfig(path=tmp_path, kind="bg60k"), ExampleConfig(16, 16))
+    source = ExampleSource.open(SourceConfig(path=tmp_path, kind="bg60k"), ExampleConfig(height=16, width=16))
     assert len(source) == 12
     assert source[1].category == "电饭煲"
     assert source[1].product_mask[8, 8] == 1

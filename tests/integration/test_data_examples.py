@@ -14,8 +14,8 @@ from PIL import Image
 from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
 from cyclorama.data.examples import ExampleConfig, ExampleSource, decide_flip
 from cyclorama.data.packed import PackedExamples, compute_pack_hash
+from cyclorama.data.records import Record
 from cyclorama.data.samples import encode_samples
-from cyclorama.data.schema import Record
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.data.sources import ItemInfo, SourceConfig
 from cyclorama.errors import ConfigError, DataError, OutputError
@@ -53,7 +53,7 @@ def records(tmp_path: Path) -> list[Record]:
 
 
 def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[Record]) -> None:
-    example = ExampleSource.from_records(records, ExampleConfig(24, 24))[0]
+    example = ExampleSource.from_records(records, ExampleConfig(height=24, width=24))[0]
     pixels = np.asarray(Image.open(records[0].image))
     assert np.array_equal(example.pixels, pixels[:, 8:32])
     mask = np.zeros((24, 24), np.float32)
@@ -64,7 +64,7 @@ def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list
 
 
 def test_pad_keeps_everything_and_repeats_the_border(records: list[Record]) -> None:
-    example = ExampleSource.from_records(records, ExampleConfig(40, 40, fit="pad"))[0]
+    example = ExampleSource.from_records(records, ExampleConfig(height=40, width=40, fit="pad"))[0]
     pixels = np.asarray(Image.open(records[0].image))
     assert np.array_equal(example.pixels[8:32], pixels)
     assert np.array_equal(example.pixels[:8], np.broadcast_to(pixels[0], (8, 40, 3)))
@@ -149,14 +149,14 @@ def test_bad_images_are_named() -> None:
     for image, mask, means, message in cases:
         with pytest.raises(DataError, match=message):
             decode_example(image, mask, means, (8, 8), "crop", "x")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="4 x 8"):
-        ExampleConfig(4, 8)
-    with pytest.raises(ConfigError, match="fit is 'stretch'"):
-        ExampleConfig(8, 8, fit="stretch")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="height: must be from 8 to 8192, got 4"):
+        ExampleConfig(height=4, width=8)
+    with pytest.raises(ConfigError, match="fit"):
+        ExampleConfig(height=8, width=8, fit="stretch")  # type: ignore[arg-type]
 
 
 def test_flips_depend_on_seed_image_and_draw_only(records: list[Record]) -> None:
-    config = ExampleConfig(24, 24, flip=True, seed=5)
+    config = ExampleConfig(height=24, width=24, flip=True, seed=5)
     source = ExampleSource.from_records(records, config)
     draws = [[source.load(i, draw).flipped for draw in range(40)] for i in range(3)]
     assert draws == [[decide_flip(config, f"r{i}", draw) for draw in range(40)] for i in range(3)]
@@ -168,12 +168,12 @@ def test_flips_depend_on_seed_image_and_draw_only(records: list[Record]) -> None
     assert np.array_equal(flipped.product_mask, plain.product_mask[:, ::-1])
     assert np.array_equal(flipped.flip().pixels, plain.pixels)
     assert not any(
-        ExampleSource.from_records(records, replace(config, flip=False)).load(0, d).flipped for d in range(9)
+        ExampleSource.from_records(records, config.replace(flip=False)).load(0, d).flipped for d in range(9)
     )
 
 
 def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record], tmp_path: Path) -> None:
-    config = ExampleConfig(16, 20)
+    config = ExampleConfig(height=16, width=20)
     write_shards(encode_samples(records), tmp_path / "shards", shard_size=3)
     lines = [
         {"image": r.image.name, "mask": r.mask and r.mask.name, "category": r.category, "split": r.split}
@@ -181,7 +181,7 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record
     ]
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
     shards = ExampleSource.open(SourceConfig(path=tmp_path / "shards"), config)
-    manifest = ExampleSource.open(SourceConfig(path=tmp_path / "list.jsonl", kind="manifest"), config)
+    manifest = ExampleSource.open(SourceConfig(path=tmp_path / "list.jsonl", kind="table"), config)
     assert [info.id for info in shards.infos] == ["r0", "r1", "r2", "r3"]
     for i in (3, 0, -1):
         assert np.array_equal(shards[i].pixels, manifest[i].pixels)
@@ -189,14 +189,14 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record
     test = ExampleSource.open(SourceConfig(path=tmp_path / "shards", split="test"), config)
     assert [info.id for info in test.infos] == ["r3"]
     assert np.array_equal(test[0].pixels, shards[3].pixels)
-    inverted = SourceConfig(path=tmp_path / "list.jsonl", kind="manifest", mask_means="background")
+    inverted = SourceConfig(path=tmp_path / "list.jsonl", kind="table", mask_means="background")
     assert np.allclose(
         ExampleSource.open(inverted, config)[0].product_mask, 1 - manifest[0].product_mask, atol=1.01 / 255
     )
 
 
 def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tmp_path: Path) -> None:
-    config = ExampleConfig(16, 16)
+    config = ExampleConfig(height=16, width=16)
     cases = [
         (replace(records[0], category=None), None, "'r0' has no category"),
         (replace(records[0], mask=None), None, "'r0' has no mask file"),
@@ -233,7 +233,7 @@ def assert_equal_examples(
 
 
 def test_packed_examples_equal_their_source_bit_for_bit(records: list[Record], tmp_path: Path) -> None:
-    source = ExampleSource.from_records(records, ExampleConfig(13, 17, flip=True))
+    source = ExampleSource.from_records(records, ExampleConfig(height=13, width=17, flip=True))
     packed = PackedExamples.prepare(source, tmp_path / "packed")
     assert_equal_examples(packed, source)
     assert_equal_examples(PackedExamples(tmp_path / "packed", source.config), source)
@@ -247,29 +247,29 @@ def test_packing_happens_once_and_again_when_contents_or_size_change(
     records: list[Record], tmp_path: Path
 ) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     stamp = (folder / "done.json").stat().st_mtime_ns
     PackedExamples.prepare(source, folder)
-    flipping = ExampleSource.from_records(records, ExampleConfig(16, 16, flip=True, seed=3))
+    flipping = ExampleSource.from_records(records, ExampleConfig(height=16, width=16, flip=True, seed=3))
     PackedExamples.prepare(flipping, folder)
     assert (folder / "done.json").stat().st_mtime_ns == stamp
 
     pixels = np.asarray(Image.open(records[1].image)).copy()
     pixels[0, 10] += 1
     records[1].image.write_bytes(encode(255 - pixels))
-    changed = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    changed = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     with pytest.raises(DataError, match="packed from other contents"):
         PackedExamples.prepare(changed, folder, on_change="raise")
     assert_equal_examples(PackedExamples.prepare(changed, folder), changed)
-    larger = ExampleSource.from_records(records, ExampleConfig(18, 16))
+    larger = ExampleSource.from_records(records, ExampleConfig(height=18, width=16))
     assert_equal_examples(PackedExamples.prepare(larger, folder), larger)
     with pytest.raises(DataError, match=r"holds uint8 \(4, 18, 16, 3\), expected uint8 \(4, 16, 16, 3\)"):
         PackedExamples(folder, source.config)
 
 
 def test_labels_count_as_contents(records: list[Record]) -> None:
-    config = ExampleConfig(16, 16)
+    config = ExampleConfig(height=16, width=16)
     relabelled = [replace(records[0], category="tea"), *records[1:]]
     hashes = {
         compute_pack_hash(ExampleSource.from_records(r, config)) for r in (records, relabelled, records[:3])
@@ -278,7 +278,7 @@ def test_labels_count_as_contents(records: list[Record]) -> None:
 
 
 def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Record], tmp_path: Path) -> None:
-    config = ExampleConfig(16, 16)
+    config = ExampleConfig(height=16, width=16)
     for name, chosen in (("a", records), ("b", records), ("c", records[:3])):
         write_shards(encode_samples(chosen), tmp_path / name)
     a, b, c = (
@@ -290,23 +290,23 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Reco
 
 def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     whole = records[2].mask.read_bytes()  # type: ignore[union-attr]
     records[2].mask.write_bytes(b"broken")  # type: ignore[union-attr]
-    broken = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    broken = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     with pytest.raises(DataError, match=r"image 'r2' \(mask\): not a readable image"):
         PackedExamples.prepare(broken, folder)
     with pytest.raises(DataError, match="no finished packed set"):
         PackedExamples(folder, source.config)
     records[2].mask.write_bytes(whole)  # type: ignore[union-attr]
-    again = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    again = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     assert_equal_examples(PackedExamples.prepare(again, folder), again)
 
 
 def test_bad_images_can_be_left_out_with_their_reason(records: list[Record], tmp_path: Path) -> None:
     records[1].image.write_bytes(b"broken")
-    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     packed = PackedExamples.prepare(source, tmp_path / "packed", on_error="skip")
     assert [info.id for info in packed.infos] == ["r0", "r2", "r3"]
     assert [(r.row, r.values["id"]) for r in packed.rejected] == [(1, "r1")]
@@ -323,7 +323,7 @@ def test_damaged_packs_and_full_disks_say_so(
     records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(16, 16))
+    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     (folder / "pixels.npy").write_bytes((folder / "pixels.npy").read_bytes()[:-1])
     with pytest.raises(DataError, match=r"pixels\.npy is damaged"):
@@ -361,7 +361,9 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
     ]
     write_atomic(shard_path(tmp_path, 0), pack_items(items))
     write_atomic(done_path(tmp_path, 0), b'{"count": 2, "sha256": "x"}')
-    source = ExampleSource.open(SourceConfig(path=tmp_path, split="train"), ExampleConfig(16, 16))
+    source = ExampleSource.open(
+        SourceConfig(path=tmp_path, split="train"), ExampleConfig(height=16, width=16)
+    )
     for i in range(2):
         assert np.array_equal(source[i].pixels, pixels[i])
         assert np.array_equal(source[i].product_mask, mask / np.float32(255))

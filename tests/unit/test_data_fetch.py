@@ -51,6 +51,11 @@ def reply(status: str, body: bytes = b"", **headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def reply_busy(connection: socket.socket) -> None:
+    date = formatdate(time.time() + 20, usegmt=True)
+    connection.sendall(reply("503 Service Unavailable", Retry_After=date))
+
+
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Starts a plain server in the place of every public host; names resolve to a public address."""
@@ -104,7 +109,7 @@ def test_without_a_policy_nothing_is_asked() -> None:
     ("first", "reason"),
     [
         (reply("429 Too Many Requests", Retry_After="3"), 3.0),
-        (reply("503 Service Unavailable", Retry_After=formatdate(time.time() + 20, usegmt=True)), 19.0),
+        (reply_busy, 19.0),
         (reply("500 Internal Server Error"), 0.5),
         (lambda connection: None, 0.5),  # closed without an answer
         (reply("200 OK", PNG)[:-500], 0.5),  # closed in the middle

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cyclorama.data.records import Record
 from cyclorama.data.samples import encode_samples
-from cyclorama.data.schema import Record
 from cyclorama.data.shards import Sample, build_index, list_shards, load_done_mark, read_shards, write_shards
 from cyclorama.data.tars import iter_members
 from cyclorama.errors import DataError, OutputError

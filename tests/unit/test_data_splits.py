@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclorama.data.order import sample_indices, sample_order
-from cyclorama.data.schema import Record
+from cyclorama.data.records import Record
 from cyclorama.data.splits import assign_split, assign_splits, check_record_splits, check_splits
 from cyclorama.errors import DataError, SettingsError
 

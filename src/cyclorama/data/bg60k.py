@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Annotated, Literal, TypeVar, get_args
 
+from pydantic import Field
+
+from cyclorama.config import Settings
 from cyclorama.data.bg60k_files import FileIndex, find_file, index_files, index_references, name_folders
+from cyclorama.data.columns import MaskMeans
 from cyclorama.data.decode import open_image
 from cyclorama.data.detection import (
     Finding,
@@ -26,7 +30,7 @@ from cyclorama.data.detection import (
     detect_separator,
     split_line,
 )
-from cyclorama.data.schema import MaskMeans, Record, RejectedRow
+from cyclorama.data.records import Record, RejectedRow
 from cyclorama.errors import DataError
 
 T = TypeVar("T")
@@ -34,8 +38,7 @@ Subset = Literal["bg60k", "bg1k", "bgpair"]
 LICENCE = "BG60k, academic use only"
 
 
-@dataclass(frozen=True)
-class Bg60kSettings:
+class Bg60kSettings(Settings):
     """What to take as given instead of detecting it (None = detect)."""
 
     encoding: str | None = None
@@ -43,9 +46,9 @@ class Bg60kSettings:
     mask_pattern: str | None = None
     """File name of a mask, with ``{stem}`` for the image's name without suffix: ``{stem}_mask.png``."""
     mask_means: MaskMeans | None = None
-    sample_lines: int = 2000
+    sample_lines: Annotated[int, Field(ge=1)] = 2000
     """Lines looked at for separator and mask names."""
-    sample_masks: int = 64
+    sample_masks: Annotated[int, Field(ge=1)] = 64
     """Masks opened for their polarity."""
 
 
@@ -138,7 +141,7 @@ def load_bg60k(
         category_script=detect_script(categories),
         image_folders=name_folders(files.images, folder),
         mask_folders=name_folders(files.masks, folder),
-        image_suffixes=dict(Counter(record.image.suffix.lower() for record in records)),
+        image_suffixes=dict(Counter(Path(str(record.image)).suffix.lower() for record in records)),
         lines=len(lines),
         records=len(records),
         categories=len(categories),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from cyclorama.data.schema import IMAGE_SUFFIXES
+from cyclorama.data.folders import IMAGE_SUFFIXES
 from cyclorama.errors import DataError
 
 FileIndex = dict[str, list[Path]]

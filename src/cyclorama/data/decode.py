@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from cyclorama.errors import DataError
 
 if TYPE_CHECKING:
-    from cyclorama.data.schema import MaskMeans
+    from cyclorama.data.columns import MaskMeans
     from cyclorama.types import Matte, Pixels, Size
 
 ASPECT_TOLERANCE = 0.02

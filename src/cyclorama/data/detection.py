@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.data.schema import MaskMeans
+from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import DataError
 
 SEPARATORS = {"\t": "tab", "|": "bar", ",": "comma", ";": "semicolon", " ": "space"}

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
+from pydantic import Field
+
+from cyclorama.config import Settings
 from cyclorama.data.decode import decode_example
 from cyclorama.data.sources import ItemInfo, RecordSource, Source, SourceConfig, open_source
-from cyclorama.errors import ConfigError
 from cyclorama.seeding import compute_seed
 
 if TYPE_CHECKING:
-    from cyclorama.data.schema import Record
+    from cyclorama.data.records import Record
     from cyclorama.types import Matte, Pixels, Size
 
 
-@dataclass(frozen=True)
-class ExampleConfig:
+Side = Annotated[int, Field(ge=8, le=8192)]
+
+
+class ExampleConfig(Settings):
     """Size and geometry of the examples."""
 
-    height: int = 512
+    height: Side = 512
     """Pixels."""
-    width: int = 512
+    width: Side = 512
     """Pixels."""
     fit: Literal["crop", "pad"] = "crop"
     """``crop``: short side to size, centre crop. ``pad``: long side to size, border pixels repeated."""
@@ -30,12 +34,6 @@ class ExampleConfig:
     """Mirror left to right with probability 1/2; off where packs carry text."""
     seed: int = 0
     """Of the flips."""
-
-    def __post_init__(self) -> None:
-        if not (8 <= self.height <= 8192 and 8 <= self.width <= 8192):
-            raise ConfigError(f"example size {self.height} x {self.width} must be 8 to 8192 pixels each way")
-        if self.fit not in ("crop", "pad"):
-            raise ConfigError(f"fit is {self.fit!r}, must be 'crop' or 'pad'")
 
     @property
     def size(self) -> Size:

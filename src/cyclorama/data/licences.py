@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
-from cyclorama.data.manifest import load_manifest
+from cyclorama.data.records import load_records
 from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
@@ -113,8 +113,8 @@ def find_source_licence(source: SourceConfig) -> SetLicence | None:
     """
     if source.kind in ("bg60k", "bg1k", "bgpair"):
         return SetLicence({PUBLISHED_LICENCE: 1})
-    if source.kind == "manifest":
-        return count_licences(record.licence for record in load_manifest(source.path))
+    if source.kind == "table":
+        return count_licences(record.licence for record in load_records(source.path))
     return load_set_licence(source.path if source.path.is_dir() else source.path.parent)
 
 

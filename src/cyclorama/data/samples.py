@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from cyclorama.data.decode import open_image, read_mask
-from cyclorama.data.schema import Record
+from cyclorama.data.records import Record, read_place
 from cyclorama.data.shards import Sample
 from cyclorama.errors import DataError
 
@@ -40,10 +40,10 @@ def encode_samples(records: Iterable[Record]) -> Iterator[Sample]:
 def _encode(record: Record, key: str) -> Sample:
     where = f"record {record.id!r}"
     try:
-        data = record.image.read_bytes()
-        mask_data = record.mask.read_bytes() if record.mask is not None else None
-    except OSError as error:
-        raise DataError(f"{where}: cannot read {error.filename}: {error.strerror}") from error
+        data = read_place(record.image)
+        mask_data = None if record.mask is None else read_place(record.mask)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
     if mask_data is None and record.mask_means != "alpha":
         raise DataError(f"{where}: no mask; shards hold one for every image")
     image = open_image(data, where)

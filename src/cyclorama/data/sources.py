@@ -1,4 +1,4 @@
-"""Where training images come from: shards, a manifest or a published set, under one face.
+"""Where training images come from: shards, any table or a published set, under one face.
 
 A source knows what images there are and hands out their encoded bytes; ``examples`` turns those into
 arrays.
@@ -15,9 +15,10 @@ from typing import Any, Literal, Protocol, Self
 from pydantic import model_validator
 
 from cyclorama.config import Settings
+from cyclorama.data.addresses import read_stamp
 from cyclorama.data.bg60k import Bg60kSettings, Subset, load_bg60k
-from cyclorama.data.manifest import load_manifest
-from cyclorama.data.schema import MaskMeans, Record
+from cyclorama.data.columns import MaskMeans
+from cyclorama.data.records import Place, Record, load_records, read_place
 from cyclorama.data.shards import build_index, load_done_mark
 from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry
 from cyclorama.errors import ConfigError, DataError
@@ -27,17 +28,18 @@ class SourceConfig(Settings):
     """Which images to train on."""
 
     path: Path
-    """Shards: a folder, a tar or a glob pattern. Manifest: its file. Published: the info file's folder."""
-    kind: Literal["shards", "manifest", "bg60k", "bg1k", "bgpair"] = "shards"
+    """Shards: a folder, a tar or a glob pattern. Table: whatever :func:`open_table` reads. Published: the
+    folder of the info file."""
+    kind: Literal["shards", "table", "bg60k", "bg1k", "bgpair"] = "shards"
     split: str | None = None
     """Only images of this split; None takes all."""
     require_done: bool = True
     """Leave out shards without a done mark."""
     mask_means: MaskMeans | None = None
-    """What bright marks in the masks; None takes the manifest's word, or detects it in a published set."""
+    """What bright marks in the masks; None takes the table's word, or detects it in a published set."""
 
     @model_validator(mode="after")
-    def _check_mask_means(self) -> Self:
+    def _check_kind(self) -> Self:
         if self.mask_means is not None and self.kind == "shards":
             raise ConfigError("mask_means does not apply to shards: bright always marks the product there")
         return self
@@ -120,18 +122,17 @@ class RecordSource:
         """The encoded image."""
         record = self._records[index]
         try:
-            mask = record.mask.read_bytes() if record.mask is not None else None
-            return EncodedItem(record.image.read_bytes(), mask, record.mask_means)
-        except OSError as error:
-            raise DataError(
-                f"record {record.id!r}: cannot read {error.filename}: {error.strerror}"
-            ) from error
+            mask = None if record.mask is None else read_place(record.mask)
+            return EncodedItem(read_place(record.image), mask, record.mask_means)
+        except DataError as error:
+            raise DataError(f"record {record.id!r}: {error}") from error
 
     def compute_fingerprint(self) -> str:
         """A hash over every file's path, size and time, and over the labels."""
         parts: list[Any] = []
         for record, info in zip(self._records, self.infos, strict=True):
-            parts.append((info, record.mask_means, _stat(record.image), record.mask and _stat(record.mask)))
+            places = [_stat(place) for place in (record.image, record.mask) if place is not None]
+            parts.append((info, record.mask_means, places))
         return _hash(parts)
 
 
@@ -142,8 +143,8 @@ def open_source(config: SourceConfig) -> Source:
     """
     if config.kind == "shards":
         return ShardSource(build_index(config.path, config.require_done), config.split)
-    if config.kind == "manifest":
-        records = load_manifest(config.path, required=("image", "category"))
+    if config.kind == "table":
+        records = load_records(config.path, required=("image", "category"))
         if config.mask_means is not None:
             records = [replace(record, mask_means=config.mask_means) for record in records]
         return RecordSource(records, config.split)
@@ -189,12 +190,12 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _stat(path: Path) -> tuple[str, int, int]:
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    return (path.as_posix(), stat.st_size, stat.st_mtime_ns)
+def _stat(place: Place) -> tuple[str, str]:
+    address = place.as_posix() if isinstance(place, Path) else place
+    stamp = read_stamp(address)
+    if not stamp and isinstance(place, Path):
+        raise DataError(f"cannot read {place}: no such file")
+    return ("" if isinstance(address, bytes) else address, stamp)
 
 
 def _hash(parts: Sequence[Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from cyclorama.data.schema import Record
+from cyclorama.data.records import Record
 from cyclorama.errors import DataError, SettingsError
 from cyclorama.seeding import MAX_SEED, compute_seed
 

@@ -84,8 +84,10 @@ class Table:
         if names is None:
             with named_errors(name):
                 head = list(islice(source.rows(lambda _: True), _PEEKED))
+            if not head:
+                raise ManifestError(f"{name} has no rows; give one with images" + self._hint())
             names = list(dict.fromkeys(column for _, cells, _ in head for column in cells))
-            if head and not names:  # no row can be read; each says why
+            if not names:  # no row can be read; each says why
                 names = ["image"]
         self.columns: list[str] = list(names)
         self._known = set(names)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.data.addresses import read_bytes
+from cyclorama.data.records import Place
 from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 RESULTS = ("results.jsonl", "manifest.jsonl")
 """What a run leaves in its output folder: its images and what became of each input."""
-Place = Path | str | bytes
-"""A file of this machine, an address for :func:`cyclorama.data.table.open_file`, or the file's bytes."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,7 +61,7 @@ def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], N
 
     Raises DataError, ManifestError, OutputError.
     """
-    geometry = ExampleConfig(config.image_size, config.image_size, config.fit)
+    geometry = ExampleConfig(height=config.image_size, width=config.image_size, fit=config.fit)
     examples: Examples = ExampleSource.open(config.source, geometry)
     if config.pack:
         folder = config.packed or out / "packed"
@@ -74,7 +74,7 @@ def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], N
 
 def open_split(config: DataConfig, source: SourceConfig) -> ExampleData:
     """The images of ``source`` at ``config``'s size, decoded when asked for. Raises DataError."""
-    geometry = ExampleConfig(config.image_size, config.image_size, config.fit)
+    geometry = ExampleConfig(height=config.image_size, width=config.image_size, fit=config.fit)
     return ExampleData(ExampleSource.open(source, geometry))
 
 

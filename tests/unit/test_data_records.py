@@ -1,20 +1,18 @@
-"""Manifests: every format read the same, every bad row named, rows in = rows out."""
+"""Records of tables: every format read the same, every bad row named, rows in = rows out."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cyclorama.data.manifest import load_manifest, save_manifest
-from cyclorama.data.schema import Record
-from cyclorama.data.tables import detect_separator
-from cyclorama.errors import ManifestError, OutputError
+from cyclorama.data.records import Record, load_records
+from cyclorama.data.table import open_table
+from cyclorama.errors import ManifestError
 
 
 @pytest.fixture
@@ -31,19 +29,27 @@ def write(folder: Path, text: str, name: str = "list.csv", encoding: str = "utf-
     return path
 
 
+def collect(path: Path) -> tuple[list[str], list[tuple[int, str]]]:
+    """Names of the good rows, and number and reason of the bad ones."""
+    rows = list(open_table(path))
+    assert [row.number for row in rows] == list(range(1, len(rows) + 1))
+    good = [row.name for row in rows if row.error is None]
+    return good, [(row.number, row.error) for row in rows if row.error is not None]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_csv_dialects_give_the_same_records(folder: Path, separator: str, encoding: str) -> None:
     rows = [["Image", "category", "seed", "note"], ["a.png", "饼干", "7", "x"], ["sub/a.png", "wine", "", ""]]
     text = "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n"
-    first, second = load_manifest(write(folder, text, encoding=encoding))
+    first, second = load_records(write(folder, text, encoding=encoding))
     assert first == Record("a", folder / "a.png", category="饼干", seed=7, extra={"note": "x"})
     assert second == Record("sub/a", folder / "sub/a.png", category="wine")
 
 
 def test_quoted_cells_keep_separators_quotes_and_line_ends(folder: Path) -> None:
     path = write(folder, 'image,category,note\na.png,"red, white","say ""hi""\nthere"\nb.png,wine,\n')
-    first, second = load_manifest(path)
+    first, second = load_records(path)
     assert first.category == "red, white"
     assert first.extra == {"note": 'say "hi"\nthere'}
     assert second.category == "wine"
@@ -55,14 +61,15 @@ def test_mask_words_are_a_note_but_a_missing_mask_file_is_an_error(folder: Path)
         'image,category,mask,licence\na.png,apple,"white background, no alpha",MIT\n'
         "b.png,pear,alpha channel,MIT\na.jpg,plum,m.png,MIT\nsub/a.png,leek,gone.png,MIT\n",
     )
-    records, rejected = load_manifest(path, on_error="collect")
+    assert [(row, "'gone.png'" in reason) for row, reason in collect(path)[1]] == [(4, True)]
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    records = load_records(path)
     assert [(r.mask, r.extra) for r in records] == [
         (None, {"mask": "white background, no alpha"}),
         (None, {"mask": "alpha channel"}),
         (folder / "m.png", {}),
     ]
     assert [r.licence for r in records] == ["MIT"] * 3
-    assert [(r.row, "'gone.png'" in r.reason) for r in rejected] == [(4, True)]
 
 
 def test_all_columns_of_generate_are_understood(folder: Path) -> None:
@@ -77,7 +84,7 @@ def test_all_columns_of_generate_are_understood(folder: Path) -> None:
         "license": "CC0",
         "price": 9.5,
     }
-    (record,) = load_manifest(write(folder, json.dumps(row) + "\n", "list.jsonl"))
+    (record,) = load_records(write(folder, json.dumps(row) + "\n", "list.jsonl"))
     assert record == Record(
         id="a",
         image=folder / "a.png",
@@ -93,25 +100,24 @@ def test_all_columns_of_generate_are_understood(folder: Path) -> None:
 
 
 def test_paths_written_on_windows_are_found(folder: Path) -> None:
-    (record,) = load_manifest(write(folder, "image,category\nsub\\a.png,wine\n"))
+    (record,) = load_records(write(folder, "image,category\nsub\\a.png,wine\n"))
     assert record.image == folder / "sub/a.png"
     assert record.id == "sub/a"
 
 
 def test_names_made_from_paths_are_unique_and_do_not_depend_on_later_rows(folder: Path) -> None:
     path = write(folder, "image,id\na.png,\na.jpg,\na.png,\nsub/a.png,a-2\n")
-    assert [r.id for r in load_manifest(path)] == ["a", "a-3", "a-4", "a-2"]
+    assert [r.id for r in load_records(path)] == ["a", "a-3", "a-4", "a-2"]
 
 
-def test_an_id_given_twice_is_a_bad_row(folder: Path) -> None:
-    path = write(folder, "image,id\na.png,one\nb.png,ONE\n")
-    with pytest.raises(ManifestError, match=r"row 2 \(line 3\): id 'ONE' is already used by row 1"):
-        load_manifest(path)
+def test_an_id_that_comes_again_gets_a_number(folder: Path) -> None:
+    path = write(folder, "image,id\na.png,one\nb.png,ONE\nm.png,one-2\na.jpg,one\n")
+    assert [r.id for r in load_records(path)] == ["one", "ONE-3", "one-2", "one-4"]
 
 
 BAD_ROWS = {
     "missing file": ("image\ngone.png\n", r"row 1 \(line 2\): column 'image': no such file 'gone.png'"),
-    "url": ("image\nhttps://x.example/a.png\n", "download it first"),
+    "url": ("image\nhttps://x.example/a.png\n", "those are not read; allow its host"),
     "folder": ("image\nsub\n", "'sub' is a folder"),
     "empty": ("image,category\n,wine\n", "column 'image' is empty"),
     "too many cells": ("image,category\na.png,red, white\n", "3 cells under 2 columns"),
@@ -130,92 +136,41 @@ def test_a_bad_row_is_named_and_can_be_collected(folder: Path, case: str) -> Non
     text, message = BAD_ROWS[case]
     path = write(folder, text)
     with pytest.raises(ManifestError, match=message):
-        load_manifest(path)
-    records, rejected = load_manifest(path, on_error="collect")
-    assert records == []
-    assert [row.row for row in rejected] == [1]
-    assert re.search(message.replace(r"row 1 \(line 2\): ", ""), rejected[0].reason)
+        load_records(path)
+    names, rejected = collect(path)
+    assert names == []
+    assert [number for number, _ in rejected] == [1]
+    assert re.search(message.replace(r"row 1 \(line 2\): ", ""), rejected[0][1])
 
 
 def test_jsonl_rows_that_are_no_objects_are_bad_rows(folder: Path) -> None:
     path = write(folder, '{"image": "a.png"}\n\n{"image": \n[1]\n{"image": 3}\n', "list.jsonl")
-    records, rejected = load_manifest(path, on_error="collect")
-    assert [r.id for r in records] == ["a"]
-    assert [(r.row, r.reason.split(":")[0]) for r in rejected] == [
+    names, rejected = collect(path)
+    assert names == ["a.png"]
+    assert [(number, reason.split(":")[0]) for number, reason in rejected] == [
         (2, "not valid JSON"),
         (3, "expected a JSON object, got '[1]'"),
         (4, "column 'image' must be a file path, got 3"),
     ]
     with pytest.raises(ManifestError, match=r"row 2 \(line 3\)"):
-        load_manifest(path)
+        load_records(path)
 
 
-def test_whole_files_that_cannot_be_read(folder: Path) -> None:
-    cases = [
-        (
-            write(folder, "photo_file,category\na.png,wine\n"),
-            "missing column 'image'; columns found: 'photo_file', 'cat",
-        ),
-        (write(folder, "", "empty.csv"), "is empty"),
-        (write(folder, "image,image\na.png,b.png\n", "twice.csv"), "column 'image' appears more than once"),
-        (write(folder, "image\n饼.png\n", "old.csv", "gb18030"), "is not UTF-8"),
-        (write(folder, 'image\n"a.png\n', "quote.csv"), "not valid CSV"),
-        (write(folder, "x", "list.xlsx"), "suffix '.xlsx' is no manifest"),
-        (write(folder, "x", "bad.parquet"), "not a readable Parquet file"),
-        (folder / "gone.csv", "no manifest at"),
+def test_a_required_column_is_asked_for(folder: Path) -> None:
+    with pytest.raises(ManifestError, match="missing column 'category'; columns found: 'image'"):
+        load_records(write(folder, "image\na.png\n"), required=("image", "category"))
+    with pytest.raises(ManifestError, match=r"row 2 \(line 3\): column 'category' is empty"):
+        load_records(write(folder, "image,category\na.png,x\nb.png,\n"), required=("image", "category"))
+
+
+def test_a_folder_and_shards_become_records(folder: Path) -> None:
+    (folder / "sub" / "a.json").write_text('{"category": "wine", "seed": 3}')
+    (folder / "a_mask.png").write_bytes(b"x")
+    assert load_records(folder)[:2] == [
+        Record("a", folder / "a.jpg", mask=folder / "a_mask.png"),
+        Record("a-2", folder / "a.png", mask=folder / "a_mask.png"),
     ]
-    for path, message in cases:
-        with pytest.raises(ManifestError, match=message):
-            load_manifest(path)
-    with pytest.raises(ManifestError, match="missing column 'category'"):
-        load_manifest(write(folder, "image\na.png\n"), required=("image", "category"))
-
-
-@pytest.mark.parametrize("name", ["out.csv", "out.tsv", "out.jsonl", "out.parquet"])
-def test_saved_manifests_load_as_they_were(folder: Path, name: str) -> None:
-    records = [
-        Record(
-            "one",
-            folder / "a.png",
-            category='a "b", c\nd',
-            seed=2**63 - 1,
-            extra={"mask": "no alpha", "q": "x"},
-        ),
-        Record("two", folder / "sub/a.png", mask=folder / "m.png", mask_means="alpha", split="train"),
-    ]
-    save_manifest(records, folder / name)
-    assert load_manifest(folder / name) == records
-    assert not list(folder.glob("*.part"))
-
-
-def test_saved_paths_inside_the_folder_are_relative_and_move_with_it(folder: Path) -> None:
-    save_manifest([Record("one", folder / "sub/a.png")], folder / "out.jsonl")
-    assert json.loads((folder / "out.jsonl").read_text()) == {"id": "one", "image": "sub/a.png"}
-    moved = folder.rename(folder.with_name("moved"))
-    assert load_manifest(moved / "out.jsonl") == [Record("one", moved / "sub/a.png")]
-
-
-def test_extra_types_survive_jsonl_and_become_json_text_in_csv(folder: Path) -> None:
-    record = Record("one", folder / "a.png", extra={"tags": ["x", 1], "price": 1.5})
-    save_manifest([record], folder / "out.jsonl")
-    assert load_manifest(folder / "out.jsonl") == [record]
-    save_manifest([record], folder / "out.csv")
-    assert load_manifest(folder / "out.csv") == [replace(record, extra={"tags": '["x", 1]', "price": "1.5"})]
-
-
-def test_saving_refuses_what_it_cannot_hold(folder: Path) -> None:
-    with pytest.raises(ManifestError, match="extra column 'seed' shadows"):
-        save_manifest([Record("one", folder / "a.png", extra={"seed": 1})], folder / "out.csv")
-    mixed = [Record(str(i), folder / "a.png", extra={"x": x}) for i, x in enumerate(["text", 1])]
-    with pytest.raises(ManifestError, match="mixes types"):
-        save_manifest(mixed, folder / "out.parquet")
-    with pytest.raises(OutputError, match="cannot write"):
-        save_manifest([], folder / "a.png" / "out.csv")
-
-
-def test_the_separator_is_the_one_that_finds_known_columns() -> None:
-    assert detect_separator("image;note, long;x, y, z, w") == ";"
-    assert detect_separator("image") == ","
+    assert load_records(folder)[-1] == Record("sub/a", folder / "sub/a.png", category="wine", seed=3)
 
 
 CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12)
@@ -227,11 +182,10 @@ CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_in_are_rows_out(folder: Path, rows: list[tuple[str, str]]) -> None:
     lines = [json.dumps({"image": image, "category": category}) for category, image in rows]
-    records, rejected = load_manifest(write(folder, "\n".join(lines), "list.jsonl"), on_error="collect")
+    names, rejected = collect(write(folder, "\n".join(lines), "list.jsonl"))
     good = [i for i, (_, image) in enumerate(rows, 1) if image in ("a.png", "b.png")]
-    assert [row.row for row in rejected] == [i for i in range(1, len(rows) + 1) if i not in good]
-    assert [r.image.name for r in records] == [rows[i - 1][1] for i in good]
-    assert len({r.id for r in records}) == len(records)
+    assert [number for number, _ in rejected] == [i for i in range(1, len(rows) + 1) if i not in good]
+    assert names == [rows[i - 1][1] for i in good]
 
 
 def test_cells_of_the_wrong_kind_are_named(folder: Path) -> None:
@@ -244,14 +198,18 @@ def test_cells_of_the_wrong_kind_are_named(folder: Path) -> None:
     ]
     (folder / "m").write_bytes(b"x")
     path = write(folder, "\n".join(map(json.dumps, rows)), "list.jsonl")
-    records, rejected = load_manifest(path, on_error="collect")
-    assert [(r.seed, r.category, r.brand, r.mask) for r in records] == [(4, "12", None, folder / "m")]
-    for row, message in zip(rejected, ["must be text", "NUL", "got True", "got 1.5"], strict=True):
-        assert message in row.reason
+    for (_, reason), message in zip(
+        collect(path)[1], ["must be text", "NUL", "got True", "got 1.5"], strict=True
+    ):
+        assert message in reason
+    path.write_text(json.dumps(rows[-1]))
+    assert [(r.seed, r.category, r.brand, r.mask) for r in load_records(path)] == [
+        (4, "12", None, folder / "m")
+    ]
 
 
 def test_a_mask_cell_that_cannot_be_a_path_is_a_note(folder: Path) -> None:
-    (record,) = load_manifest(write(folder, "image,mask\na.png," + "words " * 900 + "\n"))
+    (record,) = load_records(write(folder, "image,mask\na.png," + "words " * 900 + "\n"))
     assert record.mask is None
     assert record.extra["mask"].startswith("words words")
 
@@ -259,6 +217,4 @@ def test_a_mask_cell_that_cannot_be_a_path_is_a_note(folder: Path) -> None:
 def test_images_outside_the_folder_are_named_by_their_file(folder: Path) -> None:
     inner = folder / "sub" / "list.csv"
     inner.write_text("image\n../b.png\na.png\n")
-    assert [r.id for r in load_manifest(inner)] == ["b", "a"]
-    save_manifest(load_manifest(inner), folder / "sub" / "again.csv")
-    assert (folder / "sub" / "again.csv").read_text().splitlines()[1] == f"b,{(folder / 'b.png').resolve()}"
+    assert [r.id for r in load_records(inner)] == ["b", "a"]
