@@ -103,8 +103,9 @@ def done(world: Path) -> Path:
     """An undisturbed run of both methods under both conditions."""
     config = build(world, conditions=("pair", "self"))
     lines: list[str] = []
-    assert run_experiment(config, RunOptions(out=world / "runs" / "whole"), None, lines.append) is not None
-    assert len(lines) == 8 and "all, self, seed 1: 4 images" in lines[-1]
+    hooks = Hooks(noted=lines.append)
+    assert run_experiment(config, RunOptions(out=world / "runs" / "whole"), hooks) is not None
+    assert len(lines) == 8 and sum("all, self, seed 1: 4 images" in line for line in lines) == 1
     return world / "runs" / "whole"
 
 
@@ -128,7 +129,7 @@ def test_the_outputs_hold_every_method_condition_and_seed(done: Path):
     assert "<strong>" in page and page.count("<img") == page.count("alt=") == 2 and "http" not in page
     with Image.open(done / "sheet-pair.jpg") as sheet:
         assert sheet.format == "JPEG" and sheet.width > 5 * 192  # product, truth, reference, two methods
-    assert json.loads((done / "done.json").read_text())["cells"] == 8
+    assert json.loads((done / "done.json").read_text())["trials"] == 8
 
 
 def test_a_figure_is_the_mean_of_the_images_in_the_store(world: Path, done: Path):
@@ -184,6 +185,14 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
     assert run_experiment(config, options) is not None
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert read(tmp_path / "out") == read(done)
+
+
+def test_two_worker_processes_give_the_same_figures(world: Path, done: Path, tmp_path: Path):
+    options = RunOptions(out=tmp_path / "out", store=tmp_path / "store", workers=2)
+    advanced: list[int] = []
+    hooks = Hooks(advanced=advanced.append)
+    assert run_experiment(build(world, conditions=("pair", "self")), options, hooks) is not None
+    assert sum(advanced) == 32 and read(tmp_path / "out") == read(done)
 
 
 def test_a_missing_model_stops_all_or_is_a_row(world: Path, tmp_path: Path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +10,12 @@ import numpy as np
 import pytest
 
 from cyclorama.config import build_config, load_config, to_plain
-from cyclorama.errors import ConfigError, ModelError, SettingsError
+from cyclorama.errors import ConfigError
 from cyclorama.evaluation.bootstrap import estimate_mean
-from cyclorama.jobs.job import Hooks
 from cyclorama.lab.commands.experiment import load_experiment
 from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
-from cyclorama.lab.experiments.cells import Trial
-from cyclorama.lab.experiments.pool import run_cells
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
-from cyclorama.lab.experiments.scoring import CellScore
+from cyclorama.lab.experiments.scoring import TrialScore
 from cyclorama.lab.experiments.table import ExperimentResult, build_tables, format_value
 from cyclorama.training.config import TrainConfig
 
@@ -92,10 +88,10 @@ def test_only_keeps_methods_by_their_names():
         MethodConfig(name="ours", weights="x")
 
 
-def build_score(offset: float, fid: float, count: int = 12) -> CellScore:
+def build_score(offset: float, fid: float, count: int = 12) -> TrialScore:
     random = np.random.default_rng(3)
     rows = {f"k{n}": {"psnr": float(random.normal(20, 1)) + offset} for n in range(count)}
-    return CellScore(rows, {"fid": fid}, {}, ())
+    return TrialScore(rows, {"fid": fid}, {}, ())
 
 
 PRODUCTS = {f"k{n}": f"p{n // 2}" for n in range(12)}
@@ -161,32 +157,3 @@ def test_a_method_without_a_model_is_a_row_that_says_so():
         ("b", "9.00 ± 1.00 (8.00 to 10.00)", "–", "0.50"),
     ]
     assert tables[-1].rows[-1] == ("a", "not trained", "", "no folder")
-
-
-class CountingWorker:
-    """Says which process a cell ran in; breaks at seed 9."""
-
-    def work(self, cell: Trial, hooks: Hooks) -> CellScore | None:
-        if cell.seed == 9:
-            raise SettingsError("seed 9 is bad")
-        if cell.seed == 8:
-            os._exit(3)
-        hooks.advanced(2)
-        return CellScore({cell.method: {"psnr": float(os.getpid())}}, {}, {}, ())
-
-
-def test_cells_run_in_processes_of_their_own_and_their_errors_come_back():
-    cells = [Trial(name, "none", seed) for name in "ab" for seed in (0, 1)]
-    advanced: list[int] = []
-    hooks = Hooks(advanced=advanced.append)
-    found = dict(run_cells(CountingWorker(), cells, 2, hooks))
-    assert set(found) == set(cells) and sum(advanced) == 8
-    assert os.getpid() not in {score.rows[cell.method]["psnr"] for cell, score in found.items()}
-    here = dict(run_cells(CountingWorker(), cells, 1, Hooks()))
-    assert {score.rows[cell.method]["psnr"] for cell, score in here.items()} == {os.getpid()}
-    stopped = dict(run_cells(CountingWorker(), cells, 1, Hooks(stopping=lambda: True)))
-    assert set(stopped.values()) == {None}
-    with pytest.raises(SettingsError, match="seed 9 is bad"):
-        list(run_cells(CountingWorker(), [*cells, Trial("c", "none", 9)], 1, Hooks()))
-    with pytest.raises(ModelError, match="a worker process died"):
-        list(run_cells(CountingWorker(), [Trial("c", "none", 8), *cells], 2, Hooks()))

@@ -67,7 +67,7 @@ def experiment(
             print(line, file=sys.stderr, flush=True)
 
     with catch_stop(quiet) as stop, ProgressReport(quiet=quiet) as progress:
-        result = run_experiment(config, options, Hooks(progress.start, progress.advance, stop), tell)
+        result = run_experiment(config, options, Hooks(progress.start, progress.advance, stop, tell))
     if result is None:
         print("cyclorama: stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED

@@ -1,4 +1,4 @@
-"""From the scores of all cells to the rows of the table: means, spread over seeds, intervals, wins."""
+"""From the scores of all trials to the rows of the table: means, spread over seeds, intervals, wins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.settings import DISTANCES, METRICS
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
-from cyclorama.lab.experiments.scoring import CellScore
+from cyclorama.lab.experiments.scoring import TrialScore
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Wins:
 def aggregate(
     method: str,
     condition: Condition,
-    scores: Mapping[int, CellScore],
+    scores: Mapping[int, TrialScore],
     products: Mapping[str, str],
 ) -> MethodResult:
     """The result of one method from its ``scores`` by seed; ``products`` maps keys to the product they show.
@@ -103,8 +103,8 @@ def _build_value(means: Sequence[float], estimate: MeanEstimate | None, count: i
 
 def compute_wins(
     condition: Condition,
-    chief: tuple[str, Mapping[int, CellScore]],
-    other: tuple[str, Mapping[int, CellScore]],
+    chief: tuple[str, Mapping[int, TrialScore]],
+    other: tuple[str, Mapping[int, TrialScore]],
 ) -> Wins:
     """Paired differences of two methods given as (name, scores by seed) under one condition.
 
@@ -123,7 +123,7 @@ def compute_wins(
     return Wins(condition, chief[0], other[0], tuple(compare(first, second)), won)
 
 
-def _average(name: str, scores: Mapping[int, CellScore]) -> Evaluation:
+def _average(name: str, scores: Mapping[int, TrialScore]) -> Evaluation:
     """The means over seeds of every product's metrics, as a set that can be compared."""
     keys = sorted({key for score in scores.values() for key in score.rows})
     rows: dict[str, Row] = {}

@@ -1,10 +1,14 @@
-"""A whole experiment: check everything, make and score every cell, write the table and the sheet."""
+"""A whole experiment: check everything, make and score every trial, write the table and the sheet."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -15,16 +19,16 @@ from cyclorama.config import Settings, to_plain
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device, silence_loading
-from cyclorama.jobs.job import Hooks
+from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
+from cyclorama.jobs.run import run_shards
 from cyclorama.lab.experiments.aggregate import MethodResult, Wins, aggregate, compute_wins
-from cyclorama.lab.experiments.cells import ModelCache, Trial, find_folder, make_cell
-from cyclorama.lab.experiments.held_out import HeldOutSet, open_held_out
-from cyclorama.lab.experiments.methods import OpenedMethod, open_methods
-from cyclorama.lab.experiments.pool import run_cells
+from cyclorama.lab.experiments.held_out import open_held_out
+from cyclorama.lab.experiments.methods import open_methods
 from cyclorama.lab.experiments.recipe import ExperimentConfig
-from cyclorama.lab.experiments.scoring import CellScore, Scorer
+from cyclorama.lab.experiments.scoring import Scorer, TrialScore
 from cyclorama.lab.experiments.sheet import write_sheet
 from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown, format_page
+from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
@@ -54,123 +58,135 @@ class RunOptions(Settings):
         return self.out.resolve().parent / "store" if self.store is None else self.store.resolve()
 
 
-@dataclass(frozen=True, eq=False)
 class Bench:
-    """What one process works with."""
+    """What one process works with: the set, the methods, the trials and the scorer.
 
-    held_out: HeldOutSet
-    methods: dict[str, OpenedMethod]
-    missing: dict[str, str]
-    """Methods without a model, and why."""
-    scorer: Scorer
-    models: ModelCache
+    Building it raises the errors of recipe, set and models.
+    """
 
+    def __init__(
+        self, config: ExperimentConfig, store: Path, machine: tuple[str, str], skip_missing: bool
+    ) -> None:
+        silence_loading()
+        self.config, self.store, self.machine = config, store, machine
+        self.held_out = open_held_out(config)
+        categories = [item.category for item in self.held_out.items]
+        self.methods, self.missing = open_methods(config, categories, skip_missing)
+        self.scorer = Scorer(config, self.held_out, store, machine[0])
+        self.models = ModelCache()
 
-@dataclass
-class CellWorker:
-    """Makes and scores cells; what it opens and loads stays in its process."""
+    @cached_property
+    def trials(self) -> dict[Trial, Path]:
+        """Every trial with the folder of its images, those of one method together."""
+        trials = [
+            Trial(name, condition, seed)
+            for name in self.methods
+            for condition in self.config.conditions
+            for seed in self.config.seeds
+        ]
+        return {
+            trial: find_folder(self.store, trial, self.methods[trial.method], self.held_out, *self.machine)
+            for trial in trials
+        }
 
-    config: ExperimentConfig
-    store: Path
-    machine: tuple[str, str]
-    skip_missing: bool
-    _bench: Bench | None = field(default=None, repr=False)
+    @cached_property
+    def work(self) -> list[Trial]:
+        """The trials to do: two rows of the recipe may ask for the same images."""
+        return list({folder: trial for trial, folder in reversed(self.trials.items())}.values())[::-1]
 
-    def open(self) -> Bench:
-        """What this process works with; opened once. Raises the errors of set and models."""
-        if self._bench is None:
-            silence_loading()
-            held_out = open_held_out(self.config)
-            categories = [item.category for item in held_out.items]
-            methods, missing = open_methods(self.config, categories, self.skip_missing)
-            scorer = Scorer(self.config, held_out, self.store, self.machine[0])
-            self._bench = Bench(held_out, methods, missing, scorer, ModelCache())
-        return self._bench
-
-    def find_folder(self, cell: Trial) -> Path:
-        """Where the images of ``cell`` lie."""
-        bench = self.open()
-        return find_folder(self.store, cell, bench.methods[cell.method], bench.held_out, *self.machine)
-
-    def work(self, cell: Trial, hooks: Hooks) -> CellScore | None:
-        """The score of ``cell``; None if it was stopped before its end."""
-        bench = self.open()
-        count = len(bench.held_out.items)
-
-        def start(missing: int) -> None:
-            hooks.advanced(count - missing)
-
-        inner = Hooks(start, hooks.advanced, hooks.stopping)
-        made = make_cell(
-            cell,
-            bench.methods[cell.method],
-            bench.held_out,
-            self.find_folder(cell),
+    def score(self, trial: Trial, hooks: Hooks) -> TrialScore | None:
+        """Make what ``trial`` lacks and score it; None if it was stopped before its end."""
+        made = make_trial(
+            trial,
+            self.methods[trial.method],
+            self.held_out,
+            self.trials[trial],
             self.machine,
-            inner,
-            bench.models,
+            hooks,
+            self.models,
         )
         if not made.finished or hooks.stopping():
             return None
         if len(made.images) < 2:
             reason = next(iter(made.failures.values()), "")
-            raise SettingsError(f"{cell.label}: {len(made.images)} images could be made: {reason}")
-        return bench.scorer.score(cell, made)
+            raise SettingsError(f"{trial.label}: {len(made.images)} images could be made: {reason}")
+        return self.scorer.score(trial, made)
 
 
-def list_cells(config: ExperimentConfig, methods: dict[str, OpenedMethod]) -> list[Trial]:
-    """All cells, those of one method together."""
-    return [
-        Trial(name, condition, seed)
-        for name in methods
-        for condition in config.conditions
-        for seed in config.seeds
-    ]
+@dataclass(frozen=True)
+class ExperimentJob:
+    """The trials of an experiment as a job: a trial is a shard."""
+
+    config: ExperimentConfig
+    out: Path
+    machine: tuple[str, str]
+    skip_missing: bool
+    engine: EngineSettings
+    parallel_steps: bool = False
+
+    def open_worker(self, device: str, pool: Executor | None = None) -> TrialWorker:
+        """A worker that opens set and models itself."""
+        return TrialWorker(Bench(self.config, self.out, self.machine, self.skip_missing))
+
+
+class TrialWorker:
+    """Does one trial at a time, so that one model is loaded."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._lock = bench, threading.Lock()
+
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
+        """Make and score a trial; its score is kept in the store."""
+        advanced = 0
+
+        def advance(count: int) -> None:
+            nonlocal advanced
+            advanced += count
+            hooks.advanced(count)
+
+        with self._lock:
+            trial, score = self._bench.work[shard], None
+            if not hooks.stopping():
+                score = self._bench.score(trial, Hooks(advanced=advance, stopping=hooks.stopping))
+        if score is None:
+            return ShardReport(shard, advanced=advanced, finished=False)
+        return ShardReport(shard, done=1, advanced=advanced, notes=(describe_trial(trial, score),))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def run_experiment(
-    config: ExperimentConfig,
-    options: RunOptions,
-    hooks: Hooks | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    config: ExperimentConfig, options: RunOptions, hooks: Hooks | None = None
 ) -> ExperimentResult | None:
     """Run ``config`` and write table.md, result.json, index.html and sheets, done.json last; None if stopped.
 
-    ``hooks.started`` is told the number of images, those at hand included. ``tell`` gets a line per
-    finished cell. Raises the errors of recipe, set and models before anything is made.
+    ``hooks.started`` is told the number of images, those at hand included; ``hooks.noted`` gets a line per
+    finished trial. Raises the errors of recipe, set and models before anything is made.
     """
     hooks = hooks or Hooks()
-    machine = choose_device(config.device, config.dtype)
-    worker = CellWorker(config, options.find_store(), machine, options.skip_missing)
-    bench = worker.open()
-    cells = list_cells(config, bench.methods)
+    machine, store = choose_device(config.device, config.dtype), options.find_store()
+    bench = Bench(config, store, machine, options.skip_missing)
     (options.out / DONE).unlink(missing_ok=True)
-    owners: dict[Path, Trial] = {}
-    for cell in cells:  # two rows of the recipe may ask for the same images
-        owners.setdefault(worker.find_folder(cell), cell)
-    hooks.started(len(owners) * len(bench.held_out.items))
-    fresh = CellWorker(config, options.find_store(), machine, options.skip_missing)
-    chosen = worker if options.workers == 1 else fresh
-    scores: dict[Trial, CellScore] = {}
-    for cell, score in run_cells(chosen, list(owners.values()), options.workers, hooks):
-        if score is None:
-            continue
-        scores[cell] = score
-        tell(describe_cell(cell, score))
-    if len(scores) < len(owners):
+    threads = None if options.workers == 1 else max(1, (os.cpu_count() or 1) // options.workers)
+    engine = EngineSettings(workers=options.workers, threads=threads, device=machine[0])
+    job = ExperimentJob(config, store, machine, options.skip_missing, engine)
+    done = run_shards(job, dict.fromkeys(range(len(bench.work)), len(bench.held_out.items)), hooks).done
+    if done < len(bench.work):
         return None
-    scores = {cell: scores[owners[worker.find_folder(cell)]] for cell in cells}
-    result = build_result(config, bench, scores, machine)
-    sheets = write_sheets(config, options.out, worker)
+    scores = {trial: bench.score(trial, Hooks()) for trial in bench.trials}
+    found = {trial: score for trial, score in scores.items() if score is not None}
+    result = build_result(bench, found)
+    sheets = write_sheets(bench, options.out)
     write_atomic(options.out / RESULT, format_json(result).encode())
     write_atomic(options.out / TABLE, format_markdown(result, sheets).encode())
     write_atomic(options.out / PAGE, format_page(result, sheets).encode())
-    mark = {"cyclorama": __version__, "title": config.title, "cells": len(cells)}
+    mark = {"cyclorama": __version__, "title": config.title, "trials": len(bench.trials)}
     write_atomic(options.out / DONE, (json.dumps(mark, ensure_ascii=False) + "\n").encode())
     return result
 
 
-def describe_cell(cell: Trial, score: CellScore) -> str:
+def describe_trial(trial: Trial, score: TrialScore) -> str:
     """``ours, pair, seed 0: 108 images, 0.41 s an image, FID 12.3``."""
     parts = [f"{len(score.rows)} images"]
     if score.failures:
@@ -179,14 +195,12 @@ def describe_cell(cell: Trial, score: CellScore) -> str:
         parts.append(f"{score.seconds_per_image:.2f} s an image")
     if "fid" in score.distances:
         parts.append(f"FID {score.distances['fid']:.2f}")
-    return f"{cell.label}: {', '.join(parts)}"
+    return f"{trial.label}: {', '.join(parts)}"
 
 
-def build_result(
-    config: ExperimentConfig, bench: Bench, scores: dict[Trial, CellScore], machine: tuple[str, str]
-) -> ExperimentResult:
-    """Everything the outputs show, from the scores of all cells."""
-    held_out, methods = bench.held_out, bench.methods
+def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentResult:
+    """Everything the outputs show, from the scores of all trials."""
+    config, held_out, methods = bench.config, bench.held_out, bench.methods
     products = {key: str(item.meta.get("product_id") or key) for key, item in held_out.products.items.items()}
     results: list[MethodResult] = []
     wins: list[Wins] = []
@@ -211,7 +225,7 @@ def build_result(
         title=config.title,
         recipe=to_plain(config),
         data=f"{len(held_out.items)} products of {held_out.folder.name} (manifest {held_out.digest})",
-        machine=f"{machine[0]}, {machine[1]}",
+        machine=", ".join(bench.machine),
         methods={
             name: {"model": m.model.name, "hash": m.model.hash, "settings": m.settings.describe()}
             for name, m in methods.items()
@@ -233,17 +247,11 @@ def describe_bias(biases: Sequence[float], count: int) -> str:
     )
 
 
-def write_sheets(config: ExperimentConfig, out: Path, worker: CellWorker) -> dict[str, str]:
+def write_sheets(bench: Bench, out: Path) -> dict[str, str]:
     """Condition to the name of its sheet below ``out``; empty if the recipe wants none."""
-    if config.sheet_rows == 0:
-        return {}
-    bench = worker.open()
-    names: dict[str, str] = {}
-    for condition in config.conditions:
-        folders = {
-            name: worker.find_folder(Trial(name, condition, config.seeds[0])) for name in bench.methods
-        }
-        name = "sheet.jpg" if len(config.conditions) == 1 else f"sheet-{condition}.jpg"
-        write_sheet(out / name, bench.held_out, condition, folders, config.sheet_rows)
-        names[condition] = name
+    config, names = bench.config, dict[str, str]()
+    for condition in config.conditions if config.sheet_rows else ():
+        folders = {name: bench.trials[Trial(name, condition, config.seeds[0])] for name in bench.methods}
+        names[condition] = "sheet.jpg" if len(config.conditions) == 1 else f"sheet-{condition}.jpg"
+        write_sheet(out / names[condition], bench.held_out, condition, folders, config.sheet_rows)
     return names

@@ -1,4 +1,4 @@
-"""How good are the images of one cell?  Every metric once, kept beside the images for the next time."""
+"""How good are the images of one trial?  Every metric once, kept beside the images for the next time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from cyclorama.evaluation.partners import Partners, find_partners
 from cyclorama.evaluation.reading import ImageSet, open_images
 from cyclorama.evaluation.settings import EvaluationSettings
 from cyclorama.files import write_atomic
-from cyclorama.lab.experiments.cells import MadeCell, Trial
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import ExperimentConfig
+from cyclorama.lab.experiments.trials import MadeTrial, Trial
 
 FORMAT = 2
 SCORES, FEATURES = "scores", "features"
 
 
 @dataclass(frozen=True)
-class CellScore:
-    """The figures of one cell."""
+class TrialScore:
+    """The figures of one trial."""
 
     rows: dict[str, Row]
     """Product key to metric to value."""
@@ -43,7 +43,7 @@ class CellScore:
 
 
 class Scorer:
-    """Scores cells of one experiment; networks and features of the true set are loaded once."""
+    """Scores trials of one experiment; networks and features of the true set are loaded once."""
 
     def __init__(self, config: ExperimentConfig, held_out: HeldOutSet, store: Path, device: str) -> None:
         self._config = config
@@ -54,13 +54,13 @@ class Scorer:
         self._networks: tuple[Network, CycloramaNetwork | None] | None = None
         self._against: ImageSet | None = None
 
-    def score(self, cell: Trial, made: MadeCell) -> CellScore:
+    def score(self, trial: Trial, made: MadeTrial) -> TrialScore:
         """The score of ``made``, from the store if the same images were scored alike before.
 
         Raises the errors of reading and measuring.
         """
         settings = self._build_settings()
-        partners = self._find_partners(cell, made)
+        partners = self._find_partners(trial, made)
         if self._networks is None:
             self._networks = load_networks(settings)
         path = self._store / SCORES / f"{self._compute_key(partners, settings)}.json"
@@ -69,7 +69,7 @@ class Scorer:
             found = self._measure(partners, settings)
             text = json.dumps({"format": FORMAT, **asdict(found)}, ensure_ascii=False, allow_nan=False)
             write_atomic(path, text.encode())
-        return CellScore(
+        return TrialScore(
             found.rows, found.distances, found.used, found.notes, made.failures, made.seconds_per_image
         )
 
@@ -82,9 +82,9 @@ class Scorer:
             projection=False,
         )
 
-    def _find_partners(self, cell: Trial, made: MadeCell) -> Partners:
+    def _find_partners(self, trial: Trial, made: MadeTrial) -> Partners:
         keys = made.images.keys
-        references = self._held_out.get_references(cell.condition)
+        references = self._held_out.get_references(trial.condition)
         return find_partners(
             made.images,
             self._held_out.truth,
@@ -113,7 +113,7 @@ class Scorer:
             self._against = open_images(self._config.against)
         return self._against
 
-    def _measure(self, partners: Partners, settings: EvaluationSettings) -> CellScore:
+    def _measure(self, partners: Partners, settings: EvaluationSettings) -> TrialScore:
         assert self._networks is not None
         found = evaluate_set(partners, settings, self._networks, store=self._features)
         distances = list(found.distances)
@@ -133,15 +133,15 @@ class Scorer:
             values[f"kid{ending}"] = distance.kid
         warnings = {distance.warning for distance in distances}
         notes = tuple(note for note in found.notes if note not in warnings)
-        return CellScore(found.rows, values, found.used, notes)
+        return TrialScore(found.rows, values, found.used, notes)
 
 
-def _load(path: Path) -> CellScore | None:
+def _load(path: Path) -> TrialScore | None:
     """The score in ``path``; None if there is none, or one of another version or cut short."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
             return None
-        return CellScore(**{**values, "notes": tuple(values["notes"])})
+        return TrialScore(**{**values, "notes": tuple(values["notes"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -1,4 +1,4 @@
-"""One cell of an experiment: one method, one condition, one seed; its images are made here, once.
+"""One trial of an experiment: one method, one condition, one seed; its images are made here, once.
 
 The images lie in a store that experiments share, in a folder named by method, weights and settings, set,
 condition and seed. Each image is recorded as `cyclorama generate` does it, so a killed run goes on.
@@ -43,8 +43,8 @@ class Trial:
 
 
 @dataclass(frozen=True, eq=False)
-class MadeCell:
-    """The images of a cell as a set that can be scored, and what became of the inputs without one."""
+class MadeTrial:
+    """The images of a trial as a set that can be scored, and what became of the inputs without one."""
 
     images: ImageSet
     """Keys and masks of the products; inputs that failed are not in it."""
@@ -57,42 +57,42 @@ class MadeCell:
 
 
 def find_folder(
-    store: Path, cell: Trial, method: OpenedMethod, held_out: HeldOutSet, device: str, dtype: str
+    store: Path, trial: Trial, method: OpenedMethod, held_out: HeldOutSet, device: str, dtype: str
 ) -> Path:
-    """Where the cell's images lie below ``store``; equal for equal images, whatever the experiment."""
+    """Where the trial's images lie below ``store``; equal for equal images, whatever the experiment."""
     kind = re.sub(r"[^a-z0-9]+", "-", method.config.kind)
     machine = device.partition(":")[0]
-    parts = (kind, method.digest, machine, dtype, held_out.digest, cell.condition, f"s{cell.seed}")
+    parts = (kind, method.digest, machine, dtype, held_out.digest, trial.condition, f"s{trial.seed}")
     return store / IMAGES / "-".join(parts)
 
 
-def make_cell(
-    cell: Trial,
+def make_trial(
+    trial: Trial,
     method: OpenedMethod,
     held_out: HeldOutSet,
     folder: Path,
     machine: tuple[str, str],
     hooks: Hooks | None = None,
     models: ModelCache | None = None,
-) -> MadeCell:
-    """Make the images of ``cell`` that ``folder`` lacks. ``machine`` is (device, dtype).
+) -> MadeTrial:
+    """Make the images of ``trial`` that ``folder`` lacks. ``machine`` is (device, dtype).
 
     A failing input is in ``failures``. Raises OutputError (another run is at work in the folder, full disk),
     ModelError.
     """
     default = None if method.uses_reference else ANY_CATEGORY
-    config = RunConfig(method.settings, CategoryRules(default=default), cell.seed, *machine)
+    config = RunConfig(method.settings, CategoryRules(default=default), trial.seed, *machine)
     model = method.model if models is None else models.wrap(method)
-    plan = build_plan(held_out.build_inputs(cell.condition), model, config)
+    plan = build_plan(held_out.build_inputs(trial.condition), model, config)
     try:
         result = run_plan(plan, model, config, folder, hooks)
     except OutputError as error:
-        raise OutputError(f"{cell.label}: {error}") from error
+        raise OutputError(f"{trial.label}: {error}") from error
     write_rows(folder, [build_row(i, o, model, config) for i, o in enumerate(result.outcomes)])
-    return _collect(cell, result, held_out, folder)
+    return _collect(trial, result, held_out, folder)
 
 
-def _collect(cell: Trial, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeCell:
+def _collect(trial: Trial, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeTrial:
     items: dict[str, ImageItem] = {}
     failures: dict[str, str] = {}
     seconds = []
@@ -108,11 +108,11 @@ def _collect(cell: Trial, result: RunResult, held_out: HeldOutSet, folder: Path)
             seconds.append(outcome.entries[0].seconds)
     finished = result.count("pending") == 0
     median = sorted(seconds)[len(seconds) // 2] if seconds else None
-    return MadeCell(ImageSet(cell.method, items), failures, median, finished)
+    return MadeTrial(ImageSet(trial.method, items), failures, median, finished)
 
 
 class ModelCache:
-    """Keeps the model that was loaded last: cells of one method follow each other."""
+    """Keeps the model that was loaded last: trials of one method follow each other."""
 
     def __init__(self) -> None:
         self._key: tuple[str, str, str] | None = None
