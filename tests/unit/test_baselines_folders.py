@@ -197,7 +197,7 @@ def test_missing_weights_are_named_with_what_to_do(
     with pytest.raises(ModelNotFoundError, match=r"no weights for baseline 'inpaint' are installed; give a"):
         open_baseline("inpaint")
     with pytest.raises(
-        ModelNotFoundError, match=r"cannot fetch 'owner/name' from the hub .* give the folder"
+        ModelNotFoundError, match=r"cannot fetch model 'owner/name' from the hub .* give the folder"
     ):
         open_baseline("inpaint", "owner/name")
     with pytest.raises(ModelFormatError, match=r"takes 4 channels, an in-painting one 9"):

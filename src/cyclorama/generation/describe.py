@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from pathlib import Path
 from typing import Any
 
-from cyclorama.errors import ModelFormatError
 from cyclorama.generation.model import open_model
+from cyclorama.models.files import list_files, load_json, read_header
 
-_HEADER_LIMIT = 100_000_000
 _SKIPPED = ("safety_checker", "feature_extractor")
 
 
@@ -21,15 +18,16 @@ def describe_model(model: str | Path | None = None) -> dict[str, Any]:
     Raises ModelNotFoundError, ModelFormatError.
     """
     handle = open_model(model)
-    index = _load_json(handle.folder / "model_index.json")
+    index = load_json(handle.folder / "model_index.json")
+    files = list_files(handle.folder)
     components = {
-        name: _describe_component(handle.folder / name, str(entry[1]))
+        name: _describe_component(handle.folder / name, files, str(entry[1]))
         for name, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None and name not in _SKIPPED
     }
-    scheduler = _load_json(handle.folder / "scheduler" / "scheduler_config.json")
-    unet = _load_json(handle.folder / "unet" / "config.json")
-    vae = _load_json(handle.folder / "vae" / "config.json")
+    scheduler = load_json(handle.folder / "scheduler" / "scheduler_config.json")
+    unet = load_json(handle.folder / "unet" / "config.json")
+    vae = load_json(handle.folder / "vae" / "config.json")
     scale = int(vae["patch"]) if "patch" in vae else 2 ** (len(vae.get("block_out_channels", [0])) - 1)
     return {
         "name": handle.name,
@@ -92,42 +90,12 @@ def format_model(description: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _describe_component(folder: Path, class_name: str) -> dict[str, Any]:
-    parameters, dtypes = 0, set()
-    for path in sorted(folder.glob("*.safetensors")):
-        for name, tensor in _read_header(path).items():
-            if name != "__metadata__":
-                parameters += math.prod(tensor["shape"])
-                dtypes.add(str(tensor["dtype"]))
-    size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+def _describe_component(folder: Path, files: list[Path], class_name: str) -> dict[str, Any]:
+    files = [path for path in files if path.parent == folder]
+    tensors = [t for path in files if path.suffix == ".safetensors" for t in read_header(path).values()]
     return {
         "class": class_name,
-        "parameters": parameters,
-        "bytes": size,
-        "dtype": "/".join(sorted(dtypes)) or None,
+        "parameters": sum(math.prod(tensor["shape"]) for tensor in tensors),
+        "bytes": sum(path.stat().st_size for path in files),
+        "dtype": "/".join(sorted({str(tensor["dtype"]) for tensor in tensors})) or None,
     }
-
-
-def _read_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file: 8 bytes of little-endian length, then the text."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _HEADER_LIMIT:
-                raise ValueError(f"header of {length} bytes")
-            header: dict[str, Any] = json.loads(file.read(length))
-            return header
-    except (OSError, ValueError, struct.error) as error:
-        raise ModelFormatError(
-            f"{path} is not a safetensors file ({error}); download or save the model again"
-        ) from error
-
-
-def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFormatError(f"cannot read {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ModelFormatError(f"{path} must hold a JSON object")
-    return values

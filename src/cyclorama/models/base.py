@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DDIMScheduler, ModelMixin, UNet2DConditionModel
 from diffusers.utils import logging as diffusers_log
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_log
 
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.autoencoder import PatchAutoencoder
-from cyclorama.models.files import BASE_PARTS, find_model
+from cyclorama.models.files import BASE_PARTS, find_model, find_weights, load_json
 
 _VAE_CLASSES = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
 
@@ -79,7 +79,6 @@ def no_bars() -> Iterator[None]:
             log.enable_progress_bar()
 
 
-@no_bars()
 def load_base(folder_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float32) -> BaseModel:
     """The base of a Stable Diffusion 1.x/2.x checkpoint or of a Cyclorama model.
 
@@ -89,11 +88,9 @@ def load_base(folder_or_hub_id: str | Path, *, dtype: torch.dtype = torch.float3
     return BaseModel(
         unet=load_part(UNet2DConditionModel, folder / "unet", dtype),
         vae=load_vae(folder / "vae", dtype),
-        text_encoder=CLIPTextModel.from_pretrained(
-            folder / "text_encoder", dtype=dtype, use_safetensors=True
-        ),
-        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
-        scheduler=DDIMScheduler.from_pretrained(folder / "scheduler"),
+        text_encoder=load_part(CLIPTextModel, folder / "text_encoder", dtype),
+        tokenizer=_open(CLIPTokenizer, folder / "tokenizer"),
+        scheduler=_open(DDIMScheduler, folder / "scheduler"),
     )
 
 
@@ -102,23 +99,30 @@ def load_vae(folder: Path, dtype: torch.dtype) -> Any:
 
     Raises ModelFormatError for another class.
     """
-    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("_class_name")
+    name = load_json(folder / "config.json").get("_class_name")
     if name not in _VAE_CLASSES:
         raise ModelFormatError(f"{folder}: autoencoder class {name!r}; supported: {', '.join(_VAE_CLASSES)}")
     return load_part(_VAE_CLASSES[name], folder, dtype)
 
 
-@no_bars()
 def load_part(cls: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """A diffusers model of class ``cls`` from ``folder``, safetensors only, in evaluation mode.
+    """A network of class ``cls`` from ``folder``, safetensors only, in evaluation mode.
 
-    Raises ModelFormatError naming the folder if configuration or weights do not fit.
+    The plain weights, or the variant that is there. Raises ModelFormatError naming the folder if
+    configuration or weights do not fit.
     """
+    options: dict[str, Any] = {"dtype": dtype}
+    if issubclass(cls, ModelMixin):
+        options = {"torch_dtype": dtype, "low_cpu_mem_usage": False}
+    variant = find_weights(folder)[1]
+    return _open(cls, folder, use_safetensors=True, variant=variant, **options).eval()
+
+
+@no_bars()
+def _open(cls: Any, folder: Path, **options: Any) -> Any:
     try:
-        return cls.from_pretrained(
-            folder, torch_dtype=dtype, use_safetensors=True, low_cpu_mem_usage=False
-        ).eval()
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        return cls.from_pretrained(folder, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise ModelFormatError(f"cannot load {cls.__name__} from {folder}: {error}") from error
 
 

@@ -23,13 +23,12 @@ from cyclorama.lab.baselines.folders import (
     find_bundled,
     find_weights,
     load_base_on,
-    load_json,
     name_source,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import BaseModel, load_part
-from cyclorama.models.files import BASE_PARTS
+from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
 from cyclorama.models.registry import CategoryRegistry
 

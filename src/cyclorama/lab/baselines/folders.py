@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
 from cyclorama.models.base import BaseModel, load_base
-from cyclorama.models.files import WEIGHT_PATTERNS
+from cyclorama.models.files import fetch_model
 
 _KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
 
@@ -77,26 +75,10 @@ def _find_folder(source: str | Path, method: str, remedy: str) -> Path:
         return path
     if path.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
         raise ModelNotFoundError(f"no folder at {text!r} for baseline {method!r}; {remedy}")
-    from huggingface_hub import snapshot_download
-
     try:
-        return Path(snapshot_download(text, allow_patterns=list(WEIGHT_PATTERNS)))
-    except Exception as error:  # the hub client's errors have no common base across its releases
-        raise ModelNotFoundError(
-            f"cannot fetch {text!r} from the hub ({type(error).__name__}) for baseline {method!r}; check the "
-            f"id and the network, or download it once and give the folder; {remedy}"
-        ) from error
-
-
-def load_json(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``. Raises ModelFormatError."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFormatError(f"cannot read {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise ModelFormatError(f"{path} must hold a JSON object")
-    return values
+        return fetch_model(text)
+    except ModelNotFoundError as error:
+        raise ModelNotFoundError(f"{error}, for baseline {method!r}; {remedy}") from error
 
 
 def name_source(source: str | Path | None) -> str:

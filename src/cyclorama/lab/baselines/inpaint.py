@@ -20,13 +20,12 @@ from cyclorama.lab.baselines.folders import (
     compute_weights_hash,
     find_weights,
     load_base_on,
-    load_json,
     name_source,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import encode_image
-from cyclorama.models.files import BASE_PARTS
+from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.generators import predict_noise
 
 REMEDY = (

@@ -25,13 +25,13 @@ from cyclorama.lab.baselines.folders import (
     check_parts,
     compute_weights_hash,
     find_weights,
-    load_json,
     name_source,
 )
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
 from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import load_part, load_vae
+from cyclorama.models.files import load_json
 from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
 
