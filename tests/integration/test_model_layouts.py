@@ -111,7 +111,7 @@ DAMAGES: dict[str, tuple[str, Any]] = {
     "no weights": ("personality_generator", lambda p: (p / WEIGHTS).unlink()),
     "cannot load CLIPTokenizer": ("tokenizer", lambda p: (p / "tokenizer_config.json").write_text("[")),
     "lacks the sub-folder tokenizer/": ("tokenizer", shutil.rmtree),
-    "of Stable Diffusion 1.x or 2.x": (".", lambda p: set_json(p / "model_index.json", text_encoder_2=["x", "X"])),
+    "of Stable Diffusion 1.x or 2.x": (".", lambda p: set_json(p / "model_index.json", prior=["x", "X"])),
     "samples with FlowMatchEuler": (
         "scheduler", lambda p: FlowMatchEulerDiscreteScheduler().save_pretrained(p)
     ),
@@ -146,7 +146,8 @@ def test_home_is_expanded(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 REPOSITORY = [
     "README.md", "model_index.json", "categories.json", "v1-5-pruned.safetensors", "v1-5-pruned.ckpt",
-    "art.png",    "unet/config.json", "unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.safetensors",
+    "art.png", "unet/config.json",
+    "unet/diffusion_pytorch_model.bin", "unet/diffusion_pytorch_model.fp16.safetensors",
     "unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
     "vae/config.json", "vae/diffusion_pytorch_model.fp16.safetensors", "vae/flax_model.msgpack",
     "text_encoder/config.json", "text_encoder/model.fp16-00001-of-00002.safetensors",
