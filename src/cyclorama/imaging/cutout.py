@@ -192,7 +192,9 @@ def _find_matte(
         return *_run_network(loaded, network), notes
     reason = "keying is switched off"
     if config.key_background:
-        keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
+        keyed = key_studio_background(loaded.pixels, config.keying)
+        if keyed.matte is None and loaded.icc_profile is not None:  # its grey may be lighter than its numbers
+            keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
         if keyed.matte is not None:
             check_mask(keyed.matte, f"product keyed out of {loaded.name}")
             return keyed.matte, "white", notes + keyed.notes

@@ -67,11 +67,24 @@ def read_metadata(image: Image.Image) -> dict[str, Any]:
         text = next(filter(None, texts), "")[:_LONGEST]
         if text:
             found[name] = text
+    dpi = _read_dpi(image, exif)
+    return found | ({"dpi": dpi} if dpi else {})
+
+
+def _read_dpi(image: Image.Image, exif: Image.Exif) -> list[float]:
+    """Pixels per inch (across, down); empty where nothing is stated, though Pillow may assume 72."""
     dpi = image.info.get("dpi")
-    assumed = image.info.get("jfif_unit", 0) == 0 and image.format in ("JPEG", "MPO")
-    if dpi and min(dpi) > 1 and not (assumed and ExifTags.Base.XResolution not in exif):
-        found["dpi"] = [round(float(value), 2) for value in dpi]
-    return found
+    stated = ExifTags.Base.XResolution in exif
+    if stated and (dpi is None or image.info.get("jfif_unit") == 0):
+        factor = {2: 1.0, 3: 2.54}.get(exif.get(ExifTags.Base.ResolutionUnit, 2), 0.0)
+        across = exif[ExifTags.Base.XResolution]
+        with suppress(TypeError, ValueError, ZeroDivisionError):
+            dpi = [float(v) * factor for v in (across, exif.get(ExifTags.Base.YResolution, across))]
+    elif image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit"):
+        dpi = None
+    if not dpi or not all(1 < value < 1e6 for value in dpi):
+        return []
+    return [float(round(v)) if abs(v - round(v)) < 0.02 else round(float(v), 2) for v in dpi]
 
 
 def read_packet(packet: Any) -> ElementTree.Element | None:

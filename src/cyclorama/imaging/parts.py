@@ -26,11 +26,11 @@ _EIGHT = np.ones((3, 3), dtype=bool)
 def find_frame(pixels: Pixels) -> tuple[slice, slice]:
     """(rows, columns) of ``pixels`` (H, W, 3) inside a frame of plain lines along the border.
 
-    A line is one colour that ends abruptly. One side alone counts up to 1 % of the image, a frame round at
-    least three sides up to 3 %.
+    A line is one colour that ends abruptly; background may be left outside of it. One side alone counts up
+    to 1 % of the image, a frame round at least three sides up to 5 %.
     """
     shorter = min(pixels.shape[:2])
-    limit, thin = max(3, round(0.03 * shorter)), max(3, round(0.01 * shorter))
+    limit, thin = max(3, round(0.05 * shorter)), max(3, round(0.01 * shorter))
     turned = pixels.transpose(1, 0, 2)
     found = [_measure_line(side, limit) for side in (pixels, pixels[::-1], turned, turned[::-1])]
     if sum(thickness > 0 for thickness in found) < 3:
@@ -40,16 +40,17 @@ def find_frame(pixels: Pixels) -> tuple[slice, slice]:
 
 
 def _measure_line(rows: Pixels, limit: int) -> int:
-    """How many of the first ``rows`` are a plain line unlike what follows; 0 for none."""
+    """At which of the first ``rows`` a plain line, unlike what follows, ends; 0 for none."""
     if len(rows) < 4 * limit:
         return 0
     colours = np.median(rows[: limit + 4], axis=1)
     away = np.abs(colours - np.median(colours[limit:], axis=0)).max(axis=1)
-    thickness = int(np.argmax(away <= 3)) if (away <= 3).any() else limit + 1
-    if not 0 < thickness <= limit or np.abs(np.diff(colours[: thickness + 1], axis=0)).max() < 12:
+    end = int(np.flatnonzero(away > 3).max(initial=-1)) + 1
+    if not 0 < end <= limit or np.abs(np.diff(colours[: end + 1], axis=0)).max() < 12:
         return 0
-    plain = (np.abs(rows[0].astype(np.int16) - colours[0]).max(axis=1) <= 24).mean()
-    return thickness if plain >= 0.9 else 0
+    line = int(away.argmax())
+    plain = (np.abs(rows[line].astype(np.int16) - colours[line]).max(axis=1) <= 24).mean()
+    return end if plain >= 0.85 else 0
 
 
 def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
@@ -59,24 +60,36 @@ def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
         return matte, ()
     index = np.arange(1, count + 1)
     areas = ndimage.sum_labels(labels > 0, labels, index)
-    tiny = areas <= max(9.0, 0.0015 * areas.max())
-    away = np.full(count, np.inf)
-    if tiny.any() and areas[tiny].sum() <= 0.01 * areas.max():
-        body = np.isin(labels, index[~tiny])
-        away = ndimage.minimum(ndimage.distance_transform_edt(~body), labels, index)
-    else:
-        tiny[:] = False
-    inner = np.ones(matte.shape, dtype=bool)
+    inner = np.zeros(matte.shape, dtype=bool)
     rim = max(2, round(0.01 * min(matte.shape)))
-    inner[rim:-rim, rim:-rim] = False
-    at_border = ndimage.minimum(inner, labels, index) > 0
-    dropped = (tiny & (away > max(4.0, 0.01 * max(matte.shape)))) | at_border
+    inner[rim:-rim, rim:-rim] = True
+    dropped = ndimage.maximum(inner, labels, index) == 0
+    tiny = (areas <= max(9.0, 0.0015 * areas.max())) & ~dropped
+    if tiny.any() and areas[tiny].sum() <= 0.01 * areas.max():
+        body = np.isin(labels, index[~tiny & ~dropped])
+        away = ndimage.minimum(ndimage.distance_transform_edt(~body), labels, index)
+        dropped |= tiny & (away > max(4.0, 0.01 * max(matte.shape)))
+    badges = _note_badges(labels, areas)
     dropped[areas.argmax()] = False
     if not dropped.any():
-        return matte, ()
+        return matte, badges
     gone = dilate(np.isin(labels, index[dropped]), 3) & ~np.isin(labels, index[~dropped])
-    what = f"{int(dropped.sum())} specks or border lines apart from the product were taken out of its mask"
-    return np.where(gone, 0, matte).astype(np.float32), (what,)
+    what = f"specks or border lines apart from the product were taken out of its mask: {dropped.sum()}"
+    return np.where(gone, 0, matte).astype(np.float32), (what, *badges)
+
+
+def _note_badges(labels: npt.NDArray[np.int32], areas: npt.NDArray[np.float64]) -> tuple[str, ...]:
+    """Notes about single parts in a corner: they may be products of a set, so they stay."""
+    notes = []
+    for place, area in zip(ndimage.find_objects(labels), areas / areas.max(), strict=True):
+        ends = [(p.stop / side <= 0.3, p.start / side >= 0.7) for p, side in zip(place, labels.shape)]
+        if 0.005 <= area <= 0.25 and all(map(any, ends)):
+            corner = f"{'top' if ends[0][0] else 'bottom'} {'left' if ends[1][0] else 'right'}"
+            notes.append(
+                f"a part of its own in the {corner} corner ({area:.0%} of the product's area) counts as "
+                "product; if it is a badge or price tag, give a mask without it"
+            )
+    return tuple(notes)
 
 
 def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ...]]:
@@ -93,16 +106,26 @@ def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ..
     low, high = pixels.min(axis=2).astype(np.int16), pixels.max(axis=2)
     soft = partial & (high <= 64) & (high - low <= 24) & (slope <= 0.08)
     labels, _ = ndimage.label(soft, _EIGHT)
-    outside = dilate(matte <= 0.01, 3)
-    shadow = np.zeros_like(opaque)
+    outside = dilate(matte <= 0.01, 5)
+    shadow, hard = np.zeros_like(opaque), 0
     for part, place in enumerate(ndimage.find_objects(labels), 1):
         own = labels[place] == part
         fading = matte[place][own & outside[place]]
         thick = ndimage.distance_transform_edt(np.pad(own, 1)).max() > 3
-        if own.sum() >= 0.005 * opaque.sum() and thick and len(fading) and np.median(fading) < 0.15:
+        if own.sum() < 0.005 * opaque.sum() or not thick or not len(fading):
+            continue
+        if np.median(fading) < 0.15:
             shadow[place] |= own
+        else:
+            hard += int(own.sum())
     if not shadow.any() or opaque.sum() < 0.05 * (matte > _VISIBLE).sum():
-        return matte, ()
+        if hard < 0.02 * opaque.sum():
+            return matte, ()
+        share = hard / (matte > 0.01).sum()
+        return matte, (
+            f"{share:.0%} of it is black and half transparent and counts as product; if it is a shadow, "
+            "give a mask without it",
+        )
     distance, nearest = ndimage.distance_transform_edt(~shadow, return_indices=True)
     behind = matte[nearest[0], nearest[1]]
     beside = (distance <= 4) & (matte < 1)
@@ -127,9 +150,14 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
         ring = np.concatenate([pixels[0], pixels[:, 0], pixels[:, -1]])
         planes = (pixels - np.median(ring, axis=0)) * (matte > 0)[..., None]
     small = resize_pixels(planes.astype(np.float32), size)
-    foot = _find_mirror(small)
+    foot, sure = _find_mirror(small)
     if foot is None:
         return matte, ()
+    if not sure:
+        return matte, (
+            "its lowest part looks like a mirror image and counts as product; if it is one, give a mask "
+            "without it",
+        )
     # the foot at full size: where the rows lose most of their strength
     guess, reach = round(foot / scale), round(2 / scale) + 2
     strength = np.abs(planes[max(0, guess - reach - 1) : guess + reach]).sum(axis=(1, 2))
@@ -140,23 +168,31 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
     return kept, (note,)
 
 
-def _find_mirror(planes: npt.NDArray[np.float32]) -> int | None:
-    """The first row of a mirror image in ``planes`` (H, W, C), 0 where there is nothing; None for none."""
+def _find_mirror(planes: npt.NDArray[np.float32]) -> tuple[int | None, bool]:
+    """(first row of a mirror image in ``planes`` (H, W, C), 0 where there is nothing, or None; is it sure?).
+
+    A plain foot in a paler colour fits as well. A mirror image is cut off, fades, has structure or a waist.
+    """
     power = (planes**2).sum(axis=(1, 2))
+    widths = ((planes**2).sum(axis=2) > 1e-3 * (planes**2).sum(axis=2).max()).sum(axis=1)
     rows = np.flatnonzero(power > 1e-3 * power.max())
     first, last = int(rows[0]), int(rows[-1])
     height = last + 1 - first
-    best: tuple[float, int] | None = None
+    best: tuple[float, int | None, bool] = (0.06, None, False)
     for foot in range(first + height // 2, last + 1 - max(4, height // 25)):
         lower = planes[foot : last + 1]
+        if len(lower) > foot - first:
+            continue
         upper = planes[foot - len(lower) : foot][::-1]
         share = (lower * upper).sum(axis=(1, 2)) / np.maximum((upper**2).sum(axis=(1, 2)), 1e-3)
         if share.max() > 0.75 or np.median(share) < 0.03 or share[-1] > share[0] + 0.05:
             continue
         left = float(((lower - share[:, None, None] * upper) ** 2).sum() / (lower**2).sum())
-        # A plain foot in a paler colour fits as well; a mirror image is cut off, fades or has structure.
-        cut = last == len(planes) - 1
-        flat = np.abs(upper - upper.mean(axis=0)).sum() < 0.1 * np.abs(upper).sum()
-        if (cut or share[-1] < 0.5 * share[0] or not flat) and (best is None or left < best[0]):
-            best = (left, foot)
-    return best[1] if best is not None and best[0] < 0.06 else None
+        if left >= best[0]:
+            continue
+        cut_or_fading = last == len(planes) - 1 or share[-1] < 0.5 * share[0]
+        structure = np.abs(upper - upper.mean(axis=0)).sum() >= 0.1 * np.abs(upper).sum()
+        reach = min(6, len(lower) - 1)
+        waist = max(widths[foot - 1 : foot + 1]) < 0.98 * min(widths[foot + reach], widths[foot - 1 - reach])
+        best = (left, foot, bool(cut_or_fading or structure or waist))
+    return best[1], best[2]
