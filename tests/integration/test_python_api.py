@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import io
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, ImageCms
 
-from cyclorama import Product, Reference
+from cyclorama import Product, Reference, load_metadata
+from cyclorama.data import addresses
+from cyclorama.data.fetch import UrlPolicy, check_url
 from cyclorama.errors import (
+    CycloramaError,
+    FetchError,
+    ImageError,
+    MaskError,
     MissingMaskError,
+    OutputError,
     SettingsError,
     UnknownCategoryError,
+    UnreadableImageError,
 )
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.engine import build_hidden_mask, place_product
@@ -170,3 +187,343 @@ def test_facade_refuses_before_sampling(generator: BackgroundGenerator) -> None:
     with pytest.raises(SettingsError, match="nonsense"):
         BackgroundGenerator.from_pretrained("unused", device="nonsense")
     assert generator.categories == ["perfume", "fruit"]
+
+
+# --- what may be given -------------------------------------------------------------------------------------
+
+
+def encode(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+MANY: dict[str, Callable[[Image.Image], Any]] = {
+    "list": lambda p: [p, np.asarray(p)],
+    "tuple": lambda p: (p, encode(p)),
+    "generator": lambda p: (x for x in (p, io.BytesIO(encode(p)))),
+    "iterator": lambda p: iter([p, p]),
+    "batch": lambda p: np.stack([np.asarray(p)] * 2),
+    "batch of tensors": lambda p: torch.from_numpy(np.stack([np.asarray(p)] * 2)).permute(0, 3, 1, 2) / 255,
+    "products": lambda p: [Product.from_image(p), Product.from_image(p)],
+}
+
+
+@pytest.fixture(scope="module")
+def plain(generator: BackgroundGenerator) -> Any:
+    return generator(draw_product(), category="fruit", seed=4, settings=QUICK)
+
+
+@pytest.mark.parametrize("kind", MANY)
+def test_several_in_every_form_give_a_list(kind: str, generator: BackgroundGenerator, plain: Any) -> None:
+    made = generator(MANY[kind](draw_product()), category="fruit", seed=4, settings=QUICK)
+    assert isinstance(made, list) and len(made) == 2
+    assert all(np.array_equal(image.pixels, plain.pixels) for image in made)
+
+
+def test_one_gives_its_image_and_a_list_of_one_a_list(generator: BackgroundGenerator, plain: Any) -> None:
+    (listed,) = generator([draw_product()], category="fruit", seed=4, settings=QUICK)
+    for one in (encode(draw_product()), np.asarray(draw_product()) / 255, Product.from_image(draw_product())):
+        made = generator(one, category="fruit", seed=4, settings=QUICK)
+        assert np.array_equal(made.pixels, listed.pixels) and np.array_equal(made.pixels, plain.pixels)
+    assert len(generator(draw_product(), category="fruit", settings=QUICK, candidates=2)) == 2
+
+
+def test_an_open_file_is_its_path(generator: BackgroundGenerator, tmp_path: Path) -> None:
+    """The name, from which the seed follows, included."""
+    draw_product().save(tmp_path / "a.png")
+    by_path = generator(tmp_path / "a.png", category="fruit", settings=QUICK)
+    with (tmp_path / "a.png").open("rb") as file, Image.open(tmp_path / "a.png") as image:
+        for given in (file, image, str(tmp_path / "a.png"), (tmp_path / "a.png").as_uri()):
+            made = generator(given, category="fruit", settings=QUICK)
+            assert made.name == "a.png" and np.array_equal(made.pixels, by_path.pixels)
+
+
+@pytest.mark.parametrize(
+    "category",
+    [
+        ("fruit", "perfume"),
+        np.array(["fruit", "perfume"]),
+        iter(["fruit", "perfume"]),
+        (name for name in ("fruit", "perfume")),
+    ],
+    ids=["tuple", "array", "iterator", "generator"],
+)
+def test_categories_in_every_form(category: Any, generator: BackgroundGenerator) -> None:
+    made = generator([draw_product(), draw_product()], category=category, settings=QUICK)
+    assert [image.category for image in made] == ["fruit", "perfume"]
+
+
+@pytest.mark.parametrize(
+    "category", [None, "", " ", 3, b"fruit", ["fruit", None], np.array([1, 2]), float("nan")]
+)
+def test_no_category_says_which_there_are(category: Any, generator: BackgroundGenerator) -> None:
+    with pytest.raises(SettingsError, match="perfume, fruit"):
+        generator([draw_product(), draw_product()], category=category)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"settings": GenerateConfig(num_inference_steps=2, guidance_scale=1.5)},
+        {"settings": {"num_inference_steps": 2, "guidance_scale": 1.5}},
+        {"num_inference_steps": np.int64(2), "guidance_scale": np.float32(1.5)},
+        {"settings": GenerateConfig(num_inference_steps=2), "guidance_scale": 1.5},
+        {"settings": {"num_inference_steps": 9, "guidance_scale": 1.5}, "num_inference_steps": 2},
+    ],
+    ids=["config", "mapping", "keywords", "config and keyword", "mapping and keyword"],
+)
+def test_settings_in_every_form(settings: dict[str, Any], generator: BackgroundGenerator) -> None:
+    made = generator(draw_product(), category="fruit", **settings)
+    assert (made.settings["steps"], made.settings["guidance"]) == (2, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"settings": "fast"}, "GenerateConfig"),
+        ({"settings": [("num_inference_steps", 2)]}, "GenerateConfig"),
+        ({"settings": {"steps": 2}}, "num_inference_steps"),
+        ({"num_inference_step": 2}, "num_inference_steps"),
+        ({"num_inference_steps": 0}, "1"),
+        ({"settings": QUICK, "guidance": 2}, "guidance_scale"),
+        ({"num_inference_steps": "many"}, "many"),
+    ],
+)
+def test_wrong_settings_are_named(settings: Any, message: str, generator: BackgroundGenerator) -> None:
+    with pytest.raises(CycloramaError, match=message):
+        generator(draw_product(), category="fruit", **settings)
+
+
+def test_seeds_of_every_kind(generator: BackgroundGenerator) -> None:
+    pair = [draw_product(), draw_product(seed=1)]
+    expected = [image.seed for image in generator(pair, category="fruit", seed=5, settings=QUICK)]
+    for seed in (np.int64(5), np.array(5), torch.tensor(5)):
+        made = generator(pair, category="fruit", seed=seed, settings=QUICK)
+        assert [image.seed for image in made] == expected
+    for seeds in ((3, 4), np.array([3, 4]), range(3, 5), iter([3, 4])):
+        assert [i.seed for i in generator(pair, category="fruit", seed=seeds, settings=QUICK)] == [3, 4]
+    derived = generator(pair, category="fruit", seed=[3, None], settings=QUICK)
+    assert (
+        derived[0].seed == 3 and derived[1].seed == generator(pair[1], category="fruit", settings=QUICK).seed
+    )
+    for wrong in (1.5, True, "7", -1, 2**63, [1, "a"], [1, 2, 3], {"seed": 1}, torch.Generator()):
+        with pytest.raises(SettingsError, match="seed"):
+            generator(pair, category="fruit", seed=wrong)
+
+
+def test_masks_for_one_or_for_each(generator: BackgroundGenerator, tmp_path: Path) -> None:
+    rgba = np.asarray(draw_product((96, 80)))
+    photo, mask = Image.fromarray(rgba[..., :3]), rgba[..., 3] > 127
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    first = generator(photo, category="fruit", mask=mask, settings=QUICK)
+    inside = np.asarray(Product.from_image(photo, mask).matte) == 1
+    assert inside.sum() > 500 and np.array_equal(first.pixels[inside], rgba[inside][:, :3])
+    assert first.recipe["mask_source"] == "mask"
+    for given in (
+        tmp_path / "mask.png",
+        mask.astype(np.uint8),
+        torch.from_numpy(mask),
+        Image.fromarray(mask),
+    ):
+        assert np.array_equal(
+            generator(photo, category="fruit", mask=given, settings=QUICK).pixels, first.pixels
+        )
+    shared = generator([photo, photo], category="fruit", mask=mask, settings=QUICK)
+    each = generator([photo, draw_product()], category="fruit", mask=[mask, None], settings=QUICK)
+    assert all(np.array_equal(image.pixels, first.pixels) for image in (*shared, each[0]))
+    with pytest.raises(SettingsError, match="3 values of mask for 2"):
+        generator([photo, photo], category="fruit", mask=[mask] * 3)
+    with pytest.raises(SettingsError, match="Product, which has one"):
+        generator(Product.from_image(draw_product()), category="fruit", mask=mask)
+    with pytest.raises(MaskError, match="product 2 of 2"):
+        generator([photo, photo], category="fruit", mask=[mask, ~mask])
+
+
+def test_references_of_every_kind(generator: BackgroundGenerator, tmp_path: Path) -> None:
+    pixels = draw_reference()
+    Image.fromarray(pixels).save(tmp_path / "r.png")
+    plain = generator(draw_product(), category="fruit", reference=pixels, settings=QUICK)
+    kinds = (tmp_path / "r.png", pixels / 255, torch.from_numpy(pixels).permute(2, 0, 1), Reference(pixels))
+    for reference in (*kinds, Image.fromarray(pixels), (tmp_path / "r.png").read_bytes()):
+        made = generator(draw_product(), category="fruit", reference=reference, settings=QUICK)
+        assert np.array_equal(made.pixels, plain.pixels)
+    again = generator(draw_product(), category="fruit", reference=plain, settings=QUICK)
+    assert not np.array_equal(again.pixels, plain.pixels)
+    with pytest.raises(ImageError, match="reference.*does not exist"):
+        generator(draw_product(), category="fruit", reference="gone.png")
+    with pytest.raises(ImageError, match="reference: cannot make an image of int"):
+        generator(draw_product(), category="fruit", reference=7)
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 7, {"image": "a.png"}, {"a.png"}, "", "gone.png", [None], ["gone.png", 3]]
+)
+def test_what_is_no_image_is_refused_by_name(wrong: Any, generator: BackgroundGenerator) -> None:
+    with pytest.raises(UnreadableImageError, match=r"give|check"):
+        generator(wrong, category="fruit")
+
+
+def test_which_of_several_products_is_wrong(generator: BackgroundGenerator) -> None:
+    with pytest.raises(UnreadableImageError, match="product 2 of 3: .*values from -1 to 1"):
+        generator([draw_product(), draw_reference() / 127.5 - 1, "gone.png"], category="fruit")
+
+
+def test_web_addresses_are_read_only_where_allowed(
+    generator: BackgroundGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://cdn.shop.example/photos/a.png?width=9"
+    with pytest.raises(UnreadableImageError, match="urls="):
+        generator(address, category="fruit")
+    asked: list[str] = []
+
+    def answer(url: str, policy: UrlPolicy | None) -> bytes:
+        check_url(url, policy)
+        asked.append(url)
+        return encode(draw_product())
+
+    monkeypatch.setattr(addresses, "fetch", answer)
+    allowed = BackgroundGenerator(generator.pipeline, urls=["*.shop.example"])
+    made = allowed(address, category="fruit", reference=address, settings=QUICK)
+    assert (made.name, made.recipe["reference"], asked) == ("a.png", "a.png", [address] * 2)
+    with pytest.raises(FetchError, match=r"other\.example"):
+        allowed("https://other.example/a.png", category="fruit")
+    with pytest.raises(FetchError, match="https"):
+        BackgroundGenerator(generator.pipeline, urls=True)("http://cdn.shop.example/a.png", category="fruit")
+
+
+# --- what comes back ---------------------------------------------------------------------------------------
+
+
+def test_result_is_an_image_with_its_recipe(
+    generator: BackgroundGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = generator(draw_product(), category="fruit", reference=draw_reference(), seed=8, settings=QUICK)
+    assert made.image.mode == "RGB" and np.array_equal(np.asarray(made.image), made.pixels)
+    assert made._repr_png_().startswith(b"\x89PNG")
+    assert made.save(tmp_path / "new" / "folder" / "a.png") == tmp_path / "new" / "folder" / "a.png"
+    with Image.open(tmp_path / "new/folder/a.png") as saved:
+        assert np.array_equal(np.asarray(saved), made.pixels)
+    recipe = load_metadata(tmp_path / "new/folder/a.png")
+    assert recipe == made.recipe
+    assert (recipe["seed"], recipe["category"], recipe["settings"]["steps"]) == (made.seed, "fruit", 2)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made.save("~/b.JPG", quality=90)
+    made.save(str(tmp_path / "c.webp"))
+    assert Image.open(tmp_path / "b.JPG").format == "JPEG" and load_metadata(tmp_path / "b.JPG") == recipe
+    with Image.open(tmp_path / "c.webp") as saved:
+        assert np.array_equal(np.asarray(saved), made.pixels)
+    assert made.encode() == (tmp_path / "new/folder/a.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("", {}, OutputError, "is a folder"),
+        ("a", {}, SettingsError, "no suffix"),
+        ("a.tif", {}, SettingsError, r"\.tif; use one of \.png"),
+        ("a.png", {"quality": 90}, SettingsError, "lossless"),
+        ("a.jpg", {"quality": 900}, SettingsError, "100"),
+        ("file/a.png", {}, OutputError, "cannot write"),
+    ],
+)
+def test_where_an_image_cannot_be_saved(
+    name: str, options: Any, error: type[Exception], message: str, plain: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(error, match=message):
+        plain.save(tmp_path / name, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_profile_stays_with_the_image(generator: BackgroundGenerator, tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    draw_product().save(tmp_path / "a.png", icc_profile=profile)
+    made = generator(tmp_path / "a.png", category="fruit", settings=QUICK)
+    made.save(tmp_path / "b.png")
+    with Image.open(tmp_path / "b.png") as saved:
+        assert made.image.info["icc_profile"] == saved.info["icc_profile"] == profile
+
+
+def test_nothing_is_proved_over_no_opaque_pixel(generator: BackgroundGenerator) -> None:
+    rgba = np.asarray(draw_product()).copy()
+    rgba[..., 3] = np.minimum(rgba[..., 3], 230)
+    report = generator(rgba, category="fruit", settings=QUICK).report
+    assert (report.opaque_pixels, report.exact, report.max_difference) == (0, None, None)
+    assert any("fully opaque" in note for note in report.notes)
+
+
+# --- threads and processes ---------------------------------------------------------------------------------
+
+
+def put_on_white(image: Image.Image) -> Image.Image:
+    shown = Image.new("RGB", image.size, "white")
+    shown.paste(image, mask=image.getchannel("A"))
+    return shown
+
+
+def test_three_threads_share_one_generator(generator: BackgroundGenerator) -> None:
+    """72 calls of several kinds: no error, and the images of calls made alone."""
+    products = [draw_product(), draw_product((64, 96), 1), put_on_white(draw_product((96, 80), 2))]
+    calls = [(p, r) for p in products for r in (None, draw_reference())]
+    alone = [generator(p, category="fruit", reference=r, settings=QUICK).pixels for p, r in calls]
+    wrong: list[Any] = []
+
+    def work(start: int) -> None:
+        for turn in range(24):
+            product, reference = calls[(start + turn) % 6]
+            try:
+                made = generator(product, category="fruit", reference=reference, settings=QUICK)
+            except Exception as error:
+                wrong.append(error)
+            else:
+                if not np.array_equal(made.pixels, alone[(start + turn) % 6]):
+                    wrong.append((start, turn))
+
+    threads = [threading.Thread(target=work, args=(2 * i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+FORK = """
+import os, sys
+from cyclorama import BackgroundGenerator, Product
+from cyclorama.errors import ForkedProcessError
+generator = BackgroundGenerator.from_pretrained(sys.argv[1], device="cpu")
+child = os.fork()
+if child == 0:
+    caught = 0
+    for call in (
+        lambda: generator(sys.argv[2], category="fruit"),
+        lambda: BackgroundGenerator.from_pretrained(sys.argv[1]),
+        lambda: Product.from_image(sys.argv[2]),
+    ):
+        try:
+            call()
+        except ForkedProcessError as error:
+            caught += "spawn" in str(error)
+    os._exit(caught)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_forked_child_gets_an_error_and_does_not_hang(model: Path, tmp_path: Path) -> None:
+    draw_product().save(tmp_path / "a.png")
+    command = [sys.executable, "-c", FORK, str(model), str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.split()[-1] == "3"
+
+
+def make_in_child(generator: BackgroundGenerator, product: bytes) -> np.ndarray:
+    return generator(product, category="fruit", settings=QUICK).pixels
+
+
+def test_spawned_processes_work_with_a_generator_of_their_own(generator: BackgroundGenerator) -> None:
+    product = encode(draw_product())
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        (made,) = pool.starmap(make_in_child, [(generator, product)])
+    assert np.array_equal(made, make_in_child(generator, product))
