@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -73,3 +74,18 @@ def test_colours_do_not_jump_between_tiles() -> None:
     foreground = estimate_foreground(pixels, alpha)
     seen = (alpha > 0.3) & (alpha < 1)
     assert np.abs(foreground[seen].astype(int) - OWN).max() <= 12
+
+
+@pytest.mark.parametrize("first", ["torch", "matting"])
+def test_matting_leaves_the_number_of_threads_alone(first: str) -> None:
+    """numba's pool would set torch's; then images made after a cut-out would differ from ones made before."""
+    cut = (
+        "import numpy as np\nfrom cyclorama.imaging.matting import estimate_foreground\n"
+        "estimate_foreground(np.zeros((40, 40, 3), np.uint8), np.full((40, 40), 0.5, np.float32))\n"
+    )
+    code = "import torch\n" * (first == "torch") + cut + "import torch\nprint(torch.get_num_threads())"
+    for threads in ("1", "3"):
+        environment = os.environ | {"OMP_NUM_THREADS": threads, "NUMBA_NUM_THREADS": "2"}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+        assert done.stdout.strip() == threads

@@ -7,9 +7,13 @@ imported on first use (its functions are compiled once per installation, which t
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -83,8 +87,6 @@ def _solve(
     solid: npt.NDArray[np.bool_],
     config: MattingConfig,
 ) -> Matte:
-    from pymatting import estimate_alpha_cf
-
     trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
     size = trimap.shape
     scale = min(1.0, config.working_side / max(size))
@@ -98,7 +100,7 @@ def _solve(
     trimap = np.where(trimap < 0.25, 0.0, np.where(trimap > 0.75, 1.0, 0.5))
     if not (trimap == 1).any() or not (trimap == 0).any():
         return solid.astype(np.float32)
-    alpha = np.clip(estimate_alpha_cf(guide / 255.0, trimap), 0, 1).astype(np.float32)
+    alpha = np.clip(_load_pymatting().estimate_alpha_cf(guide / 255.0, trimap), 0, 1).astype(np.float32)
     if scale < 1:
         alpha = _upsample_guided(alpha, guide, pixels)
     # the solver leaves a faint veil over flat areas: stretch it away
@@ -144,8 +146,7 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
     soft = (matte > 0) & (matte < 1)
     if not soft.any():
         return foreground
-    from pymatting import estimate_foreground_ml
-
+    pymatting = _load_pymatting()
     step = _TILE
     for top in range(0, matte.shape[0], step):
         for left in range(0, matte.shape[1], step):
@@ -156,7 +157,7 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
             columns = slice(max(0, left - _TILE_MARGIN), left + step + _TILE_MARGIN)
             image = pixels[rows, columns].astype(np.float32) / np.float32(255)
             with _one_thread():
-                solved = estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
+                solved = pymatting.estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
             y, x = top - rows.start, left - columns.start
             rim = soft[own]
             colours = solved[y : y + step, x : x + step][rim]
@@ -175,6 +176,24 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         numba.set_num_threads(before)
+
+
+@cache
+def _load_pymatting() -> Any:
+    """PyMatting without a side effect: numba's thread pool, which it starts, sets OpenMP's number of threads,
+    (torch's included), and an image's last bits depend on that.
+    """
+    torch = sys.modules.get("torch")
+    openmp: Any = None
+    with suppress(ImportError, OSError):  # a numba without OpenMP sets nothing
+        openmp = ctypes.CDLL(import_module("numba.np.ufunc.omppool").__file__)
+    before = torch.get_num_threads() if torch else openmp and openmp.omp_get_max_threads()
+    pymatting = import_module("pymatting")
+    if torch:
+        torch.set_num_threads(before)
+    elif openmp:
+        openmp.omp_set_num_threads(before)
+    return pymatting
 
 
 def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
