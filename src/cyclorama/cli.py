@@ -58,7 +58,7 @@ def build_app() -> cyclopts.App:
 
 
 # Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "curate", "demo", "baseline"}
+_ARGPARSE = {"generate", "catalogue", "demo", "baseline"}
 
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:

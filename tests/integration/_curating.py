@@ -17,7 +17,7 @@ from cyclorama.curate.config import CurateConfig, OutputSettings
 from cyclorama.curate.records import Finding, LoadedImage, Record, Summary, Verdict
 from cyclorama.curate.rules import Rules, identify
 from cyclorama.curate.splits import SplitSettings
-from cyclorama.curate.store import Store
+from cyclorama.curate.store import CurateStore
 
 SIDE = 48
 STAMP = np.array([255, 0, 255], np.uint8)
@@ -197,4 +197,4 @@ def write_input(folder: Path, count: int = 11) -> Path:
 
 def read_stable(out: Path) -> dict[str, bytes]:
     """Name to content of every file that equal runs have equal."""
-    return {path.relative_to(out).as_posix(): path.read_bytes() for path in Store(out).list_stable()}
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in CurateStore(out).list_stable()}

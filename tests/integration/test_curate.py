@@ -75,7 +75,7 @@ def test_every_row_has_its_verdict_and_reason(finished):
     assert "truncated" in rows[2]["reason"]
     assert rows[6]["reason"] == "the rule failed: RuntimeError: one pixel is too little"
     assert rows[8]["reason"] == "the same as 07.png"
-    assert rows[9]["reason"].startswith("row 10: not valid JSON")
+    assert rows[9]["reason"].startswith("row 10 (line 10): not valid JSON")
     assert {row["category"] for row in rows if row["verdict"] == "keep"} == {"Cup", "vases"}
 
 
@@ -124,7 +124,7 @@ def test_products_are_not_split(finished):
 def test_the_mark_names_the_digest_of_every_stable_file(finished):
     import hashlib
 
-    mark = json.loads((finished / "done.json").read_text())["files"]
+    mark = json.loads((finished / "journal" / "done.json").read_text())["files"]
     assert mark == {name: hashlib.sha256(data).hexdigest() for name, data in read_stable(finished).items()}
     assert {"results.parquet", "categories.json", "set/shard-000000.tar"} <= set(mark)
 
@@ -253,7 +253,7 @@ def test_identifiers_stay_when_rows_come_and_go(tmp_path):
     assert curate(manifest, out).rows == 4
     rows = read_results(out)
     assert {row["category"]: row["identifier"] for row in rows} == {"Cup": "sks 0", "vases": "sks 1"}
-    assert len(list((out / "shards").glob("*.key"))) == 1
+    assert len(list((out / "journal" / "shards").glob("*.done.json"))) == 1
     assert len(list(read_shards(out / "set"))) == sum(row["verdict"] in ("keep", "repair") for row in rows)
 
 
@@ -280,7 +280,7 @@ def test_bad_inputs_are_named_before_anything_is_written(tmp_path):
     with pytest.raises(ManifestError, match="no such file or folder"):
         curate(tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ManifestError, match="holds no images"):
+    with pytest.raises(ManifestError, match="empty has no rows; give one with images"):
         curate(tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="no installed package has a rule 'unheard'"):
         run_curate(str(tmp_path), tmp_path / "out", build_recipe(unheard={}), ENGINE)

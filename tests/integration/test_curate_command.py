@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -15,11 +14,12 @@ import pytest
 import yaml
 from _curating import BrightRule, read_stable, write_input
 
+from cyclorama.cli import main
 from cyclorama.commands import curate as command
 from cyclorama.config import to_plain
 from cyclorama.curate import rules
 from cyclorama.curate.config import CurateConfig
-from cyclorama.errors import ConfigError, DataError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ConfigError, ModelNotFoundError, SettingsError
 from cyclorama.jobs.job import EngineSettings
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "curate.yaml"
@@ -29,10 +29,8 @@ BARE = [
 ]
 
 
-def parse(*arguments: object) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers(dest="command"))
-    return parser.parse_args(["curate", *map(str, arguments)])
+def run(*arguments: object) -> int:
+    return main(["curate", *map(str, arguments)])
 
 
 def with_settings(settings: list[str]) -> list[str]:
@@ -67,16 +65,30 @@ def test_overrides_and_mistakes():
         EngineSettings(workers=0)
 
 
-def test_words_that_are_missing_or_too_many():
-    with pytest.raises(SettingsError, match="--out is missing"):
-        command.run(parse("images"))
-    with pytest.raises(SettingsError, match="unexpected more"):
-        command.run(parse("images", "more", "--out", "x"))
+def test_words_that_are_missing_or_too_many(capsys):
+    assert run("images") == 2 and "--out requires an argument" in capsys.readouterr().err
+    assert run("images", "more", "--out", "x") == 2 and "'more'" in capsys.readouterr().err
+    assert run("images", "--out", "x", "--workers", "0") == 2
+    assert "workers: must be from 1 to 1024, got 0" in capsys.readouterr().err
+    assert run("", "--out", "x") == 2 and "the input is empty" in capsys.readouterr().err
 
 
-def test_review_needs_a_finished_run(tmp_path):
-    with pytest.raises(DataError, match="cannot read"):
-        command.run(parse("review", tmp_path))
+def test_hosts_are_allowed_by_an_option(tmp_path, capsys, monkeypatch):
+    (tmp_path / "web.csv").write_text("image\nhttps://cdn.shop.example/a.png\n")
+    monkeypatch.setattr("cyclorama.data.addresses.fetch", lambda url, policy: b"none")
+    assert run(tmp_path / "web.csv", "--out", tmp_path / "no", *with_settings(BARE)) == 1
+    (row,) = pq.read_table(tmp_path / "no" / "results.parquet").to_pylist()
+    assert "allow its host (--allow-urls HOST)" in row["reason"]
+    assert (
+        run(tmp_path / "web.csv", "--out", tmp_path / "yes", "--allow-urls", "*", *with_settings(BARE)) == 1
+    )
+    (row,) = pq.read_table(tmp_path / "yes" / "results.parquet").to_pylist()
+    assert "allow" not in row["reason"] and row["verdict"] == "drop"
+
+
+def test_review_needs_a_finished_run(tmp_path, capsys):
+    assert run("review", tmp_path) == 2
+    assert "DataError: cannot read" in capsys.readouterr().err
 
 
 def build_bright(settings):
@@ -137,7 +149,7 @@ def test_the_command_curates_and_says_what_came_out(installed, tmp_path, capsys)
     manifest = write_input(tmp_path / "shop")
     out = tmp_path / "out"
     arguments = [manifest, "--out", out, *with_settings([*BARE, "clicks=null", "further.bright={}"])]
-    assert command.run(parse(*arguments)) == 0
+    assert run(*arguments) == 0
     said = capsys.readouterr()
     rows = pq.read_table(out / "results.parquet").to_pylist()
     verdicts = [row["verdict"] for row in rows]
@@ -145,8 +157,8 @@ def test_the_command_curates_and_says_what_came_out(installed, tmp_path, capsys)
     assert f"12 rows: {verdicts.count('keep')} kept, 0 repaired, 1 put to review" in said.out
     assert "dropped by bright: 1" in said.out and "dropped by reading: 2" in said.out
     assert f"cyclorama curate review {out}" in said.out
-    run = json.loads((out / "run.json").read_text())
-    assert run["recipe"]["further"] == {"bright": {}} and run["recipe"]["size"] is None
+    recipe = json.loads((out / "journal" / "run.json").read_text())["recipe"]
+    assert recipe["further"] == {"bright": {}} and recipe["size"] is None
 
 
 def test_a_signal_ends_the_run_after_the_image_in_hand(installed, tmp_path, monkeypatch, capsys):
@@ -155,17 +167,17 @@ def test_a_signal_ends_the_run_after_the_image_in_hand(installed, tmp_path, monk
     arguments = with_settings([*BARE, "clicks=null", "further.bright={}"])
     with monkeypatch.context() as patched:
         patched.setattr(rules.metadata, "entry_points", lambda group: [point])
-        assert command.run(parse(manifest, "--out", tmp_path / "out", *arguments)) == 130
+        assert run(manifest, "--out", tmp_path / "out", *arguments) == 130
     assert "run the same command again to go on" in capsys.readouterr().err
     assert not (tmp_path / "out" / "results.parquet").exists()
-    assert command.run(parse(manifest, "--out", tmp_path / "out", *arguments)) == 0
-    assert command.run(parse(manifest, "--out", tmp_path / "undisturbed", *arguments)) == 0
+    assert run(manifest, "--out", tmp_path / "out", *arguments) == 0
+    assert run(manifest, "--out", tmp_path / "undisturbed", *arguments) == 0
     assert read_stable(tmp_path / "out") == read_stable(tmp_path / "undisturbed")
 
 
 def test_nothing_kept_is_exit_code_one(installed, tmp_path, capsys):
     manifest = write_input(tmp_path / "shop", count=3)
     nothing = with_settings([*BARE, "clicks=null", "further.bright={limit: 0.0}"])
-    assert command.run(parse(manifest, "--out", tmp_path / "out", "--quiet", *nothing)) == 1
+    assert run(manifest, "--out", tmp_path / "out", "--quiet", *nothing) == 1
     assert capsys.readouterr().out == ""
     assert pq.read_table(tmp_path / "out" / "results.parquet").num_rows == 4  # the broken line is one

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from _curating import SIDE, draw_image, encode
 
-from cyclorama.curate.columns import KNOWN, fold, match_columns
+from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.decoding import decode_record
-from cyclorama.curate.files import read_bytes, read_stamps
-from cyclorama.curate.reading import detect_kind, read_input
+from cyclorama.curate.files import read_stamps
+from cyclorama.curate.reading import read_input
 from cyclorama.curate.records import Record
+from cyclorama.data.addresses import read_bytes
 from cyclorama.errors import DataError, ManifestError, MaskSizeError
 from cyclorama.imaging.loading import LoadLimits
 
@@ -29,6 +30,8 @@ ROWS = [
 
 def write_manifest(folder: Path, kind: str) -> Path:
     path = folder / f"shop.{kind}"
+    for name in "ab":
+        (folder / f"{name}.png").write_bytes(encode(draw_image(0)))
     if kind == "jsonl":
         path.write_text("\n".join(json.dumps(row) for row in ROWS), encoding="utf-8")
     elif kind == "parquet":
@@ -54,15 +57,44 @@ def test_a_shops_own_columns_are_understood(kind, tmp_path):
     ]  # fmt: skip
 
 
-def test_columns_can_be_named_and_spellings_do_not_collide():
-    columns = match_columns(["url", "img", "label"], {"image": "img"}, "x")
-    assert columns == {"image": "img", "category": "label"}
-    spellings = [spelling for group in KNOWN.values() for spelling in group]
-    assert len(set(spellings)) == len(spellings) and all(fold(s) == s for s in spellings)
-    with pytest.raises(ManifestError, match="no column for the image; columns found: 'a', 'b'"):
-        match_columns(["a", "b"], {}, "x")
-    with pytest.raises(ManifestError, match="takes image from 'c', which is not there"):
-        match_columns(["a", "b"], {"image": "c"}, "x")
+def test_columns_can_be_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(encode(draw_image(0)))
+    (tmp_path / "m.csv").write_text("url,goods,label\nhttps://x/1,a.png,cup\n")
+    found = read_input(str(tmp_path / "m.csv"), ReadingSettings(columns={"image": "goods"}))
+    assert found.rows[0].record == Record(
+        "a.png", str(tmp_path / "a.png"), category="cup", extra={"url": "https://x/1"}
+    )
+    with pytest.raises(ManifestError, match="missing column 'image'; columns found: 'goods', 'label'"):
+        (tmp_path / "n.csv").write_text("goods,label\na.png,cup\n")
+        read_input(str(tmp_path / "n.csv"), READING)
+    with pytest.raises(ManifestError, match="image is to come from column 'c', which is not there"):
+        read_input(str(tmp_path / "m.csv"), ReadingSettings(columns={"image": "c"}))
+
+
+def test_embedded_images_are_kept_and_web_images_need_their_host_allowed(tmp_path):
+    data = encode(draw_image(3))
+    rows = [{"image": {"bytes": data, "path": "x/one.png"}, "id": "one"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "hf.parquet")
+    cache = ImageCache(tmp_path / "cache", READING)
+    row = read_input(str(tmp_path / "hf.parquet"), READING, cache.keep).rows[0]
+    assert row.record.key == "one" and cache.read(row.record.image) == data
+    assert "cannot be kept" in read_input(str(tmp_path / "hf.parquet"), READING).rows[0].problem
+    (tmp_path / "web.csv").write_text("image,sku\nhttps://cdn.shop.example/a.png,1\n")
+    refused = read_input(str(tmp_path / "web.csv"), READING).rows[0]
+    assert refused.problem.startswith("row 1 (line 2): https://cdn.shop.example/a.png is a web address")
+    allowed = ReadingSettings(urls={"hosts": ["cdn.shop.example"]})
+    row = read_input(str(tmp_path / "web.csv"), allowed).rows[0]
+    assert (row.problem, row.record.image) == ("", "https://cdn.shop.example/a.png")
+
+
+def test_a_web_image_is_fetched_once(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("cyclorama.data.addresses.fetch", lambda url, policy: asked.append(url) or b"data")
+    for _ in range(2):  # also by the next run
+        cache = ImageCache(tmp_path, ReadingSettings(urls={"hosts": ["*"]}))
+        assert cache.read("https://cdn.shop.example/a.png") == b"data"
+    assert asked == ["https://cdn.shop.example/a.png"]
+    assert read_stamps(["https://cdn.shop.example/a.png"]) == [""]
 
 
 def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
@@ -75,12 +107,14 @@ def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
         '{"image": "c", "pv": -1}',
     ]
     manifest.write_text("\n".join(lines))
+    for name in ("a.png", "c"):
+        (tmp_path / name).write_bytes(encode(draw_image(0)))
     rows = read_input(str(manifest), READING).rows
-    assert [row.record.key for row in rows] == ["a.png", "a.png-2", "row-3", "row-4", "row-5"]
+    assert [row.record.key for row in rows] == ["a.png", "a.png-2", "row-3", "row-4", "c"]
     assert [row.problem for row in rows[:2]] == ["", ""]
-    assert rows[2].problem == "row 3: column 'image' is empty"
-    assert rows[3].problem.startswith("row 4: not valid JSON")
-    assert rows[4].problem == "row 5: column 'pv': got '-1', need a whole number from 0"
+    assert rows[2].problem == "row 3 (line 3): column 'image' is empty"
+    assert rows[3].problem.startswith("row 4 (line 4): not valid JSON")
+    assert rows[4].problem == "row 5 (line 5): column 'impressions': got '-1', need a whole number from 0"
 
 
 def test_a_folder_gives_masks_notes_and_categories(tmp_path):
@@ -118,8 +152,10 @@ def test_pita_lines_are_read_with_their_layouts_kept(tmp_path):
         "graphic_layout": [{"type": "Logo", "bbox": [0, 0, 0.5, 0.1]}], "allow_occlude": False,
     }  # fmt: skip
     (tmp_path / "train_data.jsonl").write_text(json.dumps(line))
+    for name in ("ori_imgs/train/1.png", "masks/train/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(encode(draw_image(0)))
     found = read_input(str(tmp_path / "train_data.jsonl"), READING)
-    assert found.kind == "pita"
     record = found.rows[0].record
     assert record.image == str(tmp_path / "ori_imgs/train/1.png")
     assert record.mask == str(tmp_path / "masks/train/1.png")
@@ -141,8 +177,8 @@ def write_published(folder: Path) -> None:
 
 def test_the_published_layout_keeps_every_line(tmp_path):
     write_published(tmp_path)
-    assert detect_kind(str(tmp_path)) == "bg60k"
     found = read_input(str(tmp_path), READING)
+    assert found.kind == "bg60k"
     assert [row.record.category for row in found.rows] == ["杯子", "花瓶", "杯子", None]
     first = found.rows[0].record
     assert (first.licence, first.language) == ("BG60k, academic use only", "zh")

@@ -1,21 +1,26 @@
-"""What rules have answered before, kept by what they were asked.
+"""The images of a run: read from the input, as rules have repaired them, and what rules have answered.
 
 One JSON file per image content holds every answer ever given about it; the images that rules have
 repaired lie beside it as PNG layers. A key is a digest of the image as the rule saw it and of the rule's
-name, version and settings, so a run takes over exactly what would come out again. The folder may be
-deleted at any time between runs.
+name, version and settings, so a run takes over exactly what would come out again. Files of web servers and
+files embedded in a table are kept here, too. The folder may be deleted at any time between runs.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cyclorama.curate.decoding import decode_png, encode_png, to_levels
-from cyclorama.curate.records import Box, Finding, LoadedImage, Verdict
+from cyclorama.curate.config import ReadingSettings
+from cyclorama.curate.decoding import decode_png, decode_record, encode_png, to_levels
+from cyclorama.curate.records import Box, Finding, LoadedImage, Record, Verdict
+from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.files import write_atomic
+from cyclorama.imaging.loading import LoadLimits
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte
@@ -28,10 +33,36 @@ FROM_FILE: Layers = {"pixels": "file", "alpha": "file", "mask": "file"}
 
 
 class ImageCache:
-    """The answers and layers in one folder."""
+    """The images, answers and layers of one run, in its ``folder``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reading: ReadingSettings) -> None:
         self._folder = folder
+        self._urls = reading.urls
+        self.limits = LoadLimits(pixels=reading.pixels, file_bytes=reading.file_bytes)
+
+    def keep(self, data: bytes) -> str:
+        """The address at which the file ``data`` can be read from now on. Raises OutputError."""
+        return str(self._keep(hashlib.sha256(data).hexdigest(), lambda: data))
+
+    def read(self, address: str) -> bytes:
+        """The file at ``address``; one of a web server is fetched once. Raises DataError, FetchError."""
+        if is_url(address):
+            name = hashlib.sha256(address.encode()).hexdigest()
+            path = self._keep(name, lambda: read_bytes(address, self.limits.file_bytes, self._urls))
+            return path.read_bytes()
+        return read_bytes(address, self.limits.file_bytes)
+
+    def load_image(self, record: Record, layers: Layers) -> LoadedImage:
+        """The image of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
+        needs_mask = layers["mask"] == "file" and record.mask is not None
+        mask = self.read(record.mask) if needs_mask and record.mask is not None else None
+        return self.get(decode_record(record, self.read(record.image), mask, self.limits), layers)
+
+    def _keep(self, name: str, get: Callable[[], bytes]) -> Path:
+        path = self._folder / name[:2] / f"{name}.file"
+        if not path.is_file():
+            _write(path, get())
+        return path
 
     def load(self, content: str) -> dict[str, Any]:
         """Answers about the image with digest ``content``, by key; empty if there are none."""

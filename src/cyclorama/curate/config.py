@@ -20,6 +20,7 @@ from cyclorama.curate.quality import QualitySettings
 from cyclorama.curate.size import SizeSettings
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.text import TextSettings
+from cyclorama.data.fetch import UrlPolicy
 from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import ConfigError
 from cyclorama.jobs.job import EngineSettings
@@ -28,10 +29,12 @@ from cyclorama.jobs.job import EngineSettings
 class ReadingSettings(Settings):
     """What the input is and how its files are opened."""
 
-    kind: Literal["auto", "folder", "manifest", "pita", "bg60k", "bg1k", "bgpair"] = "auto"
-    """``auto`` tells a manifest, the published sets and a plain folder apart by their files."""
+    kind: Literal["auto", "table", "bg60k", "bg1k", "bgpair"] = "auto"
+    """``auto`` tells the published sets from tables, feeds and folders by their files."""
     columns: dict[str, str] = Field(default_factory=dict)
-    """Field to column (``{product_id: goods_no}``) where a manifest's own names are not understood."""
+    """Field to column (``{product_id: goods_no}``) where a table's own names are not understood."""
+    urls: UrlPolicy | None = None
+    """Which web addresses may be read as images (``{hosts: [cdn.shop.example]}``); None: none."""
     licence: str | None = None
     """Licence of rows that state none."""
     language: str | None = None

@@ -15,7 +15,6 @@ from cyclorama.curate.decoding import (
     decode_record,
     settle,
 )
-from cyclorama.curate.files import read_bytes
 from cyclorama.curate.records import Finding, ImageRule, LoadedImage, Record, Verdict
 from cyclorama.curate.rules import Rules
 from cyclorama.curate.summary import summarise
@@ -27,8 +26,7 @@ from cyclorama.errors import (
     ModelError,
     OutputError,
 )
-from cyclorama.generation.journal import compute_key
-from cyclorama.imaging.loading import LoadLimits
+from cyclorama.jobs.store import compute_key
 
 READING = "reading"
 """Name under which an unreadable file or row is a finding."""
@@ -66,25 +64,13 @@ class Judged:
     summary: Mapping[str, Any] | None = None
     """None for a dropped row."""
 
-    def to_plain(self) -> dict[str, Any]:
-        """Values for JSON."""
-        return {
-            "findings": list(self.findings),
-            "layers": dict(self.layers),
-            "digest": self.digest,
-            "content": self.content,
-            "state": self.state,
-            "summary": None if self.summary is None else dict(self.summary),
-        }
-
 
 class Judge:
-    """Rules, cache and limits of one process."""
+    """Rules and cache of one process."""
 
-    def __init__(self, rules: Rules, cache: ImageCache, limits: LoadLimits) -> None:
+    def __init__(self, rules: Rules, cache: ImageCache) -> None:
         self.rules = rules
         self.cache = cache
-        self.limits = limits
         self.clock = Clock()
 
     def judge(self, record: Record, accepted: bool = False) -> Judged:
@@ -95,8 +81,8 @@ class Judge:
         """
         start = time.process_time()
         try:
-            data = read_bytes(record.image, self.limits.file_bytes)
-            mask_data = None if record.mask is None else read_bytes(record.mask, self.limits.file_bytes)
+            data = self.cache.read(record.image)
+            mask_data = None if record.mask is None else self.cache.read(record.mask)
         except DataError as error:
             return _fail(str(error))
         self.clock.add(READING, start)
@@ -181,7 +167,9 @@ class _Row:
         """The image as it is now, decoded when first needed. Raises InputError."""
         if self._original is None:
             start = time.process_time()
-            self._original = decode_record(self._record, self._data, self._mask_data, self._judge.limits)
+            self._original = decode_record(
+                self._record, self._data, self._mask_data, self._judge.cache.limits
+            )
             self._judge.clock.add("decoding", start)
         if self._image is None:
             self._image = self._judge.cache.get(self._original, self._layers)
@@ -196,14 +184,6 @@ class _Row:
             self._judge.clock.add("summary", start)
         found: Mapping[str, Any] = self._answers[key]["summary"]
         return found
-
-
-def load_image(record: Record, layers: Layers, cache: ImageCache, limits: LoadLimits) -> LoadedImage:
-    """The image of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
-    data = read_bytes(record.image, limits.file_bytes)
-    needs_mask = layers["mask"] == "file" and record.mask is not None
-    mask_data = read_bytes(record.mask or "", limits.file_bytes) if needs_mask else None
-    return cache.get(decode_record(record, data, mask_data, limits), layers)
 
 
 def find_worst(findings: tuple[Finding, ...]) -> Verdict:

@@ -19,9 +19,8 @@ from cyclorama.curate.reviewing import draw_evidence
 from cyclorama.curate.rules import Rules
 from cyclorama.curate.settling import Row
 from cyclorama.curate.splits import find_unseen_categories
-from cyclorama.curate.store import Store
+from cyclorama.curate.store import CurateStore
 from cyclorama.files import write_atomic
-from cyclorama.imaging.loading import LoadLimits
 
 REPORT_FILE, CARD_FILE = "index.html", "card.md"
 SAMPLE_SIDE = 384
@@ -31,7 +30,12 @@ KEPT = "kept"
 
 
 def write_report(
-    store: Store, found: Input, rows: Sequence[Row], config: CurateConfig, rules: Rules, limits: LoadLimits
+    store: CurateStore,
+    cache: ImageCache,
+    found: Input,
+    rows: Sequence[Row],
+    config: CurateConfig,
+    rules: Rules,
 ) -> None:
     """Write ``index.html`` and ``card.md``. Raises OutputError."""
     outcomes = [
@@ -41,7 +45,7 @@ def write_report(
         for row in rows
     ]
     statistics = collect_statistics(outcomes, rules.names)
-    samples = choose_samples(store, rows, config.output.samples, limits)
+    samples = choose_samples(cache, rows, config.output.samples)
     page = format_report(statistics, samples, title="Curated set", notes=found.notes)
     write_atomic(store.out / REPORT_FILE, page.encode("utf-8", "backslashreplace"))
     kept = [row for row in rows if row.is_kept]
@@ -57,7 +61,7 @@ def write_report(
     write_atomic(store.out / CARD_FILE, card.encode("utf-8", "backslashreplace"))
 
 
-def choose_samples(store: Store, rows: Sequence[Row], count: int, limits: LoadLimits) -> list[ReportSample]:
+def choose_samples(cache: ImageCache, rows: Sequence[Row], count: int) -> list[ReportSample]:
     """Up to ``count`` rows per rule and verdict, drawn as the rule saw them, and as many of the kept ones."""
     chooser = SampleChooser(count)
     places: dict[tuple[str, str], tuple[Row, int | None]] = {}
@@ -71,11 +75,10 @@ def choose_samples(store: Store, rows: Sequence[Row], count: int, limits: LoadLi
         if not spoken and row.is_kept:
             chooser.offer(KEPT, Verdict.KEEP, row.record.key)
             places[KEPT, row.record.key] = (row, None)
-    cache = ImageCache(store.cache)
     samples = []
     for rule, verdict, key in chooser.choose():
         row, chosen = places[rule, key]
-        jpeg = draw_evidence(row, cache, limits, chosen, SAMPLE_SIDE)
+        jpeg = draw_evidence(row, cache, chosen, SAMPLE_SIDE)
         if jpeg is not None:
             reason = "" if chosen is None else row.findings[chosen].reason
             samples.append(ReportSample(rule, verdict, key, reason, jpeg))

@@ -11,17 +11,16 @@ import numpy as np
 from cyclorama.curate.cache import FROM_FILE, ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.decisions import Decision
-from cyclorama.curate.judging import load_image
 from cyclorama.curate.pairs import PairProposal, propose_pairs
 from cyclorama.curate.records import LoadedImage, Verdict
 from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem, save_review_items
 from cyclorama.curate.settling import Row, build_review_item, format_time, get_layers_after, list_against
 from cyclorama.curate.splits import BGPAIR
-from cyclorama.curate.store import Store, encode_lines
+from cyclorama.curate.store import CurateStore
 from cyclorama.errors import DataError, InputError
 from cyclorama.files import write_atomic
-from cyclorama.imaging.loading import LoadLimits
+from cyclorama.jobs.store import encode_lines
 
 PAIRS_FILE = "pairs.jsonl"
 REVIEW_SIDE = 768
@@ -31,34 +30,33 @@ _DIMMED = 0.25
 
 
 def write_review(
-    store: Store,
+    store: CurateStore,
+    cache: ImageCache,
     rows: Sequence[Row],
     config: CurateConfig,
     decisions: Mapping[str, Decision],
     set_keys: Mapping[int, str],
-    limits: LoadLimits,
 ) -> None:
     """Write ``review.jsonl`` with its images, and ``pairs.jsonl`` with every pair and its state.
 
     Images that are there already are not made again. Raises OutputError.
     """
-    cache = ImageCache(store.cache)
     items = [build_review_item(row) for row in rows if _is_for_review(row)]
     wanted = {image.path for item in items for image in item.images}
     for row in rows:
         if _is_for_review(row):
-            _write_evidence(store.out, row, cache, limits)
+            _write_evidence(store.out, row, cache)
     pairs = _write_pairs(store, rows, config, decisions, set_keys)
     for item, members in pairs:
         wanted |= {image.path for image in item.images}
         for image, place in zip(item.images, members, strict=True):
-            _write_plain(store.out / image.path, rows[place], cache, limits)
+            _write_plain(store.out / image.path, rows[place], cache)
     _remove_others(store.out / IMAGE_FOLDER, wanted)
     save_review_items(store.out, [*items, *(item for item, _ in pairs)])
 
 
 def draw_evidence(
-    row: Row, cache: ImageCache, limits: LoadLimits, place: int | None = None, side: int = REVIEW_SIDE
+    row: Row, cache: ImageCache, place: int | None = None, side: int = REVIEW_SIDE
 ) -> bytes | None:
     """A JPEG of what the finding at ``place`` saw with its boxes (None: the row as it came, with all boxes).
 
@@ -71,7 +69,7 @@ def draw_evidence(
     else:
         layers = row.seen[place] or FROM_FILE
         boxes = list(row.findings[place].boxes)
-    loaded = _try_load(row, layers | {"mask": "none"}, cache, limits)
+    loaded = _try_load(row, layers | {"mask": "none"}, cache)
     return None if loaded is None else encode_evidence(loaded.pixels, boxes, side)
 
 
@@ -79,14 +77,14 @@ def _is_for_review(row: Row) -> bool:
     return bool(row.digest) and (row.verdict == Verdict.REVIEW or row.decision is not None)
 
 
-def _write_evidence(out: Path, row: Row, cache: ImageCache, limits: LoadLimits) -> None:
+def _write_evidence(out: Path, row: Row, cache: ImageCache) -> None:
     for image in build_review_item(row).images:
         path = out / image.path
         if path.is_file():
             continue
         _, _, kind = path.stem.partition("-")
-        loaded = _try_load(row, get_layers_after(row), cache, limits) if kind else None
-        data = draw_evidence(row, cache, limits) if not kind else None
+        loaded = _try_load(row, get_layers_after(row), cache) if kind else None
+        data = draw_evidence(row, cache) if not kind else None
         if loaded is not None and kind == "after":
             data = encode_evidence(loaded.pixels, (), REVIEW_SIDE)
         elif loaded is not None and loaded.mask is not None:
@@ -96,25 +94,23 @@ def _write_evidence(out: Path, row: Row, cache: ImageCache, limits: LoadLimits) 
             write_atomic(path, data, durable=False)
 
 
-def _write_plain(path: Path, row: Row, cache: ImageCache, limits: LoadLimits) -> None:
+def _write_plain(path: Path, row: Row, cache: ImageCache) -> None:
     if not path.is_file():
-        loaded = _try_load(row, row.layers, cache, limits)
+        loaded = _try_load(row, row.layers, cache)
         if loaded is not None:
             write_atomic(path, encode_evidence(loaded.pixels, ()), durable=False)
 
 
-def _try_load(
-    row: Row, layers: Mapping[str, str], cache: ImageCache, limits: LoadLimits
-) -> LoadedImage | None:
+def _try_load(row: Row, layers: Mapping[str, str], cache: ImageCache) -> LoadedImage | None:
     record = row.record if layers["mask"] == "file" else replace(row.record, mask=None)
     try:
-        return load_image(record, dict(layers), cache, limits)
+        return cache.load_image(record, dict(layers))
     except (DataError, InputError, OSError):
         return None
 
 
 def _write_pairs(
-    store: Store,
+    store: CurateStore,
     rows: Sequence[Row],
     config: CurateConfig,
     decisions: Mapping[str, Decision],

@@ -13,7 +13,7 @@ from cyclorama.config import to_plain
 from cyclorama.curate.config import CurateConfig, EraseSettings
 from cyclorama.curate.records import ImageRule, SetRule
 from cyclorama.errors import ConfigError, ModelNotFoundError
-from cyclorama.generation.journal import compute_key
+from cyclorama.jobs.store import compute_key
 
 if TYPE_CHECKING:
     import numpy as np

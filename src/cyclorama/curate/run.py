@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,25 @@ from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig
 from cyclorama.curate.decisions import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.files import read_stamps
 from cyclorama.curate.judging import READING
-from cyclorama.curate.outputs import write_outputs
 from cyclorama.curate.reading import Input, read_input
 from cyclorama.curate.records import Finding, SetRule, Verdict
+from cyclorama.curate.reporting import write_report
+from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.rules import Rules, build_rules
-from cyclorama.curate.settling import Row, settle_rows
-from cyclorama.curate.store import DONE_FILE, RUN_FILE, TIMINGS_FILE, Store
-from cyclorama.curate.worker import CurateJob, record_to_plain
-from cyclorama.errors import CycloramaError
+from cyclorama.curate.settling import Row, ask_set_rule, settle_rows
+from cyclorama.curate.splits import assign_set_splits
+from cyclorama.curate.store import TIMINGS_FILE, CurateStore
+from cyclorama.curate.tables import write_rejects, write_results
+from cyclorama.curate.training_set import write_training_set
+from cyclorama.curate.worker import CurateJob
 from cyclorama.files import write_atomic
-from cyclorama.jobs.job import Engine, EngineSettings, Hooks, build_engine
+from cyclorama.jobs.job import Engine, EngineSettings, Hooks
+from cyclorama.jobs.run import run_shards
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import FILE_NAME as REGISTRY
-from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
+from cyclorama.models.registry import load_registry, save_registry
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -69,72 +73,66 @@ def run_curate(
     that is possible.
     """
     hooks, settings = hooks or Hooks(), engine_settings or DEFAULT_ENGINE
-    engine = engine or build_engine(settings)
-    store = Store(out)
+    store = CurateStore(out)
+    cache = ImageCache(store.cache, config.reading)
     with store.lock():
         rules = build(config)
-        found = read_input(source, config.reading)
-        store.save_values(
-            RUN_FILE, {"format": FORMAT, "input": source, "kind": found.kind, "recipe": to_plain(config)}
-        )
+        found = read_input(source, config.reading, cache.keep)
+        store.save_values({"input": source, "kind": found.kind, "recipe": to_plain(config)})
         decisions = load_decisions(out / FILE_NAME)
-        registered = with_registry(rules.before, load_registry(out))
-        before = judge_records(found, registered, decisions)
+        # with the identifiers of earlier runs, so that no category ever changes its own
+        categories = {
+            rule.name: CategoryRule(rule.settings, load_registry(out))
+            for rule in rules.before
+            if isinstance(rule, CategoryRule)
+        }
+        before = judge_records(found, [categories.get(r.name, r) for r in rules.before], decisions)
         plans = _plan(found, before, decisions, settings.shard_size)
         keys = _build_keys(plans, rules)
-        open_shards = [shard for shard, key in enumerate(keys) if store.load_key(shard) != key]
-        looked_at = _judge_images(
-            store, plans, open_shards, CurateJob(out, settings, config, build, tuple(keys)), engine, hooks
-        )
-        if any(store.load_key(shard) != key for shard, key in enumerate(keys)):
+        job = CurateJob(out, settings, config, build, tuple(keys))
+        items = {n: len(plan) for n, plan in enumerate(plans) if not store.is_done(n, keys[n])}
+        for shard in items:
+            store.forget_outcome()
+            store.save_plan(shard, plans[shard])
+        looked_at = run_shards(job, items, hooks, engine).done if items else 0
+        if not all(store.is_done(shard, key) for shard, key in enumerate(keys)):
             return CurateResult(len(found.rows), looked_at=looked_at)
         store.drop_shards_from(len(plans))
-        rows = _gather(store, found, before, len(plans))
+        judged = [row for shard in range(len(plans)) for row in store.load_rows(shard)]
+        records = [row.record for row in found.rows]
+        rows = [Row.build(*parts) for parts in zip(records, before, judged, strict=True)]
         settle_rows(rows, rules.after, decisions)
         hooks.noted("writing the training set and the report")
-        (out / DONE_FILE).unlink(missing_ok=True)
-        save_categories(store, registered)
-        shards = write_outputs(store, found, rows, config, rules, decisions)
-        _conclude(store, len(plans))
-    return _count(rows, looked_at, shards)
-
-
-def with_registry(rules: Sequence[SetRule], registry: CategoryRegistry) -> list[SetRule]:
-    """``rules`` with the identifiers of earlier runs, so that no category ever changes its own."""
-    return [
-        CategoryRule(rule.settings, registry) if isinstance(rule, CategoryRule) else rule for rule in rules
-    ]
-
-
-def save_categories(store: Store, rules: Sequence[SetRule]) -> None:
-    """Write ``categories.json``, the registry of all categories met so far. Raises OutputError."""
-    for rule in rules:
-        if isinstance(rule, CategoryRule):
+        store.forget_outcome()
+        for rule in categories.values():
             with tempfile.TemporaryDirectory() as folder:
                 save_registry(rule.registry, folder)
-                write_atomic(store.out / REGISTRY, (Path(folder) / REGISTRY).read_bytes())
+                write_atomic(out / REGISTRY, (Path(folder) / REGISTRY).read_bytes())
+        shards = _write_outputs(store, cache, found, rows, config, rules, decisions)
+        store.save_values(_sum_timings(store, len(plans)), TIMINGS_FILE)
+        cache.sweep()
+        store.save_outcome()
+    verdicts = {verdict.value: 0 for verdict in Verdict} | Counter(row.verdict.value for row in rows)
+    reasons = Counter(row.rule for row in rows if row.verdict == Verdict.DROP)
+    return CurateResult(len(rows), verdicts, dict(sorted(reasons.items())), looked_at, shards, finished=True)
 
 
 def judge_records(
-    found: Input, rules: Sequence[SetRule], decisions: dict[str, Decision]
+    found: Input, rules: Sequence[SetRule], decisions: Mapping[str, Decision]
 ) -> list[tuple[Finding, ...]]:
     """What the rules that need no images say, row for row; a dropped row is not shown to the next rule.
 
     A row that a person has accepted is shown to all of them.
     """
-    findings: list[list[Finding]] = []
-    for row in found.rows:
-        findings.append([Finding(READING, Verdict.DROP, row.problem)] if row.problem else [])
-    accepted = {key for key, decision in decisions.items() if decision.choice == "accept"}
+    findings: list[list[Finding]] = [
+        [Finding(READING, Verdict.DROP, row.problem)] if row.problem else [] for row in found.rows
+    ]
     for rule in rules:
         shown = [
             place
             for place, row in enumerate(found.rows)
             if not row.problem
-            and (
-                row.record.key in accepted
-                or not any(finding.verdict == Verdict.DROP for finding in findings[place])
-            )
+            and (_is_accepted(row.record.key, decisions) or not _is_dropped(findings[place]))
         ]
         answers = ask_set_rule(rule, [found.rows[place].record for place in shown])
         for place, answer in zip(shown, answers, strict=True):
@@ -142,30 +140,23 @@ def judge_records(
     return [tuple(row) for row in findings]
 
 
-def ask_set_rule(rule: SetRule, rows: Sequence[Any]) -> list[Finding]:
-    """The rule's findings under its own name, one per row. Raises CycloramaError for another number."""
-    answers = rule.judge_all(rows) if rows else []
-    if len(answers) != len(rows):
-        raise CycloramaError(f"rule {rule.name!r} gave {len(answers)} findings for {len(rows)} rows")
-    return [replace(answer, rule=rule.name, repaired=None) for answer in answers]
+def _is_accepted(key: str, decisions: Mapping[str, Decision]) -> bool:
+    return key in decisions and decisions[key].choice == "accept"
+
+
+def _is_dropped(findings: Sequence[Finding]) -> bool:
+    return any(finding.verdict == Verdict.DROP for finding in findings)
 
 
 def _plan(
-    found: Input, before: Sequence[Sequence[Finding]], decisions: dict[str, Decision], size: int
+    found: Input, before: Sequence[Sequence[Finding]], decisions: Mapping[str, Decision], size: int
 ) -> list[list[dict[str, Any]]]:
     """Per shard, what its worker is told of every row."""
     rows = []
     for row, findings in zip(found.rows, before, strict=True):
-        decision = decisions.get(row.record.key)
-        accepted = decision is not None and decision.choice == "accept"
-        dropped = any(finding.verdict == Verdict.DROP for finding in findings)
-        rows.append(
-            {
-                "record": record_to_plain(row.record),
-                "accepted": accepted,
-                "skip": bool(row.problem) or (dropped and not accepted),
-            }
-        )
+        accepted = _is_accepted(row.record.key, decisions)
+        skip = bool(row.problem) or (_is_dropped(findings) and not accepted)
+        rows.append({"record": asdict(row.record), "accepted": accepted, "skip": skip})
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
@@ -192,61 +183,39 @@ def _build_keys(plans: Sequence[Sequence[dict[str, Any]]], rules: Rules) -> list
     return keys
 
 
-def _judge_images(
-    store: Store,
-    plans: Sequence[Sequence[dict[str, Any]]],
-    shards: Sequence[int],
-    job: CurateJob,
-    engine: Engine,
-    hooks: Hooks,
+def _write_outputs(
+    store: CurateStore,
+    cache: ImageCache,
+    found: Input,
+    rows: Sequence[Row],
+    config: CurateConfig,
+    rules: Rules,
+    decisions: Mapping[str, Decision],
 ) -> int:
-    """Have the engine finish ``shards``; how many rows it went through."""
-    if not shards:
-        return 0
-    (store.out / DONE_FILE).unlink(missing_ok=True)
-    for shard in shards:
-        store.save_plan(shard, plans[shard])
-    hooks.started(sum(len(plans[shard]) for shard in shards))
-    done = 0
-    for report in engine.run(job, shards, hooks):
-        done += report.done
-    return done
+    """Write splits, training set, tables, review and report, in an order that a kill at any moment does not
+    harm; the number of the set's shards.
+
+    Raises OutputError, DataError (a file that has gone since it was judged).
+    """
+    kept = [row for row in rows if row.is_kept]
+    splits = assign_set_splits([row.record for row in kept], config.output.seed, config.splits)
+    for row, split in zip(kept, splits, strict=True):
+        row.split = split
+    keys = write_training_set(store, cache, rows, config.output.shard_size)
+    write_results(store, rows, keys)
+    write_rejects(store, rows, rules.names)
+    write_review(store, cache, rows, config, decisions, keys)
+    write_report(store, cache, found, rows, config, rules)
+    return -(-len(kept) // config.output.shard_size)
 
 
-def _gather(store: Store, found: Input, before: Sequence[tuple[Finding, ...]], shards: int) -> list[Row]:
-    """All rows of the input with what was said of them so far."""
-    values = [row for shard in range(shards) for row in store.load_shard(shard)]
-    rows = []
-    for row, findings, judged in zip(found.rows, before, values, strict=True):
-        assert judged["key"] == row.record.key
-        rows.append(Row.build(row.record, findings, judged))
-    return rows
-
-
-def _conclude(store: Store, shards: int) -> None:
-    """Sum up the timings, clear up, and write the run's own mark."""
+def _sum_timings(store: CurateStore, shards: int) -> dict[str, dict[str, float]]:
+    """Images and seconds by rule."""
     timings: dict[str, dict[str, float]] = {}
     for shard in range(shards):
-        times = store.load_timings(shard)
+        times = store.load_mark(shard) or {}
         for name, seconds in times.get("seconds", {}).items():
             total = timings.setdefault(name, {"images": 0, "seconds": 0.0})
             total["images"] += times["counts"][name]
             total["seconds"] += seconds
-    store.save_values(TIMINGS_FILE, timings)
-    ImageCache(store.cache).sweep()
-    store.clear_work()
-    digests = {
-        path.relative_to(store.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in store.list_stable()
-    }
-    store.save_values(DONE_FILE, {"format": FORMAT, "files": digests})
-
-
-def _count(rows: Sequence[Row], looked_at: int, shards: int) -> CurateResult:
-    verdicts = {verdict.value: 0 for verdict in Verdict}
-    reasons: dict[str, int] = {}
-    for row in rows:
-        verdicts[row.verdict.value] += 1
-        if row.verdict == Verdict.DROP:
-            reasons[row.rule] = reasons.get(row.rule, 0) + 1
-    return CurateResult(len(rows), verdicts, dict(sorted(reasons.items())), looked_at, shards, finished=True)
+    return timings

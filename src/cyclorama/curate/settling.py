@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cyclorama.curate.cache import FROM_FILE, Layers, to_values
@@ -13,7 +13,8 @@ from cyclorama.curate.judging import find_worst, read_findings
 from cyclorama.curate.records import Finding, Record, SetRule, Summary, Verdict
 from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem
 from cyclorama.curate.summary import build_summary
-from cyclorama.generation.journal import compute_key
+from cyclorama.errors import CycloramaError
+from cyclorama.jobs.store import compute_key
 
 REVIEW = "review"
 """Name under which a person's rejection stands in the logs."""
@@ -79,11 +80,6 @@ class Row:
     def category(self) -> str | None:
         """The category's name as the category rule has settled it, else as the input gave it."""
         return self.values.get("category") or self.record.category
-
-    def add(self, finding: Finding) -> None:
-        """Note a finding of a rule that saw no pixels."""
-        self.findings.append(finding)
-        self.seen.append({})
 
 
 def list_against(row: Row) -> list[int]:
@@ -163,14 +159,20 @@ def settle_rows(rows: Sequence[Row], rules: Sequence[SetRule], decisions: Mappin
             row.decision = decision
     for rule in rules:
         shown = [row for row in rows if row.summary is not None and _is_in(row)]
-        answers = rule.judge_all([row.summary for row in shown if row.summary is not None]) if shown else []
-        assert len(answers) == len(shown), f"rule {rule.name} gave {len(answers)} for {len(shown)} rows"
+        answers = ask_set_rule(rule, [row.summary for row in shown if row.summary is not None])
         for row, answer in zip(shown, answers, strict=True):
-            row.add(
-                Finding(rule.name, answer.verdict, answer.reason, answer.numbers, (), None, answer.values)
-            )
+            row.findings.append(replace(answer, boxes=()))
+            row.seen.append({})
     for row in rows:
         _settle(row)
+
+
+def ask_set_rule(rule: SetRule, rows: Sequence[Any]) -> list[Finding]:
+    """The rule's findings under its own name, one per row. Raises CycloramaError for another number."""
+    answers = rule.judge_all(rows) if rows else []
+    if len(answers) != len(rows):
+        raise CycloramaError(f"rule {rule.name!r} gave {len(answers)} findings for {len(rows)} rows")
+    return [replace(answer, rule=rule.name, repaired=None) for answer in answers]
 
 
 def _is_in(row: Row) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from cyclorama.catalogue.results import write_table
 from cyclorama.curate.cache import to_values
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.settling import Row, format_time
-from cyclorama.curate.store import Store, encode_lines
+from cyclorama.curate.store import CurateStore
 from cyclorama.files import write_atomic
+from cyclorama.jobs.store import encode_lines
 
 RESULTS_FILE = "results.parquet"
 RESULT_SCHEMA = pa.schema(
@@ -46,13 +48,16 @@ RESULT_SCHEMA = pa.schema(
 )
 
 
-def write_results(store: Store, rows: Sequence[Row], set_keys: Mapping[int, str]) -> None:
+def write_results(store: CurateStore, rows: Sequence[Row], set_keys: Mapping[int, str]) -> None:
     """Write ``results.parquet``, one row per input row. Raises OutputError."""
     values = [_describe(number, row, set_keys.get(number)) for number, row in enumerate(rows)]
-    write_table(store.out / RESULTS_FILE, values, RESULT_SCHEMA)
+    table = pa.Table.from_pylist(values, schema=RESULT_SCHEMA)
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomic(store.out / RESULTS_FILE, sink.getvalue())
 
 
-def write_rejects(store: Store, rows: Sequence[Row], names: Sequence[str]) -> None:
+def write_rejects(store: CurateStore, rows: Sequence[Row], names: Sequence[str]) -> None:
     """Write a log per rule of ``names`` and per further reason, one line per dropped row.
 
     Raises OutputError.

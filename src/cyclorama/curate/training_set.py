@@ -12,15 +12,13 @@ from PIL import Image
 
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.decoding import encode_png, to_levels
-from cyclorama.curate.judging import load_image
 from cyclorama.curate.settling import Row, list_repairs
-from cyclorama.curate.store import Store
+from cyclorama.curate.store import CurateStore
 from cyclorama.data.licences import count_licences, save_set_licence
 from cyclorama.data.shards import Sample, get_done_path, load_done_mark, write_shards
 from cyclorama.errors import DataError
 from cyclorama.files import write_atomic
-from cyclorama.generation.journal import compute_key
-from cyclorama.imaging.loading import LoadLimits
+from cyclorama.jobs.store import compute_key
 
 _STORED = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 """Formats whose files go into a shard as they are."""
@@ -28,7 +26,7 @@ _ORIENTATION = 0x0112
 
 
 def write_training_set(
-    store: Store, rows: Sequence[Row], shard_size: int, limits: LoadLimits
+    store: CurateStore, cache: ImageCache, rows: Sequence[Row], shard_size: int
 ) -> dict[int, str]:
     """Write the kept of ``rows`` in their order; place in ``rows`` to key in the set.
 
@@ -44,8 +42,7 @@ def write_training_set(
         _prepare(store, number, compute_key({"samples": made_from}))
     _remove_from(store, len(batches))
     save_set_licence(count_licences(rows[place].record.licence for place in places), store.set)
-    cache = ImageCache(store.cache)
-    write_shards(_encode_open(store, rows, keys, batches, cache, limits), store.set, shard_size)
+    write_shards(_encode_open(store, cache, rows, keys, batches), store.set, shard_size)
     return keys
 
 
@@ -85,7 +82,7 @@ def build_meta(row: Row) -> dict[str, Any]:
     return meta | {name: value for name, value in record.extra.items() if name not in meta}
 
 
-def _prepare(store: Store, number: int, made_from: str) -> None:
+def _prepare(store: CurateStore, number: int, made_from: str) -> None:
     """Open the shard anew unless it was made, or begun, from the same."""
     tar = store.set / f"shard-{number:06d}.tar"
     note = tar.with_suffix(".from")
@@ -98,7 +95,7 @@ def _prepare(store: Store, number: int, made_from: str) -> None:
         write_atomic(note, f"{made_from}\n".encode())
 
 
-def _remove_from(store: Store, count: int) -> None:
+def _remove_from(store: CurateStore, count: int) -> None:
     """Shards that a smaller set no longer has."""
     for path in sorted(store.set.glob("shard-*")):
         if int(path.name.removeprefix("shard-").partition(".")[0]) >= count:
@@ -106,12 +103,11 @@ def _remove_from(store: Store, count: int) -> None:
 
 
 def _encode_open(
-    store: Store,
+    store: CurateStore,
+    cache: ImageCache,
     rows: Sequence[Row],
     keys: dict[int, str],
     batches: Sequence[Sequence[int]],
-    cache: ImageCache,
-    limits: LoadLimits,
 ) -> Iterator[Sample]:
     """A sample per kept row; of shards that are finished, only the keys, which is all that is looked at."""
     for number, batch in enumerate(batches):
@@ -120,15 +116,15 @@ def _encode_open(
             if finished:
                 yield Sample(keys[place], b"", None)
             else:
-                yield encode_sample(rows[place], keys[place], cache, limits)
+                yield encode_sample(rows[place], keys[place], cache)
 
 
-def encode_sample(row: Row, key: str, cache: ImageCache, limits: LoadLimits) -> Sample:
+def encode_sample(row: Row, key: str, cache: ImageCache) -> Sample:
     """A kept row for a shard: the file's own bytes where nothing was changed, else PNG.
 
     Raises DataError: the file has gone or changed since it was judged.
     """
-    image = load_image(row.record, row.layers, cache, limits)
+    image = cache.load_image(row.record, row.layers)
     if hashlib.sha256(image.raw).hexdigest() != row.digest:
         raise DataError(f"{row.record.image} has changed since it was judged; run again")
     if image.mask is None:

@@ -15,8 +15,7 @@ from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.judging import Clock, Judge, Judged
 from cyclorama.curate.records import Record
 from cyclorama.curate.rules import Rules
-from cyclorama.curate.store import Store
-from cyclorama.imaging.loading import LoadLimits
+from cyclorama.curate.store import CurateStore
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 
 
@@ -30,11 +29,8 @@ class CurateJob:
     build_rules: Callable[[CurateConfig], Rules]
     keys: tuple[str, ...]
     """Of every shard: what it is finished under."""
-
-    @property
-    def parallel_steps(self) -> bool:
-        """Rules keep their models; nothing is done elsewhere."""
-        return False
+    parallel_steps: bool = False
+    """Rules keep their models; nothing is done elsewhere."""
 
     def open_worker(self, device: str, pool: Executor | None = None) -> CurateWorker:
         """A worker in this process; the rules' models run on the CPU."""
@@ -46,10 +42,8 @@ class CurateWorker:
 
     def __init__(self, job: CurateJob) -> None:
         self._job = job
-        self._store = Store(job.out)
-        self._judge = Judge(
-            job.build_rules(job.recipe), ImageCache(self._store.cache), get_limits(job.recipe)
-        )
+        self._store = CurateStore(job.out)
+        self._judge = Judge(job.build_rules(job.recipe), ImageCache(self._store.cache, job.recipe.reading))
         self._turn = threading.Lock()
 
     def process(self, shard: int, hooks: Hooks) -> ShardReport:
@@ -59,39 +53,22 @@ class CurateWorker:
         ModelError, MissingDependencyError, ConfigError.
         """
         with self._turn:
-            start, results = time.perf_counter(), []
+            start = time.perf_counter()
+            results: list[dict[str, Any]] = []
             self._judge.clock = Clock()
             for row in self._store.load_plan(shard):
                 if hooks.stopping():
-                    return ShardReport(shard, finished=False)
+                    return ShardReport(shard, advanced=len(results), finished=False)
                 results.append(self._judge_row(row))
                 hooks.advanced(1)
-            key = self._job.keys[shard]
-            self._store.save_shard(shard, key, results, asdict(self._judge.clock))
-        return ShardReport(
-            shard, done=len(results), made=len(results), wall_seconds=time.perf_counter() - start
-        )
+            self._store.save_shard(shard, self._job.keys[shard], results, asdict(self._judge.clock))
+        count, seconds = len(results), time.perf_counter() - start
+        return ShardReport(shard, done=count, made=count, advanced=count, wall_seconds=seconds)
 
     def close(self) -> None:
         """Nothing is left open."""
 
     def _judge_row(self, row: dict[str, Any]) -> dict[str, Any]:
-        record = record_from_plain(row["record"])
-        if row["skip"]:
-            return {"key": record.key} | Judged((), {}).to_plain()
-        return {"key": record.key} | self._judge.judge(record, row["accepted"]).to_plain()
-
-
-def get_limits(recipe: CurateConfig) -> LoadLimits:
-    """What is refused before it is decoded."""
-    return LoadLimits(pixels=recipe.reading.pixels, file_bytes=recipe.reading.file_bytes)
-
-
-def record_to_plain(record: Record) -> dict[str, Any]:
-    """Values for JSON."""
-    return asdict(record) | {"extra": dict(record.extra)}
-
-
-def record_from_plain(values: dict[str, Any]) -> Record:
-    """What :func:`record_to_plain` was given."""
-    return Record(**values)
+        record = Record(**row["record"])
+        judged = Judged((), {}) if row["skip"] else self._judge.judge(record, row["accepted"])
+        return {"key": record.key} | asdict(judged)

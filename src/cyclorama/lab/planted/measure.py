@@ -12,7 +12,6 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from cyclorama.curate.columns import build_record, match_columns
-from cyclorama.curate.config import CurateConfig
+from cyclorama.curate.config import CurateConfig, ReadingSettings
 from cyclorama.curate.decoding import decode_record
+from cyclorama.curate.reading import read_input
 from cyclorama.curate.records import Finding, LoadedImage, Record, Verdict
 from cyclorama.curate.summary import build_summary, summarise
 from cyclorama.errors import InputError
@@ -47,14 +46,7 @@ def read_truth(folder: Path, limit: int | None = None) -> dict[str, Truth]:
 
 def read_records(folder: Path) -> list[Record]:
     """The manifest's rows with addresses that can be opened."""
-    with (folder / "manifest.csv").open(encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
-    columns = match_columns(lines[0], {}, "manifest.csv")
-    records = [build_record(line, columns) for line in lines]
-    return [
-        replace(r, image=str(folder / r.image), mask=None if r.mask is None else str(folder / r.mask))
-        for r in records
-    ]
+    return [row.record for row in read_input(str(folder / "manifest.csv"), ReadingSettings()).rows]
 
 
 def open_image(record: Record) -> LoadedImage:
