@@ -137,11 +137,21 @@ def test_compression_is_coarser_at_lower_quality() -> None:
 
 def test_bad_settings_are_refused() -> None:
     for change, message in [
-        ({"probability": 1.5}, "probability is 1.5"),
-        ({"saturation": 1.0}, "saturation is 1.0"),
-        ({"max_blur_px": -1.0}, "max_blur_px is -1.0"),
+        ({"probability": 1.5}, "probability: must be from 0 to 1, got 1.5"),
+        ({"saturation": 1.0}, "saturation: must be"),
+        ({"max_blur_px": -1.0}, "max_blur_px: must be at least 0"),
         ({"min_quality": 99}, "JPEG quality 99 to 95"),
-        ({"reference_resolution": 0}, "must be positive"),
+        ({"reference_resolution": 0}, "reference_resolution"),
     ]:
         with pytest.raises(ConfigError, match=message):
             HintConfig().replace(**change)
+
+
+def test_without_product_pixels_the_contrast_turns_around_black() -> None:
+    values = np.full((4, 4, 3), 100, np.float32)
+    config = HintConfig(brightness=0.0, saturation=0.0, white_balance=0.0, contrast=0.5)
+    changed = jitter_colour(values, np.zeros((4, 4), np.float32), config, np.random.default_rng(3))
+    factor = float(changed[0, 0, 0]) / 100
+    assert 0.5 <= factor <= 1.5
+    assert factor != 1
+    assert np.allclose(changed, 100 * factor)

@@ -226,11 +226,11 @@ def test_bad_requests_are_refused() -> None:
     with pytest.raises(SettingsError, match="mask"):
         perturb(image, mask[0], other, PerturbConfig(), seeded(0))
     for change, message in [
-        ({"kernel_px": -1.0}, "must not be negative"),
-        ({"box_min_px": 200.0}, "need 0 < min <= max"),
-        ({"mix_max": 1.5}, "need 0 <= min <= max <= 1"),
-        ({"reference_resolution": 0}, "must be positive"),
-        ({"shape": "star"}, "'elliptical' or 'rect'"),
+        ({"kernel_px": -1.0}, "kernel_px: must be at least 0"),
+        ({"box_min_px": 200.0}, "box sides 200.0 to 160.0 px: need min <= max"),
+        ({"mix_max": 1.5}, "mix_max: must be from 0 to 1, got 1.5"),
+        ({"reference_resolution": 0}, "reference_resolution"),
+        ({"shape": "star"}, "shape"),
     ]:
         with pytest.raises(ConfigError, match=message):
             PerturbConfig().replace(**change)

@@ -63,25 +63,26 @@ def get_folder(address: str) -> str:
     return str(Path(address).absolute().parent)
 
 
-def find_file(folder: str, cell: str, column: str) -> str:
-    """The address of a cell's file, after a look whether a local one is there.
+def find_file(folder: str, cell: str, column: str, check: bool = True) -> str:
+    """The address of a cell's file; with ``check``, after a look whether a local one is there.
 
     Raises ManifestError: no such file, a folder, a name that cannot be one.
     """
     if "\0" in cell:
         raise ManifestError(f"column {column!r} holds a NUL character: {cell!r}")
     address = resolve_address(folder, cell)
-    if is_remote(address) or _MEMBER.fullmatch(address):
+    windows = "\\" in cell
+    if is_remote(address) or not (check or windows) or _MEMBER.fullmatch(address):
         return address
     mode = _read_mode(address, column)
-    if mode is None and "\\" in cell:  # written on Windows
-        turned = resolve_address(folder, cell.replace("\\", "/"))
-        mode, address = _read_mode(turned, column), turned
-    if mode is None:
+    if mode is None and windows:
+        address = resolve_address(folder, cell.replace("\\", "/"))
+        mode = _read_mode(address, column)
+    if mode is None and check:
         raise ManifestError(
             f"column {column!r}: no such file {cell!r} (relative paths count from the table's folder)"
         )
-    if stat.S_ISDIR(mode):
+    if mode is not None and stat.S_ISDIR(mode):
         raise ManifestError(f"column {column!r}: {cell!r} is a folder, not a file")
     return address
 

@@ -69,7 +69,7 @@ class Listing:
 
     def _walk(self, folder: str, below: str, seen: set[str]) -> Iterator[str]:
         try:
-            entries = list(os.scandir(folder))
+            entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_symlink(), entry.name))
         except OSError as error:
             if not below:
                 raise ManifestError(f"cannot read the folder {folder}: {error.strerror}") from error

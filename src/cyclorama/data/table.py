@@ -33,7 +33,6 @@ from cyclorama.data.addresses import (
     is_url,
     normalise_address,
     open_file,
-    resolve_address,
 )
 from cyclorama.data.columns import (
     FILES,
@@ -215,10 +214,7 @@ class Table:
             return cell
         if not isinstance(cell, str):
             raise ManifestError(f"column {field!r} must be a file path, got {cell!r:.80}")
-        if self._options.check_files:
-            address = find_file(self.folder, cell, field)
-        else:
-            address = resolve_address(self.folder, cell)
+        address = find_file(self.folder, cell, field, self._options.check_files)
         if is_url(address):
             check_url(address, self._options.urls)
         return address
