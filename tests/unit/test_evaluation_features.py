@@ -43,7 +43,8 @@ from cyclorama.evaluation.inception import FILE_NAME, Inception
 from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, resize_planes, resize_to
 from cyclorama.lab.features.data import augment, load_training_set, prepare_batch
-from cyclorama.lab.features.training import FeatureTrainingSettings, compute_rate, train_features
+from cyclorama.lab.features.settings import FeatureTrainingSettings
+from cyclorama.lab.features.training import compute_rate, train_features
 
 CATEGORIES = ("fruit", "laptop", "perfume")
 

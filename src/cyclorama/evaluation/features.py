@@ -6,7 +6,6 @@ Two tables are only ever compared if their identities are equal.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +126,7 @@ def compute_similarity(
     return {key: 100 * value for (key, _), value in compute_cosines(images, partners, wanted).items()}
 
 
-class Network(ABC):
+class Network:
     """A feature network: ``name``, ``weights_hash``, ``dimensions`` and ``resampler`` make its identity."""
 
     name: str
@@ -145,11 +144,12 @@ class Network(ABC):
 
         planes = np.stack([resize_planes(p, (self.side, self.side), self.resampler) for p in images])
         image = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
-        return image.to(self.device)
+        return image.to(self.device, memory_format=torch.channels_last)
 
-    @abstractmethod
     def embed(self, image: torch.Tensor) -> torch.Tensor:
         """Features (N, dimensions) of a prepared batch."""
+        features: torch.Tensor = self.network(image)
+        return features
 
     def compute(self, images: Sequence[Pixels]) -> Values:
         """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
@@ -211,17 +211,6 @@ class CycloramaNetwork(Network):
         """The classes it knows."""
         return tuple(self.network.config.categories)
 
-    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """The network's input (N, 3, 128, 128) in [-1, 1]."""
-        import torch
-
-        return super().prepare(images).to(memory_format=torch.channels_last)
-
-    def embed(self, image: torch.Tensor) -> torch.Tensor:
-        """Pooled features (N, 256)."""
-        features: torch.Tensor = self.network(image)
-        return features
-
     def classify(self, features: Values) -> Values:
         """Probabilities float32 (N, categories) of pooled ``features`` (N, 256)."""
         import torch
@@ -246,11 +235,6 @@ class InceptionNetwork(Network):
         network, tensors = load_inception(path)
         counted = {name: v for name, v in tensors.items() if not name.endswith("num_batches_tracked")}
         super().__init__(network, compute_tensor_hash(counted), device)
-
-    def embed(self, image: torch.Tensor) -> torch.Tensor:
-        """Pool features (N, 2048)."""
-        features: torch.Tensor = self.network(image)
-        return features
 
 
 class ClipNetwork(Network):

@@ -22,11 +22,10 @@ from cyclorama.lab.baselines.folders import (
     load_base_on,
     name_source,
 )
-from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_channels
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS, load_json
-from cyclorama.models.generators import predict_noise
 
 REMEDY = (
     "give a folder or hub id with --model: a published in-painting model in diffusers' layout (such as "
@@ -48,14 +47,9 @@ class InpaintBaseline(TextBaseline):
         """The in-painting UNet under the prompt."""
         guided = settings.guidance_scale > 1
         embeds = self.encode_categories(inputs.categories, guided)
-        condition = build_inpaint_condition(self.vae, inputs.image, inputs.mask).to(self.unet.dtype)
+        condition = build_inpaint_condition(self.vae, inputs.image, inputs.mask)
         condition = condition.repeat(2 if guided else 1, 1, 1, 1)
-
-        def network(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
-            wide = torch.cat([noisy_latents.to(self.unet.dtype), condition], dim=1)
-            return predict_noise(self.unet, wide, timestep, embeds)
-
-        return guide(network, settings.guidance_scale)
+        return guide(see_channels(self.unet, condition, embeds), settings.guidance_scale)
 
 
 def build_inpaint_condition(vae: Any, image: Tensor, product_mask: Tensor) -> Tensor:

@@ -7,13 +7,15 @@ has no normalisation; both sides share one optimiser (see :mod:`cyclorama.models
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cyclorama.config import Settings
 from cyclorama.erasing.network import LamaGenerator, predict_fill
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, FeatureNetwork
@@ -27,45 +29,40 @@ SMALLEST_SEEN = 32
 """Shortest side in pixels that the feature network can halve as often as it does."""
 
 
-@dataclass(frozen=True)
-class LossConfig:
+Weight = Annotated[float, Field(ge=0)]
+
+
+class LossConfig(Settings):
     """Weights of the parts; 0 leaves a part out. The defaults are those of the published training."""
 
-    l1_known: float = 10.0
+    l1_known: Weight = 10.0
     """Mean absolute error of known pixels, colours in [0, 1]."""
-    l1_missing: float = 0.0
+    l1_missing: Weight = 0.0
     """The same of missing pixels; above 0 for short trainings."""
-    perceptual: float = 30.0
+    perceptual: Weight = 30.0
     """Squared distance of the feature network's maps (in place of Eq. 1)."""
-    adversarial: float = 10.0
+    adversarial: Weight = 10.0
     """Non-saturating adversarial loss (Eq. 2 to 4); 0 trains without discriminator."""
-    feature_matching: float = 100.0
+    feature_matching: Weight = 100.0
     """Squared distance of the discriminator's own maps."""
-    r1: float = 0.001
+    r1: Weight = 0.001
     """Gradient penalty of the discriminator on true images."""
-    discriminator_widths: tuple[int, ...] = (32, 64, 128)
+    discriminator_widths: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (
+        32, 64, 128,
+    )  # fmt: skip
     """Channels of the discriminator's layers; each halves the sides."""
-    discriminator_rate: float = 0.1
+    discriminator_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     """The discriminator's learning rate as a share of the generator's."""
     features: Path | None = None
     """Folder of the feature network; None takes the bundled one."""
 
-    def __post_init__(self) -> None:
-        for name in ("l1_known", "l1_missing", "perceptual", "adversarial", "feature_matching", "r1"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"losses.{name} is {getattr(self, name)}, must be 0 or more")
+    @model_validator(mode="after")
+    def _check_teaching(self) -> Self:
         if not self.l1_missing and not self.perceptual and not self.adversarial:
             raise ConfigError(
                 "losses: l1_missing, perceptual and adversarial are 0; nothing would teach the fill"
             )
-        if not 0 < self.discriminator_rate <= 1:
-            raise ConfigError(
-                f"losses.discriminator_rate is {self.discriminator_rate}, must be above 0 and at most 1"
-            )
-        if not self.discriminator_widths or min(self.discriminator_widths) < 1:
-            raise ConfigError(
-                f"losses.discriminator_widths is {self.discriminator_widths}; give 1 or more per layer"
-            )
+        return self
 
 
 class LamaObjective(nn.Module):

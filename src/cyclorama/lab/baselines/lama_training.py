@@ -7,7 +7,6 @@ used.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cyclorama.config import build_config
+from cyclorama.config import Settings, build_config, to_plain
 from cyclorama.erasing.files import (
     WEIGHTS_NAME,
     LamaModel,
@@ -38,13 +37,12 @@ from cyclorama.training.stage import Stage, StageNetworks, Start
 from cyclorama.training.validation import show_generated
 
 
-@dataclass(frozen=True)
-class LamaTraining:
+class LamaTraining(Settings):
     """LaMa's own part of a recipe."""
 
     shape: LamaShape = SMALL_LAMA
-    holes: HoleConfig = field(default_factory=HoleConfig)
-    losses: LossConfig = field(default_factory=LossConfig)
+    holes: HoleConfig = HoleConfig()
+    losses: LossConfig = LossConfig()
     start: Path | None = None
     """LaMa weights to go on from (a file, or ``OUT/model`` of an earlier training); None starts anew."""
 
@@ -89,7 +87,7 @@ def compute_loss(networks: StageNetworks, batch: Batch) -> Tensor:
 def save_model(networks: StageNetworks, folder: Path) -> None:
     """Write the generator and its card; the discriminator stays behind in the run's checkpoints."""
     generator, objective = networks["generator"], networks["objective"]
-    losses = {name: value for name, value in asdict(objective.config).items() if name != "features"}
+    losses = {name: value for name, value in to_plain(objective.config).items() if name != "features"}
     notes = {
         "image_size": objective.image_size,
         "parameters": count_parameters(generator),

@@ -13,6 +13,7 @@ from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_la
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.lab.baselines.protocol import Baseline, BaselineOptions, Inputs
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
+from cyclorama.models.generators import predict_noise
 from cyclorama.models.guidance import combine_guidance, shared_timestep
 from cyclorama.models.registry import Category, CategoryRegistry
 from cyclorama.prompts import EMPTY_PROMPT
@@ -115,6 +116,17 @@ class TextBaseline(LatentBaseline):
 def build_prompt(category: Category, template: str | None) -> str:
     """``template`` with the category's name in it, or without one the category's full prompt."""
     return category.prompts.full if template is None else template.replace("{category}", category.name)
+
+
+def see_channels(unet: Any, channels: Tensor, condition: Tensor) -> Predictor:
+    """The prediction of a UNet that sees ``channels`` beside the noisy latents, under ``condition``."""
+    channels = channels.to(unet.dtype)
+
+    def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+        wide = torch.cat([noisy_latents.to(unet.dtype), channels], dim=1)
+        return predict_noise(unet, wide, timestep, condition)
+
+    return predict
 
 
 def guide(network: Callable[[Tensor, Tensor], Tensor], scale: float) -> Predictor:

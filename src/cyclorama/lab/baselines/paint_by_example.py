@@ -28,11 +28,10 @@ from cyclorama.lab.baselines.folders import (
     name_source,
 )
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
-from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide
+from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide, see_channels
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import load_part, load_vae
 from cyclorama.models.files import load_json
-from cyclorama.models.generators import predict_noise
 from cyclorama.models.registry import CategoryRegistry
 
 PARTS = ("unet", "vae", "scheduler", "image_encoder")
@@ -86,14 +85,9 @@ class PaintByExampleBaseline(LatentBaseline):
         if guided:
             embeds = torch.cat([empty.expand_as(embeds), embeds])
         embeds = embeds.to(self.unet.dtype)
-        extra = build_example_channels(self.vae, inputs.image, inputs.mask).to(self.unet.dtype)
+        extra = build_example_channels(self.vae, inputs.image, inputs.mask)
         extra = extra.repeat(2 if guided else 1, 1, 1, 1)
-
-        def network(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
-            wide = torch.cat([noisy_latents.to(self.unet.dtype), extra], dim=1)
-            return predict_noise(self.unet, wide, timestep, embeds)
-
-        return guide(network, settings.guidance_scale)
+        return guide(see_channels(self.unet, extra, embeds), settings.guidance_scale)
 
 
 def build_example_channels(vae: Any, image: Tensor, product_mask: Tensor) -> Tensor:
@@ -125,7 +119,7 @@ def build_published_encoder(folder: Path, dtype: torch.dtype, device: str) -> En
     check_parts(folder, ["feature_extractor"], REMEDY)
     prepared = load_json(folder / "feature_extractor" / "preprocessor_config.json")
     features = BackgroundFeatures(
-        _Embedder(network),
+        _ClipVector(network),
         int(network.config.image_size),
         "clip",
         "",
@@ -140,7 +134,7 @@ def build_published_encoder(folder: Path, dtype: torch.dtype, device: str) -> En
     return encode
 
 
-class _Embedder(nn.Module):
+class _ClipVector(nn.Module):
     """The image encoder as a feature network, (B, D)."""
 
     def __init__(self, network: Any) -> None:

@@ -7,7 +7,7 @@ stages, and differ in their networks alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.controlnet import PART as CONTROLNET
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
+from cyclorama.lab.baselines.latent import see_channels
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,
@@ -46,7 +47,8 @@ def build_inpaint_networks(start: Start, base: BaseModel) -> Networks:
 def compute_inpaint_loss(networks: StageNetworks, batch: Batch) -> Tensor:
     """Eq. 1 over the whole latent, the full prompt as condition."""
     condition = build_inpaint_condition(networks["vae"], *_get_hint(batch))
-    predict = _build_wide_prediction(networks["unet"], condition, batch.full_prompt)
+    assert batch.full_prompt is not None
+    predict = see_channels(networks["unet"], condition, batch.full_prompt)
     return compute_noise_loss(networks, batch, predict)
 
 
@@ -127,7 +129,7 @@ def compute_example_loss(networks: StageNetworks, batch: Batch) -> Tensor:
     condition = encoder(networks["features"](batch.reference, batch.reference_mask))
     condition = torch.where(batch.dropped[:, None, None], encoder.unconditional, condition)
     channels = build_example_channels(networks["vae"], *_get_hint(batch))
-    return compute_noise_loss(networks, batch, _build_wide_prediction(networks["unet"], channels, condition))
+    return compute_noise_loss(networks, batch, see_channels(networks["unet"], channels, condition))
 
 
 def save_example(networks: StageNetworks, folder: Path) -> None:
@@ -153,19 +155,6 @@ def _build_unet(base: BaseModel) -> Any:
     channels = int(base.unet.config.out_channels)
     narrow = int(base.unet.config.in_channels) == channels
     return widen_unet(base.unet, channels + 1) if narrow else base.unet
-
-
-def _build_wide_prediction(
-    unet: Any, channels: Tensor, condition: Tensor | None
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """The prediction of a UNet that sees ``channels`` beside the noisy latents, under ``condition``."""
-    assert condition is not None
-
-    def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-        wide = torch.cat([noisy_latents, channels.to(noisy_latents.dtype)], dim=1)
-        return predict_noise(unet, wide, timesteps, condition)
-
-    return predict
 
 
 def _load_texts(networks: StageNetworks, vae: Any = None) -> BaseModel:

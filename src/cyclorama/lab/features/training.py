@@ -10,15 +10,14 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import nn
 
-from cyclorama.config import Settings, to_plain
-from cyclorama.errors import CheckpointError, SettingsError
+from cyclorama.config import to_plain
+from cyclorama.errors import CheckpointError
 from cyclorama.evaluation.feature_network import (
     FeatureNetwork,
     FeatureNetworkConfig,
@@ -27,32 +26,12 @@ from cyclorama.evaluation.feature_network import (
 )
 from cyclorama.lab.features.accuracy import measure_accuracy
 from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment
-from cyclorama.seeding import MAX_SEED, build_generator, build_numpy_generator
+from cyclorama.lab.features.settings import FeatureTrainingSettings
+from cyclorama.seeding import build_generator, build_numpy_generator
 
 STATE_NAME = "state.safetensors"
 RUN_NAME = "run.json"
 Rows = np.ndarray[Any, np.dtype[np.int64]]
-
-
-class FeatureTrainingSettings(Settings):
-    """What decides the weights, beside the images."""
-
-    error_type: ClassVar[type[SettingsError]] = SettingsError
-
-    steps: Annotated[int, Field(ge=1)]
-    """Training steps."""
-    batch_size: Annotated[int, Field(ge=2)] = 64
-    """Images a step."""
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    """Highest rate of AdamW, reached after 5 % of the steps, then down to 0 on a cosine."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    brand_weight: Annotated[float, Field(ge=0)] = 0.3
-    palette_weight: Annotated[float, Field(ge=0)] = 1.0
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    checkpoint_steps: Annotated[int, Field(ge=1)] = 200
-    """Steps between two saved states."""
 
 
 class FeatureTraining:
