@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_imports_point_downwards(path: Path) -> None:
             continue
         below = HEIGHT[parts[1]] < HEIGHT[room]
         assert below or (room, parts[1]) in SAME_ROW_ALLOWED, f"{room} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted(SOURCE.rglob("*.py")) if _room(p) != "lab"],
+    ids=lambda p: str(p.relative_to(SOURCE)),
+)
+def test_the_product_never_names_lab(path: Path) -> None:
+    """Neither imported nor looked up by name; the command line's lazy table alone says where it is."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    named = {t for t in texts if isinstance(t, str) and re.search(r"\bcyclorama[./]lab\b", t)}
+    assert not any(name.startswith("cyclorama.lab") for name in _imports(path))
+    assert named <= ({"cyclorama.lab.commands"} if path.name == "cli.py" else set())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
