@@ -78,6 +78,8 @@ def with_alpha(alpha: np.ndarray) -> LoadedImage:
 
 
 PNG = encode(photo())
+FORMATS = Path(__file__).parents[1] / "cases" / "formats"
+HDR_CHECK = zlib.crc32(b"cICP\x09\x10\0\1").to_bytes(4, "big")
 LABELS = np.zeros((*SIZE, 3), np.uint8)
 LABELS[10:30, 10:40] = (128, 0, 0)
 GREY_SCENE = np.full((*SIZE, 3), 60, np.uint8)
@@ -118,6 +120,27 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
         ["web page", "export it as PNG"],
     ),
     "heic": (image_file(b"\0\0\0\x18ftypheic\0\0\0\0", "a.heic"), "UnreadableImageError", ["HEIC", "as PNG"]),
+    "heic by its brands": (
+        image_file(b"\0\0\0\x18ftypmif1\0\0\0\0heicmiaf", "a.avif"),
+        "UnreadableImageError",
+        ["a.avif is a HEIC photo", "as PNG"],
+    ),
+    "video named png": (
+        image_file(b"\0\0\0\x18ftypisom\0\0\0\0mp42avc1"),
+        "UnreadableImageError",
+        ["is a video", "as PNG"],
+    ),
+    "jpeg xl": (image_file(b"\xff\x0a" + bytes(50), "a.jxl"), "UnreadableImageError", ["JPEG XL", "as PNG"]),
+    "tiff of cmyk and alpha": (
+        lambda _: load_image(FORMATS / "cmyka.tif"),
+        "UnreadableImageError",
+        ["CMYK and alpha in 5 channels", "save it as RGB"],
+    ),
+    "high dynamic range": (
+        image_file(PNG[:33] + b"\0\0\0\4cICP\x09\x10\0\1" + HDR_CHECK + PNG[33:]),
+        "UnreadableImageError",
+        ["high dynamic range image (PQ)", "standard range"],
+    ),
     "photoshop": (image_file(b"8BPS\0\1" + b"\0" * 40), "UnreadableImageError", ["Photoshop", "as PNG"]),
     "postscript": (image_file(b"%!PS-Adobe-3.0 EPSF"), "UnreadableImageError", ["PostScript", "as PNG"]),
     "32-bit values": (

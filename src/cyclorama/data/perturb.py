@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
+from scipy import ndimage
 
 from cyclorama.config import Settings
 from cyclorama.errors import ConfigError, SettingsError
 from cyclorama.seeding import MAX_SEED, build_generator
 
+MAX_RADIUS = 250
 Bools = npt.NDArray[np.bool_]
 
 
@@ -176,34 +178,11 @@ def dilate_mask(
 
 
 def dilate_binary(plane: Bools, radius: float, shape: Literal["elliptical", "rect"] = "elliptical") -> Bools:
-    """bool (H, W): every pixel within ``radius`` of a True one.
-
-    Distances along the rows are found once; each row is then spread to the rows above and below
-    within the reach that the shape has left at that height.
-    """
-    reach = int(radius)
-    if reach < 1 or not plane.any():
+    """bool (H, W): every pixel within ``radius`` of a True one; ``rect`` measures along both axes."""
+    if radius > MAX_RADIUS:
+        raise SettingsError(f"dilation radius {radius:.0f} px is above {MAX_RADIUS} px; lower kernel_px")
+    if shape == "rect":
+        return np.asarray(ndimage.maximum_filter(plane, 2 * int(radius) + 1, mode="constant"))
+    if radius < 1 or not plane.any():
         return plane.copy()
-    if reach > 250:
-        raise SettingsError(f"dilation radius {radius:.0f} px is above 250 px; lower kernel_px")
-    near = _row_distance(plane)
-    height = plane.shape[0]
-    grown = near <= reach
-    for dy in range(1, min(reach, height - 1) + 1):
-        across = int((radius * radius - dy * dy) ** 0.5) if shape == "elliptical" else reach
-        spread = near <= across
-        grown[dy:] |= spread[:-dy]
-        grown[:-dy] |= spread[dy:]
-    return grown
-
-
-def _row_distance(plane: Bools) -> npt.NDArray[np.uint8]:
-    """uint8 (H, W): distance to the nearest True pixel of the same row, cut at 255."""
-    columns = np.arange(plane.shape[1], dtype=np.int32)
-    far = np.int32(1 << 20)
-    left = np.maximum.accumulate(np.where(plane, columns, -far), axis=1)
-    right = np.minimum.accumulate(np.where(plane, columns, far)[:, ::-1], axis=1)[:, ::-1]
-    distance: npt.NDArray[np.uint8] = np.minimum(np.minimum(columns - left, right - columns), 255).astype(
-        np.uint8
-    )
-    return distance
+    return np.asarray(ndimage.distance_transform_edt(~plane) <= radius)

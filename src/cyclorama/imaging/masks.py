@@ -179,7 +179,7 @@ def erode(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
     return np.asarray(distance > radius)
 
 
-def dilate(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+def dilate(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
     """``mask`` and what lies within ``radius`` pixels (Euclidean) of it."""
     if radius < 1 or not mask.any():
         return mask.copy()
