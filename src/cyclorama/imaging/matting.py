@@ -181,7 +181,7 @@ def _one_thread() -> Iterator[None]:
 @cache
 def _load_pymatting() -> Any:
     """PyMatting without a side effect: numba's thread pool, which it starts, sets OpenMP's number of threads,
-    (torch's included), and an image's last bits depend on that.
+    torch's included, and an image's last bits depend on that.
     """
     torch = sys.modules.get("torch")
     openmp: Any = None
