@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
-
-from cyclorama import BackgroundGenerator, GenerateConfig
+from cyclorama import BackgroundGenerator
 from cyclorama.errors import CycloramaError
 from cyclorama.generation.demo_set import get_demo_folder
 
@@ -28,21 +26,18 @@ def main() -> None:
     args = parser.parse_args()
 
     generator = BackgroundGenerator.from_pretrained()
-    settings = GenerateConfig(num_inference_steps=args.steps)
     photos = sorted(
         path for path in args.photos.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".webp")
     )
     failed = 0
     for photo in photos:
         try:
-            made = generator(photo, category=photo.parent.name, settings=settings)
+            made = generator(photo, category=photo.parent.name, num_inference_steps=args.steps)
         except CycloramaError as error:
             failed += 1
             print(f"{photo.relative_to(args.photos)}: {type(error).__name__}: {error}")
             continue
-        image = (args.out / photo.relative_to(args.photos)).with_suffix(".png")
-        image.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(made.pixels).save(image, icc_profile=made.icc_profile)
+        image = made.save((args.out / photo.relative_to(args.photos)).with_suffix(".png"))
         print(f"{image}: {made.category}, {made.seconds:.1f} s")
     print(f"{len(photos) - failed} of {len(photos)} photos have their image")
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from PIL import Image
-
-from cyclorama import BackgroundGenerator, GenerateConfig
+from cyclorama import BackgroundGenerator
 from cyclorama.generation.demo_set import get_demo_folder
 
 
@@ -35,12 +33,10 @@ def main() -> None:
         category=args.category,
         reference=args.reference,
         seed=args.seed,
-        settings=GenerateConfig(num_inference_steps=args.steps),
+        num_inference_steps=args.steps,
     )
 
-    args.out.mkdir(parents=True, exist_ok=True)
-    image = args.out / f"{args.product.stem}.png"
-    Image.fromarray(made.pixels).save(image, icc_profile=made.icc_profile)
+    image = made.save(args.out / f"{args.product.stem}.png")
     kept = "all as they were" if made.report.exact else f"off by up to {made.report.max_difference}"
     print(f"{image}: seed {made.seed}, {made.report.opaque_pixels} product pixels, {kept}")
 
