@@ -310,7 +310,7 @@ READ: dict[str, Case] = {
             {
                 "name": "img/front.png",
                 "category": "Perfume",
-                "id": "F-30",
+                "id": "flacon",
                 "image_number": 1,
                 "title": "Flacon",
             },
@@ -340,6 +340,90 @@ READ: dict[str, Case] = {
             {"name": "b.png", "id": "14", "category": "Whisky"},
         ],
         "1 × variants without an image",
+    ),
+    "Shopify, new names": Case(
+        "t.csv",
+        "URL handle,Title,Product category,Product image URL,Image position\n"
+        "x,T,Perfume,a.png,1\nx,,,b.png,2\n",
+        [
+            {"name": "a.png", "id": "x", "category": "Perfume", "image_number": 1},
+            {"name": "b.png", "id": "x", "category": "Perfume", "image_number": 2},
+        ],
+        "Shopify product table",
+    ),
+    "WooCommerce, German": Case(
+        "t.csv",
+        "ID,Typ,Artikelnummer,Name,Kategorien,Bilder\n"
+        '1,variable,W1,F,Parfum,"a.png, b.png"\n2,variation,W2,F,,\n',
+        [{"name": "a.png", "id": "1", "category": "Parfum"}, {"name": "b.png", "product_id": "W1"}],
+        "1 × variants",
+    ),
+    "Magento": Case(
+        "t.csv",
+        'sku,base_image,small_image,additional_images,categories\n1,a.png,a.png,"a.png,b.png",Default/Perfume\n',
+        [{"name": "a.png", "category": "Default/Perfume"}, {"name": "b.png", "image_number": 2}],
+    ),
+    "Yandex feed, Windows-1251": Case(
+        "t.yml",
+        '<?xml version="1.0" encoding="windows-1251"?><shop><offers><offer id="7"><name>Духи</name>'
+        "<picture>a.png</picture><picture>b.png</picture><url>https://shop.example/p</url></offer></offers></shop>".encode(
+            "cp1251"
+        ),
+        [{"id": "7", "title": "Духи", "name": "a.png"}, {"name": "b.png", "image_number": 2}],
+    ),
+    "RSS with enclosures": Case(
+        "t.xml",
+        '\n <?xml version="1.0"?><rss><channel><item><g:id>1</g:id><link>https://shop.example/p</link>'
+        '<enclosure url="a.png" type="image/png"/></item></channel></rss>',
+        [{"id": "1", "name": "a.png"}],
+    ),
+    "Atom with enclosures": Case(
+        "t.xml",
+        '<feed xmlns="http://www.w3.org/2005/Atom"><entry><id>7</id><link rel="alternate" href="https://s.example"/>'
+        '<link rel="enclosure" href="a.png"/></entry></feed>',
+        [{"id": "7", "name": "a.png"}],
+    ),
+    "nested images": Case(
+        "t.xml",
+        "<products><product><id>1</id><images><image>a.png</image><image>b.png</image></images></product></products>",
+        [{"id": "1", "name": "a.png"}, {"name": "b.png", "image_number": 2}],
+    ),
+    "JSON with counts first": Case(
+        "t.json",
+        '{"count": 2, "next": null, "items": [{"image": "a.png"}, {"image": "b.png"}]}',
+        [{}, {"name": "b.png"}],
+    ),
+    "JSON of WooCommerce": Case(
+        "t.json",
+        json.dumps([{"id": 3, "images": [{"src": "a.png"}], "categories": [{"id": 9, "name": "Perfume"}]}]),
+        [{"name": "a.png", "id": "3", "category": "Perfume"}],
+    ),
+    "lists of web addresses": Case(
+        "t.csv",
+        "id\tpictures\n1\thttps://shop.example/a.jpg https://shop.example/b,2.jpg\n"
+        "2\thttps://shop.example/c.jpg|https://shop.example/d.jpg\n",
+        [
+            {"name": n, "image_number": i}
+            for i, n in ((1, "a.jpg"), (2, "b,2.jpg"), (1, "c.jpg"), (2, "d.jpg"))
+        ],
+        "",
+        {"urls": ALLOWED},
+    ),
+    "two images in a column for one": Case(
+        "t.csv",
+        'image\n"a.png, b.png"\nb.png;c.png\n',
+        [{"name": n} for n in ("a.png", "b.png", "b.png", "c.png")],
+    ),
+    "a list as JSON": Case(
+        "t.csv", 'id,images\n1,"[""a.png"", ""b.png""]"\n', [{"name": "a.png"}, {"name": "b.png"}]
+    ),
+    "words for nothing": Case(
+        "t.csv",
+        "image,category,mask,seed\na.png,NaN,none,null\nb.png,N/A,nan,\n",
+        [
+            {"name": "a.png", "category": None, "mask": None, "mask_note": None, "seed": None},
+            {"name": "b.png", "category": None},
+        ],
     ),
     "numbered columns": Case(
         "t.csv",
@@ -489,6 +573,11 @@ REFUSED: dict[str, tuple[str, bytes | str | Callable[[Path], None], str]] = {
         "declares the entity 'x'",
     ),
     "cut JSON": ("t.json", '[{"image": "a.png"}, {"ima', "not valid JSON after 1 objects"),
+    "Shift JIS": (
+        "t.csv",
+        "image,title\na.png,香水の瓶です。新商品\n".encode("shift_jis"),
+        "an encoding that cannot be told",
+    ),
     "binary": ("t.dat", bytes(range(256)) * 4, "neither a table"),
     "unknown columns option": ("t.csv", CSV, "no field"),
 }

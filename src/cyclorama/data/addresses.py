@@ -75,16 +75,17 @@ def find_file(folder: str, cell: str, column: str, check: bool = True) -> str:
     if is_remote(address) or not (check or windows) or _MEMBER.fullmatch(address):
         return address
     mode = _read_mode(address, column)
-    if mode is None and windows:
-        address = resolve_address(folder, cell.replace("\\", "/"))
-        mode = _read_mode(address, column)
+    for other in (cell.replace("\\", "/"), unquote(cell), cell.partition("?")[0]):  # as written elsewhere
+        if mode is None and other != cell:
+            address = resolve_address(folder, other)
+            mode = _read_mode(address, column)
     if mode is None and check:
         raise ManifestError(
             f"column {column!r}: no such file {cell!r} (relative paths count from the table's folder)"
         )
     if mode is not None and stat.S_ISDIR(mode):
         raise ManifestError(f"column {column!r}: {cell!r} is a folder, not a file")
-    return address
+    return address if mode is not None else resolve_address(folder, cell)
 
 
 def _read_mode(path: str, column: str) -> int | None:

@@ -6,6 +6,7 @@ first. :data:`SPELLINGS` is the whole rule; docs/tables.md shows it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -22,18 +23,19 @@ _WORDS = {
         imgpath imageurl imageurls imagefile imagefilename imagesource imgurl imgsrc imgurls img productimage
         productimageurl picture pictures pictureurl picturelink photo photos photourl file filename filepath
         path bild bilder bildurl bildlink bilddatei hauptbild imagen imageprincipale immagine foto imageuri
-        urlimage urlimagen 图片 图片地址 主图 画像 src url""",
+        urlimage urlimagen baseimage picurl galleryurl 图片 图片地址 主图 画像 src url smallimage
+        thumbnail""",
     "mask": "mask maskpath maskfile maskurl masklink productmask maske",
     "mask_means": "maskmeans",
     "reference": "reference referenceimage referencepath styleimage stylereference",
     "reference_mask": "referencemask referencemaskpath",
     "category": """category categoryname productcategoryname cate catename producttype googleproductcategory
         categories productcategories productcategory class classname label kategorie kategorien warengruppe
-        produktkategorie catégorie categoría categoria 类目 类别 分类 カテゴリ type""",
+        produktkategorie categorytext catégorie categoría categoria 类目 类别 分类 カテゴリ type""",
     "id": "id key imageid picid rowid gid",
-    "product_id": """productid sku skuid variantsku itemid itemno itemnumber goodsid spuid article articleno
-        articlenumber artikelnummer artikelnr asin handle gtin gtin13 ean ean13 eancode barcode upc product
-        商品编号 货号""",
+    "product_id": """productid sku skuid variantsku itemsku itemid itemno itemnumber goodsid spuid article
+        articleno articlenumber artikelnummer artikelnr asin handle urlhandle gtin gtin13 ean ean13 eancode
+        barcode upc product 商品编号 货号""",
     "title": """title producttitle productname name itemname titel bezeichnung produktname titre nombre
         标题""",
     "text": "text headline slogan",
@@ -46,7 +48,8 @@ _WORDS = {
     "clicks": "clicks click clickcount",
     "(further images)": """additionalimagelink additionalimagelinks additionalimages additionalimage
         additionalimageurl additionalimageurls otherimages otherimageurls galleryimages gallery imagegallery
-        weiterebilder moreimages variantimage""",
+        weiterebilder moreimages variantimage
+        variantimageurl imgurlalternative""",
 }
 SPELLINGS = {name: tuple(words.split()) for name, words in _WORDS.items()}
 _MORE_IMAGES = frozenset(SPELLINGS.pop("(further images)"))
@@ -58,6 +61,10 @@ _NUMBERED = re.compile(
     r"(?:main|other|additional|product|more)?(?:image|img|picture|photo|bild|foto)(?:url|link|src|path|file)?(\d+)"
     r"(?:url|link|src|path)?"
 )
+
+
+_SHOPIFY = (("handle", "imagesrc"), ("urlhandle", "productimageurl"))
+_WOOCOMMERCE = (("images", "categories"), ("bilder", "kategorien"))
 
 
 @lru_cache(4096)
@@ -118,6 +125,8 @@ def match_columns(columns: Sequence[str], given: Mapping[str, str], where: str) 
         found = [s for s in spellings if s in by_fold and by_fold[s][0] not in taken]
         if name == "category":
             found = _order_category(found, shop)
+        elif name == "product_id" and shop == "Shopify":  # all images of a product, not of a variant
+            found = [spelling for spelling in found if spelling.endswith("handle")]
         elif found:
             found = found[:1]
         if found:
@@ -148,9 +157,11 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def _find_shop(folded: Collection[str]) -> Literal["", "Shopify", "WooCommerce"]:
-    if "handle" in folded and "imagesrc" in folded:
+    if any(handle in folded and image in folded for handle, image in _SHOPIFY):
         return "Shopify"
-    if "images" in folded and "categories" in folded and any(n in folded for n in ("sku", "type", "name")):
+    if any(images in folded and categories in folded for images, categories in _WOOCOMMERCE) and any(
+        name in folded for name in ("sku", "type", "typ", "name")
+    ):
         return "WooCommerce"
     return ""
 
@@ -179,6 +190,10 @@ def is_list(column: str) -> bool:
     return fold(column) in _LISTS
 
 
+_NOTHING = frozenset({"", "nan", "null", "none", "n/a", "#n/a", "<na>"})
+"""What programs write into empty cells."""
+
+
 def split_images(cell: Any, several: bool) -> list[Any]:
     """The images in a cell: addresses as text, or the bytes of embedded ones.
 
@@ -194,18 +209,29 @@ def split_images(cell: Any, several: bool) -> list[Any]:
     if not isinstance(cell, str):
         return [cell]
     cell = cell.strip()
-    if not several:
-        return [cell] if cell else []
-    if cell.startswith("["):
-        import json
-
+    if cell.lower() in _NOTHING:
+        return []
+    if cell.startswith("[") and several:
         try:
             return split_images(json.loads(cell), False)
         except ValueError:
             pass
-    start = r"(?=[A-Za-z][A-Za-z0-9+.-]*://)" if "://" in cell else ""
-    parts = re.split(rf"\s*[,;|\n]\s*{start}", cell)
-    return [part.strip().strip("\"'") for part in parts if part.strip()]
+    if not (several or _looks_like_list(cell)):
+        return [cell]
+    parts = re.split(_BEFORE_ADDRESS if "://" in cell else r"[,;|\n]", cell)
+    return [part.strip(" \t\r\n\"'") for part in parts if part.strip()]
+
+
+_BEFORE_ADDRESS = re.compile(r"(?:\s*[,;|]\s*|\s+)(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+_IMAGE_END = re.compile(r"\.(png|jpe?g|webp|gif|tiff?|bmp|avif|heic)(\?.*)?\s*", re.IGNORECASE)
+
+
+def _looks_like_list(cell: str) -> bool:
+    """Whether a cell of a column for one image holds several: each part ends as an image's name does."""
+    if "," not in cell and ";" not in cell and "|" not in cell:
+        return False
+    parts = re.split(_BEFORE_ADDRESS if "://" in cell else r"[,;|]", cell)
+    return len(parts) > 1 and all(_IMAGE_END.search(part) for part in parts)
 
 
 _WHOLE = re.compile(r"(\d+)\.0+")
@@ -218,11 +244,17 @@ def parse_text(value: Any, column: str) -> str | None:
     """
     if isinstance(value, str):
         value = value.strip()
+        if column in ("title", "text"):
+            return value or None
         if column in ("id", "product_id") and (whole := _WHOLE.fullmatch(value)):
             return whole[1]
-        return value or None
+        return None if value.lower() in _NOTHING else value
     if value is None or value != value:  # NaN, in files written from data frames
         return None
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = value[0]
+    if isinstance(value, dict) and isinstance(value.get("name"), str):  # a shop's JSON
+        return parse_text(value["name"], column)
     if isinstance(value, bool | list | tuple | dict | bytes):
         raise ManifestError(f"column {column!r} must be text, got {value!r:.80}")
     if hasattr(value, "isoformat"):
@@ -234,7 +266,7 @@ def parse_text(value: Any, column: str) -> str | None:
 
 def parse_seed(value: Any, column: str = "seed") -> int | None:
     """A seed, or None for an empty cell. Raises ManifestError unless it is a whole number up to 2**63 - 1."""
-    if value is None or value == "" or value != value:
+    if value is None or value != value or (isinstance(value, str) and value.strip().lower() in _NOTHING):
         return None
     try:
         seed = (

@@ -98,8 +98,10 @@ def read_feed(stream: BinaryIO, name: str) -> Iterator[RawRow]:
     """
     feed = _Feed(name)
     try:
-        while part := stream.read(2**16):
+        part = stream.read(2**16).lstrip(b" \t\r\n")  # some programs write an empty line first
+        while part:
             feed.parser.Parse(part, False)
+            part = stream.read(2**16)
             yield from feed.done
             feed.done.clear()
         feed.parser.Parse(b"", True)

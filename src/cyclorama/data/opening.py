@@ -154,7 +154,7 @@ def _open_file(address: str, options: Options) -> Source:
 
 def _find_grid(options: Options) -> Callable[[list[list[Any]]], text.Grid]:
     def looks_like_image(cell: Any) -> bool:
-        return isinstance(cell, str) and folders.is_image_name(cell.strip().split("?")[0])
+        return isinstance(cell, str) and ("://" in cell or folders.is_image_name(cell.strip().split("?")[0]))
 
     return lambda records: text.find_grid(
         records, lambda cells: has_image_column(cells, options.columns), looks_like_image
@@ -174,8 +174,6 @@ def _open_text(opener: text.Opener, folder: str, last: str, options: Options) ->
     packed = (f"unpacked from {opener.note}",) if opener.note else ()
     if not start:
         raise ManifestError(f"{opener.name} is empty")
-    if "\0" in start:
-        raise ManifestError(f"{opener.name} is neither a table, a feed nor an image that is known")
     if start.startswith("<"):
         if start[:200].lower().startswith(("<!doctype html", "<html")):
             raise ManifestError(

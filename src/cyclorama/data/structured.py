@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cyclorama.data.columns import has_image_column
 from cyclorama.data.text import Grid, Opener, fill_grid
 from cyclorama.errors import ManifestError, MissingDependencyError
 
@@ -15,7 +16,8 @@ RawRow = tuple[int | None, Mapping[str, Any], str | None]
 """(line or None, cells by the table's own column names, why the row cannot be read)."""
 _BATCH = 1024
 _LARGEST_VALUE = 2**26
-_WRAPPED = re.compile(r"\s*\{\s*\"[^\"]+\"\s*:\s*(?=\[)")
+_SCALAR = r"\s*\"([^\"]*)\"\s*:\s*(?:\"[^\"]*\"|[\d.eE+-]+|true|false|null)\s*,"
+_WRAPPED = re.compile(rf"\s*\{{(?:{_SCALAR})*\s*\"[^\"]*\"\s*:\s*(?=\[\s*\{{)")
 
 
 def read_json_lines(lines: Iterator[str]) -> Iterator[RawRow]:
@@ -42,6 +44,8 @@ def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
     """
     decoder, text, number = json.JSONDecoder(), read(2**16), 0
     wrapped = _WRAPPED.match(text)
+    if wrapped and has_image_column(re.findall(_SCALAR, wrapped[0]), {}):
+        wrapped = None  # one product, with a list in it
     text = text[wrapped.end() :] if wrapped else text
     text = text.lstrip().removeprefix("[")
     while True:

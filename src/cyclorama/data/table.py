@@ -38,6 +38,7 @@ from cyclorama.data.columns import (
     FILES,
     PARSERS,
     check_columns,
+    fold,
     is_list,
     match_columns,
     split_images,
@@ -253,10 +254,10 @@ class _Group:
     def add(self, shop: str, cells: Mapping[str, Any], values: dict[str, Any], images: list[Any]) -> bool:
         """Leave only new images, fill up ``values``; False for a record that only tells of a variant."""
         if shop == "WooCommerce":
-            kind = next((cell for name, cell in cells.items() if name.strip().lower() == "type"), "")
+            kind = next((cell for name, cell in cells.items() if fold(name) in ("type", "typ")), "")
             variant = not images and str(kind).strip().lower() == "variation"
         else:
-            handle = next((cell for name, cell in cells.items() if name.strip().lower() == "handle"), None)
+            handle = values.get("product_id")
             if handle != self._handle or not handle:
                 self._handle, self.number, self._seen, self._values = handle, 0, set(images), dict(values)
                 return True

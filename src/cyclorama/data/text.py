@@ -29,6 +29,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16 (big-endian)"),
 }
 _LOOKED_AT = 2**16
+_NOT_1252 = b"\x81\x8d\x8f\x90\x9d"
 _LONGEST_CELL = 1000
 """Lines that a quoted cell may span."""
 csv.field_size_limit(max(csv.field_size_limit(), 2**24))
@@ -124,6 +125,8 @@ def detect_encoding(opener: Opener) -> tuple[str, str]:
                     "UTF-16 (big-endian, no mark)",
                 )
             )
+        if b"\0" in head:
+            raise ManifestError(f"{opener.name} is neither a table, a feed nor an image that is known")
         decoder, plain, part, following = codecs.getincrementaldecoder("utf-8")(), True, head, head
         try:
             while following:
@@ -133,11 +136,11 @@ def detect_encoding(opener: Opener) -> tuple[str, str]:
                 following = stream.read(2**20)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            return _detect_other(part)
+            return _detect_other(part, opener.name)
     return "utf-8", "ASCII" if plain else "UTF-8"
 
 
-def _detect_other(part: bytes) -> tuple[str, str]:
+def _detect_other(part: bytes, name: str) -> tuple[str, str]:
     high = sum(byte >= 0x80 for byte in part)
     damaged = part.decode("utf-8", "replace").count("\ufffd")
     whole = sum(char >= "\x80" for char in part.decode("utf-8", "ignore"))
@@ -150,6 +153,11 @@ def _detect_other(part: bytes) -> tuple[str, str]:
         place += 1 + both
     if pairs * 2 >= 0.9 * high:
         return "gb18030", "GB18030"
+    if any(byte in _NOT_1252 for byte in part):
+        raise ManifestError(
+            f"{name} is text in an encoding that cannot be told (no UTF-8, UTF-16, GB18030 or Windows-1252); "
+            "save it as UTF-8, or name its encoding"
+        )
     return "cp1252", "Windows-1252, since it is not valid UTF-8"
 
 
