@@ -372,7 +372,7 @@ def test_the_best_is_kept_and_marked_if_none_passes(folder: Path) -> None:
 
 
 def test_several_layouts_of_one_product(folder: Path) -> None:
-    layouts = (CanvasLayout("1x1", (64, 64)), CanvasLayout("16x9", (64, 128)))
+    layouts = (CanvasLayout(name="1x1", size=(64, 64)), CanvasLayout(name="16x9", size=(64, 128)))
     toolkit = replace(build_toolkit(CatalogueConfig(), folder / "out"), layouts=layouts)
     run(folder, toolkit=toolkit)
     names = sorted(path.name for path in (folder / "out/images").iterdir())

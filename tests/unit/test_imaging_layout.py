@@ -238,7 +238,7 @@ def test_the_margin_stays_free_and_the_placed_product_is_guaranteed(
     height: int, width: int, placement: str, scale: float | None, margin: float
 ) -> None:
     product = build_product((70, 90), Box(5, 12, 50, 60))
-    layout = CanvasLayout("", (height, width), None, placement, scale, margin)  # type: ignore[arg-type]
+    layout = CanvasLayout(size=(height, width), placement=placement, product_scale=scale, margin=margin)  # type: ignore[arg-type]
     placed = layout.place(product)
     box = layout.compute_placement(product).box
     free = round(margin * min(height, width))
@@ -266,15 +266,15 @@ def test_faint_dust_does_not_count_as_product() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": (32, 512)}, "64 to 8192, got 32"),
-        ({"size": (64, 64.0)}, "got 64.0"),
+        ({"size": (32, 512)}, "at least 64, got 32"),
+        ({"size": (64, 64.0)}, "must be a valid integer, got 64.0"),
         ({"size": (64, 64), "aspect": (1, 1)}, "give one of them"),
         ({"aspect": (1, 11)}, "1:10 to 10:1, got 11:1"),
         ({"aspect": (0, 1)}, "got 1:0"),
         ({"placement": "middle"}, "'middle'"),
-        ({"product_scale": 1.2}, "0.05 to 1, got 1.2"),
+        ({"product_scale": 1.2}, "from 0.05 to 1, got 1.2"),
         ({"product_scale": float("nan")}, "got nan"),
-        ({"margin": 0.5}, "0 to 0.45, got 0.5"),
+        ({"margin": 0.5}, "from 0 to 0.45, got 0.5"),
         ({"margin": True}, "got True"),
         ({"placement": "keep", "margin": 0.1}, "choose another placement"),
         ({"placement": "keep", "product_scale": 0.5}, "choose another placement"),

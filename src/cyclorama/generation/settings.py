@@ -102,7 +102,14 @@ class GenerateConfig:
         return layouts
 
     def _build_layout(self, name: str, size: Size | None, aspect: Size | None) -> CanvasLayout:
-        return CanvasLayout(name, size, aspect, self.placement, self.product_scale, self.margin)
+        return CanvasLayout(
+            name=name,
+            size=size,
+            aspect=aspect,
+            placement=self.placement,
+            product_scale=self.product_scale,
+            margin=self.margin,
+        )
 
     def build_sampling(self) -> SamplingConfig:
         """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""

@@ -11,34 +11,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 import numpy as np
-from PIL import Image
+from pydantic import Field, model_validator
 
+from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.product import Product
-from cyclorama.imaging.transforms import fit_to_model
+from cyclorama.imaging.transforms import fit_to_model, resize_rgba
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
+    from cyclorama.types import Matte
 
 Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
 ]
 PLACEMENTS: tuple[str, ...] = get_args(Placement)
 
-MIN_SIDE = 64
-MAX_SIDE = 8192
 MAX_PIXELS = 100_000_000
 """Largest canvas, height times width."""
 MAX_ASPECT = 10.0
 """Longest canvas, longer side to shorter side."""
-MIN_SCALE = 0.05
-MAX_MARGIN = 0.45
+Side = Annotated[int, Field(strict=True, ge=64, le=8192)]
 VISIBLE = 0.05
 """From this alpha on, 0-1, a pixel counts for the product's box; fainter ones may lie in the margin."""
 
@@ -90,51 +86,39 @@ class ProductPlacement:
         } | ({"notes": notes} if notes else {})
 
 
-@dataclass(frozen=True)
-class CanvasLayout:
+class CanvasLayout(Settings):
     """The canvas of one output and the product's place on it.
 
     Raises SettingsError for a value outside its range, or values that contradict each other.
     """
 
+    error_type = SettingsError
+
     name: str = ""
     """Ending of the images' names (``16x9``); empty for none."""
-    size: Size | None = None
+    size: tuple[Side, Side] | None = None
     """(height, width) of the canvas; None follows the input."""
-    aspect: Size | None = None
+    aspect: tuple[int, int] | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
     placement: Placement | None = None
     """None is ``keep``, or ``center`` if a scale or margin is given."""
-    product_scale: float | None = None
+    product_scale: float | None = Field(default=None, ge=0.05, le=1)
     """Share of the canvas that the product's box takes, 0.05-1: the greater of its height to the canvas'
     height and its width to the canvas' width. None keeps the product's own pixels."""
-    margin: float = 0.0
+    margin: float = Field(default=0.0, ge=0, le=0.45)
     """Share of the canvas' shorter side that stays free of product at every edge, 0-0.45."""
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         if self.size is not None and self.aspect is not None:
             raise SettingsError(
                 f"size {format_size(self.size)} and aspect {format_size(self.aspect, ':')} are both given; "
                 "a size has its own aspect, give one of them"
             )
-        if self.size is not None:
-            for name, side in zip(("height", "width"), self.size, strict=True):
-                if isinstance(side, bool) or not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
-                    raise SettingsError(f"size ({name}) must be {MIN_SIDE} to {MAX_SIDE}, got {side!r}")
-        if self.aspect is not None and (
-            min(self.aspect) < 1 or max(self.aspect) > MAX_ASPECT * min(self.aspect)
-        ):
+        if self.aspect and (min(self.aspect) < 1 or max(self.aspect) > MAX_ASPECT * min(self.aspect)):
             raise SettingsError(
                 f"aspect must be 1:{MAX_ASPECT:g} to {MAX_ASPECT:g}:1, got {format_size(self.aspect, ':')}"
             )
-        if self.placement is not None and self.placement not in PLACEMENTS:
-            raise SettingsError(f"placement must be one of {', '.join(PLACEMENTS)}, got {self.placement!r}")
-        if self.product_scale is not None:
-            _check_share("product scale", self.product_scale, MIN_SCALE, 1.0)
-        _check_share("margin", self.margin, 0.0, MAX_MARGIN)
-        self._check_together()
-
-    def _check_together(self) -> None:
         if self.placement == "keep" and (self.product_scale is not None or self.margin > 0):
             raise SettingsError(
                 "placement keep leaves the product where and as large as it is in the photo, so it goes with "
@@ -148,6 +132,7 @@ class CanvasLayout:
                     f"product scale {self.product_scale:g} leaves no margin of {self.margin:g} on a canvas "
                     f"of {format_size(shape, ':')}; use at most {largest:.3g}, or a smaller margin"
                 )
+        return self
 
     @property
     def keeps(self) -> bool:
@@ -190,18 +175,11 @@ class CanvasLayout:
         box = find_box(product.matte)
         if self.keeps:
             fit = fit_to_model(product.size, canvas)
-            ratio = tuple(inner / own for inner, own in zip(fit.inner, product.size, strict=True))
-            corners = [
-                round(offset + edge * r)
-                for offset, edge, r in (
-                    (fit.offset[0], box.top, ratio[0]),
-                    (fit.offset[1], box.left, ratio[1]),
-                    (fit.offset[0], box.top + box.height, ratio[0]),
-                    (fit.offset[1], box.left + box.width, ratio[1]),
-                )
-            ]
-            placed = Box(corners[0], corners[1], corners[2] - corners[0], corners[3] - corners[1])
-            scale = 1.0 if fit.inner == product.size else min(ratio)
+            ratio = np.divide(fit.inner, product.size)
+            start = np.rint(np.add(fit.offset, ratio * (box.top, box.left))).astype(int)
+            end = np.rint(np.add(fit.offset, ratio * (box.top + box.height, box.left + box.width)))
+            placed = Box(*map(int, (*start, *(end.astype(int) - start))))
+            scale = 1.0 if fit.inner == product.size else float(ratio.min())
             cut = () if fit.offset == (0, 0) else _find_cuts(box, product.size)
             return ProductPlacement(canvas, placed, scale, scale, cut)
         free = round(self.margin * min(canvas))
@@ -336,40 +314,12 @@ def _resample(product: Product, canvas: Size, own: Box, placed: Box) -> Product:
         last = min(side, math.floor(start + (size - from_start) * scale + 1e-6))
         spans.append(last - first)
         padding.append((first, side - last))
-        source.append((from_start + (first - start) / scale, from_start + (last - start) / scale))
-    box = (
-        max(source[1][0], 0.0),
-        max(source[0][0], 0.0),
-        min(source[1][1], float(product.size[1])),
-        min(source[0][1], float(product.size[0])),
-    )
-    target = (spans[0], spans[1])
-    weight = _resize(product.matte, target, box)  # may overshoot, as the premultiplied colours do alongside
-    colours = product.foreground.astype(np.float32)
-    premultiplied = colours * product.matte[..., None]
-    straight = np.empty((*target, 3), dtype=np.float32)
-    visible = weight > 1e-3
-    divisor = np.where(visible, weight, 1)
-    for c in range(3):
-        mixed = _resize(premultiplied[..., c], target, box) / divisor
-        straight[..., c] = np.where(visible, mixed, _resize(colours[..., c], target, box))
-    pixels: Pixels = np.clip(np.rint(straight), 0, 255).astype(np.uint8)
-    pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
-    matte: Matte = np.clip(weight, 0, 1).astype(np.float32)
+        begin, end = (from_start + (edge - start) / scale for edge in (first, last))
+        source.append((max(begin, 0.0), min(end, float(size))))
+    (top, bottom), (left, right) = source
+    box = (left, top, right, bottom)
+    pixels, matte = resize_rgba(product.foreground, product.matte, (spans[0], spans[1]), box)
     matte[matte > 1 - 1e-5] = 1  # sums of filter weights may miss 1 by their last bit
     matte[matte < 1e-5] = 0
+    pixels = np.pad(pixels, (*padding, (0, 0)), mode="edge")
     return product.derive(pixels=pixels, matte=np.pad(matte, padding), foreground=pixels)
-
-
-def _resize(
-    plane: npt.NDArray[Any], size: Size, box: tuple[float, float, float, float]
-) -> npt.NDArray[np.float32]:
-    """The part ``box`` (left, top, right, bottom) of a plane (H, W) at ``size``, bicubic, antialiased."""
-    image = Image.fromarray(np.ascontiguousarray(plane, dtype=np.float32))
-    return np.array(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box), dtype=np.float32)
-
-
-def _check_share(name: str, value: Any, low: float, high: float) -> None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (usable and low <= value <= high):
-        raise SettingsError(f"{name} must be {low:g} to {high:g}, got {value!r}")

@@ -20,47 +20,51 @@ if TYPE_CHECKING:
 
     from cyclorama.types import Matte, Pixels, Size
 
+Crop = tuple[float, float, float, float]
 MAX_ASPECT = 2.0
 """Longest model shape; images beyond 2:1 or 1:2 are padded."""
 
 
-def resize_plane(plane: npt.NDArray[Any], size: Size) -> npt.NDArray[np.float32]:
+def resize_plane(plane: npt.NDArray[Any], size: Size, box: Crop | None = None) -> npt.NDArray[np.float32]:
     """A float32 plane (H, W) at ``size``: area average going down, bicubic going up (may overshoot).
 
+    ``box`` (left, top, right, bottom) is the part that is resampled, always bicubic with antialiasing.
     Invariant: at equal size the values come back bit for bit.
     """
     plane = np.ascontiguousarray(plane, dtype=np.float32)
-    if plane.shape == tuple(size):
+    if plane.shape == tuple(size) and box is None:
         return plane.copy()
-    shrinking = size[0] * size[1] < plane.shape[0] * plane.shape[1]
+    shrinking = box is None and size[0] * size[1] < plane.shape[0] * plane.shape[1]
     method = Image.Resampling.BOX if shrinking else Image.Resampling.BICUBIC
-    return np.array(Image.fromarray(plane).resize((size[1], size[0]), method), dtype=np.float32)
+    return np.array(Image.fromarray(plane).resize((size[1], size[0]), method, box), dtype=np.float32)
 
 
 def resize_pixels(pixels: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     """``pixels`` (H, W, C) at ``size`` in the same dtype; uint8 is rounded (half to even) and clipped."""
     if pixels.shape[:2] == tuple(size):
         return pixels.copy()
-    planes = np.stack([resize_plane(pixels[..., c], size) for c in range(pixels.shape[2])], axis=-1)
-    return _as_dtype(planes, pixels.dtype)
+    return _as_dtype(_resize_planes(pixels, size), pixels.dtype)
 
 
-def resize_rgba(pixels: Pixels, alpha: Matte, size: Size) -> tuple[Pixels, Matte]:
-    """(pixels, alpha) at ``size``, resampled premultiplied.
+def resize_rgba(pixels: Pixels, alpha: Matte, size: Size, box: Crop | None = None) -> tuple[Pixels, Matte]:
+    """(pixels, alpha), or their part ``box`` (:func:`resize_plane`), at ``size``, resampled premultiplied.
 
     ``pixels`` uint8 (H, W, 3), ``alpha`` float32 (H, W) in [0, 1], straight in and out. Where the result is
     fully transparent the colours are the plainly resampled ones. Invariant: colours under alpha 0 have no
     influence on pixels with alpha above 0.
     """
-    if alpha.shape == tuple(size):
+    if alpha.shape == tuple(size) and box is None:
         return pixels.copy(), alpha.copy()
-    weight = resize_plane(alpha, size)  # may overshoot, as the premultiplied colours do alongside
-    premultiplied = pixels.astype(np.float32) * alpha[..., None]
-    planes = np.stack([resize_plane(premultiplied[..., c], size) for c in range(3)], axis=-1)
+    weight = resize_plane(alpha, size, box)  # may overshoot, as the premultiplied colours do alongside
+    premultiplied = _resize_planes(pixels.astype(np.float32) * alpha[..., None], size, box)
     visible = weight > 1e-3
-    straight: npt.NDArray[Any] = planes / np.where(visible, weight, 1)[..., None]
-    straight = np.where(visible[..., None], straight, resize_pixels(pixels, size))
+    straight: npt.NDArray[Any] = premultiplied / np.where(visible, weight, 1)[..., None]
+    straight = np.where(visible[..., None], straight, _resize_planes(pixels, size, box))
     return _as_dtype(straight, np.uint8), np.clip(weight, 0, 1)
+
+
+def _resize_planes(pixels: npt.NDArray[Any], size: Size, box: Crop | None = None) -> npt.NDArray[np.float32]:
+    return np.stack([resize_plane(pixels[..., c], size, box) for c in range(pixels.shape[2])], axis=-1)
 
 
 def choose_model_size(size: Size, native: int, multiple: int) -> Size:
