@@ -10,6 +10,7 @@ Every public name is imported when it is first used, so that ``import cyclorama`
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from cyclorama.models.generators import CategoryGenerator, PersonalityGenerator
     from cyclorama.models.pipeline import CycloramaPipeline
     from cyclorama.types import ProductReport
+
+# Threads that wait sleep instead of spinning; torch reads this when it is loaded. Beside another busy process
+# spinning makes sampling many times slower (benchmarks/busy.py).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
 
 __version__ = "0.1.0"
 """The only place of the version: the build reads it here."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +37,8 @@ class ModelHandle:
 
         from cyclorama.models.pipeline import CycloramaPipeline
 
+        if device.startswith("cpu"):
+            torch.set_num_threads(min(torch.get_num_threads(), count_cpus()))
         pipeline = CycloramaPipeline.from_pretrained(self.folder, getattr(torch, dtype), device)
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
@@ -49,7 +54,7 @@ def open_model(model: str | Path | None = None) -> ModelHandle:
     folder = find_model(get_bundled_folder() if model is None else model)
     if model is None:
         name = BUNDLED
-    elif Path(model).is_dir():
+    elif Path(model).expanduser().is_dir():
         name = folder.resolve().name
     else:
         name = str(model)
@@ -108,6 +113,22 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
         if device.startswith("cuda") and torch.cuda.is_bf16_supported():
             dtype = "bfloat16"
     return device, dtype
+
+
+def count_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPUs that this process may keep busy: those it is bound to, within its container's share of time.
+
+    Not fewer when others are busy: an image's bits depend on the number of threads.
+    """
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):
+        if (cgroup / "cpu.max").is_file():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota, period = ((cgroup / "cpu" / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
+        if quota != "max" and int(quota) > 0:
+            return max(1, min(bound, math.ceil(int(quota) / int(period))))
+    return bound
 
 
 def _check_device(device: str) -> None:

@@ -13,12 +13,12 @@ from types import FrameType
 class StopSignal:
     """Whether the run has been asked to stop."""
 
-    def __init__(self) -> None:
-        self.asked = False
+    number: int | None = None
+    """The signal that asked."""
 
     def __call__(self) -> bool:
         """True once asked."""
-        return self.asked
+        return self.number is not None
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def catch_stop(quiet: bool = False) -> Iterator[StopSignal]:
     stop = StopSignal()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if stop.asked and number == signal.SIGINT:
+        if stop() and number == signal.SIGINT:
             raise KeyboardInterrupt
-        stop.asked = True
+        stop.number = stop.number or number
         if not quiet:
             print("stopping after the items in hand; press Ctrl-C again to stop at once", file=sys.stderr)
 

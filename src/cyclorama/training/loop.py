@@ -30,6 +30,7 @@ from cyclorama.errors import (
     NonFiniteLossError,
     OutputError,
 )
+from cyclorama.jobs.stop import catch_stop
 from cyclorama.training.batch import Batch, iterate_ahead
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.data import TrainingData
@@ -37,7 +38,6 @@ from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_d
 from cyclorama.training.export import export_model
 from cyclorama.training.log import RunLog
 from cyclorama.training.prepare import Place, Prepared, prepare_run
-from cyclorama.training.signals import StopSignal
 from cyclorama.training.stage import Stage
 from cyclorama.training.state import (
     TrainState,
@@ -227,10 +227,9 @@ class _Run:
             every=self.config.log_every_steps,
             main=main,
         )
-        stop = StopSignal()
         saved_at, saved_step = time.monotonic(), self.step
         batches = self._iterate_batches()
-        with log, stop, contextlib.closing(batches):
+        with log, catch_stop(quiet=not main) as stop, contextlib.closing(batches):
             while self.step < self.steps:
                 self._take_step(batches, log)
                 stopped = self._agree_on(stop.number)
