@@ -25,7 +25,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from cyclorama.data.addresses import (
     find_file,
@@ -230,7 +230,7 @@ class Table:
         path = normalise_address(image).replace("\\", "/")
         if is_remote(path):
             inside = path.removeprefix(f"{self.folder}/")
-            return inside if not is_remote(inside) else unquote(urlsplit(path).path.rpartition("/")[2])
+            return inside if not is_remote(inside) else _read_last(path)
         if path.startswith("/"):
             inside = path.removeprefix(f"{self.folder}/")
             return inside if not inside.startswith("/") else PurePosixPath(path).name
@@ -238,6 +238,11 @@ class Table:
             return path
         plain = str(PurePosixPath(path))
         return PurePosixPath(path).name if ".." in plain.split("/") else plain
+
+
+def _read_last(url: str) -> str:
+    last = url.partition("?")[0].partition("#")[0].rpartition("/")[2]
+    return unquote(last) if "%" in last else last
 
 
 class _Group:
