@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclorama.data.order import sample_indices, sample_order
-from cyclorama.data.records import Record
-from cyclorama.data.splits import assign_split, assign_splits, check_record_splits, check_splits
+from cyclorama.data.splits import assign_split
 from cyclorama.errors import DataError, SettingsError
 
 
@@ -38,24 +35,6 @@ def test_a_split_depends_on_seed_and_product_only() -> None:
 def test_fractions_must_make_sense(fractions: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match="sum to 1"):
         assign_split("p", 0, fractions)
-
-
-def test_assigned_splits_pass_the_check_and_mixed_ones_name_the_product() -> None:
-    records = [
-        Record(f"r{i}", Path(f"{i}.png"), product_id=f"p{i % 20}" if i % 3 else None) for i in range(90)
-    ]
-    assigned = assign_splits(records, seed=4, fractions={"train": 0.5, "test": 0.5})
-    check_record_splits(assigned)
-    assert {r.split for r in assigned} == {"train", "test"}
-    with pytest.raises(DataError, match=r"1 of 2 products .* 'b' in test, train"):
-        check_splits([("a", "train"), ("b", "train"), ("a", "train"), ("b", "test")])
-    with pytest.raises(DataError, match=r"'b' in \(none\), train"):
-        check_splits([("b", "train"), ("b", None)])
-    same = [
-        Record(str(i), Path("x.png"), product_id=str(i), split=s) for i, s in enumerate(["train", "test"])
-    ]
-    with pytest.raises(DataError, match=r"'x\.png' in test, train"):
-        check_record_splits(same)
 
 
 def test_an_epoch_shows_every_image_once_and_orders_differ() -> None:

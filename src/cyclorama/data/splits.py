@@ -6,11 +6,9 @@ an old product, and every machine agrees.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
-from cyclorama.data.records import Record
-from cyclorama.errors import DataError, SettingsError
+from cyclorama.errors import SettingsError
 from cyclorama.seeding import MAX_SEED, compute_seed
 
 DEFAULT_FRACTIONS = {"train": 0.9, "validation": 0.05, "test": 0.05}
@@ -31,33 +29,3 @@ def assign_split(product_id: str, seed: int = 0, fractions: Mapping[str, float] 
         if point < bound:
             return name
     return [name for name, fraction in fractions.items() if fraction > 0][-1]
-
-
-def assign_splits(
-    records: Iterable[Record], seed: int = 0, fractions: Mapping[str, float] = DEFAULT_FRACTIONS
-) -> list[Record]:
-    """The records with ``split`` set by product; a record without ``product_id`` is its own product."""
-    return [replace(r, split=assign_split(r.product_id or r.id, seed, fractions)) for r in records]
-
-
-def check_splits(items: Iterable[tuple[str, str | None]]) -> None:
-    """Nothing, if no product of ``items`` (product id, split) is in two splits.
-
-    Raises DataError naming the first offending products and their splits.
-    """
-    splits: dict[str, set[str]] = {}
-    for product_id, split in items:
-        splits.setdefault(product_id, set()).add(split or "(none)")
-    offending = sorted(name for name, found in splits.items() if len(found) > 1)
-    if offending:
-        first = "; ".join(f"{name!r} in {', '.join(sorted(splits[name]))}" for name in offending[:3])
-        raise DataError(
-            f"{len(offending)} of {len(splits)} products are in more than one split: {first}. "
-            "Give all images of a product one split, or let assign_splits do it."
-        )
-
-
-def check_record_splits(records: Sequence[Record]) -> None:
-    """Nothing, if no product and no image file of ``records`` is in two splits; else DataError."""
-    check_splits((r.product_id or r.id, r.split) for r in records)
-    check_splits((str(r.image), r.split) for r in records)

@@ -1,7 +1,7 @@
 """Where in a tar does each member lie, so that an image is one seek and one read?
 
-One pass over the headers (and the small JSON members). Ours instead of webdataset's ``wids``, which the
-library no longer ships; and ``tarfile`` does not notice a tar that was cut between two members.
+One pass over the headers (and the small JSON members) with ``tarfile``, which does not notice by itself that
+a tar was cut between two members. webdataset no longer ships its ``wids`` for this.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
 from cyclorama.data.addresses import open_file, read_bytes
@@ -19,7 +18,6 @@ from cyclorama.errors import DataError
 
 IMAGE_MEMBERS = ("png", "jpg", "jpeg", "webp")
 MASK_MEMBERS = tuple(f"mask.{suffix}" for suffix in IMAGE_MEMBERS)
-_PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
 
 
 class Entry(NamedTuple):
@@ -98,61 +96,19 @@ def read_shards(shards: list[str]) -> Iterator[RawRow]:
 def iter_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
     """(name, offset, size) of every file in an uncompressed tar; the stream may be moved in between.
 
-    Plain headers are read here, which is several times faster than ``tarfile``; a tar with extended
-    headers (long names and the like) is left to ``tarfile`` from there on.
-
-    Raises tarfile.TarError: truncated, or no tar.
+    Raises tarfile.TarError: truncated (also between two members, by the missing end mark), or no tar.
     """
     length = stream.seek(0, io.SEEK_END)
-    offset = yielded = 0
-    while True:
-        stream.seek(offset)
-        header = stream.read(tarfile.BLOCKSIZE)
-        if not any(header):
-            _check_end(stream, offset)
-            return
-        if header[156:157] not in _PLAIN_TYPES:
-            yield from islice(_iter_extended(stream, length), yielded, None)
-            return
-        name, size = _parse_header(header)
-        offset += tarfile.BLOCKSIZE
-        if offset + size > length:
-            raise tarfile.ReadError(f"member {name!r} is cut off")
-        if header[156:157] != tarfile.DIRTYPE:
-            yield name, offset, size
-            yielded += 1
-        offset += -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-
-
-def _parse_header(header: bytes) -> tuple[str, int]:
-    """(name, size) of a plain ustar header, its checksum tested."""
-    try:
-        checksum = int(header[148:156].strip(b" \0"), 8)
-        size = int(header[124:136].strip(b" \0") or b"0", 8)
-        name = header[:100].split(b"\0", 1)[0].decode()
-        prefix = header[345:500].split(b"\0", 1)[0].decode() if header[257:263] == b"ustar\0" else ""
-    except ValueError as error:
-        raise tarfile.ReadError("bad member header") from error
-    if len(header) < tarfile.BLOCKSIZE or sum(header) - sum(header[148:156]) + 8 * ord(" ") != checksum:
-        raise tarfile.ReadError("bad member header")
-    return (f"{prefix}/{name}" if prefix else name), size
-
-
-def _iter_extended(stream: BinaryIO, length: int) -> Iterator[tuple[str, int, int]]:
     stream.seek(0)
     end = 0
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         for info in tar:
+            end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
             if info.offset_data + info.size > length:
                 raise tarfile.ReadError(f"member {info.name!r} is cut off")
-            end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
             if info.isfile():
                 yield info.name, info.offset_data, info.size
-    _check_end(stream, end)
-
-
-def _check_end(stream: BinaryIO, offset: int) -> None:
-    stream.seek(offset)
+    stream.seek(end)
     tail = stream.read(2 * tarfile.BLOCKSIZE)
     if len(tail) < 2 * tarfile.BLOCKSIZE or any(tail):
         raise tarfile.ReadError("the end-of-archive mark is missing")
