@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from cyclorama.scenes.family import Category
-from cyclorama.scenes.props import add_key_light
+from cyclorama.scenes.lights import add_key_light
 from cyclorama.scenes.stage import Camera, Light, Part, Stage, compute_bounds
 from cyclorama.scenes.surface import Style
 
@@ -158,6 +158,7 @@ def build_neutral(stage: Stage) -> Stage:
 
 
 def _light_studio(stage: Stage) -> None:
-    neutral = Style((1, 1, 1), (1, 1, 1), (1, 1, 1), (1, 1, 1), (), fill=1.3)
+    white = (1.0, 1.0, 1.0)
+    neutral = Style(wall=white, floor=white, prop=white, accent=white, elements=(), fill=1.3)
     add_key_light(stage, neutral, 10.0)
     stage.lights.append(Light((2.8, -1.6, 1.6), (0.0, 0.0, 0.5), 1.6, (4.0, 4.0, 4.0)))

@@ -135,9 +135,9 @@ def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 3
     return lathe([(0.0, 0.0), *[(float(p), float(q)) for p, q in low + high], (0.0, height)], segments)
 
 
-def rounded_box(sx: float, sy: float, sz: float, bevel: float) -> Mesh:
+def rounded_box(width: float, depth: float, height: float, bevel: float) -> Mesh:
     """A box with rounded edges, centred in x and y, on z = 0; every side carries the whole texture."""
-    half = np.array([sx, sy, sz], np.float64) / 2
+    half = np.array([width, depth, height], np.float64) / 2
     b = min(bevel, float(half.min()) * 0.999)
     meshes: list[Mesh] = []
     turn = b * np.array([1.0, 0.6, 0.25, 0.0])
@@ -169,7 +169,7 @@ def rounded_box(sx: float, sy: float, sz: float, bevel: float) -> Mesh:
                     uv.reshape(-1, 2).astype(np.float32),
                 )
             )
-    return merge_meshes(meshes).moved(z=sz / 2)
+    return merge_meshes(meshes).moved(z=height / 2)
 
 
 def grid_surface(points: NDArray[np.float64], uv: NDArray[np.float64] | None = None) -> Mesh:

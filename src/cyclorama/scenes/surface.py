@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+
+from cyclorama.config import Settings
 
 Colour = tuple[float, float, float]
 """sRGB, each in [0, 1]."""
@@ -96,30 +100,33 @@ def jitter(colour: Colour, rng: np.random.Generator, amount: float = 1.0) -> Col
     return hsv(h * 360 + 4 * float(d[0]), s * (1 + 0.06 * float(d[1])), v * (1 + 0.03 * float(d[2])))
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a scene is dressed: what a brand fixes, and what the unbranded rest draws afresh.
+Channel = Annotated[float, Field(ge=0, le=1)]
+PaletteColour = tuple[Channel, Channel, Channel]
 
-    Attributes:
-        wall, floor, prop, accent: sRGB colours of the scene.
-        elements: the props and patterns the category's scene grammar is told to use.
-        layout: number of the arrangement, meaning is the category's own.
-        key_side: where the key light stands, -1 left to 1 right.
-        key_warmth: -1 cold to 1 warm.
-        key_strength: factor on the key light.
-        fill: factor on the sky's constant light.
-    """
 
-    wall: Colour
-    floor: Colour
-    prop: Colour
-    accent: Colour
+class Style(Settings):
+    """How a scene is dressed: what a brand fixes, and what the unbranded rest draws afresh."""
+
+    wall: PaletteColour
+    """sRGB colour of the wall, or what stands for it."""
+    floor: PaletteColour
+    """sRGB colour of the ground."""
+    prop: PaletteColour
+    """sRGB colour of the main props."""
+    accent: PaletteColour
+    """sRGB colour of small things that stand out."""
     elements: tuple[str, ...]
-    layout: int = 0
-    key_side: float = -0.6
-    key_warmth: float = 0.0
-    key_strength: float = 1.0
-    fill: float = 1.0
+    """The props and patterns the category's scene is told to use."""
+    layout: Annotated[int, Field(ge=0, le=9)] = 0
+    """Number of the arrangement; its meaning is the category's own."""
+    key_side: Annotated[float, Field(ge=-3, le=3)] = -0.6
+    """Where the key light stands, -1 left to 1 right."""
+    key_warmth: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    """-1 cold to 1 warm."""
+    key_strength: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Factor on the key light."""
+    fill: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Factor on the sky's constant light."""
 
     def has(self, element: str) -> bool:
         """Whether the style uses ``element``."""
@@ -127,14 +134,13 @@ class Style:
 
     def varied(self, rng: np.random.Generator) -> Style:
         """The style as one image of a campaign shows it: slightly different colours and light."""
-        return replace(
-            self,
+        return self.replace(
             wall=jitter(self.wall, rng),
             floor=jitter(self.floor, rng),
             prop=jitter(self.prop, rng),
             accent=jitter(self.accent, rng),
-            key_side=self.key_side + float(rng.normal(0, 0.06)),
-            key_strength=self.key_strength * float(np.exp(rng.normal(0, 0.05))),
+            key_side=self.key_side + rng.normal(0, 0.06),
+            key_strength=self.key_strength * np.exp(rng.normal(0, 0.05)),
         )
 
     @property

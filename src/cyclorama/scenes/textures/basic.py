@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama.scenes.surface import Colour, Texture, mix, shade
+from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
 
 
-def _rgb(colour: Colour) -> tuple[int, int, int]:
+def to_bytes(colour: Colour) -> tuple[int, int, int]:
+    """The colour as Pillow draws it."""
     return (round(colour[0] * 255), round(colour[1] * 255), round(colour[2] * 255))
 
 
@@ -53,7 +54,7 @@ def tiles(
     size: int = 256,
 ) -> Texture:
     """Wall tiles with grout; ``brick`` shifts every second row by half a tile."""
-    image = Image.new("RGB", (size, size), _rgb(grout))
+    image = Image.new("RGB", (size, size), to_bytes(grout))
     draw = ImageDraw.Draw(image)
     w, h = size / across, size / down
     gap = max(1.0, 0.035 * min(w, h))
@@ -61,7 +62,7 @@ def tiles(
         for column in range(-1, across + 1):
             c = shade(colour, 1 + float(rng.uniform(-0.06, 0.04)))
             x = (column + (0.5 if brick and row % 2 else 0)) * w
-            draw.rectangle([x + gap, row * h + gap, x + w - gap, row * h + h - gap], fill=_rgb(c))
+            draw.rectangle([x + gap, row * h + gap, x + w - gap, row * h + h - gap], fill=to_bytes(c))
     return np.asarray(image)
 
 
@@ -151,8 +152,8 @@ def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int =
         x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.04, 0.11) * size
         y = size * (0.66 + rng.uniform(-0.05, 0.05))
         c = shade(green, float(rng.uniform(0.5, 0.95)))
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=_rgb(c))
-    draw.rectangle([0, size * 0.68, size, size], fill=_rgb(green))
+        draw.ellipse([x - r, y - r, x + r, y + r], fill=to_bytes(c))
+    draw.rectangle([0, size * 0.68, size, size], fill=to_bytes(green))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 60)))
 
 
@@ -186,6 +187,11 @@ def window_light(
     return np.asarray(
         np.clip(base * (1 - soft) + np.array(bright, np.float32) * 255 * soft, 0, 255), np.uint8
     )
+
+
+def sideways(texture: Texture) -> Texture:
+    """``texture`` with its sides exchanged: what ran along v runs along u."""
+    return np.ascontiguousarray(texture.swapaxes(0, 1))
 
 
 def citrus(flesh: Colour, rind: Colour, size: int = 128) -> Texture:
@@ -237,7 +243,7 @@ def draw_words(
     step = width / count
     for k in range(count):
         left = x - width / 2 + k * step
-        _draw_glyph(draw, rng, (left, y, left + step * 0.7, y + height), _rgb(ink))
+        _draw_glyph(draw, rng, (left, y, left + step * 0.7, y + height), to_bytes(ink))
 
 
 def label(
@@ -254,34 +260,34 @@ def label(
     if isinstance(body, np.ndarray):
         image = Image.fromarray(body).resize((w, h))
     else:
-        image = Image.new("RGB", (w, h), _rgb(body))
+        image = Image.new("RGB", (w, h), to_bytes(body))
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = box[0] * w, box[1] * h, box[2] * w, box[3] * h
     bw, bh, cx = right - left, bottom - top, (left + right) / 2
-    draw.rectangle([left, top, right, bottom], fill=_rgb(paper))
+    draw.rectangle([left, top, right, bottom], fill=to_bytes(paper))
     kind = int(rng.integers(5))
     if kind == 0:
-        draw.rectangle([left, top, right, top + bh * 0.22], fill=_rgb(accent))
-        draw.rectangle([left, bottom - bh * 0.12, right, bottom], fill=_rgb(accent))
+        draw.rectangle([left, top, right, top + bh * 0.22], fill=to_bytes(accent))
+        draw.rectangle([left, bottom - bh * 0.12, right, bottom], fill=to_bytes(accent))
     elif kind == 1:
         r = min(bw, bh) * 0.26
         cy = top + bh * 0.64
-        draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=_rgb(accent))
+        draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=to_bytes(accent))
     elif kind == 2:
         for k in range(3):
             y = top + bh * (0.58 + 0.13 * k)
-            draw.rectangle([left, y, right, y + bh * 0.065], fill=_rgb(accent))
+            draw.rectangle([left, y, right, y + bh * 0.065], fill=to_bytes(accent))
     elif kind == 3:
-        draw.polygon([(left, bottom), (cx, top + bh * 0.48), (right, bottom)], fill=_rgb(accent))
+        draw.polygon([(left, bottom), (cx, top + bh * 0.48), (right, bottom)], fill=to_bytes(accent))
     else:
         draw.rectangle(
             [left + bw * 0.06, top + bh * 0.06, right - bw * 0.06, bottom - bh * 0.06],
-            outline=_rgb(accent),
+            outline=to_bytes(accent),
             width=max(1, round(bw * 0.03)),
         )
         r = min(bw, bh) * 0.16
         cy = top + bh * 0.7
-        draw.polygon([(cx, cy - r), (cx + r, cy), (cx, cy + r), (cx - r, cy)], fill=_rgb(accent))
+        draw.polygon([(cx, cy - r), (cx + r, cy), (cx, cy + r), (cx - r, cy)], fill=to_bytes(accent))
     draw_words(draw, rng, cx, top + bh * 0.26, bw * 0.7, bh * 0.17, ink)
     draw_words(draw, rng, cx, top + bh * 0.48, bw * 0.5, bh * 0.07, ink)
     return np.asarray(image)
@@ -289,8 +295,6 @@ def label(
 
 def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
     """What a laptop shows: a coloured gradient with large soft shapes and a dock."""
-    from cyclorama.scenes.surface import hsv
-
     a, b = hsv(hue, 0.75, 0.95), hsv(hue + rng.uniform(40, 110), 0.8, 0.75)
     t = np.linspace(0, 1, size)
     d = (t[:, None] * 0.5 + t[None] * 0.5)[..., None]
@@ -300,11 +304,13 @@ def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
         x, y, r = rng.uniform(0, size), rng.uniform(0.3, 1.1) * size, rng.uniform(0.15, 0.45) * size
         draw.ellipse(
             [x - r, y - r, x + r, y + r],
-            fill=_rgb(hsv(hue + rng.uniform(-40, 90), 0.7, float(rng.uniform(0.5, 1.0)))),
+            fill=to_bytes(hsv(hue + rng.uniform(-40, 90), 0.7, float(rng.uniform(0.5, 1.0)))),
         )
     image = image.filter(ImageFilter.GaussianBlur(2.0))
     draw = ImageDraw.Draw(image)
     for k in range(6):
         x = size * (0.3 + 0.07 * k)
-        draw.rectangle([x, size * 0.9, x + size * 0.045, size * 0.945], fill=_rgb(hsv(60 * k + hue, 0.5, 1)))
+        draw.rectangle(
+            [x, size * 0.9, x + size * 0.045, size * 0.945], fill=to_bytes(hsv(60 * k + hue, 0.5, 1))
+        )
     return np.asarray(image)

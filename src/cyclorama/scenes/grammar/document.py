@@ -1,0 +1,135 @@
+"""Where does a value of a category file stand?  YAML entries that know their file, line and field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from cyclorama.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in a file, as errors name it."""
+
+    file: str
+    line: int
+    field: str
+
+    def error(self, message: str) -> ConfigError:
+        """An error that names file, line and field."""
+        return ConfigError(f"{self.file}:{self.line}: {self.field}: {message}")
+
+    def unknown(self, what: str, name: str, known: Iterable[str]) -> ConfigError:
+        """An error for a name that does not exist, with the nearest ones that do."""
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(known)}"
+        return self.error(f"unknown {what} {name!r}; {hint}")
+
+
+class Entry:
+    """One value of a YAML file with its place."""
+
+    def __init__(self, node: yaml.Node, file: str, field: str) -> None:
+        self.node = node
+        self.place = Place(file, node.start_mark.line + 1, field)
+
+    def _child(self, node: yaml.Node, field: str) -> Entry:
+        return Entry(node, self.place.file, field)
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the entry is a single value."""
+        return isinstance(self.node, yaml.ScalarNode)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the entry is a list."""
+        return isinstance(self.node, yaml.SequenceNode)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether the entry is a mapping."""
+        return isinstance(self.node, yaml.MappingNode)
+
+    def text(self) -> str:
+        """The value as it is written; an error if it is none."""
+        if not isinstance(self.node, yaml.ScalarNode) or self.node.value == "":
+            raise self.place.error(f"expected a value, got {self._kind()}")
+        return str(self.node.value)
+
+    def items(self) -> list[Entry]:
+        """The entries of a list; an error if it is none."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.place.error(f"expected a list, got {self._kind()}")
+        return [self._child(n, f"{self.place.field}[{k}]") for k, n in enumerate(self.node.value)]
+
+    def mapping(self, known: Iterable[str] | None = None, needed: Iterable[str] = ()) -> dict[str, Entry]:
+        """The entries of a mapping in their order; an error for unknown, repeated or missing keys."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.place.error(f"expected keys with values, got {self._kind()}")
+        entries: dict[str, Entry] = {}
+        for key, value in self.node.value:
+            name = str(key.value)
+            place = Place(self.place.file, key.start_mark.line + 1, self.place.field)
+            if name in entries:
+                raise place.error(f"key {name!r} stands twice; keep one of them")
+            if known is not None and name not in known:
+                raise place.unknown("key", name, known)
+            entries[name] = self._child(value, name)
+        for name in needed:
+            if name not in entries:
+                raise self.place.error(f"missing key {name!r}")
+        return entries
+
+    def _kind(self) -> str:
+        if self.is_mapping:
+            return "keys with values"
+        return "a list" if self.is_list else f"{self.node.value!r}" if self.node.value else "nothing"
+
+
+def read_document(path: Path) -> Entry:
+    """The YAML file ``path`` as an entry.
+
+    Raises ConfigError for a file that is missing, not UTF-8, empty or not YAML.
+    """
+    place = Place(path.name, 1, "file")
+    try:
+        node = yaml.compose(
+            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        )
+    except OSError as error:
+        raise place.error(f"cannot read it: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise place.error(f"it is not UTF-8 text: {error.reason}; save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        problem = getattr(error, "problem", None) or str(error)
+        raise Place(path.name, line, "file").error(f"it is not valid YAML: {problem}") from error
+    if node is None:
+        raise place.error("it is empty")
+    _refuse_aliases(node, path.name)
+    return Entry(node, path.name, "file")
+
+
+def _refuse_aliases(node: yaml.Node, file: str, seen: set[int] | None = None) -> None:
+    """YAML anchors can blow a small file up (and loop): refuse them."""
+    seen = set() if seen is None else seen
+    if id(node) in seen:
+        raise Place(file, node.start_mark.line + 1, "file").error(
+            "anchors and aliases (& and *) are not read; write the value out"
+        )
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for child in node.value:
+            _refuse_aliases(child, file, seen)
+    elif isinstance(node, yaml.MappingNode):
+        for key, child in node.value:
+            _refuse_aliases(key, file, seen)
+            _refuse_aliases(child, file, seen)

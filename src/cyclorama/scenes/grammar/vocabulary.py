@@ -1,0 +1,193 @@
+"""Which words does a category file know?  Draws, arithmetic, colours, surfaces, textures and shapes."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from cyclorama.scenes import geometry, surface
+from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Function, Scope
+from cyclorama.scenes.shapes import cloth, handles, nature, panels
+from cyclorama.scenes.stage import compute_bounds
+from cyclorama.scenes.textures import basic, materials, packages, prints, views
+
+CONSTANTS: dict[str, Any] = {
+    "pi": math.pi,
+    "GOLD": surface.GOLD,
+    "SILVER": surface.SILVER,
+    "COPPER": surface.COPPER,
+}
+
+
+def uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number between ``low`` and ``high``."""
+    if low > high:
+        raise ValueError(f"uniform({low}, {high}): the lower end is above the upper one")
+    return float(rng.uniform(low, high))
+
+
+def normal(rng: np.random.Generator, mean: float, spread: float) -> float:
+    """A number of the normal distribution."""
+    return float(rng.normal(mean, spread))
+
+
+def integer(rng: np.random.Generator, low: int, high: int) -> int:
+    """A whole number from ``low`` to ``high``, both included."""
+    if low > high:
+        raise ValueError(f"integer({low}, {high}): the lower end is above the upper one")
+    return int(rng.integers(low, high, endpoint=True))
+
+
+def chance(rng: np.random.Generator, share: float) -> bool:
+    """Whether something happens that does in ``share`` of all draws."""
+    return float(rng.random()) < share
+
+
+def choice(rng: np.random.Generator, values: Sequence[Any], weights: Sequence[float] | None = None) -> Any:
+    """One of ``values``, alike often or by ``weights``."""
+    if not values:
+        raise ValueError("choice of nothing")
+    if weights is None:
+        return values[int(rng.integers(len(values)))]
+    return values[int(rng.choice(len(values), p=weights))]
+
+
+def pick(rng: np.random.Generator, values: Sequence[Any], count: int) -> tuple[Any, ...]:
+    """``count`` different entries of ``values``."""
+    chosen = rng.choice(len(values), size=min(count, len(values)), replace=False)
+    return tuple(values[int(k)] for k in chosen)
+
+
+def linspace(first: float, last: float, count: int) -> list[float]:
+    """``count`` numbers at even distances, both ends included."""
+    return [float(v) for v in np.linspace(first, last, min(count, MAX_ITEMS))]
+
+
+def smooth(points: Sequence[tuple[float, float]], rounds: int = 2) -> list[tuple[float, float]]:
+    """A profile with its corners cut ``rounds`` times."""
+    return geometry.smooth_profile(points, min(rounds, 6))
+
+
+def top(mesh: Any) -> float:
+    """Height of the highest point of a shape."""
+    meshes = [mesh] if isinstance(mesh, geometry.Mesh) else [m for m, _ in mesh]
+    return max(float(m.vertices[:, 2].max()) for m in meshes)
+
+
+def bottom(mesh: geometry.Mesh) -> float:
+    """Height of the lowest point of a shape."""
+    return float(mesh.vertices[:, 2].min())
+
+
+def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """The value at ``x`` of the line through the points of ``xs`` (rising) and ``ys``."""
+    return float(np.interp(x, xs, ys))
+
+
+def atan2(y: float, x: float) -> float:
+    """The angle of the direction (x, y), radians."""
+    return math.atan2(y, x)
+
+
+def half(texture: surface.Texture, side: int) -> surface.Texture:
+    """The left (-1) or right (1) half of a texture."""
+    middle = texture.shape[1] // 2
+    return np.ascontiguousarray(texture[:, :middle] if side < 0 else texture[:, middle:])
+
+
+def is_plain(colour: Any) -> bool:
+    """Whether ``colour`` is one colour and no texture."""
+    return not isinstance(colour, np.ndarray)
+
+
+def whole(x: float) -> int:
+    """The whole number at or below ``x``."""
+    return math.floor(x)
+
+
+def reverse(values: Sequence[Any]) -> list[Any]:
+    """``values`` from the last to the first."""
+    return list(values)[::-1]
+
+
+def _number_function(function: Callable[..., Any]) -> Callable[[float], float]:
+    def compute(x: float) -> float:
+        return float(function(x))
+
+    return compute
+
+
+DRAWS = (uniform, normal, integer, chance, choice, pick)
+COLOURS = (surface.hsv, surface.mix, surface.shade)
+SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
+PLAIN = (linspace, smooth, top, bottom, interpolate, atan2, half, is_plain, whole, reverse)
+NUMBERS = ("sin", "cos", "tan", "sqrt", "exp", "sign", "radians", "degrees", "arccos")
+BUILTINS = (abs, min, max, sum, len, round, range, zip)
+SHAPES: tuple[ModuleType, ...] = (geometry, panels, handles, nature, cloth)
+TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
+
+
+def wrap(function: Callable[..., Any]) -> Function:
+    """``function`` as a word of the files; a first parameter ``rng`` gets the scope's draws."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # min, max and the like tell no signature
+        return Function(lambda scope, *values: function(*values), inspect.signature(lambda *values: None))
+    parameters = list(signature.parameters.values())
+    if not parameters or parameters[0].name != "rng":
+        return Function(lambda scope, *values, **named: function(*values, **named), signature)
+
+    def draw(scope: Scope, *values: Any, **named: Any) -> Any:
+        if scope.rng is None:
+            raise ValueError(f"{function.__name__} draws at random, which a fixed value must not")
+        return function(scope.rng, *values, **named)
+
+    return Function(draw, signature.replace(parameters=parameters[1:]))
+
+
+def _public(modules: Sequence[ModuleType]) -> list[Callable[..., Any]]:
+    return [
+        thing
+        for module in modules
+        for name, thing in vars(module).items()
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+    ]
+
+
+def _gives_mesh(function: Callable[..., Any]) -> bool:
+    return "Mesh" in str(function.__annotations__["return"])
+
+
+@cache
+def shapes() -> dict[str, Function]:
+    """The shapes by name."""
+    return {f.__name__: wrap(f) for f in _public(SHAPES) if _gives_mesh(f)}
+
+
+@cache
+def functions() -> dict[str, Function]:
+    """What expressions may call."""
+    of_shapes = [f for f in _public(SHAPES) if not _gives_mesh(f) and f.__name__ != "merge_meshes"]
+    plain = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *_public(TEXTURES), *of_shapes]
+    return {
+        **{f.__name__: wrap(f) for f in plain},
+        **{name: wrap(_number_function(getattr(np, name))) for name in NUMBERS},
+        **{f.__name__: wrap(f) for f in BUILTINS},
+    }
+
+
+def describe_product(parts: Any) -> dict[str, float]:
+    """Names for the product's size that a scene may mind."""
+    low, high = compute_bounds(parts)
+    names = ("left", "front", "bottom"), ("right", "back", "top")
+    return {
+        f"product_{name}": float(value)
+        for group, values in zip(names, (low, high), strict=True)
+        for name, value in zip(group, values, strict=True)
+    }

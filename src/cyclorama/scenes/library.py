@@ -1,0 +1,66 @@
+"""Which categories are there?  One YAML file each in ``categories``, read when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from cyclorama.errors import SettingsError
+from cyclorama.scenes.family import Category
+from cyclorama.scenes.grammar.reader import read_category
+
+FOLDER = Path(__file__).with_name("categories")
+
+NAMES = (
+    "perfume",
+    "skincare bottle",
+    "cream jar",
+    "lipstick",
+    "shampoo",
+    "hand cream",
+    "laptop",
+    "phone",
+    "speaker",
+    "camera",
+    "game console",
+    "suitcase",
+    "rice cooker",
+    "kettle",
+    "refrigerator",
+    "washing machine",
+    "armchair",
+    "cabinet",
+    "table lamp",
+    "whisky",
+    "sauce",
+    "drink can",
+    "juice carton",
+    "milk carton",
+    "coffee",
+    "mug",
+    "fruit",
+)
+"""All categories in the order in which items cycle through them."""
+
+
+@cache
+def load_category(name: str) -> Category:
+    """The category called ``name``.
+
+    Raises:
+        SettingsError: for a name that the set does not have.
+    """
+    if name not in NAMES:
+        raise SettingsError(f"no category {name!r} in the rendered set; known: {', '.join(NAMES)}")
+    path = FOLDER / f"{name.replace(' ', '_')}.yaml"
+    if not path.exists():
+        import importlib
+
+        return importlib.import_module(f"cyclorama.scenes.categories.{path.stem}").CATEGORY
+    return read_category(path)
+
+
+def load_categories(names: Sequence[str] = NAMES) -> tuple[Category, ...]:
+    """The categories called ``names``, in that order."""
+    return tuple(load_category(name) for name in names)

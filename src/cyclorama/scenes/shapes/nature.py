@@ -1,0 +1,204 @@
+"""What grows, and what lies on beaches?  Fruit, flowers, grass, beans, stones and water."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cyclorama.scenes import geometry as g
+
+
+def scatter(
+    rng: np.random.Generator,
+    mesh: g.Mesh,
+    count: int,
+    area: tuple[float, float, float, float],
+    keep_out: float = 0.5,
+    lift: float = 0.0,
+    tumble: float = 0.0,
+) -> g.Mesh | None:
+    """Copies of ``mesh`` strewn over ``area`` (x from, x to, y from, y to), none before the product."""
+    placed: list[g.Mesh] = []
+    for _ in range(count * 4):
+        x, y = rng.uniform(area[0], area[1]), rng.uniform(area[2], area[3])
+        if abs(x) < keep_out and y < 0.42:
+            continue
+        m = mesh.turned("x", rng.uniform(-tumble, tumble)).turned("z", rng.uniform(0, 360))
+        placed.append(m.scaled(rng.uniform(0.8, 1.2)).moved(x, y, lift))
+        if len(placed) == count:
+            break
+    return g.merge_meshes(placed) if placed else None
+
+
+FRUIT_PROFILES: dict[str, list[tuple[float, float]]] = {
+    "apple": [
+        (0, 0.18),
+        (0.25, 0.04),
+        (0.55, 0.08),
+        (0.9, 0.6),
+        (1, 1.1),
+        (0.85, 1.62),
+        (0.45, 1.82),
+        (0.12, 1.66),
+        (0, 1.55),
+    ],
+    "tomato": [(0, 0.05), (0.5, 0.02), (0.95, 0.45), (1, 0.85), (0.8, 1.35), (0.35, 1.5), (0, 1.38)],
+    "lemon": [
+        (0, -1.42),
+        (0.16, -1.36),
+        (0.3, -1.18),
+        (0.8, -0.75),
+        (0.98, 0),
+        (0.8, 0.75),
+        (0.3, 1.18),
+        (0.16, 1.36),
+        (0, 1.42),
+    ],
+    "pear": [
+        (0, 0.1),
+        (0.5, 0.02),
+        (0.98, 0.5),
+        (0.98, 1.1),
+        (0.62, 1.8),
+        (0.42, 2.3),
+        (0.25, 2.55),
+        (0, 2.5),
+    ],
+}
+FRUIT_SPHERES = {"plum": (0.9, 1.1, 0.98), "peach": (1.0, 0.94, 0.94), "orange": (1.0, 0.95, 0.95)}
+"""Radius, height as a factor, and height of the middle."""
+
+
+def fruit_body(kind: str) -> g.Mesh:
+    """A fruit of radius about 1 resting on z = 0."""
+    if kind in FRUIT_SPHERES:
+        radius, height, middle = FRUIT_SPHERES[kind]
+        return g.sphere(radius).scaled(1, 1, height).moved(z=middle)
+    if kind == "lime":
+        return fruit_body("lemon").scaled(0.85)
+    body = g.lathe(g.smooth_profile(FRUIT_PROFILES[kind]), crease=70)
+    return body.turned("y", 90).moved(z=0.95) if kind == "lemon" else body
+
+
+def banana() -> g.Mesh:
+    """A banana lying on its back, its ends up."""
+    t = np.linspace(-1.15, 1.15, 16)
+    path = [(float(1.5 * np.sin(a)), 0.0, float(1.5 - 1.5 * np.cos(a))) for a in t]
+    r = 0.27 * np.clip(np.cos(t / 1.15 * 1.42), 0.05, 1) ** 0.45
+    r[0], r[-1] = 0.05, 0.07
+    return g.tube(path, [float(v) for v in r], 10).moved(z=0.27)
+
+
+def coffee_bean(size: float) -> g.Mesh:
+    """A coffee coffee_bean lying on z = 0, its crease upwards."""
+    m = g.sphere(size, 14)
+    v = m.vertices.copy()
+    dent = 0.55 * size * np.exp(-((v[:, 1] / (0.22 * size)) ** 2)) * (v[:, 2] > 0)
+    v[:, 2] -= dent.astype(np.float32)
+    v *= np.array([1.35, 0.95, 0.7], np.float32)
+    return g.Mesh(v, m.faces, m.normals, m.uv).moved(z=0.7 * size)
+
+
+def grass(rng: np.random.Generator, near: float, far: float, count: int) -> g.Mesh:
+    """Blades of grass from y = ``near`` to ``far``, none before the product."""
+    x = rng.uniform(-1.6, 1.6, count)
+    y = rng.uniform(near, far, count)
+    keep = ~((np.abs(x) < 0.5) & (y < 0.3))
+    x, y = x[keep], y[keep]
+    n = len(x)
+    a, h, lean = rng.uniform(0, 3.14, n), rng.uniform(0.05, 0.13, n), rng.uniform(-0.05, 0.05, (n, 2))
+    if near < 0:
+        h *= 0.55
+    w = 0.011
+    p0 = np.stack([x - w * np.cos(a), y - w * np.sin(a), 0 * x - 0.02], 1)
+    p1 = np.stack([x + w * np.cos(a), y + w * np.sin(a), 0 * x - 0.02], 1)
+    p2 = np.stack([x + lean[:, 0], y + lean[:, 1], h], 1)
+    v = np.concatenate([p0, p1, p2]).astype(np.float32)
+    k = np.arange(n, dtype=np.int32)
+    normal = np.tile(np.array([0, -0.35, 0.94], np.float32), (3 * n, 1))
+    return g.Mesh(v, np.stack([k, k + n, k + 2 * n], 1), normal, np.zeros((3 * n, 2), np.float32))
+
+
+def cream_swirl(radius: float, height: float) -> g.Mesh:
+    """A dollop of cream as it leaves the nozzle: a rope winding upwards to a tip, standing on z = 0."""
+    t = np.linspace(0, 1, 72)
+    a = t * 3.4 * 2 * np.pi
+    rope = radius * 0.34 * (1 - t) ** 0.8 * np.minimum(t * 40, 1)
+    reach = radius * 0.66 * (1 - t) ** 0.95
+    z = radius * 0.24 + (height - radius * 0.24) * t**1.05
+    path = [
+        (float(r * np.cos(b)), float(r * np.sin(b)), float(c)) for r, b, c in zip(reach, a, z, strict=True)
+    ]
+    return g.tube(path, rope.tolist(), 14)
+
+
+def rose(rng: np.random.Generator, radius: float) -> g.Mesh:
+    """A rose's head on z = 0: whorls of cupped petals, the inner ones upright."""
+    petals = []
+    for ring, (count, tilt, size, reach) in enumerate(
+        ((3, 6.0, 0.75, 0.12), (4, 20.0, 0.9, 0.2), (5, 38.0, 1.05, 0.27), (6, 58.0, 1.15, 0.3))
+    ):
+        for k in range(count):
+            m = g.leaf(radius * size, radius * size * 1.15, -0.15).turned("z", 180).moved(y=-0.02)
+            m = m.turned("x", tilt + float(rng.uniform(-6, 6))).moved(y=-radius * reach)
+            petals.append(m.turned("z", 360 / count * (k + 0.5 * ring) + float(rng.uniform(-9, 9))))
+    low = min(float(m.vertices[:, 2].min()) for m in petals)
+    return g.merge_meshes(petals).moved(z=-low)
+
+
+def pumpkin() -> g.Mesh:
+    """A ribbed pumpkin of radius 1 about the origin."""
+    a = np.linspace(0, 2 * np.pi, 81)
+    rows = []
+    for t in np.linspace(-np.pi / 2, np.pi / 2, 17):
+        rib = 1 - 0.09 * np.abs(np.sin(4.5 * a)) ** 0.5 * np.cos(t)
+        dip = 0.72 * np.sin(t) - 0.16 * np.exp(-((np.cos(t) / 0.3) ** 2)) * np.sign(t)
+        rows.append(np.stack([np.cos(t) * rib * np.cos(a), np.cos(t) * rib * np.sin(a), 0 * a + dip], -1))
+    return g.grid_surface(np.stack(rows))
+
+
+def bent_twig(
+    foot: tuple[float, float, float], length: float, lean: float
+) -> list[tuple[float, float, float]]:
+    """Path of a twig from ``foot`` that bends to the right, ``lean`` degrees on average."""
+    bow = np.deg2rad(lean) * (0.7 + 0.6 * np.linspace(0, 1, 9))
+    steps = np.stack([np.sin(bow), -0.12 * np.ones_like(bow), np.cos(bow)], 1) * length / 9
+    path = np.concatenate([[[*foot]], np.array(foot) + np.cumsum(steps, 0)])
+    return [(float(p[0]), float(p[1]), float(p[2])) for p in path]
+
+
+def _roughen(mesh: g.Mesh, rng: np.random.Generator, amount: float) -> g.Mesh:
+    """``mesh`` with an uneven outline about z and a texture that lies level on it."""
+    v = mesh.vertices.copy()
+    a = np.arctan2(v[:, 1], v[:, 0])
+    swell = np.ones_like(a)
+    for k in (2, 3, 5, 7):
+        swell += amount / k * 2 * np.cos(k * a + float(rng.uniform(0, 2 * np.pi)))
+    v[:, :2] *= swell[:, None]
+    uv = np.stack([v[:, 0] * 0.45 + 0.5 + 0.2 * v[:, 2], v[:, 1] * 0.45 + 0.5 + 0.3 * v[:, 2]], 1)
+    corners = v[mesh.faces]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    n = np.zeros_like(v)
+    for k in range(3):
+        np.add.at(n, mesh.faces[:, k], facing)
+    n *= np.sign(np.sum(n * mesh.normals, 1, keepdims=True))
+    n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
+    return g.Mesh(v, mesh.faces, n.astype(np.float32), uv.astype(np.float32))
+
+
+def flat_stone(rng: np.random.Generator, width: float, depth: float, height: float) -> g.Mesh:
+    """A flat stone standing on z = 0."""
+    edge = [(0.92, 0.0), (1.0, height * 0.25), (1.0, height * 0.8), (0.95, height), (0.82, height)]
+    mesh = g.lathe([(0.0, 0.0), *g.smooth_profile(edge, 3), (0.0, height)], 56)
+    return _roughen(mesh, rng, 0.03).scaled(width / 2, depth / 2, 1)
+
+
+def boulder(rng: np.random.Generator, radius: float, segments: int, amount: float) -> g.Mesh:
+    """A rough ball; ``amount`` is the unevenness of its outline."""
+    return _roughen(g.sphere(radius, segments), rng, amount)
+
+
+def ripples(level: float) -> g.Mesh:
+    """A still surface with rings of ripples about the product."""
+    r = np.concatenate([np.linspace(0.0, 2.6, 110), [3.2, 8.0]])
+    z = level + 0.0016 * np.cos(2 * np.pi * r / 0.2) * np.exp(-r / 1.6)
+    return g.lathe([(float(a), float(b)) for a, b in zip(r, z, strict=True)], 56)

@@ -1,0 +1,245 @@
+"""Which flat and round bodies are more than one primitive?  Plates, slabs, prisms, discs and caps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cyclorama.scenes import geometry as g
+
+
+def disc(radius: float, depth: float | None = None, segments: int = 36) -> g.Mesh:
+    """A level oval face at z = 0 that carries a whole texture; ``depth`` is its other half axis."""
+    a = np.linspace(0, 2 * np.pi, segments + 1)
+    rr = np.array([0.0, 1.0])
+    ry = radius if depth is None else depth
+    points = np.stack([np.stack([r * radius * np.cos(a), r * ry * np.sin(a), 0 * a], -1) for r in rr])
+    uv = np.stack([np.stack([0.5 + 0.5 * r * np.cos(a), 0.5 + 0.5 * r * np.sin(a)], -1) for r in rr])
+    return g.grid_surface(points, uv)
+
+
+def _outline(width: float, height: float, corner: float, inset: float = 0.0) -> NDArray[np.float64]:
+    """A closed rectangle (N, 2) of (x, z) with round corners, counter-clockwise from the lower right."""
+    w, h, r = width / 2 - inset, height / 2 - inset, max(corner - inset, 1e-3)
+    points = []
+    for quarter, (sx, sz) in enumerate(((1, -1), (1, 1), (-1, 1), (-1, -1))):
+        a = np.deg2rad(90 * (quarter - 1) + np.linspace(0, 90, 7))
+        points.append(np.stack([sx * (w - r) + r * np.cos(a), sz * (h - r) + r * np.sin(a)], 1))
+    ring = np.concatenate(points)
+    return np.asarray(np.concatenate([ring, ring[:1]]) + np.array([0.0, height / 2]), np.float64)
+
+
+def plate(width: float, height: float, corner: float) -> g.Mesh:
+    """A flat rectangle with round corners in the plane y = 0, standing on z = 0, facing the camera."""
+    ring = _outline(width, height, corner)
+    p = np.concatenate([[[0.0, height / 2]], ring])
+    k = np.arange(1, len(ring))
+    faces = np.stack([np.zeros_like(k), k, k + 1], 1).astype(np.int32)
+    vertices = np.stack([p[:, 0], 0 * p[:, 0], p[:, 1]], 1).astype(np.float32)
+    normals = np.tile(np.array([0, -1, 0], np.float32), (len(p), 1))
+    uv = np.stack([p[:, 0] / width + 0.5, p[:, 1] / height], 1).astype(np.float32)
+    return g.Mesh(vertices, faces, normals, uv)
+
+
+def slab(width: float, height: float, depth: float, corner: float, edge: float) -> g.Mesh:
+    """A solid plate with round corners and a round edge, standing on z = 0, centred in x and y."""
+    t = np.linspace(0, np.pi / 2, 4)
+    steps = [(edge * (1 - np.sin(a)), depth / 2 - edge * (1 - np.cos(a))) for a in t]
+    rows = []
+    for inset, y in [(i, -y) for i, y in steps] + [(i, y) for i, y in reversed(steps)]:
+        ring = _outline(width, height, corner, float(inset))
+        rows.append(np.stack([ring[:, 0], np.full(len(ring), y), ring[:, 1]], 1))
+    front = plate(width - 2 * edge, height - 2 * edge, corner - edge).moved(z=edge)
+    back = front.turned("z", 180).moved(y=depth / 2)
+    return g.merge_meshes([g.grid_surface(np.array(rows)), front.moved(y=-depth / 2), back])
+
+
+def roof_prism(width: float, top: float, depth: float, height: float) -> g.Mesh:
+    """The prism housing of a reflex camera: a roof with slanting sides on z = 0."""
+    w, t, d = width / 2, top / 2, depth / 2
+    b = np.array([[-w, -d, 0], [w, -d, 0], [w, d, 0], [-w, d, 0]], np.float64)
+    f, r, h = -d * 0.86, d * 0.7, height
+    u = np.array([[-t, f, h], [t, f, h], [t, r, h], [-t, r, h]])
+    sides = [g.grid_surface(np.array([[b[i], b[(i + 1) % 4]], [u[i], u[(i + 1) % 4]]])) for i in range(4)]
+    return g.merge_meshes([*sides, g.grid_surface(np.array([[u[0], u[1]], [u[3], u[2]]]))])
+
+
+def prism(profile: Sequence[tuple[float, float]], sides: int) -> g.Mesh:
+    """A flat-sided lathe: (radius, height) points from bottom to top about z, one facet at the front."""
+    a = np.pi * 1.5 + (np.arange(sides + 1) - sides / 2 + 0.5) * 2 * np.pi / sides
+    low, high = profile[0][1], profile[-1][1]
+    facets = []
+    for k in range(sides):
+        for (r0, z0), (r1, z1) in itertools.pairwise(profile):
+            points = [
+                [(max(r, 1e-4) * np.cos(t), max(r, 1e-4) * np.sin(t), z) for t in a[k : k + 2]]
+                for r, z in ((r0, z0), (r1, z1))
+            ]
+            across = (k + 0.5) / sides
+            uv = [
+                [(across, (z - low) / (high - low)), (across + 1 / sides, (z - low) / (high - low))]
+                for z in (z0, z1)
+            ]
+            facets.append(g.grid_surface(np.array(points), np.array(uv)))
+    return g.merge_meshes(facets)
+
+
+def domed_disc(radius: float, bulge: float) -> g.Mesh:
+    """A domed disc about the origin that bulges towards the camera and carries a whole texture."""
+    a = np.linspace(2 * np.pi, 0, 41)
+    r = np.linspace(0.0, 1.0, 7)[:, None]
+    points = np.stack(
+        [radius * r * np.cos(a), np.broadcast_to(-bulge * (1 - r**2), (7, 41)), radius * r * np.sin(a)], -1
+    )
+    uv = np.stack([0.5 + 0.5 * r * np.cos(a), 0.5 + 0.5 * r * np.sin(a)], -1)
+    return g.grid_surface(points, uv)
+
+
+def ribbed_cap(radius: float, height: float, ribs: int, taper: float) -> g.Mesh:
+    """A screw cap on z = 0 with ``ribs`` flutes; ``taper`` is the top's radius over the bottom's."""
+    a = np.pi / 2 + np.linspace(0, 2 * np.pi, ribs * 6 + 1)
+    flute = 1 + 0.05 * np.sign(np.cos(ribs * a)) * np.abs(np.cos(ribs * a)) ** 0.5
+    rows = []
+    for r, z in ((0.97, 0.0), (1.0, 0.04), (taper, 0.96), (taper * 0.94, 1.0), (0.0, 1.0)):
+        rows.append(np.stack([radius * r * flute * np.cos(a), radius * r * flute * np.sin(a), 0 * a], -1))
+        rows[-1][:, 2] = z * height
+    return g.grid_surface(np.stack(rows))
+
+
+def tube_body(radius: float, half_crimp: float, height: float, crimp_up: bool) -> g.Mesh:
+    """A tube that goes from a circle to a flat seam; u = 0.5 faces the camera, v runs upwards."""
+    a = np.pi / 2 + np.linspace(0, 2 * np.pi, 61)
+    rows = []
+    for t in np.linspace(0, 1, 22):
+        s = t if crimp_up else 1 - t
+        width = radius + (half_crimp - radius) * s
+        depth = max(radius * (1 - s**1.5), 0.014)
+        rows.append(np.stack([width * np.cos(a), depth * np.sin(a), np.full_like(a, t * height)], -1))
+    return g.grid_surface(np.stack(rows))
+
+
+def lipstick_bullet(radius: float, height: float, slope: float) -> g.Mesh:
+    """A stick of lip colour on z = 0, cut aslant: lowest towards the camera, ``slope`` rise per width."""
+    a = np.linspace(0, 2 * np.pi, 37)
+    rows = []
+    for share, sink in (
+        (1.0, -1.0),
+        (1.0, 0.3),
+        (0.97, 0.13),
+        (0.9, 0.03),
+        (0.75, 0.0),
+        (0.4, -0.05),
+        (0.002, -0.07),
+    ):
+        x, y = share * radius * np.cos(a), share * radius * np.sin(a)
+        # the hind edge is rounded off, so that the cut has the shape of a drop
+        cut = height - slope * (radius - y) - 1.1 * np.maximum(y - 0.35 * radius, 0) ** 2 / radius
+        z = np.zeros_like(a) if sink == -1.0 else cut - sink * radius
+        rows.append(np.stack([x, y, z], -1))
+    return g.grid_surface(np.stack(rows))
+
+
+def pouch(width: float, depth: float, height: float) -> g.Mesh:
+    """A flat-bottomed bag of half ``width`` and half ``depth`` that closes to a flat top."""
+    a = np.linspace(0, 2 * np.pi, 49) + np.pi / 2
+    c, s = np.cos(a), np.sin(a)
+    rows = []
+    for t in np.linspace(0, 1, 16):
+        thick = depth * (1 - 0.95 * max(t - 0.15, 0) ** 1.5 / 0.78) if t < 0.9 else 0.012
+        x = width * np.sign(c) * np.abs(c) ** (0.35 + 0.3 * t) * (1 - 0.03 * np.sin(np.pi * t))
+        y = max(thick, 0.012) * np.sign(s) * np.abs(s) ** 0.6
+        rows.append(np.stack([x, y, np.full_like(a, t * height)], -1))
+    return g.grid_surface(np.stack(rows))
+
+
+def upended_bottle(width: float, height: float) -> g.Mesh:
+    """A soft bottle of half ``width`` that stands on its cap and narrows to a flat top."""
+    a = np.linspace(0, 2 * np.pi, 37) + np.pi / 2
+    rows = []
+    for t in np.linspace(0, 1, 14):
+        rx, ry = width * (0.86 + 0.3 * t), width * 0.8 * (1 - t) ** 0.6 + 0.008
+        rows.append(np.stack([rx * np.cos(a), ry * np.sin(a), np.full_like(a, 0.16 + t * height)], -1))
+    return g.grid_surface(np.stack(rows))
+
+
+def curved_wing(width: float, depth: float, height: float, bend: float) -> g.Mesh:
+    """A tall panel beside a core of ``width``, bent outwards at its ends by ``bend``, on the right side."""
+    z = np.linspace(0, 1, 14)
+    x = width / 2 + 0.012 + bend * (2 * z - 1) ** 2
+    back = np.stack([x, np.full_like(z, depth / 2), 0.03 + z * height], 1)
+    front = np.stack([x + 0.012, np.full_like(z, -depth / 2), 0.03 + z * height], 1)
+    thick = np.array([0.05, 0.0, 0.0])
+    edges = [back, front, front + thick, back + thick, back]
+    sides = [g.grid_surface(np.stack(pair, 1)) for pair in itertools.pairwise(edges)]
+    lid = g.grid_surface(np.array([[edges[0][-1], edges[1][-1]], [edges[3][-1], edges[2][-1]]]))
+    return g.merge_meshes([*sides, lid])
+
+
+def cut_ball(radius: float, middle: float, front: float) -> g.Mesh:
+    """A ball about height ``middle`` whose front is cut flat at y = ``front``."""
+    ball = g.sphere(radius, 44).moved(z=middle)
+    cut = np.maximum(ball.vertices, np.array([-9, front, -9], np.float32))
+    return g.Mesh(cut, ball.faces, ball.normals, ball.uv)
+
+
+def padded_shell(
+    rx: float, ry: float, thickness: float, reach: float, bottom: float, rim: tuple[float, float]
+) -> g.Mesh:
+    """A padded shell about the seat, open to the camera; the rim falls from ``rim[0]`` behind to ``rim[1]``.
+
+    ``reach`` is the angle in degrees that the shell spans to each side of the back.
+    """
+    a = np.deg2rad(np.linspace(-reach, reach, 45))
+    t = np.linspace(0, np.pi, 9)
+    half = thickness / 2
+    across = np.concatenate([[half], half * np.cos(t), [-half]])
+    lift = np.concatenate([[0.0], half * np.sin(t), [0.0]])
+    share = np.concatenate([[0.0], np.ones(9), [0.0]])
+    fall = 0.5 - 0.5 * np.cos(np.pi * np.clip((np.abs(a) / np.deg2rad(reach) - 0.25) / 0.7, 0, 1))
+    top = rim[0] + (rim[1] - rim[0]) * fall - half
+    rows = []
+    for angle, height in zip(a, top, strict=True):
+        lean = 0.06 * share * (height - bottom)
+        z = bottom + share * (height - bottom) + lift
+        rows.append(
+            np.stack([(rx + across + lean) * np.sin(angle), (ry + across + lean) * np.cos(angle), z], -1)
+        )
+    shell = g.grid_surface(np.stack(rows))
+    ends = []
+    for row in (rows[0], rows[-1]):
+        foot, head = (row[0] + row[-1]) / 2, (row[1] + row[-2]) / 2
+        low, high = ((float(p[0]), float(p[1]), float(p[2])) for p in (foot, head))
+        ends += [g.tube([low, high], half, 14), g.sphere(half, 16).moved(*high)]
+    return g.merge_meshes([shell, *ends])
+
+
+def round_cushion(radius: float, height: float) -> g.Mesh:
+    """A round cushion; its texture is laid over it from above and in front."""
+    bend = np.linspace(0, np.pi / 2, 5)
+    edge = height * 0.36
+    low = [(float(radius - edge + edge * np.sin(t)), float(edge - edge * np.cos(t))) for t in bend]
+    high = [(r, height - z) for r, z in low[::-1]]
+    mesh = g.lathe([(0, 0), *low, *high, (radius - 1.2 * edge, height), (0, height)])
+    v = mesh.vertices
+    uv = np.stack([0.5 + v[:, 0] / (2 * radius), 0.5 + (v[:, 1] + v[:, 2]) / (2 * radius)], 1)
+    return g.Mesh(v, mesh.faces, mesh.normals, uv)
+
+
+def airliner(part: str) -> g.Mesh:
+    """An airliner of length 1 that flies along -x: its white ``hull``, or its ``tail`` and engines."""
+    s = np.array([-0.5, -0.46, -0.3, 0.0, 0.3, 0.44, 0.5])
+    radii = np.array([0.0, 0.035, 0.06, 0.062, 0.055, 0.03, 0.012])
+    if part == "hull":
+        wing = [[[-0.1, 0.05, 0], [0.08, 0.05, 0]], [[0.13, 0.5, 0.05], [0.18, 0.5, 0.05]]]
+        flap = [[[0.36, 0.02, 0.01], [0.46, 0.02, 0.01]], [[0.47, 0.17, 0.03], [0.5, 0.17, 0.03]]]
+        fins = [g.grid_surface(np.array(q) * [1, sign, 1]) for q in (wing, flap) for sign in (1.0, -1.0)]
+        return g.merge_meshes([g.tube([(float(t), 0.0, 0.0) for t in s], radii.tolist(), 14), *fins])
+    engines = [
+        g.tube([(-0.06, sign * 0.2, -0.03), (0.07, sign * 0.2, -0.03)], [0.026, 0.02], 10)
+        for sign in (1.0, -1.0)
+    ]
+    rudder = g.grid_surface(np.array([[[0.34, 0, 0.03], [0.48, 0, 0.02]], [[0.45, 0, 0.2], [0.53, 0, 0.2]]]))
+    return g.merge_meshes([rudder, *engines])

@@ -1,0 +1,185 @@
+"""What are things made of?  Parquet, foil, ice, knitted wool, grilles and lit shades."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from cyclorama.scenes.surface import Colour, Texture, hsv, jitter, mix, shade
+from cyclorama.scenes.textures import basic
+
+WHITE: Colour = (1.0, 1.0, 1.0)
+FRUIT_COLOURS: dict[str, Colour] = {
+    "apple": hsv(2, 0.82, 0.75),
+    "tomato": hsv(6, 0.88, 0.82),
+    "lemon": hsv(50, 0.82, 0.95),
+    "lime": hsv(86, 0.75, 0.6),
+    "pear": hsv(66, 0.6, 0.75),
+    "plum": hsv(295, 0.55, 0.36),
+    "peach": hsv(20, 0.55, 0.95),
+    "orange": hsv(28, 0.88, 0.97),
+}
+
+
+def herringbone(rng: np.random.Generator, colour: Colour, size: int = 256) -> Texture:
+    """A parquet of slanting staves, four columns wide."""
+    v, u = np.mgrid[0:size, 0:size] / size
+    column = np.floor(u * 4).astype(int)
+    inside = u * 4 - column
+    slanted = np.where(column % 2 == 0, inside, 1 - inside)
+    along = v * 10 + slanted * 2.0
+    stave = np.floor(along).astype(int) % 10
+    tone = 1 + rng.uniform(-0.16, 0.12, (4, 10))[column, stave]
+    seam = (along % 1 < 0.07) | (inside < 0.03)
+    rgb = np.array(colour) * (tone * np.where(seam, 0.72, 1.0))[..., None]
+    return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
+
+
+def chequer(a: Colour, b: Colour, cells: int = 4, size: int = 128) -> Texture:
+    """A chequered floor with thin joints."""
+    k = np.arange(size) * cells // size
+    odd = ((k[:, None] + k[None, :]) % 2)[..., None]
+    joint = (np.arange(size) % (size // cells) == 0).astype(float) * 0.15
+    rgb = (np.array(a) * (1 - odd) + np.array(b) * odd) * (1 - np.maximum(joint[:, None], joint[None, :]))[
+        ..., None
+    ]
+    return np.asarray(rgb * 255, np.uint8)
+
+
+def foil(colour: Colour, size: int = 256) -> Texture:
+    """Aluminium skin: bands of light and dark around the tube, as a bright room mirrors in it."""
+    u = np.linspace(0, 1, size)
+    band = 0.86 + 0.14 * np.cos(2 * np.pi * (3 * u + 0.15)) * np.cos(2 * np.pi * u)
+    rgb = np.clip(np.array(colour) * band[:, None] * 255, 0, 255)
+    return np.ascontiguousarray(np.broadcast_to(rgb.astype(np.uint8)[None], (size, size, 3)))
+
+
+def knit(wool: Colour, size: int = 32) -> Texture:
+    """One plain stitch: two slanted loops that meet in a V, dark between the columns."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
+    across = np.abs(2 * u - 1)
+    along = (v + 0.55 * across) % 1.0
+    length, width = 1 - (2 * np.abs(along - 0.5)) ** 3, 1 - (2 * np.abs(across - 0.5)) ** 4
+    tone = (0.5 + 0.5 * length * width)[..., None]
+    return np.asarray(np.clip(np.array(wool) * tone * 255, 0, 255), np.uint8)
+
+
+def grille_cloth(colour: Colour, kind: int) -> Texture:
+    """A tile of speaker cloth or grille: dots, a weave or ribs."""
+    n = 32
+    v, u = np.mgrid[0:n, 0:n]
+    if kind == 0:
+        tone = np.where(np.hypot(u % 8 - 3.5, v % 8 - 3.5) < 2.6, 0.35, 1.0)
+    elif kind == 1:
+        tone = np.where((u // 4 + v // 4) % 2 == 0, 0.62, 1.0)
+    else:
+        tone = np.where(u % 8 < 3, 0.45, 1.0)
+    return np.asarray(np.clip(np.array(colour) * tone[..., None] * 255, 0, 255), np.uint8)
+
+
+def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -> Texture:
+    """One face of a piece of ice: bright edges, a deeper cloudy heart with cracks."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
+    heart = basic.stone(rng, mix(tint, deep, 0.42), mix(tint, WHITE, 0.25), size).astype(np.float64) / 255
+    edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+    rim = 0.9 * np.exp(-((edge / 0.1) ** 2)) + 0.5 * np.clip(0.55 - v - 0.3 * u, 0, 1)
+    canvas = heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart)
+    return np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8)
+
+
+def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, size: int = 256) -> Texture:
+    """A glow low in the middle that darkens upwards, with or without broad diagonal stripes."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
+    glow = 0.8 * np.exp(-(((u - 0.5) / 0.26) ** 2 + ((v - 0.62) / 0.26) ** 2))[..., None]
+    canvas = np.array(wall) * (1 - glow) + np.array(mix(accent, WHITE, 0.1)) * glow
+    if stripes:
+        t = (u * 5.0 + slant * v * 3.2) % 1.0
+        cover = np.clip((0.24 - np.abs(t - 0.5)) * size / 8 + 0.5, 0, 1)[..., None]
+        canvas += 0.34 * cover * (np.array(accent) - canvas)
+        thin = np.clip((0.03 - np.abs(t - 0.9)) * size / 8 + 0.5, 0, 1)[..., None]
+        canvas += 0.55 * thin * (np.array(mix(accent, WHITE, 0.6)) - canvas)
+    return np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8)
+
+
+def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture:
+    """A wall under the net of light that moving water throws."""
+    v, u = np.mgrid[0:size, 0:size] / size * 2 * np.pi
+    wave = np.zeros((size, size))
+    for fu, fv in ((9, 3), (-6, 8), (3, 10), (10, -5)):
+        p = rng.uniform(0, 2 * np.pi, 3)
+        wave += np.sin(fu * u + fv * v + p[0] + 1.3 * np.sin(4 * v + p[1]) + 1.1 * np.sin(5 * u + p[2]))
+    net = np.exp(-(np.abs(wave / 0.3) ** 1.3))[..., None]
+    low, high = np.array(shade(wall, 0.93)), np.array(mix(wall, (1, 1, 1), 0.75))
+    image = Image.fromarray(np.asarray((low + (high - low) * net) * 255, np.uint8))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
+
+
+def leaf_shadow(rng: np.random.Generator, wall: Colour, side: float, size: int = 256) -> Texture:
+    """A wall with the blurred shadow of fronds that reach in from one side."""
+    cover = Image.new("L", (size, size), 0)
+    draw = ImageDraw.Draw(cover)
+    foot = np.array([0.5 + 0.26 * side, 0.53]) * size
+    for k in range(3):
+        fall = np.deg2rad(-6 + 29 * k + float(rng.uniform(-7, 7)))
+        tip = foot + size * float(rng.uniform(0.27, 0.34)) * np.array([-side * np.cos(fall), np.sin(fall)])
+        along = (tip - foot) / np.linalg.norm(tip - foot)
+        across = np.array([-along[1], along[0]])
+        for t in np.linspace(0.15, 1.0, 9):
+            base = foot + (tip - foot) * t
+            length = size * 0.1 * (1.1 - 0.6 * t)
+            for s in (-1.0, 1.0):
+                end = base + (0.7 * along + s * across) * length * 0.75
+                bulge = 0.17 * length * (0.7 * across - s * along)
+                middle = (base + end) / 2
+                outline = (base, middle + bulge, end, middle - bulge)
+                draw.polygon([(float(p[0]), float(p[1])) for p in outline], fill=255)
+    dark = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 85)), np.float32)[..., None] / 255
+    base_wall = basic.plaster(rng, wall, 0.03, size).astype(np.float32)
+    return np.asarray(base_wall * (1 - dark * 0.42), np.uint8)
+
+
+def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
+    """A lit shade: brightest in the middle of its height, plain, pleated, banded or striped."""
+    size = 128
+    v = np.linspace(0, 1, size)[:, None, None]
+    lit = 0.72 + 0.28 * np.exp(-(((v - 0.6) / 0.3) ** 2))
+    rgb = np.broadcast_to(np.array(colour) * lit, (size, size, 3)).copy()
+    kind = int(rng.integers(4))
+    if kind == 1:
+        rgb *= (0.9 + 0.1 * np.cos(np.arange(size) * 2 * np.pi * 32 / size))[None, :, None]
+    elif kind == 2:
+        band = (np.abs(v - 0.1) < 0.05) | (np.abs(v - 0.93) < 0.05)
+        rgb = np.where(band, rgb * np.array(hsv(float(rng.uniform(0, 360)), 0.5, 0.75)), rgb)
+    elif kind == 3:
+        count = int(rng.integers(5, 12)) * 2
+        rgb[:, (np.arange(size) * count // size) % 2 == 1] *= np.array(
+            shade(hsv(float(rng.uniform(0, 360)), 0.2, 1.0), 0.92)
+        )
+    return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
+
+
+def glass_of_milk(air: Colour) -> Texture:
+    """A full tumbler as paint: milk below, a pale rim of glass above."""
+    wall = np.empty((64, 8, 3))
+    wall[:] = (0.98, 0.98, 0.96)
+    wall[:9] = mix(air, (0.98, 0.98, 0.96), 0.55)
+    wall[:2] = mix(air, (0.98, 0.98, 0.96), 0.85)
+    wall[-4:] = mix(air, (0.98, 0.98, 0.96), 0.45)
+    return np.asarray(wall * 255, np.uint8)
+
+
+def fruit_skin(kind: str, seed: int) -> Texture:
+    """A fruit's skin with slight clouds; what it draws depends on ``seed`` alone."""
+    own = np.random.default_rng(seed)
+    colour = FRUIT_COLOURS[kind]
+    if kind == "apple":
+        colour = [colour, hsv(80, 0.62, 0.7), hsv(48, 0.6, 0.85)][int(own.integers(3))]
+    colour = jitter(colour, own)
+    clouds = basic.plaster(own, colour, 0.09, 64)
+    low = shade(colour, 0.9)
+    return np.asarray(0.75 * clouds + 0.25 * basic.gradient(low, shade(colour, 1.08), 64), np.uint8)
+
+
+def fruit_colour(kind: str) -> Colour:
+    """A fruit's colour."""
+    return FRUIT_COLOURS[kind]
