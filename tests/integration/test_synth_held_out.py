@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,13 @@ from cyclorama.scenes.surface import matte
 
 pytestmark = pytest.mark.synth
 
-PAIRS = RunConfig(3, 32, 4, ("perfume", "washing machine", "cabinet", "game console"), 2, kind="bgpair")
+PAIRS = RunConfig(
+    seed=3,
+    size=32,
+    categories=("perfume", "washing machine", "cabinet", "game console"),
+    shard_size=2,
+    kind="bgpair",
+)
 
 
 def as_pixels(png: bytes) -> np.ndarray:
@@ -92,7 +97,7 @@ def test_metadata_names_both_products_and_the_scene(pairs) -> None:
 
 
 def test_a_single_item_has_truth_mask_and_cutout_only() -> None:
-    item = render_held_out_item(RunConfig(3, 16, 1, ("whisky",), kind="bg1k"), 0)
+    item = render_held_out_item(RunConfig(seed=3, size=16, samples=1, categories=("whisky",), kind="bg1k"), 0)
     assert [name for name, _ in item.extras] == ["product.png"]
     data = json.loads(item.metadata)
     assert (data["kind"], data["split"], data["id"]) == ("bg1k", "test", "bg1k-3-000000")
@@ -113,7 +118,7 @@ def test_what_hides_one_product_of_a_pair_is_missing_in_both() -> None:
 
 
 def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> None:
-    config = replace(PAIRS, size=16, samples=1, shard_size=1)
+    config = PAIRS.replace(size=16, samples=1, shard_size=1)
     one, two = tmp_path / "one", tmp_path / "two"
     assert render_set(one, config, 3, 1) == 3
     assert render_set(two, config, 3, 2) == 3
@@ -124,7 +129,7 @@ def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> 
     assert render_set(two, config, 3, 1) == 1
     assert before == {path.name: path.read_bytes() for path in two.iterdir()}
     with pytest.raises(OutputError, match="kind: 'bgpair' there, None asked"):
-        render_set(two, replace(config, kind="train"), 3)
+        render_set(two, config.replace(kind="train"), 3)
 
 
 def run(*words: str) -> int:

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from cyclorama.scenes.categories import CATEGORIES
 from cyclorama.scenes.compose import (
     ItemPlan,
     build_neutral,
@@ -20,23 +19,25 @@ from cyclorama.scenes.compose import (
 )
 from cyclorama.scenes.family import Category
 from cyclorama.scenes.items import RunConfig
+from cyclorama.scenes.library import load_categories
 from cyclorama.scenes.pairs import HeldOutPlan, name_item, plan_held_out
 from cyclorama.scenes.stage import Part, Stage, project
 from cyclorama.scenes.surface import Surface
 
+CATEGORIES = load_categories()
 KINDS = ("bg1k", "bgpair")
 ITEMS = 4 * len(CATEGORIES)
 
 
 def plan_all(kind: str, seed: int = 1, count: int = ITEMS) -> list[HeldOutPlan]:
-    config = RunConfig(seed, kind=kind)  # type: ignore[arg-type]
+    config = RunConfig(seed=seed, kind=kind)  # type: ignore[arg-type]
     return [plan_held_out(config, i) for i in range(count)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_item_depends_on_kind_seed_and_index_alone(kind: str) -> None:
     forwards = plan_all(kind)
-    config = RunConfig(1, kind=kind)  # type: ignore[arg-type]
+    config = RunConfig(seed=1, kind=kind)  # type: ignore[arg-type]
     assert [plan_held_out(config, i) for i in reversed(range(ITEMS))] == forwards[::-1]
     other = plan_all(kind, 2)
     assert all(a.item.scene_seed != b.item.scene_seed for a, b in zip(forwards, other, strict=True))
@@ -58,7 +59,7 @@ def test_no_product_or_scene_is_one_of_the_training_split(kind: str) -> None:
 def test_kinds_share_no_scene_and_no_key() -> None:
     one, two = ({p.item.scene_seed for p in plan_all(kind)} for kind in KINDS)
     assert not one & two
-    assert name_item(RunConfig(7, kind="bg1k"), 12) == "bg1k-7-000012"
+    assert name_item(RunConfig(seed=7, kind="bg1k"), 12) == "bg1k-7-000012"
 
 
 def test_pairs_are_branded_and_name_another_product() -> None:
@@ -73,7 +74,7 @@ def test_pairs_are_branded_and_name_another_product() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_held_out_product_comes_once_before_any_comes_twice(kind: str) -> None:
     held_out = list_held_out("mug")
-    config = RunConfig(4, categories=("mug",), kind=kind)  # type: ignore[arg-type]
+    config = RunConfig(seed=4, categories=("mug",), kind=kind)  # type: ignore[arg-type]
     shown = [plan_held_out(config, i).item.product for i in range(2 * len(held_out))]
     assert sorted(shown[: len(held_out)]) == list(held_out)
     assert shown[len(held_out) :] == shown[: len(held_out)]

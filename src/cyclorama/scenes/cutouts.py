@@ -7,10 +7,12 @@ import io
 from functools import partial
 from pathlib import Path
 
+from cyclorama.config import to_plain
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, name_product, select_split, slug_of
-from cyclorama.scenes.items import RunConfig, render_cutout, select_categories
+from cyclorama.scenes.items import RunConfig, render_cutout
+from cyclorama.scenes.library import load_category
 from cyclorama.scenes.render import load_mitsuba
 from cyclorama.scenes.runner import Progress, count_one, run_tasks
 from cyclorama.scenes.shards import claim_folder
@@ -49,7 +51,7 @@ def write_cutouts(
     """
     load_mitsuba()
     products = list_products(config, count)
-    claim_folder(folder, {**config.as_dict(), "products_only": True})
+    claim_folder(folder, {**to_plain(config), "products_only": True})
     paths = {entry: Path(slug_of(entry[0])) / f"{name_product(*entry)}.png" for entry in products}
     todo = [entry for entry in products if not (folder / paths[entry]).exists()]
     run_tasks([partial(_write_cutout, folder / paths[e], config, e) for e in todo], workers, progress)
@@ -62,6 +64,5 @@ def write_cutouts(
 
 
 def _write_cutout(path: Path, config: RunConfig, product: tuple[str, int]) -> None:
-    category = select_categories((product[0],))[0]
-    write_atomic(path, render_cutout(category, product[1], config.size, config.samples))
+    write_atomic(path, render_cutout(load_category(product[0]), product[1], config.size, config.samples))
     count_one()

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import AfterValidator, Field, model_validator
 
+from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
-from cyclorama.scenes.categories import CATEGORIES
 from cyclorama.scenes.compose import ItemPlan, build_stage, build_studio, derive, plan_item
 from cyclorama.scenes.family import Category
+from cyclorama.scenes.library import NAMES, check_name, load_category
 from cyclorama.scenes.render import render_image, render_mask
 from cyclorama.scenes.tail import place_item
 from cyclorama.seeding import MAX_SEED
 
 RENDERER = "cyclorama-synth/2"
 LICENCE = "CC0-1.0"
-ALL_CATEGORIES = tuple(c.name for c in CATEGORIES)
 MASK_SAMPLES = 16
 
 Kind = Literal["train", "bg1k", "bgpair"]
@@ -31,78 +32,49 @@ IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3}
 """Images rendered for an item, masks not counted."""
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """What decides the bytes of a run.
+def _check_square(value: int) -> int:
+    if value not in (1, 4, 9, 16, 25, 36, 64):
+        raise ValueError("a square number: 1, 4, 9, 16, 25, 36 or 64")
+    return value
 
-    Attributes:
-        seed: the run's seed.
-        size: edge of the square images, pixels.
-        samples: light samples per pixel (the mask always takes 16).
-        categories: names, in the order in which items cycle through them.
-        shard_size: items per shard.
-        renderer: version of the generator.
-        kind: what the set is for.
-        long_tail: long-tailed category counts (see ``tail``) instead of equal ones.
-    """
 
-    seed: int
-    size: int = 256
-    samples: int = 4
-    categories: tuple[str, ...] = ALL_CATEGORIES
-    shard_size: int = 64
+class RunConfig(Settings):
+    """What decides the bytes of a run."""
+
+    error_type = SettingsError
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    """The run's seed."""
+    size: Annotated[int, Field(ge=16, le=2048)] = 256
+    """Edge of the square images, pixels."""
+    samples: Annotated[int, AfterValidator(_check_square)] = 4
+    """Light samples per pixel, a square number (the mask always takes 16)."""
+    categories: tuple[str, ...] = NAMES
+    """Names, in the order in which items cycle through them."""
+    shard_size: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Items per shard."""
     renderer: str = RENDERER
+    """Version of the generator."""
     kind: Kind = "train"
+    """What the set is for."""
     long_tail: bool = False
+    """Long-tailed category counts (see ``tail``) instead of equal ones."""
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed <= MAX_SEED:
-            raise SettingsError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
-        if self.size < 16 or self.size > 2048:
-            raise SettingsError(f"size {self.size} is outside 16..2048 pixels")
-        if self.samples not in (1, 4, 9, 16, 25, 36, 64):
-            raise SettingsError(
-                f"samples {self.samples} is not a square number: use 1, 4, 9, 16, 25, 36 or 64"
-            )
+    @model_validator(mode="after")
+    def _check_categories(self) -> Self:
         if not self.categories:
             raise SettingsError("no category given: leave --categories out to render all")
-        if len(set(self.categories)) < len(self.categories):
-            raise SettingsError(f"a category is named twice in {', '.join(self.categories)}")
-        select_categories(self.categories)
-        if self.kind not in get_args(Kind):
-            raise SettingsError(f"kind is {self.kind!r}, must be one of {', '.join(get_args(Kind))}")
-
-    def as_dict(self) -> dict[str, object]:
-        """The config as JSON stores it; ``kind`` and ``long_tail`` only where they are not the default.
-
-        So a folder begun before these two existed is still recognised as this run's.
-        """
-        stored = {**asdict(self), "categories": list(self.categories)}
-        if self.kind == "train":
-            del stored["kind"]
-        if not self.long_tail:
-            del stored["long_tail"]
-        return stored
-
-
-def select_categories(names: tuple[str, ...]) -> tuple[Category, ...]:
-    """The categories called ``names``, in that order.
-
-    Raises:
-        SettingsError: for a name that the set does not have.
-    """
-    known = {c.name: c for c in CATEGORIES}
-    wrong = [n for n in names if n not in known]
-    if wrong:
-        raise SettingsError(f"no category {wrong[0]!r} in the rendered set; known: {', '.join(known)}")
-    return tuple(known[n] for n in names)
+        for name in self.categories:
+            check_name(name)
+            if self.categories.count(name) > 1:
+                raise SettingsError(f"a category is named twice in {', '.join(self.categories)}")
+        return self
 
 
 def select_category(config: RunConfig, index: int) -> tuple[Category, int]:
     """The category of item ``index`` and how many items before it show the same one."""
-    categories = select_categories(config.categories)
-    place, turn = place_item(config.seed, index, len(categories), config.long_tail)
-    return categories[place], turn
+    place, turn = place_item(config.seed, index, len(config.categories), config.long_tail)
+    return load_category(config.categories[place]), turn
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from cyclorama.scenes.grammar.reader import read_category
 
 FOLDER = Path(__file__).with_name("categories")
 
-NAMES = (
+NAMES: tuple[str, ...] = (
     "perfume",
     "skincare bottle",
     "cream jar",
@@ -44,6 +44,12 @@ NAMES = (
 """All categories in the order in which items cycle through them."""
 
 
+def check_name(name: str) -> None:
+    """Raise SettingsError for a name that the set does not have."""
+    if name not in NAMES:
+        raise SettingsError(f"no category {name!r} in the rendered set; known: {', '.join(NAMES)}")
+
+
 @cache
 def load_category(name: str) -> Category:
     """The category called ``name``.
@@ -51,14 +57,8 @@ def load_category(name: str) -> Category:
     Raises:
         SettingsError: for a name that the set does not have.
     """
-    if name not in NAMES:
-        raise SettingsError(f"no category {name!r} in the rendered set; known: {', '.join(NAMES)}")
-    path = FOLDER / f"{name.replace(' ', '_')}.yaml"
-    if not path.exists():
-        import importlib
-
-        return importlib.import_module(f"cyclorama.scenes.categories.{path.stem}").CATEGORY
-    return read_category(path)
+    check_name(name)
+    return read_category(FOLDER / f"{name.replace(' ', '_')}.yaml")
 
 
 def load_categories(names: Sequence[str] = NAMES) -> tuple[Category, ...]:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cyclorama.config import to_plain
 from cyclorama.scenes.items import RunConfig
 from cyclorama.scenes.render import load_mitsuba
 from cyclorama.scenes.shards import claim_folder, is_done, write_shard
@@ -84,7 +85,7 @@ def render_set(
         MissingDependencyError: if the renderer is not installed.
     """
     load_mitsuba()
-    claim_folder(folder, config.as_dict())
+    claim_folder(folder, to_plain(config))
     todo = list_open_shards(folder, config, count)
     run_tasks([partial(_render_shard, folder, config, k, n) for k, n in todo], workers, progress)
     return sum(n for _, n in todo)

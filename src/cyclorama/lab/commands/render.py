@@ -63,7 +63,8 @@ def render(
     from cyclorama.files import check_output_folder
     from cyclorama.jobs.progress import ProgressReport
     from cyclorama.scenes.cutouts import TABLE_NAME, write_cutouts
-    from cyclorama.scenes.items import ALL_CATEGORIES, IMAGES_PER_ITEM, RunConfig
+    from cyclorama.scenes.items import IMAGES_PER_ITEM, RunConfig
+    from cyclorama.scenes.library import NAMES
     from cyclorama.scenes.runner import render_set
     from cyclorama.scenes.statistics import SHEET_NAME, write_summary
     from cyclorama.scenes.unpack import MANIFEST_NAME, unpack_set
@@ -76,7 +77,7 @@ def render(
     for option, given in others.items():
         if products_only and given:
             raise SettingsError(f"{option} does not go with --products-only; leave one of them out")
-    names = ALL_CATEGORIES
+    names = NAMES
     if categories is not None:
         names = tuple(n.strip().replace("_", " ") for n in categories.split(",") if n.strip())
     config = RunConfig(

@@ -1,0 +1,1 @@
+"""The language of category files: YAML entries, expressions, rows, words."""

@@ -35,12 +35,8 @@ class Place:
 class Entry:
     """One value of a YAML file with its place."""
 
-    def __init__(self, node: yaml.Node, file: str, field: str) -> None:
-        self.node = node
-        self.place = Place(file, node.start_mark.line + 1, field)
-
-    def _child(self, node: yaml.Node, field: str) -> Entry:
-        return Entry(node, self.place.file, field)
+    def __init__(self, node: yaml.Node, place: Place) -> None:
+        self.node, self.place = node, place
 
     @property
     def is_text(self) -> bool:
@@ -67,7 +63,11 @@ class Entry:
         """The entries of a list; an error if it is none."""
         if not isinstance(self.node, yaml.SequenceNode):
             raise self.place.error(f"expected a list, got {self._kind()}")
-        return [self._child(n, f"{self.place.field}[{k}]") for k, n in enumerate(self.node.value)]
+        file, field = self.place.file, self.place.field
+        return [
+            Entry(node, Place(file, node.start_mark.line + 1, f"{field}[{k}]"))
+            for k, node in enumerate(self.node.value)
+        ]
 
     def mapping(self, known: Iterable[str] | None = None, needed: Iterable[str] = ()) -> dict[str, Entry]:
         """The entries of a mapping in their order; an error for unknown, repeated or missing keys."""
@@ -81,7 +81,7 @@ class Entry:
                 raise place.error(f"key {name!r} stands twice; keep one of them")
             if known is not None and name not in known:
                 raise place.unknown("key", name, known)
-            entries[name] = self._child(value, name)
+            entries[name] = Entry(value, Place(place.file, place.line, name))
         for name in needed:
             if name not in entries:
                 raise self.place.error(f"missing key {name!r}")
@@ -115,7 +115,7 @@ def read_document(path: Path) -> Entry:
     if node is None:
         raise place.error("it is empty")
     _refuse_aliases(node, path.name)
-    return Entry(node, path.name, "file")
+    return Entry(node, place)
 
 
 def _refuse_aliases(node: yaml.Node, file: str, seen: set[int] | None = None) -> None:

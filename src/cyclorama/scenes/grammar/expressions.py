@@ -1,7 +1,7 @@
 """What is the value of a field?  Plain arithmetic over numbers, colours, points and random draws.
 
-An expression may use numbers, quoted words, names, + - * / // % **, comparisons, and / or / not, ``a if b else
-c``, lists, ``[... for x in ...]`` and calls of the vocabulary's functions; nothing else is read.
+An expression may use numbers, quoted words, names, + - * / // % **, comparisons, and / or / not, lists,
+``a if b else c``, ``[... for x in ...]`` and calls of the vocabulary's functions; nothing else is read.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,7 +42,6 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
 }
 
 
@@ -111,7 +111,12 @@ def compile_value(entry: Entry, names: Names) -> Value:
         found: list[Any] = []
         for item, may_spread in zip(items, spread, strict=True):
             value = item(scope)
-            if may_spread and isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple):
+            if (
+                may_spread
+                and isinstance(value, list | tuple)
+                and value
+                and isinstance(value[0], list | tuple)
+            ):
                 found.extend(value)
             else:
                 found.append(value)
@@ -312,4 +317,4 @@ def _number(value: Any) -> Any:
 
 
 def _power(base: Any, exponent: Any) -> float:
-    return float(_number(base)) ** float(_number(exponent))
+    return math.pow(_number(base), _number(exponent))

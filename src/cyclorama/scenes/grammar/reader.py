@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from cyclorama.errors import ConfigError
 from cyclorama.scenes.family import Category, Framing
 from cyclorama.scenes.grammar.document import Entry, read_document
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
-from cyclorama.scenes.grammar.rows import Piece, RowCompiler, Run, build_definition, to_parts
+from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
 from cyclorama.scenes.grammar.vocabulary import CONSTANTS, describe_product, functions, shapes
 from cyclorama.scenes.stage import Part, Stage
 from cyclorama.scenes.surface import Style
@@ -23,8 +23,14 @@ from cyclorama.scenes.surface import Style
 KEYS = ("name", "about", "constants", "definitions", "framing", "product", "brands", "style", "scene")
 NEEDED = ("name", "framing", "product", "brands", "style", "scene")
 STYLE_KEYS = tuple(Style.model_fields)
+S = TypeVar("S", Framing, Style)
 STYLE_NEEDED = ("wall", "floor", "prop", "accent", "elements")
 PRODUCT_NAMES = tuple(f"product_{side}" for side in ("left", "front", "bottom", "right", "back", "top"))
+STYLE_NAMES = (*STYLE_KEYS, "style")
+HAS = Function(
+    lambda scope, element: scope.shared["style"].has(element), inspect.signature(lambda element: None)
+)
+"""Whether the scene's style has an element."""
 BRANDS = 3
 PROPS = Path(__file__).parents[1] / "props.yaml"
 
@@ -97,28 +103,23 @@ def _read_head(text: str, body: Entry, constants: dict[str, Any]) -> tuple[str, 
     return head.name, inspect.Signature([inspect.Parameter(a.arg, kind, default=d) for a, d in pairs])
 
 
-STYLE_NAMES = (*STYLE_KEYS, "style")
-
-
-def _make_compiler(values: set[str], own: dict[str, Function], has_stage: bool = False) -> RowCompiler:
-    known = {"has": Function(lambda scope, element: scope.shared["style"].has(element), _HAS), **functions()}
-    return RowCompiler(Names({**known, **own}, values), {**shapes(), **own}, has_stage)
-
-
-_HAS = inspect.signature(lambda element: None)
+def _make_compiler(
+    values: set[str], own: dict[str, Function], has_style: bool = True, has_stage: bool = False
+) -> RowCompiler:
+    known = {**functions(), **own, **({"has": HAS} if has_style else {})}
+    return RowCompiler(Names(known, values), {**shapes(), **own}, has_stage)
 
 
 def _read_product(
     entry: Entry, constants: dict[str, Any], own: dict[str, Function]
 ) -> Callable[[np.random.Generator], list[Part]]:
-    rows = _make_compiler(set(constants), own).compile_rows(entry)
+    build = _make_compiler(set(constants), own, has_style=False).compile_parts(entry)
 
     def build_product(rng: np.random.Generator) -> list[Part]:
-        pieces: list[Piece] = []
-        rows(Scope(rng, {}, constants), pieces)
-        if not pieces:
+        parts = build(Scope(rng, {}, constants))
+        if not parts:
             raise entry.place.error("the rows gave no shape")
-        return to_parts(pieces, entry)
+        return parts
 
     return build_product
 
@@ -126,13 +127,12 @@ def _read_product(
 def _read_scene(
     entry: Entry, constants: dict[str, Any], own: dict[str, Function]
 ) -> Callable[[Stage, np.random.Generator, Style], None]:
-    rows = _make_compiler({*constants, *STYLE_NAMES, *PRODUCT_NAMES}, own, True).compile_rows(entry)
+    values = {*constants, *STYLE_NAMES, *PRODUCT_NAMES}
+    build = _make_compiler(values, own, has_stage=True).compile_parts(entry)
 
     def dress(stage: Stage, rng: np.random.Generator, style: Style) -> None:
         shared = {**constants, **dict(style), "style": style, **describe_product(stage.product)}
-        pieces: list[Piece] = []
-        rows(Scope(rng, {}, shared, stage), pieces)
-        stage.parts.extend(to_parts(pieces, entry))
+        stage.parts.extend(build(Scope(rng, {}, shared, stage)))
 
     return dress
 
@@ -205,7 +205,7 @@ def _style_values(fields: list[tuple[str, Value]], scope: Scope) -> dict[str, An
     return {**found, "elements": tuple(elements)}
 
 
-def _build(cls: Any, entry: Entry, values: dict[str, Any]) -> Any:
+def _build(cls: type[S], entry: Entry, values: dict[str, Any]) -> S:
     """Settings of ``entry``, their faults named with its line."""
     try:
         return cls(**values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from cyclorama.scenes.geometry import Mesh, merge_meshes
 from cyclorama.scenes.grammar.document import Entry
@@ -15,7 +15,6 @@ from cyclorama.scenes.grammar.expressions import (
     Value,
     assign,
     check_call,
-    compile_text,
     compile_value,
     guard,
     limited,
@@ -38,7 +37,7 @@ _STAGE_ONLY = {"light", "key_light", "sky", "exposure"}
 
 
 class RowCompiler:
-    """Compiles the rows of one product, scene or definition; ``shapes`` are the functions that give meshes."""
+    """Compiles the rows of one product, scene or definition; ``shapes`` are the words that give meshes."""
 
     def __init__(self, names: Names, shapes: Mapping[str, Function], has_stage: bool) -> None:
         self.names, self.shapes, self.has_stage = names, shapes, has_stage
@@ -53,6 +52,23 @@ class RowCompiler:
                 row(scope, out)
 
         return run
+
+    def compile_parts(self, entry: Entry) -> Callable[[Scope], list[Part]]:
+        """Rows whose pieces must all have a surface."""
+        rows = [(item.place, self.compile_row(item)) for item in entry.items()]
+
+        def build(scope: Scope) -> list[Part]:
+            parts: list[Part] = []
+            for place, row in rows:
+                pieces: list[Piece] = []
+                row(scope, pieces)
+                for mesh, surface in pieces:
+                    if surface is None:
+                        raise place.error("a shape has no surface; add a key such as surface: matte(wall)")
+                    parts.append(Part(mesh, surface))
+            return parts
+
+        return build
 
     def compile_row(self, entry: Entry, skip_condition: bool = False) -> Run:
         """One row: an action, and what modifies it."""
@@ -281,8 +297,8 @@ class RowCompiler:
 
             return add_light
         if action == "key_light":
-            names = ("radiance", "size", "height")
-            values = {k: compile_value(v, self.names) for k, v in entry.mapping(names).items()}
+            keys = entry.mapping(("radiance", "size", "height"))
+            values = {k: compile_value(v, self.names) for k, v in keys.items()}
             return lambda scope, out: add_key_light(
                 _stage(scope), scope.shared["style"], **{k: v(scope) for k, v in values.items()}
             )
@@ -320,13 +336,6 @@ def to_pieces(value: Any, entry: Entry) -> list[Piece]:
     raise entry.place.error(f"expected a shape, got {value!r}")
 
 
-def to_parts(pieces: list[Piece], entry: Entry) -> list[Part]:
-    """Parts of ``pieces``; an error for a mesh without surface."""
-    if any(surface is None for _, surface in pieces):
-        raise entry.place.error("a shape has no surface; add a key such as surface: matte(wall)")
-    return [Part(mesh, cast(Surface, surface)) for mesh, surface in pieces]
-
-
 def build_definition(parameters: inspect.Signature, rows: Run) -> Function:
     """A function of the file: its rows give pieces, or its row ``give`` a value."""
 
@@ -336,6 +345,6 @@ def build_definition(parameters: inspect.Signature, rows: Run) -> Function:
         inner = scope.fresh(bound.arguments)
         pieces: list[Piece] = []
         rows(inner, pieces)
-        return inner.values["give"] if "give" in inner.values else pieces
+        return inner.values.get("give", pieces)
 
     return Function(run, parameters)

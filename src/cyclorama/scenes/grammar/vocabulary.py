@@ -128,7 +128,7 @@ COLOURS = (surface.hsv, surface.mix, surface.shade)
 SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
 PLAIN = (linspace, smooth, top, bottom, interpolate, atan2, half, is_plain, whole, reverse)
 NUMBERS = ("sin", "cos", "tan", "sqrt", "exp", "sign", "radians", "degrees", "arccos")
-BUILTINS = (abs, min, max, sum, len, round, range, zip)
+BUILTINS: tuple[Any, ...] = (abs, min, max, sum, len, round, range, zip)
 SHAPES: tuple[ModuleType, ...] = (geometry, panels, handles, nature, cloth)
 TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
 
@@ -174,7 +174,7 @@ def shapes() -> dict[str, Function]:
 def functions() -> dict[str, Function]:
     """What expressions may call."""
     of_shapes = [f for f in _public(SHAPES) if not _gives_mesh(f) and f.__name__ != "merge_meshes"]
-    plain = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *_public(TEXTURES), *of_shapes]
+    plain: list[Callable[..., Any]] = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *_public(TEXTURES), *of_shapes]
     return {
         **{f.__name__: wrap(f) for f in plain},
         **{name: wrap(_number_function(getattr(np, name))) for name in NUMBERS},

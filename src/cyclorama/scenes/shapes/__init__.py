@@ -1,0 +1,1 @@
+"""Shapes that are more than one primitive, by what they are for."""

@@ -76,7 +76,7 @@ def cup_handle(rng: np.random.Generator, outer: Profile, side: float) -> g.Mesh:
 
 
 def bail(reach: float, foot: float, rise: float, square: float) -> list[tuple[float, float, float]]:
-    """Path of a wire that arches over a lid from side to side; ``square`` below 1 makes its corners fuller."""
+    """Path of a wire that arches over a lid; ``square`` below 1 makes its corners fuller."""
     a = np.linspace(0, np.pi, 33)
     x = reach * np.sign(np.cos(a)) * np.abs(np.cos(a)) ** square
     z = foot + rise * np.sin(a) ** square

@@ -1,0 +1,1 @@
+"""Images that are glued on things, by what they show."""

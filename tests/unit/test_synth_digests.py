@@ -1,0 +1,29 @@
+"""Every category file gives the products and stages it gave when its digests were stored.
+
+The digests were made from the Python modules that the files replaced. ``scene_digests.py`` explains them;
+``python tests/scene_digests.py > tests/scene_digests.json`` stores new ones after a change that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from cyclorama.scenes.library import NAMES, load_category
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from scene_digests import STORED, digest_category
+
+PRODUCTS, STAGES = 10, 8
+"""The first of each, so that the test takes seconds; the stored list is longer."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_and_stages_are_those_of_the_stored_digests(name: str) -> None:
+    stored = json.loads(STORED.read_text())[name]
+    found = digest_category(load_category(name), PRODUCTS, STAGES)
+    assert found["products"] == stored["products"][:PRODUCTS]
+    assert found["stages"] == stored["stages"][:STAGES]
