@@ -1,4 +1,4 @@
-"""How do results reach the disk whole, and how is an output folder held against a second run?"""
+"""How do results reach the disk whole, how is an output folder held against a second run, what is a path?"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote, urlsplit
 
 from cyclorama.errors import OutputError
 
@@ -25,6 +26,16 @@ def refuse(path: Path, error: OSError) -> OutputError:
         f"cannot write {path}: {reason}. What is finished is kept; when there is room and permission, "
         f"run the same command again to go on"
     )
+
+
+def expand_path(text: str) -> str:
+    """``~`` and ``file://`` as plain paths; all else as it is."""
+    if text.startswith("~"):
+        return os.path.expanduser(text)  # noqa: PTH111 - also for a million rows
+    if text[:7].lower() == "file://":
+        found = urlsplit(text)
+        return unquote(found.path if found.netloc in ("", "localhost") else f"//{found.netloc}{found.path}")
+    return text
 
 
 def write_atomic(path: Path, data: bytes, durable: bool = True, shared: bool = False) -> None:

@@ -43,10 +43,3 @@ def test_errors_are_in_their_module_only() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             bases = {b.id for b in getattr(node, "bases", ()) if isinstance(b, ast.Name)}
             assert not bases & set(own), f"{path}: {getattr(node, 'name', '')}"
-
-
-def test_the_tree_in_the_documentation_names_every_error() -> None:
-    drawn = [line.split("──")[1].split()[0] for line in (errors.__doc__ or "").splitlines() if "──" in line]
-    assert {"CycloramaError", *drawn} == {
-        n for n, v in vars(errors).items() if isinstance(v, type) and issubclass(v, Exception)
-    }

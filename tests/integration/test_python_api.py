@@ -424,6 +424,8 @@ def test_result_is_an_image_with_its_recipe(
         ("a.tif", {}, SettingsError, r"\.tif; use one of \.png"),
         ("a.png", {"quality": 90}, SettingsError, "lossless"),
         ("a.jpg", {"quality": 900}, SettingsError, "100"),
+        ("a.png", {"format": "jpeg"}, SettingsError, "ends as png"),
+        ("a.png", {"colour": "jpeg"}, SettingsError, "colour"),
         ("file/a.png", {}, OutputError, "cannot write"),
     ],
 )

@@ -14,10 +14,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from cyclorama.data.fetch import UrlPolicy, fetch
 from cyclorama.errors import CycloramaError, DataError, ManifestError, MissingDependencyError
+from cyclorama.files import expand_path
 
 Address = str | bytes
 _MEMBER = re.compile(r"(.+)::(\d+)\+(\d+)", re.DOTALL)
@@ -36,14 +37,9 @@ def is_url(address: str) -> bool:
 
 def normalise_address(address: str) -> str:
     """``~`` and ``file://`` as plain paths; ``//host/path`` as an https address."""
-    if address.startswith("~/"):
-        return os.path.expanduser(address)  # noqa: PTH111 - a million times
-    if address[:7].lower() == "file://":
-        found = urlsplit(address)
-        return unquote(found.path if found.netloc in ("", "localhost") else f"//{found.netloc}{found.path}")
     if address.startswith("//") and re.match(r"//[\w-]+(\.[\w-]+)+/", address):
         return f"https:{address}"
-    return address
+    return expand_path(address)
 
 
 def resolve_address(folder: str, cell: str) -> str:

@@ -67,7 +67,9 @@ class Generated:
             raise SettingsError(
                 f"{target} ends with {target.suffix or 'no suffix'}; use one of {', '.join(_FORMATS)}"
             )
-        write_atomic(target, self.encode(**{"format": _FORMATS[target.suffix.lower()], **encoding}))
+        if encoding.setdefault("format", own := _FORMATS[target.suffix.lower()]) != own:
+            raise SettingsError(f"{target} ends as {own}, format is {encoding['format']!r}; use one of both")
+        write_atomic(target, self.encode(**encoding))
         return target
 
     def encode(self, **encoding: Any) -> bytes:

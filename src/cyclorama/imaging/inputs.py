@@ -12,12 +12,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
 
 from cyclorama.errors import UnreadableImageError
+from cyclorama.files import expand_path
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -102,7 +103,9 @@ def _read(value: Any) -> Source:
             value.load()
         except Exception as error:  # a file that was closed, moved or cut off since it was opened
             raise UnreadableImageError(f"a PIL image cannot be read ({error}); open it again") from error
-        return np.asarray(value) if value.mode in ("F", "I") else value
+        if value.mode == "F" or (value.mode == "I" and np.asarray(value).max(initial=0) <= 255):
+            return np.asarray(value)
+        return value
     if hasattr(value, "read_bytes"):
         return _check_bytes(value.read_bytes(), value)
     if hasattr(value, "read"):
@@ -120,13 +123,7 @@ def _read_path(text: str) -> Path:
             f"{text[:200]} is an address; allow its host (BackgroundGenerator.from_pretrained(urls=…)), or "
             "download it and give the path or the bytes"
         )
-    if text[:7].lower() == "file://":
-        found = urlsplit(text)
-        text = unquote(found.path if found.netloc in ("", "localhost") else f"//{found.netloc}{found.path}")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise UnreadableImageError(f"{text}: {error}; give the whole path") from error
+    return Path(expand_path(text))
 
 
 def _read_stream(stream: Any) -> Any:
