@@ -12,7 +12,9 @@ from _training import SIZE, TinyData, build_config, load_state, save_tiny_model
 
 from cyclorama.config import load_config
 from cyclorama.erasing.erase import erase
-from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, load_lama, state_of
+from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, LamaModel, load_lama, state_of
+from cyclorama.erasing.masks import KNOWN_MATTE
+from cyclorama.erasing.network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.lab.baselines.lama import LamaBaseline, open_method
@@ -154,3 +156,16 @@ def test_the_recipe_is_a_small_lama_for_256_pixels():
     own = read_settings(config)
     assert config.data.image_size == 256 and config.optimiser.weight_decay == 0
     assert own.shape.width == 24 and own.holes.background > 0 and own.losses.adversarial > 0
+
+
+def test_a_matte_of_the_known_limit_is_known(monkeypatch: pytest.MonkeyPatch):
+    holes = []
+    monkeypatch.setattr(
+        "cyclorama.lab.baselines.lama.fill", lambda image, hole, model: holes.append(hole) or image
+    )
+    generator = LamaGenerator(LamaShape(width=4, max_width=8, downsamplings=2, blocks=1))
+    baseline = LamaBaseline(LamaModel(generator, Path(), "0" * 12, 32))
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :8], mask[..., 8:16] = KNOWN_MATTE, KNOWN_MATTE - 1e-3
+    baseline(torch.zeros(1, 3, 32, 32), mask, ["vase"], [torch.Generator()])
+    assert not holes[0][..., :8].any() and bool(holes[0][..., 8:].all())

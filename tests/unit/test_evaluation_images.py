@@ -335,6 +335,16 @@ def test_ghosts_beside_the_product_are_found():
         compute_ghost_energy(clean, np.zeros((SIDE, SIDE), np.float32))
 
 
+def test_the_ring_of_ghosts_begins_at_three_units():
+    """At 128 pixels a unit is a pixel: a line of product colour counts from distance 3, not at 2."""
+    mask = np.zeros((SIDE, SIDE), np.float32)
+    mask[40:100, 40:80] = 1
+    for distance, found in ((2, False), (3, True), (4, True)):
+        pixels = paint_plain(RED, mask, BLUE)
+        pixels[45:95, 79 + distance] = RED
+        assert (compute_ghost_energy(pixels, mask) > 0) is found
+
+
 def test_text_error_counts_the_characters_that_changed():
     assert compute_edit_distance("kitten", "sitting") == 3
     assert compute_edit_distance("", "abc") == compute_edit_distance("abc", "") == 3

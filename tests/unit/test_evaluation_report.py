@@ -127,8 +127,9 @@ def test_calibration_orders_the_known_faults():
     for fault in ("blurred copies", "noisy copies"):
         assert rows[fault].fid > 1 and rows[fault].kid > 0
     assert rows["blurred copies"].kid > 5 * abs(rows["two halves of itself"].kid)
-    with pytest.raises(TooFewImagesError, match="has 3 images; calibration needs 8"):
-        calibrate(truth.select(truth.keys[:3]), network)
+    with pytest.raises(TooFewImagesError, match="has 7 images; calibration needs 8"):
+        calibrate(truth.select(truth.keys[:7]), network)
+    assert len(calibrate(truth.select(truth.keys[:8]), network)) == 4
 
 
 def build_partners(seed: int, count: int = 8):
