@@ -16,7 +16,7 @@ from cyclorama.evaluation.calibration import calibrate
 from cyclorama.evaluation.compare import compare
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork, FeatureIdentity, FeatureTable
-from cyclorama.evaluation.measure import Evaluation, evaluate_set
+from cyclorama.evaluation.measure import evaluate_set
 from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.projection import compute_compactness, draw_projection, project
 from cyclorama.evaluation.reading import from_arrays
@@ -45,10 +45,6 @@ def paint_mask(side: int = 64) -> np.ndarray:
     return mask
 
 
-def build_evaluation(name: str, rows: dict[str, dict[str, float]]) -> Evaluation:
-    return Evaluation(name, None, None, rows, {}, (), {}, None, {}, ())
-
-
 def test_bootstrap_interval_is_that_of_the_mean_and_respects_groups():
     random = np.random.default_rng(0)
     values = random.normal(5, 2, 400).tolist()
@@ -70,15 +66,15 @@ def test_bootstrap_interval_is_that_of_the_mean_and_respects_groups():
 def test_comparison_counts_wins_in_each_metrics_direction():
     rows = [{f"k{n}": {"psnr": 20.0 + n + s, "leak": 0.5 - 0.1 * s} for n in range(12)} for s in (0, 1)]
     rows[1]["k0"]["psnr"] = 20.0
-    found = {d.metric: d for d in compare(build_evaluation("a", rows[0]), build_evaluation("b", rows[1]))}
+    found = {d.metric: d for d in compare(rows[0], rows[1], ("a", "b"))}
     assert (found["psnr"].first_wins, found["psnr"].second_wins, found["psnr"].ties) == (0, 11, 1)
     assert found["psnr"].difference.value == pytest.approx(-11 / 12)
     assert (found["psnr"].verdict, found["leak"].verdict) == ("second", "second")
     assert (found["leak"].first_wins, found["leak"].second_wins) == (0, 12)
     noise = {f"k{n}": {"psnr": 20.0 + n + (-1) ** n} for n in range(12)}
-    assert compare(build_evaluation("a", rows[0]), build_evaluation("c", noise))[0].verdict == "open"
+    assert compare(rows[0], noise, ("a", "c"))[0].verdict == "open"
     with pytest.raises(MissingImageError, match="share no key"):
-        compare(build_evaluation("a", rows[0]), build_evaluation("d", {"z": {"psnr": 1.0}}))
+        compare(rows[0], {"z": {"psnr": 1.0}}, ("a", "d"))
 
 
 def test_compactness_of_two_clusters_is_their_geometry():
@@ -164,7 +160,7 @@ def test_a_whole_evaluation_fills_every_metric_and_its_pages(network: CycloramaN
     assert any("images are few" in note for note in found[0].notes)
     assert set(found[0].compactness) == {"tea", "soap"} and found[0].projection[:4] == b"\x89PNG"
     assert sum(counted) > 8
-    report = Report(tuple(found), tuple(compare(*found)))
+    report = Report(tuple(found), tuple(compare(found[0].rows, found[1].rows, ("a", "b"))))
     values = json.loads(json.dumps(build_json(report, with_rows=True), allow_nan=False))
     assert values["sets"][0]["metrics"]["psnr"]["better"] == "higher"
     assert values["sets"][1]["rows"]["k3"]["psnr"] == found[1].rows["k3"]["psnr"]

@@ -93,8 +93,11 @@ def evaluate(
         rows = []
         if calibrating and truth is not None:
             rows = calibrate(truth, networks[0], settings.seed, progress.advance)
-    differences = tuple(compare_sets(found[0], found[1], settings.seed)) if compare else ()
-    report = Report(found, differences, tuple(rows))
+    differences = []
+    if compare:
+        first, second = found
+        differences = compare_sets(first.rows, second.rows, (first.name, second.name), settings.seed)
+    report = Report(found, tuple(differences), tuple(rows))
     if out is not None:
         _write(out, report, sets)
     sys.stdout.write(format_json(report))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cyclorama.errors import MissingImageError
 from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
-from cyclorama.evaluation.measure import Evaluation
+from cyclorama.evaluation.image_metrics import Row
 from cyclorama.evaluation.settings import METRICS
 
 
@@ -42,23 +43,25 @@ class PairedDifference:
         return "first" if (self.difference.sign > 0) == (better == "higher") else "second"
 
 
-def compare(first: Evaluation, second: Evaluation, seed: int = 0) -> list[PairedDifference]:
+def compare(
+    first: Mapping[str, Row], second: Mapping[str, Row], names: tuple[str, str], seed: int = 0
+) -> list[PairedDifference]:
     """The paired differences of every metric that both sets have, in the order of the report.
 
-    Raises MissingImageError if the sets share no image.
+    ``first`` and ``second`` map images to their rows. Raises MissingImageError if they share no image.
     """
-    common = [key for key in first.rows if key in second.rows]
+    common = [key for key in first if key in second]
     if not common:
         raise MissingImageError(
-            f"{first.name} and {second.name} share no key, so nothing can be paired; first keys: "
-            f"{sorted(first.rows)[:2]} and {sorted(second.rows)[:2]}"
+            f"{names[0]} and {names[1]} share no key, so nothing can be paired; first keys: "
+            f"{sorted(first)[:2]} and {sorted(second)[:2]}"
         )
     result = []
     for name, metric in METRICS.items():
         pairs = [
-            (first.rows[key][name], second.rows[key][name])
+            (first[key][name], second[key][name])
             for key in common
-            if name in first.rows[key] and name in second.rows[key]
+            if name in first[key] and name in second[key]
         ]
         difference = estimate_mean([a - b for a, b in pairs], seed=seed)
         if difference is None:

@@ -7,7 +7,6 @@ data; parameter names are those of the published PyTorch conversion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,8 +16,41 @@ from cyclorama.errors import ModelFormatError, ModelNotFoundError
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
 
-Layer = tuple[str, int, int | tuple[int, int]]
-"""(name, channels, kernel); a name that ends in ``/2`` halves the sides."""
+_DOUBLE = "branch3x3dbl_1:64 branch3x3dbl_2:96:3 branch3x3dbl_3"
+_SEVEN = (
+    "branch1x1:192 | branch7x7_1:{0} branch7x7_2:{0}:1x7 branch7x7_3:192:7x1 | branch7x7dbl_1:{0} "
+    "branch7x7dbl_2:{0}:7x1 branch7x7dbl_3:{0}:1x7 branch7x7dbl_4:{0}:7x1 branch7x7dbl_5:192:1x7 | "
+    "branch_pool:192"
+)
+_FIVE = f"branch1x1:64 | branch5x5_1:48 branch5x5_2:64:5 | {_DOUBLE}:96:3 | branch_pool:"
+_LAST = (
+    "branch1x1:320 | branch3x3_1:384 branch3x3_2a:384:1x3 | branch3x3_1:384 branch3x3_2b:384:3x1 | "
+    "branch3x3dbl_1:448 branch3x3dbl_2:384:3 branch3x3dbl_3a:384:1x3 | "
+    "branch3x3dbl_1:448 branch3x3dbl_2:384:3 branch3x3dbl_3b:384:3x1 | branch_pool:192"
+)
+BLOCKS = {
+    "Mixed_5b": (192, _FIVE + "32"),
+    "Mixed_5c": (256, _FIVE + "64"),
+    "Mixed_5d": (288, _FIVE + "64"),
+    "Mixed_6a": (288, f"branch3x3:384:3/2 | {_DOUBLE}:96:3/2 | halve"),
+    "Mixed_6b": (768, _SEVEN.format(128)),
+    "Mixed_6c": (768, _SEVEN.format(160)),
+    "Mixed_6d": (768, _SEVEN.format(160)),
+    "Mixed_6e": (768, _SEVEN.format(192)),
+    "Mixed_7a": (
+        768,
+        "branch3x3_1:192 branch3x3_2:320:3/2 | branch7x7x3_1:192 branch7x7x3_2:192:1x7 branch7x7x3_3:192:7x1 "
+        "branch7x7x3_4:192:3/2 | halve",
+    ),
+    "Mixed_7b": (1280, _LAST),
+    "Mixed_7c": (2048, f"{_LAST} maximum"),
+}
+"""Block -> (input channels, paths of convolutions side by side).
+
+A convolution is ``name:channels:kernel``, 1 where no kernel stands; ``/2`` halves the sides. Paths may share
+their first layers. ``branch_pool`` begins with an average, or with a maximum where the path says so;
+``halve`` is a maximum pool alone.
+"""
 
 
 class Convolution(nn.Module):
@@ -39,91 +71,43 @@ class Convolution(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Paths of convolutions side by side, their ends joined; paths may share their first layers.
+    """Paths of convolutions side by side, their ends joined; ``paths`` as in BLOCKS."""
 
-    ``pool``: what the path ``branch_pool`` begins with, or (``halve``) the last path itself.
-    """
-
-    def __init__(self, inputs: int, paths: Sequence[Sequence[Layer]], pool: str = "average") -> None:
+    def __init__(self, inputs: int, paths: str) -> None:
         super().__init__()
-        self.pool = pool
-        self.paths = [[name.removesuffix("/2") for name, _, _ in path] for path in paths]
-        for path in paths:
-            width = inputs
-            for name, outputs, kernel in path:
-                plain = name.removesuffix("/2")
-                if not hasattr(self, plain):
-                    halves = plain != name
-                    self.add_module(
-                        plain, Convolution(width, outputs, kernel, 2 if halves else 1, not halves)
-                    )
-                width = outputs
+        self.by_maximum = paths.endswith("maximum")
+        self.paths: list[list[str]] = []
+        for path in paths.removesuffix("maximum").split("|"):
+            width, names = inputs, []
+            for layer in path.split():
+                name, _, rest = layer.partition(":")
+                names.append(name)
+                if rest:
+                    channels, _, kernel = rest.partition(":")
+                    sides, _, halves = (kernel or "1").partition("/")
+                    rows, _, columns = sides.partition("x")
+                    size = (int(rows), int(columns or rows))
+                    if not hasattr(self, name):
+                        convolution = Convolution(width, int(channels), size, 2 if halves else 1, not halves)
+                        self.add_module(name, convolution)
+                    width = int(channels)
+            self.paths.append(names)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """(B, sum of the paths' channels, H', W')."""
-        made: dict[str, torch.Tensor] = {}
+        made = {"halve": nn.functional.max_pool2d(values, 3, 2)} if self.paths[-1] == ["halve"] else {}
         for path in self.paths:
             end = self._pool(values) if path[0] == "branch_pool" else values
             for name in path:
                 if name not in made:
                     made[name] = getattr(self, name)(end)
                 end = made[name]
-        ends = [made[path[-1]] for path in self.paths]
-        if self.pool == "halve":
-            ends.append(nn.functional.max_pool2d(values, 3, 2))
-        return torch.cat(ends, 1)
+        return torch.cat([made[path[-1]] for path in self.paths], 1)
 
     def _pool(self, values: torch.Tensor) -> torch.Tensor:
-        if self.pool == "maximum":
+        if self.by_maximum:
             return nn.functional.max_pool2d(values, 3, 1, 1)
         return nn.functional.avg_pool2d(values, 3, 1, 1, count_include_pad=False)
-
-
-def _build_a(inputs: int, pooled: int) -> Mixed:
-    """Mixed_5b to 5d, at 35 x 35."""
-    double: list[Layer] = [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3", 96, 3)]
-    wide: list[Layer] = [("branch5x5_1", 48, 1), ("branch5x5_2", 64, 5)]
-    return Mixed(inputs, [[("branch1x1", 64, 1)], wide, double, [("branch_pool", pooled, 1)]])
-
-
-def _build_b(inputs: int) -> Mixed:
-    """Mixed_6a: from 35 x 35 to 17 x 17."""
-    double: list[Layer] = [("branch3x3dbl_1", 64, 1), ("branch3x3dbl_2", 96, 3), ("branch3x3dbl_3/2", 96, 3)]
-    return Mixed(inputs, [[("branch3x3/2", 384, 3)], double], "halve")
-
-
-def _build_c(inputs: int, middle: int) -> Mixed:
-    """Mixed_6b to 6e: 7 x 7 kernels split into rows and columns, at 17 x 17."""
-    row, column = (1, 7), (7, 1)
-    single: list[Layer] = [
-        ("branch7x7_1", middle, 1),
-        ("branch7x7_2", middle, row),
-        ("branch7x7_3", 192, column),
-    ]
-    double: list[Layer] = [("branch7x7dbl_1", middle, 1)]
-    for number, (width, kernel) in enumerate(zip((middle, middle, middle, 192), (column, row) * 2), start=2):
-        double.append((f"branch7x7dbl_{number}", width, kernel))
-    return Mixed(inputs, [[("branch1x1", 192, 1)], single, double, [("branch_pool", 192, 1)]])
-
-
-def _build_d(inputs: int) -> Mixed:
-    """Mixed_7a: from 17 x 17 to 8 x 8."""
-    split: list[Layer] = [
-        ("branch7x7x3_1", 192, 1),
-        ("branch7x7x3_2", 192, (1, 7)),
-        ("branch7x7x3_3", 192, (7, 1)),
-        ("branch7x7x3_4/2", 192, 3),
-    ]
-    return Mixed(inputs, [[("branch3x3_1", 192, 1), ("branch3x3_2/2", 320, 3)], split], "halve")
-
-
-def _build_e(inputs: int, pool: str) -> Mixed:
-    """Mixed_7b and 7c: paths that end in a row and a column, at 8 x 8."""
-    paths: list[list[Layer]] = [[("branch1x1", 320, 1)]]
-    for first in ([("branch3x3_1", 384, 1)], [("branch3x3dbl_1", 448, 1), ("branch3x3dbl_2", 384, 3)]):
-        stem = first[-1][0][:-1] + str(int(first[-1][0][-1]) + 1)
-        paths += [[*first, (f"{stem}a", 384, (1, 3))], [*first, (f"{stem}b", 384, (3, 1))]]
-    return Mixed(inputs, [*paths, [("branch_pool", 192, 1)]], pool)
 
 
 class Inception(nn.Module):
@@ -136,15 +120,8 @@ class Inception(nn.Module):
         self.Conv2d_2b_3x3 = Convolution(32, 64, 3)
         self.Conv2d_3b_1x1 = Convolution(64, 80, 1)
         self.Conv2d_4a_3x3 = Convolution(80, 192, 3, padding=False)
-        blocks = {
-            "5b": _build_a(192, 32), "5c": _build_a(256, 64), "5d": _build_a(288, 64), "6a": _build_b(288),
-            "6b": _build_c(768, 128), "6c": _build_c(768, 160), "6d": _build_c(768, 160),
-            "6e": _build_c(768, 192), "7a": _build_d(768), "7b": _build_e(1280, "average"),
-            "7c": _build_e(2048, "maximum"),
-        }  # fmt: skip
-        self.blocks = list(blocks)
-        for name, block in blocks.items():
-            self.add_module(f"Mixed_{name}", block)
+        for name, (inputs, paths) in BLOCKS.items():
+            self.add_module(name, Mixed(inputs, paths))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Pool features (B, 2048), 0 or more."""
@@ -152,8 +129,8 @@ class Inception(nn.Module):
         values = nn.functional.max_pool2d(values, 3, 2)
         values = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(values))
         values = nn.functional.max_pool2d(values, 3, 2)
-        for name in self.blocks:
-            values = getattr(self, f"Mixed_{name}")(values)
+        for name in BLOCKS:
+            values = getattr(self, name)(values)
         pooled: torch.Tensor = values.mean(dim=(2, 3))
         return pooled
 

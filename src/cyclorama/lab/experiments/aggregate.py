@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
 from cyclorama.evaluation.compare import PairedDifference, compare
 from cyclorama.evaluation.image_metrics import Row
-from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.settings import DISTANCES, METRICS
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
 from cyclorama.lab.experiments.scoring import TrialScore
@@ -110,7 +109,8 @@ def compute_wins(
 
     Raises MissingImageError if they share no product.
     """
-    first, second = (_average(name, scores) for name, scores in (chief, other))
+    first, second = (_average(scores) for _, scores in (chief, other))
+    names = (chief[0], other[0])
     won = {}
     for name in DISTANCES:
         pairs = [
@@ -120,20 +120,20 @@ def compute_wins(
         ]
         if pairs:
             won[name] = (sum(a < b for a, b in pairs), len(pairs))
-    return Wins(condition, chief[0], other[0], tuple(compare(first, second)), won)
+    return Wins(condition, *names, tuple(compare(first, second, names)), won)
 
 
-def _average(name: str, scores: Mapping[int, TrialScore]) -> Evaluation:
-    """The means over seeds of every product's metrics, as a set that can be compared."""
-    keys = sorted({key for score in scores.values() for key in score.rows})
+def _average(scores: Mapping[int, TrialScore]) -> dict[str, Row]:
+    """The means over seeds of every product's metrics."""
     rows: dict[str, Row] = {}
-    for key in keys:
+    for key in sorted({key for score in scores.values() for key in score.rows}):
         found = [score.rows[key] for score in scores.values() if key in score.rows]
-        names = [metric for metric in METRICS if any(metric in row for row in found)]
         rows[key] = {
-            metric: statistics.fmean(row[metric] for row in found if metric in row) for metric in names
+            name: statistics.fmean(values)
+            for name in METRICS
+            if (values := [row[name] for row in found if name in row])
         }
-    return Evaluation(name, None, None, rows, {}, (), {}, None, {}, ())
+    return rows
 
 
 def find_best(results: Sequence[MethodResult], column: str) -> str | None:
