@@ -33,6 +33,7 @@ LAB: dict[str, str] = {
     "features": "train the feature network that evaluation and the gate use",
     "train": "train a method to compare with",
     "experiment": "run a table of the paper: methods, seeds, scores",
+    "demo-set": "held-out products as a folder for the demo",
     "study": "let people rank images of several methods, blindly",
 }
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
@@ -63,7 +64,8 @@ _ARGPARSE = {"generate", "catalogue", "demo", "baseline"}
 
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:
     if name not in _ARGPARSE:
-        app.command(f"{package}.{name}:{name}", name=name, help=text)
+        place = name.replace("-", "_")
+        app.command(f"{package}.{place}:{place}", name=name, help=text)
         return
 
     def run(*tokens: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> Any:
