@@ -147,9 +147,10 @@ class _FeatureRun:
         self.tables: dict[tuple[str, str, Region], FeatureTable] = {}
         self.used = {"features": f"{network.name}-{network.weights_hash} ({network.resampler})"}
         self.notes: list[str] = []
-        if "product" in settings.metrics and (partners.paired or partners.products is not None):
+        given = partners.paired or partners.products is not None
+        if given and "product" in settings.metrics:
             self.used["segmenter"] = SEGMENTER_NAME
-        if "text" in settings.metrics and (partners.paired or partners.products is not None):
+        if given and "text" in settings.metrics:
             self.used["text reader"] = f"{READER_NAME} {version(READER_NAME)}"
         if own is not None:
             self.used["category and perceptual network"] = f"cyclorama-{own.weights_hash}"

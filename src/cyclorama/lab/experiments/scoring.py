@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from cyclorama.evaluation.distances import compute_set_distance
 from cyclorama.evaluation.feature_store import FeatureStore, compute_set_digest
@@ -69,9 +70,7 @@ class Scorer:
             found = self._measure(partners, settings)
             text = json.dumps({"format": FORMAT, **asdict(found)}, ensure_ascii=False, allow_nan=False)
             write_atomic(path, text.encode())
-        return TrialScore(
-            found.rows, found.distances, found.used, found.notes, made.failures, made.seconds_per_image
-        )
+        return replace(found, failures=made.failures, seconds_per_image=made.seconds_per_image)
 
     def _build_settings(self) -> EvaluationSettings:
         config = self._config
@@ -139,9 +138,9 @@ class Scorer:
 def _load(path: Path) -> TrialScore | None:
     """The score in ``path``; None if there is none, or one of another version or cut short."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format") != FORMAT:
             return None
-        return TrialScore(**{**values, "notes": tuple(values["notes"])})
-    except (OSError, ValueError, KeyError, TypeError):
+        return TypeAdapter(TrialScore).validate_python(values)
+    except (OSError, ValueError, KeyError, AttributeError):
         return None

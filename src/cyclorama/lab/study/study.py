@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from cyclorama.errors import StudyError
 from cyclorama.lab.study.plan import RatingTask
@@ -77,24 +78,15 @@ def load_study(folder: Path) -> Study:
     if found != _FORMAT:
         raise StudyError(f"{path} has format {found!r}, not {_FORMAT!r}; it was not made by this version")
     try:
-        return _parse(values)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+        study = TypeAdapter(Study).validate_python({n: v for n, v in values.items() if n != "format"})
+        for tasks in study.raters.values():
+            for task in tasks:
+                if set(study.get_methods(task.pair)) != set(task.images):
+                    raise ValueError(f"task {task.name}")
+        if any(set(pair.images) != set(study.methods) for pair in study.pairs):
+            raise ValueError("methods")
+    except (ValueError, IndexError) as error:
         raise StudyError(
-            f"{path} is damaged ({error!r}); build the study again or bring the file back"
+            f"{path} is damaged ({str(error)[:200]}); build the study again or bring the file back"
         ) from error
-
-
-def _parse(values: dict[str, Any]) -> Study:
-    pairs = tuple(Pair(**pair) for pair in values["pairs"])
-    raters = {
-        code: tuple(RatingTask(**{**task, "images": tuple(task["images"])}) for task in tasks)
-        for code, tasks in values["raters"].items()
-    }
-    methods = tuple(values["methods"])
-    for tasks in raters.values():
-        for task in tasks:
-            if set(pairs[task.pair].images.values()) != set(task.images):
-                raise ValueError(f"task {task.name}")
-    if any(set(pair.images) != set(methods) for pair in pairs):
-        raise ValueError("methods")
-    return Study(values["name"], int(values["seed"]), methods, pairs, raters, dict(values["sources"]))
+    return study
