@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 
 from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
-from cyclorama.data.examples import ExampleConfig, ExampleSource, decide_flip
+from cyclorama.data.examples import ExampleConfig, ExampleSource, ItemInfo, decide_flip
 from cyclorama.data.packed import PackedExamples, compute_pack_hash
 from cyclorama.data.records import Record
 from cyclorama.data.samples import encode_samples
 from cyclorama.data.shards import Sample, write_shards
-from cyclorama.data.sources import ItemInfo, SourceConfig
+from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError, DataError, OutputError
 
 
@@ -212,8 +212,12 @@ def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tm
     with pytest.raises(ConfigError, match="does not apply to shards"):
         SourceConfig(path=tmp_path, mask_means="background")
     for name, sample, message in [
-        ("a", Sample("k", b"", None, {"category": "wine"}), "key 'k' has no member mask.png"),
-        ("b", Sample("k", b"", b"", {"category": None}), "key 'k' has no category"),
+        (
+            "a",
+            Sample("k", b"", None, {"category": "wine"}),
+            "record 'k' has no mask file .in shards: member mask.png",
+        ),
+        ("b", Sample("k", b"", b"", {"category": None}), "record 'k' has no category"),
     ]:
         write_shards([sample], tmp_path / name)
         with pytest.raises(DataError, match=message):

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from cyclorama.config import Settings
 from cyclorama.data.decode import decode_example
-from cyclorama.data.sources import ItemInfo, RecordSource, Source, SourceConfig, open_source
+from cyclorama.data.records import Record, read_place
+from cyclorama.data.sources import SourceConfig, compute_fingerprint, load_source, select_records
+from cyclorama.errors import DataError
 from cyclorama.seeding import compute_seed
 
 if TYPE_CHECKING:
-    from cyclorama.data.records import Record
     from cyclorama.types import Matte, Pixels, Size
 
 
@@ -39,6 +40,17 @@ class ExampleConfig(Settings):
     def size(self) -> Size:
         """(height, width) in pixels."""
         return (self.height, self.width)
+
+
+@dataclass(frozen=True)
+class ItemInfo:
+    """What is known about an image without decoding it."""
+
+    id: str
+    category: str
+    brand: str | None = None
+    product_id: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,33 +109,40 @@ class ExampleSource:
     on its arguments only. Invariant: equal files and config give equal arrays, in any order or process.
     """
 
-    def __init__(self, source: Source, config: ExampleConfig) -> None:
-        self.source = source
+    def __init__(self, records: Sequence[Record], config: ExampleConfig) -> None:
+        self._records = records
         self.config = config
-        self.infos: Sequence[ItemInfo] = source.infos
+        self.infos: Sequence[ItemInfo] = [
+            ItemInfo(record.id, record.category or "", record.brand, record.product_id, record.split)
+            for record in records
+        ]
 
     @classmethod
     def open(cls, source: SourceConfig, config: ExampleConfig) -> ExampleSource:
-        """The examples of shards, a manifest or a published set. Raises DataError, ManifestError."""
-        return cls(open_source(source), config)
+        """The examples of shards, a table or a published set. Raises DataError, ManifestError."""
+        return cls(load_source(source), config)
 
     @classmethod
     def from_records(
         cls, records: Sequence[Record], config: ExampleConfig, split: str | None = None
     ) -> ExampleSource:
         """The examples of records. Raises DataError if one lacks category or mask."""
-        return cls(RecordSource(records, split), config)
+        return cls(select_records(records, split), config)
 
     def __len__(self) -> int:
         return len(self.infos)
 
     def __getitem__(self, index: int) -> Example:
-        info = self.infos[index]
-        item = self.source.read(index if index >= 0 else index + len(self))
+        record = self._records[index]
+        try:
+            image = read_place(record.image)
+            mask = None if record.mask is None else read_place(record.mask)
+        except DataError as error:
+            raise DataError(f"record {record.id!r}: {error}") from error
         pixels, product_mask = decode_example(
-            item.image, item.mask, item.mask_means, self.config.size, self.config.fit, f"image {info.id!r}"
+            image, mask, record.mask_means, self.config.size, self.config.fit, f"image {record.id!r}"
         )
-        return Example(pixels, product_mask, info.category, info.brand, info.id)
+        return Example(pixels, product_mask, record.category or "", record.brand, record.id)
 
     def load(self, index: int, draw: int) -> Example:
         """The ``draw``-th showing of image ``index``. Raises DataError naming the image."""
@@ -132,4 +151,4 @@ class ExampleSource:
 
     def compute_fingerprint(self) -> str:
         """A short hash of the source's contents."""
-        return self.source.compute_fingerprint()
+        return compute_fingerprint(self._records)

@@ -18,9 +18,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cyclorama.data.examples import Example, ExampleConfig, Examples, decide_flip
+from cyclorama.data.examples import Example, ExampleConfig, Examples, ItemInfo, decide_flip
 from cyclorama.data.records import RejectedRow
-from cyclorama.data.sources import ItemInfo
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
 
