@@ -71,8 +71,8 @@ def select_records(records: Sequence[Record], split: str | None) -> list[Record]
             raise DataError(f"record {record.id!r} has no category")
         if record.mask is None and record.mask_means != "alpha":
             raise DataError(
-                f"record {record.id!r} has no mask file (in shards: member {MASK_MEMBERS[0]}); training needs "
-                "one, or mask_means 'alpha' to take the image's own alpha channel"
+                f"record {record.id!r} has no mask file (in shards: member {MASK_MEMBERS[0]}); training "
+                "needs one, or mask_means 'alpha' to take the image's own alpha channel"
             )
     return chosen
 
