@@ -187,6 +187,15 @@ def dilate(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
     return np.asarray(distance <= radius)
 
 
+def find_window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The rows and columns that hold ``mask``, widened by ``margin``."""
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    return (
+        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
+        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
+    )
+
+
 def _read_mask(loaded: LoadedImage) -> Matte:
     if loaded.alpha is not None and has_shape(loaded.alpha):
         return loaded.alpha

@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.masks import dilate, erode, find_window
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = N
     inside, outside = erode(solid, radius), ~dilate(solid, radius)
     if not inside.any() or not outside.any() or (inside | outside).all():
         return mask.astype(np.float32, copy=True)
-    window = _window(~outside, radius + _MARGIN)
+    window = find_window(~outside, radius + _MARGIN)
     matte = solid.astype(np.float32)
     matte[window] = _solve(pixels[window], inside[window], outside[window], solid[window], config)
     matte[inside], matte[outside] = 1, 0
@@ -208,7 +208,7 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
     rim = (alpha > 0.1) & (alpha < 0.9)
     if int(rim.sum()) < 32 or not opaque.any():
         return Spill(0.0, 0.0)
-    window = _window(alpha > 0, _MARGIN)
+    window = find_window(alpha > 0, _MARGIN)
     opaque, rim, alpha, pixels = (
         opaque[window],
         rim[window],
@@ -237,12 +237,3 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
         if strength > 0 and 1 - left / total > best.explained:
             best = Spill(min(strength, 1.0), 1 - left / total)
     return best
-
-
-def _window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
-    """The rows and columns that hold ``mask``, widened by ``margin``."""
-    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )

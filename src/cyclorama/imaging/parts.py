@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.transforms import resize_pixels
+from cyclorama.imaging.masks import dilate, find_window
+from cyclorama.imaging.transforms import resize_rgba
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -100,40 +100,46 @@ def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ..
     """
     opaque = matte >= 1
     partial = (matte > 0.01) & (matte < 0.9)
-    if not opaque.any() or partial.sum() < 0.01 * opaque.sum():
+    solid = int(opaque.sum())
+    if solid == 0 or partial.sum() < 0.01 * solid:
         return matte, ()
     slope = np.hypot(ndimage.sobel(matte, 0), ndimage.sobel(matte, 1)) / 8
     low, high = pixels.min(axis=2).astype(np.int16), pixels.max(axis=2)
     soft = partial & (high <= 64) & (high - low <= 24) & (slope <= 0.08)
     labels, _ = ndimage.label(soft, _EIGHT)
-    outside = dilate(matte <= 0.01, 5)
+    outside = ndimage.maximum_filter(matte <= 0.01, 11)
     shadow, hard = np.zeros_like(opaque), 0
     for part, place in enumerate(ndimage.find_objects(labels), 1):
         own = labels[place] == part
+        if own.sum() < 0.005 * solid:
+            continue
         fading = matte[place][own & outside[place]]
         thick = ndimage.distance_transform_edt(np.pad(own, 1)).max() > 3
-        if own.sum() < 0.005 * opaque.sum() or not thick or not len(fading):
+        if not thick or not len(fading):
             continue
         if np.median(fading) < 0.15:
             shadow[place] |= own
         else:
             hard += int(own.sum())
-    if not shadow.any() or opaque.sum() < 0.05 * (matte > _VISIBLE).sum():
-        if hard < 0.02 * opaque.sum():
+    if not shadow.any() or solid < 0.05 * (matte > _VISIBLE).sum():
+        if hard < 0.02 * solid:
             return matte, ()
         share = hard / (matte > 0.01).sum()
         return matte, (
             f"{share:.0%} of it is black and half transparent and counts as product; if it is a shadow, "
             "give a mask without it",
         )
-    distance, nearest = ndimage.distance_transform_edt(~shadow, return_indices=True)
-    behind = matte[nearest[0], nearest[1]]
-    beside = (distance <= 4) & (matte < 1)
-    bare = np.where(beside, np.clip((matte - behind) / (1 - behind), 0, 1), matte)
+    bare = matte.copy()
     bare[shadow] = 0
+    window = find_window(shadow, 5)
+    old, gone = matte[window], shadow[window]
+    distance, nearest = ndimage.distance_transform_edt(~gone, return_indices=True)
+    behind = old[nearest[0], nearest[1]]
+    beside = (distance <= 4) & ~gone & (old < 1)
+    bare[window][beside] = np.clip((old - behind) / (1 - behind), 0, 1)[beside]
     share = shadow.sum() / (matte > 0.01).sum()
     note = f"a soft shadow in the transparency ({share:.0%} of it) was taken out; it is no product"
-    return bare.astype(np.float32), (note,)
+    return bare, (note,)
 
 
 def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte, tuple[str, ...]]:
@@ -144,13 +150,16 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
     """
     scale = min(1.0, 384 / max(matte.shape))
     size = (max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale)))
-    if on_alpha:
-        planes = np.dstack([pixels * matte[..., None], 255 * matte])
-    else:
-        ring = np.concatenate([pixels[0], pixels[:, 0], pixels[:, -1]])
-        planes = (pixels - np.median(ring, axis=0)) * (matte > 0)[..., None]
-    small = resize_pixels(planes.astype(np.float32), size)
-    foot, sure = _find_mirror(small)
+    ground = (
+        np.zeros(3) if on_alpha else np.median(np.vstack([pixels[0], pixels[:, 0], pixels[:, -1]]), axis=0)
+    )
+
+    def measure(colours: Pixels, alpha: Matte) -> npt.NDArray[np.float32]:
+        """How far each pixel is from the ground, a plane per colour and one of the alpha."""
+        away = (colours - ground) * alpha[..., None]
+        return np.dstack([away, 255 * alpha] if on_alpha else [away]).astype(np.float32)
+
+    foot, sure = _find_mirror(measure(*resize_rgba(pixels, matte, size)))
     if foot is None:
         return matte, ()
     if not sure:
@@ -159,9 +168,10 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
             "without it",
         )
     # the foot at full size: where the rows lose most of their strength
-    guess, reach = round(foot / scale), round(2 / scale) + 2
-    strength = np.abs(planes[max(0, guess - reach - 1) : guess + reach]).sum(axis=(1, 2))
-    row = max(0, guess - reach - 1) + 1 + int(np.argmin(np.diff(strength)))
+    reach = round(2 / scale) + 2
+    near = slice(max(0, round(foot / scale) - reach - 1), round(foot / scale) + reach)
+    strength = np.abs(measure(pixels[near], matte[near])).sum(axis=(1, 2))
+    row = near.start + 1 + int(np.argmin(np.diff(strength)))
     kept = matte.copy()
     kept[row:] = 0
     note = f"a mirror image below the product ({matte.shape[0] - row} rows) was taken out; it is no product"

@@ -112,7 +112,7 @@ def _build_transform(source: bytes, target: bytes, mode: str) -> ImageCms.ImageC
     intent = ImageCms.Intent(ImageCms.getDefaultIntent(profiles[1 if source == SRGB else 0]))
     if intent == ImageCms.Intent.ABSOLUTE_COLORIMETRIC:
         intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    return ImageCms.buildTransform(profiles[0], profiles[1], mode, "RGB", intent, ImageCms.Flags.NOOPTIMIZE)
+    return ImageCms.buildTransform(profiles[0], profiles[1], mode, "RGB", intent)
 
 
 def _convert(image: Image.Image | npt.NDArray[np.uint8], source: bytes, target: bytes) -> Pixels:
