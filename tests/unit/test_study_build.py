@@ -176,9 +176,9 @@ def test_pairs_are_those_of_all_methods_with_one_reference() -> None:
         "Plain": methods["Zebrafinch"],  # states none: follows the others
     }
     references = from_arrays({"sea": paint(0), "deep/hill": paint(1)})
-    found = find_common_pairs(sets, references)
-    assert found.references == {"kettle0": "sea", "kettle2": "deep/hill", "kettle3": "sea"}
-    assert found.notes == (
+    found, notes = find_common_pairs(sets, references)
+    assert found == {"kettle0": "sea", "kettle2": "deep/hill", "kettle3": "sea"}
+    assert notes == (
         "2 of 6 products left out: not done by every method",
         "1 of 6 products left out: made with different references",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cyclorama.errors import MissingImageError
 from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
-from cyclorama.evaluation.image_metrics import Row
+from cyclorama.evaluation.image_metrics import MetricRow
 from cyclorama.evaluation.settings import METRICS
 
 
@@ -44,7 +44,7 @@ class PairedDifference:
 
 
 def compare(
-    first: Mapping[str, Row], second: Mapping[str, Row], names: tuple[str, str], seed: int = 0
+    first: Mapping[str, MetricRow], second: Mapping[str, MetricRow], names: tuple[str, str], seed: int = 0
 ) -> list[PairedDifference]:
     """The paired differences of every metric that both sets have, in the order of the report.
 

@@ -30,7 +30,7 @@ from cyclorama.evaluation.truth import compute_truth
 if TYPE_CHECKING:
     from cyclorama.types import Matte
 
-Row = dict[str, float]
+MetricRow = dict[str, float]
 """Metric name -> value; a metric that is not defined for the image is left out."""
 
 
@@ -54,10 +54,10 @@ class ImageScorer:
         self.left_out: dict[str, list[str]] = {}
         """Metric -> ``key: reason`` of every image on which it has nothing to measure."""
 
-    def score(self, key: str) -> Row:
+    def score(self, key: str) -> MetricRow:
         """The row of image ``key``. Raises the errors of reading and comparing, naming the image."""
         image, wanted = self.partners.images.load(key), set(self.settings.metrics)
-        row: Row = {}
+        row: MetricRow = {}
         truth, products = self.partners.truth, self.partners.products
         original = truth.load(key) if truth is not None and self.partners.paired else None
         if original is not None and "truth" in wanted:
@@ -73,7 +73,9 @@ class ImageScorer:
             self._score_reference(row, image)
         return row
 
-    def _add(self, row: Row, key: str, names: str, measure: Callable[[], Sequence[float | None]]) -> None:
+    def _add(
+        self, row: MetricRow, key: str, names: str, measure: Callable[[], Sequence[float | None]]
+    ) -> None:
         """Put what ``measure`` gives under ``names``; where it has nothing to measure, leave out and note."""
         values: Sequence[float | None]
         reason = "nothing to compare with"
@@ -87,7 +89,7 @@ class ImageScorer:
             else:
                 row[name] = float(value)
 
-    def _score_truth(self, row: Row, image: ScoredImage, original: ScoredImage) -> None:
+    def _score_truth(self, row: MetricRow, image: ScoredImage, original: ScoredImage) -> None:
         def measure() -> Sequence[float | None]:
             found = compute_truth(image.pixels, original.pixels, image.mask, self.network)
             return [found.psnr, found.ssim] + ([] if found.perceptual is None else [found.perceptual])
@@ -95,7 +97,7 @@ class ImageScorer:
         names = "psnr ssim" if self.network is None else "psnr ssim perceptual"
         self._add(row, image.key, names, measure)
 
-    def _score_product(self, row: Row, image: ScoredImage, given: ScoredImage, mask: Matte) -> None:
+    def _score_product(self, row: MetricRow, image: ScoredImage, given: ScoredImage, mask: Matte) -> None:
         key, pixels, original, reader = image.key, image.pixels, given.pixels, self.reader
         if "product" in self.settings.metrics:
             names = "product_max_difference product_mean_difference"
@@ -108,7 +110,7 @@ class ImageScorer:
         if reader is not None:
             self._add(row, key, "text_error", lambda: [compute_text_error(pixels, original, mask, reader)])
 
-    def _score_seams(self, row: Row, image: ScoredImage, mask: Matte) -> None:
+    def _score_seams(self, row: MetricRow, image: ScoredImage, mask: Matte) -> None:
         key, pixels = image.key, image.pixels
 
         def measure_contact() -> list[float | None]:
@@ -119,7 +121,7 @@ class ImageScorer:
         self._add(row, key, "ghost_energy", lambda: [compute_ghost_energy(pixels, mask)])
         self._add(row, key, "floating", measure_contact)
 
-    def _score_reference(self, row: Row, image: ScoredImage) -> None:
+    def _score_reference(self, row: MetricRow, image: ScoredImage) -> None:
         own = self.partners.reference_of[image.key]
         rivals = list_rivals(own, self.categories)
         if "following" in self.settings.metrics:

@@ -21,7 +21,7 @@ from cyclorama.evaluation.features import (
     load_features,
 )
 from cyclorama.evaluation.following import compute_category_hits, compute_percentiles, list_rivals
-from cyclorama.evaluation.image_metrics import ImageScorer, Row
+from cyclorama.evaluation.image_metrics import ImageScorer, MetricRow
 from cyclorama.evaluation.partners import Partners, get_reference_categories
 from cyclorama.evaluation.preservation import SEGMENTER_NAME
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
@@ -38,7 +38,7 @@ class Evaluation:
     name: str
     against: str | None
     references: str | None
-    rows: dict[str, Row]
+    rows: dict[str, MetricRow]
     """Image key -> metric name -> value."""
     estimates: dict[str, MeanEstimate]
     """Metric name -> mean over images with its 95 % interval over products."""
@@ -86,7 +86,7 @@ def evaluate_set(
     """
     network, own = networks
     scorer = ImageScorer(partners, settings, own)
-    rows: dict[str, Row] = {}
+    rows: dict[str, MetricRow] = {}
     for key in partners.images.keys:
         rows[key] = scorer.score(key)
         if on_images is not None:
@@ -172,7 +172,7 @@ class _FeatureRun:
             self.tables[place] = store.get(images, network, region, self.on_images)
         return self.tables[place]
 
-    def add_similarities(self, rows: dict[str, Row]) -> None:
+    def add_similarities(self, rows: dict[str, MetricRow]) -> None:
         if "similarity" not in self.settings.metrics:
             return
         for region in self.regions:
@@ -191,7 +191,7 @@ class _FeatureRun:
                 for key, value in found.items():
                     rows[key][name + ending] = value
 
-    def add_following(self, rows: dict[str, Row]) -> None:
+    def add_following(self, rows: dict[str, MetricRow]) -> None:
         references = self.partners.references
         if references is None or "following" not in self.settings.metrics:
             return
@@ -229,7 +229,7 @@ class _FeatureRun:
         self.notes += [distance.warning for distance in result if distance.warning]
         return result
 
-    def compute_categories(self, rows: dict[str, Row]) -> tuple[dict[str, Compactness], bytes | None]:
+    def compute_categories(self, rows: dict[str, MetricRow]) -> tuple[dict[str, Compactness], bytes | None]:
         categories = self.partners.categories
         if "category" not in self.settings.metrics or set(categories) != set(rows):
             return {}, None

@@ -10,7 +10,7 @@ from typing import Any
 
 from cyclorama.evaluation.calibration import CalibrationRow
 from cyclorama.evaluation.compare import PairedDifference
-from cyclorama.evaluation.image_metrics import Row
+from cyclorama.evaluation.image_metrics import MetricRow
 from cyclorama.evaluation.measure import Evaluation
 from cyclorama.evaluation.partners import Partners
 from cyclorama.evaluation.settings import METRICS
@@ -182,7 +182,7 @@ def format_html(report: Report, partners: Sequence[Partners]) -> str:
     return format_page(build_text(report), bottom=[*parts, "<h2>Images</h2>", *_show_images(partners, rows)])
 
 
-def _show_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, Row]]) -> list[str]:
+def _show_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, MetricRow]]) -> list[str]:
     first = partners[0]
     keys = [key for key in first.images.keys if all(key in p.images for p in partners)]
     keys = [keys[n * len(keys) // min(SHOWN, len(keys))] for n in range(min(SHOWN, len(keys)))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
 from cyclorama.evaluation.compare import PairedDifference, compare
-from cyclorama.evaluation.image_metrics import Row
+from cyclorama.evaluation.image_metrics import MetricRow
 from cyclorama.evaluation.settings import DISTANCES, METRICS
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
 from cyclorama.lab.experiments.scoring import TrialScore
@@ -123,9 +123,9 @@ def compute_wins(
     return Wins(condition, *names, tuple(compare(first, second, names)), won)
 
 
-def _average(scores: Mapping[int, TrialScore]) -> dict[str, Row]:
+def _average(scores: Mapping[int, TrialScore]) -> dict[str, MetricRow]:
     """The means over seeds of every product's metrics."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, MetricRow] = {}
     for key in sorted({key for score in scores.values() for key in score.rows}):
         found = [score.rows[key] for score in scores.values() if key in score.rows]
         rows[key] = {

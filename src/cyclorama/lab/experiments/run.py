@@ -53,9 +53,10 @@ class RunOptions(Settings):
                 raise OutputError(f"{name} {folder} is a file; give a folder")
         return self
 
-    def find_store(self) -> Path:
+    @property
+    def store_folder(self) -> Path:
         """The store's folder."""
-        return self.out.resolve().parent / "store" if self.store is None else self.store.resolve()
+        return (self.store or self.out.resolve().parent / "store").resolve()
 
 
 class Bench:
@@ -165,7 +166,7 @@ def run_experiment(
     finished trial. Raises the errors of recipe, set and models before anything is made.
     """
     hooks = hooks or Hooks()
-    machine, store = choose_device(config.device, config.dtype), options.find_store()
+    machine, store = choose_device(config.device, config.dtype), options.store_folder
     bench = Bench(config, store, machine, options.skip_missing)
     (options.out / DONE).unlink(missing_ok=True)
     threads = None if options.workers == 1 else max(1, (os.cpu_count() or 1) // options.workers)

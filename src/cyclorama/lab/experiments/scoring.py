@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from cyclorama.evaluation.distances import compute_set_distance
 from cyclorama.evaluation.feature_store import FeatureStore, compute_set_digest
 from cyclorama.evaluation.features import CycloramaNetwork, Network, Region
-from cyclorama.evaluation.image_metrics import Row
+from cyclorama.evaluation.image_metrics import MetricRow
 from cyclorama.evaluation.measure import evaluate_set, load_networks
 from cyclorama.evaluation.partners import Partners, find_partners
 from cyclorama.evaluation.reading import ImageSet, open_images
@@ -31,7 +31,7 @@ SCORES, FEATURES = "scores", "features"
 class TrialScore:
     """The figures of one trial."""
 
-    rows: dict[str, Row]
+    rows: dict[str, MetricRow]
     """Product key to metric to value."""
     distances: dict[str, float]
     """``fid``, ``kid``, ``fid_background``, ``kid_background``, as far as they could be had; ``fid_bias`` and

@@ -70,10 +70,8 @@ def load_training_set(images: ImageSet, on_image: Callable[[], None] | None = No
             f"{images.name}: {len(category_names)} categories, {int(is_train.sum())} images to train on, "
             f"{int((~is_train).sum())} held out; needs two categories and some of both (split in the json)"
         )
-    brand_names = tuple(
-        sorted({str(i.meta["brand"]) for i, train in zip(metas, is_train) if train and i.meta.get("brand")})
-    )
-    brand_numbers = {name: number for number, name in enumerate(brand_names)}
+    brands = [str(item.meta["brand"]) if item.meta.get("brand") else "" for item in metas]
+    brand_names = tuple(sorted({brand for brand, train in zip(brands, is_train) if train and brand}))
     pixels, covers = [], []
     for image in images:
         if image.mask is None:
@@ -87,7 +85,7 @@ def load_training_set(images: ImageSet, on_image: Callable[[], None] | None = No
         np.stack(pixels),
         np.stack(covers),
         np.array([category_names.index(str(item.category)) for item in metas]),
-        np.array([brand_numbers.get(str(item.meta.get("brand")), NO_BRAND) for item in metas]),
+        np.array([brand_names.index(b) if b in brand_names else NO_BRAND for b in brands]),
         np.stack([_parse_palette(item.meta.get("palette")) for item in metas]),
         is_train,
         category_names,

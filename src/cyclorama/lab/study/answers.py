@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.errors import (
-    AnswersError,
     ConflictingAnswersError,
     ForeignAnswersError,
     IncompleteAnswersError,
@@ -84,17 +83,16 @@ def read_answers(path: Path, study: Study) -> tuple[str, list[Answer]]:
     Raises MalformedAnswersError (missing, unreadable, too large, no answers in it), ForeignAnswersError.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise MalformedAnswersError(
-                f"{path} has {path.stat().st_size} bytes, more than {MAX_BYTES}; it is no file of answers"
-            )
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        size = path.stat().st_size
+        values = json.loads(path.read_text(encoding="utf-8-sig")) if size <= MAX_BYTES else None
     except (OSError, ValueError, RecursionError) as error:
-        if isinstance(error, AnswersError):
-            raise
         raise MalformedAnswersError(
             f"cannot read answers from {path}: {error}; ask the rater to save the file again"
         ) from error
+    if size > MAX_BYTES:
+        raise MalformedAnswersError(
+            f"{path} has {size} bytes, more than {MAX_BYTES}; it is no file of answers"
+        )
     return parse_answers(values, study, str(path))
 
 
@@ -119,17 +117,16 @@ def merge_answers(batches: Sequence[tuple[str, str, list[Answer]]]) -> Answers:
     merged: dict[str, dict[tuple[str, str], Answer]] = {}
     origins: dict[tuple[str, str, str], str] = {}
     for source, rater, answers in batches:
-        mine = merged.setdefault(rater, {})
         for answer in answers:
             key = (answer.task, answer.question)
-            if key in mine and mine[key].order != answer.order:
+            first = merged.setdefault(rater, {}).setdefault(key, answer)
+            origin = origins.setdefault((rater, *key), source)
+            if first.order != answer.order:
                 raise ConflictingAnswersError(
                     f"rater {rater} answered {answer.question} of task {answer.task} differently in "
-                    f"{origins[rater, *key]} and in {source}; keep one of the two"
+                    f"{origin} and in {source}; keep one of the two"
                 )
-            mine.setdefault(key, answer)
-            origins.setdefault((rater, *key), source)
-    return {rater: mine for rater, mine in merged.items() if mine}
+    return merged
 
 
 def check_complete(study: Study, answers: Answers, allow_incomplete: bool) -> list[str]:
@@ -145,12 +142,12 @@ def check_complete(study: Study, answers: Answers, allow_incomplete: bool) -> li
     notes = [f"{len(answers)} of {len(study.raters)} raters answered"]
     for rater, given in answers.items():
         asked = len(study.raters[rater]) * len(QUESTIONS)
-        if len(given) == asked:
-            continue
-        text = f"rater {rater} left {asked - len(given)} of {asked} questions open"
-        if not allow_incomplete:
-            raise IncompleteAnswersError(f"{text}; wait for the rest, or score with --allow-incomplete")
-        notes.append(text)
+        if len(given) < asked:
+            notes.append(f"rater {rater} left {asked - len(given)} of {asked} questions open")
+            if not allow_incomplete:
+                raise IncompleteAnswersError(
+                    f"{notes[-1]}; wait for the rest, or score with --allow-incomplete"
+                )
     return notes
 
 
@@ -163,8 +160,7 @@ def _parse_row(row: Any, where: str, rater: str, tasks: Mapping[str, tuple[str, 
     if question not in QUESTIONS:
         raise MalformedAnswersError(f"{where} is to question {question!r}, not one of {', '.join(QUESTIONS)}")
     given = list(order) if isinstance(order, (list, tuple)) else []
-    names = [name for name in given if isinstance(name, str)]
-    if len(names) != len(given) or sorted(names) != sorted(tasks[task]):
+    if not all(isinstance(name, str) for name in given) or sorted(given) != sorted(tasks[task]):
         raise MalformedAnswersError(
             f"{where} does not place each of the task's {len(tasks[task])} images once: {str(order)[:200]}"
         )
@@ -172,4 +168,4 @@ def _parse_row(row: Any, where: str, rater: str, tasks: Mapping[str, tuple[str, 
     numbers = all(isinstance(n, (int, float)) and not isinstance(n, bool) for n in (seconds, changed))
     if not numbers or not (math.isfinite(seconds) and seconds >= 0 and 0 <= changed < 2**53):
         raise MalformedAnswersError(f"{where} has times {seconds!r} and {changed!r}; they must be 0 or more")
-    return Answer(task, question, tuple(names), float(seconds), int(changed))
+    return Answer(task, question, tuple(given), float(seconds), int(changed))

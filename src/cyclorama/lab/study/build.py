@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.errors import MissingImageError, OutputError, SettingsError
@@ -39,17 +38,10 @@ from cyclorama.lab.study.wording import check_wording
 RATERS_NAME = "raters.txt"
 
 
-@dataclass(frozen=True)
-class CommonPairs:
-    """Product key -> reference key, for the pairs that every method has an image of."""
-
-    references: Mapping[str, str]
-    notes: tuple[str, ...]
-    """What was left out and why."""
-
-
-def find_common_pairs(methods: Mapping[str, ImageSet], references: ImageSet) -> CommonPairs:
-    """The product–reference pairs present for all methods.
+def find_common_pairs(
+    methods: Mapping[str, ImageSet], references: ImageSet
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(product key to reference key of the pairs present for all methods, notes on what was left out).
 
     A product's reference is the one its manifest rows name (key or file name), else the reference of the
     product's own key. A product for which two methods name different references is no pair of both.
@@ -84,7 +76,7 @@ def find_common_pairs(methods: Mapping[str, ImageSet], references: ImageSet) -> 
             f"no product–reference pair is there for all methods ({'; '.join(notes)}); images are matched "
             "by manifest id, else by file name without suffix"
         )
-    return CommonPairs(result, tuple(notes))
+    return result, tuple(notes)
 
 
 def build_study(
@@ -104,8 +96,8 @@ def build_study(
     """
     texts = check_wording(wording or {})
     _check_empty(folder)
-    common = find_common_pairs(methods, references)
-    keys = sample_keys(list(common.references), settings.pairs, settings.seed)
+    common, notes = find_common_pairs(methods, references)
+    keys = sample_keys(list(common), settings.pairs, settings.seed)
     namer = Namer(settings.seed, "images")
     pairs, encoded, sizes = [], {}, []
     for key in keys:
@@ -115,11 +107,11 @@ def build_study(
         encoded.update({names[method]: encode(image) for method, image in levelled.items()})
         sizes.append(next(iter(levelled.values())).size)
         reference_name = namer.draw()
-        reference = load_study_image(references, common.references[key])
+        reference = load_study_image(references, common[key])
         encoded[reference_name] = encode(shrink(reference, settings.side))
         categories = {found.items[key].category for found in methods.values()} - {None}
         category = categories.pop() if len(categories) == 1 else None
-        pairs.append(Pair(key, common.references[key], category, reference_name, names))
+        pairs.append(Pair(key, common[key], category, reference_name, names))
         advance()
     codes = Namer(settings.seed, "raters")
     plans = {}
@@ -137,7 +129,7 @@ def build_study(
         {**sources, "references": references.name},
     )
     _write(study, encoded, sizes, folder, settings.embed, texts)
-    return study, common.notes
+    return study, notes
 
 
 def _check_empty(folder: Path) -> None:

@@ -181,25 +181,24 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
         )
         for n, (a, b) in enumerate(duels)
     ]
-    agreement = compute_agreement(scores)
-    pairs_twice = [
-        pair for rater in sorted(answers) for pair in _find_repeats(study, answers, rater, question)
-    ]
+    agreement, by_chance = compute_agreement(scores) or (None, None)
+    twice = [pair for rater in sorted(answers) for pair in _find_repeats(study, answers, rater, question)]
     return QuestionScore(
         question,
         tuple(sorted(methods, key=lambda one: -one.score.value)),
         tuple(differences),
         {unit: run_friedman(blocks[unit]) for unit in UNITS},
-        agreement[0] if agreement else None,
-        agreement[1] if agreement else None,
-        _summarise(pairs_twice),
+        agreement,
+        by_chance,
+        _summarise(twice),
         _score_places(study, answers, question),
     )
 
 
-def _find_repeats(
-    study: Study, answers: Answers, rater: str, question: str
-) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+Twice = list[tuple[tuple[str, ...], tuple[str, ...]]]
+
+
+def _find_repeats(study: Study, answers: Answers, rater: str, question: str) -> Twice:
     """(first ranking, second ranking) of every pair that the rater ranked twice."""
     given = answers[rater]
     return [
@@ -209,13 +208,12 @@ def _find_repeats(
     ]
 
 
-def _summarise(twice: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> Repetition | None:
+def _summarise(twice: Twice) -> Repetition | None:
     if not twice:
         return None
-    taus = [compute_tau(first, second) for first, second in twice]
-    return Repetition(
-        len(twice), float(np.mean(taus)), float(np.mean([first[0] == second[0] for first, second in twice]))
-    )
+    taus = [compute_tau(*both) for both in twice]
+    same = [first[0] == second[0] for first, second in twice]
+    return Repetition(len(twice), float(np.mean(taus)), float(np.mean(same)))
 
 
 def _score_places(study: Study, answers: Answers, question: str) -> tuple[float, ...]:
