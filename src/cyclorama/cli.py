@@ -34,6 +34,7 @@ LAB: dict[str, str] = {
     "train": "train a method to compare with",
     "experiment": "run a table of the paper: methods, seeds, scores",
     "demo-set": "held-out products as a folder for the demo",
+    "planted": "measure the rules of `curate` on images with known faults",
     "study": "let people rank images of several methods, blindly",
 }
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,25 +11,25 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-from cyclorama.curate.config import CurateConfig, OutputSettings  # noqa: E402
-from cyclorama.curate.records import Record, Verdict  # noqa: E402
-from cyclorama.data.shards import Sample, write_shards  # noqa: E402
-from cyclorama.jobs.job import EngineSettings  # noqa: E402
-from cyclorama.lab.planted.kinds import KINDS  # noqa: E402
-from cyclorama.lab.planted.measure import (  # noqa: E402
+import cyclorama
+from cyclorama.cli import main
+from cyclorama.curate.config import CurateConfig, OutputSettings
+from cyclorama.curate.records import Record, Verdict
+from cyclorama.data.shards import Sample, write_shards
+from cyclorama.jobs.job import EngineSettings
+from cyclorama.lab.planted.build import PlantingJob, build_set
+from cyclorama.lab.planted.kinds import KINDS
+from cyclorama.lab.planted.measure import (
     Truth,
     build_rule,
     open_image,
     read_records,
     read_truth,
 )
-from cyclorama.lab.planted.planted import Job, build_set  # noqa: E402
-from cyclorama.lab.planted.scores import compute_wilson, has_fired, score_groups, score_rule  # noqa: E402
+from cyclorama.lab.planted.scores import compute_wilson, has_fired, score_groups, score_rule
+from cyclorama.lab.planted.sheet import write_sheet
 
-DEMO = ROOT / "src" / "cyclorama" / "weights" / "demo" / "references"
+DEMO = Path(cyclorama.__file__).parent / "weights" / "demo" / "references"
 WHOLE = (
     "clean", "blank_white", "blank_gradient", "blank_shadow", "copy_resize", "copy_colour", "mask_inverted",
     "mask_shifted", "mask_empty", "mask_full", "clicks_low", "tiny", "banner", "blurred", "crushed",
@@ -73,8 +72,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plant(
     shards: Path, out: Path, rows: int, kinds: tuple[str, ...]
 ) -> tuple[dict[str, Truth], list[Record]]:
-    build_set(Job(shards, out, None, None, 5, kinds), rows)
-    return read_truth(out), read_records(out)
+    build_set(PlantingJob(shards, out, None, None, 5, kinds), rows)
+    return read_truth(out), read_records(out / "manifest.csv")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def planted(
 
 def test_the_same_arguments_give_the_same_files(shards: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        build_set(Job(shards, tmp_path / name, None, None, 3, ("text_badge", "blank_shadow")), 4)
+        build_set(PlantingJob(shards, tmp_path / name, None, None, 3, ("text_badge", "blank_shadow")), 4)
     files = sorted(p.relative_to(tmp_path / "first") for p in (tmp_path / "first").rglob("*") if p.is_file())
     assert len(files) >= 4 * 2 + 3
     for file in files:
@@ -150,8 +149,7 @@ def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path,
         filled: np.ndarray = pixels[rows, columns]
         return filled
 
-    rule = build_rule("text", CurateConfig())
-    rule = type(rule)(rule.settings, erase=erase)
+    rule = build_rule("text", CurateConfig(), erase=erase)
     lines = {}
     for record in records:
         image = open_image(record)
@@ -195,3 +193,30 @@ def test_every_kind_names_rules_that_exist() -> None:
     for kind in KINDS.values():
         assert set(kind.expect.split()) | set(kind.allow.split()) <= rules
         assert not set(kind.expect.split()) & set(kind.allow.split())
+
+
+def test_the_command_builds_measures_and_reports(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "set", tmp_path / "out"
+    assert main(["lab", "planted", "build", str(shards), str(folder), "--rows", "45", "--workers", "1"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    rules = ["--rules", "size", "--rules", "mask", "--rules", "summary"]
+    assert main(["lab", "planted", "measure", str(folder), str(out), *rules]) == 0
+    first = capsys.readouterr().out
+    assert f"size: {rows} rows" in first
+    assert main(["lab", "planted", "measure", str(folder), str(out), *rules]) == 0
+    assert capsys.readouterr().out == first  # nothing is asked again
+    assert main(["lab", "planted", "report", str(folder), str(out)]) == 0
+    text = (out / "report.md").read_text()
+    assert "| size | 2 / " in text and "| duplicates | 5 / " in text and "masks made where" in text
+    assert (out / "curve_size_width.svg").read_text().startswith("<svg")
+
+
+def test_a_sheet_shows_what_the_rules_say(shards: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr")
+    _, records = plant(shards, tmp_path / "set", 2, ("blank_white", "tiny"))
+    lines = write_sheet(records, CurateConfig(people=None), tmp_path / "sheet.jpg")
+    assert any(line.endswith("the least is 256") for line in lines) and "blank: 1 drop" in lines
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.format == "JPEG" and sheet.width > 4 * 236

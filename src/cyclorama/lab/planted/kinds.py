@@ -6,11 +6,13 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from cyclorama.lab.planted import scenes
 from cyclorama.lab.planted.fonts import (
     PHRASES,
     Fonts,
@@ -22,24 +24,7 @@ from cyclorama.lab.planted.fonts import (
     plant_text,
 )
 from cyclorama.lab.planted.people import People
-from cyclorama.lab.planted.scenes import (
-    Base,
-    Chance,
-    Mask,
-    Pixels,
-    blur,
-    break_mask,
-    build_collage,
-    change_copy,
-    draw_backdrop,
-    draw_frame,
-    draw_two_tone,
-    mix,
-    resize,
-    resize_mask,
-)
-
-ALL = tuple(PHRASES)
+from cyclorama.lab.planted.scenes import Base, Chance, Mask, Pixels, mix, resize, resize_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +50,7 @@ class Scene:
     def free(self) -> Mask:
         """1 where there is no product, nor any within a fortieth of the side."""
         near = ndimage.maximum_filter(self.mask, self.mask.shape[0] // 20)
-        return (near < 0.02).astype(np.float32)
+        return np.asarray(near < 0.02, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,15 +73,12 @@ class Plant:
     """The file's bytes, where they are no image's."""
 
 
-Maker = Callable[[Scene], Plant | None]
-"""None: this image does not lend itself to it."""
-
-
 @dataclass(frozen=True)
 class Kind:
     """A kind of row."""
 
-    make: Maker
+    make: Callable[[Scene], Plant | None]
+    """None: this image does not lend itself to it."""
     count: int
     expect: str = ""
     """The rules that must not keep it as it is, separated by spaces."""
@@ -112,6 +94,11 @@ class Kind:
 def keep(scene: Scene) -> Plant:
     """The image as rendered."""
     return Plant(scene.pixels, scene.mask)
+
+
+def repaint(draw: Callable[..., Pixels], *arguments: Any) -> Callable[[Scene], Plant]:
+    """A maker that draws over all of the image: ``draw(pixels, *arguments, chance)``."""
+    return lambda scene: Plant(draw(scene.pixels, *arguments, scene.chance), scene.mask)
 
 
 def write(style: TextStyle, busy: bool | None, scene: Scene) -> Plant | None:
@@ -133,8 +120,7 @@ def write_two(style: TextStyle, scene: Scene) -> Plant | None:
 def write_on_product(scene: Scene) -> Plant | None:
     """With a text on the product, well inside it."""
     inside = ndimage.minimum_filter((scene.mask > 0.99).astype(np.float32), 9)
-    style = TextStyle(ALL, (0.03, 0.07))
-    made = plant_text(scene.pixels, inside, style, scene.fonts, scene.chance)
+    made = plant_text(scene.pixels, inside, TextStyle(ALL, (0.03, 0.07)), scene.fonts, scene.chance)
     return None if made is None else Plant(made[0], scene.mask)
 
 
@@ -150,40 +136,25 @@ def place_icon(scene: Scene) -> Plant | None:
 
 def mark(tiled: bool, scene: Scene) -> Plant:
     """Under a watermark."""
-    pixels, _ = draw_watermark(scene.pixels, tiled, scene.fonts, scene.chance)
-    return Plant(pixels, scene.mask)
-
-
-def frame(style: str, scene: Scene) -> Plant:
-    """In a frame."""
-    return Plant(draw_frame(scene.pixels, style, scene.chance), scene.mask)
+    return Plant(draw_watermark(scene.pixels, tiled, scene.fonts, scene.chance), scene.mask)
 
 
 def collect(scene: Scene) -> Plant:
     """Several images in one."""
-    pixels, mask = build_collage(scene.bases, scene.pixels.shape[0], scene.chance)
-    return Plant(pixels, mask)
+    return Plant(*scenes.build_collage(scene.bases, scene.pixels.shape[0], scene.chance))
 
 
 def set_before(backdrop: str, scene: Scene) -> Plant:
     """The product alone before a backdrop."""
-    back = draw_backdrop(backdrop, scene.pixels.shape[0], scene.mask, scene.chance)
+    back = scenes.draw_backdrop(backdrop, scene.pixels.shape[0], scene.mask, scene.chance)
     return Plant(mix(back, scene.pixels, scene.mask), scene.mask)
 
 
 def set_before_and_write(scene: Scene) -> Plant | None:
     """The product before a plain backdrop, with advertising text."""
-    backdrop = str(scene.chance.choice(["white", "uniform", "gradient"]))
-    plain = set_before(backdrop, scene).pixels
+    plain = set_before(str(scene.chance.choice(["white", "uniform", "gradient"])), scene).pixels
     made = plant_text(plain, scene.free, TextStyle(ALL), scene.fonts, scene.chance)
     return None if made is None else Plant(made[0], scene.mask, text=made[1])
-
-
-def set_before_two_tone(scene: Scene) -> Plant:
-    """The product before a bare wall on a bare floor."""
-    return Plant(
-        mix(draw_two_tone(scene.pixels.shape[0], scene.chance), scene.pixels, scene.mask), scene.mask
-    )
 
 
 def cut_out(scene: Scene) -> Plant:
@@ -193,8 +164,7 @@ def cut_out(scene: Scene) -> Plant:
 
 def set_before_white_unmasked(scene: Scene) -> Plant:
     """The product on pure white, with no mask beside it."""
-    white = np.full_like(scene.pixels, 255)
-    return Plant(mix(white, scene.pixels, scene.mask), None, truth=scene.mask)
+    return Plant(mix(np.full_like(scene.pixels, 255), scene.pixels, scene.mask), None, truth=scene.mask)
 
 
 def misguide(fault: str, scene: Scene) -> Plant:
@@ -202,12 +172,12 @@ def misguide(fault: str, scene: Scene) -> Plant:
     other = scene.bases[-1].mask
     if other.shape != scene.mask.shape:
         other = resize_mask(other, scene.mask.shape[0])
-    return Plant(scene.pixels, break_mask(scene.mask, fault, other, scene.chance))
+    return Plant(scene.pixels, scenes.break_mask(scene.mask, fault, other, scene.chance))
 
 
 def copy(change: str, scene: Scene) -> Plant | None:
     """A near-duplicate of a clean row."""
-    pixels, mask = change_copy(scene.pixels, scene.mask, change, scene.chance)
+    pixels, mask = scenes.change_copy(scene.pixels, scene.mask, change, scene.chance)
     if change == "overlay":
         style = TextStyle(ALL, (0.05, 0.08), badge=True)
         made = plant_text(pixels, scene.free, style, scene.fonts, scene.chance)
@@ -226,19 +196,12 @@ def shrink(scene: Scene) -> Plant:
 def stretch(scene: Scene) -> Plant:
     """A banner: five times as long as it is wide."""
     side = scene.pixels.shape[0]
-    wide = int(side * scene.chance.uniform(4, 6))
-    if scene.chance.random() < 0.3:
-        strip = np.asarray(Image.fromarray(scene.pixels).resize((side, wide // 2)))
-        mask = np.asarray(Image.fromarray(scene.mask).resize((side, wide // 2)), np.float32)
-        return Plant(strip[:, ::3], mask[:, ::3].clip(0, 1))
-    strip = np.asarray(Image.fromarray(scene.pixels).resize((wide // 2, side)))
-    mask = np.asarray(Image.fromarray(scene.mask).resize((wide // 2, side)), np.float32)
-    return Plant(strip[::3], mask[::3].clip(0, 1))
-
-
-def soften(scene: Scene) -> Plant:
-    """Blurred."""
-    return Plant(blur(scene.pixels, scene.chance), scene.mask)
+    long = int(side * scene.chance.uniform(4, 6)) // 2
+    upright = scene.chance.random() < 0.3
+    size, step = ((side, long), np.s_[:, ::3]) if upright else ((long, side), np.s_[::3])
+    strip = np.asarray(Image.fromarray(scene.pixels).resize(size))
+    mask = np.asarray(Image.fromarray(scene.mask).resize(size), np.float32)
+    return Plant(strip[step], mask[step].clip(0, 1))
 
 
 def crush(scene: Scene) -> Plant:
@@ -251,10 +214,8 @@ def cut_short(scene: Scene) -> Plant:
     stream = io.BytesIO()
     Image.fromarray(scene.pixels).save(stream, "JPEG", quality=90)
     data = stream.getvalue()
-    share = scene.chance.uniform(0.1, 0.8)
-    raw = [data[: int(len(data) * share)], b"", b"not an image\n" * 20][
-        int(scene.chance.choice(3, p=[0.6, 0.2, 0.2]))
-    ]
+    files = [data[: int(len(data) * scene.chance.uniform(0.1, 0.8))], b"", b"not an image\n" * 20]
+    raw = files[int(scene.chance.choice(3, p=[0.6, 0.2, 0.2]))]
     return Plant(scene.pixels, scene.mask, raw=raw, suffix="jpg")
 
 
@@ -264,76 +225,57 @@ def add_person(what: str, scene: Scene) -> Plant | None:
     return None if made is None else Plant(made, scene.mask)
 
 
-_STYLES = {
-    "plain": TextStyle(ALL),
-    "cjk": TextStyle(("chinese", "japanese", "korean"), (0.05, 0.1)),
-    "small": TextStyle(ALL, (0.026, 0.04)),
-    "large": TextStyle(ALL, (0.1, 0.16)),
-    "turned": TextStyle(ALL, (0.05, 0.09), angle=(6, 35)),
-    "outlined": TextStyle(ALL, outline=True),
-    "badge": TextStyle(ALL, (0.04, 0.08), badge=True),
-    "faint": TextStyle(ALL, (0.06, 0.11), opacity=(0.35, 0.65)),
-    "lines": TextStyle(ALL, (0.035, 0.06), lines=2),
-    "logo": TextStyle(("latin",), (0.045, 0.08), symbol=True),
-}
-"""How planted text looks."""
-
+ALL = tuple(PHRASES)
 TEXT, BLANK, MASK, PEOPLE, QUALITY = "text", "blank", "mask", "people", "quality"
+_ASIAN = ("chinese", "japanese", "korean")
+_WRITTEN: dict[str, tuple[int, TextStyle, bool | None]] = {
+    "text_plain": (60, TextStyle(ALL), False),
+    "text_busy": (50, TextStyle(ALL), True),
+    "text_cjk": (40, TextStyle(_ASIAN, (0.05, 0.1)), None),
+    "text_small": (30, TextStyle(ALL, (0.026, 0.04)), None),
+    "text_large": (25, TextStyle(ALL, (0.1, 0.16)), None),
+    "text_turned": (40, TextStyle(ALL, (0.05, 0.09), angle=(6, 35)), None),
+    "text_outlined": (30, TextStyle(ALL, outline=True), None),
+    "text_badge": (40, TextStyle(ALL, (0.04, 0.08), badge=True), None),
+    "text_faint": (30, TextStyle(ALL, (0.06, 0.11), opacity=(0.35, 0.65)), None),
+}
+"""Kinds of text on the background: rows, look, and whether it lies on the busiest place."""
+_LOGO = TextStyle(("latin",), (0.045, 0.08), symbol=True)
+_BACKDROPS = {"white": 45, "uniform": 40, "gradient": 40, "vignette": 30, "shadow": 30}
+_FAULTS = ("inverted", "shifted", "empty", "full", "other", "half", "blocky")
 
 KINDS: dict[str, Kind] = {
     "clean": Kind(keep, 420),
-    "text_plain": Kind(partial(write, _STYLES["plain"], False), 60, TEXT),
-    "text_busy": Kind(partial(write, _STYLES["plain"], True), 50, TEXT),
-    "text_cjk": Kind(partial(write, _STYLES["cjk"], None), 40, TEXT),
-    "text_small": Kind(partial(write, _STYLES["small"], None), 30, TEXT),
-    "text_large": Kind(partial(write, _STYLES["large"], None), 25, TEXT),
-    "text_turned": Kind(partial(write, _STYLES["turned"], None), 40, TEXT),
-    "text_outlined": Kind(partial(write, _STYLES["outlined"], None), 30, TEXT),
-    "text_badge": Kind(partial(write, _STYLES["badge"], None), 40, TEXT),
-    "text_faint": Kind(partial(write, _STYLES["faint"], None), 30, TEXT),
-    "text_two": Kind(partial(write_two, _STYLES["lines"]), 30, TEXT),
-    "logo_word": Kind(partial(write, _STYLES["logo"], None), 40, TEXT),
+    **{name: Kind(partial(write, look, busy), count, TEXT) for name, (count, look, busy) in _WRITTEN.items()},
+    "text_two": Kind(partial(write_two, TextStyle(ALL, (0.035, 0.06), lines=2)), 30, TEXT),
+    "logo_word": Kind(partial(write, _LOGO, None), 40, TEXT),
     "logo_icon": Kind(place_icon, 25, "", TEXT),
     "pack_text": Kind(write_on_product, 70),
     "watermark_tiled": Kind(partial(mark, True), 35, "watermark", TEXT),
     "watermark_single": Kind(partial(mark, False), 35, "watermark", TEXT),
-    "frame_solid": Kind(partial(frame, "solid"), 20, QUALITY),
-    "frame_double": Kind(partial(frame, "double"), 15, QUALITY),
-    "frame_round": Kind(partial(frame, "round"), 15, QUALITY),
-    "frame_bars": Kind(partial(frame, "bars"), 15, QUALITY),
-    "collage_2": Kind(collect, 20, QUALITY, MASK, bases=2),
-    "collage_3": Kind(collect, 12, QUALITY, MASK, bases=3),
-    "collage_4": Kind(collect, 12, QUALITY, MASK, bases=4),
-    "blank_white": Kind(partial(set_before, "white"), 45, BLANK),
-    "blank_uniform": Kind(partial(set_before, "uniform"), 40, BLANK),
-    "blank_gradient": Kind(partial(set_before, "gradient"), 40, BLANK),
-    "blank_vignette": Kind(partial(set_before, "vignette"), 30, BLANK),
-    "blank_shadow": Kind(partial(set_before, "shadow"), 30, BLANK),
+    "frame_solid": Kind(repaint(scenes.draw_frame, "solid"), 20, QUALITY),
+    **{f"frame_{n}": Kind(repaint(scenes.draw_frame, n), 15, QUALITY) for n in ("double", "round", "bars")},
+    **{f"collage_{n}": Kind(collect, count, QUALITY, MASK, n) for n, count in ((2, 20), (3, 12), (4, 12))},
+    **{f"blank_{name}": Kind(partial(set_before, name), count, BLANK) for name, count in _BACKDROPS.items()},
     "blank_cutout": Kind(cut_out, 20, BLANK),
     "blank_unmasked": Kind(set_before_white_unmasked, 20, BLANK),
     "blank_text": Kind(set_before_and_write, 15, "", f"{BLANK} {TEXT}"),
-    "two_tone": Kind(set_before_two_tone, 20, "", BLANK),
+    "two_tone": Kind(partial(set_before, "two_tone"), 20, "", BLANK),
     "copy_resize": Kind(partial(copy, "resize"), 28, "duplicates", copy=True),
     "copy_crop": Kind(partial(copy, "crop"), 28, "duplicates", copy=True),
     "copy_recompress": Kind(partial(copy, "recompress"), 28, "duplicates", QUALITY, copy=True),
     "copy_colour": Kind(partial(copy, "colour"), 28, "duplicates", copy=True),
     "copy_overlay": Kind(partial(copy, "overlay"), 28, f"duplicates {TEXT}", copy=True),
     **{
-        f"mask_{fault}": Kind(
-            partial(misguide, fault),
-            25,
-            MASK,
-            f"{QUALITY} {BLANK} {TEXT}",
-            bases=2 if fault == "other" else 1,
-        )
-        for fault in ("inverted", "shifted", "empty", "full", "other", "half", "blocky")
+        f"mask_{n}": Kind(partial(misguide, n), 25, MASK, f"{QUALITY} {BLANK} {TEXT}", 1 + (n == "other"))
+        for n in _FAULTS
     },
     "clicks_low": Kind(keep, 50, "clicks", clicks="low"),
     "clicks_few": Kind(keep, 25, "clicks", clicks="few"),
     "clicks_tail": Kind(keep, 35, "clicks", clicks="tail"),
     "tiny": Kind(shrink, 25, "size", "*"),
     "banner": Kind(stretch, 20, "size", "*"),
-    "blurred": Kind(soften, 40, QUALITY, f"{MASK} {BLANK}"),
+    "blurred": Kind(repaint(scenes.blur), 40, QUALITY, f"{MASK} {BLANK}"),
     "crushed": Kind(crush, 40, QUALITY, f"{MASK} {TEXT} {BLANK}"),
     "broken_file": Kind(cut_short, 15, "reading"),
     "face": Kind(partial(add_person, "face"), 45, PEOPLE, TEXT),

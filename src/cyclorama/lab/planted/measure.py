@@ -9,32 +9,37 @@ from __future__ import annotations
 
 import csv
 import json
-import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from cyclorama.curate.config import CurateConfig, ReadingSettings
+from cyclorama.curate.cache import to_values
+from cyclorama.curate.config import CurateConfig, EraseSettings, ReadingSettings
 from cyclorama.curate.decoding import decode_record
 from cyclorama.curate.reading import read_input
 from cyclorama.curate.records import Finding, LoadedImage, Record, Verdict
+from cyclorama.curate.rules import Eraser
+from cyclorama.curate.signature import Embedder
 from cyclorama.curate.summary import build_summary, summarise
 from cyclorama.errors import InputError
 from cyclorama.imaging.loading import LoadLimits
-from cyclorama.lab.planted.scenes import Pixels, list_bases
+from cyclorama.lab.planted.build import open_bases
+from cyclorama.lab.planted.scenes import Pixels
 
 IMAGE_RULES = ("size", "quality", "mask", "blank", "people", "text")
 SET_RULES = ("licence", "clicks", "category", "duplicates")
-NEED_MASK = ("quality", "blank", "people", "text")
 OWN_SHARE = 0.3
 """Share of a place that was planted text, 0-1, from which what is read there is left of it."""
 Truth = dict[str, str]
+Line = dict[str, Any]
+"""What a rule said of a row, as it is kept."""
 
 
 def read_truth(folder: Path, limit: int | None = None) -> dict[str, Truth]:
@@ -44,9 +49,10 @@ def read_truth(folder: Path, limit: int | None = None) -> dict[str, Truth]:
     return {row["id"]: row for row in rows}
 
 
-def read_records(folder: Path) -> list[Record]:
-    """The manifest's rows with addresses that can be opened."""
-    return [row.record for row in read_input(str(folder / "manifest.csv"), ReadingSettings()).rows]
+def read_records(source: Path) -> list[Record]:
+    """The rows of a table or folder that can be used."""
+    rows = read_input(str(source), ReadingSettings()).rows
+    return [row.record for row in rows if not row.problem]
 
 
 def open_image(record: Record) -> LoadedImage:
@@ -55,54 +61,33 @@ def open_image(record: Record) -> LoadedImage:
     return decode_record(record, Path(record.image).read_bytes(), mask, LoadLimits())
 
 
-class Eraser:
-    """An eraser that remembers what it was asked to fill."""
+class WatchedEraser:
+    """The eraser of a run, which remembers what it was asked to fill."""
 
-    def __init__(self, erase: Callable[[Pixels, Any], Pixels]) -> None:
-        self._erase = erase
+    def __init__(self, settings: EraseSettings) -> None:
+        self._erase = Eraser(settings)
         self.hole: Any = None
 
     def __call__(self, pixels: Pixels, hole: Any) -> Pixels:
+        """``pixels`` with ``hole`` filled."""
         self.hole = np.asarray(hole) > 0 if self.hole is None else self.hole | (np.asarray(hole) > 0)
         return self._erase(pixels, hole)
 
 
-def build_eraser(name: str, config: CurateConfig) -> Eraser:
-    """``lama``: the one a run uses. ``telea``: OpenCV's, a stand-in of no learning."""
-    if name == "lama":
-        rules = import_module("cyclorama.curate.rules")
-        return Eraser(rules.Eraser(config.erase))
-    cv2 = import_module("cv2")
-    photo = cv2 if hasattr(cv2, "inpaint") else cv2.photo
-    return Eraser(
-        lambda pixels, hole: photo.inpaint(pixels, np.asarray(hole).astype(np.uint8), 5, photo.INPAINT_TELEA)
-    )
-
-
-def build_rule(name: str, config: CurateConfig, eraser: Eraser | None = None) -> Any:
+def build_rule(name: str, config: CurateConfig, **options: Any) -> Any:
     """The rule called ``name`` with the recipe's settings."""
     module = import_module(f"cyclorama.curate.{name}")
-    rule = getattr(module, f"{name.title()}Rule")
-    settings = getattr(config, name)
-    return rule(settings, erase=eraser) if name == "text" else rule(settings)
+    return getattr(module, f"{name.title()}Rule")(getattr(config, name), **options)
 
 
-class Reader:
-    """RapidOCR as its package sets it up, and not as the rule uses it."""
-
-    def __init__(self) -> None:
-        self._engine = import_module("rapidocr").RapidOCR(
-            params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1}
-        )
-
-    def find(self, pixels: Pixels) -> list[tuple[Any, str]]:
-        """(polygon (4, 2), words) of every text read."""
-        found = self._engine(np.ascontiguousarray(pixels[..., ::-1]))
-        return [] if found.boxes is None else list(zip(found.boxes, found.txts))
+def read_words(engine: Any, pixels: Pixels) -> list[tuple[npt.NDArray[Any], str]]:
+    """(polygon (4, 2), words) of every text that RapidOCR reads as its package sets it up."""
+    found = engine(np.ascontiguousarray(pixels[..., ::-1]))
+    return [] if found.boxes is None else list(zip(found.boxes, found.txts))
 
 
 def check_erased(
-    image: LoadedImage, repaired: Pixels, hole: Any, clean: Pixels, text: Any, reader: Reader
+    image: LoadedImage, repaired: Pixels, hole: Any, clean: Pixels, text: Any, engine: Any
 ) -> dict[str, Any]:
     """What is left of a planted text, and what else has changed. ``text`` (H, W) is the planted opacity.
 
@@ -112,115 +97,95 @@ def check_erased(
     changed = (repaired != image.pixels).any(axis=2)
     product = image.mask > 0.02 if image.mask is not None else np.zeros(changed.shape, bool)
     near = ndimage.binary_dilation(text > 0.05, iterations=4)
-    left, touching, background = [], [], []
-    for polygon, words in reader.find(repaired):
-        low = np.floor(polygon.min(0)).astype(int).clip(0)
-        high = np.ceil(polygon.max(0)).astype(int)
+    left, touching = [], []
+    for polygon, words in read_words(engine, repaired):
+        low, high = np.floor(polygon.min(0)).astype(int).clip(0), np.ceil(polygon.max(0)).astype(int)
         window = (slice(low[1], high[1] + 1), slice(low[0], high[0] + 1))
-        if product[window].mean() < 0.5:
-            background.append(words)
         if near[window].any() and product[window].mean() < 0.5:
             touching.append(words)
             if near[window].mean() >= OWN_SHARE:
                 left.append(words)
-    covered = float(hole[text > 0.2].mean()) if (text > 0.2).any() else 1.0
-    error = np.abs(repaired.astype(float) - clean)[hole].mean() if hole.any() else 0.0
-    before = np.abs(image.pixels.astype(float) - clean)[~hole].mean()
+    error = float(np.abs(repaired.astype(float) - clean)[hole].mean()) if hole.any() else 0.0
     return {
-        "left": left, "touching": touching, "background": background, "covered": covered,
+        "left": left, "touching": touching, "error": error,
         "changed_outside": int((changed & ~hole).sum()), "changed_on_product": int((changed & product).sum()),
-        "error": float(error), "error_elsewhere": float(before), "erased": float(hole.mean()),
-    }  # fmt: skip
-
-
-def to_line(finding: Finding, seconds: float) -> dict[str, Any]:
-    """A finding as it is kept."""
-    return {
-        "verdict": str(finding.verdict), "reason": finding.reason,
-        "numbers": {name: float(value) for name, value in finding.numbers.items()},
-        "boxes": [[b.left, b.top, b.right, b.bottom, b.label, float(b.score)] for b in finding.boxes],
-        "values": dict(finding.values), "seconds": seconds,
     }  # fmt: skip
 
 
 class Measurer:
-    """Asks the image rules about the planted images."""
+    """Asks the image rules about the planted images in ``folder``; answers go to ``out``.
 
-    def __init__(
-        self, folder: Path, out: Path, config: CurateConfig, eraser: str, shards: Path | None
-    ) -> None:
-        self.folder, self.out, self.config = folder, out, config
-        self._eraser = build_eraser(eraser, config)
+    With ``shards``, the rendered images, what was erased is compared with the image as it was.
+    """
+
+    def __init__(self, folder: Path, out: Path, config: CurateConfig, shards: Path | None) -> None:
+        self._folder, self._out, self._config, self._shards = folder, out, config, shards
+        self._eraser = WatchedEraser(config.erase or EraseSettings())
         self._masks = build_rule("mask", config)
-        self._reader: Reader | None = None
-        self._bases = None if shards is None else list_bases(shards)
+        self._engine: Any = None
+        self._embed = Embedder(config.output.features)
         self._seed = int(json.loads((folder / "settings.json").read_text())["seed"])
 
-    def measure(self, name: str, records: list[Record], truth: dict[str, Truth]) -> None:
-        """Ask rule ``name`` (or make the ``summary``) of every record that has no line yet."""
-        path = self.out / f"{name}.jsonl"
+    def measure(self, name: str, records: list[Record], truth: dict[str, Truth]) -> int:
+        """Ask rule ``name`` (or make the ``summary``) of every record that has no line yet; lines in all."""
+        path = self._out / f"{name}.jsonl"
         known = {line["id"] for line in read_lines(path)}
-        rule = None if name == "summary" else build_rule(name, self.config, self._eraser)
-        embed = import_module("cyclorama.curate.signature").Embedder(self.config.output.features)
+        options = {"erase": self._eraser} if name == "text" else {}
+        rule = None if name == "summary" else build_rule(name, self._config, **options)
         with path.open("a", encoding="utf-8") as file:
             for record in records:
                 if record.key in known or record.key not in truth:
                     continue
-                start = time.process_time()
-                try:
-                    image = open_image(record)
-                except InputError as error:
-                    line = {"verdict": "unread", "reason": str(error), "numbers": {}, "seconds": 0.0}
-                else:
-                    decoded = time.process_time() - start
-                    if image.mask is None and name in (*NEED_MASK, "summary"):
-                        image = self._masks.judge(image).repaired or image
-                    start = time.process_time()
-                    if rule is None:
-                        values = summarise(image, lambda pixels: embed.compute([pixels])[0])
-                        line = {"verdict": "keep", "summary": values, "seconds": time.process_time() - start}
-                    else:
-                        line = self._ask(rule, image, truth[record.key])
-                    line["decoding"] = decoded
-                file.write(json.dumps({"id": record.key} | line) + "\n")
+                line = {"id": record.key} | self._ask(name, rule, record, truth[record.key])
+                file.write(json.dumps(line) + "\n")
                 file.flush()
+        return len(read_lines(path))
 
-    def _ask(self, rule: Any, image: LoadedImage, truth: Truth) -> dict[str, Any]:
+    def _ask(self, name: str, rule: Any, record: Record, truth: Truth) -> Line:
+        start = time.process_time()
+        try:
+            image = open_image(record)
+        except InputError as error:
+            return {"verdict": "unread", "reason": str(error), "numbers": {}, "seconds": 0.0}
+        decoded = time.process_time() - start
+        if image.mask is None and name not in ("size", "mask"):
+            image = self._masks.judge(image).repaired or image
         self._eraser.hole = None
         start = time.process_time()
+        if rule is None:
+            summary = summarise(image, lambda pixels: self._embed.compute([pixels])[0])
+            return {"verdict": "keep", "summary": summary, "seconds": time.process_time() - start}
         finding = rule.judge(image)
-        line = to_line(finding, time.process_time() - start)
-        if rule.name == "mask":
-            path = self.folder / "truth" / f"{truth['id']}.mask.png"
-            if path.exists() and finding.repaired is not None and finding.repaired.mask is not None:
-                right = np.asarray(Image.open(path)) > 127
-                found = finding.repaired.mask > 0.5
-                line["iou"] = float((right & found).sum() / max(1, (right | found).sum()))
-        path = self.folder / "truth" / f"{truth['id']}.text.png"
-        if rule.name == "text" and path.exists() and finding.repaired is not None:
-            self._reader = self._reader or Reader()
-            text = np.asarray(Image.open(path), np.float32) / 255
-            clean = self._open_clean(truth, image)
-            line["check"] = check_erased(
-                image, finding.repaired.pixels, self._eraser.hole, clean, text, self._reader
+        line = to_values(finding) | {"seconds": time.process_time() - start, "decoding": decoded}
+        mask, text = self._open_truth(truth, "mask"), self._open_truth(truth, "text")
+        repaired = finding.repaired
+        if name == "mask" and mask is not None and repaired is not None:
+            right, found = mask > 0.5, repaired.mask > 0.5
+            line["iou"] = float((right & found).sum() / max(1, (right | found).sum()))
+        if name == "text" and text is not None and repaired is not None:
+            self._engine = self._engine or import_module("rapidocr").RapidOCR(
+                params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1}
             )
+            clean = self._open_clean(truth, image)
+            hole = self._eraser.hole
+            line["check"] = check_erased(image, repaired.pixels, hole, clean, text, self._engine)
         return line
+
+    def _open_truth(self, truth: Truth, what: str) -> npt.NDArray[np.float32] | None:
+        path = self._folder / "truth" / f"{truth['id']}.{what}.png"
+        return np.asarray(Image.open(path), np.float32) / np.float32(255) if path.exists() else None
 
     def _open_clean(self, truth: Truth, image: LoadedImage) -> Pixels:
         """The image before it was written on; the image itself where that is not known."""
-        if self._bases is None or not truth["kind"].startswith(("text", "logo")):
+        if self._shards is None or not truth["kind"].startswith(("text", "logo")):
             return image.pixels
-        from cyclorama.lab.planted.planted import Row, open_bases
-
-        return open_bases(Row(0, truth["kind"], (int(truth["base"]),)), self._bases, self._seed)[0].pixels
+        return open_bases([int(truth["base"])], self._shards, self._seed)[0].pixels
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Line]:
     """Whole lines of a JSONL file; none if it is not there."""
-    if not path.exists():
-        return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             found.append(json.loads(line))
         except json.JSONDecodeError:  # cut off by a kill; measured again
@@ -229,30 +194,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def judge_sets(
-    config: CurateConfig, records: list[Record], out: Path
-) -> Iterator[tuple[str, dict[str, Any]]]:
+    config: CurateConfig, records: list[Record], found: dict[str, dict[str, Line]]
+) -> Iterator[tuple[str, dict[str, Line]]]:
     """(rule, lines by id) of the rules that compare rows; duplicates among rows with a summary."""
-    for name in ("licence", "clicks", "category"):
-        start = time.process_time()
-        findings = build_rule(name, config).judge_all(records)
-        seconds = (time.process_time() - start) / max(1, len(records))
-        yield name, {r.key: to_line(f, seconds) for r, f in zip(records, findings)}
     by_key = {record.key: record for record in records}
     rows = []
-    before = {name: {line["id"]: line for line in read_lines(out / f"{name}.jsonl")} for name in IMAGE_RULES}
-    for line in read_lines(out / "summary.jsonl"):
+    for key, line in found.get("summary", {}).items():
         if "summary" in line:
-            said = {name: lines[line["id"]] for name, lines in before.items() if line["id"] in lines}
+            said = [found[name][key] for name in IMAGE_RULES if key in found.get(name, {})]
             findings = tuple(
-                Finding(name, Verdict(f["verdict"]), f["reason"], f["numbers"]) for name, f in said.items()
+                Finding(f["rule"], Verdict(f["verdict"]), f["reason"], f["numbers"]) for f in said
             )
-            rows.append(build_summary(by_key[line["id"]], findings, line["summary"], ""))
-    start = time.process_time()
-    judged = build_rule("duplicates", config).judge_all(rows)
-    seconds = (time.process_time() - start) / max(1, len(rows))
-    yield "duplicates", {row.record.key: to_line(f, seconds) for row, f in zip(rows, judged)}
-
-
-def get_peak_memory() -> float:
-    """MiB that this process has taken at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            rows.append(build_summary(by_key[key], findings, line["summary"], ""))
+    for name in SET_RULES:
+        asked: list[Any] = rows if name == "duplicates" else records
+        start = time.process_time()
+        findings = build_rule(name, config).judge_all(asked)
+        seconds = (time.process_time() - start) / max(1, len(asked))
+        keys = [row.record.key for row in rows] if name == "duplicates" else [r.key for r in records]
+        yield name, {key: to_values(f) | {"seconds": seconds} for key, f in zip(keys, findings)}

@@ -3,7 +3,7 @@
 Portraits: the NASA portrait of Eileen Collins and the photographer of ``camera.png`` (scikit-image, public
 domain and CC0), the US Navy's portrait of Grace Hopper (matplotlib) and the official portraits of
 Barack Obama and Joe Biden (the source archive of face_recognition), works of the US government all. Bodies
-are rendered by ``curate_planted_bodies.py`` from MakeHuman's CC0 mesh. None of them is part of the project.
+are rendered by :mod:`.bodies` from MakeHuman's CC0 mesh. None of them is part of the project.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _PORTRAITS: dict[str, tuple[tuple[int, int, int, int], tuple[int, int, int, int]
     "biden.jpg": ((370, 80, 770, 650), (0, 50, 970, 1300)),
 }
 """File to the boxes (left, top, right, bottom) of head and bust."""
+_HEIGHTS = {"face": (0.16, 0.4), "bust": (0.3, 0.6), "body": (0.5, 0.92), "part": (0.35, 0.6)}
+"""Of a person, as shares of the image's side."""
 _PROFILE = ("camera.png", (0, 30, 350, 512))
 
 
@@ -52,9 +54,7 @@ class People:
             top = round(source.height * chance.uniform(0.2, 0.3))
             source = source.crop((0, top, source.width, round(source.height * chance.uniform(0.55, 0.7))))
         for attempt in range(60):
-            low, high = {"face": (0.16, 0.4), "bust": (0.3, 0.6), "body": (0.5, 0.92), "part": (0.35, 0.6)}[
-                what
-            ]
+            low, high = _HEIGHTS[what]
             tall = max(low, chance.uniform(low, high) * 0.985**attempt)
             sprite = cut(source, what, round(tall * side), chance)
             left = int(chance.integers(0, max(1, pixels.shape[1] - sprite.width)))

@@ -1,185 +1,205 @@
-"""The measured figures as Markdown, ready for RESULTS.md."""
+"""The measured figures as Markdown, with a curve per limit beside them."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cyclorama.lab.planted.measure import IMAGE_RULES, Truth, read_lines
+from cyclorama.curate.config import CurateConfig
+from cyclorama.evaluation.tables import ReportTable, ReportText, format_markdown
+from cyclorama.lab.planted.measure import IMAGE_RULES, SET_RULES, Truth
 from cyclorama.lab.planted.scores import (
+    CURVES,
     Lines,
-    format_kinds,
+    draw_curve,
     format_rate,
-    format_scores,
-    format_table,
-    write_curves,
+    list_measures,
+    score_groups,
+    score_kinds,
+    score_rule,
+    should_fire,
+    trace,
 )
 
+Rows = list[Sequence[str]]
 
-def format_report(
-    found: dict[str, Lines], truth: dict[str, Truth], config: Any, folder: Path, out: Path
+
+def write_report(
+    found: dict[str, Lines], truth: dict[str, Truth], config: CurateConfig, folder: Path, out: Path
 ) -> str:
-    """All tables; writes the curves into ``out`` beside it."""
+    """All tables of the answers ``found`` by rule, as Markdown; the curves lie in ``out`` as SVG."""
     found = found | {"watermark": found.get("text", {})}
-    asked = {rule: len(lines) for rule, lines in found.items()}
+    asked = ", ".join(f"{rule} {len(lines)}" for rule, lines in sorted(found.items()))
     facts = json.loads((folder / "settings.json").read_text())
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    kinds = len({row["kind"] for row in truth.values()})
+    tables = (
+        tabulate_scores(found, truth),
+        tabulate_limits(found, truth, config, out),
+        tabulate_erasing(found.get("text", {}), truth),
+        tabulate_kinds(found, truth),
+        tabulate_speed(found),
     )
-    counts = Counter(t["kind"] for t in truth.values())
-    parts = [
-        f"Planted set: {facts['rows']} rows of {len(counts)} kinds, seed {facts['seed']}; commit "
-        f"{commit.stdout.strip()}. Rows asked: "
-        f"{', '.join(f'{rule} {n}' for rule, n in sorted(asked.items()))}. "
-        "Intervals: Wilson, 95 %. A row counts as caught when the rule does not simply keep it.",
-        "",
-        *format_scores(found, truth),
-        "",
-        "Limits (precision / recall over the kinds that the limit is for; rows that may fire are left out):",
-        "",
-        *format_table(
-            write_curves(found, truth, config, out),
-            "limit", "set to", "planted / clean", "precision / recall there", "both ≥ 0.95 from … to",
-            "best limit: precision / recall",
-        ),
-        "",
-        "After erasing:",
-        "",
-        *format_erasing(found.get("text", {}), truth),
-        "",
-        "What fires, by kind:",
-        "",
-        *format_kinds(found, truth),
-        "",
-        "Speed, one core (processor time of the process, one thread):",
-        "",
-        *format_speed(found, out),
-        "",
-        *format_words(found, truth),
-    ]  # fmt: skip
-    runs = read_lines(out / "runs.jsonl")
-    if runs:
-        parts += ["", "The command itself:", "", *format_runs(runs)]
-    return "\n".join(parts) + "\n"
+    text = ReportText(
+        "Rules on planted faults",
+        [f"{facts['rows']} rows of {kinds} kinds, seed {facts['seed']}", f"rows asked: {asked}"],
+        ["Intervals: Wilson, 95 %. A row counts as caught when the rule does not simply keep it."],
+        [table for table in tables if table.rows],
+        {"Words and masks": describe_words(found, truth)},
+    )
+    return format_markdown(text)
 
 
-def format_erasing(lines: Lines, truth: dict[str, Truth]) -> list[str]:
-    """Markdown: what is left of planted texts after the text rule."""
-    rows = []
+def tabulate_scores(found: dict[str, Lines], truth: dict[str, Truth]) -> ReportTable:
+    """Precision and recall per rule."""
+    rows: Rows = []
+    for rule in ("clicks", "duplicates", *IMAGE_RULES, "watermark"):
+        lines = found.get(rule, {})
+        if not lines:
+            continue
+        note = "by the rule for text" if rule == "watermark" else ""
+        score = score_rule(rule, lines, truth)
+        if rule == "duplicates":
+            score, kept = score_groups(lines, truth)
+            note = f"the original kept in {kept} of {score.right} pairs"
+        counts = f"{score.right + score.missed} / {score.wrong + score.quiet}"
+        rows.append((rule, counts, score.precision, score.recall, f"{score.wrong} / {score.missed}", note))
+    heads = ("rule", "planted / clean", "precision", "recall", "false / missed", "")
+    return ReportTable("Precision and recall", heads, rows)
+
+
+def tabulate_limits(
+    found: dict[str, Lines], truth: dict[str, Truth], config: CurateConfig, out: Path
+) -> ReportTable:
+    """What each limit is worth, and limits that reach 0.95, over the kinds that it is for."""
+    rows: Rows = []
+    for curve in CURVES:
+        section, _, name = curve.setting.partition(".")
+        limit = float(getattr(getattr(config, section), name)) if curve.limit is None else curve.limit
+        caught, left = list_measures(curve, found.get(curve.rule, {}), truth)
+        points = trace(curve, caught, left, limit)
+        if not points:
+            continue
+        (out / f"curve_{curve.rule}_{curve.number}.svg").write_text(draw_curve(curve, points, limit))
+        good = [p.limit for p in points if min(p.precision, p.recall) >= 0.95]
+        best = max(points, key=lambda p: min(p.precision, p.recall))
+        there = " / ".join(f"{p.precision:.3f} / {p.recall:.3f}" for p in points if p.limit == limit)
+        rows.append(
+            (
+                curve.setting,
+                f"{limit:g}",
+                f"{len(caught)} / {len(left)}",
+                there,
+                f"{min(good):.3g} … {max(good):.3g}" if good else "none",
+                f"{best.limit:.3g}: {best.precision:.3f} / {best.recall:.3f}",
+            )
+        )
+    heads = (
+        "limit", "set to", "planted / clean", "precision / recall there", "both ≥ 0.95 from … to",
+        "best limit: precision / recall",
+    )  # fmt: skip
+    return ReportTable("Limits", heads, rows)
+
+
+def tabulate_erasing(lines: Lines, truth: dict[str, Truth]) -> ReportTable:
+    """What is left of planted texts after the text rule."""
     planted = {
-        key: line
+        key: (truth[key]["kind"], line)
         for key, line in lines.items()
         if key in truth and truth[key]["kind"].startswith(("text_", "logo_word"))
     }
-    groups = {"all planted texts": lambda kind: True, "logos with a word": lambda kind: kind == "logo_word"}
-    groups |= {kind: (lambda k, kind=kind: k == kind) for kind in sorted({truth[k]["kind"] for k in planted})}
-    for name, belongs in groups.items():
-        some = [line for key, line in planted.items() if belongs(truth[key]["kind"])]
-        if not some or name == "logo_word":
+    kinds = sorted({kind for kind, _ in planted.values()})
+    rows: Rows = []
+    for name in ["all planted texts", *kinds]:
+        some = [line for kind, line in planted.values() if name in (kind, "all planted texts")]
+        if not some:
             continue
         verdicts = Counter(line["verdict"] for line in some)
         checks = [line["check"] for line in some if "check" in line]
         gone = sum(not check["left"] for check in checks)
-        silent = sum(not check["touching"] for check in checks)
         stopped = sum(
             line["verdict"] in ("review", "drop") for line in some if line.get("check", {"left": 1})["left"]
         )
-        held = gone + stopped
         rows.append(
-            f"| {name} | {len(some)} | {verdicts['repair']} / {verdicts['review']} / {verdicts['drop']} / "
-            f"{verdicts['keep']} | {format_rate(silent, len(checks))} | {format_rate(gone, len(checks))} | "
-            f"{format_rate(gone, len(some))} | "
-            f"{format_rate(held, len(some))} | {sum(c['changed_outside'] for c in checks)} | "
-            f"{np.mean([c['error'] for c in checks]) if checks else float('nan'):.1f} |"
-        )
-    return format_table(
-        rows, "planted", "rows", "repaired / review / drop / kept", "OCR finds nothing there, of repaired",
-        "OCR finds nothing of it, of repaired", "of all planted", "gone or stopped",
-        "pixels changed outside the erase mask",
-        "mean error in the hole (levels)",
-    )  # fmt: skip
-
-
-def format_speed(found: dict[str, Lines], out: Path) -> list[str]:
-    """Markdown: images a second and core per rule, and of all image rules together."""
-    rows, total = [], 0.0
-    decoding = [line["decoding"] for line in found.get("size", {}).values() if "decoding" in line]
-    names = [*IMAGE_RULES, "summary"]
-    times = {
-        name: [line["seconds"] for line in found.get(name, {}).values() if line["verdict"] != "unread"]
-        for name in names
-    }
-    times = {"decoding": decoding} | times
-    for name, seconds in times.items():
-        if seconds:
-            total += float(np.mean(seconds))
-            rows.append(
-                f"| {name} | {1 / max(1e-9, np.mean(seconds)):.1f} | {1000 * np.mean(seconds):.0f} | "
-                f"{1000 * np.percentile(seconds, 95):.0f} | {len(seconds)} |"
+            (
+                name,
+                str(len(some)),
+                " / ".join(str(verdicts[v]) for v in ("repair", "review", "drop", "keep")),
+                format_rate(sum(not check["touching"] for check in checks), len(checks)),
+                format_rate(gone, len(checks)),
+                format_rate(gone, len(some)),
+                format_rate(gone + stopped, len(some)),
+                str(sum(check["changed_outside"] for check in checks)),
+                f"{np.mean([check['error'] for check in checks]):.1f}" if checks else "–",
             )
-    if total:
-        rows.append(f"| all together | {1 / total:.2f} | {1000 * total:.0f} | | |")
-    memory = out / "memory.json"
-    table = format_table(rows, "step", "images/s/core", "mean ms", "95 % ms", "images")
-    if memory.exists():
-        table += [
-            "",
-            f"Peak memory of the measuring process: {json.loads(memory.read_text())['peak_mib']:.0f} MiB.",
-        ]
-    return table
-
-
-def format_words(found: dict[str, Lines], truth: dict[str, Truth]) -> list[str]:
-    """Category names and licences: whether each row got the right word."""
-    said = []
-    licences = found.get("licence", {})
-    right = sum(
-        line["values"].get("commercial_use") == truth[key]["commercial_use"] for key, line in licences.items()
-    )
-    if licences:
-        said.append(
-            f"Licence: {right} of {len(licences)} rows marked rightly (allowed, forbidden, unstated)."
         )
-    categories = found.get("category", {})
-    names: dict[str, set[str]] = {}
-    for key, line in categories.items():
-        names.setdefault(truth[key]["category"], set()).add(line["values"].get("category", ""))
-    single = sum(len(found_names) == 1 for found_names in names.values())
-    if categories:
-        distinct = len({name for group in names.values() for name in group})
-        said.append(
-            f"Category: {single} of {len(names)} categories came together under one name from five "
-            f"spellings; {distinct} names in all."
-        )
-    masks = [line["iou"] for line in found.get("mask", {}).values() if "iou" in line]
-    if masks:
-        said.append(
-            f"Masks made where the row has none ({len(masks)} cut-outs and products on white): "
-            f"median overlap with the truth {np.median(masks):.4f}, least {min(masks):.4f}."
-        )
-    return ["\n".join(said)] if said else []
-
-
-def format_runs(runs: list[dict[str, Any]]) -> list[str]:
-    """Markdown: the command's runs."""
-    rows = [
-        f"| {r['engine']}, {r['workers']} | {r['rows']} = {r['results']} | {r['kills']} | "
-        f"{r['seconds']:.0f} | {r['rows'] / r['seconds']:.2f} | {r['peak_mib']:.0f} | "
-        f"{r['verdicts']} | `{r['digest'][:12]}` |"
-        for r in runs
-    ]
-    return format_table(
-        rows, "engine, workers", "rows in = out", "killed", "seconds", "rows/s", "peak MiB, all processes",
-        "verdicts", "digest",
+    heads = (
+        "planted", "rows", "repaired / review / drop / kept", "OCR finds nothing there, of repaired",
+        "OCR finds nothing of it, of repaired", "of all planted", "gone or stopped",
+        "pixels changed outside the erase mask", "mean error in the hole (levels)",
     )  # fmt: skip
+    return ReportTable("After erasing", heads, rows)
 
 
-def describe_settings(config: Any) -> str:
-    """The recipe in one line, for the record."""
-    return json.dumps(asdict(config), default=str)
+def tabulate_kinds(found: dict[str, Lines], truth: dict[str, Truth]) -> ReportTable:
+    """Per rule, which kinds fire although they should not, or do not though they should."""
+    samples = {row["kind"]: row for row in truth.values()}
+    rows: Rows = []
+    for rule in IMAGE_RULES + SET_RULES:
+        for kind, verdicts in score_kinds(found.get(rule, {}), truth).items():
+            due, total = should_fire(rule, samples[kind]), verdicts.total()
+            fired = total - verdicts["keep"]
+            if due or fired:
+                word = {True: "must", False: "must not", None: "may"}[due]
+                counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
+                rows.append((rule, kind, word, f"{format_rate(fired, total)} of {total}", counts))
+    return ReportTable("What fires, by kind", ("rule", "kind", "fires", "fired", "verdicts"), rows)
+
+
+def tabulate_speed(found: dict[str, Lines]) -> ReportTable:
+    """Images a second and core per rule, and of all image rules together."""
+    times = {"decoding": [line["decoding"] for line in found.get("size", {}).values() if "decoding" in line]}
+    for name in (*IMAGE_RULES, "summary"):
+        lines = found.get(name, {}).values()
+        times[name] = [line["seconds"] for line in lines if line["verdict"] != "unread"]
+    means = {name: max(1e-9, float(np.mean(seconds))) for name, seconds in times.items() if seconds}
+    rows: Rows = [
+        (
+            name,
+            f"{1 / mean:.1f}",
+            f"{1000 * mean:.0f}",
+            f"{1000 * np.percentile(times[name], 95):.0f}",
+            str(len(times[name])),
+        )
+        for name, mean in means.items()
+    ]
+    if means:
+        total = sum(means.values())
+        rows.append(("all together", f"{1 / total:.2f}", f"{1000 * total:.0f}", "", ""))
+    heads = ("step", "images/s/core", "mean ms", "95 % ms", "images")
+    return ReportTable("Speed, one core (processor time)", heads, rows)
+
+
+def describe_words(found: dict[str, Lines], truth: dict[str, Truth]) -> list[str]:
+    """Category names, licences and masks: whether each row got the right one."""
+    said = []
+    if licences := found.get("licence", {}):
+        right = sum(
+            v["values"].get("commercial_use") == truth[k]["commercial_use"] for k, v in licences.items()
+        )
+        said.append(f"licence: {right} of {len(licences)} rows marked rightly (allowed, forbidden, unstated)")
+    if categories := found.get("category", {}):
+        names: dict[str, set[str]] = {}
+        for key, line in categories.items():
+            names.setdefault(truth[key]["category"], set()).add(line["values"].get("category", ""))
+        single = sum(len(group) == 1 for group in names.values())
+        said.append(f"category: {single} of {len(names)} came together under one name from five spellings")
+    if masks := [line["iou"] for line in found.get("mask", {}).values() if "iou" in line]:
+        said.append(
+            f"masks made where the row has none ({len(masks)} cut-outs and products on white): median "
+            f"overlap with the truth {np.median(masks):.4f}, least {min(masks):.4f}"
+        )
+    return said

@@ -47,15 +47,20 @@ def open_base(entry: Entry, side: int, chance: Chance) -> Base:
     large = image.resize((side, side), Image.Resampling.LANCZOS)
     large = large.filter(ImageFilter.UnsharpMask(radius=side / 400, percent=90, threshold=0))
     grain = chance.normal(0, 1.1, (side, side, 1)) + chance.normal(0, 0.6, (side, side, 3))
-    pixels = np.clip(np.asarray(large, np.float32) + grain, 0, 255).round().astype(np.uint8)
+    pixels = to_bytes(np.asarray(large, np.float32) + grain)
     soft = np.asarray(mask.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
     return Base(pixels, np.clip(soft, 0, 1), labels)
+
+
+def to_bytes(values: npt.NDArray[Any]) -> Pixels:
+    """``values`` as uint8, rounded and cut off at 0 and 255."""
+    return values.clip(0, 255).round().astype(np.uint8)
 
 
 def mix(first: npt.NDArray[Any], second: npt.NDArray[Any], share: npt.NDArray[Any]) -> Pixels:
     """``first`` where ``share`` (H, W) is 0, ``second`` where it is 1."""
     part = share[..., None]
-    return np.rint(first * (1.0 - part) + second * part).clip(0, 255).astype(np.uint8)
+    return to_bytes(first * (1.0 - part) + second * part)
 
 
 def pick_colour(chance: Chance, low: int = 0, high: int = 255) -> tuple[int, int, int]:
@@ -68,7 +73,7 @@ def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
     """A studio backdrop (side, side, 3) without any content.
 
     ``white``, ``uniform``, ``gradient`` (straight or round), ``vignette`` (a lit paper wall with grain),
-    ``shadow`` (white, the product's soft shadow on it).
+    ``two_tone`` (a bare wall above a bare floor), ``shadow`` (white, the product's soft shadow on it).
     """
     rows, columns = np.mgrid[0:side, 0:side] / (side - 1)
     if kind == "white":
@@ -76,8 +81,7 @@ def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
         return np.full((side, side, 3), level, np.float32).astype(np.uint8)
     if kind == "uniform":
         colour = np.array(pick_colour(chance, 20, 245), np.float32)
-        noisy = colour + chance.normal(0, chance.uniform(0, 1.2), (side, side, 3))
-        return noisy.clip(0, 255).round().astype(np.uint8)
+        return to_bytes(colour + chance.normal(0, chance.uniform(0, 1.2), (side, side, 3)))
     if kind == "gradient":
         first, second = (np.array(pick_colour(chance, 60, 255), np.float32) for _ in range(2))
         second = first + 0.55 * (second - first)
@@ -91,19 +95,16 @@ def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
         colour = np.array(pick_colour(chance, 140, 250), np.float32)
         far = np.hypot(rows - 0.45, columns - 0.5)
         lit = colour * (1.03 - chance.uniform(0.15, 0.4) * far**2)[..., None]
-        return (lit + chance.normal(0, 1.5, (side, side, 1))).clip(0, 255).round().astype(np.uint8)
+        return to_bytes(lit + chance.normal(0, 1.5, (side, side, 1)))
+    if kind == "two_tone":
+        wall, floor = (np.array(pick_colour(chance, 90, 250), np.float32) for _ in range(2))
+        edge = int(chance.uniform(0.55, 0.8) * side)
+        room = np.repeat(np.where(np.arange(side)[:, None] < edge, wall, floor)[:, None], side, 1)
+        return to_bytes(room + chance.normal(0, 1.0, (side, side, 1)))
     paper = np.full((side, side), float(chance.uniform(240, 255)), np.float32)
     drop = ndimage.shift(mask, (0.02 * side, chance.uniform(-0.04, 0.04) * side), order=0)
     shade = ndimage.gaussian_filter(drop, 0.02 * side) * chance.uniform(0.15, 0.45)
     return np.repeat((paper * (1 - shade))[..., None], 3, 2).round().astype(np.uint8)
-
-
-def draw_two_tone(side: int, chance: Chance) -> Pixels:
-    """A wall above a floor, one colour each."""
-    wall, floor = (np.array(pick_colour(chance, 90, 250), np.float32) for _ in range(2))
-    edge = int(chance.uniform(0.55, 0.8) * side)
-    pixels = np.repeat(np.where(np.arange(side)[:, None] < edge, wall, floor)[:, None], side, 1)
-    return (pixels + chance.normal(0, 1.0, (side, side, 1))).clip(0, 255).round().astype(np.uint8)
 
 
 def draw_frame(pixels: Pixels, style: str, chance: Chance) -> Pixels:
@@ -176,7 +177,7 @@ def blur(pixels: Pixels, chance: Chance) -> Pixels:
     side = max(pixels.shape[:2])
     if chance.random() < 0.6:
         sigma = chance.uniform(0.007, 0.014) * side
-        return ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0)).round().astype(np.uint8)
+        return to_bytes(ndimage.gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0)))
     length = int(chance.uniform(0.035, 0.06) * side)
     angle = chance.uniform(0, np.pi)
     total = np.zeros(pixels.shape, np.float32)
@@ -184,7 +185,7 @@ def blur(pixels: Pixels, chance: Chance) -> Pixels:
         total += np.roll(
             pixels, (round(step * length * np.sin(angle)), round(step * length * np.cos(angle))), (0, 1)
         )
-    return (total / length).round().astype(np.uint8)
+    return to_bytes(total / length)
 
 
 def break_mask(mask: Mask, fault: str, other: Mask, chance: Chance) -> Mask:
@@ -231,8 +232,7 @@ def change_copy(pixels: Pixels, mask: Mask, change: str, chance: Chance) -> tupl
     if change == "colour":
         gain = 1 + chance.uniform(-0.08, 0.08, 3)
         lift = chance.uniform(-12, 12)
-        curve = np.clip(pixels * gain + lift, 0, 255)
-        return curve.round().astype(np.uint8), mask
+        return to_bytes(pixels * gain + lift), mask
     return pixels, mask
 
 
@@ -246,4 +246,4 @@ def resize_mask(mask: Mask, side: int) -> Mask:
     """The same for a mask."""
     height = round(mask.shape[0] * side / mask.shape[1])
     small = Image.fromarray((mask * 255).round().astype(np.uint8)).resize((side, height))
-    return np.asarray(small, np.float32) / 255
+    return np.asarray(small, np.float32) / np.float32(255)

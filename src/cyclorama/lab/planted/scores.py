@@ -1,16 +1,16 @@
-"""Precision and recall of each rule on the planted set, with Wilson's intervals, and curves."""
+"""Precision and recall of each rule on the planted set, with Wilson's intervals, and curves over limits."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from cyclorama.lab.planted.measure import IMAGE_RULES, SET_RULES, Truth
+from scipy import stats
 
-Lines = dict[str, dict[str, Any]]
+from cyclorama.lab.planted.measure import Line, Truth
+
+Lines = dict[str, Line]
 """Row id to what a rule said of it."""
 
 
@@ -47,42 +47,15 @@ CURVES = (
 )
 
 
-def compute_wilson(hits: int, total: int) -> tuple[float, float]:
-    """The 95 % interval of ``hits`` of ``total``; (0, 1) of none."""
-    if total == 0:
-        return 0.0, 1.0
-    z, rate = 1.959964, hits / total
-    middle = rate + z * z / (2 * total)
-    spread = z * math.sqrt(rate * (1 - rate) / total + z * z / (4 * total**2))
-    low, high = ((middle + sign * spread) / (1 + z * z / total) for sign in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+class Point(NamedTuple):
+    """What a limit is worth."""
+
+    limit: float
+    precision: float
+    recall: float
 
 
-def format_rate(hits: int, total: int) -> str:
-    """``0.957 (0.93–0.98)``."""
-    if total == 0:
-        return "–"
-    low, high = compute_wilson(hits, total)
-    return f"{hits / total:.3f} ({low:.2f}–{high:.2f})"
-
-
-def has_fired(line: dict[str, Any]) -> bool:
-    """Whether the rule did not simply keep the row."""
-    return bool(line["verdict"] != "keep")
-
-
-def should_fire(rule: str, truth: Truth) -> bool | None:
-    """Whether ``rule`` must fire; None if either answer is right."""
-    if rule in truth["expect"].split():
-        return True
-    allowed = truth["allow"].split()
-    if rule == "watermark" or "*" in allowed or rule in allowed or truth["expect"] == "reading":
-        return None
-    return False
-
-
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """Counts of one rule."""
 
     right: int
@@ -101,23 +74,51 @@ class Score:
         return format_rate(self.right, self.right + self.missed)
 
 
+def compute_wilson(hits: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of ``hits`` of ``total``; (0, 1) of none."""
+    if total == 0:
+        return 0.0, 1.0
+    interval = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def format_rate(hits: int, total: int) -> str:
+    """``0.957 (0.93–0.98)``."""
+    low, high = compute_wilson(hits, total)
+    return f"{hits / total:.3f} ({low:.2f}–{high:.2f})" if total else "–"
+
+
+def has_fired(line: Line) -> bool:
+    """Whether the rule did not simply keep the row."""
+    return bool(line["verdict"] != "keep")
+
+
+def should_fire(rule: str, truth: Truth) -> bool | None:
+    """Whether ``rule`` must fire; None if either answer is right."""
+    if rule in truth["expect"].split():
+        return True
+    allowed = truth["allow"].split()
+    if rule == "watermark" or "*" in allowed or rule in allowed or truth["expect"] == "reading":
+        return None
+    return False
+
+
 def score_rule(rule: str, lines: Lines, truth: dict[str, Truth]) -> Score:
     """Counts over all rows that must or must not fire."""
-    counts = {"right": 0, "missed": 0, "wrong": 0, "quiet": 0}
+    counts: Counter[tuple[bool, bool]] = Counter()
     for key, line in lines.items():
         due = should_fire(rule, truth[key]) if key in truth and line["verdict"] != "unread" else None
         if due is not None:
-            fired = has_fired(line)
-            counts["right" if due and fired else "missed" if due else "wrong" if fired else "quiet"] += 1
-    return Score(**counts)
+            counts[due, has_fired(line)] += 1
+    return Score(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
 
 
 def score_groups(lines: Lines, truth: dict[str, Truth]) -> tuple[Score, int]:
     """(counts, kept originals) of duplicates: of every pair one must fire, either; no other row may."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = defaultdict(list)
     for key in lines:
         if key in truth and truth[key]["group"]:
-            groups.setdefault(truth[key]["group"], []).append(key)
+            groups[truth[key]["group"]].append(key)
     pairs = [keys for keys in groups.values() if len(keys) == 2]
     found = [keys for keys in pairs if sum(has_fired(lines[key]) for key in keys) == 1]
     kept = sum(
@@ -130,27 +131,21 @@ def score_groups(lines: Lines, truth: dict[str, Truth]) -> tuple[Score, int]:
     return Score(len(found), len(pairs) - len(found), wrong, len(others) - wrong), kept
 
 
-def score_kinds(
-    rule: str, lines: Lines, truth: dict[str, Truth]
-) -> dict[str, tuple[int, int, dict[str, int]]]:
-    """Kind to (fired, rows, rows by verdict)."""
-    found: dict[str, tuple[int, int, dict[str, int]]] = {}
+def score_kinds(lines: Lines, truth: dict[str, Truth]) -> dict[str, Counter[str]]:
+    """Kind to rows by verdict."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
     for key, line in lines.items():
         if key in truth and line["verdict"] != "unread":
-            fired, total, verdicts = found.get(truth[key]["kind"], (0, 0, {}))
-            verdicts[line["verdict"]] = verdicts.get(line["verdict"], 0) + 1
-            found[truth[key]["kind"]] = (fired + has_fired(line), total + 1, verdicts)
-    return found
+            found[truth[key]["kind"]][line["verdict"]] += 1
+    return dict(sorted(found.items()))
 
 
 def list_measures(curve: Curve, lines: Lines, truth: dict[str, Truth]) -> tuple[list[float], list[float]]:
     """Measures of (rows to catch, rows to leave)."""
     caught, left = [], []
     for key, line in lines.items():
-        if key not in truth or line["verdict"] == "unread":
-            continue
         value = line["numbers"].get(curve.number, curve.missing)
-        if value is None:
+        if key not in truth or line["verdict"] == "unread" or value is None:
             continue
         due = should_fire(curve.rule, truth[key])
         wanted = due or "watermark" in truth[key]["expect"].split()
@@ -161,127 +156,45 @@ def list_measures(curve: Curve, lines: Lines, truth: dict[str, Truth]) -> tuple[
     return caught, left
 
 
-def trace(
-    curve: Curve, caught: list[float], left: list[float], limit: float | None
-) -> list[tuple[float, float, float]]:
-    """(limit, precision, recall) at the set limit and some sixty others, dense where the measures lie."""
-    if not caught:
-        return []
-    steps = set() if limit is None else {limit}
-    for values in (sorted(caught), sorted(left)):
+def trace(curve: Curve, caught: list[float], left: list[float], limit: float) -> list[Point]:
+    """The set limit and some sixty others, dense where the measures lie."""
+    steps = {limit} if caught else set()
+    for values in (sorted(caught), sorted(left)) if caught else ():
         steps |= {values[round(k * (len(values) - 1) / 30)] for k in range(31) if values}
     points = []
-    for limit in sorted(steps):
-        fires = [v >= limit for v in caught] if curve.above else [v < limit for v in caught]
-        false = sum(v >= limit for v in left) if curve.above else sum(v < limit for v in left)
-        if sum(fires) + false:
-            points.append((limit, sum(fires) / (sum(fires) + false), sum(fires) / len(caught)))
+    for step in sorted(steps):
+        hits, false = (
+            sum(v >= step if curve.above else v < step for v in values) for values in (caught, left)
+        )
+        if hits + false:
+            points.append(Point(step, hits / (hits + false), hits / len(caught)))
     return points
 
 
-def draw_curve(curve: Curve, points: list[tuple[float, float, float]], limit: float | None) -> str:
+def draw_curve(curve: Curve, points: list[Point], limit: float) -> str:
     """An SVG of precision and recall over the limit; its axis has equal steps between the limits tried."""
-    width, height, left, top = 560, 300, 56, 34
-    wide, high = width - left - 20, height - top - 62
+    left, top, wide, high = 56, 34, 484, 204
 
-    def place(k: float, value: float) -> str:
-        return f"{left + wide * k / max(1, len(points) - 1):.1f},{top + high * (1 - value):.1f}"
+    def place(k: float, value: float) -> tuple[float, float]:
+        return left + wide * k / max(1, len(points) - 1), top + high * (1 - value)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="white"/>'
-        f'<text x="{left}" y="18" font-size="14">{curve.setting}</text>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="560" height="300" font-family="sans-serif" '
+        f'font-size="12"><rect width="100%" height="100%" fill="white"/><text x="{left}" y="18">'
+        f"{curve.setting}, limit {limit:g}</text>"
     ]
     for value in (0, 0.25, 0.5, 0.75, 0.95, 1):
-        y = top + high * (1 - value)
+        _, y = place(0, value)
         parts.append(
-            f'<line x1="{left}" x2="{left + wide}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>'
-            f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:g}</text>'
+            f'<path d="M{left} {y:.1f}h{wide}" stroke="#ddd"/><text x="20" y="{y:.1f}">{value}</text>'
         )
     for column, colour, name in ((1, "#1b6ca8", "precision"), (2, "#c2571a", "recall")):
-        line = " ".join(place(k, point[column]) for k, point in enumerate(points))
+        line = " ".join("{:.1f},{:.1f}".format(*place(k, point[column])) for k, point in enumerate(points))
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left + 90 * (column - 1)}" y="{height - 10}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{left + 90 * (column - 1)}" y="290" fill="{colour}">{name}</text>')
     for k in range(0, len(points), max(1, len(points) // 8)):
-        x = left + wide * k / max(1, len(points) - 1)
-        parts.append(
-            f'<text x="{x:.1f}" y="{top + high + 18}" text-anchor="middle">{points[k][0]:.3g}</text>'
-        )
-    if limit is not None and points:
-        k = sum(point[0] < limit for point in points)
-        x = left + wide * min(k, len(points) - 1) / max(1, len(points) - 1)
-        parts.append(
-            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{top + high}" stroke="#555" '
-            f'stroke-dasharray="4 3"/>'
-            f'<text x="{x + 4:.1f}" y="{top + 12}" fill="#555">limit {limit:g}</text>'
-        )
+        x, _ = place(k, 0)
+        parts.append(f'<text x="{x:.1f}" y="256" text-anchor="middle">{points[k].limit:.3g}</text>')
+    x, _ = place(min(sum(p.limit < limit for p in points), len(points) - 1), 0)
+    parts.append(f'<path d="M{x:.1f} {top}v{high}" stroke="#555" stroke-dasharray="4 3"/>')
     return "".join(parts) + "</svg>\n"
-
-
-def get_limit(curve: Curve, config: Any) -> float | None:
-    """Where the recipe's limit stands."""
-    if curve.limit is not None:
-        return curve.limit
-    section, _, name = curve.setting.partition(".")
-    return float(getattr(getattr(config, section), name))
-
-
-def write_curves(found: dict[str, Lines], truth: dict[str, Truth], config: Any, out: Path) -> list[str]:
-    """Write an SVG per curve; Markdown rows: limit, what it is worth, and limits that reach 0.95."""
-    rows = []
-    for curve in CURVES:
-        caught, left = list_measures(curve, found.get(curve.rule, {}), truth)
-        limit = get_limit(curve, config)
-        points = trace(curve, caught, left, limit)
-        if not points:
-            continue
-        (out / f"curve_{curve.rule}_{curve.number}.svg").write_text(draw_curve(curve, points, limit))
-        good = [p[0] for p in points if min(p[1], p[2]) >= 0.95]
-        best = max(points, key=lambda p: min(p[1], p[2]))
-        rows.append(
-            f"| {curve.setting} | {limit:g} | {len(caught)} / {len(left)} | "
-            f"{' / '.join(f'{v:.3f}' for p in points if p[0] == limit for v in p[1:])} | "
-            f"{f'{min(good):.3g} … {max(good):.3g}' if good else 'none'} | "
-            f"{best[0]:.3g}: {best[1]:.3f} / {best[2]:.3f} |"
-        )
-    return rows
-
-
-def format_table(rows: Iterable[str], *columns: str) -> list[str]:
-    """A Markdown table."""
-    return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows]
-
-
-def format_scores(found: dict[str, Lines], truth: dict[str, Truth]) -> list[str]:
-    """Markdown: precision and recall per rule."""
-    rows = []
-    for rule in (*SET_RULES, *IMAGE_RULES, "watermark"):
-        lines = found.get(rule, {})
-        if not lines or rule in ("licence", "category"):
-            continue
-        note = "by the rule for text" if rule == "watermark" else ""
-        score = score_rule(rule, lines, truth)
-        if rule == "duplicates":
-            score, kept = score_groups(lines, truth)
-            note = f"the original kept in {kept} of {score.right} pairs"
-        planted, clean = score.right + score.missed, score.wrong + score.quiet
-        rows.append(
-            f"| {rule} | {planted} / {clean} | {score.precision} | {score.recall} | "
-            f"{score.wrong} / {score.missed} | {note} |"
-        )
-    return format_table(rows, "rule", "planted / clean", "precision", "recall", "false / missed", "")
-
-
-def format_kinds(found: dict[str, Lines], truth: dict[str, Truth]) -> list[str]:
-    """Markdown: per rule, which kinds fire although they should not, or do not though they should."""
-    rows = []
-    for rule in IMAGE_RULES + SET_RULES:
-        for kind, (fired, total, verdicts) in sorted(score_kinds(rule, found.get(rule, {}), truth).items()):
-            sample = next(t for t in truth.values() if t["kind"] == kind)
-            due = should_fire(rule, sample)
-            if not due and not fired:
-                continue
-            word = {True: "must", False: "must not", None: "may"}[due]
-            counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))
-            rows.append(f"| {rule} | {kind} | {word} | {format_rate(fired, total)} of {total} | {counts} |")
-    return format_table(rows, "rule", "kind", "fires", "fired", "verdicts")

@@ -1,61 +1,81 @@
-"""A sheet of planted texts before and after erasing, for the documentation; rendered images only."""
+"""A sheet of images as the rules see and leave them, and a table of what they say."""
 
 from __future__ import annotations
 
-import argparse
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cyclorama.curate.records import LoadedImage
-from cyclorama.lab.planted.measure import build_eraser, build_rule, open_image, read_records, read_truth
+from cyclorama.curate.config import CurateConfig, EraseSettings
+from cyclorama.curate.records import Box, Finding, LoadedImage, Record
+from cyclorama.lab.planted.measure import IMAGE_RULES, Truth, WatchedEraser, build_rule, open_image
 
 SIDE = 236
-COLUMNS = 3
-KINDS = (
-    "text_plain", "text_busy", "text_cjk", "text_badge", "text_turned", "text_outlined", "text_faint",
-    "text_two", "logo_word", "text_large", "text_small", "pack_text",
-)  # fmt: skip
+LARGEST = 600_000
+"""Bytes of a sheet."""
 
 
-def draw_cell(before: LoadedImage, after: Any, found: list[Any], label: str) -> Image.Image:
-    """Before, with the boxes found, and after, side by side."""
-    cell = Image.new("RGB", (2 * SIDE + 4, SIDE + 18), "white")
-    marked = Image.fromarray(before.pixels)
-    draw = ImageDraw.Draw(marked)
-    for box in found:
-        colour = (230, 60, 30) if box.label == "text" else (30, 150, 60)
-        draw.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=3)
-    for left, image in ((0, marked), (SIDE + 4, Image.fromarray(after))):
-        cell.paste(image.resize((SIDE, SIDE), Image.Resampling.LANCZOS), (left, 0))
-    ImageDraw.Draw(cell).text((2, SIDE + 2), label, "black", ImageFont.load_default(12))
-    return cell
-
-
-def write_sheet(args: argparse.Namespace, config: Any) -> int:
-    """Two images of every kind of text, as the text rule leaves them; a JPEG below 600 kB."""
-    truth, records = read_truth(args.set), {r.key: r for r in read_records(args.set)}
-    eraser = build_eraser(args.eraser, config)
-    rule = build_rule("text", config, eraser)
-    cells = []
-    for kind in KINDS:
-        keys = [key for key, row in truth.items() if row["kind"] == kind]
-        for key in keys[: 1 if kind == "pack_text" else 2]:
-            image = open_image(records[key])
-            eraser.hole = None
-            finding = rule.judge(image)
-            after = image.pixels if finding.repaired is None else finding.repaired.pixels
-            label = f"{kind.replace('_', ' ')}: {finding.verdict}"
-            cells.append(draw_cell(image, after, list(finding.boxes), label))
+def write_sheet(records: Iterable[Record], config: CurateConfig, out: Path, columns: int = 4) -> list[str]:
+    """Ask the image rules about ``records`` and draw a sheet; lines that say what they found."""
+    eraser = WatchedEraser(config.erase or EraseSettings())
+    rules = {n: build_rule(n, config, **({"erase": eraser} if n == "text" else {})) for n in IMAGE_RULES}
+    cells: list[Image.Image] = []
+    lines: list[str] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        image = open_image(record)
+        image = rules["mask"].judge(image).repaired or image
+        found: dict[str, Finding] = {name: rule.judge(image) for name, rule in rules.items()}
+        counts.update((name, finding.verdict.value) for name, finding in found.items())
+        fired = {name: finding for name, finding in found.items() if finding.verdict != "keep"}
+        lines += [f"{record.key}: {name} {f.verdict}: {f.reason}" for name, f in fired.items()]
+        said = ", ".join(f"{name} {finding.verdict}" for name, finding in fired.items())
+        repaired = found["text"].repaired
+        cells.append(_draw_cell(image, found["text"].boxes, repaired, f"{record.key[-34:]}\n{said}"))
     width, height = cells[0].size
-    lines = -(-len(cells) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * (width + 8), lines * (height + 4)), "white")
+    sheet = Image.new("RGB", (columns * (width + 8), -(-len(cells) // columns) * (height + 4)), "white")
     for number, cell in enumerate(cells):
-        sheet.paste(cell, (number % COLUMNS * (width + 8), number // COLUMNS * (height + 4)))
+        sheet.paste(cell, (number % columns * (width + 8), number // columns * (height + 4)))
     for quality in range(88, 30, -6):
-        sheet.save(args.out, "JPEG", quality=quality, optimize=True)
-        if args.out.stat().st_size <= 600_000:
+        sheet.save(out, "JPEG", quality=quality, optimize=True)
+        if out.stat().st_size <= LARGEST:
             break
-    print(f"{args.out}: {np.asarray(sheet).shape[:2]}, {args.out.stat().st_size} bytes")
-    return 0
+    return [*lines, *(f"{name}: {count} {verdict}" for (name, verdict), count in sorted(counts.items()))]
+
+
+def choose_texts(records: Iterable[Record], truth: dict[str, Truth], each: int = 2) -> list[Record]:
+    """The first planted texts of every kind."""
+    taken: Counter[str] = Counter()
+    chosen = []
+    for record in records:
+        kind = truth[record.key]["kind"] if record.key in truth else ""
+        if kind.startswith(("text_", "logo_word", "pack_text")) and taken[kind] < each:
+            taken[kind] += 1
+            chosen.append(record)
+    return chosen
+
+
+def _draw_cell(
+    image: LoadedImage, boxes: Iterable[Box], repaired: LoadedImage | None, words: str
+) -> Image.Image:
+    """The image with its product's outline and the texts found, beside it what was left; words below."""
+    before = Image.fromarray(image.pixels)
+    if image.mask is not None:
+        product = image.mask > 0.5
+        edge = product ^ np.roll(product, 2, 0) | product ^ np.roll(product, 2, 1)
+        before.paste((0, 160, 220), mask=Image.fromarray((edge * 255).astype(np.uint8)))
+    draw = ImageDraw.Draw(before)
+    for box in boxes:
+        colour = (30, 150, 60) if "product" in box.label else (230, 60, 30)
+        draw.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=3)
+    shown: list[Any] = [before] if repaired is None else [before, Image.fromarray(repaired.pixels)]
+    cell = Image.new("RGB", (2 * SIDE + 4, SIDE + 32), "white")
+    for place, view in enumerate(shown):
+        view.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        cell.paste(view, (place * (SIDE + 4), 0))
+    ImageDraw.Draw(cell).multiline_text((2, SIDE + 2), words, "black", ImageFont.load_default(12))
+    return cell

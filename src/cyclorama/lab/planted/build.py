@@ -11,9 +11,11 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cyclorama.lab.planted.fonts import Fonts, find_fonts
+from cyclorama.errors import DataError
+from cyclorama.lab.planted.fonts import find_fonts
 from cyclorama.lab.planted.kinds import KINDS, Kind, Plant, Scene
-from cyclorama.lab.planted.people import People, find_people
+from cyclorama.lab.planted.people import find_people
 from cyclorama.lab.planted.scenes import Base, Chance, Mask, list_bases, open_base
 
 SIDES = (512, 512, 576, 640)
@@ -36,7 +39,7 @@ _RESTRICTED = ("CC-BY-NC-4.0", "CC BY-NC-SA 4.0", "for academic use only", "non-
 
 
 @dataclass(frozen=True)
-class Row:
+class PlantedRow:
     """What a row is to be."""
 
     number: int
@@ -52,64 +55,60 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Job:
+class PlantingJob:
     """What every process needs to make rows."""
 
     shards: Path
     out: Path
     assets: Path | None
+    """Folder with fonts and portraits in or below it."""
     bodies: Path | None
+    """Folder of rendered bodies."""
     seed: int
     kinds: tuple[str, ...] = ()
     """Names of the kinds to plant; empty for all."""
 
 
-def plan_rows(count: int, images: int, seed: int, kinds: dict[str, Kind]) -> list[Row]:
+def plan_rows(count: int, images: int, seed: int, kinds: Mapping[str, Kind]) -> list[PlantedRow]:
     """About ``count`` rows in a random order, each kind in its share, no image used twice but by copies.
 
-    Raises SystemExit if ``images`` are too few.
+    Raises DataError if ``images`` are too few.
     """
     chance = np.random.default_rng([seed, 1])
     share = count / sum(kind.count for kind in kinds.values())
     numbers = {name: max(1, round(kind.count * share)) for name, kind in kinds.items()}
     needed = sum(numbers[name] * kind.bases for name, kind in kinds.items() if not kind.copy)
     if needed > images:
-        raise SystemExit(f"{needed} rendered images are needed for {count} rows, {images} are there")
+        raise DataError(f"{needed} rendered images are needed for {count} rows, {images} are there")
     order = iter(chance.permutation(images).tolist())
-    wanted: list[tuple[str, tuple[int, ...], str]] = []
-    clean = []
-    for name, kind in kinds.items():
-        if not kind.copy:
-            for _ in range(numbers[name]):
-                bases = tuple(next(order) for _ in range(kind.bases))
-                if name == "clean":
-                    clean.append(len(wanted))
-                wanted.append((name, bases, ""))
-    originals = iter(clean)
+    wanted: list[tuple[str, tuple[int, ...], str]] = [
+        (name, tuple(next(order) for _ in range(kind.bases)), "")
+        for name, kind in kinds.items()
+        if not kind.copy
+        for _ in range(numbers[name])
+    ]
+    originals = iter([place for place, (name, _, _) in enumerate(wanted) if name == "clean"])
     for name, kind in kinds.items():
         for _ in range(numbers[name] if kind.copy else 0):
             original = next(originals)
             bases = wanted[original][1]
-            group = f"g{bases[0]:05d}"
-            wanted[original] = ("clean", bases, group)
-            wanted.append((name, bases, group))
-    places = chance.permutation(len(wanted))
-    return [Row(number, *wanted[place]) for number, place in enumerate(places.tolist())]
+            wanted[original] = ("clean", bases, f"g{bases[0]:05d}")
+            wanted.append((name, bases, f"g{bases[0]:05d}"))
+    return [PlantedRow(n, *wanted[place]) for n, place in enumerate(chance.permutation(len(wanted)).tolist())]
 
 
-def open_bases(row: Row, spans: Sequence[dict[str, Any]], seed: int) -> list[Base]:
-    """The rendered images of a row. Copies get the same pixels as their original."""
+def open_bases(places: Sequence[int], shards: Path, seed: int) -> list[Base]:
+    """The rendered images at ``places`` of ``shards``. Copies get the same pixels as their original."""
     found = []
-    for index in row.bases:
-        chance = np.random.default_rng([seed, 2, index])
-        found.append(open_base(spans[index], int(chance.choice(SIDES)), chance))
+    for place in places:
+        chance = np.random.default_rng([seed, 2, place])
+        found.append(open_base(_list_bases(shards)[place], int(chance.choice(SIDES)), chance))
     return found
 
 
-def make_plant(row: Row, bases: list[Base], fonts: Fonts, people: People, seed: int) -> Plant | None:
-    """The row's image; None if its kind cannot be made of it."""
-    chance = np.random.default_rng([seed, 3, row.number])
-    return KINDS[row.kind].make(Scene(bases, fonts, people, chance))
+_list_bases = cache(list_bases)
+_find_fonts = cache(find_fonts)
+_find_people = cache(find_people)
 
 
 def encode(plant: Plant, chance: Chance) -> tuple[str, bytes]:
@@ -119,21 +118,18 @@ def encode(plant: Plant, chance: Chance) -> tuple[str, bytes]:
         return suffix, plant.raw
     image = Image.fromarray(plant.pixels)
     if plant.alpha is not None:
-        image.putalpha(Image.fromarray((plant.alpha * 255).round().astype(np.uint8)))
+        image.putalpha(_to_image(plant.alpha))
     stream = io.BytesIO()
     quality = plant.quality or int(chance.integers(86, 96))
-    if suffix == "png":
-        image.save(stream, "PNG", compress_level=4)
-    elif suffix == "webp":
-        image.save(stream, "WEBP", quality=quality, method=2)
-    else:
-        image.save(stream, "JPEG", quality=quality)
+    options: dict[str, Any] = {"jpg": {"quality": quality}, "png": {"compress_level": 4}}.get(
+        suffix, {"quality": quality, "method": 2}
+    )
+    image.save(stream, "JPEG" if suffix == "jpg" else suffix.upper(), **options)
     return suffix, stream.getvalue()
 
 
-def write_mask(path: Path, mask: Mask) -> None:
-    """``mask`` as a grey PNG."""
-    Image.fromarray((mask * 255).round().astype(np.uint8)).save(path, compress_level=4)
+def _to_image(mask: Mask) -> Image.Image:
+    return Image.fromarray((mask * 255).round().astype(np.uint8))
 
 
 def draw_numbers(kind: Kind, chance: Chance) -> tuple[int, int]:
@@ -156,12 +152,12 @@ def write_category(category: str, chance: Chance) -> str:
     return ways[int(chance.choice(len(ways), p=[0.6, 0.1, 0.1, 0.1, 0.1]))]
 
 
-def make_row(
-    row: Row, job: Job, spans: Sequence[dict[str, Any]], fonts: Fonts, people: People
-) -> dict[str, str]:
+def make_row(row: PlantedRow, job: PlantingJob) -> dict[str, str]:
     """Write one row's files; its cells of both tables. A kind that cannot be made becomes a clean row."""
-    bases = open_bases(row, spans, job.seed)
-    plant = make_plant(row, bases, fonts, people, job.seed)
+    bases = open_bases(row.bases, job.shards, job.seed)
+    chance = np.random.default_rng([job.seed, 3, row.number])
+    people = _find_people(job.assets, job.bodies)
+    plant = KINDS[row.kind].make(Scene(bases, _find_fonts(job.assets), people, chance))
     if plant is None:
         row = replace(row, kind="clean", group="")
         plant = Plant(bases[0].pixels, bases[0].mask)
@@ -169,12 +165,13 @@ def make_row(
     chance = np.random.default_rng([job.seed, 4, row.number])
     suffix, data = encode(plant, chance)
     (job.out / "images" / f"{row.key}.{suffix}").write_bytes(data)
-    if plant.mask is not None:
-        write_mask(job.out / "masks" / f"{row.key}.png", plant.mask)
-    if plant.text is not None:
-        write_mask(job.out / "truth" / f"{row.key}.text.png", plant.text)
-    if plant.truth is not None:
-        write_mask(job.out / "truth" / f"{row.key}.mask.png", plant.truth)
+    for name, mask in (
+        (f"masks/{row.key}.png", plant.mask),
+        (f"truth/{row.key}.text.png", plant.text),
+        (f"truth/{row.key}.mask.png", plant.truth),
+    ):
+        if mask is not None:
+            _to_image(mask).save(job.out / name, compress_level=4)
     labels = bases[0].labels
     seen, clicked = draw_numbers(kind, chance)
     own = kind.copy or kind.clicks == "tail"  # copies lie under another product; the tail's are its own
@@ -191,53 +188,34 @@ def make_row(
     }  # fmt: skip
 
 
-_TOOLS: dict[str, Any] = {}
-
-
-def _prepare(job: Job) -> None:
-    """Once per process."""
-    _TOOLS["all"] = (job, list_bases(job.shards), find_fonts(job.assets), find_people(job.assets, job.bodies))
-
-
-def _make(row: Row) -> dict[str, str]:
-    return make_row(row, *_TOOLS["all"])
-
-
-def make_rows(rows: Sequence[Row], job: Job, workers: int) -> Iterator[dict[str, str]]:
+def _make_rows(rows: Sequence[PlantedRow], job: PlantingJob, workers: int) -> Iterator[dict[str, str]]:
     """All rows' cells, in order."""
     if workers == 1:
-        _prepare(job)
-        yield from map(_make, rows)
+        yield from (make_row(row, job) for row in rows)
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (job,)) as pool:
-        yield from pool.map(_make, rows, chunksize=8)
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(make_row, rows, [job] * len(rows), chunksize=8)
 
 
-def build_set(job: Job, count: int, workers: int = 1) -> dict[str, int]:
+def build_set(job: PlantingJob, count: int, workers: int = 1) -> Counter[str]:
     """The set of about ``count`` rows in ``job.out``; rows by kind."""
     for name in ("images", "masks", "truth"):
         (job.out / name).mkdir(parents=True, exist_ok=True)
     kinds = {name: kind for name, kind in KINDS.items() if name in job.kinds or not job.kinds}
-    rows = plan_rows(count, len(list_bases(job.shards)), job.seed, kinds)
-    cells = list(make_rows(rows, job, workers))
-    groups = [cell["group"] for cell in cells]
-    for cell in cells:  # an original whose copy could not be made stands alone
-        if groups.count(cell["group"]) < 2:
+    cells = list(_make_rows(plan_rows(count, len(_list_bases(job.shards)), job.seed, kinds), job, workers))
+    groups = Counter(cell["group"] for cell in cells)
+    totals: Counter[str] = Counter()
+    for cell in cells:
+        totals[cell["product_id"]] += int(cell["impressions"])
+        if groups[cell["group"]] < 2:  # an original whose copy could not be made stands alone
             cell["group"] = ""
-    tables = (("manifest.csv", MANIFEST, "category"), ("truth.csv", TRUTH, "canonical"))
-    for name, columns, category in tables:
-        with (job.out / name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+    for file, columns, category in (("manifest", MANIFEST, "category"), ("truth", TRUTH, "canonical")):
+        with (job.out / f"{file}.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows({**cell, "category": cell[category]} for cell in cells)
-    totals: dict[str, int] = {}
-    for cell in cells:
-        totals[cell["product_id"]] = totals.get(cell["product_id"], 0) + int(cell["impressions"])
     tail = {cell["product_id"] for cell in cells if cell["kind"] == "clicks_tail"}
     kept = sum(seen for product, seen in totals.items() if seen >= 5000 and product not in tail)
     facts = {"seed": job.seed, "rows": len(cells), "impressions_total": kept}
     (job.out / "settings.json").write_text(json.dumps(facts))
-    counts: dict[str, int] = {}
-    for cell in cells:
-        counts[cell["kind"]] = counts.get(cell["kind"], 0) + 1
-    return counts
+    return Counter(cell["kind"] for cell in cells)
