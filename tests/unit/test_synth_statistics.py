@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.data.manifest import load_manifest
+from cyclorama.data.records import load_records
 from cyclorama.files import write_atomic
 from cyclorama.generation.items import InputConfig, load_items
 from cyclorama.scenes import shards
@@ -134,7 +134,7 @@ def test_unpacked_pairs_are_files_that_generate_takes(tmp_path: Path) -> None:
     assert found[1].reference == tmp_path / "reference" / "p1.png"
     assert found[1].reference_mask == tmp_path / "reference_mask" / "p1.png"
     assert found[0].seed != found[1].seed
-    record = load_manifest(tmp_path / MANIFEST_NAME)[0]
+    record = load_records(tmp_path / MANIFEST_NAME)[0]
     assert (record.brand, record.split, record.licence) == ("milk-carton-brand-a", "test", "CC0-1.0")
     assert record.extra["truth"] == "truth/p0.png"
     assert record.extra["reference_product_id"] == "milk-carton-p-other"
@@ -142,7 +142,7 @@ def test_unpacked_pairs_are_files_that_generate_takes(tmp_path: Path) -> None:
 
 def test_without_a_reference_the_product_is_taken_from_the_truth(tmp_path: Path) -> None:
     unpack_set(store(tmp_path, TRAINING))
-    record = load_manifest(tmp_path / MANIFEST_NAME)[0]
+    record = load_records(tmp_path / MANIFEST_NAME)[0]
     assert record.image == tmp_path / "truth" / "a0.png"
     assert record.reference is None
     header = (tmp_path / MANIFEST_NAME).read_text().splitlines()[0]

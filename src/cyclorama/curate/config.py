@@ -20,8 +20,8 @@ from cyclorama.curate.quality import QualitySettings
 from cyclorama.curate.size import SizeSettings
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.text import TextSettings
+from cyclorama.data.columns import MaskMeans
 from cyclorama.data.fetch import UrlPolicy
-from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import ConfigError
 from cyclorama.jobs.job import EngineSettings
 

@@ -18,7 +18,7 @@ from cyclorama.imaging.loading import LoadLimits, load_image
 from cyclorama.imaging.masks import load_mask
 
 if TYPE_CHECKING:
-    from cyclorama.data.schema import MaskMeans
+    from cyclorama.data.columns import MaskMeans
     from cyclorama.types import Matte, Pixels, Size
 
 JUDGED_FIELDS = ("product_id", "category", "brand", "licence", "language")
