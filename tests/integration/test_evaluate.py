@@ -87,6 +87,16 @@ def test_two_sets_are_compared(world: Path, capsys: pytest.CaptureFixture[str]):
     assert "images are few" in printed.err
 
 
+def test_metrics_with_nothing_to_compare_are_named(world: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = [world / "a", "--features", f"cyclorama={world / 'net'}", "--metrics", "truth,leak,distance"]
+    assert run(*arguments) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["sets"][0]["metrics"] == {}
+    assert "no true set: distance not scored" in printed.err
+    assert "no references: leak not scored" in printed.err
+    assert "no true images of the same keys: truth not scored" in printed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -150,6 +150,9 @@ def test_nothing_to_look_at_is_never_a_perfect_value():
         compute_seam_energy(flat, wide)
     with pytest.raises(MaskError):
         compute_rim_delta_e(flat, flat, np.zeros_like(mask))
+    for measure in (compute_psnr, compute_ssim):
+        with pytest.raises(NothingToMeasureError, match="no background to compare"):
+            measure(flat, flat, np.zeros((SIDE, SIDE)))
 
 
 def test_the_scorer_leaves_out_what_it_cannot_measure_and_says_so():

@@ -113,12 +113,36 @@ def evaluate_set(
         compactness,
         projection,
         run.used,
-        (*partners.notes, *run.notes),
+        (*partners.notes, *list_unscored(partners, settings, truth_features), *run.notes),
         tuple(
             f"{METRICS[name].title}: left out on {len(found)} of {len(rows)} images, first {found[0]}"
             for name, found in scorer.left_out.items()
         ),
     )
+
+
+def list_unscored(
+    partners: Partners, settings: EvaluationSettings, truth_features: FeatureTable | None
+) -> list[str]:
+    """Groups of metrics that were asked for and have nothing to compare with, in words."""
+    known = partners.truth is not None or truth_features is not None
+    lacking: dict[str, tuple[bool, set[str]]] = {
+        "no true set": (not known, {"distance"}),
+        "no true images of the same keys": (not partners.paired, {"truth"}),
+        "no products as given": (not partners.paired and partners.products is None, {"product", "text"}),
+        "neither true images nor references": (
+            not partners.paired and partners.references is None, {"similarity"}
+        ),
+        "no references": (partners.references is None, {"following", "leak"}),
+        "not every image has a category": (
+            set(partners.categories) != set(partners.images.keys), {"category"}
+        ),
+    }  # fmt: skip
+    return [
+        f"{reason}: {', '.join(sorted(groups & set(settings.metrics)))} not scored"
+        for reason, (true, groups) in lacking.items()
+        if true and groups & set(settings.metrics)
+    ]
 
 
 def _get_product(partners: Partners, key: str) -> str:

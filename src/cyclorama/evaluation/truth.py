@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.errors import TooFewImagesError
+from cyclorama.errors import NothingToMeasureError, TooFewImagesError
 from cyclorama.evaluation.resize import check_same_size, fill_product, grow_mask
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def compute_truth(
 
 
 def compute_psnr(pixels: Pixels, truth: Pixels, weight: Plane) -> float:
-    """Peak signal-to-noise ratio in dB (peak 255) with ``weight`` (H, W) in [0, 1] per pixel."""
-    squares = ((pixels.astype(np.float64) - truth) ** 2).mean(axis=2)
-    error = float((squares * weight).sum() / weight.sum())
+    """Peak signal-to-noise ratio in dB (peak 255) with ``weight`` (H, W) in [0, 1] per pixel.
+
+    Raises NothingToMeasureError where all weights are 0.
+    """
+    error = _average(((pixels.astype(np.float64) - truth) ** 2).mean(axis=2), weight)
     return PSNR_LIMIT if error == 0 else min(PSNR_LIMIT, 10 * float(np.log10(255**2 / error)))
 
 
@@ -67,6 +69,7 @@ def compute_ssim(pixels: Pixels, truth: Pixels, weight: Plane) -> float:
 
     Local moments are means weighted with window times ``weight`` (H, W); the result is the mean of the map
     under ``weight``. With weight 1 everywhere it is the usual SSIM, windows at the border cut at the frame.
+    Raises NothingToMeasureError where all weights are 0.
     """
     norm = _blur(weight)
     safe = np.where(norm > 1e-6, norm, 1)
@@ -80,8 +83,15 @@ def compute_ssim(pixels: Pixels, truth: Pixels, weight: Plane) -> float:
         cov = _blur(weight * x * y) / safe - mean_x * mean_y
         quotient = (2 * mean_x * mean_y + c1) * (2 * cov + c2)
         quotient /= (mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)
-        total += float((quotient * weight).sum() / weight.sum())
+        total += _average(quotient, weight)
     return total / 3
+
+
+def _average(plane: Plane, weight: Plane) -> float:
+    total = float(weight.sum())
+    if total <= 0:
+        raise NothingToMeasureError("no pixel has a weight; there is no background to compare")
+    return float((plane * weight).sum()) / total
 
 
 def compute_perceptual(pixels: Pixels, truth: Pixels, mask: Matte | None, network: CycloramaNetwork) -> float:
