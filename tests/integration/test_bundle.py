@@ -55,3 +55,13 @@ def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path) -> None:
     build_tiny_pipeline().save_pretrained(tmp_path / "sd")
     with pytest.raises(ModelFormatError, match="only a PatchAutoencoder"):
         bundle_model(tmp_path / "sd", tmp_path / "model", {})
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_tiny_parts_draw_from_seeds_of_their_own(seed: int) -> None:
+    """Base, UNet and generators from ``seed``, ``seed + 1`` and ``seed + 2``: no numbers twice."""
+    generator = build_tiny_pipeline(seed=seed).category_generator
+    weight = generator.controlnet_down_blocks[0].weight
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 2)
+        assert torch.equal(weight, torch.empty_like(weight).normal_(std=0.2))

@@ -244,8 +244,6 @@ def test_wrong_inputs_are_refused_before_anything_is_computed(pipeline: Cycloram
         pipeline(images, masks, ["fruit"], g, reference_mask=masks)
     with pytest.raises(UnknownCategoryError, match="unknown category 'fruits'; nearest: fruit"):
         pipeline(images, masks, ["fruits"], g)
-    with pytest.raises(SettingsError, match="PatchAutoencoder|AutoencoderKL"):
-        pipeline._vae_mode("enable_nothing")
 
 
 @pytest.mark.parametrize(
@@ -334,10 +332,10 @@ def test_sliced_decoding_gives_the_same_images_and_tiling_runs(pipeline: Cyclora
     images, masks, _ = _inputs(2)
     plain = pipeline(images, masks, ["fruit", "fruit"], _generators(1, 2), settings=STEPS)
     try:
-        pipeline.enable_vae_slicing()
+        pipeline.vae.enable_slicing()
         assert pipeline.vae.use_slicing
         sliced = pipeline(images, masks, ["fruit", "fruit"], _generators(1, 2), settings=STEPS)
-        pipeline.enable_vae_tiling()
+        pipeline.vae.enable_tiling()
         assert pipeline.vae.use_tiling
         tiled = pipeline(images, masks, ["fruit", "fruit"], _generators(1, 2), settings=STEPS)
     finally:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from diffusers.optimization import get_cosine_schedule_with_warmup
 
 from cyclorama.cli import main
 from cyclorama.commands.train import load_train_config
@@ -105,6 +107,16 @@ def test_learning_rate_warms_up_and_falls_as_a_cosine():
     assert {compute_learning_rate(step, 14, constant) for step in range(14)} == {2.0}
 
 
+def test_learning_rate_is_diffusers_but_for_its_first_step_and_floor():
+    config = OptimiserConfig(learning_rate=2.0, schedule="cosine", warm_up_steps=4)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    theirs = get_cosine_schedule_with_warmup(optimizer, 4, 14).lr_lambdas[0]
+    for step in range(14):
+        shifted = step + 1 if step < 4 else step
+        assert compute_learning_rate(step, 14, config) == pytest.approx(2.0 * theirs(shifted))
+    assert theirs(0) == 0.0 and theirs(14) == 0.0
+
+
 def test_prompt_table_rows():
     prompts = [build_prompts("perfume", "sks 0"), build_prompts("fruit", "sks 1")]
     texts = list_prompt_texts(prompts)
@@ -122,6 +134,19 @@ def test_prompt_table_rows():
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_batches_come_in_order_whatever_the_threads(workers):
     assert list(iterate_ahead(lambda item: item * item, range(20), workers)) == [i * i for i in range(20)]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_no_more_than_workers_and_one_batches_are_prepared_ahead(workers):
+    begun = []
+    batches = iterate_ahead(lambda item: begun.append(item) or item, iter(range(40)), workers)
+    for taken in range(30):
+        assert next(batches) == taken
+        assert len(begun) <= taken + workers + 2  # the one handed out, and those ahead
+    deadline = time.monotonic() + 5
+    while len(begun) < 30 + workers + 1 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(begun) == 30 + workers + 1  # and not fewer: the threads are kept busy
 
 
 def test_an_error_in_a_thread_reaches_the_loop():

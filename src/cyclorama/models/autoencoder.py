@@ -1,51 +1,22 @@
 """A compact autoencoder for small machines: linear patch encoder, convolutional decoder.
 
-The encoder is the principal-component analysis of image patches, wholly or partly whitened; it needs
-no training.
-The decoder is the transposed analysis plus a small convolutional network that removes the patch
+The encoder is the principal-component analysis of image patches, wholly or partly whitened; it needs no
+training. The decoder is the transposed analysis plus a small convolutional network that removes the patch
 grid and sharpens. It follows the interface of diffusers' autoencoders.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.autoencoders.vae import DecoderOutput, IdentityDistribution
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
-
-
-class PatchDistribution:
-    """The (deterministic) latent distribution of an encoded image, in diffusers' interface."""
-
-    def __init__(self, latents: Tensor) -> None:
-        self._latents = latents
-
-    def mode(self) -> Tensor:
-        """Latents (B, c, h, w)."""
-        return self._latents
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """The same as :meth:`mode`: the encoder adds no noise."""
-        return self._latents
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """What ``encode`` returns."""
-
-    latent_dist: PatchDistribution
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What ``decode`` returns."""
-
-    sample: Tensor
 
 
 @torch.no_grad()
@@ -115,15 +86,15 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.refiner = nn.Sequential(*layers)
 
     @apply_forward_hook
-    def encode(self, image: Tensor) -> Encoded:
+    def encode(self, image: Tensor) -> AutoencoderKLOutput:
         """Latents of ``image`` (B, 3, H, W) in [-1, 1]; scaled on the data the analysis was fitted to."""
-        return Encoded(PatchDistribution(self.analysis(image)))
+        return AutoencoderKLOutput(IdentityDistribution(self.analysis(image)))
 
     @apply_forward_hook
     def decode(self, latents: Tensor, return_dict: bool = True, generator: Any = None) -> Any:
-        """Image (B, 3, H, W), about [-1, 1], of latents (B, c, h, w): :class:`Decoded`, or a 1-tuple."""
+        """Image (B, 3, H, W), about [-1, 1], of latents (B, c, h, w), as diffusers' autoencoders give it."""
         sample = self.decode_linear(latents) + self.refiner(latents)
-        return Decoded(sample) if return_dict else (sample,)
+        return DecoderOutput(sample) if return_dict else (sample,)
 
     def decode_linear(self, latents: Tensor) -> Tensor:
         """The image without the refiner: each patch its principal components only."""
@@ -136,8 +107,8 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
 
     def forward(self, image: Tensor) -> Tensor:
         """Encode and decode."""
-        decoded: Decoded = self.decode(self.encode(image).latent_dist.mode())
-        return decoded.sample
+        decoded: Tensor = self.decode(self.encode(image).latent_dist.mode()).sample
+        return decoded
 
     def fit(self, images: Tensor) -> Tensor:
         """Fit analysis and synthesis to ``images`` (N, 3, H, W) in [-1, 1]; returns the spectrum.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +12,7 @@ from torch import Tensor
 
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.errors import ModelFormatError, SettingsError
+from cyclorama.errors import ModelFormatError
 from cyclorama.models.attention import cached_prompts
 from cyclorama.models.base import (
     BaseModel,
@@ -48,14 +46,6 @@ from cyclorama.models.tuning import tune_network
 from cyclorama.prompts import EMPTY_PROMPTS
 
 StepCallback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
-
-
-@dataclass(frozen=True)
-class _PromptEmbeds:
-    """Embeddings for the whole (guided) batch, made once: (B', 2L, D) for CG, (B', L, D) for the rest."""
-
-    masked: Tensor
-    full: Tensor
 
 
 class CycloramaPipeline(DiffusionPipeline):
@@ -180,14 +170,6 @@ class CycloramaPipeline(DiffusionPipeline):
         """``epsilon`` or ``v_prediction``."""
         return self.base.prediction_type
 
-    def enable_vae_slicing(self) -> None:
-        """Decode images one by one. Raises SettingsError for an autoencoder that has no such mode."""
-        self._vae_mode("enable_slicing")
-
-    def enable_vae_tiling(self) -> None:
-        """Decode large images in tiles. Raises SettingsError for an autoencoder that has no such mode."""
-        self._vae_mode("enable_tiling")
-
     def tune(self, *, channels_last: bool = False, compile: bool = False) -> None:
         """Other memory order, compiled blocks: the same images up to rounding, at another speed.
 
@@ -195,11 +177,6 @@ class CycloramaPipeline(DiffusionPipeline):
         """
         for network in (self.unet, self.category_generator, self.personality_generator):
             tune_network(network, channels_last=channels_last, compile=compile)
-
-    def _vae_mode(self, method: str) -> None:
-        if not hasattr(self.vae, method):
-            raise SettingsError(f"{type(self.vae).__name__} has no {method}; it needs none at its size")
-        getattr(self.vae, method)()
 
     @torch.no_grad()
     def __call__(
@@ -234,21 +211,16 @@ class CycloramaPipeline(DiffusionPipeline):
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
         scheduler.set_timesteps(settings.num_inference_steps, device=self._execution_device)
         guided = settings.guidance_scale > 1
-        device, dtype = self._execution_device, self.unet.dtype
+        device, scale = self._execution_device, compute_vae_scale(self.vae)
         image, mask = product_image.to(device), product_mask.to(device)
-        embeds = self._encode_categories(categories, guided)
-        predict = self._build_predictor(image, mask, embeds, reference_image, reference_mask, settings)
-
-        height, width = (
-            image.shape[-2] // compute_vae_scale(self.vae),
-            image.shape[-1] // compute_vae_scale(self.vae),
-        )
-        noise = sample_noise((self.base.latent_channels, height, width), generators).to(device)
+        prompts = self._encode_categories(categories, guided)
+        predict = self._build_predictor(image, mask, prompts, reference_image, reference_mask, settings)
+        shape = (self.base.latent_channels, image.shape[-2] // scale, image.shape[-1] // scale)
+        noise = sample_noise(shape, generators).to(device)
         start_from = None
         if reference_image is not None and settings.initial_latent:
             start_from = self._encode_references(reference_image)
-        start = build_start(scheduler, noise, start_from).to(dtype)
-
+        start = build_start(scheduler, noise, start_from).to(self.unet.dtype)
         bar = self.progress_bar(total=settings.num_inference_steps)
 
         def on_step(index: int, timestep: Tensor, latents: Tensor) -> Tensor:
@@ -259,9 +231,7 @@ class CycloramaPipeline(DiffusionPipeline):
             return latents if changed is None else changed.get("latents", latents)
 
         networks = [self.unet, self.category_generator, self.personality_generator]
-        shared = (
-            [layer for network in networks for layer in list_prompt_free_layers(network)] if guided else []
-        )
+        shared = [layer for network in networks if guided for layer in list_prompt_free_layers(network)]
         with bar, cached_prompts(networks), shared_halves(shared), shared_timestep(networks):
             latents = sample_latents(
                 predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
@@ -270,16 +240,16 @@ class CycloramaPipeline(DiffusionPipeline):
         self.maybe_free_model_hooks()
         return images
 
-    def _encode_categories(self, categories: Sequence[str], guided: bool) -> _PromptEmbeds:
+    def _encode_categories(self, categories: Sequence[str], guided: bool) -> tuple[Tensor, Tensor]:
+        """Embeddings for the whole (guided) batch, made once: (B', 2L, D) for CG, (B', L, D) for the rest."""
         prompts = [self.registry.resolve(name).prompts for name in categories]
         if guided:
             prompts = [EMPTY_PROMPTS] * len(prompts) + prompts
-        texts = [t for p in prompts for t in (p.product, p.background, p.full)]
-        table = {text: self._encode_prompt(text) for text in dict.fromkeys(texts)}
-        product = torch.stack([table[p.product] for p in prompts])
-        background = torch.stack([table[p.background] for p in prompts])
-        full = torch.stack([table[p.full] for p in prompts])
-        return _PromptEmbeds(join_prompts(product, background), full)
+        product, background, full = (
+            torch.stack([self._encode_prompt(getattr(p, kind)) for p in prompts])
+            for kind in ("product", "background", "full")
+        )
+        return join_prompts(product, background), full
 
     def _encode_prompt(self, text: str) -> Tensor:
         """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
@@ -297,12 +267,10 @@ class CycloramaPipeline(DiffusionPipeline):
         weights = (get_weights_state(self.vae), self.vae.dtype, device)
 
         def encode(image: Tensor) -> Tensor:
-            return encode_image(self.vae, image.to(device)).float()
+            key = ("latents", compute_digest(image), weights)
+            return self.encodings.get(key, lambda: encode_image(self.vae, image.to(device)).float())
 
-        get = self.encodings.get
-        return torch.cat(
-            [get(("latents", compute_digest(x), weights), partial(encode, x)) for x in _split(images)]
-        )
+        return torch.cat([encode(image) for image in images.unsqueeze(1)])
 
     def _encode_reference_hints(self, images: Tensor, masks: Tensor | None) -> Tensor:
         """PG's hint features (B, C0, h, w) of references (B, 3, H, W), each alone and once, as above.
@@ -311,31 +279,33 @@ class CycloramaPipeline(DiffusionPipeline):
         """
         pg, device = self.personality_generator, self._execution_device
         weights = (get_weights_state(pg.controlnet_cond_embedding), pg.dtype, device)
+        if masks is None:
+            masks = torch.zeros_like(images[:, :1])
 
-        def encode(image: Tensor, mask: Tensor | None) -> Tensor:
-            image = image.to(device)
-            visible = torch.ones_like(image[:, :1]) if mask is None else 1 - mask.to(device)
-            hint: Tensor = pg.encode_hint(build_condition_image(image, visible, pg.with_mask))
-            return hint
+        def encode(image: Tensor, mask: Tensor) -> Tensor:
+            def compute() -> Tensor:
+                visible = 1 - mask.to(device)
+                hint: Tensor = pg.encode_hint(build_condition_image(image.to(device), visible, pg.with_mask))
+                return hint
 
-        hidden = [None] * len(images) if masks is None else _split(masks)
-        hints = []
-        for image, mask in zip(_split(images), hidden, strict=True):
-            key = ("hint", compute_digest(image), None if mask is None else compute_digest(mask), weights)
-            hints.append(self.encodings.get(key, partial(encode, image, mask)))
-        return torch.cat(hints)
+            return self.encodings.get(("hint", compute_digest(image), compute_digest(mask), weights), compute)
+
+        return torch.cat(
+            [encode(*pair) for pair in zip(images.unsqueeze(1), masks.unsqueeze(1), strict=True)]
+        )
 
     def _build_predictor(
         self,
         image: Tensor,
         mask: Tensor,
-        embeds: _PromptEmbeds,
+        prompts: tuple[Tensor, Tensor],
         reference_image: Tensor | None,
         reference_mask: Tensor | None,
         settings: SamplingConfig,
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """Guided prediction as a function of noisy latents and timestep; all else is prepared here, once."""
         cg, pg = self.category_generator, self.personality_generator
+        masked_prompts, full_prompts = prompts
         copies = 2 if settings.guidance_scale > 1 else 1
         masks = mask.to(self.unet.dtype).repeat(copies, 1, 1, 1)
         cg_hint = cg.encode_hint(build_condition_image(image, mask, cg.with_mask)).repeat(copies, 1, 1, 1)
@@ -349,17 +319,12 @@ class CycloramaPipeline(DiffusionPipeline):
             if not layer_masks:
                 layer_masks.update(cg.compute_masks(masks, noisy_latents))
             model_input = noisy_latents.to(self.unet.dtype).repeat(copies, 1, 1, 1)
-            residuals = cg(model_input, timestep, embeds.masked, cg_hint, layer_masks)
+            residuals = cg(model_input, timestep, masked_prompts, cg_hint, layer_masks)
             residuals = residuals.scale(settings.category_strength)
             if use_pg:
-                style = pg.predict_residuals(model_input, timestep, embeds.full, pg_hint, masks)
+                style = pg.predict_residuals(model_input, timestep, full_prompts, pg_hint, masks)
                 residuals = residuals + style.scale(settings.reference_strength)
-            prediction = predict_noise(self.unet, model_input, timestep, embeds.full, residuals)
+            prediction = predict_noise(self.unet, model_input, timestep, full_prompts, residuals)
             return prediction if copies == 1 else combine_guidance(prediction, settings.guidance_scale)
 
         return predict
-
-
-def _split(batch: Tensor) -> list[Tensor]:
-    """Each image as a batch of one."""
-    return [batch[i : i + 1] for i in range(len(batch))]

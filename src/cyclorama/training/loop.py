@@ -2,7 +2,8 @@
 
 Which samples a step sees and what chance does to them is a function of the step (see ``draws``), so
 a run is its weights, optimiser state, average and step number. Invariant: 2 + 2 = 4 steps, bit-equal
-on the CPU.
+on the CPU. The learning rate's schedule is ours: diffusers' wastes the first step (rate 0) and its cosine
+has no floor; a test holds the two together where they agree.
 """
 
 from __future__ import annotations
@@ -97,12 +98,8 @@ def train(
         )
     accelerator = build_accelerator(config)
     _check_share(config, accelerator.num_processes)
-    place = Place(
-        out,
-        accelerator.device,
-        accelerator.is_main_process,
-        accelerator.wait_for_everyone,
-    )
+    main = accelerator.is_main_process
+    place = Place(out, accelerator.device, main, accelerator.wait_for_everyone)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -112,7 +109,7 @@ def train(
         loaded = load_checkpoint(found)
         _check_same_run(loaded, stage, config, found)
     prepared = prepare_run(stage, config, place, data)
-    if place.main:
+    if main:
         save_config(config, out / "config.yaml")
     run = _Run(config, prepared, accelerator, out)
     if loaded is not None and found is not None:
@@ -172,7 +169,15 @@ class _Run:
         self.accelerator = accelerator
         self.networks = prepared.networks.to(accelerator.device)
         self.parameters = self.networks.trainable_parameters()
-        self.optimizer = self._build_optimizer()
+        settings = config.optimiser
+        self.optimizer = torch.optim.AdamW(
+            self.parameters.values(),
+            lr=settings.learning_rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            eps=settings.epsilon,
+            fused=True,
+        )
         decay = config.ema_decay
         self.ema = WeightAverage(self.parameters, decay) if decay is not None else None
         self.model = accelerator.prepare_model(
@@ -181,24 +186,9 @@ class _Run:
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
         self.steps = config.compute_steps(len(prepared.builder.data))
         self.step = 0
-        self.draw_settings = DrawSettings(
-            config.seed,
-            prepared.latent_shape,
-            prepared.num_timesteps,
-            config.data.flip,
-            config.prompt_dropout,
-        )
-
-    def _build_optimizer(self) -> torch.optim.Optimizer:
-        settings = self.config.optimiser
-        return torch.optim.AdamW(
-            self.parameters.values(),
-            lr=settings.learning_rate,
-            betas=settings.betas,
-            weight_decay=settings.weight_decay,
-            eps=settings.epsilon,
-            fused=True,
-        )
+        shape, timesteps = prepared.latent_shape, prepared.num_timesteps
+        dropout = config.prompt_dropout
+        self.draw_settings = DrawSettings(config.seed, shape, timesteps, config.data.flip, dropout)
 
     def restore(self, state: TrainState, path: Path) -> None:
         """Go on from ``state``."""
@@ -219,14 +209,8 @@ class _Run:
     def train(self) -> TrainingResult:
         """All remaining steps, with checkpoints and validation on the way, and the export."""
         main = self.accelerator.is_main_process
-        log = RunLog(
-            self.out,
-            step=self.step,
-            steps=self.steps,
-            batch_size=self.config.batch_size,
-            every=self.config.log_every_steps,
-            main=main,
-        )
+        every, size = self.config.log_every_steps, self.config.batch_size
+        log = RunLog(self.out, step=self.step, steps=self.steps, batch_size=size, every=every, main=main)
         saved_at, saved_step = time.monotonic(), self.step
         batches = self._iterate_batches()
         with log, catch_stop(quiet=not main) as stop, contextlib.closing(batches):
@@ -252,27 +236,24 @@ class _Run:
 
     def _iterate_batches(self) -> Generator[Batch, None, None]:
         parts = self.config.gradient_accumulation
-        items = (part for part in range(self.step * parts, self.steps * parts))
+        items = range(self.step * parts, self.steps * parts)
         return iterate_ahead(self._build_batch, items, self.config.data.workers)
 
     def _build_batch(self, item: int) -> Batch:
         """The batch of this process in accumulation part ``item`` counted from the start of the run."""
         config, builder = self.config, self.prepared.builder
-        step, part = divmod(item, config.gradient_accumulation)
+        parts, rank, world = (
+            config.gradient_accumulation,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        step, part = divmod(item, parts)
         numbers = list_sample_numbers(
-            step,
-            part,
-            batch_size=config.batch_size,
-            parts=config.gradient_accumulation,
-            rank=self.accelerator.process_index,
-            world=self.accelerator.num_processes,
+            step, part, batch_size=config.batch_size, parts=parts, rank=rank, world=world
         )
         indices = sample_indices(len(builder.data), config.seed, numbers.start, len(numbers))
-        draws = [
-            sample_draws(number, int(index), self.draw_settings)
-            for number, index in zip(numbers, indices, strict=True)
-        ]
-        return builder.build(draws)
+        pairs = zip(numbers, indices, strict=True)
+        return builder.build([sample_draws(n, int(index), self.draw_settings) for n, index in pairs])
 
     def _take_step(self, batches: Iterator[Batch], log: RunLog) -> None:
         parts = self.config.gradient_accumulation
@@ -331,12 +312,9 @@ class _Run:
         return int(flag.item()) or None
 
     def _is_due(self, saved_at: float) -> bool:
-        settings = self.config.checkpoint
-        if settings.every_steps is not None and self.step % settings.every_steps == 0:
-            return True
-        return (
-            settings.every_minutes is not None and time.monotonic() - saved_at >= 60 * settings.every_minutes
-        )
+        steps, minutes = self.config.checkpoint.every_steps, self.config.checkpoint.every_minutes
+        by_step = steps is not None and self.step % steps == 0
+        return by_step or (minutes is not None and time.monotonic() - saved_at >= 60 * minutes)
 
     def _wants_validation(self) -> bool:
         every = self.config.validation.every_steps
