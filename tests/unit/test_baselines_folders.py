@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_in_painting_in_the_published_layout_loads_and_paints(inpaint_folder):
     assert handle.registry.resolve("Any name").prompts.full == "A photo of Any name"
     bfloat = handle.load("cpu", "bfloat16")(**make_arguments())
     assert float((bfloat - made).abs().mean()) < 0.1
+
+
+def test_handles_travel_to_other_processes(base_folder, inpaint_folder, example_folder):
+    """Several workers each load the method themselves, so a handle can be pickled."""
+    for name, folder in (("inpaint", inpaint_folder), ("blended", base_folder), ("lama", None)):
+        handle = pickle.loads(pickle.dumps(open_baseline(name, None if folder is None else str(folder))))
+        assert handle.load("cpu", "float32").name == name
+    handle = pickle.loads(pickle.dumps(open_baseline("paint-by-example", str(example_folder))))
+    assert handle.load("cpu", "float32").image_size == 64
 
 
 def test_a_published_control_net_goes_with_a_base(base, base_folder, tmp_path):

@@ -10,6 +10,8 @@ feature network will do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -133,6 +135,20 @@ def join_prediction(noisy_latents: Tensor, noise: Tensor, alpha: Tensor, predict
     return signal * noise - sigma * clean
 
 
+def _load(
+    folder: Path,
+    features: BackgroundFeatures,
+    registry: CategoryRegistry,
+    options: BaselineOptions,
+    device: str,
+    dtype: str,
+) -> BlendedBaseline:
+    base = load_base_on(folder, device, dtype)
+    for network in (base.unet, base.vae):
+        network.requires_grad_(False)
+    return BlendedBaseline(base, features.to(device), registry, options)
+
+
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a base (None: the bundled one) with its guide.
 
@@ -142,18 +158,13 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     features = load_background_features(options.features)
     registry = open_registry(folder)
 
-    def load(device: str, dtype: str) -> BlendedBaseline:
-        base = load_base_on(folder, device, dtype)
-        base.unet.requires_grad_(False), base.vae.requires_grad_(False)
-        return BlendedBaseline(base, features.to(device), registry, options)
-
     return BaselineHandle(
         method="blended",
         name=name_source(model),
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
         registry=registry,
-        load=load,
+        load=partial(_load, folder, features, registry, options),
         settings={
             "prompt": options.prompt,
             "features": f"{features.name}-{features.weights_hash}",

@@ -9,6 +9,7 @@ Removed pixels of the hint: published in-painting ControlNets were trained with 
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,13 @@ def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool
     return torch.cat([hint, kept], dim=1) if with_mask else hint
 
 
+def _load(
+    folder: Path, place: Path, rest: tuple[CategoryRegistry, BaselineOptions, float], device: str, dtype: str
+) -> ControlNetBaseline:
+    branch = load_part(Branch, place, getattr(torch, dtype)).to(device)
+    return ControlNetBaseline(load_base_on(folder, device, dtype), branch, *rest)
+
+
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a base with a ControlNet: in its own folder, or ``options.weights``.
 
@@ -110,12 +118,6 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     fill = find_hint_fill(place) if options.hint_fill is None else float(options.hint_fill)
     registry = open_registry(folder)
 
-    def load(device: str, dtype: str) -> ControlNetBaseline:
-        base = load_base_on(folder, device, dtype)
-        return ControlNetBaseline(
-            base, load_part(Branch, place, getattr(torch, dtype)).to(device), registry, options, fill
-        )
-
     own = [folder / part for part in BASE_PARTS]
     return BaselineHandle(
         method="controlnet",
@@ -123,7 +125,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
         folder=place,
         hash=compute_weights_hash(*own, place),
         registry=registry,
-        load=load,
+        load=partial(_load, folder, place, (registry, options, fill)),
         settings={"prompt": options.prompt, "hint_fill": fill},
     )
 

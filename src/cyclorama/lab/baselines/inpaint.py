@@ -7,6 +7,7 @@ baseline does, from the noised reference with the product pasted on it.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_c
 from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
 from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS, load_json
+from cyclorama.models.registry import CategoryRegistry
 
 REMEDY = (
     "give a folder or hub id with --model: a published in-painting model in diffusers' layout (such as "
@@ -81,15 +83,17 @@ def widen_unet(unet: Any, extra: int) -> Any:
     return wide.eval()
 
 
+def _load(
+    folder: Path, registry: CategoryRegistry, options: BaselineOptions, device: str, dtype: str
+) -> InpaintBaseline:
+    return InpaintBaseline(load_base_on(folder, device, dtype), registry, options)
+
+
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of an in-painting model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "inpaint", BASE_PARTS, REMEDY)
     check_input_channels(folder, REMEDY)
     registry = open_registry(folder)
-
-    def load(device: str, dtype: str) -> InpaintBaseline:
-        base = load_base_on(folder, device, dtype)
-        return InpaintBaseline(base, registry, options)
 
     return BaselineHandle(
         method="inpaint",
@@ -97,7 +101,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
         registry=registry,
-        load=load,
+        load=partial(_load, folder, registry, options),
         settings={"prompt": options.prompt},
     )
 

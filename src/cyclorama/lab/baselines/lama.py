@@ -7,6 +7,8 @@ alone. It has no chance of its own and no use for a reference or a category, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,6 +65,10 @@ class LamaBaseline(Baseline):
         return fill(inputs.image.detach().to(torch.float32), hole, self.model)
 
 
+def _load(file: Path, device: str, dtype: str) -> LamaBaseline:
+    return LamaBaseline(load_lama(file, device))
+
+
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of LaMa: ``options.weights``, else ``model``, else the bundled generator.
 
@@ -79,7 +85,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
         folder=file.parent,
         hash=compute_weights_hash(*paths),
         registry=OpenRegistry(),
-        load=lambda device, dtype: LamaBaseline(load_lama(file, device)),
+        load=partial(_load, file),
         settings={},
         uses_reference=False,
     )

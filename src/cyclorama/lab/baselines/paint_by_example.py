@@ -9,6 +9,7 @@ feature network instead of CLIP.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,24 @@ def _get_encoder_class() -> Any:
     return import_module(f"{room}.image_encoder").PaintByExampleImageEncoder
 
 
+def _load(
+    folder: Path, features: BackgroundFeatures | None, registry: CategoryRegistry, device: str, dtype: str
+) -> PaintByExampleBaseline:
+    kind = getattr(torch, dtype)
+    if features is None:
+        encode = build_published_encoder(folder, kind, device)
+    else:
+        encoder = load_part(FeatureEncoder, folder / "image_encoder", kind).to(device)
+        encode = build_feature_encoder(encoder, features.to(device))
+    return PaintByExampleBaseline(
+        load_part(UNet2DConditionModel, folder / "unet", kind).to(device),
+        load_vae(folder / "vae", kind).to(device),
+        DDIMScheduler.from_pretrained(folder / "scheduler"),
+        encode,
+        registry,
+    )
+
+
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a Paint-by-Example model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "paint-by-example", PARTS, REMEDY)
@@ -163,28 +182,13 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     features = load_trained_features(folder, options.features) if small else None
     registry = open_registry(folder)
 
-    def load(device: str, dtype: str) -> PaintByExampleBaseline:
-        kind = getattr(torch, dtype)
-        if features is None:
-            encode = build_published_encoder(folder, kind, device)
-        else:
-            encoder = load_part(FeatureEncoder, folder / "image_encoder", kind).to(device)
-            encode = build_feature_encoder(encoder, features.to(device))
-        return PaintByExampleBaseline(
-            load_part(UNet2DConditionModel, folder / "unet", kind).to(device),
-            load_vae(folder / "vae", kind).to(device),
-            DDIMScheduler.from_pretrained(folder / "scheduler"),
-            encode,
-            registry,
-        )
-
     return BaselineHandle(
         method="paint-by-example",
         name=name_source(model),
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in PARTS)),
         registry=registry,
-        load=load,
+        load=partial(_load, folder, features, registry),
         settings={} if features is None else {"features": f"{features.name}-{features.weights_hash}"},
         needs_reference=True,
     )
