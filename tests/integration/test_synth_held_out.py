@@ -128,7 +128,7 @@ def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> 
     (two / "shard-000001.done.json").unlink()  # as a kill between shard and mark leaves it
     assert render_set(two, config, 3, 1) == 1
     assert before == {path.name: path.read_bytes() for path in two.iterdir()}
-    with pytest.raises(OutputError, match="kind: 'bgpair' there, None asked"):
+    with pytest.raises(OutputError, match="kind: 'bgpair' there, 'train' asked"):
         render_set(two, config.replace(kind="train"), 3)
 
 

@@ -76,6 +76,8 @@ class Names:
 
     functions: Mapping[str, Function]
     values: set[str]
+    words: set[str] = field(default_factory=set)
+    """Quoted words met so far."""
 
     def copy(self) -> Names:
         """Names that grow apart from these."""
@@ -163,6 +165,8 @@ class _Compiler:
         value = node.value
         if not isinstance(value, int | float | str | None):
             raise self.place.error(f"{value!r} is not allowed in an expression")
+        if isinstance(value, str):
+            self.names.words.add(value)
         return lambda scope: value
 
     def _name(self, node: ast.Name) -> Value:

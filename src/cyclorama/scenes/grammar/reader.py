@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,16 +23,16 @@ from cyclorama.scenes.surface import Style
 KEYS = ("name", "about", "constants", "definitions", "framing", "product", "brands", "style", "scene")
 NEEDED = ("name", "framing", "product", "brands", "style", "scene")
 STYLE_KEYS = tuple(Style.model_fields)
-S = TypeVar("S", Framing, Style)
 STYLE_NEEDED = ("wall", "floor", "prop", "accent", "elements")
 PRODUCT_NAMES = tuple(f"product_{side}" for side in ("left", "front", "bottom", "right", "back", "top"))
-STYLE_NAMES = (*STYLE_KEYS, "style")
 HAS = Function(
     lambda scope, element: scope.shared["style"].has(element), inspect.signature(lambda element: None)
 )
 """Whether the scene's style has an element."""
 BRANDS = 3
 PROPS = Path(__file__).parents[1] / "props.yaml"
+
+S = TypeVar("S", Framing, Style)
 
 
 def read_category(path: Path) -> Category:
@@ -41,168 +41,166 @@ def read_category(path: Path) -> Category:
     Raises ConfigError naming file, line and field: unknown names and keys, missing keys, wrong values.
     """
     keys = read_document(path).mapping(KEYS, NEEDED)
-    constants = _read_constants(keys.get("constants"))
-    brands = _read_brands(keys["brands"], constants)
-    own = _read_definitions(keys.get("definitions"), constants, _read_props())
+    reader = _Reader(_read_props())
+    reader.read_constants(keys.get("constants"))
+    reader.read_definitions(keys.get("definitions"))
+    dress, sample_style = reader.read_scene(keys["scene"]), reader.read_style(keys["style"])
     return Category(
         name=keys["name"].text(),
-        brands=brands,
-        sample_style=_read_style(keys["style"], constants),
-        build_product=_read_product(keys["product"], constants, own),
-        dress=_read_scene(keys["scene"], constants, own),
-        framing=_read_framing(keys["framing"], constants),
+        brands=reader.read_brands(keys["brands"]),
+        sample_style=sample_style,
+        build_product=reader.read_product(keys["product"]),
+        dress=dress,
+        framing=reader.read_framing(keys["framing"]),
     )
-
-
-def _read_constants(entry: Entry | None) -> dict[str, Any]:
-    found = dict(CONSTANTS)
-    for name, value in (entry.mapping() if entry is not None else {}).items():
-        run = compile_value(value, Names(functions(), set(found)))
-        found[name] = run(Scope(None, shared=found))
-    return found
 
 
 @cache
 def _read_props() -> dict[str, Function]:
     """The props that all categories share."""
     keys = read_document(PROPS).mapping(("about", "definitions"), ("definitions",))
-    return _read_definitions(keys["definitions"], CONSTANTS, {})
+    reader = _Reader({})
+    reader.read_definitions(keys["definitions"])
+    return reader.own
 
 
-def _read_definitions(
-    entry: Entry | None, constants: dict[str, Any], known: dict[str, Function]
-) -> dict[str, Function]:
-    """``known`` and the file's own shapes and values; each may use those above it."""
-    own = dict(known)
-    for text, body in (entry.mapping() if entry is not None else {}).items():
-        name, signature = _read_head(text, body, constants)
-        if name in shapes() or name in functions() or name in own:
-            raise body.place.error(f"{name!r} is known already; choose another name")
-        compiler = _make_compiler({*constants, *STYLE_NAMES, *signature.parameters}, own)
-        own[name] = build_definition(signature, compiler.compile_rows(body))
-    return own
+class _Reader:
+    """Reads the parts of one file; ``own`` are the definitions so far, ``words`` the quoted words met."""
 
+    def __init__(self, known: dict[str, Function]) -> None:
+        self.own = dict(known)
+        self.constants = dict(CONSTANTS)
+        self.words: set[str] = set()
 
-def _read_head(text: str, body: Entry, constants: dict[str, Any]) -> tuple[str, inspect.Signature]:
-    """Name and parameters of ``mug(size, colour, turn=30)``."""
-    try:
-        head = ast.parse(f"def {text if '(' in text else text + '()'}: pass").body[0]
-    except (SyntaxError, ValueError) as error:
-        raise body.place.error(f"expected a name as in: mug(size, colour, turn=30), got {text!r}") from error
-    assert isinstance(head, ast.FunctionDef)
-    given = head.args
-    if given.vararg or given.kwarg or given.kwonlyargs or given.posonlyargs:
-        raise body.place.error("values are plain names, as in: mug(size, colour, turn=30)")
-    names = Names(functions(), set(constants))
-    missing: list[Any] = [inspect.Parameter.empty] * (len(given.args) - len(given.defaults))
-    defaults = [
-        compile_text(ast.unparse(d), body.place, names)(Scope(None, shared=constants)) for d in given.defaults
-    ]
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    pairs = zip(given.args, missing + defaults, strict=True)
-    return head.name, inspect.Signature([inspect.Parameter(a.arg, kind, default=d) for a, d in pairs])
+    def _names(self, values: Iterable[str] = (), has_style: bool = False) -> Names:
+        known = {**functions(), **self.own, **({"has": HAS} if has_style else {})}
+        return Names(known, {*self.constants, *values}, self.words)
 
+    def _compiler(self, values: Iterable[str], has_style: bool, has_stage: bool = False) -> RowCompiler:
+        return RowCompiler(self._names(values, has_style), {**shapes(), **self.own}, has_stage)
 
-def _make_compiler(
-    values: set[str], own: dict[str, Function], has_style: bool = True, has_stage: bool = False
-) -> RowCompiler:
-    known = {**functions(), **own, **({"has": HAS} if has_style else {})}
-    return RowCompiler(Names(known, values), {**shapes(), **own}, has_stage)
+    def _fixed(self, value: Value) -> Any:
+        """A value without draws."""
+        return value(Scope(None, {}, self.constants))
 
+    def read_constants(self, entry: Entry | None) -> None:
+        """Values under a name for the whole file."""
+        for name, value in (entry.mapping() if entry is not None else {}).items():
+            self.constants[name] = self._fixed(compile_value(value, self._names()))
 
-def _read_product(
-    entry: Entry, constants: dict[str, Any], own: dict[str, Function]
-) -> Callable[[np.random.Generator], list[Part]]:
-    build = _make_compiler(set(constants), own, has_style=False).compile_parts(entry)
+    def read_definitions(self, entry: Entry | None) -> None:
+        """The file's own shapes and values; each may use those above it."""
+        for text, body in (entry.mapping() if entry is not None else {}).items():
+            name, signature = self._read_head(text, body)
+            if name in shapes() or name in functions() or name in self.own:
+                raise body.place.error(f"{name!r} is known already; choose another name")
+            values = (*STYLE_KEYS, *signature.parameters)
+            self.own[name] = build_definition(signature, self._compiler(values, True).compile_rows(body))
 
-    def build_product(rng: np.random.Generator) -> list[Part]:
-        parts = build(Scope(rng, {}, constants))
-        if not parts:
-            raise entry.place.error("the rows gave no shape")
-        return parts
+    def _read_head(self, text: str, body: Entry) -> tuple[str, inspect.Signature]:
+        """Name and parameters of ``mug(size, colour, turn=30)``."""
+        try:
+            (head,) = ast.parse(f"def {text if '(' in text else text + '()'}: pass").body
+            given = head.args  # type: ignore[attr-defined]
+            if given.vararg or given.kwarg or given.kwonlyargs or given.posonlyargs:
+                raise ValueError
+        except (SyntaxError, ValueError) as error:
+            raise body.place.error(
+                f"expected plain names as in: mug(size, colour, turn=30); got {text}"
+            ) from error
+        missing: list[Any] = [inspect.Parameter.empty] * (len(given.args) - len(given.defaults))
+        defaults = [
+            self._fixed(compile_text(ast.unparse(d), body.place, self._names())) for d in given.defaults
+        ]
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        pairs = zip(given.args, missing + defaults, strict=True)
+        parameters = [inspect.Parameter(a.arg, kind, default=d) for a, d in pairs]
+        return head.name, inspect.Signature(parameters)  # type: ignore[attr-defined]
 
-    return build_product
+    def read_product(self, entry: Entry) -> Callable[[np.random.Generator], list[Part]]:
+        """What builds a product."""
+        build = self._compiler((), has_style=False).compile_parts(entry)
 
+        def build_product(rng: np.random.Generator) -> list[Part]:
+            parts = build(Scope(rng, {}, self.constants))
+            if not parts:
+                raise entry.place.error("the rows gave no shape")
+            return parts
 
-def _read_scene(
-    entry: Entry, constants: dict[str, Any], own: dict[str, Function]
-) -> Callable[[Stage, np.random.Generator, Style], None]:
-    values = {*constants, *STYLE_NAMES, *PRODUCT_NAMES}
-    build = _make_compiler(values, own, has_stage=True).compile_parts(entry)
+        return build_product
 
-    def dress(stage: Stage, rng: np.random.Generator, style: Style) -> None:
-        shared = {**constants, **dict(style), "style": style, **describe_product(stage.product)}
-        stage.parts.extend(build(Scope(rng, {}, shared, stage)))
+    def read_scene(self, entry: Entry) -> Callable[[Stage, np.random.Generator, Style], None]:
+        """What dresses a stage."""
+        build = self._compiler((*STYLE_KEYS, *PRODUCT_NAMES), True, has_stage=True).compile_parts(entry)
 
-    return dress
+        def dress(stage: Stage, rng: np.random.Generator, style: Style) -> None:
+            shared = {**self.constants, **dict(style), "style": style, **describe_product(stage.product)}
+            stage.parts.extend(build(Scope(rng, {}, shared, stage)))
 
+        return dress
 
-def _read_framing(entry: Entry, constants: dict[str, Any]) -> Framing:
-    names = Names(functions(), set(constants))
-    keys = entry.mapping(Framing.model_fields)
-    return _build(
-        Framing, entry, {k: compile_value(v, names)(Scope(None, shared=constants)) for k, v in keys.items()}
-    )
-
-
-def _read_brands(entry: Entry, constants: dict[str, Any]) -> tuple[Style, Style, Style]:
-    brands = entry.items()
-    if len(brands) != BRANDS:
-        raise entry.place.error(f"expected {BRANDS} brands, got {len(brands)}")
-    names = Names(functions(), set(constants))
-    styles = []
-    for brand in brands:
-        keys = brand.mapping(STYLE_KEYS, STYLE_NEEDED)
-        styles.append(
-            _build(Style, brand, _style_values(_compile_style(keys, names), Scope(None, {}, constants)))
+    def read_framing(self, entry: Entry) -> Framing:
+        """The camera's ranges."""
+        keys = entry.mapping(Framing.model_fields)
+        return _build(
+            Framing, entry, {k: self._fixed(compile_value(v, self._names())) for k, v in keys.items()}
         )
-    first, second, third = styles
-    return first, second, third
 
+    def read_brands(self, entry: Entry) -> tuple[Style, Style, Style]:
+        """The fixed styles; their elements are words that the scene or the sampled style knows."""
+        brands = entry.items()
+        if len(brands) != BRANDS:
+            raise entry.place.error(f"expected {BRANDS} brands, got {len(brands)}")
+        known, styles = set(self.words), []
+        for brand in brands:
+            keys = brand.mapping(STYLE_KEYS, STYLE_NEEDED)
+            values = {k: self._fixed(v) for k, v in self._compile_style(keys, self._names()).items()}
+            for element in values["elements"]:
+                if element not in known:
+                    raise keys["elements"].place.unknown("element", element, known)
+            styles.append(_build(Style, brand, values))
+        first, second, third = styles
+        return first, second, third
 
-def _read_style(entry: Entry, constants: dict[str, Any]) -> Callable[[np.random.Generator], Style]:
-    keys = entry.mapping(("let", *STYLE_KEYS), STYLE_NEEDED)
-    names = Names(functions(), set(constants))
-    values = []
-    if "let" in keys:
-        for name, value in keys.pop("let").mapping().items():
-            values.append((name, compile_value(value, names)))
+    def read_style(self, entry: Entry) -> Callable[[np.random.Generator], Style]:
+        """What samples a style."""
+        keys, names = entry.mapping(("let", *STYLE_KEYS), STYLE_NEEDED), self._names()
+        lets = []
+        for name, value in (keys.pop("let").mapping() if "let" in keys else {}).items():
+            lets.append((name, compile_value(value, names)))
             names.values.add(name)
-    fields = _compile_style(keys, names)
+        fields = self._compile_style(keys, names)
 
-    def sample_style(rng: np.random.Generator) -> Style:
-        scope = Scope(rng, {}, constants)
-        for name, value in values:
-            scope.values[name] = value(scope)
-        return _build(Style, entry, _style_values(fields, scope))
+        def sample_style(rng: np.random.Generator) -> Style:
+            scope = Scope(rng, {}, self.constants)
+            for name, value in lets:
+                scope.values[name] = value(scope)
+            return _build(Style, entry, {name: value(scope) for name, value in fields.items()})
 
-    return sample_style
+        return sample_style
 
+    def _compile_style(self, keys: dict[str, Entry], names: Names) -> dict[str, Value]:
+        return {
+            name: (self._compile_elements if name == "elements" else compile_value)(entry, names)
+            for name, entry in keys.items()
+        }
 
-def _compile_style(keys: dict[str, Entry], names: Names) -> list[tuple[str, Value]]:
-    return [
-        (name, (_compile_elements if name == "elements" else compile_value)(entry, names))
-        for name, entry in keys.items()
-    ]
+    def _compile_elements(self, entry: Entry, names: Names) -> Value:
+        """Plain words, or names and expressions such as pick(...) that give one word or several."""
+        parts: list[Value] = []
+        for item in entry.items():
+            word = item.text()
+            if "(" in word or word in names.values:
+                parts.append(compile_value(item, names))
+            else:
+                self.words.add(word)
+                parts.append(lambda scope, word=word: word)  # type: ignore[misc]
 
+        def build(scope: Scope) -> tuple[str, ...]:
+            found = [part(scope) for part in parts]
+            return tuple(w for value in found for w in ([value] if isinstance(value, str) else value))
 
-def _compile_elements(entry: Entry, names: Names) -> Value:
-    """Plain words, or names and expressions such as pick(...) that give some."""
-    parts: list[Value] = []
-    for item in entry.items():
-        word = item.text()
-        is_value = "(" in word or word in names.values
-        parts.append(compile_value(item, names) if is_value else lambda scope, word=word: word)  # type: ignore[misc]
-    return lambda scope: [part(scope) for part in parts]
-
-
-def _style_values(fields: list[tuple[str, Value]], scope: Scope) -> dict[str, Any]:
-    """Values of a style's fields; a list of elements may hold several picked at once."""
-    found = {name: value(scope) for name, value in fields}
-    elements: list[Any] = []
-    for element in found["elements"]:
-        elements.extend(element if isinstance(element, list | tuple) else [element])
-    return {**found, "elements": tuple(elements)}
+        return build
 
 
 def _build(cls: type[S], entry: Entry, values: dict[str, Any]) -> S:
