@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from cyclorama.scenes.geometry import Mesh, merge_meshes
 from cyclorama.scenes.grammar.document import Entry
@@ -24,11 +24,32 @@ from cyclorama.scenes.lights import add_key_light
 from cyclorama.scenes.stage import Light, Part
 from cyclorama.scenes.surface import Surface
 
-Piece = tuple[Mesh, Surface | None]
-"""A mesh and its surface; a mesh without one gets that of the row it is used in."""
+
+class Piece(NamedTuple):
+    """A mesh, its surface, and how far it is still to be moved.
+
+    A mesh without surface gets that of the row it is used in. Moves add up and are carried out once, so that
+    a thing put together about the origin and moved has the very vertices of one made where it stands.
+    """
+
+    mesh: Mesh
+    surface: Surface | None = None
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def moved(self, x: float, y: float, z: float) -> Piece:
+        """The piece moved by (x, y, z)."""
+        a, b, c = self.shift
+        return self._replace(shift=(a + x, b + y, c + z))
+
+    def settled(self) -> Mesh:
+        """The mesh where it stands."""
+        return self.mesh.moved(*self.shift) if any(self.shift) else self.mesh
+
 
 Run = Callable[[Scope, list[Piece]], None]
 """Carries a row out: draws what it draws and adds its pieces to the list."""
+
+Move = Callable[[Piece], Piece]
 
 PLACEMENT = ("at", "turn_x", "turn_y", "turn_z", "scale")
 MODIFIERS = {*PLACEMENT, "place", "surface", "into", "when", "else", "for", "in", "count"}
@@ -62,10 +83,10 @@ class RowCompiler:
             for place, row in rows:
                 pieces: list[Piece] = []
                 row(scope, pieces)
-                for mesh, surface in pieces:
-                    if surface is None:
+                for piece in pieces:
+                    if piece.surface is None:
                         raise place.error("a shape has no surface; add a key such as surface: matte(wall)")
-                    parts.append(Part(mesh, surface))
+                    parts.append(Part(piece.settled(), piece.surface))
             return parts
 
         return build
@@ -147,14 +168,14 @@ class RowCompiler:
             pieces = make(scope)
             for place in places:
                 move = place(scope)
-                pieces = [(move(mesh), own) for mesh, own in pieces]
+                pieces = [move(piece) for piece in pieces]
             if surface is not None:
                 given = surface(scope)
                 if not isinstance(given, Surface):
                     raise keys["surface"].place.error(
                         f"expected a surface such as matte(wall), got {given!r}"
                     )
-                pieces = [(mesh, own or given) for mesh, own in pieces]
+                pieces = [piece._replace(surface=piece.surface or given) for piece in pieces]
             if aside is not None:
                 scope.values[aside] = [*scope.values.get(aside, ()), *pieces]
             else:
@@ -189,7 +210,7 @@ class RowCompiler:
                 pieces: list[Piece] = []
                 rows(scope, pieces)
                 if action == "merge" and pieces:
-                    return [(merge_meshes([mesh for mesh, _ in pieces]), pieces[0][1])]
+                    return [Piece(merge_meshes([p.settled() for p in pieces]), pieces[0].surface)]
                 return pieces
 
             return build
@@ -228,7 +249,8 @@ class RowCompiler:
         run = function.run
         return guard(entry.place, lambda scope: run(scope, **{k: v(scope) for k, v in given.items()}))
 
-    def _compile_placement(self, keys: dict[str, Entry]) -> list[Callable[[Scope], Callable[[Mesh], Mesh]]]:
+    def _compile_placement(self, keys: dict[str, Entry]) -> list[Callable[[Scope], Move]]:
+        """Steps in the order in which they are written; those of ``place`` are carried out one by one."""
         steps = []
         for name, entry in keys.items():
             if name == "place":
@@ -237,23 +259,27 @@ class RowCompiler:
                         "expected a list of steps such as: [{turn_x: 90}, {at: [0, 0, 1]}]"
                     )
                 for step in entry.items():
-                    steps += [self._compile_step(*pair) for pair in step.mapping(PLACEMENT).items()]
+                    steps += [
+                        self._compile_step(*pair, settle=True) for pair in step.mapping(PLACEMENT).items()
+                    ]
             elif name in PLACEMENT:
                 steps.append(self._compile_step(name, entry))
         return steps
 
-    def _compile_step(self, name: str, entry: Entry) -> Callable[[Scope], Callable[[Mesh], Mesh]]:
+    def _compile_step(self, name: str, entry: Entry, settle: bool = False) -> Callable[[Scope], Move]:
         value = compile_value(entry, self.names)
 
-        def step(scope: Scope) -> Callable[[Mesh], Mesh]:
+        def step(scope: Scope) -> Move:
             given = value(scope)
             if name == "at":
-                x, y, z = _triple(given, entry)
-                return lambda mesh: mesh.moved(x, y, z)
+                shift = _triple(given, entry)
+                if settle:
+                    return lambda piece: Piece(piece.settled(), piece.surface, shift)
+                return lambda piece: piece.moved(*shift)
             if name == "scale":
                 factors = _triple(given, entry) if isinstance(given, list | tuple) else (given, None, None)
-                return lambda mesh: mesh.scaled(*factors)
-            return lambda mesh: mesh.turned(name[-1], given)
+                return lambda piece: Piece(piece.settled().scaled(*factors), piece.surface)
+            return lambda piece: Piece(piece.settled().turned(name[-1], given), piece.surface)
 
         return step
 
@@ -278,8 +304,8 @@ class RowCompiler:
         def build(scope: Scope) -> Any:
             pieces: list[Piece] = []
             row(scope, pieces)
-            if len(pieces) == 1 and pieces[0][1] is None:
-                return pieces[0][0]
+            if len(pieces) == 1 and pieces[0].surface is None:
+                return pieces[0].settled()
             return pieces
 
         return build
@@ -328,11 +354,11 @@ def to_pieces(value: Any, entry: Entry) -> list[Piece]:
     if value is None:
         return []
     if isinstance(value, Mesh):
-        return [(value, None)]
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Mesh):
-        return [value]  # one piece, as a loop over pieces gives it
-    if isinstance(value, list | tuple):
-        return [(p.mesh, p.surface) if isinstance(p, Part) else p for p in value]
+        return [Piece(value)]
+    if isinstance(value, Piece):  # a loop over pieces gives one
+        return [value]
+    if isinstance(value, list):
+        return value
     raise entry.place.error(f"expected a shape, got {value!r}")
 
 

@@ -74,10 +74,9 @@ def smooth(points: Sequence[tuple[float, float]], rounds: int = 2) -> list[tuple
     return geometry.smooth_profile(points, min(rounds, 6))
 
 
-def top(mesh: Any) -> float:
+def top(mesh: geometry.Mesh) -> float:
     """Height of the highest point of a shape."""
-    meshes = [mesh] if isinstance(mesh, geometry.Mesh) else [m for m, _ in mesh]
-    return max(float(m.vertices[:, 2].max()) for m in meshes)
+    return float(mesh.vertices[:, 2].max())
 
 
 def bottom(mesh: geometry.Mesh) -> float:
