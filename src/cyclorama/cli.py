@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Annotated, Any
 
 import cyclopts
 from pydantic import ValidationError
@@ -19,8 +17,9 @@ from cyclorama import __version__
 from cyclorama.errors import CycloramaError
 
 COMMANDS: dict[str, str] = {
-    "generate": "make images of products",
-    "catalogue": "make images of a whole catalogue, on one machine or many",
+    "generate": "make images of products: one, a folder or a million rows",
+    "check": "say what is wrong with inputs before a run",
+    "status": "say how far a run is",
     "train": "train a stage of the model from a YAML recipe",
     "models": "show, convert and bundle models",
     "curate": "turn raw advertising images into a training set",
@@ -46,6 +45,7 @@ def build_app() -> cyclopts.App:
         name="cyclorama",
         version=f"cyclorama {__version__}",
         help="Product photos in, advertising images out; the product's pixels stay as given.",
+        help_format="plaintext",
         result_action="return_value",
         suppress_keyboard_interrupt=False,
         default_parameter=cyclopts.Parameter(negative_iterable=()),
@@ -59,25 +59,9 @@ def build_app() -> cyclopts.App:
     return app
 
 
-# Commands that still build their own argparse parser; emptied as they are made from their settings.
-_ARGPARSE = {"generate", "catalogue", "demo", "baseline"}
-
-
 def _add(app: cyclopts.App, package: str, name: str, text: str) -> None:
-    if name not in _ARGPARSE:
-        place = name.replace("-", "_")
-        app.command(f"{package}.{place}:{place}", name=name, help=text)
-        return
-
-    def run(*tokens: Annotated[str, cyclopts.Parameter(allow_leading_hyphen=True)]) -> Any:
-        import argparse
-
-        module = import_module(f"{package}.{name}")
-        parser = argparse.ArgumentParser(prog=" ".join(app.name))
-        module.add_parser(parser.add_subparsers(dest="command"))
-        return module.run(parser.parse_args([name, *tokens]))
-
-    app.command(run, name=name, help=text, help_flags=[], version_flags=[])
+    place = name.replace("-", "_")
+    app.command(f"{package}.{place}:{place}", name=name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except cyclopts.CycloptsError as error:
         if debug:
             raise
-        return _refuse("usage", _explain(error))
+        return _refuse(*_explain(error))
     except CycloramaError as error:
         if debug:
             raise
@@ -110,12 +94,14 @@ def _refuse(kind: str, message: str) -> int:
     return EXIT_USAGE
 
 
-def _explain(error: cyclopts.CycloptsError) -> str:
-    """What is wrong with an option, in the words of the settings where these refuse the value."""
+def _explain(error: cyclopts.CycloptsError) -> tuple[str, str]:
+    """The class and the words of what is wrong with an option; the settings' own where they refuse it."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
-        from cyclorama.config import describe_error
+        from cyclorama.config import describe_error, find_settings
 
-        argument = getattr(error, "argument", None)
-        return describe_error(getattr(argument, "hint", None), cause)
-    return str(error)
+        hint = getattr(getattr(error, "argument", None), "hint", None)
+        settings = find_settings(hint)
+        kind = getattr(settings, "error_type", None)
+        return kind.__name__ if kind is not None else "usage", describe_error(hint, cause)
+    return "usage", str(error)

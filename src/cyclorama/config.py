@@ -184,13 +184,13 @@ def _takes_bool(annotation: Any) -> bool:
 def describe_error(cls: Any, error: ValidationError) -> str:
     """The first fault in our words: key, value, limit."""
     found = error.errors(include_url=False)[0]
-    owner, field, path = _find_model(cls) or cls, None, ""
+    owner, field, path = find_settings(cls) or cls, None, ""
     for part in found["loc"]:
         if isinstance(part, int):
             path += f"[{part}]"
         elif part in getattr(owner, "model_fields", {}):
             field = owner.model_fields[part]
-            owner = _find_model(field.annotation)
+            owner = find_settings(field.annotation)
             path += f".{part}" if path else part
     value, kind, name = found["input"], found["type"], str(found["loc"][-1]) if found["loc"] else ""
     start = f"{path}: " if path else ""
@@ -219,7 +219,8 @@ def describe_error(cls: Any, error: ValidationError) -> str:
     return f"{start}must be {message}, got {value!r}"
 
 
-def _find_model(annotation: Any) -> Any:
+def find_settings(annotation: Any) -> Any:
+    """The model class in a type such as ``Model | None``; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next(filter(None, map(_find_model, typing.get_args(annotation))), None)
+    return next(filter(None, map(find_settings, typing.get_args(annotation))), None)

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -19,9 +19,22 @@ POLL_SECONDS = 0.05
 """How often a lock that another process holds is tried again."""
 
 
-def refuse(path: Path, error: OSError) -> OutputError:
-    """The OutputError for a failed write: what failed, why, and how to go on."""
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ESPIPE, errno.EXDEV}
+"""What disks answer that have no such operation."""
+
+
+def refuse(path: Path, error: OSError, action: str = "") -> OutputError:
+    """The OutputError for a failed write: what failed, why, and how to go on.
+
+    ``action`` names what the disk could not do (``append to a file``), where that is known.
+    """
     reason = error.strerror or str(error)
+    if action or error.errno in _UNSUPPORTED:
+        what = action or "append to, rename or sync files as asked"
+        return OutputError(
+            f"cannot write {path}: this disk cannot {what} ({reason}), as is usual for mounts of object "
+            f"stores. Choose an output folder on an ordinary disk, and copy it when the run is done"
+        )
     return OutputError(
         f"cannot write {path}: {reason}. What is finished is kept; when there is room and permission, "
         f"run the same command again to go on"
@@ -54,7 +67,7 @@ def write_atomic(path: Path, data: bytes, durable: bool = True, shared: bool = F
             file.write(data)
             if durable:
                 file.flush()
-                os.fsync(file.fileno())
+                _sync(file)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -73,28 +86,39 @@ def append_json(file: IO[bytes], path: Path, values: Mapping[str, Any]) -> None:
     try:
         if file.write(data) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(file.fileno())
+        _sync(file)
     except OSError as error:
         with suppress(OSError):
             file.truncate(start)
         raise refuse(path, error) from error
 
 
-def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> None:
-    """Lock ``file``, opened at ``path``, until it is closed.
+def _sync(file: IO[bytes]) -> None:
+    """Wait until the disk has ``file``; a disk that knows no such thing keeps it as it does."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> bool:
+    """Lock ``file``, opened at ``path``, until it is closed; False if this system or disk has no locks.
 
     Raises OutputError if another holder keeps it for ``patience`` seconds.
     """
     try:
         import fcntl
-    except ImportError:  # a system without POSIX locks: two runs at once are the user's to avoid
-        return
+    except ImportError:
+        return False
     deadline = time.monotonic() + patience
     while True:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES):
+                return False
             if time.monotonic() >= deadline:
                 raise OutputError(
                     f"another run is writing to {path.parent}; wait for it, or choose another folder"
@@ -103,30 +127,56 @@ def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> None:
 
 
 @contextmanager
-def open_locked(path: Path, patience: float = 0.0) -> Iterator[IO[bytes]]:
+def open_locked(
+    path: Path, patience: float = 0.0, noted: Callable[[str], None] = lambda text: None
+) -> Iterator[IO[bytes]]:
     """The file at ``path``, created with its folder if need be: locked, unbuffered, to read and append to.
 
-    Raises OutputError (disk; another holder for ``patience`` seconds).
+    ``noted`` is told if the disk has no locks. Raises OutputError (disk; another holder for ``patience``
+    seconds).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b", buffering=0)
     except OSError as error:
-        raise refuse(path, error) from error
+        action = "append to a file" if path.exists() and os.access(path, os.W_OK) else ""
+        raise refuse(path, error, action) from error
     with file:
-        lock_file(file, path, patience)
+        if not lock_file(file, path, patience):
+            noted(f"the disk of {path.parent} has no file locks; make sure that no second run writes to it")
         yield file
 
 
 @contextmanager
-def hold_folder(folder: Path) -> Iterator[None]:
-    """Hold the output ``folder``, made if need be, against a second run.
+def hold_folder(folder: Path, noted: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+    """Hold the output ``folder``, made if need be, against a second run, and try what a run needs of a disk.
 
-    Raises OutputError (a file instead of a folder, read-only, another run at work in it).
+    ``noted`` is told if the disk has no locks. Raises OutputError (a file instead of a folder, read-only,
+    another run at work in it, a disk that can neither append nor rename).
     """
     check_output_folder(folder)
-    with open_locked(folder / LOCK_NAME):
+    with open_locked(folder / LOCK_NAME, noted=noted):
+        _try_disk(folder)
         yield
+
+
+def _try_disk(folder: Path) -> None:
+    first, second = folder / f".{LOCK_NAME}.try", folder / f".{LOCK_NAME}.tried"
+    action = ""
+    try:
+        first.write_bytes(b"a")
+        action = "append to a file"
+        with first.open("a+b", buffering=0) as file:
+            file.write(b"b")
+        action = "rename a file"
+        first.replace(second)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise refuse(folder, error, "" if full else action) from error
+    finally:
+        for path in (first, second):
+            with suppress(OSError):
+                path.unlink()
 
 
 def check_output_folder(folder: Path) -> None:

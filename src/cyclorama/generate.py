@@ -234,7 +234,7 @@ def _read_settings(settings: Any, changes: Mapping[str, Any]) -> GenerateConfig:
     if settings is None:
         settings = {}
     if isinstance(settings, GenerateConfig):
-        return replace(settings, **changes) if changes else settings
+        return settings.replace(**changes) if changes else settings
     if not isinstance(settings, Mapping):
         raise SettingsError(
             f"settings is {type(settings).__name__}; give a GenerateConfig, or a mapping of its fields"

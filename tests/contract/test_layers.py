@@ -21,7 +21,6 @@ ROWS: list[set[str]] = [
     {"models", "diffusion", "evaluation", "scenes"},
     {"erasing"},
     {"training", "generate", "generation"},
-    {"catalogue"},
     {"curate"},
     {"cli", "commands"},
     {"lab"},

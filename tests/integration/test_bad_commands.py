@@ -65,9 +65,10 @@ def place(tmp_path: Path, model: Path) -> Path:
 FRUIT = ("--category", "fruit")
 
 CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "input missing": (("gone.png", *FRUIT), "InputError", "no such file or folder"),
-    "input of another kind": (("notes.docx", *FRUIT), "InputError", "neither an image"),
-    "empty folder": (("empty", *FRUIT), "InputError", "holds no images"),
+    "input empty, as of an unset variable": (("", *FRUIT), "ManifestError", "the input is empty"),
+    "input missing": (("gone.png", *FRUIT), "ManifestError", "gone.png"),
+    "input of another kind": (("notes.docx", *FRUIT), "ManifestError", "notes.docx"),
+    "empty folder": (("empty", *FRUIT), "ManifestError", "empty"),
     "category unknown": (("ok.png", "--category", "perfum"), "UnknownCategoryError", "nearest: perfume"),
     "category missing": (("ok.png",), "SettingsError", "--category"),
     "category missing in a folder": (("folder",), "SettingsError", "--category"),
@@ -82,9 +83,9 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "manifest without image column": (("no_image.csv",), "ManifestError", "'photo_file'"),
     "manifest with zero rows": (("no_rows.csv",), "ManifestError", "no rows"),
     "manifest empty": (("nothing.csv",), "ManifestError", "empty"),
-    "manifest not UTF-8": (("latin.csv",), "ManifestError", "UTF-8"),
+    "manifest in Windows-1252": (("latin.csv",), "UnknownCategoryError", "'für'"),
     "manifest with a bad seed": (("bad_seed.csv",), "ManifestError", "'soon'"),
-    "reference missing": (("ok.png", *FRUIT, "--reference", "gone.png"), "InputError", "--reference"),
+    "reference missing": (("ok.png", *FRUIT, "--reference", "gone.png"), "SettingsError", "--reference"),
     "reference is no image": (
         ("ok.png", *FRUIT, "--reference", "text.png"),
         "UnreadableImageError",
@@ -95,16 +96,20 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "SettingsError",
         "--reference",
     ),
-    "mask missing": (("ok.png", *FRUIT, "--mask", "gone.png"), "InputError", "--mask"),
+    "mask missing": (("ok.png", *FRUIT, "--mask", "gone.png"), "SettingsError", "--mask"),
     "mask file for a folder": (("folder", *FRUIT, "--mask", "black.png"), "SettingsError", "folder of masks"),
     "mask folder lacks a mask": (("folder", *FRUIT, "--mask", "masks"), "MissingMaskError", "no mask"),
-    "mask for a manifest": (("no_rows.csv", "--mask", "black.png"), "SettingsError", "column 'mask'"),
+    "mask for a manifest": (("bad_seed.csv", "--mask", "black.png"), "SettingsError", "column 'mask'"),
     "image is text": (("text.png", *FRUIT), "UnreadableImageError", "text.png"),
     "image animated": (("moving.gif", *FRUIT), "AnimatedImageError", "2 frames"),
     "image too small": (("tiny.png", *FRUIT), "ImageTooSmallError", "8 x 8"),
-    "preset unknown": (("ok.png", *FRUIT, "--preset", "best"), "SettingsError", "quality, balanced, fast"),
-    "steps 0": (("ok.png", *FRUIT, "--steps", "0"), "SettingsError", "1 to 1000, got 0"),
-    "guidance below 0": (("ok.png", *FRUIT, "--guidance", "-1"), "SettingsError", "got -1"),
+    "preset unknown": (
+        ("ok.png", *FRUIT, "--preset", "best"),
+        "SettingsError",
+        "'quality', 'balanced' or 'fast'",
+    ),
+    "steps 0": (("ok.png", *FRUIT, "--steps", "0"), "SettingsError", "1 to 1000, got '0'"),
+    "guidance below 0": (("ok.png", *FRUIT, "--guidance", "-1"), "SettingsError", "got '-1'"),
     "scheduler unknown": (("ok.png", *FRUIT, "--scheduler", "DDIMM"), "SettingsError", "DDIM"),
     "size not understood": (("ok.png", *FRUIT, "--size", "big"), "SettingsError", "WIDTHxHEIGHT"),
     "size too small": (("ok.png", *FRUIT, "--size", "20x400"), "SettingsError", "64 to 8192, got 20"),
@@ -130,9 +135,9 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "product scale above 1": (
         ("ok.png", *FRUIT, "--product-scale", "1.5"),
         "SettingsError",
-        "0.05 to 1, got 1.5",
+        "0.05 to 1, got '1.5'",
     ),
-    "margin too large": (("ok.png", *FRUIT, "--margin", "0.5"), "SettingsError", "0 to 0.45, got 0.5"),
+    "margin too large": (("ok.png", *FRUIT, "--margin", "0.5"), "SettingsError", "0 to 0.45, got '0.5'"),
     "product scale leaves no margin": (
         ("ok.png", *FRUIT, "--size", "128x128", "--product-scale", "0.9", "--margin", "0.1"),
         "SettingsError",
@@ -141,24 +146,24 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "contact shadow too dark": (
         ("ok.png", *FRUIT, "--contact-shadow", "1"),
         "SettingsError",
-        "0 (none) to 0.8, got 1",
+        "0 to 0.8, got '1'",
     ),
-    "format unknown": (("ok.png", *FRUIT, "--format", "gif"), "SettingsError", "png, webp, jpeg, avif"),
+    "format unknown": (("ok.png", *FRUIT, "--format", "gif"), "SettingsError", "'webp', 'jpeg' or 'avif'"),
     "quality for PNG": (("ok.png", *FRUIT, "--quality", "90"), "SettingsError", "lossless"),
     "quality 0": (
         ("ok.png", *FRUIT, "--format", "jpeg", "--quality", "0"),
         "SettingsError",
-        "1 to 100, got 0",
+        "1 to 100, got '0'",
     ),
-    "layers unknown": (("ok.png", *FRUIT, "--layers", "tiff"), "SettingsError", "ora, psd, png"),
+    "layers unknown": (("ok.png", *FRUIT, "--layers", "tiff"), "SettingsError", "'ora', 'psd' or 'png'"),
     "image too long for WebP": (
         ("long.png", *FRUIT, "--format", "webp"),
         "SettingsError",
         "16383 pixels",
     ),
-    "candidates 0": (("ok.png", *FRUIT, "--candidates", "0"), "SettingsError", "1 to 64, got 0"),
-    "seed below 0": (("ok.png", *FRUIT, "--seed", "-3"), "SettingsError", "got -3"),
-    "batch size 0": (("ok.png", *FRUIT, "--batch-size", "0"), "SettingsError", "got 0"),
+    "candidates 0": (("ok.png", *FRUIT, "--candidates", "0"), "SettingsError", "1 to 64, got '0'"),
+    "seed below 0": (("ok.png", *FRUIT, "--seed", "-3"), "SettingsError", "got '-3'"),
+    "batch size 0": (("ok.png", *FRUIT, "--batch-size", "0"), "SettingsError", "got '0'"),
     "device unknown": (("ok.png", *FRUIT, "--device", "toaster"), "SettingsError", "'toaster'"),
     "dtype unknown": (("ok.png", *FRUIT, "--dtype", "float12"), "SettingsError", "float32"),
     "model folder missing": (
@@ -240,7 +245,7 @@ def test_input_fails(
     name: str, place: Path, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     check(place, model, LATE_CASES[name], 1, monkeypatch, capsys)
-    (row,) = [json.loads(line) for line in (place / "out/manifest.jsonl").read_text().splitlines()]
+    (row,) = [json.loads(line) for line in (place / "out/results.jsonl").read_text().splitlines()]
     assert (row["status"], row["error"]) == ("failed", LATE_CASES[name][1])
 
 
@@ -248,8 +253,8 @@ def test_input_fails(
     ("arguments", "message"),
     [
         (["generate", "a.png"], "--out"),
-        (["generate", "a.png", "--out", "o", "--steps", "many"], "--steps"),
-        (["generate", "a.png", "--out", "o", "--mask-means", "both"], "--mask-means"),
+        (["generate", "a.png", "--out", "o", "--steps", "many"], "steps"),
+        (["generate", "a.png", "--out", "o", "--mask-means", "both"], "mask_means"),
         (["paint"], "paint"),
     ],
 )

@@ -138,7 +138,7 @@ def test_a_figure_is_the_mean_of_the_images_in_the_store(world: Path, done: Path
     masks = open_images(world / "set" / "mask")
     means = []
     for folder in sorted((done.parent / "store" / "images").glob("*-pair-s*")):
-        rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text().splitlines()]
+        rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
         if rows[0]["settings"]["reference_strength"] == 1:
             scores = []
             for row in rows:

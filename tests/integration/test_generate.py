@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from PIL import Image
 
 from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
-from cyclorama.generation import run as run_module
+from cyclorama.generation import sampler, steps
 from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.status import read_status
+from cyclorama.jobs.journal import parse_entries
 from cyclorama.models.tiny import build_tiny_pipeline
 
 QUICK = GenerateConfig(num_inference_steps=2)
@@ -59,7 +62,7 @@ def run_command(*arguments: object) -> int:
 
 
 def read_rows(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
 def read_images(out: Path) -> dict[str, bytes]:
@@ -88,7 +91,7 @@ def test_folder_run(catalogue: Path, model: Path, tmp_path: Path, capsys: pytest
     out = catalogue / "results"
     assert run_command(catalogue, "--out", out, "--model", model, "--seed", 9) == 1
     rows = read_rows(out)
-    assert [row["input"] for row in rows] == [
+    assert [row["name"] for row in rows] == [
         "fruit/broken.png",
         "fruit/deep/b <&>.png",
         "perfume/a.png",
@@ -102,10 +105,10 @@ def test_folder_run(catalogue: Path, model: Path, tmp_path: Path, capsys: pytest
         recipe = load_metadata(out / row["output"])
         assert (recipe["seed"], recipe["model_hash"]) == (row["seed"], row["model_hash"])
         assert recipe["settings"]["steps"] == row["settings"]["steps"] == 2
-        rgba = np.asarray(Image.open(catalogue / row["input"]).convert("RGBA"))
+        rgba = np.asarray(Image.open(catalogue / row["name"]).convert("RGBA"))
         pixels = np.asarray(Image.open(out / row["output"]))
         assert np.array_equal(pixels[rgba[..., 3] == 255], rgba[rgba[..., 3] == 255][:, :3])
-        assert row["report"]["exact"] is True
+        assert row["exact"] is True
     page = (out / "index.html").read_text()
     assert "b &lt;&amp;&gt;.png" in page
     assert "UnreadableImageError" in page
@@ -133,14 +136,14 @@ def test_manifest_run_has_a_row_per_row(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert run_command(tmp_path / "list.csv", "--out", out, "--model", model, "--alias", "Gadget=fruit") == 1
     rows = read_rows(out)
-    assert [row["index"] for row in rows] == list(range(5))
+    assert [row["row"] for row in rows] == list(range(5))
     assert [row["status"] for row in rows] == ["done", "failed", "done", "failed", "done"]
     assert [row.get("error") for row in rows] == [None, "ManifestError", None, "UnknownCategoryError", None]
     assert (rows[2]["category_given"], rows[2]["category"]) == ("gadget", "fruit")
     assert rows[0]["seed"] == rows[4]["seed"] == 11
     assert rows[0]["output"] == "images/p0.png"
     assert rows[4]["output"] == "images/p0-2.png"
-    assert (rows[0]["reference"], rows[4]["reference"]) == ("ref.png", None)
+    assert (rows[0]["reference"], rows[4].get("reference")) == ("ref.png", None)
     images = read_images(out)
     assert images["p0.png"] != images["p0-2.png"]
 
@@ -164,9 +167,10 @@ def test_candidates_size_reference_and_mask(model: Path, tmp_path: Path) -> None
     ]
     assert run_command(*arguments) == 0
     (row,) = read_rows(tmp_path / "out")
-    assert [c["output"] for c in row["candidates"]] == ["images/photo-c1.png", "images/photo-c2.png"]
-    assert len({c["seed"] for c in row["candidates"]}) == 2
-    assert (row["size"], row["mask_source"], row["settings"]["size"]) == ([96, 128], "mask", "128x96")
+    assert [c["output"] for c in row["images"]] == ["images/photo-c1.png", "images/photo-c2.png"]
+    assert len({c["seed"] for c in row["images"]}) == 2
+    assert (row["height"], row["width"], row["mask_source"]) == (96, 128, "mask")
+    assert row["settings"]["size"] == "128x96"
     with Image.open(tmp_path / "out/images/photo-c2.png") as image:
         assert image.size == (128, 96)
     assert (tmp_path / "out/index.html").read_text().count("<img") == 4
@@ -183,7 +187,7 @@ def test_changed_settings_redo_and_foreign_images_stay(model: Path, tmp_path: Pa
     assert read_rows(out)[0]["settings"]["guidance"] == 3
     assert run_command(*base) == 0
     assert read_images(out) == first
-    (out / "journal.jsonl").unlink()
+    shutil.rmtree(out / "journal")
     assert run_command(*base) == 2
     assert run_command(*base, "--overwrite") == 0
     assert read_images(out) == first
@@ -207,7 +211,7 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
 ) -> None:
     whole = tmp_path / "whole"
     run_command(catalogue, "--out", whole, "--model", model)
-    original, written = run_module.write_atomic, []
+    original, written = steps.write_atomic, []
 
     def fill(path: Path, data: bytes) -> None:
         if len(written) == 1:
@@ -218,10 +222,10 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
         original(path, data)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(run_module, "write_atomic", fill)
+    monkeypatch.setattr(steps, "write_atomic", fill)
     assert run_command(catalogue, "--out", out, "--model", model) == 2
     assert "OutputError" in capsys.readouterr().err
-    assert len(read_images(out)) == 1
+    assert len(read_images(out)) <= 1
     monkeypatch.undo()
     run_command(catalogue, "--out", out, "--model", model)
     assert read_images(out) == read_images(whole)
@@ -231,7 +235,7 @@ def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: 
     for i in range(2):
         (tmp_path / "in").mkdir(exist_ok=True)
         draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
-    original = run_module.sample_images
+    original = sampler.sample_images
     from cyclorama.generation import engine
 
     def spoil(pipeline: Any, tasks: Any, *rest: Any) -> Any:
@@ -247,7 +251,7 @@ def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: 
         return original(Spoiled(), tasks, *rest)
 
     assert engine.sample_images is original
-    monkeypatch.setattr(run_module, "sample_images", spoil)
+    monkeypatch.setattr(sampler, "sample_images", spoil)
     out = tmp_path / "out"
     assert run_command(tmp_path / "in", "--out", out, "--model", model, "--category", "fruit") == 1
     assert [(r["status"], r.get("error")) for r in read_rows(out)] == [
@@ -256,7 +260,7 @@ def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: 
     ]
 
 
-def test_stop_wish_ends_after_the_batch_in_hand(
+def test_a_stop_ends_after_the_batches_in_hand(
     catalogue: Path,
     model: Path,
     tmp_path: Path,
@@ -265,15 +269,22 @@ def test_stop_wish_ends_after_the_batch_in_hand(
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     run_command(catalogue, "--out", whole, "--model", model)
-    original = run_module.sample_images
+    original = sampler.sample_images
+
+    sent: list[int] = []
 
     def interrupted(*arguments: Any) -> Any:
-        os.kill(os.getpid(), signal.SIGINT)
+        if not sent:
+            sent.append(1)
+            os.kill(os.getpid(), signal.SIGINT)
         return original(*arguments)
 
-    monkeypatch.setattr(run_module, "sample_images", interrupted)
+    monkeypatch.setattr(sampler, "sample_images", interrupted)
     assert run_command(catalogue, "--out", out, "--model", model) == 130
-    assert sorted(row["status"] for row in read_rows(out)) == ["done", "failed", "pending", "pending"]
+    status = read_status(out)
+    assert (status["rows"], status["done"]) == (4, 0)
+    assert 0 < status["finished_in_open_shards"] < 4
+    assert not (out / "results.jsonl").exists()
     assert "same command again" in capsys.readouterr().err
     monkeypatch.undo()
     assert run_command(catalogue, "--out", out, "--model", model) == 1
@@ -284,7 +295,7 @@ def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for i in range(6):
         draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
-    common: list[object] = [tmp_path / "in", "--model", model, "--category", "fruit", "--batch-size", 2]
+    common: list[object] = [tmp_path / "in", "--model", model, "--category", "fruit", "--batch-size", 1]
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert run_command(*common, "--out", whole) == 0
     command = [sys.executable, "-m", "cyclorama", "generate", *map(str, common), "--out", str(out)]
@@ -297,8 +308,9 @@ def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = {name: (out / "images" / name).stat().st_mtime_ns for name in read_images(out) if name[0] != "."}
-    lines = (out / "journal.jsonl").read_bytes().split(b"\n")[:-1]
-    recorded = {Path(json.loads(line)["output"]).name for line in lines}
+    (journal,) = (out / "journal/work").glob("*/journal.jsonl")
+    entries = [entry for entry in parse_entries(journal.read_bytes()) if "result" in entry]
+    recorded = {Path(entry["result"]["output"]).name for entry in entries}
     assert 1 <= len(kept) < 6
     assert run_command(*common, "--out", out) == 0
     assert {n: b for n, b in read_images(out).items() if n[0] != "."} == read_images(whole)

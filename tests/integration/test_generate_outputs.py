@@ -48,7 +48,7 @@ def run(model: Path, source: Path, out: Path, *options: object) -> tuple[int, li
     """Exit code and rows of a run of two steps."""
     fixed = ["--model", model, "--category", "fruit", "--steps", 2, "--device", "cpu", "--quiet"]
     code = cli.main(["generate", *map(str, [source, "--out", out, *fixed, *options])])
-    return code, [json.loads(line) for line in (out / "manifest.jsonl").read_text().splitlines()]
+    return code, [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
 def read_files(out: Path) -> dict[str, bytes]:
@@ -68,38 +68,39 @@ def test_several_outputs_are_one_row_with_one_seed(model: Path, tmp_path: Path) 
     options = ["--outputs", "1:1,16:9,96x128", "--placement", "bottom", "--margin", 0.125]
     code, rows = run(model, tmp_path / "in", out, *options)
     assert code == 1
-    assert [(row["input"], row["status"]) for row in rows] == [
+    assert [(row["name"], row["status"]) for row in rows] == [
         ("a.png", "done"),
         ("b.png", "done"),
         ("c.png", "failed"),
     ]
     first = rows[0]
-    assert [output["layout"] for output in first["outputs"]] == ["1x1", "16x9", "96x128"]
-    assert [output["size"] for output in first["outputs"]] == [[72, 72], [72, 128], [128, 96]]
-    assert [output["output"] for output in first["outputs"]] == [
+    assert [output["layout_name"] for output in first["images"]] == ["1x1", "16x9", "96x128"]
+    assert [(o["height"], o["width"]) for o in first["images"]] == [(72, 72), (72, 128), (128, 96)]
+    assert [output["output"] for output in first["images"]] == [
         f"images/a.{name}.png" for name in ("1x1", "16x9", "96x128")
     ]
     assert first["output"] == "images/a.1x1.png"
-    assert len({output["seed"] for output in first["outputs"]}) == 1
+    assert len({output["seed"] for output in first["images"]}) == 1
     opaque = rgba[BOX][..., 3] == 255
-    for output in first["outputs"]:
+    for output in first["images"]:
         top, left, height, width = output["placement"]["box"]
-        margin = round(0.125 * min(output["size"]))
+        size = (output["height"], output["width"])
+        margin = round(0.125 * min(size))
         assert (height, width, output["placement"]["scale"]) == (40, 40, 1)
-        assert top + height == output["size"][0] - margin
-        assert abs(2 * left + width - output["size"][1]) <= 1
+        assert top + height == size[0] - margin
+        assert abs(2 * left + width - size[1]) <= 1
         pixels = np.asarray(Image.open(out / output["output"]))
-        assert list(pixels.shape[:2]) == output["size"]
+        assert pixels.shape[:2] == size
         window = pixels[top : top + height, left : left + width]
         assert np.array_equal(window[opaque], rgba[BOX][opaque][:, :3])
         assert output["report"]["exact"] is True
-        assert load_metadata(out / output["output"])["layout"] == output["layout"]
+        assert load_metadata(out / output["output"])["layout"] == output["layout_name"]
     assert "16x9, seed" in (out / "index.html").read_text()
     # one more output leaves the others as they are, in another order too
     before = read_files(out)
     stamps = {name: (out / name).stat().st_mtime_ns for name in before}
     _, rows = run(model, tmp_path / "in", out, "--outputs", "96x128,1:1,source", *options[2:])
-    assert [output["layout"] for output in rows[0]["outputs"]] == ["96x128", "1x1", "source"]
+    assert [output["layout_name"] for output in rows[0]["images"]] == ["96x128", "1x1", "source"]
     kept = [name for name in before if "16x9" not in name]
     assert all((out / name).stat().st_mtime_ns == stamps[name] for name in kept)
 
@@ -115,25 +116,25 @@ def test_an_output_is_what_its_own_run_gives(model: Path, tmp_path: Path) -> Non
             for path in (together / f"images/a.4x3-{candidate}.png", alone / f"images/a-{candidate}.png")
         ]
         assert np.array_equal(*both)
-    (row,) = [json.loads(line) for line in (together / "manifest.jsonl").read_text().splitlines()]
-    assert [(o["layout"], o["candidate"]) for o in row["outputs"]] == [
+    (row,) = [json.loads(line) for line in (together / "results.jsonl").read_text().splitlines()]
+    assert [(o["layout_name"], o["candidate"]) for o in row["images"]] == [
         ("1x1", 1),
         ("1x1", 2),
         ("4x3", 1),
         ("4x3", 2),
     ]
-    assert row["outputs"][0]["seed"] == row["outputs"][2]["seed"] != row["outputs"][1]["seed"]
+    assert row["images"][0]["seed"] == row["images"][2]["seed"] != row["images"][1]["seed"]
 
 
 def test_scaled_down_product_is_said_in_its_row(model: Path, tmp_path: Path) -> None:
     save_product(tmp_path / "a.png")
     options = ["--size", "64x64", "--placement", "center", "--margin", 0.25]
     _, (row,) = run(model, tmp_path / "a.png", tmp_path / "out", *options)
-    assert row["placement"]["box"] == [16, 16, 32, 32]
-    assert row["placement"]["reduced"] is True
-    assert "0.8 instead of 1" in row["placement"]["notes"][0]
+    assert row["images"][0]["placement"]["box"] == [16, 16, 32, 32]
+    assert row["images"][0]["placement"]["reduced"] is True
+    assert "0.8 instead of 1" in row["images"][0]["placement"]["notes"][0]
     assert row["settings"]["placement"] == "center"
-    assert row["report"]["exact"] is True
+    assert row["exact"] is True
     assert "0.8 instead of 1" in (tmp_path / "out/index.html").read_text()
 
 
@@ -151,12 +152,12 @@ def test_formats_say_what_they_did_to_the_product(
     assert load_metadata(out / row["output"])["seed"] == row["seed"]
     opaque = rgba[..., 3] == 255
     off = np.abs(read.pixels[opaque].astype(int) - rgba[opaque][:, :3]).max()
-    assert row["report"]["exact"] is True  # before encoding
+    assert row["exact"] is True  # before encoding
     if options == ("webp",):
         assert off == 0
-        assert "file_max_difference" not in row["report"]
+        assert "file_max_difference" not in row
     else:
-        assert row["report"]["file_max_difference"] == off > 0
+        assert row["file_max_difference"] == off > 0
         assert f"off by up to {off} in the file" in (out / "index.html").read_text()
 
 
@@ -178,7 +179,7 @@ def test_layers_make_the_image_and_belong_to_it(model: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     options = ["--layers", "ora", "--contact-shadow", 0.5]
     _, (row,) = run(model, tmp_path / "a.png", out, *options)
-    assert row["layers"] == ["layers/a.ora"]
+    assert [file["name"] for file in row["images"][0]["files"]] == ["images/a.png", "layers/a.ora"]
     pixels = np.asarray(Image.open(out / row["output"]))
     with zipfile.ZipFile(out / "layers/a.ora") as archive:
         read = {
@@ -205,8 +206,9 @@ def test_layers_make_the_image_and_belong_to_it(model: Path, tmp_path: Path) -> 
 def test_other_kinds_of_layers(model: Path, tmp_path: Path, kind: str, count: int) -> None:
     save_product(tmp_path / "shoes/a.png")
     _, (row,) = run(model, tmp_path / "shoes", tmp_path / "out", "--layers", kind, "--outputs", "1:1")
-    assert len(row["outputs"][0]["layers"]) == count
-    for name in row["outputs"][0]["layers"]:
+    names = [file["name"] for file in row["images"][0]["files"]][1:]
+    assert len(names) == count
+    for name in names:
         assert name.startswith("layers/a.1x1.")
         with Image.open(tmp_path / "out" / name) as image:
             assert image.size == (72, 72)

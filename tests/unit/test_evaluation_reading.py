@@ -46,14 +46,14 @@ def test_a_folder_gives_keys_by_path_and_masks_by_name(tmp_path: Path):
         images.load("three")
 
 
-def test_the_manifest_of_generate_leaves_failures_out(tmp_path: Path):
+def test_the_results_of_generate_leave_failures_out(tmp_path: Path):
     save(tmp_path / "images" / "tea-1.png", paint(1))
     rows = [
-        {"index": 0, "input": "in/tea.png", "status": "done", "output": "images/tea-1.png"},
-        {"index": 1, "input": "in/bad.png", "status": "failed", "error": "EmptyMaskError"},
+        {"row": 0, "name": "in/tea.png", "status": "done", "output": "images/tea-1.png"},
+        {"row": 1, "name": "in/bad.png", "status": "failed", "error": "EmptyMaskError"},
     ]
     rows[0] |= {"category": "tea", "reference": "warm.jpg"}
-    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     images = open_images(tmp_path)
     assert images.keys == ["tea"]
     assert (images.items["tea"].category, images.items["tea"].reference) == (

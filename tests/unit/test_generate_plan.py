@@ -9,74 +9,85 @@ import pytest
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
 from cyclorama.generation.categories import CategoryRules, load_category_rules
-from cyclorama.generation.names import build_image_names
-from cyclorama.generation.presets import PRESETS, Preset, choose_sampler
-from cyclorama.generation.settings import GenerateConfig, parse_aspect, parse_output, parse_size
-from cyclorama.imaging.formats import EncodingConfig
+from cyclorama.generation.names import build_ending, build_stems
+from cyclorama.generation.settings import PRESETS, GenerateConfig, parse_aspect, parse_output, parse_size
 from cyclorama.models.registry import CategoryRegistry
 
 
 def test_names_keep_folders_and_tell_suffixes_apart() -> None:
     names = ["a.png", "shoes/a.jpg", "a.jpg", "b.tar.gz.webp", "über/日本.png"]
-    assert build_image_names(names) == [
-        ["a-png.png"],
-        ["shoes/a.png"],
-        ["a-jpg.png"],
-        ["b.tar.gz.png"],
-        ["über/日本.png"],
-    ]
+    assert build_stems(names) == ["a-png", "shoes/a", "a-jpg", "b.tar.gz", "über/日本"]
 
 
 def test_names_do_not_depend_on_order() -> None:
     names = ["a.png", "a.jpg", "a.webp", "b/a.png", "c.png"]
-    expected = dict(zip(names, build_image_names(names), strict=True))
+    expected = dict(zip(names, build_stems(names), strict=True))
     for seed in range(5):
         shuffled = random.Random(seed).sample(names, len(names))
-        assert dict(zip(shuffled, build_image_names(shuffled), strict=True)) == expected
+        assert dict(zip(shuffled, build_stems(shuffled), strict=True)) == expected
 
 
-@pytest.mark.parametrize("candidates", [1, 3])
-def test_names_never_collide_even_without_case(candidates: int) -> None:
+@pytest.mark.parametrize("layouts", [[""], ["1x1", "3x4", "11x1", "source"]])
+@pytest.mark.parametrize("candidates", [1, 12])
+def test_names_never_collide_even_without_case(candidates: int, layouts: list[str]) -> None:
     names = ["a.png", "A.png", "a.png", "a-2.png", "a.jpg", "a-jpg.png", "a-c1.png", "a-c1-2.png", "a"]
-    paths = [path.casefold() for group in build_image_names(names, candidates) for path in group]
-    assert len(set(paths)) == len(names) * candidates
-    assert all(path.endswith(".png") for path in paths)
+    names += ["a.1x1.png", "A.1x1.jpg", "a.3x4-c1.png", "a-c1.1x1.png", "a", "x", "x", "x-2", "x-2-2", "x-2"]
+    endings = [build_ending(layout, k + 1, candidates) for layout in layouts for k in range(candidates)]
+    paths = [(stem + ending).casefold() for stem in build_stems(names) for ending in endings]
+    assert len(set(paths)) == len(paths) == len(names) * candidates * len(layouts)
 
 
-def test_candidates_are_numbered() -> None:
-    assert build_image_names(["x/a.jpg"], 2) == [["x/a-c1.png", "x/a-c2.png"]]
+def test_a_doubled_input_takes_no_other_inputs_name() -> None:
+    assert build_stems(["x", "x", "x-2", "x", "X"]) == ["x", "x-3", "x-2", "x-4", "X-5"]
+    assert build_stems(["x-2", "x", "x-2", "x"]) == ["x-2", "x", "x-2-2", "x-3"]
 
 
-def test_outputs_are_named_and_never_collide() -> None:
-    assert build_image_names(["x/a.jpg"], 1, ["1x1", "source"], ".webp") == [
-        ["x/a.1x1.webp", "x/a.source.webp"]
-    ]
-    assert build_image_names(["a.png"], 2, ["1x1", "3x4"]) == [
-        ["a.1x1-c1.png", "a.1x1-c2.png", "a.3x4-c1.png", "a.3x4-c2.png"]
-    ]
-    names = ["a.png", "a.1x1.png", "A.1x1.jpg", "a.3x4-c1.png", "a-c1.1x1.png"]
-    paths = [p.casefold() for group in build_image_names(names, 2, ["1x1", "3x4"]) for p in group]
-    assert len(set(paths)) == 4 * len(names)
+def test_names_of_random_crowds_never_collide() -> None:
+    draw = random.Random(1)
+    for _ in range(200):
+        parts = [
+            draw.choice("aAbä") + draw.choice(["", "-2", "-3", "-jpg"]) for _ in range(draw.randint(1, 40))
+        ]
+        names = [part + draw.choice(["", ".jpg", ".png", ".PNG"]) for part in parts]
+        stems = [stem.casefold() for stem in build_stems(names)]
+        assert len(set(stems)) == len(names)
 
 
 @pytest.mark.parametrize(
-    ("name", "path"),
+    ("layout", "candidate", "candidates", "ending"),
+    [("", 1, 1, ""), ("", 2, 2, "-c2"), ("16x9", 1, 1, ".16x9"), ("3x4", 2, 3, ".3x4-c2")],
+)
+def test_outputs_and_candidates_are_named(layout: str, candidate: int, candidates: int, ending: str) -> None:
+    assert build_ending(layout, candidate, candidates) == ending
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
     [
-        ("../../etc/passwd.png", "etc/passwd.png"),
-        ("/abs/a.png", "abs/a.png"),
-        ("sub\\win.png", "sub/win.png"),
-        ('q?"<>|.png', "q_____.png"),
-        ("..", "image.png"),
+        ("../../etc/passwd.png", "etc/passwd"),
+        ("/abs/a.png", "abs/a"),
+        ("sub\\win.png", "sub/win"),
+        ('q?"<>|.png', "q_____"),
+        ("..", "image"),
+        ("", "image"),
+        ("e. .png", "e. "),
+        (".hidden", ".hidden"),
+        ("a//b.png", "a/b"),
+        ("e./b.png", "e/b"),
+        ("con:x?.png", "con_x_"),
     ],
 )
-def test_names_stay_inside_the_folder(name: str, path: str) -> None:
-    assert build_image_names([name]) == [[path]]
+def test_names_stay_inside_the_folder(name: str, stem: str) -> None:
+    assert build_stems([name]) == [stem]
 
 
-def test_long_names_are_shortened_but_stay_apart() -> None:
-    first, second = build_image_names(["é" * 300 + "1.png", "é" * 300 + "2.png"])
+@pytest.mark.parametrize("length", [180, 181, 300])
+def test_long_names_are_shortened_but_stay_apart(length: int) -> None:
+    first, second = build_stems(["n" * (length - 1) + "1.png", "n" * (length - 1) + "2.png"])
     assert first != second
-    assert max(len(first[0].encode()), len(second[0].encode())) < 200
+    assert (len(first) == length) is (length <= 180)
+    assert len(first) <= 180
+    assert max(len(stem.encode()) for stem in build_stems(["é" * 300 + "1.png"])) <= 180
 
 
 def test_seeds_depend_on_name_and_candidate_only() -> None:
@@ -122,29 +133,42 @@ def build_registry() -> CategoryRegistry:
 def test_rules_in_their_order() -> None:
     registry = build_registry()
     rules = CategoryRules({"Lip Stick": "perfume"}, default="rice cooker")
-    assert rules.resolve("scent", registry).name == "perfume"
-    assert rules.resolve("lip-stick", registry).name == "perfume"
-    assert rules.resolve("sofa", registry).name == "rice cooker"
-    assert rules.resolve(None, registry).name == "rice cooker"
+    found = {
+        name: rules.choose(name, registry) for name in ("scent", "lip-stick", "sofa", None, "Rice_Cookers")
+    }
+    assert {name: (match.category.name, match.source) for name, match in found.items()} == {
+        "scent": ("perfume", "alias"),
+        "lip-stick": ("perfume", "map"),
+        "sofa": ("rice cooker", "default"),
+        None: ("rice cooker", "default"),
+        "Rice_Cookers": ("rice cooker", "plural"),
+    }
     catch_all = CategoryRules({"*": "perfume"})
-    assert catch_all.resolve("sofa", registry).name == "perfume"
-    assert catch_all.resolve("Rice_Cooker", registry).name == "rice cooker"
+    assert catch_all.choose("sofa", registry).category.name == "perfume"
+    assert catch_all.choose("Rice_Cooker", registry).category.name == "rice cooker"
 
 
 def test_unknown_and_missing_categories_are_named() -> None:
     registry = build_registry()
     with pytest.raises(UnknownCategoryError, match="perfume"):
-        CategoryRules().resolve("perfum", registry)
+        CategoryRules().choose("perfum", registry)
     with pytest.raises(SettingsError, match=r"--category.*perfume, rice cooker"):
-        CategoryRules().resolve(None, registry)
+        CategoryRules().choose(None, registry)
     with pytest.raises(UnknownCategoryError, match="sofa"):
         CategoryRules({"a": "sofa"}).check(registry)
+    with pytest.raises(UnknownCategoryError, match="sofa"):
+        CategoryRules(default="sofa").check(registry)
 
 
-def test_folder_names_are_known_only_by_themselves() -> None:
-    rules = CategoryRules({"*": "perfume", "lipstick": "perfume"})
-    assert rules.knows("Lipstick", build_registry())
-    assert not rules.knows("photos", build_registry())
+def test_folders_name_a_category_only_by_themselves() -> None:
+    rules, registry = CategoryRules({"*": "perfume", "lipstick": "rice cooker"}), build_registry()
+    match = rules.choose(None, registry, ("2024", "Lipsticks", "perfume"))
+    assert (match.category.name, match.source, match.matched) == ("perfume", "folder, name", "perfume")
+    match = rules.choose(None, registry, ("lipstick", "perfume"))
+    assert (match.category.name, match.source) == ("rice cooker", "folder, map")
+    with pytest.raises(SettingsError, match="no category"):
+        rules.choose(None, registry, ("photos",))
+    assert CategoryRules(default="perfume").choose(None, registry, ("rice cooker",)).source == "default"
 
 
 def test_category_map_file_and_alias_texts(tmp_path) -> None:
@@ -186,19 +210,30 @@ def test_settings_outside_their_range_are_refused_by_value(values: dict) -> None
         GenerateConfig(**values)
 
 
-def test_a_preset_gives_way_to_steps_and_scheduler() -> None:
-    assert choose_sampler("quality") == Preset(50)
-    assert choose_sampler("fast") == Preset(10, "DPMSolverMultistep")
-    assert choose_sampler("fast", steps=14) == Preset(14, "DPMSolverMultistep")
-    assert choose_sampler("balanced", scheduler="PNDM") == Preset(25, "PNDM")
-    with pytest.raises(SettingsError, match=r"'best'.*quality, balanced, fast"):
-        choose_sampler("best")
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (50, None)),
+        ({"preset": "fast"}, (10, "DPMSolverMultistep")),
+        ({"preset": "fast", "steps": 14}, (14, "DPMSolverMultistep")),
+        ({"preset": "balanced", "scheduler": "PNDM"}, (25, "PNDM")),
+    ],
+)
+def test_a_preset_gives_way_to_steps_and_scheduler(values: dict, expected: tuple) -> None:
+    sampling = GenerateConfig(**values).build_sampling()
+    assert (sampling.num_inference_steps, sampling.scheduler) == expected
+    described = GenerateConfig(**values).describe()
+    assert (described["steps"], described["scheduler"]) == expected
 
 
-@pytest.mark.parametrize("preset", PRESETS.values())
-def test_presets_name_schedulers_that_exist(preset: Preset) -> None:
-    settings = GenerateConfig(num_inference_steps=preset.num_inference_steps, scheduler=preset.scheduler)
-    assert settings.build_sampling().scheduler == preset.scheduler
+def test_an_unknown_preset_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"preset: must be 'quality', 'balanced' or 'fast', got 'best'"):
+        GenerateConfig(preset="best")
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_name_schedulers_that_exist(preset: str) -> None:
+    assert GenerateConfig(preset=preset).build_sampling().scheduler == PRESETS[preset][1]
 
 
 def test_settings_reach_the_sampler() -> None:
@@ -221,7 +256,7 @@ def test_what_does_not_change_a_image_is_not_described() -> None:
         {"placement": "bottom"},
         {"margin": 0.1},
         {"product_scale": 0.5},
-        {"encoding": EncodingConfig(format="jpeg")},
+        {"format": "jpeg"},
         {"layers": "ora"},
         {"contact_shadow": 0.2},
     ]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclorama.data.records import load_records
 from cyclorama.files import write_atomic
-from cyclorama.generation.items import InputConfig, load_items
+from cyclorama.generation.items import ItemSource
 from cyclorama.scenes import shards
 from cyclorama.scenes.items import RenderedItem
 from cyclorama.scenes.statistics import compute_share, write_summary
@@ -124,15 +124,15 @@ def test_unpacked_pairs_are_files_that_generate_takes(tmp_path: Path) -> None:
     }
     for folder, data in expected.items():
         assert (tmp_path / folder / "p1.png").read_bytes() == data
-    found = load_items(InputConfig(tmp_path / MANIFEST_NAME))
+    found = list(ItemSource(tmp_path / MANIFEST_NAME).iterate(tmp_path))
     assert [i.failure for i in found] == [None, None]
     assert [i.id for i in found] == ["p0", "p1"]
-    assert found[1].image == tmp_path / "product" / "p1.png"
-    assert found[1].mask == tmp_path / "mask" / "p1.png"
+    assert found[1].image == str(tmp_path / "product" / "p1.png")
+    assert found[1].mask == str(tmp_path / "mask" / "p1.png")
     assert found[1].mask_means == "product"
     assert found[1].category == "milk carton"
-    assert found[1].reference == tmp_path / "reference" / "p1.png"
-    assert found[1].reference_mask == tmp_path / "reference_mask" / "p1.png"
+    assert found[1].reference == str(tmp_path / "reference" / "p1.png")
+    assert found[1].reference_mask == str(tmp_path / "reference_mask" / "p1.png")
     assert found[0].seed != found[1].seed
     record = load_records(tmp_path / MANIFEST_NAME)[0]
     assert (record.brand, record.split, record.licence) == ("milk-carton-brand-a", "test", "CC0-1.0")

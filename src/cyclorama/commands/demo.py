@@ -2,51 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Annotated, Literal
 
-from cyclorama.commands.running import add_sampling_options, check_run, finish, make_images
-
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the sub-command ``demo``."""
-    parser = subparsers.add_parser(
-        "demo",
-        help="make images of the bundled products, without and with references",
-        description="Make images of the bundled products: without a reference and with two. Results: "
-        "DIR/index.html, DIR/sheet.png, DIR/images/, DIR/manifest.jsonl. Run again to go on after a stop.",
-    )
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("out/demo"), help="default: out/demo")
-    parser.add_argument(
-        "--images", metavar="DIR", type=Path, help="a folder of one's own in the demo's layout"
-    )
-    add_sampling_options(parser, preset="balanced")
-    parser.add_argument("--overwrite", action="store_true", help="make all images anew")
-    parser.add_argument("--quiet", action="store_true", help="print errors only")
+from cyclorama.commands.generate import Plain
 
 
-def run(args: argparse.Namespace) -> int:
-    """Make the demo and return the exit code."""
+def demo(
+    *,
+    out: Path = Path("out/demo"),
+    images: Path | None = None,
+    model: str | None = None,
+    seed: int = 0,
+    preset: Literal["quality", "balanced", "fast"] = "balanced",
+    steps: int | None = None,
+    guidance: float = 2.0,
+    scheduler: str | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+    overwrite: Annotated[bool, Plain] = False,
+    quiet: Annotated[bool, Plain] = False,
+) -> int:
+    """Make images of the bundled products: without a reference and with two.
+
+    Results: DIR/index.html, DIR/sheet.png, DIR/images/, DIR/results.jsonl. Run again to go on after a stop.
+
+    Parameters
+    ----------
+    out
+        Output folder.
+    images
+        A folder of one's own in the demo's layout.
+    model
+        Model folder or hub id; the bundled model if left out.
+    seed
+        Seed of the run.
+    preset
+        Sampler and steps: quality (50 steps), balanced (25), fast (10).
+    steps
+        Denoising steps; the preset's if left out.
+    guidance
+        Guidance scale; 1 means none.
+    scheduler
+        Class name of a diffusers scheduler; the preset's if left out.
+    batch_size
+        Images sampled together.
+    device
+        auto, cpu, cuda, cuda:1 or mps.
+    dtype
+        Number format of the model.
+    overwrite
+        Make all images anew.
+    quiet
+        Print errors only.
+    """
+    from cyclorama.commands.running import build_config, finish, make_images
+    from cyclorama.files import check_output_folder
     from cyclorama.generation.demo_report import write_demo_report
     from cyclorama.generation.demo_set import build_demo_items, get_demo_folder, load_demo
-    from cyclorama.generation.model import choose_device, open_model
-    from cyclorama.generation.plan import RunConfig, build_plan
-    from cyclorama.generation.presets import choose_sampler
-    from cyclorama.generation.settings import GenerateConfig
+    from cyclorama.generation.model import open_model
+    from cyclorama.generation.run import iterate_rows
+    from cyclorama.generation.settings import GenerateConfig, RunSettings
+    from cyclorama.generation.sheet import describe_run
+    from cyclorama.jobs.job import EngineSettings
 
-    sampler = choose_sampler(args.preset, args.steps, args.scheduler)
     settings = GenerateConfig(
-        num_inference_steps=sampler.num_inference_steps,
-        guidance_scale=args.guidance,
-        scheduler=sampler.scheduler,
-        batch_size=args.batch_size,
+        preset=preset,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        scheduler=scheduler,
+        batch_size=batch_size,
     )
-    check_run(args.seed, args.out)
-    entries = load_demo(args.images or get_demo_folder())
-    settings.build_sampling()
-    device, dtype = choose_device(args.device, args.dtype)
-    model = open_model(args.model)
-    config = RunConfig(settings, seed=args.seed, device=device, dtype=dtype, overwrite=args.overwrite)
-    result = make_images(build_plan(build_demo_items(entries), model, config), model, config, args)
-    write_demo_report(args.out, entries, result, model, config)
-    return finish(result, args.out, args.quiet)
+    run = RunSettings(seed=seed, dtype=dtype, overwrite=overwrite)
+    config = build_config(settings, run, EngineSettings(device=device))
+    check_output_folder(out)
+    entries, handle = load_demo(images or get_demo_folder()), open_model(model)
+    result = make_images(build_demo_items(entries), out, handle, config, quiet)
+    if result.finished:
+        summary = describe_run(handle, config, result.done, result.failed, result.rows)
+        write_demo_report(out, entries, list(iterate_rows(out)), summary)
+    return finish(result, out, quiet)

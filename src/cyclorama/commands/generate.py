@@ -1,119 +1,92 @@
-"""``cyclorama generate``: images for one product photo, a folder of them, or a manifest."""
+"""``cyclorama generate``: images for one product photo, a folder of them, or a table of a million rows."""
 
 from __future__ import annotations
 
-import argparse
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from cyclorama.commands.running import (
-    add_file_options,
-    add_image_options,
-    add_layout_options,
-    add_sampling_options,
-    build_settings,
-    check_run,
-    finish,
-    make_images,
-)
+from cyclopts import Parameter
 
-_EPILOG = """\
-INPUT is an image, a folder (sub-folders included) or a manifest (CSV, JSONL, Parquet) with the columns
-image, mask, category, reference, reference_mask, seed. Results: DIR/images/, DIR/manifest.jsonl,
-DIR/index.html. Run the same command again to go on after a stop.
+from cyclorama.generation.settings import GenerateConfig, InputSettings, RunSettings
+from cyclorama.jobs.job import EngineSettings
 
-exit codes: 0 all inputs have their images, 1 some failed, 2 nothing could start, 130 stopped by Ctrl-C
-"""
+Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
+Making = Annotated[GenerateConfig | None, Parameter(name="*", group="How images are made")]
+Running = Annotated[RunSettings | None, Parameter(name="*", group="The run")]
+Machines = Annotated[EngineSettings | None, Parameter(name="*", group="Where it runs")]
+Plain = Parameter(negative=())
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the sub-command ``generate``."""
-    parser = subparsers.add_parser(
-        "generate",
-        help="make advertising images from product photos",
-        description="Make advertising images from product photos; the product's own pixels are kept.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("input", metavar="INPUT", type=Path, help="image, folder or manifest")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
-    what = parser.add_argument_group("what is in the images")
-    what.add_argument(
-        "--category", metavar="NAME", help="category of every input that names none the model knows"
-    )
-    what.add_argument(
-        "--alias",
-        metavar="GIVEN=NAME",
-        action="append",
-        default=[],
-        help="take category GIVEN as NAME; '*=NAME' for all unknown ones (repeatable)",
-    )
-    what.add_argument(
-        "--category-map",
-        metavar="FILE",
-        type=Path,
-        help="aliases from a JSON or YAML file of given: name pairs",
-    )
-    what.add_argument(
-        "--reference", metavar="FILE", type=Path, help="reference image for every input without its own"
-    )
-    what.add_argument(
-        "--reference-mask",
-        metavar="FILE",
-        type=Path,
-        help="mask of the reference's own product, which is not copied",
-    )
-    what.add_argument(
-        "--mask",
-        metavar="FILE",
-        type=Path,
-        help="product mask of one image; for a folder, a folder of masks",
-    )
-    what.add_argument(
-        "--cutout", metavar="NAME", help="rembg network for photos with neither alpha nor plain background"
-    )
-    what.add_argument(
-        "--mask-means",
-        choices=("product", "background"),
-        help="what white marks in mask files (default: product)",
-    )
-    how = parser.add_argument_group("how they are made")
-    add_sampling_options(how)
-    add_image_options(how)
-    add_layout_options(parser.add_argument_group("where the product stands"))
-    add_file_options(parser.add_argument_group("the files"))
-    run = parser.add_argument_group("the run")
-    run.add_argument(
-        "--overwrite", action="store_true", help="make all images anew and write over what is there"
-    )
-    run.add_argument("--quiet", action="store_true", help="print errors only")
+def generate(
+    input: Annotated[str, Parameter(name="INPUT")],
+    /,
+    *,
+    out: Path,
+    category: str | None = None,
+    alias: Annotated[tuple[str, ...], Plain] = (),
+    category_map: Path | None = None,
+    inputs: Inputs = None,
+    settings: Making = None,
+    gate: Annotated[bool, Plain] = False,
+    gate_limits: Path | None = None,
+    run: Running = None,
+    engine: Machines = None,
+    model: str | None = None,
+    dry_run: Annotated[bool, Plain] = False,
+    quiet: Annotated[bool, Plain] = False,
+) -> int:
+    """Make advertising images from product photos; the product's own pixels are kept.
 
+    INPUT is an image, a folder (sub-folders included), a table or feed (CSV, JSONL, Parquet, Excel, XML),
+    or tar shards, here or at an fsspec address. Results: DIR/images/, DIR/results.jsonl and
+    DIR/results.parquet with one row per input, DIR/index.html. Run the same command again to go on after a
+    stop, a kill or a full disk; what is finished and unchanged is kept.
 
-def run(args: argparse.Namespace) -> int:
-    """Make the images and return the exit code."""
+    Exit codes: 0 all inputs have their images, 1 some failed, 2 nothing could start, 130 stopped by Ctrl-C.
+
+    Parameters
+    ----------
+    input
+        Image, folder, table, feed or address.
+    out
+        Output folder.
+    category
+        Category of every input that names none the model knows.
+    alias
+        Take category GIVEN as NAME: GIVEN=NAME; '*=NAME' for all unknown ones (repeatable).
+    category_map
+        Aliases from a JSON or YAML file of given: name pairs.
+    gate
+        Judge every image and say so in its row.
+    gate_limits
+        Judge by these limits, YAML.
+    model
+        Model folder or hub id; the bundled model if left out.
+    dry_run
+        Say what would be done, how long it takes and how many bytes, and make nothing.
+    quiet
+        Print errors only.
+    """
+    from cyclorama.commands.running import build_config, finish, make_images
+    from cyclorama.files import check_output_folder
     from cyclorama.generation.categories import load_category_rules
-    from cyclorama.generation.items import InputConfig, load_items
-    from cyclorama.generation.model import choose_device, open_model
-    from cyclorama.generation.plan import RunConfig, build_plan
-    from cyclorama.generation.report import write_report
-    from cyclorama.imaging.cutout import RembgNetwork
+    from cyclorama.generation.items import ItemSource
+    from cyclorama.generation.model import open_model
 
-    settings = build_settings(args)
-    check_run(args.seed, args.out)
-    rules = load_category_rules(args.category_map, args.alias, args.category)
-    inputs = InputConfig(
-        path=args.input,
-        mask=args.mask,
-        mask_means=args.mask_means,
-        reference=args.reference,
-        reference_mask=args.reference_mask,
-        out=args.out,
-    )
-    items = load_items(inputs)
-    settings.build_sampling()
-    device, dtype = choose_device(args.device, args.dtype)
-    model = open_model(args.model)
-    network = None if args.cutout is None else RembgNetwork(args.cutout)
-    config = RunConfig(settings, rules, args.seed, device, dtype, args.overwrite, network)
-    result = make_images(build_plan(items, model, config), model, config, args)
-    write_report(args.out, result, model, config)
-    return finish(result, args.out, args.quiet)
+    rules = load_category_rules(category_map, alias, category)
+    config = build_config(settings, run, engine, rules, gate, gate_limits)
+    check_output_folder(out)
+    source = ItemSource(input, inputs, out)
+    config = config.replace(urls=source.urls)
+    handle = open_model(model)
+    if dry_run:
+        from cyclorama.generation.estimate import estimate_run
+
+        print(estimate_run(source, out, handle, config).format())
+        return 0
+    result = make_images(source, out, handle, config, quiet)
+    if not quiet:
+        for note in source.remarks:
+            print(note, file=sys.stderr)
+    return finish(result, out, quiet)

@@ -104,5 +104,5 @@ class CurateConfig(Settings):
         return self
 
 
-DEFAULT_ENGINE = EngineSettings(threads=1, shard_size=64, loaders=1)
+DEFAULT_ENGINE = EngineSettings(device="cpu", threads=1, shard_size=64, loaders=1)
 """Where images are judged if nobody says otherwise; networks of the rules run on the CPU."""

@@ -75,7 +75,7 @@ def run_curate(
     hooks, settings = hooks or Hooks(), engine_settings or DEFAULT_ENGINE
     store = CurateStore(out)
     cache = ImageCache(store.cache, config.reading)
-    with store.lock():
+    with store.lock(noted=hooks.noted):
         rules = build(config)
         found = read_input(source, config.reading, cache.keep)
         store.save_values({"input": source, "kind": found.kind, "recipe": to_plain(config)})

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -44,14 +44,16 @@ class CurateStore(ShardStore):
         super().__init__(out)
         self.cache, self.set, self.rejects = out / "cache", out / "set", out / "rejects"
 
-    def lock(self, results: Sequence[str] = ("set",)) -> AbstractContextManager[None]:
+    def lock(
+        self, results: Sequence[str] = ("set",), noted: Callable[[str], None] = lambda text: None
+    ) -> AbstractContextManager[None]:
         """A context that holds the output folder against a second run. Raises OutputError."""
         for name in results if not (self.folder / RUN_FILE).exists() else ():
             if (self.out / name).exists():
                 raise OutputError(
                     f"{self.out / name} was not made by a curating run; choose another folder with --out"
                 )
-        return hold_folder(self.out)
+        return hold_folder(self.out, noted)
 
     def _get_plan(self, shard: int) -> Path:
         return self.plan_folder / f"shard-{shard:06d}.jsonl"

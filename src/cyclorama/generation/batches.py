@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cyclorama.seeding import compute_seed
 
 CPU_BATCH = 1
 ACCELERATOR_BATCH = 8
+CPU_POSITIONS = 2048
+"""Latent positions of a full batch on a CPU: 8 images of the bundled model (16 × 16), one of Stable
+Diffusion (64 × 64)."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +59,16 @@ def compute_item_seeds(run_seed: int, name: str, own_seed: int | None, candidate
     if own_seed is not None:
         seeds[0] = own_seed
     return seeds
+
+
+def compute_cpu_batch(folder: Path) -> int:
+    """Images of a batch on a CPU for the model in ``folder``, from its configuration alone: 1 to 8.
+
+    A batch pays while the model's feature maps are small; a trial would make the last bits of images depend
+    on how busy the machine was. Invariant: equal models give equal sizes on every machine.
+    """
+    try:
+        side = int(json.loads((folder / "unet" / "config.json").read_text(encoding="utf-8"))["sample_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1
+    return max(1, min(ACCELERATOR_BATCH, CPU_POSITIONS // max(1, side * side)))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cyclorama.errors import SettingsError, UnknownCategoryError
-from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.errors import SettingsError
+from cyclorama.models.registry import CategoryMatch, CategoryRegistry, normalise_name
 
 CATCH_ALL = "*"
 
@@ -31,37 +31,31 @@ class CategoryRules:
             if name is not None:
                 registry.resolve(name)
 
-    def resolve(self, given: str | None, registry: CategoryRegistry) -> Category:
-        """The category for the ``given`` name.
+    def choose(
+        self, given: str | None, registry: CategoryRegistry, folders: Sequence[str] = ()
+    ) -> CategoryMatch:
+        """The category for the ``given`` name; without one, and without a default, for the nearest of the
+        ``folders`` that the model knows.
 
         Raises UnknownCategoryError (naming the nearest), SettingsError (no name and no default).
         """
-        if given is None:
-            if self.default is None:
-                raise SettingsError(
-                    f"no category is given; name one with --category. This model knows: "
-                    f"{', '.join(registry.names) or 'none'}"
-                )
-            return registry.resolve(self.default)
-        normal = {_normalise(name): target for name, target in self.mapping.items()}
-        mapped = normal.get(_normalise(given))
-        if mapped is not None:
-            return registry.resolve(mapped)
-        try:
-            return registry.resolve(given)
-        except UnknownCategoryError:
-            fallback = normal.get(CATCH_ALL, self.default)
-            if fallback is None:
-                raise
-            return registry.resolve(fallback)
-
-    def knows(self, name: str, registry: CategoryRegistry) -> bool:
-        """Whether ``name`` itself is mapped or known, without catch-all and default."""
-        try:
-            CategoryRules({k: v for k, v in self.mapping.items() if k != CATCH_ALL}).resolve(name, registry)
-        except UnknownCategoryError:
-            return False
-        return True
+        normal = {normalise_name(name): target for name, target in self.mapping.items()}
+        fallback = normal.pop(CATCH_ALL, self.default)
+        if given is None and self.default is None:
+            for folder in folders:
+                found = registry.match(folder, normal)
+                if found is not None:
+                    return replace(found, source=f"folder, {found.source}")
+            raise SettingsError(
+                f"no category is given; name one with --category. This model knows: "
+                f"{', '.join(registry.names) or 'none'}"
+            )
+        found = None if given is None else registry.match(given, normal)
+        if found is not None:
+            return found
+        if given is None or fallback is not None:
+            return CategoryMatch(registry.resolve(fallback or self.default or ""), "default", "")
+        return CategoryMatch(registry.resolve(given), "name", given)  # says what is near
 
 
 def load_category_rules(
@@ -100,7 +94,3 @@ def _load_map(path: Path) -> dict[str, str]:
     if not usable:
         raise SettingsError(f"category map {path} must hold pairs 'given name: category', both text")
     return dict(values)
-
-
-def _normalise(name: str) -> str:
-    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())

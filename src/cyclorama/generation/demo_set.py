@@ -89,7 +89,7 @@ def _parse_entry(folder: Path, values: dict[str, Any]) -> DemoEntry:
 
 
 def _find(folder: Path, name: str) -> Path:
-    path = folder / name
+    path = (folder / name).absolute()
     if not path.is_file():
         raise ModelFormatError(f"{folder / FILE_NAME} lists {name}, which is missing; reinstall cyclorama")
     return path
@@ -102,15 +102,15 @@ def build_demo_items(entries: list[DemoEntry]) -> list[Item]:
     """
     items = []
     for entry in entries:
-        items.append(Item(entry.name, entry.product, category=entry.category, folder="no-reference"))
+        items.append(Item(entry.name, str(entry.product), category=entry.category, folder="no-reference"))
         for letter, reference in zip(LETTERS, entry.references, strict=True):
             items.append(
                 Item(
                     entry.name,
-                    entry.product,
+                    str(entry.product),
                     category=entry.category,
-                    reference=reference.image,
-                    reference_mask=reference.mask,
+                    reference=str(reference.image),
+                    reference_mask=None if reference.mask is None else str(reference.mask),
                     folder=f"reference-{letter}",
                 )
             )

@@ -56,15 +56,6 @@ class ImageEncoder:
         one."""
         return {} if self.encoding.is_lossless else measure_encoding(files[self.suffix], product)
 
-    def describe(self) -> dict[str, Any]:
-        """The settings that change the bytes."""
-        return {
-            "suffix": self.suffix,
-            **self.encoding.describe(),
-            "layers": self.layers,
-            "contact_shadow": self.contact_shadow,
-        }
-
 
 def load_metadata(path: str | Path) -> dict[str, Any]:
     """What is written into the image at ``path``: seed, settings, category, model.

@@ -64,7 +64,7 @@ class Task:
 
 def compute_model_shape(pipeline: Pipeline, size: Size, settings: GenerateConfig) -> Size:
     """The model's (height, width) for an input of ``size``, or for the size that is asked for."""
-    return choose_model_size(settings.size or size, pipeline.image_size, pipeline.image_multiple)
+    return choose_model_size(settings.canvas_size or size, pipeline.image_size, pipeline.image_multiple)
 
 
 def build_hidden_mask(product_mask: Matte) -> Matte:
@@ -87,7 +87,7 @@ def sample_images(
     import torch
 
     start = time.perf_counter()
-    placed = [place_product(task.product, settings.size) for task in tasks]
+    placed = [place_product(task.product, settings.canvas_size) for task in tasks]
     shape = compute_model_shape(pipeline, placed[0].size, settings)
     fits = [fit_to_model(product.size, shape) for product in placed]
     extra = max(0, (batch_shape or 0) - len(tasks))

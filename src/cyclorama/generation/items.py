@@ -1,15 +1,20 @@
-"""What a run is to work on: one item per image of a folder or row of a manifest."""
+"""What is to be worked on: one item per image of a folder or row of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from cyclorama.data.manifest import load_manifest
-from cyclorama.data.schema import IMAGE_SUFFIXES, MaskMeans, Record
-from cyclorama.data.tables import SUFFIXES as MANIFEST_SUFFIXES
-from cyclorama.errors import InputError, ManifestError, SettingsError
+from cyclorama.data.folders import IMAGE_SUFFIXES
+from cyclorama.data.schema import MaskMeans
+from cyclorama.data.table import Row, Table, UrlPolicy, open_table
+from cyclorama.errors import SettingsError
+from cyclorama.files import write_atomic
+from cyclorama.generation.settings import InputSettings
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,21 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> Failure:
         """The failure that ``error`` stands for."""
-        text = str(error) or type(error).__name__
-        return cls(type(error).__name__, text)
+        return cls(type(error).__name__, str(error) or type(error).__name__)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One input. ``name`` is its path relative to the input folder or manifest, with ``/``."""
+    """One input. ``name`` is its path relative to the input folder or table, with ``/``."""
 
     name: str
-    image: Path | None
-    mask: Path | None = None
+    image: str | None
+    """Address of the image, as :func:`cyclorama.data.table.open_file` takes it; the other files likewise."""
+    mask: str | None = None
     mask_means: MaskMeans | None = None
     category: str | None = None
-    reference: Path | None = None
-    reference_mask: Path | None = None
+    reference: str | None = None
+    reference_mask: str | None = None
     seed: int | None = None
     """The item's own seed; None derives one from the run's seed and the name."""
     folders: tuple[str, ...] = ()
@@ -44,144 +49,105 @@ class Item:
     folder: str | None = None
     """Sub-folder of the images' folder to put its images into; no part of its name."""
     id: str | None = None
-    """The manifest row's own id, if it comes from one."""
+    licence: str | None = None
     failure: Failure | None = None
 
 
-@dataclass(frozen=True)
-class InputConfig:
-    """Where the inputs are, and what holds for all that do not say otherwise themselves."""
+class ItemSource:
+    """The items of an image, folder, table, feed or shards; may be iterated again."""
 
-    path: Path
-    mask: Path | None = None
-    """A mask file for a single image; for a folder, a folder of masks with the images' relative names."""
-    mask_means: MaskMeans | None = None
-    reference: Path | None = None
-    reference_mask: Path | None = None
-    out: Path | None = None
-    """The output folder, left out when it lies inside the input folder."""
+    def __init__(
+        self, source: str | Path, settings: InputSettings | None = None, out: Path | None = None
+    ) -> None:
+        """``out`` is no input, also where it lies inside the folder.
 
-
-def load_items(config: InputConfig) -> list[Item]:
-    """One item per image or manifest row, in order; rows that cannot be used carry their failure.
-
-    Raises InputError (no such input, empty folder, neither image nor manifest), ManifestError
-    (unreadable, missing column, no rows), SettingsError (a mask that cannot belong to the inputs).
-    """
-    path = config.path
-    for option, file in (("--reference", config.reference), ("--reference-mask", config.reference_mask)):
-        if file is not None and not file.is_file():
-            raise InputError(f"no such file for {option}: {file}")
-    if config.reference_mask is not None and config.reference is None:
-        raise SettingsError("--reference-mask is given without --reference; give both")
-    if config.mask is not None and not config.mask.exists():
-        raise InputError(f"no such file for --mask: {config.mask}")
-    if path.is_dir():
-        items = _load_folder(config)
-    elif not path.exists():
-        raise InputError(f"no such file or folder: {path}")
-    elif path.suffix.lower() in IMAGE_SUFFIXES:
-        if config.mask is not None and config.mask.is_dir():
+        Raises ManifestError (nothing there, empty, unknown format, no column for the image, no rows),
+        SettingsError (a mask that cannot belong to the inputs).
+        """
+        self.settings = settings or InputSettings()
+        hosts = self.settings.allow_urls
+        self.urls = UrlPolicy(hosts=hosts) if hosts else None
+        mask = self.settings.mask
+        left_out = [path for path in (out, mask) if path is not None]
+        text = str(source)
+        if text.strip() and "://" not in text and not text.startswith("~"):
+            text = os.path.abspath(text)  # noqa: PTH100 - without following links
+        self.name = str(source)
+        self.table: Table = open_table(
+            text if source is not None else "",
+            columns=self.settings.column,
+            urls=self.urls,
+            left_out=left_out,
+            check_files=False,
+        )
+        if mask is not None and self.table.kind not in ("folder", "image"):
+            raise SettingsError("--mask does not go with a table; give masks in its column 'mask'")
+        if mask is not None and mask.is_dir() != (self.table.kind == "folder"):
             raise SettingsError(
-                f"--mask {config.mask} is a folder but the input is one image; give the mask file"
+                f"--mask {mask} is a folder but the input is one image; give the mask file"
+                if mask.is_dir()
+                else f"--mask {mask} is one file but the input is a folder; give a folder of masks named "
+                "like the images, or a table with a mask column"
             )
-        items = [Item(path.name, path, mask=config.mask)]
-    elif path.suffix.lower() in MANIFEST_SUFFIXES:
-        items = _load_manifest(config)
-    else:
-        raise InputError(
-            f"{path.name}: suffix {path.suffix!r} is neither an image ({_list(IMAGE_SUFFIXES)}) "
-            f"nor a manifest ({_list(MANIFEST_SUFFIXES)})"
-        )
-    return [_fill(item, config) for item in items]
 
+    @property
+    def notes(self) -> list[str]:
+        """What was detected, mapped and left out; complete after the last item."""
+        return self.table.notes
 
-def _fill(item: Item, config: InputConfig) -> Item:
-    if item.mask_means is None:
-        item = replace(item, mask_means=config.mask_means)
-    if item.reference is None and config.reference is not None:
-        item = replace(item, reference=config.reference, reference_mask=config.reference_mask)
-    return item
+    @property
+    def remarks(self) -> list[str]:
+        """The notes, without the first where it only says that the input is an image or a folder."""
+        return self.notes[1:] if self.table.kind in ("image", "folder") else self.notes
 
+    def iterate(self, embedded: Path) -> Iterator[Item]:
+        """The items in order; those that cannot be used carry their failure.
 
-def _load_folder(config: InputConfig) -> list[Item]:
-    folder = config.path
-    if config.mask is not None and not config.mask.is_dir():
-        raise SettingsError(
-            f"--mask {config.mask} is one file but the input is a folder; give a folder of masks named like "
-            f"the images, or a manifest with a mask column"
-        )
-    left_out = {p.resolve() for p in (config.out, config.mask) if p is not None}
-    items = []
-    for path in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix()):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in IMAGE_SUFFIXES or not path.is_file():
-            continue
-        if left_out and left_out.intersection(path.resolve().parents):
-            continue
-        item = Item(relative.as_posix(), path, folders=relative.parts[-2::-1])
-        if config.mask is not None:
-            item = _attach_mask(item, config.mask / relative)
-        items.append(item)
-    if not items:
-        raise InputError(f"folder {folder} holds no images ({_list(IMAGE_SUFFIXES)})")
-    return items
-
-
-def _attach_mask(item: Item, beside: Path) -> Item:
-    for suffix in (beside.suffix, *sorted(IMAGE_SUFFIXES)):
-        mask = beside.with_suffix(suffix)
-        if mask.is_file():
-            return replace(item, mask=mask)
-    reason = f"no mask {beside.with_suffix('')}.* for {item.name} in the folder given with --mask"
-    return replace(item, failure=Failure("MissingMaskError", reason))
-
-
-def _load_manifest(config: InputConfig) -> list[Item]:
-    if config.mask is not None:
-        raise SettingsError("--mask does not go with a manifest; give masks in its column 'mask'")
-    folder = config.path.parent
-    records, rejected = load_manifest(config.path, on_error="collect")
-    if not records and not rejected:
-        raise ManifestError(f"{config.path} has no rows")
-    refused = {row.row: row for row in rejected}
-    remaining = iter(records)
-    items = []
-    for number in range(1, len(records) + len(rejected) + 1):
-        row = refused.get(number)
-        if row is None:
-            items.append(_from_record(next(remaining), folder))
-            continue
-        image, category = row.values.get("image"), row.values.get("category")
-        items.append(
-            Item(
-                str(image) if image else f"row-{number}",
-                None,
-                category=str(category) if category else None,
-                failure=Failure("ManifestError", f"row {number}: {row.reason}"),
+        ``embedded`` is a folder for images that lie inside a table's cells. Raises OutputError.
+        """
+        settings, from_folder = self.settings, self.table.kind == "folder"
+        reference = None if settings.reference is None else str(settings.reference.absolute())
+        reference_mask = None if settings.reference_mask is None else str(settings.reference_mask.absolute())
+        for row in self.table:
+            values = row.values
+            item = {name: _keep(values.get(name), embedded) for name in FILES}
+            if item["reference"] is None:
+                item |= {"reference": reference, "reference_mask": reference_mask}
+            failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
+            if settings.mask is not None and failure is None:
+                item["mask"], failure = self._find_mask(settings.mask, row)
+            yield Item(
+                row.name or f"row-{row.number}",
+                mask_means=values.get("mask_means") or settings.mask_means,
+                category=values.get("category"),
+                seed=values.get("seed"),
+                folders=tuple(row.name.split("/")[-2::-1]) if from_folder else (),
+                id=values.get("id"),
+                licence=values.get("licence"),
+                failure=failure,
+                **item,
             )
-        )
-    return items
+
+    def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:
+        if self.table.kind == "image":
+            return str(masks.absolute()), None
+        beside = masks / row.name
+        for suffix in (beside.suffix, *sorted(IMAGE_SUFFIXES)):
+            mask = beside.with_suffix(suffix)
+            if mask.is_file():
+                return str(mask.absolute()), None
+        reason = f"no mask {beside.with_suffix('')}.* for {row.name} in the folder given with --mask"
+        return None, Failure("MissingMaskError", reason)
 
 
-def _from_record(record: Record, folder: Path) -> Item:
-    try:
-        name = record.image.absolute().relative_to(folder.absolute()).as_posix()
-    except ValueError:
-        name = record.image.name
-    return Item(
-        name=name,
-        image=record.image,
-        mask=record.mask,
-        mask_means=record.mask_means,
-        category=record.category,
-        reference=record.reference,
-        reference_mask=record.reference_mask,
-        seed=record.seed,
-        id=record.id,
-    )
+FILES = ("image", "mask", "reference", "reference_mask")
 
 
-def _list(suffixes: Iterable[str]) -> str:
-    return ", ".join(sorted(suffixes))
+def _keep(value: Any, folder: Path) -> str | None:
+    """An address; bytes inside a table's cell become a file in ``folder``, named by their content."""
+    if not isinstance(value, bytes):
+        return value or None
+    path = folder / hashlib.blake2b(value, digest_size=16).hexdigest()
+    if not path.exists():
+        write_atomic(path, value, durable=False)
+    return str(path.absolute())

@@ -43,6 +43,19 @@ class ModelHandle:
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
 
+    def find_here(self) -> ModelHandle:
+        """The handle with the folder that its model has on this machine. Raises ModelError if it has not."""
+        bundled = self.name == BUNDLED
+        if self.folder.exists() and not (bundled and self.folder != get_bundled_folder()):
+            return self
+        here = open_model(None if bundled else self.name)
+        if here.hash != self.hash:
+            raise ModelError(
+                f"model {self.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
+                f"where the run began ({self.hash}); install the same release, or share the model's folder"
+            )
+        return replace(self, folder=here.folder)
+
 
 def open_model(model: str | Path | None = None) -> ModelHandle:
     """The handle of a model folder, a hub id, or (None) the model inside the package.
@@ -59,27 +72,6 @@ def open_model(model: str | Path | None = None) -> ModelHandle:
     else:
         name = str(model)
     return ModelHandle(name, folder, compute_model_hash(folder), load_registry(folder))
-
-
-def find_here(handle: ModelHandle) -> ModelHandle:
-    """``handle`` with the folder that its model has on this machine. Raises ModelError if it has not."""
-    bundled = handle.name == BUNDLED
-    if handle.folder.exists() and not (bundled and handle.folder != get_bundled_folder()):
-        return handle
-    here = open_model(None if bundled else handle.name)
-    if here.hash != handle.hash:
-        raise ModelError(
-            f"model {handle.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
-            f"where the run began ({handle.hash}); install the same release, or share the model's folder"
-        )
-    return replace(handle, folder=here.folder)
-
-
-def silence_loading() -> None:
-    """Switch off the bars that transformers shows for every part it loads; a run has a bar of its own."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
 
 
 def get_bundled_folder() -> Path:

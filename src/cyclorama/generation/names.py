@@ -4,54 +4,56 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 _UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f]')
+_PLAIN = re.compile(r'[^<>:"|?*\x00-\x1f\\/. ]+(?:[/.][^<>:"|?*\x00-\x1f\\/. ]+)*', re.ASCII)
 _MAX_BYTES = 180
 
 
-def build_image_names(
-    names: Sequence[str], candidates: int = 1, layouts: Sequence[str] = ("",), suffix: str = ".png"
-) -> list[list[str]]:
-    """For each input name, the relative paths (``/``) of its images, one per layout and candidate.
+def build_stems(names: Sequence[str]) -> list[str]:
+    """For each input name, the path (``/``) of its images without suffix, layout and candidate.
 
-    ``shoes/a.jpg`` becomes ``shoes/a.png``. Inputs that differ in their suffix only keep it
-    (``a-jpg.png``, ``a-webp.png``), whatever their order; an input that comes twice gets ``-2``. Images
-    of a named layout end in ``.16x9``, candidates in ``-c1``, ``-c2``, ... (:func:`build_ending`).
-    Invariant: no two paths are equal, not even on a disk that ignores case.
+    ``shoes/a.jpg`` becomes ``shoes/a``. Inputs that differ in their suffix only keep it (``a-jpg``,
+    ``a-webp``), whatever their order; an input that comes twice gets ``-2``. Invariant: no two stems are
+    equal, not even on a disk that ignores case; endings of one run never end alike, so no images are either.
 
-    >>> build_image_names(["a.jpg", "b/a.png", "a.png"])
-    [['a-jpg.png'], ['b/a.png'], ['a-png.png']]
+    >>> build_stems(["a.jpg", "b/a.png", "a.png"])
+    ['a-jpg', 'b/a', 'a-png']
     """
-    endings = [
-        build_ending(layout, k + 1, candidates) + suffix for layout in layouts for k in range(candidates)
-    ]
-    split = [split_name(name) for name in names]
-    suffixes: dict[str, set[str]] = {}
-    for stem, suffix in split:
-        suffixes.setdefault(stem.casefold(), set()).add(suffix)
-    wanted = [
-        f"{stem}-{suffix}" if suffix and len(suffixes[stem.casefold()]) > 1 else stem
-        for stem, suffix in split
-    ]
-    crowd = Counter(stem.casefold() for stem in wanted)
-    # Names that nobody else wants are settled first, so a doubled input never takes one of them.
-    order = sorted(range(len(names)), key=lambda i: crowd[wanted[i].casefold()] > 1)
-    taken: set[str] = set()
-    results: list[list[str]] = [[] for _ in names]
-    for i in order:
-        stem, number = wanted[i], 1
-        while True:
-            numbered = stem if number == 1 else f"{stem}-{number}"
-            paths = [numbered + ending for ending in endings]
-            if not any(path.casefold() in taken for path in paths):
-                break
+    suffixes: dict[str, str | None] = {}
+    for name in names:
+        stem, suffix = split_name(name)
+        if suffixes.setdefault(stem.casefold(), suffix) != suffix:
+            suffixes[stem.casefold()] = None
+    stems = []
+    for name in names:
+        stem, suffix = split_name(name)
+        several = suffixes[stem.casefold()] is None
+        stems.append(f"{stem}-{suffix}" if several and suffix else stem)
+    del suffixes
+    crowd: dict[str, int] = {}
+    for stem in stems:
+        folded = stem.casefold()
+        crowd[folded] = crowd.get(folded, 0) + 1
+    # Names that nobody else wants are settled already, so that a doubled input never takes one of them.
+    taken = set(crowd)
+    first: set[str] = set()
+    for place, stem in enumerate(stems):
+        folded = stem.casefold()
+        if crowd[folded] == 1:
+            continue
+        if folded not in first:
+            first.add(folded)
+            continue
+        number = crowd[folded] = max(2, -crowd[folded] + 1) if crowd[folded] < 0 else 2
+        while f"{folded}-{number}" in taken:
             number += 1
-        taken.update(path.casefold() for path in paths)
-        results[i] = paths
-    return results
+        taken.add(f"{folded}-{number}")
+        crowd[folded] = -number
+        stems[place] = f"{stem}-{number}"
+    return stems
 
 
 def build_ending(layout: str, candidate: int, candidates: int) -> str:
@@ -75,6 +77,10 @@ def build_layer_name(image: str, suffix: str) -> str:
 
 def split_name(name: str) -> tuple[str, str]:
     """An input's name as a safe relative path: stem and suffix."""
+    if len(name) < _MAX_BYTES and _PLAIN.fullmatch(name):  # the usual name, a million times
+        folder, slash, last = name.rpartition("/")
+        stem, dot, suffix = last.rpartition(".")
+        return (folder + slash + stem, suffix.lower()) if dot else (name, "")
     parts = [
         _UNSAFE.sub("_", part).rstrip(" .") or "_"
         for part in name.replace("\\", "/").split("/")
@@ -82,8 +88,7 @@ def split_name(name: str) -> tuple[str, str]:
     ]
     path = PurePosixPath(*parts) if parts else PurePosixPath("image")
     suffix = path.suffix.lower().lstrip(".")
-    stem = _shorten(path.stem)
-    return str(path.with_name(stem)), suffix
+    return str(path.with_name(_shorten(path.stem))), suffix
 
 
 def _shorten(stem: str) -> str:

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from cyclorama import __version__
-from cyclorama.generation.model import ModelHandle
 
-
-class Canvas(Protocol):
-    """What a recipe says of a layout."""
-
-    @property
-    def name(self) -> str:
-        """Ending of the file's name; empty if the input has one image only."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """The settings that change the image."""
-        ...
+if TYPE_CHECKING:
+    from cyclorama.generation.model import ModelHandle
+    from cyclorama.imaging.layout import CanvasLayout
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,7 @@ class ImageSource:
 
 
 def describe_image(
-    source: ImageSource, model: ModelHandle, settings: dict[str, Any], layout: Canvas
+    source: ImageSource, model: ModelHandle, settings: dict[str, Any], layout: CanvasLayout
 ) -> dict[str, Any]:
     """The recipe as plain values; it is written into the image's file.
 

@@ -1,268 +1,208 @@
-"""A whole run into an output folder: sample what is missing, record it, tell what became of each input."""
+"""A whole run: plan, tell finished shards from open ones, have an engine do these, write the results.
+
+The same for one photo and for a million rows; a small run is one shard in this process.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cyclorama import __version__
 from cyclorama.files import write_atomic
-from cyclorama.generation import thumbs
-from cyclorama.generation.batches import Batch, build_batches, choose_batch_size
-from cyclorama.generation.embed import ImageEncoder
-from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
-from cyclorama.generation.items import Failure
-from cyclorama.generation.journal import Entry, Journal, open_journal
-from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.names import build_layer_name
-from cyclorama.generation.plan import PlannedImage, PlannedItem, RunConfig, describe_settings
-from cyclorama.generation.recipe import ImageSource, describe_image
-from cyclorama.generation.result import Generated
-from cyclorama.generation.rows import Outcome
-from cyclorama.generation.sources import SourceLoader
-from cyclorama.imaging.product import Product, Reference
-from cyclorama.jobs.job import Hooks
+from cyclorama.generation.batches import choose_batch_size as choose_usual_size
+from cyclorama.generation.batches import compute_cpu_batch
+from cyclorama.generation.items import Item, ItemSource
+from cyclorama.generation.job import ImageJob, LoadModel
+from cyclorama.generation.measuring import measure_job
+from cyclorama.generation.model import ModelHandle, choose_device
+from cyclorama.generation.moving import note_moved_rows
+from cyclorama.generation.plan import FORMAT, Plan, build_plan
+from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
+from cyclorama.generation.settings import RunConfig
+from cyclorama.generation.sheet import SHEET_NAME, SheetRows, build_run_sheet
+from cyclorama.generation.steps import open_network
+from cyclorama.jobs.job import Engine, Hooks, build_engine
+from cyclorama.jobs.run import Totals, run_shards
+from cyclorama.jobs.store import ShardStore
+
+FOLDERS = ("images", "webdataset", "layers")
+"""What a run fills beside its journal."""
+FEW_IMAGES = 64
+"""So few images are made in batches of the usual size: of one on a CPU, where an image then has the bits that
+it has alone; on a GPU a trial would take longer than it saves."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class RunResult:
-    """One outcome per input, in order."""
+    """What a run has done, and what the output looks like after it."""
 
-    outcomes: list[Outcome]
-    reused: int
-    """Images that an earlier run had finished."""
-    made: int
-    nothing_started: bool = False
-    """Whether every input had failed before the first image was tried."""
+    rows: int
+    done: int = 0
+    failed: int = 0
+    made: int = 0
+    """Images made now."""
+    kept: int = 0
+    """Images that an earlier run had made."""
+    shards: int = 0
+    open_shards: int = 0
+    """Shards that were not finished when the run began."""
+    finished: bool = False
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    """The first rows that failed: name, error, reason."""
+    plan_seconds: float = 0.0
+    work: Totals = field(default_factory=Totals)
 
-    def count(self, status: str) -> int:
-        """How many inputs are ``done``, ``failed`` or ``pending``."""
-        return sum(outcome.status == status for outcome in self.outcomes)
+    refused: int = 0
+    """Rows that failed before the model was asked."""
 
-
-_Spot = tuple[int, int]
-"""(index of the item, index of its image)."""
-
-_Sources = tuple[Product, Reference | None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """One image in hand: its task, with the product on its canvas, and what goes with it."""
-
-    spot: _Spot
-    task: Task
-    source: Product
-    """The product as the input has it."""
-    placement: dict[str, Any] = field(default_factory=dict)
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing could start: every row was refused."""
+        return 0 < self.refused == self.rows
 
 
-def run_plan(
-    plan: Sequence[PlannedItem],
+def run_images(
+    source: ItemSource | Iterable[Item],
+    out: Path,
     model: ModelHandle,
     config: RunConfig,
-    out: Path,
     hooks: Hooks | None = None,
+    *,
+    engine: Engine | None = None,
+    load_model: LoadModel | None = None,
+    gate: Callable[..., Any] | None = None,
 ) -> RunResult:
-    """Make every image of ``plan`` that ``out`` does not hold yet.
+    """Make every image of ``source`` that ``out`` does not hold yet; one row in, one row out.
 
-    A failing input never stops the others. Raises OutputError when ``out`` cannot be written, and
-    ModelError when the model cannot be loaded.
+    Invariant: however often it is killed and run again, with any number of workers, ``out`` ends with the
+    same images and the same results, byte for byte (on a CPU in float32 with equal ``threads``). A failing
+    row never stops the others.
+
+    Raises UnknownCategoryError (default or alias), OutputError (disk, another run), ModelError.
     """
-    hooks = hooks or Hooks()
-    with open_journal(out, config.overwrite) as journal:
-        run = _Run(plan, config, model, out, journal)
-        missing = run.find_missing()
-        hooks.started(len(missing))
-        reused = sum(len(p.images) for p in plan if p.failure is None) - len(missing)
-        if missing and not hooks.stopping():
-            run.make(model.load(config.device, config.dtype), missing, hooks)
-        hopeless = all(planned.failure is not None for planned in plan)
-        return RunResult(run.list_outcomes(), reused, run.made, hopeless)
+    hooks, store = hooks or Hooks(), ShardStore(out)
+    engine = engine or build_engine(config.engine)
+    config = settle_config(config, engine)
+    job = ImageJob(out, config, model, load_model=load_model, gate=gate)  # type: ignore[arg-type]
+    open_network(config.run.cutout)
+    with store.lock(() if config.run.overwrite else FOLDERS, hooks.noted):
+        if config.run.overwrite:
+            shutil.rmtree(store.folder, ignore_errors=True)
+        start = time.perf_counter()
+        job, finished = plan_job(source, job, store.plan_folder)
+        plan, images = job.plan, job.images_per_row
+        items = {s: images * plan.count_rows(s) for s in range(len(plan.keys)) if s not in finished}
+        size = choose_batch_size(job, engine, store.load_values(), images * plan.rows if items else 0)
+        job = job.replace(batch_size=size)
+        save_run(store, job, source)
+        result = RunResult(plan.rows, shards=len(plan.keys), open_shards=len(items))
+        result.plan_seconds = time.perf_counter() - start
+        if items:
+            for name in (JSON_FILE, TABLE_FILE):
+                (out / name).unlink(missing_ok=True)
+            note_moved_rows(store, plan, list(items), finished)
+            result.work = run_shards(job, items, hooks, engine)
+            result.made = result.work.made
+        _conclude(store, job, result)
+    return result
 
 
-class _Run:
-    """The state of one run: which images are recorded, which inputs have failed since the plan."""
+def settle_config(config: RunConfig, engine: Engine) -> RunConfig:
+    """``config`` with device, dtype and number of workers chosen. Raises SettingsError."""
+    settings = config.engine
+    device, dtype = engine.call(settings, choose_device, settings.device, config.run.dtype)
+    settings = engine.settle(settings.replace(device=device))
+    return config.replace(engine=settings, run=config.run.replace(dtype=dtype))
 
-    def __init__(
-        self, plan: Sequence[PlannedItem], config: RunConfig, model: ModelHandle, out: Path, journal: Journal
-    ) -> None:
-        self.plan = list(plan)
-        self.config = config
-        self.model = model
-        self.out = out
-        self.journal = journal
-        self.loader = SourceLoader(config.network)
-        self.encoder = ImageEncoder.of(config.settings)
-        self.recent: dict[int, _Sources | Exception] = {}
-        self.made = 0
 
-    def find_missing(self) -> set[_Spot]:
-        return {
-            (i, k)
-            for i, planned in enumerate(self.plan)
-            if planned.failure is None
-            for k, image in enumerate(planned.images)
-            if self.journal.find(image.key, image.path) is None
+def plan_job(source: ItemSource | Iterable[Item], job: ImageJob, folder: Path) -> tuple[ImageJob, set[int]]:
+    """The job with its plan, written into ``folder``, and the shards that need no work.
+
+    Those with failed rows need some if they are to be tried again.
+    """
+    config, store = job.config, ShardStore(job.out)
+    plan = build_plan(
+        source, folder, config.rules, job.model.registry, job.describe(), config.engine.shard_size
+    )
+    finished, retry = set(), set()
+    for shard, key in enumerate(plan.keys):
+        mark = store.load_mark(shard, key)
+        if mark is None or not job.writer.is_complete(shard, mark["files"]):
+            continue
+        finished.add(shard)
+        if mark["failed"] and config.run.retry == "failed":
+            retry.add(shard)
+    return job.replace(plan=plan, retry=frozenset(retry)), finished - retry
+
+
+def choose_batch_size(job: ImageJob, engine: Engine, earlier: dict[str, Any], images: int) -> int:
+    """As asked for, else as this folder's run has had it, else the usual one for few images, the model's own
+    on a CPU, else measured.
+
+    ``earlier``: what ``run.json`` holds. ``images``: those of the whole run, 0 if there is nothing to make.
+    """
+    asked, size = job.config.settings.batch_size, earlier.get("batch_size")
+    if asked is not None:
+        return asked
+    same = earlier.get("model_hash") == job.model.hash and earlier.get("device") == job.engine.device
+    if same and isinstance(size, int) and size > 0:
+        return size
+    if images <= FEW_IMAGES:
+        return choose_usual_size(None, job.engine.device)
+    if job.engine.device.startswith("cpu"):
+        return compute_cpu_batch(job.model.folder)
+    measured: int = engine.call(job.engine, measure_job, job).batch_size
+    return measured
+
+
+def save_run(store: ShardStore, job: ImageJob, source: ItemSource | Iterable[Item]) -> None:
+    """Write ``journal/run.json``. Raises OutputError."""
+    store.save_values(
+        {
+            "format": FORMAT,
+            "cyclorama": __version__,
+            "input": source.name if isinstance(source, ItemSource) else "",
+            "notes": source.notes if isinstance(source, ItemSource) else [],
+            "model": job.model.name,
+            "model_hash": job.model.hash,
+            "settings": job.describe(),
+            "device": job.engine.device,
+            "threads": job.engine.threads,
+            "shard_size": job.engine.shard_size,
+            "batch_size": job.batch_size,
         }
-
-    def list_outcomes(self) -> list[Outcome]:
-        return [
-            Outcome(planned, tuple(self.journal.find(p.key, p.path) for p in planned.images))
-            for planned in self.plan
-        ]
-
-    def make(self, pipeline: Pipeline, missing: set[_Spot], hooks: Hooks) -> None:
-        # Batches are laid out over the whole plan, finished images included, so that a run that goes on
-        # samples each remaining image in the very batch it would have had.
-        spots = [(i, k) for i, p in enumerate(self.plan) if p.failure is None for k in range(len(p.images))]
-        shapes = [self._shape(pipeline, self.plan[i], k) for i, k in spots]
-        size = choose_batch_size(self.config.settings.batch_size, self.config.device)
-        batches = [b for b in build_batches(shapes, size) if any(spots[m] in missing for m in b.members)]
-        for batch, loaded in _read_ahead(batches, lambda b: self._load([spots[m] for m in b.members])):
-            members = [spots[m] for m in batch.members]
-            wanted = [spot for spot in members if spot in missing]
-            if hooks.stopping():
-                return
-            self._make_batch(pipeline, members, loaded, batch.places, missing)
-            hooks.advanced(len(wanted))
-
-    def _shape(self, pipeline: Pipeline, planned: PlannedItem, number: int) -> tuple[Any, ...]:
-        canvas = planned.images[number].layout.compute_size(planned.size)
-        shape = compute_model_shape(pipeline, canvas, self.config.settings)
-        return (*shape, planned.item.reference is not None)
-
-    def _load(self, members: Sequence[_Spot]) -> dict[int, _Sources | Exception]:
-        """The sources of a batch; those of the one before are at hand, since an input's outputs come in
-        turn."""
-        loaded: dict[int, _Sources | Exception] = {}
-        for i in dict.fromkeys(i for i, _ in members):
-            if i in self.recent:
-                loaded[i] = self.recent[i]
-                continue
-            try:
-                loaded[i] = self.loader.load(self.plan[i].item)
-            except Exception as error:  # whatever a file does to us is this row's failure, not the run's
-                loaded[i] = error
-        self.recent = loaded
-        return loaded
-
-    def _make_batch(
-        self,
-        pipeline: Pipeline,
-        members: Sequence[_Spot],
-        loaded: dict[int, _Sources | Exception],
-        places: int,
-        missing: set[_Spot],
-    ) -> None:
-        usable: list[_Work] = []
-        for i, k in members:
-            sources = loaded[i]
-            if isinstance(sources, Exception):
-                self._fail(i, sources)
-            elif self.plan[i].failure is None:
-                try:
-                    usable.append(self._prepare((i, k), *sources))
-                except Exception as error:  # a canvas that cannot be had fails its row
-                    self._fail(i, error)
-        if not any(work.spot in missing for work in usable):
-            return
-        results = self._sample(pipeline, [work.task for work in usable], places)
-        for work, result in zip(usable, results, strict=True):
-            if isinstance(result, Exception):
-                self._fail(work.spot[0], result)
-            elif work.spot in missing:
-                self._record(work, result)
-
-    def _prepare(self, spot: _Spot, product: Product, reference: Reference | None) -> _Work:
-        planned = self.plan[spot[0]]
-        image = planned.images[spot[1]]
-        assert planned.category is not None
-        placed = image.layout.place(product)
-        placement = {} if image.layout.is_plain else image.layout.compute_placement(product).describe()
-        task = Task(placed, planned.category, image.seed, reference, planned.item.name)
-        return _Work(spot, task, product, placement)
-
-    def _sample(self, pipeline: Pipeline, tasks: list[Task], places: int) -> list[Generated | Exception]:
-        """A result per task; if the batch breaks, each is tried alone, lest one take the others along."""
-        try:
-            return list(sample_images(pipeline, tasks, self.config.settings, places))
-        except Exception as error:  # out of memory, an unusual scheduler: these inputs fail, others may not
-            if len(tasks) == 1:
-                return [error]
-            return [result for task in tasks for result in self._sample(pipeline, [task], places)]
-
-    def _fail(self, index: int, error: Exception) -> None:
-        if self.plan[index].failure is None:
-            self.plan[index] = replace(self.plan[index], failure=Failure.of(error))
-
-    def _record(self, work: _Work, result: Generated) -> None:
-        planned = self.plan[work.spot[0]]
-        image = planned.images[work.spot[1]]
-        try:
-            files = self.encoder(result, work.task.product, self._describe(planned, image, work.task))
-            measured = self.encoder.measure(files, work.task.product)
-        except Exception as error:  # a format that cannot hold the image fails its row
-            self._fail(work.spot[0], error)
-            return
-        data, *extras = files.values()
-        layers = {build_layer_name(image.path, s): d for s, d in zip([*files][1:], extras, strict=True)}
-        for path, content in layers.items():
-            write_atomic(self.out / path, content)
-        write_atomic(self.out / image.path, data)
-        self._write_thumbnails(planned, image, work, result)
-        height, width = result.pixels.shape[:2]
-        self.journal.append(
-            Entry(
-                key=image.key,
-                output=image.path,
-                bytes=len(data),
-                seed=image.seed,
-                seconds=result.seconds,
-                size=(height, width),
-                mask_source=work.source.mask_source,
-                report=result.report.describe() | measured,
-                placement=work.placement,
-                layers={path: len(content) for path, content in layers.items()},
-            )
-        )
-        self.made += 1
-
-    def _write_thumbnails(
-        self, planned: PlannedItem, image: PlannedImage, work: _Work, result: Generated
-    ) -> None:
-        reference = work.task.reference
-        thumbs.write_thumbnail(self.out, thumbs.get_result_name(image.path), result.pixels)
-        if image == planned.images[0]:
-            name = thumbs.get_product_name(image.path)
-            thumbs.write_thumbnail(self.out, name, work.source.pixels, work.source.matte)
-        if reference is not None and planned.reference_digest is not None:
-            name = thumbs.get_reference_name(planned.reference_digest)
-            if not (self.out / name).exists():
-                thumbs.write_thumbnail(self.out, name, reference.pixels)
-
-    def _describe(self, planned: PlannedItem, image: PlannedImage, task: Task) -> dict[str, Any]:
-        reference = planned.item.reference
-        source = ImageSource(
-            name=planned.item.name,
-            seed=task.seed,
-            category=task.category.name,
-            identifier=task.category.identifier,
-            reference=None if reference is None else reference.name,
-            mask_source=task.product.mask_source,
-        )
-        return describe_image(source, self.model, describe_settings(self.config), image.layout)
+    )
 
 
-def _read_ahead(batches: Sequence[Batch], load: Callable[[Batch], Any]) -> Iterator[tuple[Batch, Any]]:
-    """Each batch with its files loaded, the next one's read while this one is sampled."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cyclorama-load") as pool:
-        following: Future[Any] | None = None
-        for position, batch in enumerate(batches):
-            current = pool.submit(load, batch) if following is None else following
-            ahead = position + 1 < len(batches)
-            result = current.result()
-            following = pool.submit(load, batches[position + 1]) if ahead else None
-            yield batch, result
+def iterate_rows(out: Path, plan: Plan | None = None) -> Iterator[dict[str, Any]]:
+    """All rows of finished shards with their seconds, which ``results.jsonl`` leaves out."""
+    store = ShardStore(out)
+    for shard in range(len(plan.keys)) if plan is not None else store.list_shards():
+        yield from store.load_rows(shard)
+
+
+def _conclude(store: ShardStore, job: ImageJob, result: RunResult) -> None:
+    """Count what stands; with every shard finished, write results and sheet, drop shards the plan no longer
+    has."""
+    marks = [store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys)]
+    result.done = sum(mark["done"] for mark in marks if mark is not None)
+    result.failed = sum(mark["failed"] for mark in marks if mark is not None)
+    result.refused = sum(mark["refused"] for mark in marks if mark is not None)
+    result.kept = max(0, sum(mark["images"] for mark in marks if mark is not None) - result.made)
+    result.finished = all(mark is not None for mark in marks)
+    if not result.finished:
+        return
+    store.drop_shards_from(len(marks))
+    if result.open_shards or not (store.out / TABLE_FILE).exists() or result.failed:
+        shown = SheetRows()
+        for row in merge_results(store, len(marks)):
+            shown.add(row)
+        result.failures = shown.failed
+        page = build_run_sheet(store.out, shown, job, result.done, result.failed)
+        write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
+    store.clear_work()

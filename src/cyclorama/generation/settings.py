@@ -2,106 +2,185 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from cyclorama.diffusion.limits import check_integer, check_sampling
-from cyclorama.errors import SettingsError
-from cyclorama.imaging.formats import EncodingConfig
-from cyclorama.imaging.layers import LayerFormat, check_layer_format
-from cyclorama.imaging.layout import CanvasLayout, Placement
-from cyclorama.imaging.shadow import check_strength
-from cyclorama.types import Size
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from cyclorama.config import Settings
+from cyclorama.data.schema import MaskMeans
+from cyclorama.errors import CycloramaError, InputError, SettingsError
+from cyclorama.generation.categories import CategoryRules
+from cyclorama.generation.gate_settings import GateThresholds
+from cyclorama.jobs.job import EngineSettings
+from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:
+    from cyclorama.data.fetch import UrlPolicy
     from cyclorama.diffusion.settings import SamplingConfig
+    from cyclorama.imaging.formats import EncodingConfig
+    from cyclorama.imaging.layout import CanvasLayout
+    from cyclorama.types import Size
 
-MAX_CANDIDATES = 64
-MAX_BATCH = 256
+PRESETS: dict[str, tuple[int, str | None]] = {
+    "quality": (50, None),
+    "balanced": (25, None),
+    "fast": (10, "DPMSolverMultistep"),
+}
+"""Name to (steps, scheduler; None is the model's own); what each costs and loses stands in RESULTS.md."""
 MAX_OUTPUTS = 16
+Placement = Literal[
+    "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
+]
 
 
-@dataclass(frozen=True)
-class GenerateConfig:
-    """Settings of a run; every image's file and manifest row carries them.
+def _join_pair(separator: str) -> BeforeValidator:
+    """Takes (height, width) for ``"W:H"``."""
+    return BeforeValidator(
+        lambda value: (
+            separator.join(str(side) for side in reversed(value))
+            if isinstance(value, tuple | list) and len(value) == 2
+            else value
+        )
+    )
+
+
+def _split_commas(value: Any) -> Any:
+    """``("1:1,3:4",)`` as ``("1:1", "3:4")``."""
+    if not isinstance(value, tuple | list):
+        return value
+    return tuple(part.strip() for text in value for part in str(text).split(","))
+
+
+class InputSettings(Settings):
+    """What holds for all inputs that do not say otherwise themselves."""
+
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+
+    mask: Path | None = None
+    """Product mask of one image; for a folder, a folder of masks with the images' relative names."""
+    mask_means: MaskMeans | None = None
+    """What white marks in mask files; None: product."""
+    reference: Path | None = None
+    """Reference image for every input without its own."""
+    reference_mask: Path | None = None
+    """Mask of the reference's own product, which is not copied."""
+    column: dict[str, str] = Field(default_factory=dict)
+    """Which column of the table is which: --column.image "Bild 1" --column.category Sparte."""
+    allow_urls: tuple[str, ...] = ()
+    """Host whose https addresses may be read as images (*.shop.example; * for all); may be repeated."""
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.reference_mask is not None and self.reference is None:
+            raise SettingsError("--reference-mask is given without --reference; give both")
+        for name in ("reference", "reference_mask", "mask"):
+            path = getattr(self, name)
+            missing = path is not None and not (path.exists() if name == "mask" else path.is_file())
+            if missing:
+                raise InputError(f"no such file for --{name.replace('_', '-')}: {path}")
+        return self
+
+
+class GenerateConfig(Settings):
+    """How images are made; every image's file and result row carries these settings.
 
     Raises SettingsError for a value outside its range, naming the value and the range.
     """
 
-    num_inference_steps: int = 50
-    """Denoising steps, 1–1000."""
-    guidance_scale: float = 2.0
-    """Classifier-free guidance, 1–30; 1 means none and halves the work."""
-    eta: float = 0.0
-    """DDIM's η in [0, 1]; 0 draws no noise after the start."""
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+
+    preset: Literal["quality", "balanced", "fast"] = "quality"
+    """Sampler and steps: quality (50 steps, the paper's), balanced (25), fast (10, DPMSolverMultistep)."""
+    num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, alias="steps")] = None
+    """Denoising steps; None takes the preset's."""
+    guidance_scale: Annotated[float, Field(ge=1, le=30, alias="guidance")] = 2.0
+    """Classifier-free guidance; 1 means none and halves the work."""
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """DDIM's η; 0 draws no noise after the start."""
     scheduler: str | None = None
-    """Class name of any diffusers scheduler; None takes the model's own (DDIM)."""
-    reference_strength: float = 1.0
-    """Factor on the personality generator's residuals, 0 or more."""
-    category_strength: float = 1.0
-    """Factor on the category generator's residuals, 0 or more."""
+    """Class name of a diffusers scheduler; None takes the preset's."""
+    reference_strength: Annotated[float, Field(ge=0)] = 1.0
+    """How strongly the reference acts."""
+    category_strength: Annotated[float, Field(ge=0)] = 1.0
+    """How strongly the category acts."""
     initial_latent: bool = True
     """With a reference, start from the noised reference instead of plain noise (method, 7)."""
-    size: Size | None = None
-    """(height, width) of the images in pixels; None keeps each input's own size."""
-    candidates: int = 1
-    """Images per input and output, each from a seed of its own, 1–64."""
-    batch_size: int | None = None
-    """Images sampled together; None means 1 on a CPU and 8 on an accelerator."""
-    aspect: Size | None = None
-    """(height, width) in any unit: the smallest canvas of this shape that holds the whole input."""
+    candidates: Annotated[int, Field(ge=1, le=64)] = 1
+    """Images per input and output, each from a seed of its own."""
+    batch_size: Annotated[int | None, Field(ge=1, le=256)] = None
+    """Images sampled together; None: 1 to 8 by the model on a CPU, 8 or what a trial finds on a GPU."""
+    size: Annotated[str, _join_pair("x")] = "source"
+    """Size of the images: WIDTHxHEIGHT in pixels, or source for each input's own."""
+    aspect: Annotated[str | None, _join_pair(":")] = None
+    """WIDTH:HEIGHT: the smallest canvas of this shape that holds the whole input, unscaled."""
+    outputs: Annotated[tuple[str, ...], Field(max_length=MAX_OUTPUTS), BeforeValidator(_split_commas)] = ()
+    """Several canvases per input instead of size and aspect, with commas: 1:1,3:4,1600x900,source."""
     placement: Placement | None = None
-    """Where the product stands (:class:`cyclorama.imaging.layout.CanvasLayout`); None: where it stands in the
-    photo, or in the middle if a product scale or margin is given."""
-    product_scale: float | None = None
-    """Share of the canvas that the product's box takes in its tighter direction, 0.05–1; None: no scaling."""
-    margin: float = 0.0
-    """Share of the canvas' shorter side that stays free of product at every edge, 0–0.45."""
-    outputs: tuple[str, ...] = ()
-    """Several canvases per input, at most 16: ``"W:H"``, ``"WxH"``, ``"source"``; not with size or aspect."""
-    encoding: EncodingConfig = field(default_factory=EncodingConfig)
-    """The file format of the images."""
-    layers: LayerFormat | None = None
-    """Whether, and in which format, layers are written beside each image."""
-    contact_shadow: float = 0.0
-    """Darkening under the product, 0–0.8, made from its outline; 0 leaves the model's own shadows alone."""
+    """Where the product stands; None: where it stands in the photo, or center with a scale or margin."""
+    product_scale: Annotated[float | None, Field(ge=0.05, le=1)] = None
+    """Share of the canvas that the product takes where it is nearest to filling it; None: its own pixels."""
+    margin: Annotated[float, Field(ge=0, le=0.45)] = 0.0
+    """Share of the canvas' shorter side kept free at every edge."""
+    contact_shadow: Annotated[float, Field(ge=0, le=0.8)] = 0.0
+    """Darkening of the ground under the product, made from its outline; 0 leaves the model's own alone."""
+    format: Literal["png", "webp", "jpeg", "avif"] = "png"
+    """File format of the images."""
+    quality: Annotated[int | None, Field(ge=1, le=100)] = None
+    """None: lossless WebP, JPEG 95, AVIF 90. Only lossless files keep products exact."""
+    provenance: bool | None = None
+    """Say in XMP that the background is machine-made; None: in all formats but PNG."""
+    strip: bool = False
+    """Write pixels and colour profile only: no rights or resolution of the photo, no recipe."""
+    layers: Literal["ora", "psd", "png"] | None = None
+    """Write background, shadow and product too: ora (OpenRaster), psd, or png."""
 
-    def __post_init__(self) -> None:
-        check_sampling(
-            self.num_inference_steps,
-            self.guidance_scale,
-            self.eta,
-            self.reference_strength,
-            self.category_strength,
-        )
-        check_integer("candidates", self.candidates, 1, MAX_CANDIDATES)
-        if self.batch_size is not None:
-            check_integer("batch size", self.batch_size, 1, MAX_BATCH)
-        if self.layers is not None:
-            check_layer_format(self.layers)
-        check_strength(self.contact_shadow)
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
         self.build_layouts()
+        _ = self.encoding
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps."""
+        return self.num_inference_steps or PRESETS[self.preset][0]
+
+    @property
+    def canvas_size(self) -> Size | None:
+        """(height, width) asked for, None for each input's own."""
+        return parse_size(self.size)
+
+    @property
+    def encoding(self) -> EncodingConfig:
+        """The file format of the images."""
+        from cyclorama.imaging.formats import EncodingConfig
+
+        return EncodingConfig(
+            format=self.format, quality=self.quality, provenance=self.provenance, strip=self.strip
+        )
 
     def build_layouts(self) -> tuple[CanvasLayout, ...]:
         """The canvases of every input, at least one; with ``outputs`` each has a name for its files.
 
         Raises SettingsError (an output that is not understood, comes twice, or goes with size or aspect).
         """
-        if isinstance(self.outputs, str) or len(self.outputs) > MAX_OUTPUTS:
-            raise SettingsError(
-                f"outputs must be a tuple of at most {MAX_OUTPUTS} texts, got {self.outputs!r}"
-            )
+        size, aspect = self.canvas_size, None if self.aspect is None else parse_aspect(self.aspect)
         if not self.outputs:
-            return (self._build_layout("", self.size, self.aspect),)
-        if self.size is not None or self.aspect is not None:
+            return (self._build_layout("", size, aspect),)
+        if size is not None or aspect is not None:
             raise SettingsError("outputs are given beside a size or an aspect; list them all under outputs")
         layouts = tuple(self._build_layout(*parse_output(text)) for text in self.outputs)
-        names = [layout.name for layout in layouts]
-        if len(set(names)) < len(names):
+        if len({layout.name for layout in layouts}) < len(layouts):
             raise SettingsError(f"outputs {', '.join(self.outputs)} name one canvas twice; give each once")
         return layouts
 
     def _build_layout(self, name: str, size: Size | None, aspect: Size | None) -> CanvasLayout:
+        from cyclorama.imaging.layout import CanvasLayout
+
         return CanvasLayout(
             name=name,
             size=size,
@@ -111,15 +190,23 @@ class GenerateConfig:
             margin=self.margin,
         )
 
+    def check_canvas(self, size: Size) -> None:
+        """Raise SettingsError if the files asked for cannot hold an image of ``size``."""
+        from cyclorama.imaging.layers import check_layer_format
+
+        self.encoding.check_size(size)
+        if self.layers is not None:
+            check_layer_format(self.layers, size)
+
     def build_sampling(self) -> SamplingConfig:
         """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""
         from cyclorama.diffusion.settings import SamplingConfig
 
         return SamplingConfig(
-            num_inference_steps=self.num_inference_steps,
+            num_inference_steps=self.steps,
             guidance_scale=self.guidance_scale,
             eta=self.eta,
-            scheduler=self.scheduler,
+            scheduler=self.scheduler or PRESETS[self.preset][1],
             reference_strength=self.reference_strength,
             category_strength=self.category_strength,
             initial_latent=self.initial_latent,
@@ -132,22 +219,89 @@ class GenerateConfig:
         layers are stated where they are not the default.
         """
         values = {
-            "steps": self.num_inference_steps,
+            "steps": self.steps,
             "guidance": self.guidance_scale,
             "eta": self.eta,
-            "scheduler": self.scheduler,
+            "scheduler": self.scheduler or PRESETS[self.preset][1],
             "reference_strength": self.reference_strength,
             "category_strength": self.category_strength,
             "initial_latent": self.initial_latent,
             "size": "source",
         }
-        values |= self._build_layout("", self.size, self.aspect).describe()
-        values |= self.encoding.describe()
-        if self.layers is not None:
-            values["layers"] = self.layers
-        if self.contact_shadow:
-            values["contact_shadow"] = self.contact_shadow
-        return values
+        aspect = None if self.aspect is None else parse_aspect(self.aspect)
+        values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()
+        optional = {"layers": self.layers, "contact_shadow": self.contact_shadow}
+        return values | {name: value for name, value in optional.items() if value}
+
+
+class RunSettings(Settings):
+    """What holds for a whole run beside :class:`GenerateConfig`."""
+
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    """Seed of the run; every input's own follows from it and the input's name."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the model: float32 on a CPU, half precision elsewhere."""
+    cutout: str | None = None
+    """rembg network for photos with neither mask nor alpha nor a plain background."""
+    attempts: Annotated[int, Field(ge=0, le=16)] = 0
+    """Further seeds for an image whose candidates all fail the gate; turns the gate on."""
+    keep: Literal["all", "best"] = "all"
+    """Keep every candidate, or the one that the gate scores best, which turns it on."""
+    storage: Literal["files", "webdataset"] = "files"
+    """Images as files in images/, or as one WebDataset tar per shard in webdataset/."""
+    retry: Literal["failed"] | None = None
+    """Try rows again that failed in an earlier run though nothing about them has changed."""
+    overwrite: bool = False
+    """Make all images anew and write over what is there."""
+    channels_last: bool = False
+    """Convolutions in channels-last memory (GPUs, bfloat16); changes rounding, stated in every row."""
+    compile: bool = False
+    """Compile blocks of the networks; minutes at the first batch."""
+    in_flight: Annotated[int, Field(ge=1, le=16)] = 2
+    """Batches per shard in work between the first file read and the last file written."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All settings of a run; plain values, so that they travel to any worker."""
+
+    settings: GenerateConfig = field(default_factory=GenerateConfig)
+    run: RunSettings = field(default_factory=lambda: RunSettings(dtype="float32"))
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    rules: CategoryRules = field(default_factory=CategoryRules)
+    gate: GateThresholds | None = None
+    """Limits that every finished image is held against; None judges none."""
+    urls: UrlPolicy | None = None
+    """Which web addresses may be read; None: none."""
+
+    def __post_init__(self) -> None:
+        if self.gate is None and (self.run.attempts or self.run.keep == "best"):
+            raise SettingsError("attempts and keeping the best candidate need a gate to judge by; add --gate")
+
+    def replace(self, **changes: Any) -> RunConfig:
+        """A checked copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+    def describe_settings(self) -> dict[str, Any]:
+        """The settings that change an image, as rows and images state them."""
+        values = self.settings.describe() | {"dtype": self.run.dtype}
+        tuning = {"channels_last": self.run.channels_last, "compile": self.run.compile}
+        return values | {name: True for name, chosen in tuning.items() if chosen}
+
+    def describe(self) -> dict[str, Any]:
+        """All that images, their places or their number depend on beside inputs, model and gate."""
+        return self.describe_settings() | {
+            "run_seed": self.run.seed,
+            "candidates": self.settings.candidates,
+            "layouts": [[layout.name, layout.describe()] for layout in self.settings.build_layouts()],
+            "suffix": self.settings.encoding.suffix,
+            "cutout": self.run.cutout,
+            "storage": self.run.storage,
+            "keep": self.run.keep,
+            "attempts": self.run.attempts,
+        }
 
 
 def parse_size(text: str) -> Size | None:

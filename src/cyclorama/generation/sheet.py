@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from cyclorama.generation.names import build_ending
+from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
+
+if TYPE_CHECKING:
+    from cyclorama.generation.job import ImageJob
+    from cyclorama.generation.model import ModelHandle
+    from cyclorama.generation.settings import RunConfig
+
+SHEET_NAME = "index.html"
 
 _STYLE = """
 :root{color-scheme:light dark;
@@ -48,6 +60,81 @@ class SheetRow:
     note: str = ""
     cells: tuple[Cell, ...] = ()
     error: str | None = None
+
+
+@dataclass
+class SheetRows:
+    """The result rows that a sheet shows: the first ones, and the first that failed."""
+
+    done: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One more row of the run, in order."""
+        rows = self.done if row["status"] == "done" else self.failed
+        if len(rows) < SHOWN_ROWS:
+            rows.append(row)
+
+
+def build_run_sheet(out: Path, shown: SheetRows, job: ImageJob, done: int, failed: int) -> str:
+    """The contact sheet of a run."""
+    rows = [build_sheet_row(out, row, job) for row in shown.done]
+    rows += [SheetRow(row["name"], error=f"{row['error']}: {row['reason']}") for row in shown.failed]
+    return build_sheet("Contact sheet", describe_run(job.model, job.config, done, failed, len(rows)), rows)
+
+
+def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, shown: int) -> list[str]:
+    """Counts, model and settings of a run as lines of text."""
+    counts = f"{done} of {done + failed} inputs done" + (f", {failed} failed" if failed else "")
+    if shown < done + failed:
+        counts += f"; the first {shown} are shown, all are in results.jsonl and results.parquet"
+    settings = ", ".join(
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in config.describe_settings().items()
+        if value is not None
+    )
+    run = f"Model {model.name} ({model.hash}), run seed {config.run.seed}"
+    return [counts, run, settings]
+
+
+def build_sheet_row(out: Path, row: dict[str, Any], job: ImageJob) -> SheetRow:
+    """The sheet's line for one finished row; cells whose thumbnail is gone are left out, images never are."""
+    category, candidates = row["category"], job.config.settings.candidates
+    stem = row["stem"]
+    names = name_thumbnails(stem, "", True, row.get("reference_digest"))
+    cells = []
+    if (out / names["product"]).exists():
+        cells.append(Cell("product", f"Product of {row['name']}, cut out", names["product"]))
+    if "reference" in names and (out / names["reference"]).exists():
+        caption = f"reference {row['reference']}"
+        cells.append(Cell(caption, caption.capitalize(), names["reference"]))
+    notes = []
+    for image in row["images"]:
+        layout, number = image.get("layout_name") or "", image["candidate"]
+        parts = [layout, f"candidate {number}" if len(row["images"]) > 1 and candidates > 1 else ""]
+        label = " ".join(part for part in parts if part) or "result"
+        ending = build_ending(layout, number, candidates)
+        thumbnail = name_thumbnails(stem, ending, False, None)["result"]
+        output = None if ":" in image["output"] else image["output"]
+        shown = thumbnail if (out / thumbnail).exists() else output or ""
+        alt = f"{row['name']} as {category} advertisement, {label}"
+        cells.append(Cell(f"{label}, seed {image['seed']}", alt, shown, output))
+        notes.append(f"{image['width']} × {image['height']} px, {_describe_exactness(image['report'])}")
+        notes += image.get("placement", {}).get("notes", ())
+    notes = [f"{category} ({row['category_source']})", *notes, *(row.get("notes") or ())]
+    if row.get("seconds"):
+        notes.append(f"{row['seconds']:.1f} s")
+    return SheetRow(row["name"], " · ".join(dict.fromkeys(notes)), tuple(cells))
+
+
+def _describe_exactness(report: dict[str, Any]) -> str:
+    if report["exact"] is None:
+        text = "no pixel is fully product, nothing to prove"
+    else:
+        text = "product exact" if report["exact"] else f"product off by {report['max_difference']}"
+    if report.get("file_max_difference") is not None:
+        text += f" before encoding, off by up to {report['file_max_difference']} in the file"
+    return text
 
 
 def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) -> str:

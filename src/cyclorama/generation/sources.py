@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import numpy as np
 
 from cyclorama.data.schema import MaskMeans
 from cyclorama.errors import MaskError
-from cyclorama.generation.items import Item
 from cyclorama.imaging.cutout import CutoutNetwork
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
@@ -22,26 +20,18 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte
 
 
-class SourceLoader:
-    """Loads products, and keeps the references used last, since a run often has one for all."""
+def load_product_file(
+    image: Path, mask: Path | None, mask_means: MaskMeans | None, network: CutoutNetwork | None = None
+) -> Product:
+    """The product in a file, decoded and cut out; ``network`` serves where there is neither mask nor alpha
+    nor a plain background.
 
-    def __init__(self, network: CutoutNetwork | None = None) -> None:
-        """``network`` cuts out products that have neither mask nor alpha nor a plain background."""
-        self._network = network
-        self._load_reference = lru_cache(maxsize=4)(load_reference_file)
-
-    def load(self, item: Item) -> tuple[Product, Reference | None]:
-        """The product and the reference of an item, decoded and cut out.
-
-        Raises the named errors of the loader and of the masks.
-        """
-        assert item.image is not None
-        loaded = load_image(item.image)
-        mask = None if item.mask is None else _load_mask(item.mask, loaded.size, item.mask_means)
-        product = build_product(loaded, mask, network=self._network)
-        if item.reference is None:
-            return product, None
-        return product, self._load_reference(item.reference, item.reference_mask, item.mask_means)
+    Raises the named errors of the loader and of the masks.
+    """
+    loaded = load_image(image)
+    return build_product(
+        loaded, None if mask is None else _load_mask(mask, loaded.size, mask_means), network=network
+    )
 
 
 def load_reference_file(image: Path, mask: Path | None, mask_means: MaskMeans | None) -> Reference:

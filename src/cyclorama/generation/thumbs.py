@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,9 @@ from cyclorama.files import write_atomic
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
+FOLDER = "journal/thumbs"
+SHOWN_ROWS = 1000
+"""The sheet shows so many of the first rows; thumbnails are made for these alone."""
 SIDE = 320
 """Longest side of a thumbnail in pixels."""
 
@@ -36,20 +39,15 @@ def write_thumbnail(folder: Path, name: str, pixels: Pixels, matte: Matte | None
     write_atomic(folder / name, encode_thumbnail(pixels, matte), durable=False)
 
 
-def get_result_name(image: str) -> str:
-    """``thumbs/results/a.webp`` for ``images/a.png``."""
-    return _rename(image, "results")
+def name_thumbnails(output: str, ending: str, first: bool, reference: str | None) -> dict[str, str]:
+    """Names of the thumbnails of one image, by kind, below the output folder.
 
-
-def get_product_name(image: str) -> str:
-    """``thumbs/products/a.webp`` for ``images/a.png``, an item's first image."""
-    return _rename(image, "products")
-
-
-def get_reference_name(digest: str) -> str:
-    """``thumbs/references/….webp`` for the reference file with this digest."""
-    return f"thumbs/references/{digest[:16]}.webp"
-
-
-def _rename(image: str, kind: str) -> str:
-    return str(PurePosixPath("thumbs", kind, *PurePosixPath(image).parts[1:]).with_suffix(".webp"))
+    ``output`` is the row's path without suffix, ``ending`` that of the image; the product's is that of the
+    row's ``first`` image. ``reference`` is its file's digest.
+    """
+    names = {"result": f"{FOLDER}/results/{output}{ending}.webp"}
+    if first:
+        names["product"] = f"{FOLDER}/products/{output}.webp"
+    if reference is not None:
+        names["reference"] = f"{FOLDER}/references/{reference[:16]}.webp"
+    return names

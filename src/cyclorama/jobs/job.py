@@ -40,8 +40,8 @@ class EngineSettings(Settings):
     one per CPU of a Ray cluster, with one thread each."""
     threads: Annotated[int | None, Field(ge=1, le=256)] = None
     """Threads of a worker's arithmetic; None leaves torch's own number. Equal bytes are for equal numbers."""
-    device: str = "cpu"
-    """Device of the workers' arithmetic; ``cuda`` gives every worker one of its own."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps; ``cuda`` gives every worker a device of its own."""
     loaders: Annotated[int, Field(ge=1, le=256)] = 4
     """Threads per worker that read and write files."""
     shard_size: Annotated[int, Field(ge=1, le=65_536)] = 256

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,13 @@ class ShardStore:
         """The journal of a ``shard`` in work."""
         return self.get_work(shard) / "journal.jsonl"
 
-    def lock(self, results: Sequence[str] = ()) -> AbstractContextManager[None]:
+    def lock(
+        self, results: Sequence[str] = (), noted: Callable[[str], None] = lambda text: None
+    ) -> AbstractContextManager[None]:
         """A context that holds the output folder, made if need be, against a second run.
 
-        ``results``: folders below it that only a recorded run may have filled. Raises OutputError.
+        ``results``: folders below it that only a recorded run may have filled. ``noted`` is told if the disk
+        has no locks. Raises OutputError.
         """
         for name in results if not (self.folder / RUN_FILE).exists() else ():
             if (self.out / name).is_dir() and any((self.out / name).iterdir()):
@@ -64,7 +67,7 @@ class ShardStore:
                     f"{self.out / name} holds files that no run recorded; choose another folder, or give "
                     f"--overwrite to write over them"
                 )
-        return hold_folder(self.out)
+        return hold_folder(self.out, noted)
 
     def load_values(self, name: str = RUN_FILE) -> dict[str, Any]:
         """What the JSON file ``name`` holds; empty if there is none."""

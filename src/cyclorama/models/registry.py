@@ -1,17 +1,29 @@
-"""The categories a model knows: name, id, aliases; names looked up without case and plural fuss."""
+"""The categories a model knows, and which of them stands for what a caller calls a product.
+
+Looked up in this order: the name itself (case, spaces, ``-`` and ``_`` do not matter), an alias, a plural
+or singular of them; then, of a path such as ``Beauty > Perfume & Cologne``, the last level as a whole, its
+parts, and the same for each level above.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from cyclorama.errors import ModelFormatError, UnknownCategoryError
 from cyclorama.prompts import Prompts, build_identifier, build_prompts
 
 FILE_NAME = "categories.json"
+_LEVELS = re.compile(r"\s*[>/|›»\\]+\s*|\s*::\s*")
+_PARTS = re.compile(r"\s*[&,;+]\s*|\s+(?:and|und|et|y|or)\s+", re.IGNORECASE)
+_IRREGULAR = {
+    "knives": "knife", "wives": "wife", "lives": "life", "children": "child", "people": "person",
+    "feet": "foot", "teeth": "tooth", "mice": "mouse", "geese": "goose",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -33,6 +45,18 @@ class Category:
         return build_prompts(self.name, self.identifier)
 
 
+@dataclass(frozen=True)
+class CategoryMatch:
+    """A category and how it was found."""
+
+    category: Category
+    source: str
+    """``name``, ``alias``, ``map`` (an alias of the run's), ``plural``, ``default``; before it, with a comma,
+    ``path`` (last level of a path), ``parent`` (a higher one), ``part`` (of ``A & B``)."""
+    matched: str
+    """The part of the given name that decided; empty for the default."""
+
+
 @dataclass
 class CategoryRegistry:
     """All categories of a model. Adding one never changes another's id."""
@@ -41,6 +65,7 @@ class CategoryRegistry:
 
     def __post_init__(self) -> None:
         self._by_name: dict[str, Category] = {}
+        self._by_singular: dict[str, list[Category]] = {}
         ids: set[int] = set()
         for category in self.categories:
             if category.id in ids:
@@ -54,19 +79,54 @@ class CategoryRegistry:
         return [c.name for c in sorted(self.categories, key=lambda c: c.id)]
 
     def resolve(self, name: str) -> Category:
-        """The category of that name or alias (case, spaces, ``-`` and ``_`` do not matter).
-
-        Raises UnknownCategoryError naming the nearest names.
-        """
-        found = self._by_name.get(_normalise(name))
+        """The category that ``name`` stands for. Raises UnknownCategoryError naming the nearest names."""
+        found = self.match(name) if isinstance(name, str) else None
         if found is not None:
-            return found
-        near = difflib.get_close_matches(_normalise(name), list(self._by_name), n=3, cutoff=0.5)
+            return found.category
+        if not isinstance(name, str) or not name.strip():
+            raise UnknownCategoryError(
+                f"category is {name!r}; give the name of a category. Known: {', '.join(self.names) or 'none'}"
+            )
+        near = difflib.get_close_matches(normalise_name(name), list(self._by_name), n=3, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(self.names)}"
         raise UnknownCategoryError(
             f"unknown category {name!r}; {hint}. Name one with --category, map it with --alias, "
             f"or add it with `cyclorama models add-category`"
         )
+
+    def match(self, given: str, mapping: Mapping[str, str] | None = None) -> CategoryMatch | None:
+        """The category that ``given`` stands for, or None.
+
+        ``mapping`` (normalised name to category) goes before the model's own names. A part that could stand
+        for two categories stands for none.
+        """
+        mapping = mapping or {}
+        levels = [level for level in reversed(_LEVELS.split(given)) if level.strip()]
+        whole = self._look_up(given, mapping)
+        if whole is not None:
+            return whole
+        for number, level in enumerate(levels):
+            where = "" if len(levels) == 1 else "path, " if number == 0 else "parent, "
+            found = self._look_up(level, mapping)
+            if found is not None:
+                return replace(found, source=where + found.source)
+            parts = [self._look_up(part, mapping) for part in _PARTS.split(level) if part.strip()]
+            known = [part for part in parts if part is not None]
+            if known and len({part.category.id for part in known}) == 1:
+                return replace(known[0], source=f"{where}part, {known[0].source}")
+        return None
+
+    def _look_up(self, word: str, mapping: Mapping[str, str]) -> CategoryMatch | None:
+        key = normalise_name(word)
+        if key in mapping:
+            return CategoryMatch(self.resolve(mapping[key]), "map", word)
+        category = self._by_name.get(key)
+        if category is not None:
+            return CategoryMatch(category, "name" if key == normalise_name(category.name) else "alias", word)
+        found = {c.id: c for single in _list_singulars(key) for c in self._by_singular.get(single, ())}
+        if len(found) == 1:
+            return CategoryMatch(next(iter(found.values())), "plural", word)
+        return None
 
     def add(self, name: str, aliases: Iterable[str] = ()) -> Category:
         """Add a category with the next free id and return it.
@@ -80,7 +140,7 @@ class CategoryRegistry:
         return category
 
     def _index(self, category: Category) -> None:
-        keys = list(dict.fromkeys(_normalise(n) for n in (category.name, *category.aliases)))
+        keys = list(dict.fromkeys(normalise_name(n) for n in (category.name, *category.aliases)))
         for key in keys:
             if not key:
                 raise ModelFormatError(f"category {category.name!r} has an empty name or alias")
@@ -89,10 +149,31 @@ class CategoryRegistry:
                     f"{key!r} of category {category.name!r} is taken by {self._by_name[key].name!r}"
                 )
         self._by_name.update(dict.fromkeys(keys, category))
+        for key in keys:
+            for single in _list_singulars(key):
+                self._by_singular.setdefault(single, []).append(category)
 
 
-def _normalise(name: str) -> str:
-    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+def normalise_name(name: str) -> str:
+    """``name`` as categories are compared: lower case, one space for spaces, ``-`` and ``_``."""
+    return " ".join(name.replace("_", " ").replace("-", " ").casefold().split())
+
+
+def _list_singulars(key: str) -> set[str]:
+    """What the last word of ``key`` may be the plural of, itself included."""
+    start, space, word = key.rpartition(" ")
+    words = {word, _IRREGULAR.get(word, word)}
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+        words.add(word[:-1])
+        if word.endswith(("ses", "xes", "zes", "ches", "shes", "oes")):
+            words.add(word[:-2])
+        if word.endswith("ies"):
+            words.add(word[:-3] + "y")
+        if word.endswith("ves"):
+            words |= {word[:-3] + "f", word[:-3] + "fe"}
+    if word.endswith("men"):
+        words.add(word[:-3] + "man")
+    return {start + space + single for single in words}
 
 
 def load_registry(folder: str | Path) -> CategoryRegistry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.generation.model import ModelHandle
@@ -24,7 +24,6 @@ class BaselineModel(ModelHandle):
         return self.baseline.load(device, dtype)
 
 
-@dataclass(frozen=True)
 class BaselineSettings(GenerateConfig):
     """Settings that state the method and its options wherever settings are stated."""
 
@@ -45,5 +44,5 @@ def build_model_handle(handle: BaselineHandle) -> ModelHandle:
 def add_settings(settings: GenerateConfig, handle: BaselineHandle) -> GenerateConfig:
     """``settings`` with the method and its options."""
     own = {"method": handle.method} | handle.settings
-    common = {field.name: getattr(settings, field.name) for field in fields(GenerateConfig)}
+    common = {name: getattr(settings, name) for name in GenerateConfig.model_fields}
     return BaselineSettings(**common, method=tuple(own.items()))

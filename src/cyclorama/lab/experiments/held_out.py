@@ -12,7 +12,7 @@ from cyclorama.data.schema import Record
 from cyclorama.errors import DataError, SettingsError
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.reading import Item as ImageItem
-from cyclorama.generation.items import InputConfig, Item, load_items
+from cyclorama.generation.items import Item, ItemSource
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig
 
 MANIFEST_NAME = "manifest.csv"
@@ -47,7 +47,8 @@ class HeldOutSet:
             own = self.truth.items[str(item.id)]
             if condition == "self":
                 assert isinstance(own.image, Path) and (own.mask is None or isinstance(own.mask, Path))
-                result.append(replace(item, reference=own.image, reference_mask=own.mask))
+                mask = None if own.mask is None else str(own.mask.absolute())
+                result.append(replace(item, reference=str(own.image.absolute()), reference_mask=mask))
             else:
                 result.append(replace(item, reference=None, reference_mask=None))
         return result
@@ -69,7 +70,8 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
             f"no held-out set at {config.data}: make one with `cyclorama lab render --kind bg1k --unpack "
             f"--out {config.data}` (or bgpair), or name another with --set data=DIR"
         )
-    records = _select(load_manifest(path), config)
+    every = load_manifest(path)
+    records = _select(every, config)
     for record in records:
         if record.mask is None:
             raise DataError(f"{path}: {record.id!r} has no mask; backgrounds cannot be told from products")
@@ -79,7 +81,11 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
                 f"`cyclorama lab render --kind bgpair`, or --set conditions=[none]"
             )
     wanted = {record.id for record in records}
-    items = [replace(item, seed=None) for item in load_items(InputConfig(path)) if item.id in wanted]
+    items = [
+        replace(item, seed=None, id=record.id)
+        for item, record in zip(ItemSource(path).iterate(path.parent), every, strict=True)
+        if record.id in wanted
+    ]
     masked = all(record.reference_mask is not None for record in records)
     return HeldOutSet(
         path.parent,

@@ -18,7 +18,7 @@ from cyclorama import __version__
 from cyclorama.config import Settings, to_plain
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.generation.model import choose_device, silence_loading
+from cyclorama.generation.model import choose_device
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.run import run_shards
 from cyclorama.lab.experiments.aggregate import MethodResult, Wins, aggregate, compute_wins
@@ -29,6 +29,7 @@ from cyclorama.lab.experiments.scoring import Scorer, TrialScore
 from cyclorama.lab.experiments.sheet import write_sheet
 from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown, format_page
 from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial
+from cyclorama.models.files import silence_loading
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"

@@ -12,7 +12,7 @@ from PIL import Image
 from cyclorama.evaluation.reading import Item
 from cyclorama.files import write_atomic
 from cyclorama.generation.overview import encode_overview
-from cyclorama.generation.rows import FILE_NAME
+from cyclorama.generation.results import JSON_FILE
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import Condition
 
@@ -49,7 +49,7 @@ def _list_files(items: Mapping[str, Item], keys: list[str]) -> dict[str, Path | 
 
 def _find_images(folder: Path) -> dict[str, Path]:
     found = {}
-    for line in (folder / FILE_NAME).read_text(encoding="utf-8").splitlines():
+    for line in (folder / JSON_FILE).read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         if row["status"] == "done":
             found[row["id"]] = folder / row["output"]

@@ -17,10 +17,9 @@ from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.reading import Item as ImageItem
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.plan import RunConfig, build_plan
-from cyclorama.generation.rows import build_row, write_rows
-from cyclorama.generation.run import RunResult, run_plan
-from cyclorama.jobs.job import Hooks
+from cyclorama.generation.run import iterate_rows, run_images
+from cyclorama.generation.settings import RunConfig, RunSettings
+from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.methods import ANY_CATEGORY, OpenedMethod
 from cyclorama.lab.experiments.recipe import Condition
@@ -81,32 +80,32 @@ def make_trial(
     ModelError.
     """
     default = None if method.uses_reference else ANY_CATEGORY
-    config = RunConfig(method.settings, CategoryRules(default=default), trial.seed, *machine)
+    config = RunConfig(
+        method.settings,
+        RunSettings(seed=trial.seed, dtype=machine[1]),  # type: ignore[arg-type]
+        EngineSettings(device=machine[0]),
+        CategoryRules(default=default),
+    )
     model = method.model if models is None else models.wrap(method)
-    plan = build_plan(held_out.build_inputs(trial.condition), model, config)
     try:
-        result = run_plan(plan, model, config, folder, hooks)
+        result = run_images(held_out.build_inputs(trial.condition), folder, model, config, hooks)
     except OutputError as error:
         raise OutputError(f"{trial.label}: {error}") from error
-    write_rows(folder, [build_row(i, o, model, config) for i, o in enumerate(result.outcomes)])
-    return _collect(trial, result, held_out, folder)
+    return _collect(trial, result.finished, held_out, folder)
 
 
-def _collect(trial: Trial, result: RunResult, held_out: HeldOutSet, folder: Path) -> MadeTrial:
+def _collect(trial: Trial, finished: bool, held_out: HeldOutSet, folder: Path) -> MadeTrial:
     items: dict[str, ImageItem] = {}
     failures: dict[str, str] = {}
     seconds = []
-    for outcome in result.outcomes:
-        key = str(outcome.planned.item.id)
-        if outcome.planned.failure is not None:
-            failures[key] = outcome.planned.failure.reason
-        elif outcome.entries and outcome.entries[0] is not None:
+    for row in iterate_rows(folder):
+        key = str(row["id"])
+        if row["status"] == "failed":
+            failures[key] = row["reason"]
+        else:
             product = held_out.products.items[key]
-            items[key] = ImageItem(
-                folder / outcome.entries[0].output, product.mask, product.category, key, product.meta
-            )
-            seconds.append(outcome.entries[0].seconds)
-    finished = result.count("pending") == 0
+            items[key] = ImageItem(folder / row["output"], product.mask, product.category, key, product.meta)
+            seconds.append(row["seconds"])
     median = sorted(seconds)[len(seconds) // 2] if seconds else None
     return MadeTrial(ImageSet(trial.method, items), failures, median, finished)
 

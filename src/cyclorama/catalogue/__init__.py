@@ -1,1 +1,0 @@
-"""A whole catalogue: a manifest planned into shards, each worked on, retried and resumed by itself."""

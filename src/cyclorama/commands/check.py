@@ -1,0 +1,61 @@
+"""``cyclorama check``: what is wrong with the inputs, before a run."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from pydantic import NonNegativeInt
+
+from cyclorama.commands.generate import Inputs, Making, Plain
+
+
+def check(
+    input: Annotated[str, Parameter(name="INPUT")],
+    /,
+    *,
+    category: str | None = None,
+    alias: Annotated[tuple[str, ...], Plain] = (),
+    category_map: Path | None = None,
+    inputs: Inputs = None,
+    settings: Making = None,
+    model: str | None = None,
+    examine: NonNegativeInt = 2000,
+    json: Path | None = None,
+) -> int:
+    """Read all rows and open some files; say what would be done and what would be refused, and make nothing.
+
+    Exit codes: 0 no fault found, 1 some rows would fail, 2 nothing could start.
+
+    Parameters
+    ----------
+    input
+        Image, folder, table, feed or address, as `cyclorama generate` takes it.
+    category
+        Category of every input that names none the model knows.
+    alias
+        Take category GIVEN as NAME: GIVEN=NAME (repeatable).
+    category_map
+        Aliases from a JSON or YAML file of given: name pairs.
+    model
+        Model folder or hub id; the bundled model if left out.
+    examine
+        Rows whose files are opened, evenly spread; 0 for all.
+    json
+        Write the whole report to this file.
+    """
+    from cyclorama.files import write_atomic
+    from cyclorama.generation.categories import load_category_rules
+    from cyclorama.generation.check import check_inputs, format_report
+    from cyclorama.generation.items import ItemSource
+    from cyclorama.generation.model import open_model
+
+    rules = load_category_rules(category_map, alias, category)
+    report = check_inputs(ItemSource(input, inputs), open_model(model), rules, settings, examine)
+    if json is not None:
+        text = json_format.dumps(report, indent=1, ensure_ascii=False) + "\n"
+        write_atomic(json, text.encode("utf-8", "backslashreplace"))
+    print(format_report(report))
+    return 1 if report["problems"] else 0

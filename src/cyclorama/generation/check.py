@@ -1,0 +1,209 @@
+"""What is wrong with the inputs, before a run: a report on rows, categories, files, masks, duplicates,
+licences."""
+
+from __future__ import annotations
+
+import difflib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from cyclorama.data.licences import is_restricted, is_stated
+from cyclorama.errors import CycloramaError, MissingMaskError
+from cyclorama.generation.categories import CategoryRules
+from cyclorama.generation.describe import find_licence
+from cyclorama.generation.items import Item, ItemSource
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import Plan, PlanRow, build_plan
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.steps import hash_file, read_size
+from cyclorama.imaging.keying import KeyingConfig, key_studio_background
+from cyclorama.imaging.loading import load_image
+from cyclorama.imaging.masks import check_mask, has_shape, load_mask
+
+SHOWN = 20
+"""Examples of each fault in the report."""
+_THREADS = 4
+
+
+class _Faults(dict[str, dict[str, Any]]):
+    """Error to how many rows have it, and the first of them."""
+
+    def add(self, row: PlanRow, error: str, reason: str) -> None:
+        fault = self.setdefault(error, {"count": 0, "examples": []})
+        fault["count"] += 1
+        if len(fault["examples"]) < SHOWN:
+            fault["examples"].append({"row": row.row + 1, "name": row.name, "reason": reason})
+
+
+def check_inputs(
+    source: ItemSource,
+    model: ModelHandle,
+    rules: CategoryRules | None = None,
+    settings: GenerateConfig | None = None,
+    examine: int = 2000,
+) -> dict[str, Any]:
+    """The report as plain values; ``problems`` counts rows that would fail.
+
+    All rows are looked up: cells, files, categories. The files of ``examine`` rows, evenly spread (0: of
+    all), are opened: headers, masks (inverted, empty, too small a product), duplicates by content. Files
+    elsewhere are not fetched: ``not_fetched`` counts them. Raises ManifestError, UnknownCategoryError
+    (default or alias).
+    """
+    faults = _Faults()
+    categories: Counter[tuple[str, str, str]] = Counter()
+    unknown: Counter[str] = Counter()
+    licences: Counter[str] = Counter()
+    settings = settings or GenerateConfig()
+    with tempfile.TemporaryDirectory(prefix="cyclorama-check-") as scratch:
+        items = _count_licences(source, Path(scratch), licences)
+        plan = build_plan(items, Path(scratch) / "plan", rules or CategoryRules(), model.registry, {})
+        step = 1 if examine == 0 else max(1, plan.rows // examine)
+        chosen: list[PlanRow] = []
+        for row in plan.iterate():
+            if row.failure is None:
+                given = row.category_given or row.category_match or ""
+                categories[given, row.category or "", row.category_source or ""] += 1
+                if row.row % step == 0:
+                    chosen.append(row)
+                continue
+            faults.add(row, row.failure.error, row.failure.reason)
+            if row.failure.error == "UnknownCategoryError":
+                unknown[row.category_given or ""] += 1
+        opened = [row for row in chosen if _is_local(row.image)]
+        duplicates = _examine(plan, opened, settings, faults)
+    known = {other.lower(): c.name for c in model.registry.categories for other in (c.name, *c.aliases)}
+    return {
+        "input": source.name,
+        "notes": source.notes,
+        "rows": plan.rows,
+        "examined": len(opened),
+        "not_fetched": len(chosen) - len(opened),
+        "problems": sum(fault["count"] for fault in faults.values()),
+        "faults": dict(sorted(faults.items())),
+        "categories": [
+            {"given": given, "used": used, "source": how, "rows": count}
+            for (given, used, how), count in categories.most_common()
+        ],
+        "unknown_categories": [
+            {"given": name, "rows": count, "nearest": _find_nearest(name, known)}
+            for name, count in unknown.most_common()
+        ],
+        "duplicates": duplicates,
+        "model": _describe_licence(model.name, find_licence(model.folder)),
+        "data_licences": [
+            _describe_licence(name, name) | {"rows": count} for name, count in licences.most_common()
+        ],
+    }
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """``report`` as a plain text table."""
+    looked = f"{report['rows']} rows, {report['problems']} of those looked at would fail; files of "
+    looked += f"{report['examined']} rows opened"
+    if report["not_fetched"]:
+        looked += f", {report['not_fetched']} rows' files lie elsewhere and were not fetched"
+    lines = [*report["notes"], looked, "", f"{'rows':>9}  {'category given':<32}{'used':<24}found by"]
+    for entry in report["categories"][:SHOWN]:
+        given = entry["given"] or "–"
+        lines.append(f"{entry['rows']:>9}  {given[-30:]:<32}{entry['used'][:22]:<24}{entry['source']}")
+    if len(report["categories"]) > SHOWN:
+        lines.append(f"{'':>9}  and {len(report['categories']) - SHOWN} more")
+    for entry in report["unknown_categories"][:SHOWN]:
+        nearest = ", ".join(entry["nearest"]) or "none is near"
+        lines.append(f"{entry['rows']:>9}  {entry['given'][-30:]:<32}{'unknown':<24}nearest: {nearest}")
+    if report["faults"]:
+        lines += ["", f"{'rows':>9}  fault"]
+    for name, fault in sorted(report["faults"].items(), key=lambda pair: -pair[1]["count"]):
+        first = fault["examples"][0]
+        lines.append(f"{fault['count']:>9}  {name}: row {first['row']}, {first['name']}: {first['reason']}")
+    for group in report["duplicates"][:SHOWN]:
+        lines.append(f"{len(group['rows']):>9}  same image: {', '.join(group['names'][:4])}")
+    model = report["model"]
+    lines += ["", f"model {model['name']}: licence {model['licence']}{_warn(model)}"]
+    for entry in report["data_licences"]:
+        lines.append(f"data: licence {entry['licence']}, {entry['rows']} rows{_warn(entry)}")
+    return "\n".join(lines)
+
+
+def _count_licences(source: ItemSource, scratch: Path, counts: Counter[str]) -> Iterator[Item]:
+    for item in source.iterate(scratch / "embedded"):
+        if item.licence is not None:
+            counts[item.licence] += 1
+        yield item
+
+
+def _examine(
+    plan: Plan, rows: list[PlanRow], settings: GenerateConfig, faults: _Faults
+) -> list[dict[str, Any]]:
+    """Open the rows' files; the groups of rows whose images have equal contents."""
+    groups: dict[str, list[PlanRow]] = {}
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = pool.map(lambda row: _look(row, settings), rows)
+        for row, (digest, failure) in zip(rows, found, strict=True):
+            if failure is not None:
+                faults.add(row, type(failure).__name__, str(failure))
+            if digest:
+                groups.setdefault(digest, []).append(row)
+    return [
+        {"rows": [row.row + 1 for row in group], "names": [row.name for row in group]}
+        for group in groups.values()
+        if len({row.image for row in group}) > 1
+    ]
+
+
+def _look(row: PlanRow, settings: GenerateConfig) -> tuple[str, Exception | None]:
+    """The digest of a row's image, and what is wrong with its files."""
+    image = Path(row.image or "")
+    try:
+        digest = hash_file(image)
+    except CycloramaError as error:
+        return "", error
+    try:
+        for layout in settings.build_layouts():
+            settings.check_canvas(layout.compute_size(read_size(image)))
+        loaded = load_image(image)
+        if row.mask is not None and _is_local(row.mask):
+            load_mask(row.mask, loaded.size, "background" if row.mask_means == "background" else "product")
+        elif row.mask is None and loaded.alpha is not None and has_shape(loaded.alpha):
+            check_mask(loaded.alpha, f"alpha of {row.name}")
+        elif row.mask is None:
+            keyed = key_studio_background(loaded.pixels, KeyingConfig())
+            if keyed.matte is None:
+                raise MissingMaskError(
+                    f"{row.name}: no mask, no transparency, no plain light background ({keyed.reason}); give "
+                    "a mask, or run with --cutout"
+                )
+            check_mask(keyed.matte, f"product keyed out of {row.name}")
+        if row.reference is not None and _is_local(row.reference):
+            load_image(row.reference)
+    except Exception as error:  # whatever a file does to us is its row's fault
+        return digest, error
+    return digest, None
+
+
+def _is_local(address: str | None) -> bool:
+    return address is not None and "://" not in address and "::" not in address
+
+
+def _find_nearest(name: str, known: Mapping[str, str]) -> list[str]:
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return list(dict.fromkeys(known[other] for other in near))
+
+
+def _describe_licence(name: str, licence: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "licence": licence,
+        "restricted": is_restricted(licence),
+        "stated": is_stated(licence),
+    }
+
+
+def _warn(entry: Mapping[str, Any]) -> str:
+    if entry["restricted"]:
+        return "  << does not allow commercial use"
+    return "" if entry["stated"] else "  << find out before commercial use"

@@ -1,0 +1,202 @@
+"""What a run would do: images, time and disk, without making one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.errors import ImageError, MaskError
+from cyclorama.generation.embed import ImageEncoder
+from cyclorama.generation.items import ItemSource
+from cyclorama.generation.job import ImageJob, LoadModel
+from cyclorama.generation.measuring import measure_job
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import PlanRow
+from cyclorama.generation.result import Generated
+from cyclorama.generation.run import choose_batch_size, plan_job, settle_config
+from cyclorama.generation.settings import RunConfig
+from cyclorama.generation.sources import load_product_file
+from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.jobs.job import build_engine
+from cyclorama.jobs.journal import parse_entries
+from cyclorama.jobs.store import ShardStore
+
+PIXEL_BYTES = 2.0
+"""Bytes that a pixel takes in a photographic PNG, about; for inputs that cannot be looked at from here."""
+USUAL_PIXELS = 1024 * 1024
+TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is ahead."""
+
+    rows: int
+    failing_rows: int
+    """Rows that cannot be worked on, as is known without opening an image."""
+    finished_rows: int
+    images: int
+    """To be made, candidates and layouts included."""
+    shards: int
+    seconds: float
+    """With the workers of the settings."""
+    seconds_per_image: float
+    basis: str
+    """Where that comes from: earlier shards of this output folder, or a short trial of the model."""
+    bytes: int
+    free_bytes: int
+
+    def format(self) -> str:
+        """Lines of text."""
+        hours, rest = divmod(round(self.seconds), 3600)
+        lines = [
+            f"{self.rows} rows: {self.finished_rows} in finished shards, {self.failing_rows} cannot "
+            f"be used (see `cyclorama check`)",
+            f"{self.images} images to make in {self.shards} shards",
+            f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({self.seconds_per_image:.3g} s an image, "
+            f"from {self.basis})",
+            f"about {format_bytes(self.bytes)} of disk; {format_bytes(self.free_bytes)} are free",
+        ]
+        if self.bytes > self.free_bytes:
+            lines.append(
+                "the disk is too small: the run would stop when it is full, and go on when there is room"
+            )
+        return "\n".join(lines)
+
+
+def estimate_run(
+    source: ItemSource, out: Path, model: ModelHandle, config: RunConfig, load_model: LoadModel | None = None
+) -> Estimate:
+    """The estimate for ``source``; nothing is written into ``out``.
+
+    Raises as :func:`cyclorama.generation.run.run_images` does before its first image.
+    """
+    config = settle_config(config, build_engine(config.engine))
+    store = ShardStore(out)
+    job = ImageJob(out, config, model, load_model=load_model)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory(prefix="cyclorama-plan-") as scratch:
+        job, finished = plan_job(source, job, Path(scratch) / "plan")
+        plan = job.plan
+        ahead = [shard for shard in range(len(plan.keys)) if shard not in finished]
+        rows = sum(map(plan.count_rows, ahead))
+        usable = rows if not plan.rows else round(rows * (plan.rows - plan.failed) / plan.rows)
+        kept = sum(_count_kept(job, store, shard) for shard in ahead)
+        images = max(0, usable - kept) * job.images_per_row
+        seconds, size, basis = _measure(job, store, needed=images > 0)
+    return Estimate(
+        rows=plan.rows,
+        failing_rows=plan.failed,
+        finished_rows=plan.rows - rows,
+        images=images,
+        shards=len(ahead),
+        seconds=images * seconds / (config.engine.workers or 1),
+        seconds_per_image=seconds,
+        basis=basis,
+        bytes=round(images * size),
+        free_bytes=shutil.disk_usage(
+            next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())
+        ).free,
+    )
+
+
+def format_bytes(count: float) -> str:
+    """``count`` in MB, or from 1 GB on in GB.
+
+    >>> format_bytes(2_340_000), format_bytes(5.1e12)
+    ('2.34 MB', '5100.00 GB')
+    """
+    return f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _count_kept(job: ImageJob, store: ShardStore, shard: int) -> int:
+    """Rows of an unfinished ``shard`` that stay as an earlier run has left them, as far as it opened them."""
+    rows = store.load_rows(shard)
+    try:
+        entries = parse_entries(store.get_journal(shard).read_bytes())
+        rows += [entry["result"] for entry in entries if "result" in entry]
+    except OSError:
+        pass
+    retry = job.config.run.retry == "failed"
+    known = {r["plan_key"] for r in rows if r.get("input_height") and not (retry and r["status"] == "failed")}
+    return len(known.intersection(job.plan.read_keys(shard)))
+
+
+def _measure(job: ImageJob, store: ShardStore, needed: bool) -> tuple[float, float, str]:
+    """The model's seconds and the bytes of an image, and where they come from: of finished shards of an
+    earlier run with the same settings, else a trial."""
+    rows = images = size = 0
+    seconds = 0.0
+    same = store.load_values().get("settings") == job.describe()
+    for shard in store.list_shards() if same else ():
+        mark = store.load_mark(shard) or {"done": 0, "images": 0, "files": [], "model_seconds": 0.0}
+        rows, images, seconds = rows + mark["done"], images + mark["images"], seconds + mark["model_seconds"]
+        size += sum(count for _, count in mark["files"])
+    if images and seconds:
+        return seconds / rows / job.images_per_row, size / images, f"{rows} finished rows"
+    if not needed:
+        return 0.0, 0.0, "nothing to make"
+    engine = build_engine(job.engine)
+    if job.engine.device.startswith("cpu"):  # there the model decides the batch, elsewhere the trial does
+        count = choose_batch_size(job, engine, store.load_values(), 0)
+        settings = job.config.settings.replace(batch_size=count)
+        job = job.replace(config=job.config.replace(settings=settings))
+    found: float = engine.call(job.engine, measure_job, job).image_seconds
+    return found, try_encoding(job), "a short trial"
+
+
+def try_encoding(job: ImageJob) -> float:
+    """Mean bytes of an image with the job's canvases and files: eight inputs of the plan stand in for
+    images.
+
+    Inputs elsewhere than on a disk, and such as cannot be read, are passed over; with none left it is two
+    bytes a pixel.
+    """
+    sizes: list[float] = []
+    for row in _choose_rows(job):
+        try:
+            sizes.append(_encode(job, row))
+        except (ImageError, MaskError, OSError):  # the run will name it; this is an estimate
+            continue
+        if len(sizes) == TRIALS:
+            break
+    return sum(sizes) / len(sizes) if sizes else PIXEL_BYTES * USUAL_PIXELS
+
+
+def _choose_rows(job: ImageJob) -> Iterator[PlanRow]:
+    """Rows with a file on this machine, spread over the plan; some more than needed, since some may fail."""
+    step = max(1, len(job.plan.keys) // TRIALS)
+    for shard in range(0, len(job.plan.keys), step):
+        rows = [row for row in job.plan.read_shard(shard) if row.failure is None and row.image]
+        for row in rows[:: max(1, len(rows) * step // TRIALS)][: 2 * TRIALS]:
+            if row.image is not None and Path(row.image).is_file():
+                yield row
+
+
+def _encode(job: ImageJob, row: PlanRow) -> float:
+    mask = None if row.mask is None else Path(row.mask)
+    product = load_product_file(Path(row.image or ""), mask, row.mask_means)
+    total = 0
+    for layout in job.layouts:
+        placed = layout.place(product)
+        height, width = placed.size
+        photo = Image.fromarray(product.pixels).resize((width, height), Image.Resampling.BICUBIC)
+        background = np.asarray(photo)
+        pixels = composite(background, placed)
+        made = Generated(
+            pixels=pixels,
+            background=background,
+            report=compute_product_report(pixels, placed),
+            category=row.category or "",
+            identifier=row.identifier or "",
+            seed=0,
+            seconds=0.0,
+            icc_profile=product.icc_profile,
+        )
+        total += sum(map(len, ImageEncoder.of(job.config.settings)(made, placed, {}).values()))
+    return total / len(job.layouts)

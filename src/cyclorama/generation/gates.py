@@ -1,0 +1,211 @@
+"""Can this image be shipped?  The product guarantee, measured on every finished image.
+
+Each check gives a value that is 0 for no fault and larger for worse, and is held against a limit
+(:class:`cyclorama.generation.gate_settings.GateThresholds`). A check that cannot be made on an image says so
+and neither passes nor fails it. ``docs/gates.md`` has the measured rates of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyclorama.config import to_plain
+from cyclorama.errors import MaskError, ModelFormatError
+from cyclorama.evaluation.preservation import (
+    compute_expansion,
+    compute_rim_delta_e,
+    segment_by_rim_colours,
+)
+from cyclorama.evaluation.resize import fill_product
+from cyclorama.evaluation.seams import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.generation.gate_copies import compute_copied, compute_doubled
+from cyclorama.generation.gate_halo import compute_halo
+from cyclorama.generation.gate_settings import CHECKS, GateThresholds
+from cyclorama.imaging.compositing import compute_product_report
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+
+if TYPE_CHECKING:
+    from cyclorama.evaluation.features import CycloramaNetwork
+    from cyclorama.generation.result import Generated
+    from cyclorama.imaging.product import Product, Reference
+    from cyclorama.types import Matte, Pixels
+
+VERSION = 2
+"""Counts up when a check measures something else, so that earlier verdicts are not taken for new ones."""
+SOLID = 0.9
+"""Matte from which on ``rim`` expects the product's own colour; softer pixels rightly show the scene."""
+DIGITS = 4
+"""Decimals of every value: what different processors disagree about is cut off."""
+Measured = float | str
+"""A check's value, or the reason why there is none."""
+
+
+@dataclass(frozen=True)
+class GateVerdict:
+    """What the gate says of one image."""
+
+    passed: bool
+    score: float
+    """Higher is better; decides which candidate is kept."""
+    values: dict[str, Any] = field(default_factory=dict, hash=False)
+    """The measurements behind it, plain values; must not depend on time or machine."""
+    reason: str = ""
+    """Which limits were broken; empty if it passed."""
+
+
+@dataclass(frozen=True)
+class QualityGate:
+    """Judges finished images, in several threads at once. Can be pickled.
+
+    Build it with :func:`build_gate`. Invariant: the verdict depends on the arguments alone.
+    """
+
+    thresholds: GateThresholds = field(default_factory=GateThresholds)
+    features: Path | None = None
+    """Folder of the feature network that names categories; None where there is none."""
+    features_hash: str | None = None
+    """Hash of its weights; another network on another machine is refused."""
+
+    def __call__(self, made: Generated, product: Product, reference: Reference | None) -> GateVerdict:
+        """The verdict on ``made``; ``product`` is on the image's canvas.
+
+        Raises SettingsError (sizes differ), ModelNotFoundError, ModelFormatError (feature network).
+        """
+        measured = self.measure(made, product, reference)
+        values = {name: value for name, value in measured.items() if not isinstance(value, str)}
+        failures: dict[str, list[float]] = {}
+        advice: dict[str, list[float]] = {}
+        for name, value in values.items():
+            limit = self.thresholds.get_limit(name)
+            if limit is not None and value > limit:
+                (advice if name in self.thresholds.advisory else failures)[name] = [value, limit]
+        said: dict[str, Any] = {name: values.get(name) for name in measured}
+        said["failures"], said["advice"] = failures, advice
+        said["not_measured"] = {name: value for name, value in measured.items() if isinstance(value, str)}
+        reason = "; ".join(
+            f"{CHECKS[name].title} {value:g}, limit {limit:g} ({CHECKS[name].unit})"
+            for name, (value, limit) in failures.items()
+        )
+        return GateVerdict(not failures, compute_score(values, self.thresholds), said, reason)
+
+    def measure(self, made: Generated, product: Product, reference: Reference | None) -> dict[str, Measured]:
+        """Every check that is asked for: its value, rounded, or the reason why it could not be made."""
+        report = compute_product_report(made.pixels, product)
+        height, width = made.pixels.shape[:2]
+        scale = min(1.0, self.thresholds.side / min(height, width))
+        size = (round(height * scale), round(width * scale))
+        pixels, mask = resize_pixels(made.pixels, size), resize_plane(product.matte, size).clip(0, 1)
+        checks: dict[str, Callable[[], Measured | None]] = {
+            "interior": lambda: (
+                "no pixel is fully product" if report.max_difference is None else float(report.max_difference)
+            ),
+            "rim": lambda: compute_rim_delta_e(
+                pixels, resize_pixels(product.foreground, size), (mask >= SOLID).astype(np.float32)
+            ),
+            "halo": lambda: compute_halo(pixels, resize_pixels(product.pixels, size), mask),
+            "seam": lambda: compute_seam_energy(pixels, mask),
+            "expansion": lambda: compute_expansion(segment_by_rim_colours(pixels, mask), mask),
+            "ghost": lambda: compute_ghost_energy(pixels, mask),
+            "doubled": lambda: compute_doubled(pixels, mask),
+            "floating": lambda: None if (found := compute_contact(pixels, mask)) is None else found.floating,
+            "leak": lambda: _measure_leak(pixels, mask, reference),
+            "off_category": lambda: self._measure_category(pixels, mask, made.category),
+        }
+        measured: dict[str, Measured] = {}
+        for name, check in checks.items():
+            if self.thresholds.get_limit(name) is None:
+                continue
+            try:
+                value = check()
+            except MaskError as error:
+                value = str(error)
+            if value is None:
+                value = _WITHOUT[name]
+            measured[name] = value if isinstance(value, str) else round(value, DIGITS)
+        return measured
+
+    def describe(self) -> dict[str, Any]:
+        """Thresholds, version and the feature network's hash: they decide which image is kept."""
+        return {"version": VERSION, "features": self.features_hash, "thresholds": to_plain(self.thresholds)}
+
+    def _measure_category(self, pixels: Pixels, mask: Matte, category: str) -> Measured:
+        if self.features is None:
+            return "no feature network in this installation"
+        network = _load_network(self.features, self.features_hash)
+        if category not in network.categories:
+            return f"the feature network does not know {category!r}"
+        probabilities = network.classify(network.compute([fill_product(pixels, mask)]))[0]
+        return 1 - float(probabilities[network.categories.index(category)])
+
+
+def build_gate(thresholds: GateThresholds | None = None, features: Path | None = None) -> QualityGate:
+    """A gate with the bundled feature network, or the one in ``features``; without either it does without.
+
+    Raises ModelNotFoundError if ``features`` is given and holds none, ModelFormatError for a broken card.
+    """
+    from cyclorama.evaluation.features import find_bundled_features
+
+    thresholds = thresholds or GateThresholds()
+    folder = features or find_bundled_features()
+    if thresholds.off_category is None or (features is None and not folder.is_dir()):
+        return QualityGate(thresholds)
+    from cyclorama.evaluation.feature_network import load_card
+
+    return QualityGate(thresholds, folder, str(load_card(folder).get("weights_hash")))
+
+
+def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> float:
+    """One number, 0 to 1, higher is better, by which candidates of one row are ranked.
+
+    ``values`` by check, as measured. With r = value / limit (the check's step where the limit is smaller),
+    quality = 1 - weighted mean of r / (1 + r): a clean check adds 0, one at its limit one half. The score is
+    ``(passed + quality) / 2``. Invariants: whatever passes scores 1/2 or more, whatever fails at most 1/2;
+    a larger value of any check never gives a larger score.
+    """
+    total, weights, passed = 0.0, 0.0, True
+    for name, value in values.items():
+        limit = thresholds.get_limit(name)
+        if limit is None:
+            continue
+        excess = value / max(limit, CHECKS[name].step)
+        weight = thresholds.get_weight(name)
+        total += weight * excess / (1 + excess)
+        weights += weight
+        passed = passed and (value <= limit or name in thresholds.advisory)
+    quality = 1 - total / weights if weights else 1.0
+    return round((passed + quality) / 2, 6)
+
+
+_WITHOUT = {
+    "halo": "old background, product and scene are too alike along the edge",
+    "floating": "the product reaches the frame's lower edge",
+    "leak": "the reference, cropped to the image's shape, shows no product",
+}
+
+
+def _measure_leak(pixels: Pixels, mask: Matte, reference: Reference | None) -> Measured | None:
+    if reference is None:
+        return "no reference"
+    if reference.product_mask is None:
+        return "the reference's own product is not marked; give --reference-mask"
+    return compute_copied(pixels, mask, reference.pixels, reference.product_mask)
+
+
+@lru_cache(4)
+def _load_network(folder: Path, weights_hash: str | None) -> CycloramaNetwork:
+    from cyclorama.evaluation.feature_network import load_network
+    from cyclorama.evaluation.features import CycloramaNetwork
+
+    network, found = load_network(folder)
+    if found != weights_hash:
+        raise ModelFormatError(
+            f"{folder} holds the feature network {found}, the run was planned with {weights_hash}; "
+            "install the same version on every machine"
+        )
+    return CycloramaNetwork(network, found)

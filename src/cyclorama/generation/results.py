@@ -1,0 +1,114 @@
+"""The results: one row per input row, failures included, as ``results.jsonl`` and ``results.parquet``.
+
+Both hold what a run has made and why, and are byte-stable: equal inputs and settings give equal bytes,
+whatever was killed, resumed or shared out in between. In JSON an absent value is null; what is nested there
+is JSON text in Parquet. Seconds and keys that hold file times differ between equal runs; they stay in
+``journal/shards/``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cyclorama.files import refuse
+from cyclorama.jobs.store import ShardStore
+
+JSON_FILE, TABLE_FILE = "results.jsonl", "results.parquet"
+NESTED = ("images", "gate", "settings", "notes")
+"""Columns that hold lists and mappings."""
+RESULT_SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),  # number of the input, from 0
+        ("name", pa.string()),
+        ("id", pa.string()),
+        ("status", pa.string()),  # done or failed
+        ("error", pa.string()),  # class of the failure
+        ("reason", pa.string()),
+        ("category_given", pa.string()),
+        ("category", pa.string()),
+        ("identifier", pa.string()),
+        ("category_source", pa.string()),  # name, alias, map, plural, default; path, parent, part, folder
+        ("category_match", pa.string()),  # the part of the given name that decided
+        ("reference", pa.string()),  # its file name
+        ("mask_source", pa.string()),
+        ("content_sha256", pa.string()),  # of the input image
+        ("key", pa.string()),  # digest of contents and settings: equal keys, equal images
+        ("input_height", pa.int32()),
+        ("input_width", pa.int32()),
+        ("output", pa.string()),  # address below the output folder; of several, the first
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("bytes", pa.int64()),
+        ("image_sha256", pa.string()),
+        ("seed", pa.int64()),
+        ("batch_places", pa.int32()),  # images in the batch it went through, padding included
+        (
+            "exact",
+            pa.bool_(),
+        ),  # whether every opaque product pixel is the input's own; null: none to prove
+        ("opaque_pixels", pa.int64()),
+        ("soft_pixels", pa.int64()),
+        ("max_difference", pa.int32()),
+        ("mean_difference", pa.float64()),
+        ("file_max_difference", pa.int32()),  # of a lossy file, where the product is opaque
+        ("file_mean_difference", pa.float64()),
+        ("gate_passed", pa.bool_()),
+        ("gate_score", pa.float64()),
+        ("gate", pa.string()),  # the gate's measurements and reasons
+        ("attempts", pa.int32()),  # images sampled for this row
+        ("images", pa.string()),  # all kept images with seed, report, placement and files
+        ("notes", pa.string()),  # remarks about the input and its images
+        ("run_seed", pa.int64()),
+        ("model", pa.string()),
+        ("model_hash", pa.string()),
+        ("settings", pa.string()),
+    ]
+)
+_GROUP = 8192
+
+
+def merge_results(store: ShardStore, shards: int) -> Iterator[dict[str, Any]]:
+    """Write both files from the rows of all finished shards, in one step each, and give every row on the way.
+
+    To be exhausted. Holds one row group. Raises OutputError.
+    """
+    json_part, table_part = (store.out / f".{name}.part" for name in (JSON_FILE, TABLE_FILE))
+    try:
+        with (
+            json_part.open("wb") as lines,
+            pq.ParquetWriter(table_part, RESULT_SCHEMA, compression="zstd") as writer,
+        ):
+            waiting: list[dict[str, Any]] = []
+            for shard in range(shards):
+                for row in store.load_rows(shard):
+                    yield row
+                    stated = {n: row[n] for n in RESULT_SCHEMA.names if row.get(n) is not None}
+                    text = json.dumps(stated, ensure_ascii=False, allow_nan=False) + "\n"
+                    lines.write(text.encode("utf-8", "backslashreplace"))
+                    waiting.append(stated)
+                if len(waiting) >= _GROUP:
+                    writer.write_table(_build_table(waiting))
+                    waiting = []
+            if waiting:
+                writer.write_table(_build_table(waiting))
+        json_part.replace(store.out / JSON_FILE)
+        table_part.replace(store.out / TABLE_FILE)
+    except OSError as error:
+        raise refuse(store.out / TABLE_FILE, error) from error
+    finally:
+        json_part.unlink(missing_ok=True)
+        table_part.unlink(missing_ok=True)
+
+
+def _build_table(rows: list[dict[str, Any]]) -> pa.Table:
+    columns = {name: [row.get(name) for row in rows] for name in RESULT_SCHEMA.names}
+    for name in NESTED:
+        columns[name] = [
+            None if v is None else json.dumps(v, sort_keys=True, ensure_ascii=False) for v in columns[name]
+        ]
+    return pa.table(columns, schema=RESULT_SCHEMA)

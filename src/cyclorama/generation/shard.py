@@ -1,0 +1,369 @@
+"""What is known of a shard's rows while they are worked on: what is finished, what is missing, in which
+batches."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from cyclorama.generation.batches import build_batches, compute_item_seeds
+from cyclorama.generation.engine import Pipeline, compute_model_shape
+from cyclorama.generation.items import Failure
+from cyclorama.generation.job import ImageJob
+from cyclorama.generation.names import build_ending
+from cyclorama.generation.plan import PlanRow
+from cyclorama.generation.steps import RowFiles
+from cyclorama.generation.writers import StagedFile
+from cyclorama.jobs.store import ShardStore, compute_key
+from cyclorama.types import Size
+
+_PLANNED = (
+    "row",
+    "name",
+    "id",
+    "category_given",
+    "category",
+    "identifier",
+    "category_source",
+    "category_match",
+)
+_STATED = ("seed", "height", "width", "places", "mask_source", "report", "verdict", "placement")
+_TIMES = ("load_seconds", "model_seconds", "finish_seconds")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """One image to be made: place of the row in the shard, of the layout, and number of the candidate."""
+
+    row: int
+    layout: int
+    candidate: int
+
+
+@dataclass(frozen=True)
+class ShardBatch:
+    """Missing images that are sampled together, and the places of the batch they belong to."""
+
+    spots: tuple[Spot, ...]
+    places: int
+
+
+@dataclass
+class RowState:
+    """One row: its plan, its images so far, and its result once it is settled."""
+
+    plan: PlanRow
+    job: ImageJob
+    shard: int
+    files: RowFiles | None = None
+    result: dict[str, Any] | None = None
+    reused: bool = False
+    images: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    """(layout, candidate) to what :func:`cyclorama.generation.steps.finish_image` said of it."""
+    kept: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.result is not None
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each candidate, further attempts included."""
+        config = self.job.config
+        count = config.settings.candidates + config.run.attempts
+        return compute_item_seeds(config.run.seed, self.plan.name, self.plan.seed, count)
+
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of the input, None if its header could not be read."""
+        if self.files is not None:
+            return self.files.size
+        if self.result is None or self.result.get("input_height") is None:
+            return None
+        return self.result["input_height"], self.result["input_width"]
+
+    def has(self, spot: Spot) -> bool:
+        """Whether nothing has to be sampled for ``spot``."""
+        return self.settled or (spot.layout, spot.candidate) in self.images
+
+    def needs_attempt(self, layout: int, number: int) -> bool:
+        """Whether the ``number``-th further attempt (from 1) is called for: the gate refused all before
+        it."""
+        count = self.job.config.settings.candidates + number - 1
+        if self.result is not None:
+            made = [image["attempts"] for image in self.list_images() if image["layout"] == layout]
+            return bool(made) and made[0] > count
+        before = [self.images.get((layout, k)) for k in range(count)]
+        return all(p is not None and p["verdict"] is not None and not p["verdict"]["passed"] for p in before)
+
+    def is_complete(self, last: bool) -> bool:
+        """Whether all images are there; ``last`` says that no further attempts follow."""
+        candidates = self.job.config.settings.candidates
+        for layout in range(len(self.job.layouts)):
+            if any((layout, k) not in self.images for k in range(candidates)):
+                return False
+            made = sum(1 for place, _ in self.images if place == layout)
+            if not last and self.needs_attempt(layout, made - candidates + 1):
+                return False
+        return True
+
+    def select(self, folder: Path) -> list[StagedFile]:
+        """Decide which images are kept; their files, staged in ``folder``, under their final names."""
+        layouts, candidates = self.job.layouts, self.job.config.settings.candidates
+        wanted = 1 if self.job.config.run.keep == "best" else candidates
+        files: list[StagedFile] = []
+        self.kept = []
+        for layout in range(len(layouts)):
+            made = sorted((k, entry) for (place, k), entry in self.images.items() if place == layout)
+            best = sorted(made, key=lambda pair: (*_rank(pair[1]), pair[0]))[:wanted]
+            for number, (candidate, entry) in enumerate(sorted(best, key=lambda pair: pair[0]), 1):
+                ending = build_ending(layouts[layout].name, number, wanted)
+                staged = self._stage(folder, entry["files"], ending)
+                files += staged
+                image = {
+                    "output": self.job.writer.locate(self.shard, staged[0].name),
+                    "layout": layout,
+                    "layout_name": layouts[layout].name or None,
+                    "candidate": candidate + 1,
+                    "attempts": len(made),
+                    "key": self.compute_image_key(layout, candidate),
+                    "files": [
+                        {"name": f.name, "bytes": f.bytes, "sha256": f.sha256, "suffix": file["suffix"]}
+                        for f, file in zip(staged, entry["files"], strict=True)
+                    ],
+                    **{name: entry[name] for name in _STATED},
+                }
+                self.kept.append({name: value for name, value in image.items() if value not in (None, {})})
+        return files
+
+    def _stage(self, folder: Path, files: Sequence[Mapping[str, Any]], ending: str) -> list[StagedFile]:
+        suffixes = [file["suffix"] for file in files]
+        names = self.job.writer.build_names(self.plan.row, self.plan.output, ending, suffixes)
+        return [
+            StagedFile(folder / file["staged"], name, file["bytes"], file["sha256"])
+            for file, name in zip(files, names, strict=True)
+        ]
+
+    def finish(self) -> None:
+        """Settle the row with what :meth:`select` has kept."""
+        first, entries = self.kept[0], list(self.images.values())
+        verdict, report = first.get("verdict"), dict(first["report"])
+        notes = [*report.pop("notes", ()), *first.get("placement", {}).get("notes", ())]
+        times = {name: sum(e[name] for e in entries) for name in ("model_seconds", "finish_seconds")}
+        times["load_seconds"] = max(e["load_seconds"] for e in entries)
+        self.result = self._begin("done") | {
+            "mask_source": entries[0]["mask_source"],
+            "output": first["output"],
+            "height": first["height"],
+            "width": first["width"],
+            "bytes": first["files"][0]["bytes"],
+            "image_sha256": first["files"][0]["sha256"],
+            "seed": first["seed"],
+            "batch_places": first["places"],
+            **report,
+            "gate_passed": None if verdict is None else verdict["passed"],
+            "gate_score": None if verdict is None else verdict["score"],
+            "gate": None if verdict is None else {"values": verdict["values"], "reason": verdict["reason"]},
+            "attempts": len(entries),
+            "images": self.kept,
+            "notes": notes or None,
+            "seconds": sum(times.values()),
+            **times,
+        }
+
+    def fail(self, failure: Failure) -> None:
+        """Settle the row as failed."""
+        self.result = self._begin("failed") | {"error": failure.error, "reason": failure.reason}
+
+    def reuse(self, earlier: Mapping[str, Any]) -> bool:
+        """Settle the row with an ``earlier`` run's result, if all its files are in place."""
+        images = [dict(image) for image in earlier.get("images") or []]
+        files = [(file["name"], file["bytes"]) for image in images for file in image["files"]]
+        writer = self.job.writer
+        if not writer.restore(self.shard, files):
+            return False
+        for image in images:
+            image["output"] = writer.locate(self.shard, image["files"][0]["name"])
+        ours = {name: getattr(self.plan, name) for name in _PLANNED}
+        self.result = dict(earlier) | ours | {"plan_key": self.plan.key, "stem": self.plan.output}
+        if images:
+            self.result |= {"output": images[0]["output"], "images": images}
+        self.reused = True
+        return True
+
+    def reuse_image(self, image: Mapping[str, Any]) -> None:
+        """Take over an ``image`` of an earlier run that is wanted under the same name, if it is in place."""
+        candidates, writer = self.job.config.settings.candidates, self.job.writer
+        if self.job.config.run.keep == "best":  # needs all candidates to choose from
+            return
+        suffixes = [file["suffix"] for file in image["files"]]
+        files = [(file["name"], file["bytes"]) for file in image["files"]]
+        for layout, candidate in itertools.product(range(len(self.job.layouts)), range(candidates)):
+            ending = build_ending(self.job.layouts[layout].name, candidate + 1, candidates)
+            names = writer.build_names(self.plan.row, self.plan.output, ending, suffixes)
+            if (
+                image["key"] == self.compute_image_key(layout, candidate)
+                and names == [name for name, _ in files]
+                and writer.restore(self.shard, files)
+            ):
+                kept = {name: image.get(name) for name in _STATED} | dict.fromkeys(_TIMES, 0.0)
+                kept["placement"] = image.get("placement", {})
+                kept["files"] = [file | {"staged": f"kept{file['suffix']}"} for file in image["files"]]
+                self.images[layout, candidate] = kept
+
+    def compute_image_key(self, layout: int, candidate: int) -> str:
+        """Digest of all that one image depends on: equal keys, equal images."""
+        assert self.files is not None
+        run = self.job.describe()
+        gone = ("candidates", "layouts", "attempts", "keep")
+        return compute_key(
+            {
+                "files": self.files.digests,
+                "mask_means": self.plan.mask_means,
+                "category": [self.plan.category, self.plan.identifier],
+                "name": self.plan.name,
+                "layout": [self.job.layouts[layout].name, self.job.layouts[layout].describe()],
+                "seed": self.seeds[candidate],
+                "run": run | {"config": {n: v for n, v in run["config"].items() if n not in gone}},
+            }
+        )
+
+    def _begin(self, status: str) -> dict[str, Any]:
+        size, reference = self.size, self.plan.reference
+        return {name: getattr(self.plan, name) for name in _PLANNED} | {
+            "status": status,
+            "reference": None if reference is None else PurePosixPath(reference).name,
+            "content_sha256": None if self.files is None else self.files.digests["image"],
+            "key": None if self.files is None else self.files.key,
+            "input_height": None if size is None else size[0],
+            "input_width": None if size is None else size[1],
+            "run_seed": self.job.config.run.seed,
+            "model": self.job.model.name,
+            "model_hash": self.job.model.hash,
+            "settings": self.job.config.describe_settings(),
+            "plan_key": self.plan.key,
+            "stem": self.plan.output,
+            "reference_digest": None if self.files is None else self.files.digests.get("reference"),
+        }
+
+    def list_images(self) -> list[dict[str, Any]]:
+        """The images that a settled row keeps."""
+        assert self.result is not None
+        return self.result.get("images") or []
+
+
+class ShardState:
+    """All rows of a shard, with what earlier runs have left."""
+
+    def __init__(
+        self, job: ImageJob, shard: int, store: ShardStore, journal: Iterable[Mapping[str, Any]]
+    ) -> None:
+        self.job = job
+        self.rows = [RowState(row, job, shard) for row in job.plan.read_shard(shard)]
+        self.sampled = 0
+        self._folder = store.get_work(shard)
+        retry = shard in job.retry
+        earlier = [*store.load_rows(shard), *store.load_values(name_moved(shard)).get("rows", [])]
+        usable = [row for row in earlier if not (retry and row["status"] == "failed")]
+        self._by_content = {row["key"]: row for row in usable if row["status"] == "done"}
+        self._by_stem = {row["stem"]: row for row in usable if row["status"] == "done"}
+        by_key: dict[str, Mapping[str, Any]] = {row["plan_key"]: row for row in usable}
+        by_key |= self._read_journal(journal, retry)
+        for row in self.rows:
+            if row.plan.failure is not None:
+                row.fail(row.plan.failure)
+            elif row.plan.key in by_key:
+                row.reuse(by_key[row.plan.key])
+
+    def _read_journal(
+        self, journal: Iterable[Mapping[str, Any]], retry: bool
+    ) -> dict[str, Mapping[str, Any]]:
+        """Finished rows by key; images that still wait for the others of their row go to their rows."""
+        rows = {row.plan.key: row for row in self.rows}
+        finished: dict[str, Mapping[str, Any]] = {}
+        for entry in journal:
+            row = rows.get(entry["key"])
+            if "result" in entry:
+                if not (retry and entry["result"]["status"] == "failed"):
+                    finished[entry["key"]] = entry["result"]
+            elif row is not None and all(_is_staged(self._folder, file) for file in entry["files"]):
+                row.images[entry["spot"][0], entry["spot"][1]] = dict(entry)
+        return finished
+
+    def reuse_by_content(self, row: RowState) -> None:
+        """Settle a row whose files have other times but the contents of an earlier run; of a row whose
+        outputs or candidates have changed, take over the images that are still wanted."""
+        earlier = None if row.files is None else self._by_content.get(row.files.key)
+        if earlier is not None and row.reuse(earlier):
+            return
+        for image in self._by_stem.get(row.plan.output, {}).get("images", ()):
+            row.reuse_image(image)
+
+    def build_batches(self, model: Pipeline, number: int) -> list[ShardBatch]:
+        """The batches of round ``number`` (0: the candidates; then one further attempt each) with what is
+        missing.
+
+        Their layout counts finished rows too, so it is the same after a restart.
+        """
+        candidates = self.job.config.settings.candidates
+        settings = self.job.config.settings.replace(size="source")
+        spots, shapes = [], []
+        for place, row in enumerate(self.rows):
+            if row.size is None:
+                continue
+            for index, layout in enumerate(self.job.layouts):
+                if number and not row.needs_attempt(index, number):
+                    continue
+                shape = compute_model_shape(model, layout.compute_size(row.size), settings)
+                for candidate in [candidates + number - 1] if number else range(candidates):
+                    spots.append(Spot(place, index, candidate))
+                    shapes.append((*shape, row.plan.reference is not None))
+        batches = []
+        for batch in build_batches(shapes, self.job.batch_size):
+            missing = [spots[i] for i in batch.members if not self.rows[spots[i].row].has(spots[i])]
+            if missing:
+                batches.append(ShardBatch(tuple(missing), batch.places))
+        return batches
+
+    def build_mark(self) -> dict[str, Any]:
+        """What the shard's mark says, so that nobody has to read its rows: counts, times, files, failures."""
+        failures: dict[str, list[Any]] = {}
+        files, done, refused = [], 0, 0
+        seconds = images = 0.0
+        for row in self.rows:
+            result = row.result or {}
+            done += result["status"] == "done"
+            images += len(row.list_images())
+            seconds += result.get("model_seconds") or 0.0
+            files += [(file["name"], file["bytes"]) for p in row.list_images() for file in p["files"]]
+            if result["status"] == "failed":
+                refused += result["key"] is None
+                found = failures.setdefault(result["error"], [0, f"{row.plan.name}: {result['reason']}"])
+                found[0] += 1
+        return {
+            "rows": len(self.rows), "done": done, "failed": len(self.rows) - done, "refused": refused,
+            "images": int(images),
+            "model_seconds": seconds, "files": files, "failures": failures,
+        }  # fmt: skip
+
+
+def name_moved(shard: int) -> str:
+    """The file of rows that other shards had finished before the plan moved them to ``shard``."""
+    return f"work/moved-{shard:06d}.json"
+
+
+def _rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
+    """Sorts the best first: passed before refused, then by score."""
+    verdict = entry["verdict"]
+    return (False, 0.0) if verdict is None else (not verdict["passed"], -verdict["score"])
+
+
+def _is_staged(folder: Path, file: Mapping[str, Any]) -> bool:
+    try:
+        return bool((folder / file["staged"]).stat().st_size == file["bytes"])
+    except OSError:
+        return False

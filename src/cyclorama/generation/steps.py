@@ -1,0 +1,241 @@
+"""The steps of one row outside the model: look at its files, cut the product out, finish and stage its
+images.
+
+Every step is a function of plain arguments, so that it can run in a thread, a process or on another machine.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from cyclorama.data.table import open_file
+from cyclorama.errors import UnreadableImageError
+from cyclorama.files import refuse, write_atomic
+from cyclorama.generation import thumbs
+from cyclorama.generation.embed import ImageEncoder
+from cyclorama.generation.items import FILES
+from cyclorama.generation.plan import PlanRow
+from cyclorama.generation.sources import load_product_file
+from cyclorama.imaging.cutout import RembgNetwork
+from cyclorama.jobs.store import compute_key
+from cyclorama.types import Size
+
+if TYPE_CHECKING:
+    from cyclorama.generation.job import ImageJob
+    from cyclorama.generation.result import Generated
+    from cyclorama.imaging.product import Product, Reference
+
+_EXIF_ORIENTATION = 0x0112
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """A row's files on this machine, with what is known of them before decoding."""
+
+    paths: Mapping[str, Path]
+    """Column to file."""
+    digests: Mapping[str, str]
+    """Column to sha256 of the file."""
+    size: Size
+    """(height, width) of the input, upright, from its header."""
+    key: str
+    """Digest of contents and settings: equal keys, equal images."""
+
+
+def inspect_row(job: ImageJob, row: PlanRow, scratch: Path) -> RowFiles:
+    """The files of ``row``, fetched into ``scratch`` if they are elsewhere, hashed, the header read.
+
+    Raises the named errors of the loader for what the header already shows, and SettingsError for a canvas
+    that the format asked for cannot hold.
+    """
+    paths, digests = {}, {}
+    for column in FILES:
+        address = getattr(row, column)
+        if address is None:
+            continue
+        path = paths[column] = _fetch(job, address, scratch)
+        digests[column] = _hash_shared(path, _stamp(path)) if "reference" in column else hash_file(path)
+    size = read_size(paths["image"])
+    for layout in job.layouts:
+        job.config.settings.check_canvas(layout.compute_size(size))
+    if "reference" in paths:
+        _read_shared_size(paths["reference"], _stamp(paths["reference"]))
+    values = job.describe() | {
+        "files": digests,
+        "mask_means": row.mask_means,
+        "category": [row.category, row.identifier],
+        "name": row.name,
+        "output": row.output,
+        "seed": row.seed,
+    }
+    return RowFiles(paths, digests, size, compute_key(values))
+
+
+def load_product(job: ImageJob, row: PlanRow, files: RowFiles) -> tuple[Product, float]:
+    """The product, decoded and cut out, and the seconds that took. Raises the errors of loader and masks."""
+    start = time.perf_counter()
+    network = open_network(job.config.run.cutout)
+    product = load_product_file(files.paths["image"], files.paths.get("mask"), row.mask_means, network)
+    return product, time.perf_counter() - start
+
+
+@lru_cache(1)
+def open_network(name: str | None) -> Any:
+    """The cut-out network called ``name``, one per process, or None. Raises MissingDependencyError."""
+    return None if name is None else RembgNetwork(name)
+
+
+@dataclass(frozen=True)
+class Making:
+    """Which image of which row: what goes with it into its files."""
+
+    row: PlanRow
+    recipe: dict[str, Any]
+    target: Path
+    """Where its files are staged, without suffix."""
+    thumbnails: Mapping[str, str]
+    """Kind (result, product, reference) to the thumbnail's name; empty beyond the sheet's rows."""
+
+
+def finish_image(
+    job: ImageJob, made: Generated, product: Product, reference: Reference | None, making: Making
+) -> dict[str, Any]:
+    """Judge, encode and stage one image; its entry as plain values. ``product`` is on the image's canvas.
+
+    Raises OutputError.
+    """
+    start = time.perf_counter()
+    verdict = None if job.gate is None else job.gate(made, product, reference)
+    encoder, files = ImageEncoder.of(job.config.settings), []
+    encoded = encoder(made, product, making.recipe)
+    measured = encoder.measure(encoded, product)
+    for suffix, data in encoded.items():
+        staged = making.target.with_name(making.target.name + suffix)
+        write_atomic(staged, data)
+        digest = hashlib.sha256(data).hexdigest()
+        files.append({"staged": staged.name, "suffix": suffix, "bytes": len(data), "sha256": digest})
+    _write_thumbnails(job.out, making, made, product, reference)
+    height, width = made.pixels.shape[:2]
+    return {
+        "seed": made.seed,
+        "files": files,
+        "height": height,
+        "width": width,
+        "mask_source": product.mask_source,
+        "report": made.report.describe() | measured,
+        "verdict": None if verdict is None else asdict(verdict),
+        "finish_seconds": time.perf_counter() - start,
+    }
+
+
+def _write_thumbnails(
+    out: Path, making: Making, made: Generated, product: Product, reference: Reference | None
+) -> None:
+    names = making.thumbnails
+    if "result" in names:
+        thumbs.write_thumbnail(out, names["result"], made.pixels)
+    if "product" in names:
+        thumbs.write_thumbnail(out, names["product"], product.pixels, product.matte)
+    if reference is not None and "reference" in names and not (out / names["reference"]).exists():
+        thumbs.write_thumbnail(out, names["reference"], reference.pixels)
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes. Raises UnreadableImageError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UnreadableImageError(
+            f"cannot read {path}: {error.strerror}; check the path and its rights"
+        ) from error
+
+
+def read_size(path: Path) -> Size:
+    """(height, width) of an image file, EXIF orientation applied, from its header.
+
+    Raises the named error of :func:`cyclorama.imaging.loading.load_image` if the header already shows that it
+    cannot be used.
+    """
+    from PIL import Image
+
+    from cyclorama.imaging.decoding import FORMATS
+    from cyclorama.imaging.loading import LoadLimits, load_image
+
+    limits = LoadLimits()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path, formats=FORMATS) as image:
+                width, height = image.size
+                # Asking a PNG for EXIF that is not in its header would decode the whole image.
+                exif = {} if image.format == "PNG" and "exif" not in image.info else image.getexif()
+                turned = exif.get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+                frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # whatever the decoder dislikes, the loader gives it its name
+        return load_image(path).size
+    suspicious = width * height > limits.pixels or min(width, height) < limits.side or frames > 1
+    if suspicious or path.stat().st_size > limits.file_bytes:
+        return load_image(path).size
+    return (width, height) if turned else (height, width)
+
+
+@lru_cache(4096)
+def _hash_shared(path: Path, stamp: tuple[int, int]) -> str:
+    return hash_file(path)
+
+
+@lru_cache(4096)
+def _read_shared_size(path: Path, stamp: tuple[int, int]) -> Size:
+    return read_size(path)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise UnreadableImageError(
+            f"cannot read {path}: {error.strerror}; check the path and its rights"
+        ) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _fetch(job: ImageJob, address: str, scratch: Path) -> Path:
+    """The file at a local address, or the copy in ``scratch`` of one that is elsewhere, fetched once."""
+    if "://" not in address and "::" not in address:
+        return Path(address)
+    name = PurePosixPath(address.partition("?")[0].partition("::")[0]).name
+    path = scratch / f"{hashlib.blake2b(address.encode(), digest_size=8).hexdigest()}-{name[-80:]}"
+    if path.exists():
+        return path
+    part = path.with_name(f"{path.name}.{threading.get_ident()}.part")
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with open_file(address, job.config.urls) as stream, part.open("wb") as copy:
+            while block := stream.read(_BLOCK):
+                copy.write(block)
+        part.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise refuse(path, error) from error
+        raise UnreadableImageError(
+            f"cannot fetch {address}: {error}; check the address and the network"
+        ) from error
+    return path
+
+
+def rename_paths(row: PlanRow, files: RowFiles | None, reason: str) -> str:
+    """``reason`` with the addresses of the row's files instead of their local copies."""
+    for column, path in ({} if files is None else files.paths).items():
+        reason = reason.replace(str(path), getattr(row, column))
+    return reason

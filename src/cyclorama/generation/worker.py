@@ -1,0 +1,314 @@
+"""One shard from files to finished rows: read, cut out, sample, composite, judge, write, all at once.
+
+Batches follow from the shard's rows alone (see :mod:`cyclorama.generation.plan`); threads only decide when a
+step is done, never what comes out. A bounded number of batches is under way at a time, so memory does not
+depend on the shard's size.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from cyclorama.errors import OutputError
+from cyclorama.generation.engine import Task
+from cyclorama.generation.items import Failure
+from cyclorama.generation.job import ImageJob
+from cyclorama.generation.names import build_ending
+from cyclorama.generation.recipe import ImageSource, describe_image
+from cyclorama.generation.references import ReferenceCache
+from cyclorama.generation.sampler import Sampler
+from cyclorama.generation.shard import RowState, ShardBatch, ShardState, Spot
+from cyclorama.generation.steps import (
+    Making,
+    finish_image,
+    inspect_row,
+    load_product,
+    open_network,
+    rename_paths,
+)
+from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
+from cyclorama.imaging.product import Product, Reference
+from cyclorama.jobs.job import LANES, Hooks, ShardReport
+from cyclorama.jobs.journal import Journal
+from cyclorama.jobs.store import ShardStore
+
+_Made = list[tuple[Spot, dict[str, Any] | Exception]]
+"""An image's entry, or why there is none."""
+
+
+class ImageWorker:
+    """A loaded model and the threads around it; may be asked for several shards at a time, from threads."""
+
+    def __init__(self, job: ImageJob, device: str, pool: Executor | None = None) -> None:
+        """``pool`` runs the steps before and after the model, which is loaded on ``device`` when there is
+        something to make.
+
+        Raises MissingDependencyError (no rembg).
+        """
+        self.job = job
+        self.store = ShardStore(job.out)
+        open_network(job.config.run.cutout)
+        self._device = device
+        self._sampler: Sampler | None = None
+        self.pool = pool or ThreadPoolExecutor(job.engine.loaders, thread_name_prefix="cyclorama-step")
+        flying = LANES * job.config.run.in_flight
+        self.batches = ThreadPoolExecutor(flying, thread_name_prefix="cyclorama-batch")
+        self.references = ReferenceCache()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._active = 0
+        self._since = (0.0, 0.0)
+
+    @property
+    def sampler(self) -> Sampler:
+        """The model, loaded. Raises ModelError."""
+        with self._loading:
+            if self._sampler is None:
+                model = self.job.open_model(self._device)
+                self._sampler = Sampler(model, self.job.config.settings, self.job.batch_size)
+            return self._sampler
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time the model has worked."""
+        return 0.0 if self._sampler is None else self._sampler.busy_seconds
+
+    def close(self) -> None:
+        """End all threads."""
+        self.batches.shutdown()
+        self.pool.shutdown()
+        if self._sampler is not None:
+            self._sampler.close()
+
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
+        """Finish ``shard``, or as many of its batches as there were before the run was stopped.
+
+        Raises OutputError (disk), ModelError (device lost).
+        """
+        with self._lock:
+            if self._active == 0:
+                self._since = (time.perf_counter(), self.busy_seconds)
+            self._active += 1
+        try:
+            return self._process(shard, hooks)
+        finally:
+            with self._lock:
+                self._active -= 1
+
+    def _process(self, shard: int, hooks: Hooks) -> ShardReport:
+        with self.store.open_journal(shard) as journal:
+            run = _ShardRun(self, shard, journal, hooks)
+            finished = run.work()
+            report = run.report(finished)
+            if finished:
+                run.close()
+        with self._lock:  # times count from the report before, since shards overlap
+            before, now = self._since, (time.perf_counter(), self.busy_seconds)
+            self._since = now
+        return replace(
+            report,
+            wall_seconds=now[0] - before[0],
+            busy_seconds=now[1] - before[1],
+        )
+
+
+class _ShardRun:
+    def __init__(self, worker: ImageWorker, shard: int, journal: Journal, hooks: Hooks) -> None:
+        self.worker = worker
+        self.job = worker.job
+        self.shard = shard
+        self.journal = journal
+        self.hooks = hooks
+        self.folder = worker.store.get_work(shard)
+        self.state = ShardState(self.job, shard, worker.store, journal.entries)
+        self.loads: dict[int, Future[tuple[Product, float]]] = {}
+        self.uses: Counter[int] = Counter()
+        self.advanced = 0
+        self.notes: tuple[str, ...] = ()
+
+    def work(self) -> bool:
+        """Whether the shard is finished; False if the run was stopped before."""
+        self._inspect()
+        if all(row.settled for row in self.state.rows):
+            return True
+        for number in range(1 + self.job.config.run.attempts):
+            if not self._run(self.state.build_batches(self.worker.sampler.model, number)):
+                return False
+            for row in self.state.rows:
+                self._settle(row, last=number == self.job.config.run.attempts)
+        return True
+
+    def close(self) -> None:
+        """Write the shard's rows and mark, and clear its work folder."""
+        rows = [row.result or {} for row in self.state.rows]
+        self.job.writer.close_shard(self.shard, rows)
+        key = self.job.plan.keys[self.shard]
+        self.worker.store.save_shard(self.shard, key, rows, self.state.build_mark())
+
+    def report(self, finished: bool) -> ShardReport:
+        """Counts of this run."""
+        settled = [row.result["status"] for row in self.state.rows if row.result is not None]
+        return ShardReport(
+            shard=self.shard,
+            done=settled.count("done"),
+            failed=settled.count("failed"),
+            reused=sum(row.reused for row in self.state.rows),
+            made=self.state.sampled,
+            advanced=self.advanced,
+            finished=finished,
+            notes=self.notes,
+        )
+
+    def _inspect(self) -> None:
+        """Headers and digests of all rows that are not finished; what is finished under equal contents is
+        kept."""
+        scratch = self.folder / "inputs"
+        todo = [row for row in self.state.rows if not row.settled]
+        futures = [self.worker.pool.submit(inspect_row, self.job, row.plan, scratch) for row in todo]
+        for row, future in zip(todo, futures, strict=True):
+            try:
+                row.files = future.result()
+            except OutputError:
+                raise
+            except Exception as error:  # whatever a file does to us is this row's failure, not the run's
+                self._fail(row, error)
+                continue
+            self.state.reuse_by_content(row)
+
+    def _run(self, batches: Sequence[ShardBatch]) -> bool:
+        flying: deque[tuple[ShardBatch, Future[_Made]]] = deque()
+        for batch in batches:
+            self.uses.update({spot.row for spot in batch.spots})
+        try:
+            for batch in batches:
+                if self.hooks.stopping():
+                    return False
+                if len(flying) >= self.job.config.run.in_flight:
+                    self._collect(*flying.popleft())
+                for spot in batch.spots:
+                    self._start_load(spot.row)
+                flying.append((batch, self.worker.batches.submit(self._make_batch, batch)))
+            while flying:
+                self._collect(*flying.popleft())
+        finally:
+            # Also when stopping: the batches in hand are finished and recorded.
+            while flying:
+                with suppress(OutputError):
+                    self._collect(*flying.popleft())
+        return True
+
+    def _start_load(self, number: int) -> None:
+        row = self.state.rows[number]
+        if number not in self.loads and row.files is not None:
+            self.loads[number] = self.worker.pool.submit(load_product, self.job, row.plan, row.files)
+
+    def _make_batch(self, batch: ShardBatch) -> _Made:
+        """An entry or an error per spot; in a thread of its own."""
+        results: _Made = []
+        ready: list[tuple[Spot, Product, Reference | None, dict[str, Any]]] = []
+        for spot in batch.spots:
+            row = self.state.rows[spot.row]
+            try:
+                product, seconds = self.loads[spot.row].result()
+                layout = self.job.layouts[spot.layout]
+                placed = layout.place(product)
+                placement = {} if layout.is_plain else layout.compute_placement(product).describe()
+                reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
+                ready.append((spot, placed, reference, {"load_seconds": seconds, "placement": placement}))
+            except OutputError:
+                raise
+            except Exception as error:  # as above
+                results.append((spot, error))
+        if not ready:
+            return results
+        tasks = [self._build_task(spot, product, reference) for spot, product, reference, _ in ready]
+        finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
+        sampled = self.worker.sampler.sample(tasks, batch.places)
+        for (spot, product, reference, known), (made, places, share) in zip(ready, sampled, strict=True):
+            if isinstance(made, Exception):
+                results.append((spot, made))
+                continue
+            making = self._describe(spot, product)
+            future = self.worker.pool.submit(finish_image, self.job, made, product, reference, making)
+            finishing.append((spot, future, known | {"model_seconds": share, "places": places}))
+        for spot, future, known in finishing:
+            try:
+                results.append((spot, future.result() | known))
+            except OutputError:
+                raise
+            except Exception as error:  # an encoder or gate that does not take this image
+                results.append((spot, error))
+        return results
+
+    def _describe(self, spot: Spot, product: Product) -> Making:
+        """What goes with an image into its files."""
+        state, settings = self.state.rows[spot.row], self.job.config.settings
+        row, layout = state.plan, self.job.layouts[spot.layout]
+        source = ImageSource(
+            name=row.name,
+            seed=state.seeds[spot.candidate],
+            category=row.category,
+            identifier=row.identifier,
+            reference=None if row.reference is None else PurePosixPath(row.reference).name,
+            mask_source=product.mask_source,
+        )
+        recipe = describe_image(source, self.job.model, self.job.config.describe_settings(), layout)
+        names: dict[str, str] = {}
+        if row.row < SHOWN_ROWS:
+            ending = build_ending(layout.name, spot.candidate + 1, settings.candidates)
+            digest = None if state.files is None else state.files.digests.get("reference")
+            names = name_thumbnails(row.output, ending, spot.layout == spot.candidate == 0, digest)
+        target = self.folder / f"{row.key}-{spot.layout}-{spot.candidate}"
+        return Making(row, recipe, target, names)
+
+    def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
+        row = self.state.rows[spot.row]
+        category = self.worker.sampler.model.registry.resolve(row.plan.category or "")
+        return Task(product, category, row.seeds[spot.candidate], reference, row.plan.name)
+
+    def _collect(self, batch: ShardBatch, future: Future[_Made]) -> None:
+        """Record a batch's images, and the rows that are complete with them."""
+        for spot, result in future.result():
+            row = self.state.rows[spot.row]
+            if isinstance(result, Exception):
+                self._fail(row, result)
+            else:
+                entry = {"row": row.plan.row, "key": row.plan.key, "spot": [spot.layout, spot.candidate]}
+                self.journal.append(entry | result)
+                row.images[spot.layout, spot.candidate] = result
+                self.state.sampled += 1
+        for number in {spot.row for spot in batch.spots}:
+            self.uses[number] -= 1
+            if self.uses[number] <= 0:
+                self.loads.pop(number, None)
+            self._settle(self.state.rows[number], last=self.job.config.run.attempts == 0)
+        if all(spot.candidate < self.job.config.settings.candidates for spot in batch.spots):
+            self.advanced += len(batch.spots)
+            self.hooks.advanced(len(batch.spots))
+        smaller = self.worker.sampler.largest
+        if smaller < self.job.batch_size and not self.notes:
+            self.notes = (f"memory ran out: batches of {smaller} instead of {self.job.batch_size}",)
+
+    def _settle(self, row: RowState, last: bool) -> None:
+        """Publish a row whose images are all there."""
+        if row.settled or not row.is_complete(last):
+            return
+        files = row.select(self.folder)
+        self.job.writer.publish(self.shard, files)
+        row.finish()
+        self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.result})
+
+    def _fail(self, row: RowState, error: Exception) -> None:
+        if row.settled:
+            return
+        failure = Failure.of(error)
+        failure = replace(failure, reason=rename_paths(row.plan, row.files, failure.reason))
+        row.fail(failure)
+        self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.result})
