@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.catalogue.config import CatalogueConfig
+
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.models.registry import CategoryRegistry

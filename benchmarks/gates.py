@@ -17,10 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from cyclorama.catalogue.gate_settings import CHECKS, GateThresholds, load_thresholds
 from cyclorama.catalogue.gates import build_gate, compute_score
+from PIL import Image
+
 from gates_faults import build_cases, load_rendered_faults, load_truths, plant_all
 
 Measured = dict[str, float | str]

@@ -15,10 +15,10 @@ import sys
 import time
 
 import torch
+from cyclorama.generation.presets import PRESETS
 
 from cyclorama import BackgroundGenerator
 from cyclorama.generation.demo_set import get_demo_folder, load_demo
-from cyclorama.generation.presets import PRESETS
 from cyclorama.generation.settings import GenerateConfig
 
 LOAD = """

@@ -238,8 +238,14 @@ def _find_key(kind: str, row: Row, image: Any) -> str:
         return str(row.values["shard_key"])
     if kind == "folder":
         return str(PurePosixPath(row.name).with_suffix(""))
-    named = row.values.get("id") or row.values.get("input") or (image if isinstance(image, str) else row.name)
-    return str(named) if "id" in row.values else PurePosixPath(str(named)).stem
+    values = row.values
+    named = (
+        values.get("id")
+        or values.get("name")
+        or values.get("input")
+        or (image if isinstance(image, str) else row.name)
+    )
+    return str(named) if "id" in values else PurePosixPath(str(named)).stem
 
 
 def _locate(address: str | bytes | None) -> Place | None:

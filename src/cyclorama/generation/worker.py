@@ -188,10 +188,10 @@ class _ShardRun:
             self.uses.update({spot.row for spot in batch.spots})
         try:
             for batch in batches:
-                if self.hooks.stopping():
-                    return False
                 if len(flying) >= self.job.config.run.in_flight:
                     self._collect(*flying.popleft())
+                if self.hooks.stopping():
+                    return False
                 for spot in batch.spots:
                     self._start_load(spot.row)
                 flying.append((batch, self.worker.batches.submit(self._make_batch, batch)))
