@@ -8,21 +8,19 @@ academic use, which every record's ``licence`` repeats; they cannot be shipped w
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar, get_args
+from typing import Annotated, Literal, NamedTuple, TypeVar, cast, get_args
 
 from pydantic import Field
 
 from cyclorama.config import Settings
-from cyclorama.data.bg60k_files import FileIndex, find_file, index_files, index_references, name_folders
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.decode import open_image
 from cyclorama.data.detection import (
     Finding,
-    as_mask_means,
     detect_encoding,
     detect_mask_means,
     detect_mask_pattern,
@@ -30,12 +28,16 @@ from cyclorama.data.detection import (
     detect_separator,
     split_line,
 )
+from cyclorama.data.folders import is_image_name
 from cyclorama.data.records import Record, RejectedRow
 from cyclorama.errors import DataError
 
 T = TypeVar("T")
 Subset = Literal["bg60k", "bg1k", "bgpair"]
 LICENCE = "BG60k, academic use only"
+FileIndex = dict[str, list[Path]]
+"""File name, and file name without suffix -> the files of that name."""
+_KINDS = ("imgs", "masks")
 
 
 class Bg60kSettings(Settings):
@@ -52,11 +54,9 @@ class Bg60kSettings(Settings):
     """Masks opened for their polarity."""
 
 
-@dataclass(frozen=True)
-class Detection:
+class Detection(NamedTuple):
     """What was found in a published set and by what evidence; ``describe`` puts it into words."""
 
-    subset: Subset
     info_file: Path
     encoding: Finding
     separator: Finding
@@ -65,7 +65,7 @@ class Detection:
     category_script: Finding
     image_folders: tuple[str, ...]
     mask_folders: tuple[str, ...]
-    image_suffixes: dict[str, int] = field(hash=False)
+    image_suffixes: dict[str, int]
     """Images per file suffix."""
     lines: int
     records: int
@@ -77,29 +77,22 @@ class Detection:
 
     def describe(self) -> str:
         """One line per finding, with its evidence."""
-        found = {
-            "text encoding": self.encoding,
-            "separator": Finding(repr(self.separator.value), self.separator.evidence),
-            "mask names": self.mask_pattern,
-            "mask means": self.mask_means,
-            "category names": self.category_script,
-        }
-        lines = [
-            f"{self.info_file}: {self.lines} lines, {self.records} records, {self.categories} categories"
-        ]
-        lines += [f"  {name}: {finding.value} ({finding.evidence})" for name, finding in found.items()]
         suffixes = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.image_suffixes.items()))
-        lines.append(f"  images in {', '.join(self.image_folders)}: {suffixes}")
-        lines.append(f"  masks in {', '.join(self.mask_folders)}")
-        lines.append(
+        return (
+            f"{self.info_file}: {self.lines} lines, {self.records} records, {self.categories} categories\n"
+            f"  text encoding: {self.encoding.value} ({self.encoding.evidence})\n"
+            f"  separator: {self.separator.value!r} ({self.separator.evidence})\n"
+            f"  mask names: {self.mask_pattern.value} ({self.mask_pattern.evidence})\n"
+            f"  mask means: {self.mask_means.value} ({self.mask_means.evidence})\n"
+            f"  category names: {self.category_script.value} ({self.category_script.evidence})\n"
+            f"  images in {', '.join(self.image_folders)}: {suffixes}\n"
+            f"  masks in {', '.join(self.mask_folders)}\n"
             f"  left out: {self.missing_images} without image, {self.missing_masks} without mask, "
             f"{self.bad_lines} unreadable lines"
         )
-        return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class PublishedSet:
+class PublishedSet(NamedTuple):
     """Records and rejected lines of an info file (together: every line), and what was detected."""
 
     records: list[Record]
@@ -132,15 +125,12 @@ def load_bg60k(
     categories = sorted({record.category or "" for record in records})
     reasons = Counter(str(row.values["kind"]) for row in rejected)
     detection = Detection(
-        subset=subset,
-        info_file=info,
-        encoding=encoding,
-        separator=layout.separator,
-        mask_pattern=layout.pattern,
-        mask_means=layout.means,
+        info,
+        encoding,
+        *layout,
         category_script=detect_script(categories),
-        image_folders=name_folders(files.images, folder),
-        mask_folders=name_folders(files.masks, folder),
+        image_folders=_name_folders(files.images, folder),
+        mask_folders=_name_folders(files.masks, folder),
         image_suffixes=dict(Counter(Path(str(record.image)).suffix.lower() for record in records)),
         lines=len(lines),
         records=len(records),
@@ -152,8 +142,7 @@ def load_bg60k(
     return PublishedSet(records, rejected, detection)
 
 
-@dataclass(frozen=True)
-class _Files:
+class _Files(NamedTuple):
     images: FileIndex
     masks: FileIndex
     references: FileIndex | None
@@ -167,20 +156,55 @@ class _Files:
         return name in self.images or (self.references is not None and name in self.references)
 
 
-@dataclass(frozen=True)
-class _Layout:
+class _Layout(NamedTuple):
     separator: Finding
     pattern: Finding
     means: Finding
 
 
 def _index_set(folder: Path, subset: Subset) -> _Files:
-    images, masks = index_files(folder, subset, "imgs"), index_files(folder, subset, "masks")
+    """All images in ``{subset}_imgs/`` and ``{subset}_imgs_<i>/``, at any depth, as archives unpack; and masks.
+
+    References of ``bgpair``: the first place that has a name wins.
+    """
+    own = []
+    for kind in ("imgs", "masks"):
+        stem = f"{subset}_{kind}"
+        own.append(_index_tree(folder, rf"{stem}(_\d.*)?"))
+        if not own[-1]:
+            packed = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name.startswith(stem))
+            hint = f"; unpack {packed[0]} first" if packed else ""
+            raise DataError(f"no images in {folder / stem}/ or {folder / stem}_<i>/{hint}")
+    images, masks = own
     if subset != "bgpair":
         return _Files(images, masks, None, {})
-    return _Files(
-        images, masks, index_references(folder, images, "imgs"), index_references(folder, masks, "masks")
-    )
+    places = {
+        kind: [_index_tree(folder, rf"{name}_{kind}.*") for name in ("bg60k", "bg1k")] for kind in _KINDS
+    }
+    others = _index_tree(folder, "bgpair_ref.*")
+    references = {**places["imgs"][0], **places["imgs"][1], **others, **images}
+    return _Files(images, masks, references, {**places["masks"][0], **places["masks"][1], **masks})
+
+
+def _index_tree(folder: Path, pattern: str) -> FileIndex:
+    index: FileIndex = {}
+    for place in sorted(p for p in folder.iterdir() if p.is_dir() and re.fullmatch(pattern, p.name)):
+        for path in sorted(place.rglob("*")):
+            if is_image_name(path.name) and not path.name.startswith("."):
+                for name in (path.name, path.stem):
+                    index.setdefault(name, []).append(path)
+    return index
+
+
+def _find_file(index: FileIndex, name: str) -> Path | None:
+    paths = index.get(name, [])
+    if len(paths) > 1:
+        raise DataError(f"file name {name!r} is ambiguous: {', '.join(map(str, paths[:3]))}")
+    return paths[0] if paths else None
+
+
+def _name_folders(index: FileIndex, folder: Path) -> tuple[str, ...]:
+    return tuple(sorted({path.relative_to(folder).parts[0] for paths in index.values() for path in paths}))
 
 
 def _read_lines(info: Path, settings: Bg60kSettings) -> tuple[Finding, list[tuple[int, str]]]:
@@ -251,16 +275,16 @@ def _build_records(
         if cells is None:
             reject("line", f"does not hold {files.fields} fields")
             continue
-        image = find_file(files.images, cells[0])
+        image = _find_file(files.images, cells[0])
         if image is None:
             reject("image", f"no image {cells[0]!r}")
             continue
-        reference = None if files.references is None else find_file(files.references, cells[1])
+        reference = None if files.references is None else _find_file(files.references, cells[1])
         if files.references is not None and reference is None:
             reject("image", f"no reference {cells[1]!r}")
             continue
         mask_name = layout.pattern.value.format(stem=image.stem)
-        mask = find_file(files.masks, mask_name)
+        mask = _find_file(files.masks, mask_name)
         if mask is None:
             reject("mask", f"no mask {mask_name!r}")
             continue
@@ -271,7 +295,7 @@ def _build_records(
         taken[name] = number
         reference_mask = None
         if reference is not None:
-            reference_mask = find_file(
+            reference_mask = _find_file(
                 files.reference_masks, layout.pattern.value.format(stem=reference.stem)
             )
         records.append(
@@ -279,7 +303,7 @@ def _build_records(
                 id=name,
                 image=image,
                 mask=mask,
-                mask_means=as_mask_means(layout.means),
+                mask_means=cast(MaskMeans, layout.means.value),
                 category=cells[-1],
                 product_id=f"{subset}/{image.stem}",
                 reference=reference,

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import DataError
 
 SEPARATORS = {"\t": "tab", "|": "bar", ",": "comma", ";": "semicolon", " ": "space"}
@@ -145,13 +144,6 @@ def detect_script(names: Sequence[str]) -> Finding:
     chinese = sum(any("\u4e00" <= char <= "\u9fff" for char in name) for name in names)
     value = "latin" if chinese == 0 else "chinese" if chinese == len(names) else "mixed"
     return Finding(value, f"{chinese} of {len(names)} category names hold Chinese characters")
-
-
-def as_mask_means(finding: Finding) -> MaskMeans:
-    """The finding's value as a ``MaskMeans``."""
-    if finding.value == "product":
-        return "product"
-    return "background" if finding.value == "background" else "alpha"
 
 
 def _has_used_alpha(mask: Image.Image) -> bool:
