@@ -163,7 +163,7 @@ class _Layout(NamedTuple):
 
 
 def _index_set(folder: Path, subset: Subset) -> _Files:
-    """All images in ``{subset}_imgs/`` and ``{subset}_imgs_<i>/``, at any depth, as archives unpack; and masks.
+    """Images in ``{subset}_imgs/`` and ``{subset}_imgs_<i>/``, at any depth as archives unpack; masks, too.
 
     References of ``bgpair``: the first place that has a name wins.
     """
