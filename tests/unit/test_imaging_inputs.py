@@ -179,6 +179,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "tensor -1 to 1": (lambda f: torch.from_numpy(RGB) / 127.5 - 1, r"\(x \+ 1\) / 2"),
     "above 255": (lambda f: RGB * 4.0, "0 to 255"),
     "between the scales": (lambda f: RGB / 200, "from 0 to 1.275"),
+    "up to 2": (lambda f: RGB / 127.5, "from 0 to 2"),
     "not a number": (lambda f: np.where(RGB == 3, np.nan, RGB), "not finite"),
     "infinite": (lambda f: np.where(RGB == 3, np.inf, RGB), "not finite"),
     "uint8 from 0 to 1": (lambda f: (RGB > 99).astype(np.uint8), "nearly black"),
@@ -228,6 +229,14 @@ MASK[6:18, 10:30] = True
 )
 def test_masks_of_every_kind(mask: Any) -> None:
     assert np.array_equal(load_mask(read_mask(mask), (24, 40)), MASK.astype(np.float32))
+
+
+def test_soft_masks_keep_their_precision() -> None:
+    soft = np.where(MASK, 0.12345, 0).astype(np.float32)
+    soft[8:16, 12:28] = 1
+    assert np.array_equal(load_mask(read_mask(soft), (24, 40)), soft)
+    above = np.where(soft == 1, np.float32(1.0005), soft)
+    assert np.array_equal(load_mask(read_mask(above), (24, 40)), soft)
 
 
 @pytest.mark.parametrize(

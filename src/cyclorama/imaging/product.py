@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from cyclorama.errors import (
-    FullMaskError,
     ImageError,
     InvertedMaskError,
     MaskError,
@@ -65,8 +64,6 @@ class Product:
         matte = _check_matte(self.matte, self.size, "Product.matte")
         object.__setattr__(self, "matte", matte)
         check_mask(matte, "Product.matte")
-        if matte.min() >= 1:
-            raise FullMaskError("Product.matte is 1 everywhere, so there is no background; give 0 for it")
         evidence = detect_inversion(matte)
         if evidence.inverted and not self.allow_inverted:
             raise InvertedMaskError(
