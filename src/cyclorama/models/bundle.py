@@ -48,8 +48,5 @@ def add_aliases(registry: CategoryRegistry, aliases: Mapping[str, Sequence[str]]
 def _check_same_encoder(old: object, new: object) -> None:
     if not (isinstance(old, PatchAutoencoder) and isinstance(new, PatchAutoencoder)):
         raise ModelFormatError("only a PatchAutoencoder's decoder can be exchanged")
-    same = old.analysis.weight.shape == new.analysis.weight.shape and torch.equal(
-        old.analysis.weight, new.analysis.weight
-    )
-    if not same:
+    if not torch.equal(old.analysis.weight, new.analysis.weight):  # False also for other shapes
         raise ModelFormatError("the autoencoder's encoder is not the one this model was trained with")

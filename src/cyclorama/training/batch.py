@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,11 +58,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The batch with all tensors on ``device``."""
-        moved: dict[str, Any] = {
-            f.name: value.to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
-        }
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        moved: dict[str, Any] = {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
         return replace(self, **moved)
 
 
@@ -95,60 +92,45 @@ class BatchBuilder:
     def build(self, draws: list[Draws]) -> Batch:
         """The batch of ``draws``."""
         latents = np.stack([self.latents[d.index, int(d.flip)] for d in draws]).astype(np.float32)
-        noise = torch.from_numpy(np.stack([d.noise for d in draws]))
-        batch = Batch(
+        categories = tuple(self.data.category(d.index) for d in draws)
+        parts = self._build_prompts(draws, categories) if self.needs.prompts else {}
+        if self.needs.product:
+            parts |= self._build_images(draws)
+        return Batch(
             numbers=tuple(d.number for d in draws),
             indices=tuple(d.index for d in draws),
-            categories=tuple(self.data.category(d.index) for d in draws),
+            categories=categories,
             latents=torch.from_numpy(latents),
-            noise=noise,
+            noise=torch.from_numpy(np.stack([d.noise for d in draws])),
             timesteps=torch.tensor([d.timestep for d in draws], dtype=torch.int64),
+            **parts,
         )
-        if self.needs.prompts:
-            batch = self._add_prompts(batch, draws)
-        if self.needs.product:
-            batch = self._add_images(batch, draws)
-        return batch
 
-    def _add_prompts(self, batch: Batch, draws: list[Draws]) -> Batch:
+    def _build_prompts(self, draws: list[Draws], categories: tuple[str, ...]) -> dict[str, Tensor]:
         assert self.prompts is not None
-        rows = [
-            self.prompts.list_rows(name, d.drop_prompt)
-            for name, d in zip(batch.categories, draws, strict=True)
-        ]
+        dropped = [d.drop_prompt for d in draws]
+        rows = [self.prompts.list_rows(*pair) for pair in zip(categories, dropped, strict=True)]
         product, background, full = (self.prompts.gather(column) for column in zip(*rows, strict=True))
-        return replace(
-            batch,
-            product_prompt=product,
-            background_prompt=background,
-            full_prompt=full,
-            dropped=torch.tensor([d.drop_prompt for d in draws]),
-        )
+        return {
+            "product_prompt": product,
+            "background_prompt": background,
+            "full_prompt": full,
+            "dropped": torch.tensor(dropped),
+        }
 
-    def _add_images(self, batch: Batch, draws: list[Draws]) -> Batch:
+    def _build_images(self, draws: list[Draws]) -> dict[str, Tensor]:
         images = [self._load(d.index, d.flip) for d in draws]
-        image, product_mask = _to_tensors(images)
-        batch = replace(
-            batch,
-            image=image,
-            product_mask=product_mask,
-            hint_image=image,
-            hint_mask=product_mask,
-        )
+        image, product_mask = hint_image, hint_mask = _to_tensors(images)
         if self.augment is not None:
-            hint_image, hint_mask = _to_tensors(
-                [self._augment(d, *p) for d, p in zip(draws, images, strict=True)]
-            )
-            batch = replace(batch, hint_image=hint_image, hint_mask=hint_mask)
+            augmented = [self._augment(d, *pair) for d, pair in zip(draws, images, strict=True)]
+            hint_image, hint_mask = _to_tensors(augmented)
+        parts = {"image": image, "product_mask": product_mask}
+        parts |= {"hint_image": hint_image, "hint_mask": hint_mask}
         if self.needs.reference:
             perturbed = [self._perturb(d, image[i], product_mask[i]) for i, d in enumerate(draws)]
             references, masks = zip(*perturbed, strict=True)
-            batch = replace(
-                batch,
-                reference=torch.stack(references),
-                reference_mask=torch.stack(masks),
-            )
-        return batch
+            parts |= {"reference": torch.stack(references), "reference_mask": torch.stack(masks)}
+        return parts
 
     def _load(self, index: int, flip: bool) -> tuple[Pixels, Matte]:
         pixels, mask = self.data.load(index)
@@ -157,12 +139,8 @@ class BatchBuilder:
     def _augment(self, draws: Draws, pixels: Pixels, mask: Matte) -> tuple[Pixels, Matte]:
         assert self.augment is not None
         generator = build_numpy_generator(self.seed, draws.number, "augment")
-        return augment_hint(
-            np.ascontiguousarray(pixels),
-            np.ascontiguousarray(mask),
-            self.augment,
-            generator,
-        )
+        pair = np.ascontiguousarray(pixels), np.ascontiguousarray(mask)
+        return augment_hint(*pair, self.augment, generator)
 
     def _perturb(self, draws: Draws, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         other = None

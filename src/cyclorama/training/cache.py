@@ -36,27 +36,17 @@ class PromptTable:
     """(3 x categories + 1, L, D) embeddings, or (3 x categories + 1, L) token ids."""
     categories: tuple[str, ...]
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_row", {name: 3 * i for i, name in enumerate(self.categories)})
-
     def list_rows(self, category: str, drop: bool) -> tuple[int, int, int]:
         """Rows of product, background and full prompt of ``category``; all the empty prompt's if ``drop``."""
         if drop:
-            return (self.empty_row,) * 3
-        first: int = self._row[category]  # type: ignore[attr-defined]
+            return (len(self.rows) - 1,) * 3
+        first = 3 * self.categories.index(category)
         return first, first + 1, first + 2
-
-    @property
-    def empty_row(self) -> int:
-        """Row of the empty prompt."""
-        return 3 * len(self.categories)
 
     def gather(self, rows: Sequence[int]) -> Tensor:
         """Embeddings float32 (B, L, D), or token ids int64 (B, L), of ``rows``."""
         picked = self.rows[np.asarray(rows)]
-        if picked.ndim == 2:
-            return torch.from_numpy(picked.astype(np.int64))
-        return torch.from_numpy(picked.astype(np.float32))
+        return torch.from_numpy(picked.astype(np.int64 if picked.ndim == 2 else np.float32))
 
 
 def list_prompt_texts(prompts: Sequence[Prompts]) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels
 
 
-@runtime_checkable
 class TrainingData(Protocol):
     """Images of one size with product mask and category, by index."""
 
@@ -28,32 +28,50 @@ class TrainingData(Protocol):
         ...
 
     def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels uint8 (H, W, 3) and product mask float32 (H, W), 1 = product."""
+        """Pixels uint8 (H, W, 3) and product mask float32 (H, W), 1 = product, unflipped."""
         ...
-
-    def category(self, index: int) -> str:
-        """Category name."""
-        ...
-
-
-class ExampleData:
-    """The first ``limit`` of a data room's examples as :class:`TrainingData`."""
-
-    def __init__(self, examples: Examples, limit: int | None = None) -> None:
-        self._examples = examples
-        self._count = len(examples) if limit is None else min(limit, len(examples))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels and product mask, unflipped. Raises DataError for an image that cannot be read."""
-        example = self._examples[index]
-        return example.pixels, example.product_mask
 
     def category(self, index: int) -> str:
         """Category name, without decoding anything."""
-        return self._examples.infos[index].category
+        ...
+
+
+@dataclass(frozen=True)
+class ExampleData:
+    """The first ``limit`` of a data room's examples as :class:`TrainingData`."""
+
+    examples: Examples
+    limit: int | None = None
+
+    def __len__(self) -> int:
+        return min(len(self.examples), self.limit or len(self.examples))
+
+    def load(self, index: int) -> tuple[Pixels, Matte]:
+        """Pixels and product mask. Raises DataError for an image that cannot be read."""
+        example = self.examples[index]
+        return example.pixels, example.product_mask
+
+    def category(self, index: int) -> str:
+        """Category name."""
+        return self.examples.infos[index].category
+
+
+class PickedData:
+    """Some images of a data set, decoded once and kept."""
+
+    def __init__(self, data: TrainingData, chosen: Sequence[int]) -> None:
+        self._images = [(data.load(index), data.category(index)) for index in chosen]
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def load(self, index: int) -> tuple[Pixels, Matte]:
+        """Pixels and product mask."""
+        return self._images[index][0]
+
+    def category(self, index: int) -> str:
+        """Category name."""
+        return self._images[index][1]
 
 
 def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], None]) -> ExampleData:
@@ -61,40 +79,20 @@ def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], N
 
     Raises DataError, ManifestError, OutputError.
     """
-    geometry = ExampleConfig(height=config.image_size, width=config.image_size, fit=config.fit)
-    examples: Examples = ExampleSource.open(config.source, geometry)
-    if config.pack:
-        folder = config.packed or out / "packed"
-        if main:
-            PackedExamples.prepare(examples, folder)
-        wait()
-        examples = PackedExamples(folder, geometry)
-    return ExampleData(examples, config.limit)
+    opened = open_split(config, config.source)
+    if not config.pack:
+        return ExampleData(opened.examples, config.limit)
+    folder = config.packed or out / "packed"
+    if main:
+        PackedExamples.prepare(opened.examples, folder)
+    wait()
+    return ExampleData(PackedExamples(folder, opened.examples.config), config.limit)
 
 
 def open_split(config: DataConfig, source: SourceConfig) -> ExampleData:
     """The images of ``source`` at ``config``'s size, decoded when asked for. Raises DataError."""
     geometry = ExampleConfig(height=config.image_size, width=config.image_size, fit=config.fit)
     return ExampleData(ExampleSource.open(source, geometry))
-
-
-class PickedData:
-    """Some images of a data set, decoded once and kept."""
-
-    def __init__(self, data: TrainingData, chosen: Sequence[int]) -> None:
-        self._images = [data.load(index) for index in chosen]
-        self._categories = [data.category(index) for index in chosen]
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels and product mask."""
-        return self._images[index]
-
-    def category(self, index: int) -> str:
-        """Category name."""
-        return self._categories[index]
 
 
 def choose_images(data: TrainingData, count: int, categories: Collection[str]) -> list[int]:

@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclorama.errors import CheckpointError, OutputError
+from cyclorama.files import write_atomic
 
 STATE_FILE = "state.json"
 FORMAT = 1
@@ -55,19 +56,12 @@ def save_checkpoint(state: TrainState, folder: Path, keep: int) -> Path:
         partial.mkdir()
         files = {}
         for part in _PARTS:
-            tensors = {name: t.detach().cpu().contiguous() for name, t in getattr(state, part).items()}
             path = partial / f"{part}.safetensors"
-            save_file(tensors, path)
+            save_file({name: t.detach().cpu().contiguous() for name, t in getattr(state, part).items()}, path)
             _sync(path)
             files[path.name] = path.stat().st_size
-        body = {
-            "format": FORMAT,
-            "step": state.step,
-            "images_seen": state.images_seen,
-            "files": files,
-        }
-        (partial / STATE_FILE).write_text(json.dumps({**body, "run": state.run}, indent=1), encoding="utf-8")
-        _sync(partial / STATE_FILE)
+        body = {"format": FORMAT, "step": state.step, "images_seen": state.images_seen, "files": files}
+        write_atomic(partial / STATE_FILE, json.dumps({**body, "run": state.run}, indent=1).encode())
         if target.exists():
             shutil.rmtree(target)
         partial.replace(target)
