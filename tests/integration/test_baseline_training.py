@@ -26,7 +26,7 @@ from cyclorama.models.generators import Branch, build_condition_image, predict_n
 from cyclorama.training.config import ModelConfig, ValidationConfig
 from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
-from cyclorama.training.prepare import Place, prepare_run
+from cyclorama.training.prepare import RunPlace, prepare_run
 from cyclorama.training.stages import STAGES as OWN_STAGES
 
 STAGES = {**LAB_STAGES, **OWN_STAGES}
@@ -44,7 +44,9 @@ def model(tmp_path_factory) -> Path:
 
 
 def prepare(stage, config, out):
-    return prepare_run(STAGES[stage], config, Place(out, torch.device("cpu"), True, lambda: None), TinyData())
+    return prepare_run(
+        STAGES[stage], config, RunPlace(out, torch.device("cpu"), True, lambda: None), TinyData()
+    )
 
 
 def build_batch(prepared, count, dropout=0.5):

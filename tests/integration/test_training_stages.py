@@ -23,7 +23,7 @@ from cyclorama.training.cache import to_image
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
 from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
-from cyclorama.training.prepare import Place, prepare_run
+from cyclorama.training.prepare import RunPlace, prepare_run
 from cyclorama.training.stages import STAGES, predict
 
 PARTS = ("unet", "vae", "text_encoder", "category_generator", "personality_generator")
@@ -41,7 +41,7 @@ def model(tmp_path_factory) -> Path:
 
 
 def prepare(stage, config, out):
-    place = Place(out, torch.device("cpu"), main=True, wait=lambda: None)
+    place = RunPlace(out, torch.device("cpu"), main=True, wait=lambda: None)
     return prepare_run(STAGES[stage], config, place, TinyData())
 
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from cyclorama.training.config import TrainConfig
-    from cyclorama.training.stage import Stage
+    from cyclorama.training.stage import TrainStage
 
 StageName = Literal["autoencoder", "base", "category", "personality", "joint"]
 Overrides = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=False)]
@@ -52,7 +52,7 @@ def train(
     return run_stage(STAGES[stage], recipe, out, resume)
 
 
-def run_stage(stage: Stage, config: TrainConfig, out: Path, resume: bool) -> int:
+def run_stage(stage: TrainStage, config: TrainConfig, out: Path, resume: bool) -> int:
     """Train; 0 when finished, 128 + signal number (130, 143) when stopped by a signal."""
     from cyclorama.training import loop
 

@@ -14,7 +14,6 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.writers import FileWriter, TarWriter, Writer
 from cyclorama.jobs.job import EngineSettings, Worker
-from cyclorama.models.files import silence_loading
 
 if TYPE_CHECKING:
     from cyclorama.generation.gates import GateVerdict
@@ -101,7 +100,6 @@ def load_pipeline(
     handle: ModelHandle, device: str, dtype: str, *, channels_last: bool = False, compile: bool = False
 ) -> Pipeline:
     """The handle's own pipeline."""
-    silence_loading()
     pipeline = handle.load(device, dtype)
     if channels_last or compile:
         pipeline.tune(channels_last=channels_last, compile=compile)

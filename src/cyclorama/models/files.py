@@ -226,12 +226,3 @@ def _check_weights(part: Path) -> None:
         )
     if not (part / "config.json").is_file():
         raise ModelFormatError(f"{part} has weights but no config.json; download or save the model again")
-
-
-def silence_loading() -> None:
-    """Switch off the bars that libraries show for every part they load; a run has a bar of its own."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()

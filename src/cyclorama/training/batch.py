@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class TrainBatch:
     """One batch. What a stage does not ask for is None."""
 
     numbers: tuple[int, ...]
@@ -56,7 +56,7 @@ class Batch:
     reference_mask: Tensor | None = None
     """Perturbed product mask M_aug (B, 1, H, W)."""
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> TrainBatch:
         """The batch with all tensors on ``device``."""
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         moved: dict[str, Any] = {name: t.to(device, non_blocking=True) for name, t in tensors.items()}
@@ -89,14 +89,14 @@ class BatchBuilder:
     augment: HintConfig | None
     seed: int
 
-    def build(self, draws: list[Draws]) -> Batch:
+    def build(self, draws: list[Draws]) -> TrainBatch:
         """The batch of ``draws``."""
         latents = np.stack([self.latents[d.index, int(d.flip)] for d in draws]).astype(np.float32)
         categories = tuple(self.data.category(d.index) for d in draws)
         parts = self._build_prompts(draws, categories) if self.needs.prompts else {}
         if self.needs.product:
             parts |= self._build_images(draws)
-        return Batch(
+        return TrainBatch(
             numbers=tuple(d.number for d in draws),
             indices=tuple(d.index for d in draws),
             categories=categories,
@@ -157,14 +157,14 @@ def _to_tensors(images: Sequence[tuple[Pixels, Matte]]) -> tuple[Tensor, Tensor]
 
 
 def iterate_ahead(
-    make: Callable[[int], Batch], items: Iterable[int], workers: int
-) -> Generator[Batch, None, None]:
+    make: Callable[[int], TrainBatch], items: Iterable[int], workers: int
+) -> Generator[TrainBatch, None, None]:
     """``make(item)`` for each item in order, up to ``workers + 1`` of them prepared ahead in threads."""
     if workers == 0:
         yield from map(make, items)
         return
     with ThreadPoolExecutor(workers, thread_name_prefix="batches") as pool:
-        waiting: list[Future[Batch]] = []
+        waiting: list[Future[TrainBatch]] = []
         try:
             for item in items:
                 waiting.append(pool.submit(make, item))

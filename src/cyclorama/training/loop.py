@@ -32,14 +32,14 @@ from cyclorama.errors import (
     OutputError,
 )
 from cyclorama.jobs.stop import catch_stop
-from cyclorama.training.batch import Batch, iterate_ahead
+from cyclorama.training.batch import TrainBatch, iterate_ahead
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.data import TrainingData
 from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
 from cyclorama.training.export import export_model
 from cyclorama.training.log import RunLog
-from cyclorama.training.prepare import Place, Prepared, prepare_run
-from cyclorama.training.stage import Stage
+from cyclorama.training.prepare import Prepared, RunPlace, prepare_run
+from cyclorama.training.stage import TrainStage
 from cyclorama.training.state import (
     TrainState,
     find_checkpoint,
@@ -76,7 +76,7 @@ def compute_learning_rate(step: int, steps: int, config: OptimiserConfig) -> flo
 
 
 def train(
-    stage: Stage,
+    stage: TrainStage,
     config: TrainConfig,
     out: Path,
     *,
@@ -99,7 +99,7 @@ def train(
     accelerator = build_accelerator(config)
     _check_share(config, accelerator.num_processes)
     main = accelerator.is_main_process
-    place = Place(out, accelerator.device, main, accelerator.wait_for_everyone)
+    place = RunPlace(out, accelerator.device, main, accelerator.wait_for_everyone)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -148,7 +148,7 @@ def _check_share(config: TrainConfig, processes: int) -> None:
         )
 
 
-def _check_same_run(state: TrainState, stage: Stage, config: TrainConfig, path: Path) -> None:
+def _check_same_run(state: TrainState, stage: TrainStage, config: TrainConfig, path: Path) -> None:
     if state.run["stage"] != stage.name:
         raise CheckpointError(
             f"checkpoint {path} is of stage {state.run['stage']!r}, not {stage.name!r}; use another folder"
@@ -234,12 +234,12 @@ class _Run:
             self.accelerator.wait_for_everyone()
         return TrainingResult(self.step, self.step * self.config.batch_size, None, model)
 
-    def _iterate_batches(self) -> Generator[Batch, None, None]:
+    def _iterate_batches(self) -> Generator[TrainBatch, None, None]:
         parts = self.config.gradient_accumulation
         items = range(self.step * parts, self.steps * parts)
         return iterate_ahead(self._build_batch, items, self.config.data.workers)
 
-    def _build_batch(self, item: int) -> Batch:
+    def _build_batch(self, item: int) -> TrainBatch:
         """The batch of this process in accumulation part ``item`` counted from the start of the run."""
         config, builder = self.config, self.prepared.builder
         parts, rank, world = (
@@ -255,7 +255,7 @@ class _Run:
         pairs = zip(numbers, indices, strict=True)
         return builder.build([sample_draws(n, int(index), self.draw_settings) for n, index in pairs])
 
-    def _take_step(self, batches: Iterator[Batch], log: RunLog) -> None:
+    def _take_step(self, batches: Iterator[TrainBatch], log: RunLog) -> None:
         parts = self.config.gradient_accumulation
         rate = compute_learning_rate(self.step, self.steps, self.config.optimiser)
         for group in self.optimizer.param_groups:
@@ -284,7 +284,7 @@ class _Run:
             self.ema.update()
         log.add_step(self.step, total, float(norm), rate)
 
-    def _fail(self, what: str, batch: Batch) -> None:
+    def _fail(self, what: str, batch: TrainBatch) -> None:
         """Leave evidence and raise; no weight has moved in this step."""
         evidence = {
             "step": self.step,

@@ -48,7 +48,7 @@ from cyclorama.training.data import (
     open_data,
     open_split,
 )
-from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.stage import StageNetworks, Start, TrainStage
 
 FIT_IMAGES = 512
 """Images, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
@@ -74,7 +74,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPlace:
     """Where a run works: its folder, its device, and whether this process writes."""
 
     out: Path
@@ -85,7 +85,7 @@ class Place:
 
 
 def prepare_run(
-    stage: Stage, config: TrainConfig, place: Place, data: TrainingData | None = None
+    stage: TrainStage, config: TrainConfig, place: RunPlace, data: TrainingData | None = None
 ) -> Prepared:
     """Open the data, load or build the start, fill the cache, let autoencoder and text encoder go.
 
@@ -140,7 +140,7 @@ def _open_shown(
 
 
 def find_start(
-    stage: Stage, config: TrainConfig, data: TrainingData, categories: list[str], place: Place
+    stage: TrainStage, config: TrainConfig, data: TrainingData, categories: list[str], place: RunPlace
 ) -> Path:
     """The model folder a run starts from; with ``model.build`` it is made once, as ``OUT/start``."""
     if config.model.base is not None:
@@ -205,7 +205,7 @@ def _cache_latents(
     data: TrainingData,
     vae: Any,
     fingerprint: str,
-    place: Place,
+    place: RunPlace,
 ) -> Array:
     settings = config.data
     key = compute_key(fingerprint, compute_module_hash(vae), settings.flip, settings.cache_dtype)
@@ -230,7 +230,7 @@ def _cache_latents(
 
 
 def _cache_prompts(
-    folder: Path, start: Start, base: BaseModel, categories: list[str], place: Place
+    folder: Path, start: Start, base: BaseModel, categories: list[str], place: RunPlace
 ) -> PromptTable:
     texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
     if start.config.model.train_text_encoder:

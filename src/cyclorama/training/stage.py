@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cyclorama.models.base import BaseModel
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.training.batch import Batch, BatchNeeds
+from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.config import TrainConfig
 
 
@@ -34,13 +34,13 @@ class StageNetworks(nn.Module):
     Calling it gives a batch's loss, so that one wrapper (mixed precision, processes) serves all stages.
     """
 
-    stage: Stage
+    stage: TrainStage
     start: Start
     scheduler: Any
 
     def __init__(
         self,
-        stage: Stage,
+        stage: TrainStage,
         start: Start,
         scheduler: Any,
         trained: Mapping[str, nn.Module],
@@ -78,23 +78,23 @@ class StageNetworks(nn.Module):
         """The parameters that move, by name."""
         return {name: p for name, p in self.trained.named_parameters() if p.requires_grad}
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: TrainBatch) -> Tensor:
         """The loss () of ``batch``."""
         return self.stage.compute_loss(self, batch)
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainStage:
     """One stage of training."""
 
     name: str
     build: Callable[[Start, BaseModel], tuple[dict[str, nn.Module], dict[str, nn.Module]]]
     """(trained, frozen) networks by name, from the start and its loaded base. Raises ConfigError."""
-    compute_loss: Callable[[StageNetworks, Batch], Tensor]
+    compute_loss: Callable[[StageNetworks, TrainBatch], Tensor]
     """The loss () of a batch."""
     save: Callable[[StageNetworks, Path], None]
     """Write the finished model into a folder."""
-    show: Callable[[StageNetworks, Batch], tuple[list[Tensor], dict[str, float]]]
+    show: Callable[[StageNetworks, TrainBatch], tuple[list[Tensor], dict[str, float]]]
     """Columns of images (B, 3, H, W) in [-1, 1] for the validation sheet, and what is measured on them."""
     needs: BatchNeeds
     """What its batches hold."""

@@ -20,9 +20,9 @@ from cyclorama.models.discriminator import (
 from cyclorama.models.generators import GENERATORS, Residuals, build_condition_image, predict_noise
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
-from cyclorama.training.batch import Batch, BatchNeeds
+from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.config import TrainConfig
-from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.stage import StageNetworks, Start, TrainStage
 from cyclorama.training.validation import show_base, show_decoded, show_generated
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
@@ -65,7 +65,7 @@ def open_generator(name: str, folder: Path, base: BaseModel, config: TrainConfig
         )
 
 
-def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Tensor:
+def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch) -> Tensor:
     """The base's prediction with the residuals of the generators that the stage has (Eq. 2)."""
     prompt = batch.full_prompt
     assert prompt is not None
@@ -81,7 +81,9 @@ def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, b
     return predict_noise(networks["unet"], noisy_latents, timesteps, prompt, residuals)
 
 
-def predict_category(generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
+def predict_category(
+    generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch
+) -> Residuals:
     """CG's residuals: product on black as hint, product and background prompt (Eq. 3)."""
     assert batch.hint_image is not None and batch.hint_mask is not None
     condition = build_condition_image(batch.hint_image, batch.hint_mask, generator.with_mask)
@@ -92,7 +94,9 @@ def predict_category(generator: Any, noisy_latents: Tensor, timesteps: Tensor, b
     return residuals
 
 
-def predict_personality(generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: Batch) -> Residuals:
+def predict_personality(
+    generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch
+) -> Residuals:
     """PG's residuals: the perturbed background as hint (Eq. 5, 6), zero on the product (Eq. 4)."""
     assert batch.reference is not None and batch.reference_mask is not None
     condition = build_condition_image(batch.reference, 1 - batch.reference_mask, generator.with_mask)
@@ -102,14 +106,14 @@ def predict_personality(generator: Any, noisy_latents: Tensor, timesteps: Tensor
     return residuals
 
 
-def compute_noise_loss(networks: StageNetworks, batch: Batch, predict_noise: PredictNoise) -> Tensor:
+def compute_noise_loss(networks: StageNetworks, batch: TrainBatch, predict_noise: PredictNoise) -> Tensor:
     """Eq. 1 over the whole latent for a batch's own noise and timesteps."""
     gamma = networks.start.config.min_snr_gamma
     scheduler = networks.scheduler
     return compute_loss(predict_noise, scheduler, batch.latents, batch.noise, batch.timesteps, gamma)
 
 
-def compute_diffusion_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_diffusion_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """Eq. 1 of :func:`predict`."""
     return compute_noise_loss(networks, batch, lambda noisy, t: predict(networks, noisy, t, batch))
 
@@ -133,7 +137,7 @@ def build_autoencoder_networks(start: Start, base: BaseModel) -> Networks:
     return trained, {}
 
 
-def compute_autoencoder_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """L1 of pixels and edges of the decoded image; with a discriminator, both sides' losses too.
 
     Latents are jittered, so that the decoder forgives what a sampler leaves imperfect.
@@ -188,7 +192,7 @@ def build_pipeline(networks: StageNetworks) -> CycloramaPipeline:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage(
+        TrainStage(
             "autoencoder",
             build_autoencoder_networks,
             compute_autoencoder_loss,
@@ -197,7 +201,7 @@ STAGES = {
             BatchNeeds(prompts=False, product=True),
             from_scratch=True,
         ),
-        Stage(
+        TrainStage(
             "base",
             build_base_networks,
             compute_diffusion_loss,
@@ -207,7 +211,7 @@ STAGES = {
             from_scratch=True,
         ),
         *(
-            Stage(
+            TrainStage(
                 name,
                 partial(build_generator_networks, trains=trains, needs=needs),
                 compute_diffusion_loss,

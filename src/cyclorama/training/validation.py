@@ -17,7 +17,7 @@ from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.models.guidance import combine_guidance
 from cyclorama.prompts import EMPTY_PROMPT
 from cyclorama.seeding import build_generator
-from cyclorama.training.batch import Batch, BatchBuilder
+from cyclorama.training.batch import BatchBuilder, TrainBatch
 from cyclorama.training.draws import Draws
 from cyclorama.training.log import RunLog
 from cyclorama.training.stage import StageNetworks
@@ -41,7 +41,7 @@ def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path,
         log.add_scalars(step, scalars)
 
 
-def build_validation_batch(shown: BatchBuilder) -> Batch:
+def build_validation_batch(shown: BatchBuilder) -> TrainBatch:
     """The images shown at every validation, the same each time; unflipped, with their prompts."""
     noise = np.zeros(shown.latents.shape[2:], dtype=np.float32)
     return shown.build(
@@ -49,7 +49,7 @@ def build_validation_batch(shown: BatchBuilder) -> Batch:
     )
 
 
-def show_decoded(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+def show_decoded(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
     """Autoencoder: decoded without and with the refiner, beside the truth."""
     vae = networks["vae"]
     assert batch.image is not None
@@ -66,7 +66,7 @@ def compute_psnr(image: Tensor, truth: Tensor) -> float:
     return float(-10 * torch.log10((image - truth).square().mean() / 4))
 
 
-def show_base(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+def show_base(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
     """Base: generated from the prompt alone beside the truth as the autoencoder gives it back."""
     start = networks.start
     base, settings, device = load_base(start.folder), start.config.validation, batch.latents.device
@@ -86,7 +86,7 @@ def show_base(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict
 
 
 def show_generated(
-    networks: StageNetworks, batch: Batch, pipeline: Any
+    networks: StageNetworks, batch: TrainBatch, pipeline: Any
 ) -> tuple[list[Tensor], dict[str, float]]:
     """Hint, reference, generated, composited and truth; ``pipeline`` is called like CycloramaPipeline."""
     assert batch.image is not None and batch.product_mask is not None
@@ -110,7 +110,7 @@ def show_generated(
     return [*columns, generated, mask * batch.image + (1 - mask) * generated, batch.image], {}
 
 
-def _build_generators(networks: StageNetworks, batch: Batch) -> list[torch.Generator]:
+def _build_generators(networks: StageNetworks, batch: TrainBatch) -> list[torch.Generator]:
     seed = networks.start.config.seed
     return [build_generator(seed, index, "validation") for index in batch.indices]
 

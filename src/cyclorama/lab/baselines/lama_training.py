@@ -32,8 +32,8 @@ from cyclorama.lab.baselines.lama_losses import LamaObjective, LossConfig
 from cyclorama.models.base import BaseModel
 from cyclorama.models.discriminator import PatchDiscriminator
 from cyclorama.seeding import build_numpy_generator, compute_seed
-from cyclorama.training.batch import Batch, BatchNeeds
-from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.batch import BatchNeeds, TrainBatch
+from cyclorama.training.stage import StageNetworks, Start, TrainStage
 from cyclorama.training.validation import show_generated
 
 
@@ -74,7 +74,7 @@ def build_networks(start: Start, base: BaseModel | None) -> tuple[dict[str, nn.M
     return trained, {"objective": objective}
 
 
-def compute_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """The loss () of ``batch``, whose holes are a function of (seed, sample number) alone."""
     config = networks.start.config
     assert batch.product_mask is not None
@@ -97,14 +97,14 @@ def save_model(networks: StageNetworks, folder: Path) -> None:
     save_lama(generator, folder, notes)
 
 
-def show(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+def show(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
     """What the generator fills, beside the truth."""
     start = networks.start
     model = LamaModel(networks["generator"], start.folder, "in training", start.config.data.image_size)
     return show_generated(networks, batch, LamaBaseline(model))
 
 
-LAMA = Stage("lama", build_networks, compute_loss, save_model, show, BatchNeeds(product=True, hint=True))
+LAMA = TrainStage("lama", build_networks, compute_loss, save_model, show, BatchNeeds(product=True, hint=True))
 
 
 def read_settings(config: Any) -> LamaTraining:

@@ -30,8 +30,8 @@ from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
 from cyclorama.models.base import BaseModel, compute_vae_scale, load_base, load_part, save_base
 from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.registry import save_registry
-from cyclorama.training.batch import Batch, BatchNeeds
-from cyclorama.training.stage import Stage, StageNetworks, Start
+from cyclorama.training.batch import BatchNeeds, TrainBatch
+from cyclorama.training.stage import StageNetworks, Start, TrainStage
 from cyclorama.training.stages import compute_noise_loss
 from cyclorama.training.validation import show_generated
 
@@ -44,7 +44,7 @@ def build_inpaint_networks(start: Start, base: BaseModel) -> Networks:
     return {"unet": _build_unet(base)}, {"vae": base.vae}
 
 
-def compute_inpaint_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_inpaint_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """Eq. 1 over the whole latent, the full prompt as condition."""
     condition = build_inpaint_condition(networks["vae"], *_get_hint(batch))
     assert batch.full_prompt is not None
@@ -81,7 +81,7 @@ def build_controlnet_networks(start: Start, base: BaseModel) -> Networks:
     return {CONTROLNET: controlnet}, {"unet": base.unet}
 
 
-def compute_controlnet_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_controlnet_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """Eq. 1 over the whole latent; hint as the category generator's, full prompt for both networks."""
     controlnet = networks[CONTROLNET]
     hint = controlnet.encode_hint(build_hint(*_get_hint(batch), 0.0, controlnet.with_mask))
@@ -122,7 +122,7 @@ def build_example_networks(start: Start, base: BaseModel) -> Networks:
     return {"unet": _build_unet(base), "image_encoder": encoder}, {"vae": base.vae, "features": features}
 
 
-def compute_example_loss(networks: StageNetworks, batch: Batch) -> Tensor:
+def compute_example_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     """Eq. 1 over the whole latent; the example is the image's own background, perturbed as PG's."""
     encoder = networks["image_encoder"]
     assert batch.dropped is not None
@@ -146,7 +146,7 @@ def open_example(networks: StageNetworks) -> PaintByExampleBaseline:
     return PaintByExampleBaseline(networks["unet"].eval(), networks["vae"], scheduler, encode, registry)
 
 
-def _get_hint(batch: Batch) -> tuple[Tensor, Tensor]:
+def _get_hint(batch: TrainBatch) -> tuple[Tensor, Tensor]:
     assert batch.hint_image is not None and batch.hint_mask is not None
     return batch.hint_image, batch.hint_mask
 
@@ -181,11 +181,11 @@ def _save_base(
 
 def _build_stage(
     name: str, build: Any, loss: Any, save: Any, open_method: Any, reference: bool = False
-) -> Stage:
-    def show(networks: StageNetworks, batch: Batch) -> tuple[list[Tensor], dict[str, float]]:
+) -> TrainStage:
+    def show(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
         return show_generated(networks, batch, open_method(networks))
 
-    return Stage(name, build, loss, save, show, BatchNeeds(product=True, hint=True, reference=reference))
+    return TrainStage(name, build, loss, save, show, BatchNeeds(product=True, hint=True, reference=reference))
 
 
 INPAINT = _build_stage("inpaint", build_inpaint_networks, compute_inpaint_loss, save_inpaint, open_inpaint)

@@ -89,7 +89,6 @@ def baseline(
     from cyclorama.lab.baselines.opening import open_baseline
     from cyclorama.lab.baselines.protocol import BaselineOptions
     from cyclorama.lab.experiments.baseline_model import add_settings, build_model_handle
-    from cyclorama.models.files import silence_loading
 
     options = BaselineOptions(
         weights=weights,
@@ -105,7 +104,6 @@ def baseline(
     config = build_config(settings, run, engine, load_category_rules(category_map, alias, category))
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
-    silence_loading()
     handle = open_baseline(name, model, options)
     config = config.replace(settings=add_settings(settings, handle), urls=source.urls)
     items = check_references(source.iterate(out / "journal" / "embedded"), handle, quiet)

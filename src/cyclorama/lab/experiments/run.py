@@ -29,7 +29,6 @@ from cyclorama.lab.experiments.scoring import Scorer, TrialScore
 from cyclorama.lab.experiments.sheet import write_sheet
 from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown, format_page
 from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial
-from cyclorama.models.files import silence_loading
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
@@ -69,7 +68,6 @@ class Bench:
     def __init__(
         self, config: ExperimentConfig, store: Path, machine: tuple[str, str], skip_missing: bool
     ) -> None:
-        silence_loading()
         self.config, self.store, self.machine = config, store, machine
         self.held_out = open_held_out(config)
         categories = [item.category for item in self.held_out.items]
