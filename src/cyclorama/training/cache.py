@@ -22,7 +22,9 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from cyclorama.errors import OutputError
+from cyclorama.models.base import encode_image
 from cyclorama.prompts import EMPTY_PROMPT, Prompts
+from cyclorama.training.config import DataConfig
 from cyclorama.training.data import TrainingData
 
 Array = npt.NDArray[Any]
@@ -91,33 +93,25 @@ def load_or_build(
 
 
 def build_latents(
-    path: Path,
-    data: TrainingData,
-    encode: Callable[[Tensor], Tensor],
-    *,
-    flip: bool,
-    batch: int,
-    dtype: str,
-    progress: bool,
+    path: Path, data: TrainingData, vae: Any, settings: DataConfig, device: torch.device, progress: bool
 ) -> None:
-    """Write latents (N, 1 or 2, c, h, w) of all images (and of their mirror images) to ``path``.
-
-    ``encode`` maps an image (B, 3, H, W) in [-1, 1] to scaled latents (B, c, h, w).
-    """
-    count = len(data)
+    """Write scaled latents (N, 1 or 2, c, h, w) of all images (and of their mirror images) to ``path``."""
     array: Array | None = None
-    views = 2 if flip else 1
+    views, count, step = 1 + settings.flip, len(data), settings.cache_batch
     console = Console(stderr=True)
-    starts = range(0, count, batch)
-    for start in track(starts, "latents", console=console, disable=not (progress and console.is_terminal)):
-        stop = min(start + batch, count)
+    starts, silent = range(0, count, step), not (progress and console.is_terminal)
+    vae.to(device)
+    for start in track(starts, "latents", console=console, disable=silent):
+        stop = min(start + step, count)
         pixels = np.stack([data.load(i)[0] for i in range(start, stop)])
         for view in range(views):
-            latents = encode(to_image(pixels[:, :, ::-1] if view else pixels)).cpu().numpy()
+            image = to_image(pixels[:, :, ::-1] if view else pixels).to(device)
+            latents = encode_image(vae, image).cpu().numpy()
             if array is None:
-                shape = (count, views, *latents.shape[1:])
-                array = np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape)
+                shape, dtype = (count, views, *latents.shape[1:]), np.dtype(settings.cache_dtype)
+                array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
             array[start:stop, view] = latents
+    vae.to("cpu")
     assert array is not None
     array.flush()  # type: ignore[attr-defined]
 
@@ -136,8 +130,3 @@ def compute_module_hash(module: nn.Module) -> str:
         raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         digest.update(raw.numpy().data)
     return digest.hexdigest()
-
-
-def compute_key(*parts: object) -> str:
-    """16 hex digits of ``parts`` as text."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
+from cyclorama.jobs.store import compute_key
 from cyclorama.models.base import (
     BaseModel,
     compute_vae_scale,
@@ -32,7 +32,6 @@ from cyclorama.training.cache import (
     Array,
     PromptTable,
     build_latents,
-    compute_key,
     compute_module_hash,
     list_prompt_texts,
     load_or_build,
@@ -208,23 +207,17 @@ def _cache_latents(
     place: RunPlace,
 ) -> Array:
     settings = config.data
-    key = compute_key(fingerprint, compute_module_hash(vae), settings.flip, settings.cache_dtype)
-
-    def encode(image: Tensor) -> Tensor:
-        return encode_image(vae, image.to(place.device))
+    key = compute_key(
+        {
+            "data": fingerprint,
+            "vae": compute_module_hash(vae),
+            "flip": settings.flip,
+            "dtype": settings.cache_dtype,
+        }
+    )
 
     def build(path: Path) -> None:
-        vae.to(place.device)
-        build_latents(
-            path,
-            data,
-            encode,
-            flip=settings.flip,
-            batch=settings.cache_batch,
-            dtype=settings.cache_dtype,
-            progress=place.main,
-        )
-        vae.to("cpu")
+        build_latents(path, data, vae, settings, place.device, place.main)
 
     return load_or_build(folder, "latents", key, build, main=place.main)
 
@@ -235,7 +228,7 @@ def _cache_prompts(
     texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
     if start.config.model.train_text_encoder:
         return PromptTable(tokenize(base.tokenizer, texts).numpy(), tuple(categories))
-    key = compute_key(compute_module_hash(base.text_encoder), texts)
+    key = compute_key({"text_encoder": compute_module_hash(base.text_encoder), "texts": texts})
 
     def build(path: Path) -> None:
         base.text_encoder.to(place.device)
