@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cyclorama.data.columns import MaskMeans
 from cyclorama.data.folders import IMAGE_SUFFIXES
-from cyclorama.data.schema import MaskMeans
 from cyclorama.data.table import Row, Table, UrlPolicy, open_table
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic

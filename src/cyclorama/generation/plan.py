@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 
 from cyclorama.data.addresses import find_file
-from cyclorama.data.schema import MaskMeans
+from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, OutputError
 from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.categories import CategoryRules

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cyclorama.config import Settings
-from cyclorama.data.schema import MaskMeans
+from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, InputError, SettingsError
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.gate_settings import GateThresholds

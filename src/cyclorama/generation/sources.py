@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyclorama.data.schema import MaskMeans
+from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork
 from cyclorama.imaging.loading import load_image

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cyclorama.data.manifest import load_manifest
-from cyclorama.data.schema import Record
+from cyclorama.data.records import Place, Record, load_records
 from cyclorama.errors import DataError, SettingsError
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.reading import Item as ImageItem
@@ -70,7 +69,7 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
             f"no held-out set at {config.data}: make one with `cyclorama lab render --kind bg1k --unpack "
             f"--out {config.data}` (or bgpair), or name another with --set data=DIR"
         )
-    every = load_manifest(path)
+    every = load_records(path)
     records = _select(every, config)
     for record in records:
         if record.mask is None:
@@ -118,7 +117,7 @@ def _select(records: Sequence[Record], config: ExperimentConfig) -> list[Record]
     return chosen
 
 
-def _find_truth(record: Record, folder: Path) -> Path:
+def _find_truth(record: Record, folder: Path) -> Place:
     """The true image; a set without that column shows its products in it already."""
     named = record.extra.get("truth")
     return record.image if named is None else folder / str(named)
@@ -127,8 +126,8 @@ def _find_truth(record: Record, folder: Path) -> Path:
 def _build_set(
     name: str,
     records: Sequence[Record],
-    images: Sequence[Path | None],
-    masks: Sequence[Path | None] | None = None,
+    images: Sequence[Place | None],
+    masks: Sequence[Place | None] | None = None,
 ) -> ImageSet:
     masks = [record.mask for record in records] if masks is None else masks
     items = {}
