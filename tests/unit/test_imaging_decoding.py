@@ -65,6 +65,10 @@ def test_avif_is_told_by_its_compatible_brands() -> None:
         (b"\xff\x0a" + bytes(40), "a JPEG XL image"),
         (b"\0\0\1\0\1\0" + bytes(40), "a Windows icon"),
         (b"\x76\x2f\x31\x01" + bytes(40), "an OpenEXR image"),
+        (encode(Image.fromarray(RGB), "TGA"), "a TGA image"),
+        (encode(Image.fromarray(RGB), "DDS"), "a DirectX texture"),
+        (encode(Image.fromarray(RGB), "QOI"), "a QOI image"),
+        (b"PK\3\4" + bytes(40), "a ZIP archive"),
         (b"gimp xcf v011" + bytes(40), "a GIMP document"),
     ],
 )

@@ -10,15 +10,15 @@ from PIL import Image
 
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.imaging.layout import PLACEMENTS, Box, CanvasLayout, find_box, place_product
+from cyclorama.imaging.layout import PLACEMENTS, CanvasLayout, Rectangle, find_box, place_product
 from cyclorama.imaging.product import Product
 
 
 def build_product(
-    size: tuple[int, int] = (100, 80), box: Box | None = None, seed: int = 0, rim: float = 0.5
+    size: tuple[int, int] = (100, 80), box: Rectangle | None = None, seed: int = 0, rim: float = 0.5
 ) -> Product:
     """A noisy rectangle with a soft rim of one pixel (alpha ``rim``) inside ``box``."""
-    box = box or Box(30, 20, 40, 30)
+    box = box or Rectangle(30, 20, 40, 30)
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     matte = np.zeros(size, dtype=np.float32)
@@ -28,7 +28,7 @@ def build_product(
     return Product(pixels, matte, foreground, "p", "mask", b"profile")
 
 
-def cut_out(product: Product, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def cut_out(product: Product, box: Rectangle) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     window = (slice(box.top, box.top + box.height), slice(box.left, box.left + box.width))
     return product.pixels[window], product.foreground[window], product.matte[window]
 
@@ -71,7 +71,7 @@ def test_plain_layout_changes_nothing() -> None:
     assert layout.is_plain
     assert layout.describe() == {}
     placement = layout.compute_placement(product)
-    assert (placement.canvas, placement.box, placement.scale) == ((100, 80), Box(30, 20, 40, 30), 1)
+    assert (placement.canvas, placement.box, placement.scale) == ((100, 80), Rectangle(30, 20, 40, 30), 1)
 
 
 def test_keep_on_another_aspect_adds_ground_and_touches_no_pixel() -> None:
@@ -79,7 +79,7 @@ def test_keep_on_another_aspect_adds_ground_and_touches_no_pixel() -> None:
     layout = CanvasLayout(aspect=(1, 1))
     placed = layout.place(product)
     assert placed.size == (100, 100)
-    box = Box(30, 30, 40, 30)
+    box = Rectangle(30, 30, 40, 30)
     assert layout.compute_placement(product).box == find_box(placed.matte) == box
     colours = cut_out(placed, box)[0]
     opaque = product.matte[30:70, 20:50] == 1
@@ -124,35 +124,35 @@ def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> N
     assert (box.top, box.left) == WANTED[placement]
     assert layout.compute_placement(product).box == box
     assert layout.compute_placement(product).scale == 1
-    for moved, own in zip(cut_out(placed, box), cut_out(product, Box(30, 20, 40, 30)), strict=True):
+    for moved, own in zip(cut_out(placed, box), cut_out(product, Rectangle(30, 20, 40, 30)), strict=True):
         assert np.array_equal(moved, own)
     assert (placed.name, placed.mask_source, placed.icc_profile) == ("p", "mask", b"profile")
 
 
 def test_small_canvas_crops_the_empty_photo_but_not_the_product() -> None:
-    product = build_product((300, 300), Box(10, 200, 60, 64))
+    product = build_product((300, 300), Rectangle(10, 200, 60, 64))
     placed = CanvasLayout(size=(64, 64), placement="center").place(product)
-    box = Box(2, 0, 60, 64)
+    box = Rectangle(2, 0, 60, 64)
     assert find_box(placed.matte) == box
-    for moved, own in zip(cut_out(placed, box), cut_out(product, Box(10, 200, 60, 64)), strict=True):
+    for moved, own in zip(cut_out(placed, box), cut_out(product, Rectangle(10, 200, 60, 64)), strict=True):
         assert np.array_equal(moved, own)
 
 
 def test_moving_to_where_it_is_gives_the_product_itself() -> None:
-    product = build_product((100, 80), Box(30, 25, 40, 30))
+    product = build_product((100, 80), Rectangle(30, 25, 40, 30))
     assert CanvasLayout(placement="center").place(product) is product
 
 
 @pytest.mark.parametrize(
     ("box", "canvas", "expected"),
     [
-        (Box(30, 20, 40, 30), (200, 400), (120, 90)),  # its height is the tighter direction
-        (Box(30, 20, 20, 60), (200, 200), (40, 120)),  # its width is
-        (Box(30, 20, 40, 30), (64, 64), (38, 29)),  # 0.6 of 64 is 38.4; smaller than it was
+        (Rectangle(30, 20, 40, 30), (200, 400), (120, 90)),  # its height is the tighter direction
+        (Rectangle(30, 20, 20, 60), (200, 200), (40, 120)),  # its width is
+        (Rectangle(30, 20, 40, 30), (64, 64), (38, 29)),  # 0.6 of 64 is 38.4; smaller than it was
     ],
 )
 def test_product_scale_is_the_greater_share_of_the_canvas(
-    box: Box, canvas: tuple[int, int], expected: tuple[int, int]
+    box: Rectangle, canvas: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     product = build_product((100, 100), box)
     layout = CanvasLayout(size=canvas, product_scale=0.6)
@@ -168,10 +168,10 @@ def test_product_scale_is_the_greater_share_of_the_canvas(
 
 
 def test_too_large_a_product_is_scaled_down_and_says_so() -> None:
-    product = build_product((100, 100), Box(10, 10, 80, 40))
+    product = build_product((100, 100), Rectangle(10, 10, 80, 40))
     layout = CanvasLayout(size=(64, 64), placement="bottom", margin=0.125)
     placement = layout.compute_placement(product)
-    assert placement.box == Box(8, 20, 48, 24)
+    assert placement.box == Rectangle(8, 20, 48, 24)
     assert (placement.scale, placement.wanted_scale) == (pytest.approx(0.6), 1)
     assert placement.reduced
     described = placement.describe()
@@ -184,7 +184,7 @@ def test_too_large_a_product_is_scaled_down_and_says_so() -> None:
 
 
 def test_product_cut_by_its_photo_is_noted_where_the_cut_would_show() -> None:
-    product = build_product((100, 100), Box(40, 20, 60, 30))
+    product = build_product((100, 100), Rectangle(40, 20, 60, 30))
     assert "bottom edge" in CanvasLayout(placement="center").compute_placement(product).describe()["notes"][0]
     assert CanvasLayout().compute_placement(product).cut == ()
     assert CanvasLayout(aspect=(16, 9)).compute_placement(product).cut == ("bottom",)
@@ -237,7 +237,7 @@ def test_resampling_agrees_with_pillow_on_the_whole_photo() -> None:
 def test_the_margin_stays_free_and_the_placed_product_is_guaranteed(
     height: int, width: int, placement: str, scale: float | None, margin: float
 ) -> None:
-    product = build_product((70, 90), Box(5, 12, 50, 60))
+    product = build_product((70, 90), Rectangle(5, 12, 50, 60))
     layout = CanvasLayout(size=(height, width), placement=placement, product_scale=scale, margin=margin)  # type: ignore[arg-type]
     placed = layout.place(product)
     box = layout.compute_placement(product).box
@@ -257,8 +257,8 @@ def test_faint_dust_does_not_count_as_product() -> None:
     product = build_product()
     matte = product.matte.copy()
     matte[0, 0] = matte[-1, -1] = 0.01
-    assert find_box(matte) == Box(30, 20, 40, 30)
-    assert find_box(np.where(matte > 0.02, 0, matte)) == Box(0, 0, 100, 80)
+    assert find_box(matte) == Rectangle(30, 20, 40, 30)
+    assert find_box(np.where(matte > 0.02, 0, matte)) == Rectangle(0, 0, 100, 80)
     with pytest.raises(SettingsError, match="no product"):
         find_box(np.zeros((5, 5), dtype=np.float32))
 

@@ -9,7 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from cyclorama.imaging.matting import MattingConfig, estimate_foreground, estimate_matte, measure_spill
+from cyclorama.imaging.matting import (
+    MattingConfig,
+    Spill,
+    estimate_foreground,
+    estimate_matte,
+    measure_spill,
+)
 
 OWN = np.array([180, 60, 40])
 
@@ -31,6 +37,11 @@ def test_spill_strength_is_recovered(amount: float) -> None:
     assert spill.contaminated == (amount >= 0.5)
 
 
+def test_spill_counts_from_its_limits_on() -> None:
+    assert Spill(0.4, 0.4).contaminated
+    assert not Spill(0.39, 1.0).contaminated and not Spill(1.0, 0.39).contaminated
+
+
 def test_matte_is_exact_away_from_the_outline() -> None:
     pixels, alpha = scene(96, 2.0)
     matte = estimate_matte(pixels, (alpha > 0.5).astype(np.float32), MattingConfig(rim_share=0.03))
@@ -38,6 +49,8 @@ def test_matte_is_exact_away_from_the_outline() -> None:
     away = np.abs(np.hypot(y - 48, x - 48) - 0.3 * 96) > 6
     assert np.array_equal(matte[away], alpha[away])
     assert np.abs(matte - alpha).max() < 0.2
+    band = (alpha > 0.97) & ~away
+    assert band.any() and matte[band].mean() > 0.97  # no veil is left over the product
 
 
 def test_reduced_solution_is_upsampled_along_the_edge() -> None:

@@ -107,6 +107,12 @@ def test_reference_is_cropped_in_its_centre() -> None:
     assert fitted_mask is not None and fitted_mask.mean() == 0.5
 
 
+def test_the_smallest_image_fits_and_an_empty_one_does_not() -> None:
+    assert fit_to_model((1, 5), (8, 8)).inner == (2, 8)
+    with pytest.raises(SettingsError, match=r"at least 1 pixel, got \(0, 5\)"):
+        fit_to_model((0, 5), (8, 8))
+
+
 def test_a_fit_refuses_another_size() -> None:
     fit = fit_to_model((30, 40), (64, 64))
     with pytest.raises(ValueError, match=r"\(30, 41\).*\(30, 40\)"):

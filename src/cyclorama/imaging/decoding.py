@@ -44,6 +44,12 @@ _SIGNATURES = {
     b"\x76\x2f\x31\x01": "an OpenEXR image",
     b"#?RADIANCE": "a Radiance HDR image",
     b"\0\0\1\0": "a Windows icon",
+    b"DDS ": "a DirectX texture",
+    b"qoif": "a QOI image",
+    b"icns": "an Apple icon",
+    b"\x01\xda": "an SGI image",
+    b"\xd7\xcd\xc6\x9a": "a Windows metafile",
+    b"PK\3\4": "a ZIP archive",
     b"FUJIFILMCCD-RAW": "a camera's raw photo",
     b"II*\0\x10\0\0\0CR": "a camera's raw photo",
 }
@@ -54,7 +60,7 @@ _REDUCED_OR_MASK = 0b101
 _GREY_ALPHA = ("PA", "LA", "La", "RGBA", "RGBa")
 
 
-class Decoded(NamedTuple):
+class StoredImage(NamedTuple):
     """A decoded image as stored, not yet turned upright."""
 
     pixels: Pixels
@@ -118,6 +124,8 @@ def _name_foreign(data: bytes) -> str:
         if brands & (_HEVC | {b"mif1", b"msf1"}):
             return "a HEIC photo"
         return "a camera's raw photo" if b"crx " in brands else "a video or another ISO media file"
+    if data.endswith(b"TRUEVISION-XFILE.\0"):
+        return "a TGA image"
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), "")
 
 
@@ -173,7 +181,7 @@ def _count_full_pages(image: Image.Image, pages: int) -> int:
     return len(full)
 
 
-def decode(image: Image.Image, data: bytes, name: str) -> Decoded:
+def decode(image: Image.Image, data: bytes, name: str) -> StoredImage:
     """The pixels of an opened ``image`` of any mode; 8-bit RGB(A) bit for bit.
 
     ``data`` are its file's bytes (empty for a PIL image). Raises UnreadableImageError (without the name).
@@ -185,7 +193,7 @@ def decode(image: Image.Image, data: bytes, name: str) -> Decoded:
         pixels, notes = _convert_to_srgb(image)
         if unspecified or getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES):
             notes += ("a further channel (spot colour or alpha) is not used; save alpha as PNG",)
-        return Decoded(pixels, None, None, notes)
+        return StoredImage(pixels, None, None, notes)
     pixels, alpha = _split(image)
     profile, notes = read_profile(image, data, name)
     if profile is not None and not can_write(profile):
@@ -198,7 +206,7 @@ def decode(image: Image.Image, data: bytes, name: str) -> Decoded:
             alpha = None
         else:
             notes += ("its fourth channel has no stated meaning; taken as transparency",)
-    return Decoded(np.array(pixels, dtype=np.uint8, order="C"), alpha, profile, notes)
+    return StoredImage(np.array(pixels, dtype=np.uint8, order="C"), alpha, profile, notes)
 
 
 def _split(image: Image.Image) -> tuple[Pixels, Matte | None]:

@@ -40,7 +40,7 @@ VISIBLE = 0.05
 
 
 @dataclass(frozen=True)
-class Box:
+class Rectangle:
     """A rectangle in pixels."""
 
     top: int
@@ -55,7 +55,7 @@ class ProductPlacement:
 
     canvas: Size
     """(height, width) of the image in pixels."""
-    box: Box
+    box: Rectangle
     """The product's visible part on the canvas."""
     scale: float
     """Factor on the product's own pixels; 1 means that they are kept bit for bit."""
@@ -178,7 +178,7 @@ class CanvasLayout(Settings):
             ratio = np.divide(fit.inner, product.size)
             start = np.rint(np.add(fit.offset, ratio * (box.top, box.left))).astype(int)
             end = np.rint(np.add(fit.offset, ratio * (box.top + box.height, box.left + box.width)))
-            placed = Box(*map(int, (*start, *(end.astype(int) - start))))
+            placed = Rectangle(*map(int, (*start, *(end.astype(int) - start))))
             scale = 1.0 if fit.inner == product.size else float(ratio.min())
             cut = () if fit.offset == (0, 0) else _find_cuts(box, product.size)
             return ProductPlacement(canvas, placed, scale, scale, cut)
@@ -200,7 +200,7 @@ class CanvasLayout(Settings):
         top = free + (room[0] - inner[0]) * down // 2
         left = free + (room[1] - inner[1]) * right // 2
         cut = _find_cuts(box, product.size)
-        return ProductPlacement(canvas, Box(top, left, inner[0], inner[1]), scale, wanted, cut)
+        return ProductPlacement(canvas, Rectangle(top, left, inner[0], inner[1]), scale, wanted, cut)
 
     def place(self, product: Product) -> Product:
         """``product`` on its canvas, background around it.
@@ -246,7 +246,7 @@ def place_product(product: Product, size: Size | None) -> Product:
     return product.derive(pixels=pixels, matte=matte, foreground=pixels)
 
 
-def find_box(matte: Matte) -> Box:
+def find_box(matte: Matte) -> Rectangle:
     """The smallest rectangle that holds all of ``matte`` (H, W) from alpha 0.05 on."""
     seen = matte >= VISIBLE
     if not seen.any():
@@ -255,7 +255,7 @@ def find_box(matte: Matte) -> Box:
     if not len(rows):
         raise SettingsError("the matte shows no product to place; give another mask")
     top, left = int(rows[0]), int(columns[0])
-    return Box(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+    return Rectangle(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
 
 
 def format_size(size: Size, separator: str = "x") -> str:
@@ -274,7 +274,7 @@ def _find_pull(placement: str) -> tuple[int, int]:
     return down, right
 
 
-def _find_cuts(box: Box, size: Size) -> tuple[str, ...]:
+def _find_cuts(box: Rectangle, size: Size) -> tuple[str, ...]:
     touched = {
         "top": box.top == 0,
         "bottom": box.top + box.height == size[0],
@@ -302,7 +302,7 @@ def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
     return product.derive(pixels=pixels, matte=matte, foreground=foreground)
 
 
-def _resample(product: Product, canvas: Size, own: Box, placed: Box) -> Product:
+def _resample(product: Product, canvas: Size, own: Rectangle, placed: Rectangle) -> Product:
     """``product`` scaled so that its box ``own`` becomes ``placed`` on the ``canvas``."""
     spans, padding, source = [], [], []
     for side, size, start, length, from_start, from_length in (
