@@ -116,3 +116,23 @@ def test_large_images_give_the_same_outline() -> None:
 def test_what_cannot_be_keyed_says_why(pixels: np.ndarray, reason: str) -> None:
     keyed = key_studio_background(pixels)
     assert keyed.matte is None and reason in keyed.reason
+
+
+def test_a_pale_pocket_in_a_coloured_product_is_background() -> None:
+    """Compression leaves narrow gaps a little darker than the ground; beside strong colours they are none."""
+    pixels = np.full((160, 160, 3), 255, np.uint8)
+    pixels[40:140, 30:130] = (190, 30, 40)
+    pixels[40:54, 78:82] = 240
+    matte = key_studio_background(pixels).matte
+    assert matte is not None and (matte[42:50, 79:81] < 0.2).all() and (matte[60:130, 40:120] == 1).all()
+
+
+def test_parts_below_a_hundredth_are_no_product() -> None:
+    pixels = np.full((200, 200, 3), 255, np.uint8)
+    pixels[50:150, 60:140] = (40, 60, 160)
+    pixels[170:176, 100:106] = (40, 60, 160)  # 36 of 8,000 pixels
+    matte = key_studio_background(pixels).matte
+    assert matte is not None and matte[160:].max() == 0 and matte[60:140, 70:130].min() == 1
+    pixels[165:181, 100:116] = (40, 60, 160)  # 256
+    matte = key_studio_background(pixels).matte
+    assert matte is not None and matte[173, 108] == 1

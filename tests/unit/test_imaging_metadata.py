@@ -135,6 +135,10 @@ def test_a_resolution_that_nobody_stated_is_not_made_up() -> None:
     exif = Image.Exif()
     exif[271] = "Camera"
     assert load_image(jpeg(exif=exif)).metadata == {}
+    exif[282], exif[283], exif[296] = 100, 50, 3  # per centimetre
+    assert load_image(jpeg(exif=exif)).metadata == {"dpi": [254.0, 127.0]}
+    exif[282] = 0
+    assert load_image(jpeg(exif=exif)).metadata == {}
     buffer = io.BytesIO()
     Image.fromarray(PIXELS).save(buffer, "TIFF", dpi=(600, 600))
     assert load_image(buffer.getvalue()).metadata == {"dpi": [600.0, 600.0]}

@@ -174,7 +174,8 @@ def test_soft_shadows_in_the_transparency(offset, blur: float, strength: float, 
 
 
 def test_a_hard_shadow_is_noted() -> None:
-    assert "if it is a shadow" in cut(add_shadow((12, 12), 0.6, 0.5)).notes[0]
+    note = cut(add_shadow((12, 12), 0.6, 0.5)).notes[0]
+    assert "if it is a shadow" in note and 10 <= int(note.split("%")[0]) <= 25
 
 
 def test_dark_glass_veils_and_coloured_shadows_stay() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cyclorama.errors import SettingsError
 from cyclorama.imaging.transforms import (
     choose_model_size,
     fit_reference,
