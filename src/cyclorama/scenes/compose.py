@@ -105,9 +105,9 @@ def _frame(stage: Stage, category: Category, rng: np.random.Generator) -> None:
     framing = category.framing
     low, high = compute_bounds(stage.product)
     half = np.tan(np.deg2rad(framing.fov) / 2)
-    share = float(rng.uniform(*framing.share))
+    share = rng.uniform(*framing.share)
     distance = 0.5 / (share * half) + max(0.0, -float(low[1])) * 0.6
-    rise = np.deg2rad(float(rng.uniform(*framing.elevation)))
+    rise = np.deg2rad(rng.uniform(*framing.elevation))
     shift = rng.uniform(-1, 1, 2) * framing.offset / share
     x, z = float(shift[0]), float(high[2]) / 2 + 0.4 * float(shift[1])
     stage.camera = Camera(
@@ -123,7 +123,7 @@ def build_stages(plan: ItemPlan, products: tuple[int, ...]) -> tuple[list[Stage]
     """
     category = plan.category
     rng = np.random.default_rng(plan.scene_seed)
-    turn = float(rng.uniform(*category.framing.turn))
+    turn = rng.uniform(*category.framing.turn)
     style = category.sample_style(rng) if plan.brand is None else category.brands[plan.brand].varied(rng)
     shown = [build_product(category, number, turn) for number in products]
     scene = Stage(product=[part for parts in shown for part in parts])
@@ -143,7 +143,7 @@ def build_stage(plan: ItemPlan) -> tuple[Stage, Style]:
 def build_studio(category: Category, number: int) -> Stage:
     """Product ``number`` in neutral studio light with nothing around it."""
     rng = np.random.default_rng(derive("studio", category.name, number))
-    turn = float(rng.uniform(*category.framing.turn))
+    turn = rng.uniform(*category.framing.turn)
     stage = Stage(product=build_product(category, number, turn))
     _frame(stage, category, rng)
     _light_studio(stage)

@@ -238,19 +238,27 @@ def tube(
     )
 
 
+def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: float, height: float) -> Mesh:
+    """An upright face in the plane y = 0 within a closed ``outline`` of (x, z), facing the camera."""
+    front = np.array([(0.0, height / 2), *outline])
+    k = np.arange(1, len(outline))
+    vertices = np.stack([front[:, 0], 0 * front[:, 0], front[:, 1]], 1)
+    uv = np.stack([front[:, 0] / width + 0.5, front[:, 1] / height], 1)
+    return Mesh(
+        vertices.astype(np.float32),
+        np.stack([np.zeros_like(k), k, k + 1], 1).astype(np.int32),
+        np.tile(np.array([0, -1, 0], np.float32), (len(front), 1)),
+        uv.astype(np.float32),
+    )
+
+
 def arch(width: float, height: float, depth: float) -> Mesh:
     """A solid panel with a semicircular top, standing on z = 0, its front in the plane y = 0."""
     r = width / 2
     a = np.linspace(0, np.pi, 24)
     outline = [(r, 0.0), *[(r * np.cos(t), height - r + r * np.sin(t)) for t in a], (-r, 0.0), (r, 0.0)]
-    front = np.array([(0.0, 0.0, height / 2)] + [(x, 0.0, z) for x, z in outline])
-    k = np.arange(1, len(outline))
-    faces = np.stack([np.zeros_like(k), k, k + 1], 1)
-    n = np.tile([0.0, -1.0, 0.0], (len(front), 1))
-    uv = np.stack([front[:, 0] / width + 0.5, front[:, 2] / height], 1)
-    face = Mesh(front.astype(np.float32), faces.astype(np.int32), n.astype(np.float32), uv.astype(np.float32))
     rim = grid_surface(np.array([[(x, y, z) for x, z in outline] for y in (0.0, depth)]))
-    return merge_meshes([face, rim])
+    return merge_meshes([fan(outline, width, height), rim])
 
 
 def ring(radius: float, thickness: float, segments: int = 40) -> Mesh:

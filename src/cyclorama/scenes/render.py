@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import Camera, Part, Stage, project
+from cyclorama.scenes.stage import Camera, Stage, project
 from cyclorama.scenes.surface import Surface
 
 _STATE: dict[str, Any] = {}
@@ -42,9 +42,10 @@ def load_mitsuba() -> Any:
     return _STATE["mi"]
 
 
-def _linear(colour: tuple[float, float, float]) -> list[float]:
-    c = np.asarray(colour, np.float64)
-    return [float(x) for x in np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)]
+def _linear(values: Any) -> Any:
+    """Linear light of sRGB ``values`` in [0, 1]."""
+    c = np.asarray(values)
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
 def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
             "wrap_mode": "repeat",
             "to_uv": mi.ScalarTransform3f().scale([surface.tiles[0], surface.tiles[1]]),
         }
-    return {"type": "rgb", "value": _linear(surface.colour)}
+    return {"type": "rgb", "value": _linear(surface.colour).tolist()}
 
 
 def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
@@ -80,33 +81,22 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
     return {"type": "twosided", "bsdf": inner}
 
 
-def _shape(mi: Any, part: Part, number: int) -> Any:
-    mesh, surface = part.mesh, part.surface
-    properties = mi.Properties()
-    properties.set_id(f"part{number:04d}")
-    properties["bsdf"] = mi.load_dict(_bsdf(mi, surface), parallel=False)
-    if surface.glow > 0:
-        if isinstance(surface.colour, np.ndarray):
-            c = surface.colour.astype(np.float32) / 255.0
-            c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4).astype(np.float32)
-            radiance: dict[str, Any] = {
-                "type": "bitmap",
-                "bitmap": mi.Bitmap(np.ascontiguousarray(c * surface.glow)),
-                "raw": True,
-            }
-        else:
-            radiance = {"type": "rgb", "value": [x * surface.glow for x in _linear(surface.colour)]}
-        properties["emitter"] = mi.load_dict({"type": "area", "radiance": radiance}, parallel=False)
-    return _fill_mesh(mi, mesh, properties)
+def _glow(mi: Any, surface: Surface) -> dict[str, Any]:
+    """What a shining surface emits."""
+    if isinstance(surface.colour, np.ndarray):
+        light = _linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * surface.glow
+        return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(light)), "raw": True}
+    return {"type": "rgb", "value": [x * surface.glow for x in _linear(surface.colour).tolist()]}
 
 
-def _bare_shape(mi: Any, part: Part, bsdf: Any) -> Any:
+def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "") -> Any:
+    """Mitsuba's shape of ``mesh``; with ``radiance`` it shines."""
     properties = mi.Properties()
+    if name:
+        properties.set_id(name)
     properties["bsdf"] = bsdf
-    return _fill_mesh(mi, part.mesh, properties)
-
-
-def _fill_mesh(mi: Any, mesh: Mesh, properties: Any) -> Any:
+    if radiance is not None:
+        properties["emitter"] = mi.load_dict({"type": "area", "radiance": radiance}, parallel=False)
     shape = mi.Mesh("part", len(mesh.vertices), len(mesh.faces), properties, True, True)
     parameters = mi.traverse(shape)
     uv = mesh.uv.copy()
@@ -158,7 +148,10 @@ def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
             "emitter": {"type": "area", "radiance": {"type": "rgb", "value": list(lamp.radiance)}},
         }
     for k, part in enumerate([*stage.product, *stage.parts]):
-        entries[f"part{k:04d}"] = _shape(mi, part, k)
+        bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
+        radiance = _glow(mi, part.surface) if part.surface.glow > 0 else None
+        name = f"part{k:04d}"
+        entries[name] = _shape(mi, part.mesh, bsdf, radiance, name)
     return mi.load_dict(entries, parallel=False)
 
 
@@ -227,12 +220,7 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
             continue
         bare = part.surface.kind == "metal" and isinstance(part.surface.colour, tuple)
         surface = Surface((0.9, 0.9, 0.9)) if bare else part.surface  # a print on metal is guided, too
-        properties = mi.Properties()
-        properties["bsdf"] = black
-        properties["emitter"] = mi.load_dict(
-            {"type": "area", "radiance": _colour(mi, surface)}, parallel=False
-        )
-        entries[f"part{k:04d}"] = _fill_mesh(mi, part.mesh, properties)
+        entries[f"part{k:04d}"] = _shape(mi, part.mesh, black, _colour(mi, surface))
     return mi.load_dict(entries, parallel=False)
 
 
@@ -274,7 +262,7 @@ def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.
     }
     dull = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}, parallel=False)
     for k, part in enumerate(stage.product):
-        entries[f"part{k:04d}"] = _bare_shape(mi, part, dull)
+        entries[f"part{k:04d}"] = _shape(mi, part.mesh, dull)
     scene = mi.load_dict(entries, parallel=False)
     alpha = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., 3]
     mask = np.zeros((size, size), np.uint8)

@@ -65,6 +65,9 @@ def light(colour: Colour | Texture, strength: float) -> Surface:
     return Surface(colour, "matte", 0.3, strength)
 
 
+WHITE: Colour = (1.0, 1.0, 1.0)
+MILK: Colour = (0.98, 0.98, 0.96)
+CREAM: Colour = (0.95, 0.92, 0.86)
 GOLD: Colour = (0.95, 0.78, 0.45)
 SILVER: Colour = (0.88, 0.88, 0.9)
 COPPER: Colour = (0.9, 0.6, 0.45)

@@ -161,6 +161,11 @@ class _Compiler:
         run: Value = method(node)
         return run
 
+    def _operator(self, node: ast.expr, operation: ast.AST) -> Callable[..., Any]:
+        if type(operation) not in _OPERATORS:
+            raise self.place.error(f"{ast.unparse(node)!r} is not allowed in an expression")
+        return _OPERATORS[type(operation)]
+
     def _constant(self, node: ast.Constant) -> Value:
         value = node.value
         if not isinstance(value, int | float | str | None):
@@ -176,10 +181,7 @@ class _Compiler:
         return lambda scope: scope.values[name] if name in scope.values else scope.shared[name]
 
     def _binop(self, node: ast.BinOp) -> Value:
-        left, right = self.compile(node.left), self.compile(node.right)
-        apply = _OPERATORS.get(type(node.op))
-        if apply is None:
-            raise self.place.error(f"{ast.unparse(node)!r} is not allowed in an expression")
+        left, right, apply = self.compile(node.left), self.compile(node.right), self._operator(node, node.op)
         if isinstance(node.op, ast.Pow):
             return lambda scope: _power(left(scope), right(scope))
         if isinstance(node.op, ast.Mult | ast.Mod):
@@ -187,9 +189,7 @@ class _Compiler:
         return lambda scope: apply(left(scope), right(scope))
 
     def _unaryop(self, node: ast.UnaryOp) -> Value:
-        value, apply = self.compile(node.operand), _OPERATORS.get(type(node.op))
-        if apply is None:
-            raise self.place.error(f"{ast.unparse(node)!r} is not allowed in an expression")
+        value, apply = self.compile(node.operand), self._operator(node, node.op)
         return lambda scope: apply(value(scope))
 
     def _boolop(self, node: ast.BoolOp) -> Value:
@@ -208,7 +208,7 @@ class _Compiler:
 
     def _compare(self, node: ast.Compare) -> Value:
         parts = [self.compile(part) for part in (node.left, *node.comparators)]
-        tests = [_OPERATORS[type(test)] for test in node.ops]
+        tests = [self._operator(node, test) for test in node.ops]
 
         def run(scope: Scope) -> bool:
             left = parts[0](scope)

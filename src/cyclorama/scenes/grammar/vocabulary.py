@@ -123,7 +123,7 @@ def _number_function(function: Callable[..., Any]) -> Callable[[float], float]:
 
 
 DRAWS = (uniform, normal, integer, chance, choice, pick)
-COLOURS = (surface.hsv, surface.mix, surface.shade)
+COLOURS = (surface.hsv, surface.mix, surface.shade, materials.fruit_colour)
 SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
 PLAIN = (linspace, smooth, top, bottom, interpolate, atan2, half, is_plain, whole, reverse)
 NUMBERS = ("sin", "cos", "tan", "sqrt", "exp", "sign", "radians", "degrees", "arccos")
@@ -172,8 +172,9 @@ def shapes() -> dict[str, Function]:
 @cache
 def functions() -> dict[str, Function]:
     """What expressions may call."""
+    of_textures = [f for f in _public(TEXTURES) if "Texture" in str(f.__annotations__["return"])]
     of_shapes = [f for f in _public(SHAPES) if not _gives_mesh(f) and f.__name__ != "merge_meshes"]
-    plain: list[Callable[..., Any]] = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *_public(TEXTURES), *of_shapes]
+    plain: list[Callable[..., Any]] = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *of_textures, *of_shapes]
     return {
         **{f.__name__: wrap(f) for f in plain},
         **{name: wrap(_number_function(getattr(np, name))) for name in NUMBERS},

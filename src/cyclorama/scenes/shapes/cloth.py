@@ -96,7 +96,7 @@ def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
         for a, b in zip(np.interp(even, step, x), np.interp(even, step, y), strict=True)
     ]
     for a, b, r in ((-0.84, -0.34, 0.085), (-1.0, 0.05, 0.07), (-0.84, 0.4, 0.11), (-0.62, -0.62, 0.07)):
-        spots.append((side * a + float(rng.uniform(-0.04, 0.04)), b, r))
+        spots.append((side * a + rng.uniform(-0.04, 0.04), b, r))
     beads = [g.sphere(r, 18).moved(a, b, cloth.at(a, b) + r * 0.9) for a, b, r in spots]
     return g.merge_meshes(beads)
 
@@ -115,7 +115,7 @@ def ribbon(rng: np.random.Generator, width: float, side: float) -> g.Mesh:
     t = np.linspace(0, 1, 140)
     bend = t > 0.68
     x = side * (1.5 - 2.7 * t)
-    y = -0.58 + 0.12 * np.sin(2 * np.pi * 2.0 * t + float(rng.uniform(0, 2 * np.pi)))
+    y = -0.58 + 0.12 * np.sin(2 * np.pi * 2.0 * t + rng.uniform(0, 2 * np.pi))
     curl = (t[bend] - 0.68) / 0.32
     radius, turn = 0.19 * (1 - 0.65 * curl), 2 * np.pi * 1.6 * curl
     end_x, end_y = float(x[~bend][-1]), float(y[~bend][-1])
@@ -142,21 +142,3 @@ def rumpled_linen() -> g.Mesh:
     fold = 0.035 * (1 + np.sin(9 * u + 3.5 * v)) * np.clip(6 * np.minimum(u, 1 - u), 0, 1)
     points = np.stack([(u - 0.5) * 0.85, (v - 0.5) * 1.15 + 0.08 * np.sin(7 * u), fold + 0.006], -1)
     return g.grid_surface(points, np.stack([u, v], -1))
-
-
-def hanging_linen(x: float, y: float, top: float, width: float, height: float, phase: float) -> g.Mesh:
-    """A piece of linen that hangs from (x, y, top) to the right."""
-    u = np.linspace(0, 1, 13)
-    wave = 0.018 * np.sin(u * 11 + phase)
-    rows = [
-        np.stack([x + u * width, y - 0.012 + s * wave, np.full_like(u, top - height * s)], -1)
-        for s in (1.0, 0.5, 0.0)
-    ]
-    return g.grid_surface(np.stack(rows))
-
-
-def film_tongue() -> g.Mesh:
-    """The end of a film that sticks out of its canister."""
-    s = np.linspace(0, 1, 10)
-    path = np.stack([-0.06 - 0.12 * s, -0.06 + 0.05 * np.sin(3 * s)], 1)
-    return g.grid_surface(np.array([[[px, py, z] for px, py in path] for z in (0.03, 0.2)]))

@@ -139,8 +139,8 @@ def rose(rng: np.random.Generator, radius: float) -> g.Mesh:
     ):
         for k in range(count):
             m = g.leaf(radius * size, radius * size * 1.15, -0.15).turned("z", 180).moved(y=-0.02)
-            m = m.turned("x", tilt + float(rng.uniform(-6, 6))).moved(y=-radius * reach)
-            petals.append(m.turned("z", 360 / count * (k + 0.5 * ring) + float(rng.uniform(-9, 9))))
+            m = m.turned("x", tilt + rng.uniform(-6, 6)).moved(y=-radius * reach)
+            petals.append(m.turned("z", 360 / count * (k + 0.5 * ring) + rng.uniform(-9, 9)))
     low = min(float(m.vertices[:, 2].min()) for m in petals)
     return g.merge_meshes(petals).moved(z=-low)
 
@@ -172,7 +172,7 @@ def _roughen(mesh: g.Mesh, rng: np.random.Generator, amount: float) -> g.Mesh:
     a = np.arctan2(v[:, 1], v[:, 0])
     swell = np.ones_like(a)
     for k in (2, 3, 5, 7):
-        swell += amount / k * 2 * np.cos(k * a + float(rng.uniform(0, 2 * np.pi)))
+        swell += amount / k * 2 * np.cos(k * a + rng.uniform(0, 2 * np.pi))
     v[:, :2] *= swell[:, None]
     uv = np.stack([v[:, 0] * 0.45 + 0.5 + 0.2 * v[:, 2], v[:, 1] * 0.45 + 0.5 + 0.3 * v[:, 2]], 1)
     corners = v[mesh.faces]

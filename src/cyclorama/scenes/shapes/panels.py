@@ -34,14 +34,7 @@ def _outline(width: float, height: float, corner: float, inset: float = 0.0) -> 
 
 def plate(width: float, height: float, corner: float) -> g.Mesh:
     """A flat rectangle with round corners in the plane y = 0, standing on z = 0, facing the camera."""
-    ring = _outline(width, height, corner)
-    p = np.concatenate([[[0.0, height / 2]], ring])
-    k = np.arange(1, len(ring))
-    faces = np.stack([np.zeros_like(k), k, k + 1], 1).astype(np.int32)
-    vertices = np.stack([p[:, 0], 0 * p[:, 0], p[:, 1]], 1).astype(np.float32)
-    normals = np.tile(np.array([0, -1, 0], np.float32), (len(p), 1))
-    uv = np.stack([p[:, 0] / width + 0.5, p[:, 1] / height], 1).astype(np.float32)
-    return g.Mesh(vertices, faces, normals, uv)
+    return g.fan(_outline(width, height, corner), width, height)
 
 
 def slab(width: float, height: float, depth: float, corner: float, edge: float) -> g.Mesh:

@@ -39,7 +39,7 @@ def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 
         grain = _smooth_noise(rng, size, b - a, 3, 9) * 0.10 + _smooth_noise(rng, size, b - a, 2, 24) * 0.05
         out[:, a:b] = grain + rng.uniform(-0.12, 0.12)
         out[:, a] -= 0.35
-        cut = int(rng.integers(0, size))
+        cut = rng.integers(0, size)
         out[cut : cut + 1, a:b] -= 0.3
     return _tint(colour, out)
 
@@ -60,7 +60,7 @@ def tiles(
     gap = max(1.0, 0.035 * min(w, h))
     for row in range(down):
         for column in range(-1, across + 1):
-            c = shade(colour, 1 + float(rng.uniform(-0.06, 0.04)))
+            c = shade(colour, 1 + rng.uniform(-0.06, 0.04))
             x = (column + (0.5 if brick and row % 2 else 0)) * w
             draw.rectangle([x + gap, row * h + gap, x + w - gap, row * h + h - gap], fill=to_bytes(c))
     return np.asarray(image)
@@ -130,7 +130,7 @@ def bokeh(
         d = np.sqrt((u - x) ** 2 + (v - y) ** 2) / r
         disc = np.clip((1.0 - d) * 14, 0, 1) * (0.65 + 0.35 * np.clip(d, 0, 1) ** 3)
         c = np.array(colours[int(rng.integers(len(colours)))], np.float32)
-        canvas += disc[..., None].astype(np.float32) * c * float(rng.uniform(0.25, 0.9))
+        canvas += disc[..., None].astype(np.float32) * c * rng.uniform(0.25, 0.9)
     image = Image.fromarray(np.asarray(np.clip(canvas * 255, 0, 255), np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(1.2)))
 
@@ -151,7 +151,7 @@ def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int =
     for _ in range(46):
         x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.04, 0.11) * size
         y = size * (0.66 + rng.uniform(-0.05, 0.05))
-        c = shade(green, float(rng.uniform(0.5, 0.95)))
+        c = shade(green, rng.uniform(0.5, 0.95))
         draw.ellipse([x - r, y - r, x + r, y + r], fill=to_bytes(c))
     draw.rectangle([0, size * 0.68, size, size], fill=to_bytes(green))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 60)))
@@ -220,9 +220,9 @@ def _draw_glyph(
     px = [x0, (x0 + x1) / 2, x1]
     py = [y0 + (y1 - y0) * k / 3 for k in range(4)]
     width = max(1, round((x1 - x0) * 0.2))
-    at = (int(rng.integers(3)), int(rng.integers(4)))
-    for _ in range(int(rng.integers(2, 5))):
-        to = (int(rng.integers(3)), int(rng.integers(4)))
+    at = (rng.integers(3), rng.integers(4))
+    for _ in range(rng.integers(2, 5)):
+        to = (rng.integers(3), rng.integers(4))
         draw.line([px[at[0]], py[at[1]], px[to[0]], py[to[1]]], fill=ink, width=width)
         at = to
     if rng.random() < 0.3:
@@ -265,7 +265,7 @@ def label(
     left, top, right, bottom = box[0] * w, box[1] * h, box[2] * w, box[3] * h
     bw, bh, cx = right - left, bottom - top, (left + right) / 2
     draw.rectangle([left, top, right, bottom], fill=to_bytes(paper))
-    kind = int(rng.integers(5))
+    kind = rng.integers(5)
     if kind == 0:
         draw.rectangle([left, top, right, top + bh * 0.22], fill=to_bytes(accent))
         draw.rectangle([left, bottom - bh * 0.12, right, bottom], fill=to_bytes(accent))
@@ -300,11 +300,11 @@ def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
     d = (t[:, None] * 0.5 + t[None] * 0.5)[..., None]
     image = Image.fromarray(np.asarray((np.array(a) * (1 - d) + np.array(b) * d) * 255, np.uint8))
     draw = ImageDraw.Draw(image)
-    for _ in range(int(rng.integers(2, 5))):
+    for _ in range(rng.integers(2, 5)):
         x, y, r = rng.uniform(0, size), rng.uniform(0.3, 1.1) * size, rng.uniform(0.15, 0.45) * size
         draw.ellipse(
             [x - r, y - r, x + r, y + r],
-            fill=to_bytes(hsv(hue + rng.uniform(-40, 90), 0.7, float(rng.uniform(0.5, 1.0)))),
+            fill=to_bytes(hsv(hue + rng.uniform(-40, 90), 0.7, rng.uniform(0.5, 1.0))),
         )
     image = image.filter(ImageFilter.GaussianBlur(2.0))
     draw = ImageDraw.Draw(image)

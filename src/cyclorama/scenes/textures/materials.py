@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama.scenes.surface import Colour, Texture, hsv, jitter, mix, shade
+from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, jitter, mix, shade
 from cyclorama.scenes.textures import basic
 
-WHITE: Colour = (1.0, 1.0, 1.0)
 FRUIT_COLOURS: dict[str, Colour] = {
     "apple": hsv(2, 0.82, 0.75),
     "tomato": hsv(6, 0.88, 0.82),
@@ -120,8 +119,8 @@ def leaf_shadow(rng: np.random.Generator, wall: Colour, side: float, size: int =
     draw = ImageDraw.Draw(cover)
     foot = np.array([0.5 + 0.26 * side, 0.53]) * size
     for k in range(3):
-        fall = np.deg2rad(-6 + 29 * k + float(rng.uniform(-7, 7)))
-        tip = foot + size * float(rng.uniform(0.27, 0.34)) * np.array([-side * np.cos(fall), np.sin(fall)])
+        fall = np.deg2rad(-6 + 29 * k + rng.uniform(-7, 7))
+        tip = foot + size * rng.uniform(0.27, 0.34) * np.array([-side * np.cos(fall), np.sin(fall)])
         along = (tip - foot) / np.linalg.norm(tip - foot)
         across = np.array([-along[1], along[0]])
         for t in np.linspace(0.15, 1.0, 9):
@@ -144,16 +143,16 @@ def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
     v = np.linspace(0, 1, size)[:, None, None]
     lit = 0.72 + 0.28 * np.exp(-(((v - 0.6) / 0.3) ** 2))
     rgb = np.broadcast_to(np.array(colour) * lit, (size, size, 3)).copy()
-    kind = int(rng.integers(4))
+    kind = rng.integers(4)
     if kind == 1:
         rgb *= (0.9 + 0.1 * np.cos(np.arange(size) * 2 * np.pi * 32 / size))[None, :, None]
     elif kind == 2:
         band = (np.abs(v - 0.1) < 0.05) | (np.abs(v - 0.93) < 0.05)
-        rgb = np.where(band, rgb * np.array(hsv(float(rng.uniform(0, 360)), 0.5, 0.75)), rgb)
+        rgb = np.where(band, rgb * np.array(hsv(rng.uniform(0, 360), 0.5, 0.75)), rgb)
     elif kind == 3:
-        count = int(rng.integers(5, 12)) * 2
+        count = rng.integers(5, 12) * 2
         rgb[:, (np.arange(size) * count // size) % 2 == 1] *= np.array(
-            shade(hsv(float(rng.uniform(0, 360)), 0.2, 1.0), 0.92)
+            shade(hsv(rng.uniform(0, 360), 0.2, 1.0), 0.92)
         )
     return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
 
@@ -161,10 +160,10 @@ def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
 def glass_of_milk(air: Colour) -> Texture:
     """A full tumbler as paint: milk below, a pale rim of glass above."""
     wall = np.empty((64, 8, 3))
-    wall[:] = (0.98, 0.98, 0.96)
-    wall[:9] = mix(air, (0.98, 0.98, 0.96), 0.55)
-    wall[:2] = mix(air, (0.98, 0.98, 0.96), 0.85)
-    wall[-4:] = mix(air, (0.98, 0.98, 0.96), 0.45)
+    wall[:] = MILK
+    wall[:9] = mix(air, MILK, 0.55)
+    wall[:2] = mix(air, MILK, 0.85)
+    wall[-4:] = mix(air, MILK, 0.45)
     return np.asarray(wall * 255, np.uint8)
 
 

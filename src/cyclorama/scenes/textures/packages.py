@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
+from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures.basic import draw_words
 
-WHITE: Colour = (1.0, 1.0, 1.0)
-MILK: Colour = (0.98, 0.98, 0.96)
 CAN_HUES = (2.0, 22, 45, 85, 140, 175, 205, 230, 275, 320)
 
 
@@ -26,25 +24,25 @@ def _paint_pattern(
     """The print around the can; it closes without a seam."""
     size = canvas.shape[0]
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
-    kind = int(rng.integers(7))
+    kind = rng.integers(7)
     if kind == 0:
-        count, slant = int(rng.integers(2, 5)), float(rng.choice([-1.5, -0.8, 0.8, 1.5]))
+        count, slant = rng.integers(2, 5), rng.choice([-1.5, -0.8, 0.8, 1.5])
         t = (u * count + v * slant) % 1.0
         paint(canvas, (0.22 - np.abs(t - 0.5)) * size / count, second)
         paint(canvas, (0.045 - np.abs(t - 0.86)) * size / count, accent)
     elif kind == 1:
-        line = float(rng.uniform(0.55, 0.68)) + 0.07 * np.sin(2 * np.pi * (u * int(rng.integers(1, 3)) + 0.1))
+        line = rng.uniform(0.55, 0.68) + 0.07 * np.sin(2 * np.pi * (u * rng.integers(1, 3) + 0.1))
         paint(canvas, (v - line) * size, second)
         paint(canvas, (0.022 - np.abs(v - line + 0.05)) * size, accent)
     elif kind == 2:
-        count = int(rng.integers(9, 14))
+        count = rng.integers(9, 14)
         rows = count / girth
         x, y = (u * count) % 1.0 - 0.5, (v * rows) % 1.0 - 0.5
         radius = 0.5 * np.clip((v - 0.25) * 1.2, 0.0, 0.8)
         paint(canvas, (radius - np.hypot(x, y)) * size / count, second)
     elif kind == 3:
         angle = np.arctan2(v - 0.46, (u - 0.5) * girth)
-        paint(canvas, np.sin(angle * int(rng.integers(7, 12))) * 12, second)
+        paint(canvas, np.sin(angle * rng.integers(7, 12)) * 12, second)
     elif kind == 4:
         line = 0.52 + 0.26 * np.abs(2 * ((u * 3 + 0.5) % 1.0) - 1)
         paint(canvas, (v - line) * size * 0.5, second)
@@ -59,8 +57,8 @@ def _paint_pattern(
 
 def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[Texture, Colour]:
     """The can's skin, ``girth`` heights around, and its accent colour."""
-    hue = float(rng.choice(CAN_HUES)) + float(rng.uniform(-6, 6))
-    other = hue + float(rng.choice([-40.0, 35, 150, 180, 210]))
+    hue = rng.choice(CAN_HUES) + rng.uniform(-6, 6)
+    other = hue + rng.choice([-40.0, 35, 150, 180, 210])
     base = [
         hsv(hue, 0.88, 0.82),
         hsv(hue, 0.7, 0.4),
@@ -68,7 +66,7 @@ def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[
         (0.95, 0.95, 0.95),
         (0.08, 0.08, 0.1),
         (0.7, 0.72, 0.75),
-    ][int(rng.choice(6, p=[0.36, 0.14, 0.16, 0.14, 0.1, 0.1]))]
+    ][rng.choice(6, p=[0.36, 0.14, 0.16, 0.14, 0.1, 0.1])]
     light_base = sum(base) > 1.9
     second = hsv(hue, 0.85, 0.75) if light_base or sum(base) < 0.4 else hsv(other, 0.75, 0.92)
     accent = hsv(other, 0.85, 0.85) if light_base else mix(hsv(other, 0.5, 1.0), WHITE, 0.3)
@@ -77,7 +75,7 @@ def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[
     _paint_pattern(canvas, rng, girth, second, accent)
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
     x, y = (u - 0.5) * girth, v - 0.46
-    width, height = float(rng.uniform(0.17, 0.21)), float(rng.uniform(0.15, 0.22))
+    width, height = rng.uniform(0.17, 0.21), rng.uniform(0.15, 0.22)
     turned = y + 0.45 * x
     depth = [
         1 - np.hypot(x / width, y / width),
@@ -85,9 +83,9 @@ def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[
         1 - np.abs(x) / (1.2 * width) - np.abs(y) / (1.3 * height),
         1 - np.maximum(np.abs(x) / width, np.abs(y) / (1.4 * height)),
         1 - np.abs(turned) / 0.13,
-    ][int(rng.integers(5))] * (width * size)
+    ][rng.integers(5)] * (width * size)
     paper, ink = [(WHITE, shade(second, 0.6)), (accent, WHITE), ((0.07, 0.07, 0.09), WHITE)][
-        int(rng.choice(3, p=[0.55, 0.2, 0.25]))
+        rng.choice(3, p=[0.55, 0.2, 0.25])
     ]
     if sum(paper) > 1.9:
         ink = hsv(hue, 0.9, 0.22)
@@ -107,9 +105,9 @@ def carton_print(rng: np.random.Generator, body: Colour, print_colour: Colour, a
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
     canvas = np.empty((size, size, 3))
     canvas[:] = body
-    kind = int(rng.integers(7))
+    kind = rng.integers(7)
     if kind == 0:
-        line = 0.66 + 0.08 * np.sin(2 * np.pi * u + float(rng.uniform(0, 6)))
+        line = 0.66 + 0.08 * np.sin(2 * np.pi * u + rng.uniform(0, 6))
         paint(canvas, (v - line) * size, print_colour)
         paint(canvas, (v - line - 0.13) * size, mix(print_colour, MILK, 0.45))
     elif kind == 1:
@@ -125,7 +123,7 @@ def carton_print(rng: np.random.Generator, body: Colour, print_colour: Colour, a
     elif kind == 3:
         paint(canvas, (0.17 - np.hypot(u - 0.72, (v - 0.66) * 1.6)) * size, hsv(46, 0.7, 1.0))
         for level, tone in ((0.72, 0.9), (0.82, 0.68)):
-            line = level + 0.05 * np.sin(2 * np.pi * u * 0.8 + float(rng.uniform(0, 6)))
+            line = level + 0.05 * np.sin(2 * np.pi * u * 0.8 + rng.uniform(0, 6))
             paint(canvas, (v - line) * size, shade(hsv(105, 0.6, 0.8), tone))
     elif kind == 4:
         paint(canvas, (0.30 - np.abs(u - 0.5)) * size, mix(body, print_colour, 0.9))
@@ -140,7 +138,7 @@ def carton_print(rng: np.random.Generator, body: Colour, print_colour: Colour, a
     clear = MILK if sum(print_colour) < 1.9 else hsv(215, 0.8, 0.35)
     head, ink = (clear if kind in (2, 4) else dark), (clear if kind == 4 else dark)
     mark_y, top, below = (0.5, 0.08, 0.34) if kind == 2 else (0.42, 0.11, 0.28)
-    mark = int(rng.integers(3))
+    mark = rng.integers(3)
     y = (v - mark_y - 0.08) * 1.9
     if mark == 0:
         drop = np.where(y < 0, np.abs(u - 0.5) / np.clip(1 + y / 0.2, 0.02, 1), np.hypot(u - 0.5, y))

@@ -5,15 +5,11 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
+from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic
 from cyclorama.scenes.textures.basic import draw_words, to_bytes
 
-WHITE: Colour = (1.0, 1.0, 1.0)
-MILK: Colour = (0.98, 0.98, 0.96)
-CREAM: Colour = (0.95, 0.92, 0.86)
 SCREEN_HUES = (15.0, 32, 165, 188, 205, 222, 245, 268, 292, 322, 348)
-CAN_HUES = (2.0, 22, 45, 85, 140, 175, 205, 230, 275, 320)
 
 
 def nameplate(rng: np.random.Generator, ground: Colour, ink: Colour, width: int, height: int) -> Texture:
@@ -37,7 +33,7 @@ def jar_print(rng: np.random.Generator, body: Texture, ink: Colour, accent: Colo
     draw = ImageDraw.Draw(image)
     bright = to_bytes(accent)
     x, reach = w / 2, w * front
-    kind = int(rng.integers(4))
+    kind = rng.integers(4)
     if kind == 0:
         draw.rectangle([0, h * 0.82, w, h * 0.9], fill=bright)
     elif kind == 1:
@@ -62,8 +58,8 @@ def bottle_print(
     draw = ImageDraw.Draw(image)
     dark, bright = (to_bytes(c) for c in (ink, accent))
     x, w = size / 2, size * front
-    kind = int(rng.integers(4))
-    top = float(rng.uniform(0.28, 0.4)) * size
+    kind = rng.integers(4)
+    top = rng.uniform(0.28, 0.4) * size
     if kind == 0:
         draw.rectangle([0, size * 0.8, size, size], fill=bright)
     elif kind == 1:
@@ -87,7 +83,7 @@ def case_print(rng: np.random.Generator, body: Colour, ink: Colour, accent: Colo
     image = Image.new("RGB", (size, size), rgb)
     draw = ImageDraw.Draw(image)
     bright = to_bytes(accent)
-    kind, x, w = int(rng.integers(5)), size / 2, size * front
+    kind, x, w = rng.integers(5), size / 2, size * front
     if kind == 0:
         for y in (0.06, 0.86):
             draw.rectangle([0, size * y, size, size * (y + 0.08)], fill=bright)
@@ -108,14 +104,14 @@ def flower_print(rng: np.random.Generator, skin: Texture, petal: Colour, heart: 
     image = Image.fromarray(skin)
     draw = ImageDraw.Draw(image)
     w, h = image.size
-    low = float(rng.choice([0.0, 0.62]))
-    lean = float(rng.choice([-1.0, 1.0]))
+    low = rng.choice([0.0, 0.62])
+    lean = rng.choice([-1.0, 1.0])
     stem = [(w * (0.5 + lean * (0.09 - 0.18 * t)), h * (low + 0.07 + 0.24 * t)) for t in np.linspace(0, 1, 4)]
     draw.line(stem, fill=to_bytes(shade(petal, 0.55)), width=2)
-    petals = int(rng.integers(4, 7))
+    petals = rng.integers(4, 7)
     for x, y in stem:
-        cx, cy = x + float(rng.uniform(-0.03, 0.03)) * w, y + float(rng.uniform(-0.02, 0.02)) * h
-        r = float(rng.uniform(0.036, 0.052)) * h
+        cx, cy = x + rng.uniform(-0.03, 0.03) * w, y + rng.uniform(-0.02, 0.02) * h
+        r = rng.uniform(0.036, 0.052) * h
         for k in range(petals):
             a = 2 * np.pi * k / petals
             px, py = cx + 0.62 * r * float(np.cos(a)), cy + r * float(np.sin(a))
@@ -130,20 +126,20 @@ def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture
     image = Image.new("RGB", (w, h), to_bytes(body))
     draw = ImageDraw.Draw(image)
     ink = to_bytes(accent)
-    kind = int(rng.integers(7))
+    kind = rng.integers(7)
     if kind == 1:
-        wave = float(rng.uniform(0.4, 0.7)) * h + 4 * np.sin(np.linspace(0, 2 * np.pi, w) * 3)
+        wave = rng.uniform(0.4, 0.7) * h + 4 * np.sin(np.linspace(0, 2 * np.pi, w) * 3)
         line = [(float(x), float(y)) for x, y in enumerate(wave)]
         draw.polygon([*line, (w, h), (0, h)] if rng.random() < 0.5 else [*line, (w, 0), (0, 0)], fill=ink)
     elif kind == 2:
-        y = float(rng.uniform(0.15, 0.3)) * h
-        for _ in range(int(rng.integers(2, 6))):
-            thick = float(rng.uniform(0.03, 0.11)) * h
+        y = rng.uniform(0.15, 0.3) * h
+        for _ in range(rng.integers(2, 6)):
+            thick = rng.uniform(0.03, 0.11) * h
             draw.rectangle([0, y, w, y + thick], fill=ink)
-            y += thick + float(rng.uniform(0.04, 0.09)) * h
+            y += thick + rng.uniform(0.04, 0.09) * h
     elif kind == 3:
         across, down = int(rng.integers(12, 20)), int(rng.integers(4, 7))
-        r = h / down * float(rng.uniform(0.18, 0.3))
+        r = h / down * rng.uniform(0.18, 0.3)
         for j in range(down):
             for i in range(across):
                 x, y = (i + 0.5 * (j % 2) + 0.25) * w / across, (j + 0.5) * h / down
@@ -155,7 +151,7 @@ def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture
             draw.line(points, fill=ink, width=width)
     elif kind == 5:
         for _ in range(260):
-            x, y, r = float(rng.uniform(0, w)), float(rng.uniform(0, h)), float(rng.uniform(0.4, 1.3))
+            x, y, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.4, 1.3)
             draw.ellipse([x - r, y - r, x + r, y + r], fill=ink)
         draw.rectangle([0, 0, w, h * 0.06], fill=ink)
     elif kind == 6:
@@ -167,11 +163,11 @@ def wallpaper(rng: np.random.Generator, width: int, height: int) -> Texture:
     """What a screen shows: a gradient, one large figure, a clock and a row of icons."""
     w, h = width, height
     hue = float(rng.choice(SCREEN_HUES) + rng.uniform(-8, 8))
-    a, b = hsv(hue, 0.7, 0.62), hsv(hue + float(rng.choice([-60.0, -35, 35, 60])), 0.45, 0.98)
+    a, b = hsv(hue, 0.7, 0.62), hsv(hue + rng.choice([-60.0, -35, 35, 60]), 0.45, 0.98)
     image = Image.fromarray(basic.gradient(b, a)).resize((w, h))
     draw = ImageDraw.Draw(image)
-    bright, deep = hsv(hue + float(rng.choice([-95.0, 120, 150, 180])), 0.5, 0.98), hsv(hue + 20, 0.75, 0.42)
-    kind = int(rng.integers(5))
+    bright, deep = hsv(hue + rng.choice([-95.0, 120, 150, 180]), 0.5, 0.98), hsv(hue + 20, 0.75, 0.42)
+    kind = rng.integers(5)
     if kind == 0:
         for k in range(4):
             r, c = (0.62 - 0.14 * k) * w, mix(bright, deep, k / 3)
@@ -214,10 +210,10 @@ def wallpaper(rng: np.random.Generator, width: int, height: int) -> Texture:
 def phone_back(rng: np.random.Generator, colour: Colour) -> Texture:
     """The back of a phone: its colour, a figure or none, and a line of marks."""
     w, h = 128, 256
-    second = hsv(float(rng.choice(SCREEN_HUES)), 0.45, 0.92)
+    second = hsv(rng.choice(SCREEN_HUES), 0.45, 0.92)
     image = Image.fromarray(basic.gradient(shade(colour, 0.9), mix(colour, WHITE, 0.12))).resize((w, h))
     draw = ImageDraw.Draw(image)
-    kind = int(rng.integers(5))
+    kind = rng.integers(5)
     if kind == 0:
         draw.rectangle([0, h * 0.62, w, h], fill=to_bytes(second))
     elif kind == 1:
@@ -260,7 +256,7 @@ def pixel_game(rng: np.random.Generator, hue: float, size: int = 128) -> Texture
         x, y = int(rng.integers(1, cells - 4)), int(rng.integers(4, 9))
         image[y, x : x + 3] = hsv(hue + 190, 0.7, 0.8)
         image[y - 2, x + 1] = (1.0, 0.85, 0.2)
-    hero = int(rng.integers(3, cells - 3))
+    hero = rng.integers(3, cells - 3)
     image[int(ground[hero]) - 2 : int(ground[hero]), hero] = hsv(hue + 180, 0.9, 1.0)
     return np.repeat(np.repeat((image * 255).astype(np.uint8), size // cells, 0), size // cells, 1)
 
@@ -290,7 +286,7 @@ def record_sleeve(rng: np.random.Generator, ground: Colour, figure: Colour, seco
     colours = [to_bytes(x) for x in (ground, figure, second)]
     image = Image.new("RGB", (n, n), colours[0])
     draw = ImageDraw.Draw(image)
-    kind = int(rng.integers(3))
+    kind = rng.integers(3)
     for k in range(5):
         r, ink = n * (0.46 - 0.09 * k), colours[1 + k % 2]
         if kind == 0:
@@ -306,13 +302,13 @@ def record_sleeve(rng: np.random.Generator, ground: Colour, figure: Colour, seco
 def drum_window(rng: np.random.Generator, size: int = 96) -> Texture:
     """What the round window shows: a dark drum with a heap of coloured cloth at the bottom."""
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size * 2 - 1
-    dark = np.array(hsv(float(rng.uniform(200, 230)), 0.35, 0.16))
+    dark = np.array(hsv(rng.uniform(200, 230), 0.35, 0.16))
     out = np.broadcast_to(dark, (size, size, 3)) * (1.25 - 0.5 * (v[..., None] + 1) / 2)
-    hue = float(rng.uniform(0, 360))
+    hue = rng.uniform(0, 360)
     if rng.random() < 0.75:
         for _ in range(9):
             x, y, r = rng.uniform(-0.7, 0.7), rng.uniform(0.35, 0.95), rng.uniform(0.2, 0.42)
-            cloth = hsv(hue + float(rng.choice([0, 40, 180])), float(rng.uniform(0.1, 0.7)), 0.7)
+            cloth = hsv(hue + rng.choice([0, 40, 180]), rng.uniform(0.1, 0.7), 0.7)
             d = np.hypot((u - x) * 0.8, v - y)
             fold = 0.75 + 0.25 * np.cos(14 * (u * np.sin(9 * x) + v))
             out = np.where((d < r)[..., None], np.array(cloth) * fold[..., None], out)

@@ -6,13 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
+from cyclorama.scenes.surface import CREAM, MILK, WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic, packages
 from cyclorama.scenes.textures.basic import draw_words, to_bytes
-
-WHITE: Colour = (1.0, 1.0, 1.0)
-MILK: Colour = (0.98, 0.98, 0.96)
-CREAM: Colour = (0.95, 0.92, 0.86)
 
 
 def _ridge(rng: np.random.Generator, size: int, rough: bool) -> NDArray[np.float64]:
@@ -112,7 +108,7 @@ def window_view(rng: np.random.Generator, season: str, size: int = 192) -> Textu
         image = Image.fromarray(basic.gradient(hsv(205, 0.1, 0.97), hsv(208, 0.32, 0.86), size))
         draw = ImageDraw.Draw(image)
         for k in range(22):
-            x, near = float(rng.uniform(0, 1)) * size, k / 22
+            x, near = rng.uniform(0, 1) * size, k / 22
             high, y = size * (0.24 + 0.2 * near), size * (0.66 + 0.1 * near)
             fir = mix(hsv(200, 0.45, 0.42), hsv(206, 0.2, 0.86), 0.75 - 0.6 * near)
             for step in range(3):
@@ -124,8 +120,8 @@ def window_view(rng: np.random.Generator, season: str, size: int = 192) -> Textu
         image = Image.fromarray(basic.gradient(hsv(46, 0.3, 0.98), hsv(44, 0.12, 0.98), size))
         draw = ImageDraw.Draw(image)
         for k in range(120):
-            x, y = float(rng.uniform(0, 1)) * size, float(rng.uniform(0.25, 0.85)) * size
-            r = float(rng.uniform(0.02, 0.075)) * size
+            x, y = rng.uniform(0, 1) * size, rng.uniform(0.25, 0.85) * size
+            r = rng.uniform(0.02, 0.075) * size
             h, s, b = rng.uniform((14, 0.6, 0.6), (46, 0.85, 0.96))
             tint = mix(hsv(float(h), float(s), float(b)), CREAM, 0.35 * (1 - k / 120))
             draw.ellipse([x - r, y - r, x + r, y + r], to_bytes(tint))
@@ -143,11 +139,11 @@ def flower_field(
     image = Image.fromarray(basic.gradient(mix(sky, (1, 0.93, 0.84), 0.6), shade(sky, 0.93), size))
     draw = ImageDraw.Draw(image)
     for _ in range(26):
-        x, r = float(rng.uniform(-0.05, 1.05)) * size, float(rng.uniform(0.015, 0.05)) * size
-        far_green = mix(shade(green, float(rng.uniform(0.7, 1.0))), sky, 0.35)
+        x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.015, 0.05) * size
+        far_green = mix(shade(green, rng.uniform(0.7, 1.0)), sky, 0.35)
         draw.ellipse([x - 2.2 * r, horizon * size - r, x + 2.2 * r, horizon * size + r], to_bytes(far_green))
     depth = np.maximum(v - horizon, 0.004)
-    lateral = (u - float(rng.uniform(0.35, 0.65))) / (depth + 0.05)
+    lateral = (u - rng.uniform(0.35, 0.65)) / (depth + 0.05)
     row = np.clip(0.62 + 0.75 * np.sin(lateral * 9.0), 0, 1)[..., None]
     speckle = 1 + 0.3 * rng.standard_normal((size, size, 1)) * np.clip(depth * 6, 0.15, 1)[..., None]
     ground = (np.array(shade(green, 0.8)) * (1 - row) + np.array(bloom) * row) * speckle
@@ -163,16 +159,16 @@ def blossom(rng: np.random.Generator, sky: Colour, bloom: Colour, green: Colour,
     draw = ImageDraw.Draw(image)
     for _ in range(160):
         x, y, r = (float(v) * size for v in rng.uniform((0.1, 0.55, 0.012), (0.9, 0.75, 0.04)))
-        tint = mix(shade(green, float(rng.uniform(0.85, 1.15))), sky, 0.35)
+        tint = mix(shade(green, rng.uniform(0.85, 1.15)), sky, 0.35)
         draw.ellipse(
             [x - r, y - r, x + r, y + r], to_bytes(mix(tint, bloom, 0.5) if rng.random() < 0.2 else tint)
         )
     for k in range(420):
-        x = float(rng.uniform(0.14, 0.86))
+        x = rng.uniform(0.14, 0.86)
         reach = 0.07 + 0.17 * abs(x - 0.5) / 0.28
-        y = 0.36 + float(rng.random()) * reach + 0.02 * float(np.sin(19 * x))
-        r = float(rng.uniform(0.008, 0.02)) * size
-        tint = mix(shade(bloom, 0.9), (1, 1, 1), float(rng.uniform(0.0, 0.8)) * k / 420)
+        y = 0.36 + rng.random() * reach + 0.02 * float(np.sin(19 * x))
+        r = rng.uniform(0.008, 0.02) * size
+        tint = mix(shade(bloom, 0.9), (1, 1, 1), rng.uniform(0.0, 0.8) * k / 420)
         tint = mix(green, sky, 0.15) if rng.random() < 0.12 else tint
         draw.ellipse([x * size - r, y * size - r, x * size + r, y * size + r], to_bytes(tint))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 120)))
@@ -190,19 +186,19 @@ def pasture(
         line = level + 0.025 * np.sin(8.8 * u + a) + 0.013 * np.sin(18.3 * u + b)
         if k == 2:
             for x in rng.uniform(0.1, 0.9, 13):
-                r = float(rng.uniform(0.012, 0.026))
+                r = rng.uniform(0.012, 0.026)
                 y = float(np.interp(x, u[0], line[0])) - 0.9 * r
                 packages.paint(canvas, (r - np.hypot(u - x, (v - y) * 0.62)) * size, shade(green, 0.52))
             if barn:
-                _paint_barn(canvas, u, v, float(rng.choice([0.32, 0.66])), line)
+                _paint_barn(canvas, u, v, rng.choice([0.32, 0.66]), line)
         colour = mix(shade(green, tone), mix(sky_colour, MILK, 0.5), haze)
         packages.paint(canvas, (v - line) * size, colour)
         crest = np.clip(1 - (v - line) / 0.07, 0, 1) * (v > line)
         canvas += 0.22 * crest[..., None] * (np.array(mix(colour, (1.0, 1.0, 0.7), 0.6)) - canvas)
         if k == 2 and cows:
             for x in (0.27, 0.34, 0.4, 0.61, 0.69, 0.74):
-                x += float(rng.uniform(-0.015, 0.015))
-                y = float(np.interp(x, u[0], line[0])) + float(rng.uniform(0.015, 0.06))
+                x += rng.uniform(-0.015, 0.015)
+                y = float(np.interp(x, u[0], line[0])) + rng.uniform(0.015, 0.06)
                 for dx, r, tone in ((0.0, 0.014, 0.97), (0.004, 0.007, 0.12), (-0.017, 0.006, 0.2)):
                     spot = 1 - np.hypot(u - x - dx, 1.1 * (v - y - 0.3 * dx)) / r
                     packages.paint(canvas, 256 * r * spot, (tone, tone, 0.97 * tone))
