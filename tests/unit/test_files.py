@@ -195,3 +195,78 @@ def test_without_posix_locks_nobody_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "fcntl", None)
     with hold_folder(tmp_path), hold_folder(tmp_path):
         assert list_names(tmp_path) == ["lock"]
+
+
+def fail(number: int) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EIO])
+def test_a_disk_without_locks_is_told_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr(fcntl, "flock", fail(number))
+    notes: list[str] = []
+    with hold_folder(tmp_path / "out", notes.append):
+        pass
+    assert len(notes) == 1
+    assert "no file locks" in notes[0]
+    assert str(tmp_path / "out") in notes[0]
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EACCES])
+def test_a_lock_that_another_holds_is_no_missing_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr(fcntl, "flock", fail(number))
+    with pytest.raises(OutputError, match="another run"), hold_folder(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV])
+def test_a_disk_that_cannot_rename_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "replace", fail(number))
+    monkeypatch.setattr(Path, "replace", fail(number))
+    with (
+        pytest.raises(OutputError, match=r"cannot rename a file .*object stores.* ordinary disk"),
+        hold_folder(tmp_path),
+    ):
+        pass
+    assert list_names(tmp_path) == ["lock"]
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_disk_that_cannot_append_is_named_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    original = Path.open
+
+    def open_without_append(path: Path, mode: str = "r", *args: object, **kwargs: object) -> object:
+        if "a" in mode and path.exists() and path.stat().st_size:
+            raise OSError(number, os.strerror(number))
+        return original(path, mode, *args, **kwargs)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", open_without_append)
+    with pytest.raises(OutputError, match=r"cannot append to a file .*ordinary disk"), hold_folder(tmp_path):
+        pass
+
+
+def test_a_disk_without_sync_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", fail(errno.EINVAL))
+    write_atomic(tmp_path / "a", b"whole")
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+def test_a_full_disk_is_full_and_no_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "write_bytes", fail(errno.ENOSPC))
+    with pytest.raises(OutputError, match=r"No space left.*same command again"), hold_folder(tmp_path):
+        pass

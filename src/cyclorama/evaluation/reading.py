@@ -239,12 +239,8 @@ def _find_key(kind: str, row: Row, image: Any) -> str:
     if kind == "folder":
         return str(PurePosixPath(row.name).with_suffix(""))
     values = row.values
-    named = (
-        values.get("id")
-        or values.get("name")
-        or values.get("input")
-        or (image if isinstance(image, str) else row.name)
-    )
+    own = values.get("title") if "status" in values else values.get("input")  # of a run's results
+    named = values.get("id") or own or (image if isinstance(image, str) else row.name)
     return str(named) if "id" in values else PurePosixPath(str(named)).stem
 
 

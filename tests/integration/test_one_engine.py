@@ -1,0 +1,221 @@
+"""One photo, a folder, a table and a Ray cluster are one engine: what holds for one holds for all."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cyclorama
+from cyclorama.generation.items import ItemSource
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.run import RunResult, run_images
+from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
+from cyclorama.jobs.job import EngineSettings, Hooks
+from cyclorama.jobs.store import ShardStore
+from cyclorama.models.registry import CategoryRegistry
+
+# Ray leaves pipes and sockets of its processes to the garbage collector.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:unclosed:ResourceWarning", "ignore:subprocess:ResourceWarning"
+)
+PATHS = os.pathsep.join([str(Path(__file__).parent), str(Path(cyclorama.__file__).parents[1])])
+PRODUCTS = 4
+WAYS = ["photo", "folder", "table", "ray"]
+
+
+def build_registry() -> CategoryRegistry:
+    registry = CategoryRegistry()
+    registry.add("lipstick", ["cosmetics"])
+    registry.add("perfume")
+    return registry
+
+
+@dataclass
+class Noise:
+    """Noise of each image's own generator; a batch above ``room`` places runs out of memory."""
+
+    room: int = 64
+    registry: CategoryRegistry = field(default_factory=build_registry)
+    image_size: int = 32
+    image_multiple: int = 8
+
+    def __call__(self, images: Any, masks: Any, categories: Any, generators: Any, **kwargs: Any) -> Any:
+        import torch
+
+        if len(images) > self.room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        noise = [torch.rand(1, *image.shape, generator=g) for image, g in zip(images, generators)]
+        return torch.cat(noise) * 2 - 1
+
+
+def load(handle: ModelHandle, device: str, dtype: str) -> Noise:
+    return Noise()
+
+
+def load_small(handle: ModelHandle, device: str, dtype: str) -> Noise:
+    return Noise(room=1)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """Ray on this machine for all tests here, where it is installed."""
+    pytest.importorskip("ray")
+    from cyclorama.jobs import ray_cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATHS)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        with ray_cluster.join_cluster(EngineSettings(engine="ray", workers=2, threads=1)):
+            yield
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("cluster")
+    return str(request.param)
+
+
+def draw(path: Path, seed: int) -> None:
+    rgba = np.random.default_rng(seed).integers(0, 256, (40, 40, 4), dtype=np.uint8)
+    rgba[..., 3] = 0
+    rgba[10:30, 12:28, 3] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(rgba).save(path)
+
+
+def prepare(way: str, folder: Path, category: str) -> Path:
+    """The input of one way: products whose category is told by the folder, or by the table."""
+    if way in ("photo", "folder"):
+        place = folder / "in" / category if way == "folder" else folder
+        for number in range(1 if way == "photo" else PRODUCTS):
+            draw(place / f"p{number}.png", number)
+        return folder / ("p0.png" if way == "photo" else "in")
+    for number in range(PRODUCTS):
+        draw(folder / f"p{number}.png", number)
+    lines = [json.dumps({"image": f"p{n}.png", "category": category}) for n in range(PRODUCTS)]
+    (folder / "list.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "list.jsonl"
+
+
+def run(
+    way: str, source: Path, out: Path, category: str | None = None, load_model: Any = load, **values: Any
+) -> tuple[RunResult, list[dict[str, Any]], list[str]]:
+    from cyclorama.generation.categories import CategoryRules
+
+    # one photo gives four images too, so that a batch of four can be halved everywhere
+    candidates = PRODUCTS if way == "photo" else 1
+    engine = EngineSettings(
+        engine="ray" if way == "ray" else "in-process", device="cpu", threads=1, workers=1
+    )
+    config = RunConfig(
+        GenerateConfig(steps=2, batch_size=4, candidates=candidates, **values),
+        RunSettings(dtype="float32"),
+        engine,
+        CategoryRules(default=category if way == "photo" else None),
+    )
+    notes: list[str] = []
+    handle = ModelHandle("noise", Path(__file__).parent, "0" * 12, build_registry())
+    result = run_images(
+        ItemSource(source), out, handle, config, Hooks(noted=notes.append), load_model=load_model
+    )
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    return result, rows, notes
+
+
+def read_images(out: Path) -> dict[str, bytes]:
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("images/**/*.png"))}
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on(way: str, tmp_path: Path) -> None:
+    source = prepare(way, tmp_path, "perfume")
+    result, rows, notes = run(way, source, tmp_path / "out", "perfume", load_small)
+    assert (result.made, result.failed) == (PRODUCTS, 0)
+    assert {row["batch_places"] for row in rows} == {1}
+    assert notes == ["memory ran out: batches of 1 instead of 4"]
+    assert len(read_images(tmp_path / "out")) == PRODUCTS
+
+
+@pytest.mark.parametrize("place", ["last", "middle"])
+def test_a_torn_journal_line_costs_one_image(way: str, tmp_path: Path, place: str) -> None:
+    source, out = prepare(way, tmp_path, "perfume"), tmp_path / "out"
+    run(way, source, out, "perfume")
+    before = read_images(out)
+    store = ShardStore(out)
+    reopen(store, torn=-1 if place == "last" else 1)
+    result, rows, _ = run(way, source, out, "perfume")
+    assert result.made == 1
+    assert all(row["status"] == "done" for row in rows)
+    assert read_images(out) == before
+
+
+def reopen(store: ShardStore, torn: int) -> None:
+    """Make shard 0 one in work, as a kill leaves it: its images recorded, one line of the journal torn."""
+    rows = store.load_rows(0)
+    work = store.get_work(0)
+    work.mkdir(parents=True)
+    lines, count = [], 0
+    for row in rows:
+        for image in row["images"]:
+            staged = [file | {"staged": f"{count}{file['suffix']}"} for file in image["files"]]
+            for file in staged:
+                (store.out / file["name"]).rename(work / file["staged"])
+            times = dict.fromkeys(("load_seconds", "model_seconds", "finish_seconds"), 0.0)
+            kept = {"verdict": None, "placement": {}} | {n: image[n] for n in KEPT} | times
+            spot = {"row": row["row"], "key": row["plan_key"], "spot": [0, image["candidate"] - 1]}
+            lines.append(json.dumps(spot | kept | {"files": staged}) + "\n")
+            count += 1
+    assert len(lines) == PRODUCTS
+    lines[torn] = lines[torn][:40] + ("" if torn == -1 else "\n")
+    store.get_journal(0).write_text("".join(lines))
+    store.get_mark(0).unlink()
+    store.get_rows(0).unlink()
+
+
+KEPT = ("seed", "height", "width", "places", "mask_source", "report")
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    [("Beauty > Perfume", "path, name"), ("Cosmetics > Perfumes & Scents", "path, part, plural")],
+)
+def test_a_category_path_gives_its_last_level(way: str, tmp_path: Path, given: str, source: str) -> None:
+    result, rows, _ = run(way, prepare(way, tmp_path, given), tmp_path / "out", given)
+    assert result.failed == 0
+    assert {row["category"] for row in rows} == {"perfume"}
+    expected = {"photo": "default", "folder": f"folder, {source}"}.get(way, source)
+    assert {row["category_source"] for row in rows} == {expected}
+
+
+def test_where_it_is_started_changes_nothing(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = prepare(way, tmp_path, "perfume")
+    found = []
+    for number, place in enumerate((tmp_path, tmp_path.parent, Path("/"))):
+        monkeypatch.chdir(place)
+        out = tmp_path / f"out{number}"
+        run(way, Path(os.path.relpath(source)), Path(os.path.relpath(out)), "perfume")
+        found.append(read_images(out) | {"rows": (out / "results.jsonl").read_bytes()})
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_staged_file_of_another_size_is_made_again(way: str, tmp_path: Path) -> None:
+    source, out = prepare(way, tmp_path, "perfume"), tmp_path / "out"
+    run(way, source, out, "perfume")
+    before = read_images(out)
+    store = ShardStore(out)
+    reopen(store, torn=0)
+    victim = store.get_work(0) / "2.png"
+    victim.write_bytes(victim.read_bytes()[:-10])
+    result, _, _ = run(way, source, out, "perfume")
+    assert result.made == 2  # that, and the one whose line is torn
+    assert read_images(out) == before
