@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import fft, ndimage
 
-from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
+from cyclorama.curate.alignment import align, compute_likeness, invert, sample_windows, smooth
 from cyclorama.curate.duplicates import (
     DuplicatesRule,
     DuplicatesSettings,
@@ -31,13 +32,19 @@ from cyclorama.curate.signature import (
     compute_phash,
     compute_sharpness,
     compute_thumbnail,
-    count_differing_bits,
 )
 from cyclorama.curate.summary import build_summary
 from cyclorama.curate.summary import summarise as summarise_image
 from cyclorama.errors import ConfigError, SettingsError
 
 Pixels = npt.NDArray[np.uint8]
+
+
+def count_bits(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Bits that differ, element by element."""
+    return np.asarray(np.bitwise_count(first ^ second), np.int64)
+
+
 SIDE = 192
 
 
@@ -209,7 +216,7 @@ def test_hash_is_the_sign_of_low_frequencies_and_parts_hash_like_crops() -> None
     cut = round(0.1 * SIDE)
     part = np.uint64(compute_phash(compute_thumbnail(pixels[:-cut, cut:])))
     hashes = compute_hashes(thumbnail[None], [(0.0, 0.1, 0.9, 1.0), (0.0, 0.0, 1.0, 1.0)])[0]
-    near, far = count_differing_bits(hashes, part)
+    near, far = count_bits(hashes, part)
     assert near <= 4 < far
 
 
@@ -264,6 +271,26 @@ def test_alignment_finds_the_crop_and_likeness_ignores_brightness_and_a_plate() 
     other = smooth(shrink(ndimage.gaussian_filter(chance.normal(0, 900, (480, 480)), 6) + 128)[None])
     assert compute_likeness(first, other, found, 8)[0] < 0.6
     assert invert(invert(found)) == pytest.approx(found)
+
+
+def test_equal_files_are_one_pair() -> None:
+    """Also where the indexes propose them again."""
+    rows = [summarise(key, draw_scene(0, number)) for key, number in (("a", 0), ("b", 1), ("c", 2), ("d", 1))]
+    rows = [replace(row, digest=digest) for row, digest in zip(rows, ("1", "2", "3", "2"))]
+    pairs, likeness = find_copies(rows, DuplicatesSettings())
+    found = [tuple(pair) for pair in pairs.tolist()]
+    assert found.count((1, 3)) == 1 and len(set(found)) == len(found)
+    assert likeness[found.index((1, 3))] == 1
+
+
+def test_samples_on_the_border_lie_inside() -> None:
+    planes = np.arange(64, dtype=np.float32).reshape(1, 8, 8)
+    windows = np.array([[0.0, 0.0, 2.0, 2.0]])  # cells at 1/3, 1 and 5/3 of the side
+    values, inside = sample_windows(planes, windows, 3)
+    assert inside[0].tolist() == [[True, True, False], [True, True, False], [False, False, False]]
+    assert values[0, 1, 1] == 63  # the border itself shows the last pixel
+    _, before = sample_windows(planes, np.array([[-1.0, -1.0, 1.0, 1.0]]), 3)
+    assert before[0].tolist() == [[False, False, False], [False, True, True], [False, True, True]]
 
 
 def test_rows_without_thumbnails_and_bad_settings_are_refused() -> None:

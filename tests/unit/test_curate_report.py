@@ -11,36 +11,42 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.curate.card import format_card
+from cyclorama.curate.decisions import Decision
 from cyclorama.curate.records import Box, Finding, Record, Verdict
-from cyclorama.curate.report import ReportSample, SampleChooser, collect_statistics, format_report
+from cyclorama.curate.report import ReportSample, choose_samples, format_card, format_report
 from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.report_plots import draw_funnel, draw_long_tail
-from cyclorama.curate.report_statistics import Outcome, compute_long_tail
+from cyclorama.curate.report_statistics import collect_statistics, compute_long_tail
+from cyclorama.curate.settling import Row
 
 
-def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> Outcome:
+def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> Row:
     first = Finding("clicks", Verdict.KEEP, numbers={"rate": 0.01 * n})
     second = Finding("text", verdict, "words" if verdict != Verdict.KEEP else "", {"words": float(n)})
-    kept = verdict in (Verdict.KEEP, Verdict.REPAIR)
-    return Outcome(
-        Record(f"k{n}", "x.png", product_id=f"p{n // 2}", licence=licence, language="en"),
-        (first, second),
-        verdict,
+    category = "mug" if n < 12 else "kettle <i>"
+    return Row(
+        Record(f"k{n}", "x.png", product_id=f"p{n // 2}", category=category, licence=licence, language="en"),
+        [first, second],
+        [{}, {}],
+        {},
+        "digest",
+        "",
+        "",
+        None,
+        verdict=verdict,
         rule="" if verdict == Verdict.KEEP else "text",
-        category="mug" if n < 12 else "kettle <i>",
-        split="train" if kept else "",
-        decided=n == 0,
+        split="train" if verdict in (Verdict.KEEP, Verdict.REPAIR) else "",
+        decision=Decision("k0", "accept", "Ada", 1.0) if n == 0 else None,
     )
 
 
 @pytest.fixture
-def outcomes() -> list[Outcome]:
+def outcomes() -> list[Row]:
     verdicts = [Verdict.KEEP] * 14 + [Verdict.REPAIR] * 2 + [Verdict.REVIEW] * 3 + [Verdict.DROP]
     return [outcome(n, verdict) for n, verdict in enumerate(verdicts)]
 
 
-def test_counts_add_up_and_do_not_depend_on_order(outcomes: list[Outcome]) -> None:
+def test_counts_add_up_and_do_not_depend_on_order(outcomes: list[Row]) -> None:
     found = collect_statistics(outcomes, ["licence", "clicks", "text"])
     assert (found.rows, found.kept, found.products, found.decided) == (20, 16, 8, 1)
     assert found.verdicts == {"keep": 14, "repair": 2, "review": 3, "drop": 1}
@@ -66,31 +72,35 @@ def test_long_tail_as_the_paper_counts_it() -> None:
     logs = np.log10(list(counts.values()))
     assert heights[:4] == pytest.approx(heights[0] * logs[:4] / logs[0], abs=0.06)
     assert "largest 250, median 10, smallest 1" in svg
+    assert '<text class="soft" x="40" y="187">5 categories, most images first</text>' in svg
     assert "No category" in draw_long_tail(compute_long_tail([]))
     assert compute_long_tail([]).share_few == 0
 
 
-def test_funnel_bars_are_proportional(outcomes: list[Outcome]) -> None:
+def test_funnel_bars_are_proportional(outcomes: list[Row]) -> None:
     svg = draw_funnel(collect_statistics(outcomes).funnel, 20)
     widths = [float(w) for w in re.findall(r'class="(?:keep|repair|review|drop)"[^>]* width="([\d.]+)"', svg)]
     assert widths == pytest.approx([460, 322, 46, 69, 23], abs=0.01)
+    texts = re.findall(r'<text x="0" y="(\d+)">(\w+)</text>', svg)
+    assert texts == [("16", "clicks"), ("42", "text")]  # one row below the other
+    bars = re.findall(r'rect class="\w+" x="([\d.]+)" y="(\d+)"', svg)
+    assert bars[:3] == [("110.0", "3"), ("110.0", "29"), ("432.0", "29")]
 
 
-def test_samples_do_not_depend_on_order_or_sharing() -> None:
-    keys = [f"k{n}" for n in range(100)]
-    whole, left, right = SampleChooser(5), SampleChooser(5), SampleChooser(5)
-    for key in keys:
-        whole.offer("text", Verdict.DROP, key)
-    for place, key in enumerate(random.Random(1).sample(keys, 100)):
-        (left if place % 3 else right).offer("text", Verdict.DROP, key)
-    left.merge(right)
-    chosen = whole.choose()
-    assert left.choose() == chosen
-    assert len(chosen) == len(set(chosen)) == 5
-    whole.offer("text", Verdict.KEEP, "kept")
-    whole.offer("people", Verdict.REVIEW, "face")
-    assert [c[:2] for c in whole.choose()[::5]] == [("people", Verdict.REVIEW), ("text", Verdict.DROP)]
-    assert SampleChooser(0).choose() == []
+def test_samples_do_not_depend_on_order() -> None:
+    rows = [outcome(n, verdict) for n in range(100) for verdict in Verdict if n % 4 == verdict.severity]
+    chosen = [(rule, verdict, row.record.key) for rule, verdict, row, _ in choose_samples(rows, 5)]
+    shuffled = choose_samples(random.Random(1).sample(rows, 100), 5)
+    assert [(rule, verdict, row.record.key) for rule, verdict, row, _ in shuffled] == chosen
+    assert len(chosen) == len(set(chosen)) == 20
+    assert [c[:2] for c in chosen[::5]] == [
+        ("kept", Verdict.KEEP),
+        ("text", Verdict.DROP),
+        ("text", Verdict.REVIEW),
+        ("text", Verdict.REPAIR),
+    ]
+    assert [place for _, _, _, place in shuffled[::5]] == [None, 1, 1, 1]
+    assert choose_samples(rows, 0) == []
 
 
 def test_evidence_is_drawn_where_the_box_is() -> None:
@@ -119,7 +129,7 @@ class Tags(HTMLParser):
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Outcome]) -> None:
+def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Row]) -> None:
     jpeg = encode_evidence(np.zeros((8, 8, 3), np.uint8), ())
     sample = ReportSample("text", Verdict.DROP, "k<script>", "5 words & more", jpeg)
     page = format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
@@ -129,24 +139,24 @@ def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Outcome]
     assert tags.names.count("svg") == 4  # funnel, long tail, two distributions
     assert len(tags.sources) == 1 and tags.sources[0].startswith("data:image/jpeg;base64,")
     assert "width=device-width" in page and "5 words &amp; more" in page
-    assert "20 rows in: 16 in the set (2 of them repaired), 3 for review, 1 dropped." in page
+    assert "20 rows in: 16 in the set (2 of them repaired, text or logos" in page
+    assert "erased), 3 for review, 1 dropped. 16 images of 8 products" in page
+    assert "1 rows were decided by people" in page
     assert "50.0% fewer than 10" in page
     assert "commercial" not in page
     assert page == format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
 
 
-def test_restricted_images_mark_report_and_card(outcomes: list[Outcome]) -> None:
+def test_restricted_images_mark_report_and_card(outcomes: list[Row]) -> None:
     marked = [*outcomes, outcome(1, Verdict.KEEP, "CC-BY-NC-4.0")]
     assert "Not for commercial use: CC-BY-NC-4.0" in format_report(collect_statistics(marked), [])
-    card = format_card(
-        collect_statistics(marked), "My set", "in.csv", "text: null\n", {"a.tar": "00"}, {"rare": 2}
-    )
+    card = format_card(collect_statistics(marked), "My set", "text: null\n", {"a.tar": "00"}, {"rare": 2})
     lines = card.splitlines()
     assert lines[0] == "# My set"
     assert lines[2] == "Licence: non-commercial use only; holds images under CC-BY-NC-4.0"
     assert "| CC-BY-NC-4.0 | 1 |" in lines and "| train | 17 | 8 |" in lines and "| a.tar | 00 |" in lines
-    assert "| text | 21 | 15 | 2 | 3 | 1 |" in lines
-    assert "Kept aside, yet in no training image: rare (2)." in card
+    assert "| text | 21 | 15 | 2 | 3 | 1 | 1 |" in lines and "text: null" in lines
+    assert "kept aside, yet in no training image: rare (2)" in card
     assert "Licence: CC0-1.0" in format_card(collect_statistics(outcomes))
 
 

@@ -173,6 +173,23 @@ def test_bad_inputs_are_refused(model):
         erase(pixels / 255, np.ones((16, 16), dtype=bool), model)
     with pytest.raises(SettingsError, match="max_side"):
         EraseConfig(max_side=8)
+    with pytest.raises(SettingsError, match="context: must be .* 0, got -0.5"):
+        EraseConfig(context=-0.5)
+    with pytest.raises(SettingsError, match="min_context: must be greater than 0, got 0"):
+        EraseConfig(min_context=0)
+    assert EraseConfig(context=0, min_context=1).context == 0  # the limits themselves are allowed
+
+
+def test_the_fill_takes_on_the_colours_around_the_hole_if_asked():
+    """The mean of an image of two halves is neither's colour: matched, it becomes the one around the hole."""
+    pixels = np.full((64, 64, 3), 200, np.uint8)
+    pixels[:, 32:] = 40
+    hole = np.zeros((64, 64), bool)
+    hole[24:40, 8:24] = True
+    plain = erase(pixels, hole, build_mean(), EraseConfig(match=False))
+    matched = erase(pixels, hole, build_mean())
+    assert abs(int(plain[32, 16, 0]) - 115) < 5
+    assert abs(int(matched[32, 16, 0]) - 200) <= 1
 
 
 def test_the_baseline_hides_everything_but_the_product(model):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, NonNegativeInt
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
@@ -265,18 +267,13 @@ def _compare(
 def _choose_kept(
     links: Sequence[tuple[int, int]], scores: Sequence[tuple[float, float, str]]
 ) -> dict[int, int]:
-    """Row to the kept row of its group, for every row that has a copy."""
-    leader: dict[int, int] = {}
-
-    def find(place: int) -> int:
-        while leader.setdefault(place, place) != place:
-            leader[place] = leader[leader[place]]
-            place = leader[place]
-        return place
-
-    for first, second in links:
-        one, other = find(first), find(second)
-        if one != other:
-            better, lesser = (one, other) if scores[one] > scores[other] else (other, one)
-            leader[lesser] = better
-    return {place: find(place) for place in list(leader)}
+    """Row to the kept row of its group, the best of it, for every row that has a copy."""
+    if not links:
+        return {}
+    first, second = np.array(links).T
+    graph = sparse.coo_matrix((np.ones(len(links)), (first, second)), shape=(len(scores),) * 2)
+    _, labels = csgraph.connected_components(graph, directed=False)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for place in np.unique(links).tolist():
+        groups[int(labels[place])].append(place)
+    return {place: max(group, key=lambda one: scores[one]) for group in groups.values() for place in group}

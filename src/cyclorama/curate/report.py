@@ -1,43 +1,47 @@
-"""The report of a curating run as one HTML file: funnel, samples with evidence, distributions, long tail."""
+"""The report (HTML) and the data card (Markdown) of a curated set: how it was chosen, what is in it."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from heapq import nsmallest
 from html import escape
 
+import yaml
+
+from cyclorama.config import to_plain
+from cyclorama.curate.cache import ImageCache
+from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Verdict
 from cyclorama.curate.report_plots import draw_distribution, draw_funnel, draw_long_tail
-from cyclorama.curate.report_statistics import FEW, MANY, Outcome, Statistics, collect_statistics
+from cyclorama.curate.report_statistics import FEW, MANY, Statistics, collect_statistics
+from cyclorama.curate.reviewing import draw_evidence
+from cyclorama.curate.settling import Row
+from cyclorama.curate.splits import find_unseen_categories
+from cyclorama.curate.store import CurateStore
+from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_markdown, format_page
+from cyclorama.files import write_atomic
 
-__all__ = ["Outcome", "ReportSample", "SampleChooser", "Statistics", "collect_statistics", "format_report"]
-
-_STYLE = """
-:root{color-scheme:light dark;--paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;--line:#dedad2;
---keep:#3f7d4f;--repair:#2f6fb3;--review:#c08a1e;--drop:#b0483c}
-@media (prefers-color-scheme:dark){:root{
---paper:#1b1a18;--card:#262421;--ink:#eeebe5;--soft:#a8a297;--line:#3a3732}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:80rem;padding:1rem;background:var(--paper);color:var(--ink);
-font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin-top:2rem}h3{font-size:1rem}
-.soft,figcaption{color:var(--soft);font-size:.875rem;overflow-wrap:anywhere}
-.wide{overflow-x:auto}table{border-collapse:collapse;background:var(--card);font-size:.9rem}
-th,td{border:1px solid var(--line);padding:.3rem .6rem;text-align:left}
-td{font-variant-numeric:tabular-nums}
-.cells{display:flex;flex-wrap:wrap;gap:.75rem}figure{margin:0;max-width:100%;background:var(--card);padding:.5rem;
-border:1px solid var(--line);border-radius:.5rem}figure.sample{width:15rem}
-img{max-width:100%;height:auto;border-radius:.3rem}figure.sample img{max-height:15rem}
-svg{max-width:100%;height:auto;font:13px system-ui,sans-serif}svg text{fill:currentColor}
-svg text.soft{fill:var(--soft)}svg line{stroke:var(--line)}
+REPORT_FILE, CARD_FILE = "index.html", "card.md"
+SAMPLE_SIDE = 384
+"""Longest side, in pixels, of an image in the report."""
+KEPT = "kept"
+"""What the report calls the rows that no rule had anything against."""
+_LARGEST = 20
+"""Categories listed in the card; the page lists ten times as many."""
+_WORDS = {"keep": "kept", "repair": "repaired", "review": "to review", "drop": "dropped"}
+_STYLE = """<style>
+:root{--keep:#3f7d4f;--repair:#2f6fb3;--review:#c08a1e;--drop:#b0483c}
+figure{max-width:100%;background:var(--card);padding:.5rem;border:1px solid var(--line);border-radius:.5rem}
+figure.sample{width:15rem}img{height:auto}figure.sample img{max-height:15rem}
+svg text{fill:currentColor}svg text.soft{fill:var(--soft)}svg line{stroke:var(--line)}
 .keep{fill:var(--keep)}.repair{fill:var(--repair)}.review{fill:var(--review)}.drop{fill:var(--drop)}
 .key{display:inline-block;width:.8rem;height:.8rem;border-radius:.2rem;margin:0 .3rem 0 .8rem}
 .warn{border-left:.3rem solid var(--drop);padding:.25rem .75rem;background:var(--card)}
-"""
+</style>"""
 
 
 @dataclass(frozen=True)
@@ -52,178 +56,213 @@ class ReportSample:
     """The image with the evidence drawn in (``report_images.encode_evidence``)."""
 
 
-class SampleChooser:
-    """Chooses up to ``count`` rows per rule and verdict: those whose keys have the smallest hashes.
+def write_report(
+    store: CurateStore,
+    cache: ImageCache,
+    rows: Sequence[Row],
+    config: CurateConfig,
+    rules: Sequence[str],
+    notes: Sequence[str],
+) -> None:
+    """Write ``index.html`` and ``card.md``; ``rules`` are the rules' names in order. Raises OutputError."""
+    statistics = collect_statistics(rows, rules)
+    samples = draw_samples(cache, rows, config.output.samples)
+    page = format_report(statistics, samples, notes=notes)
+    write_atomic(store.out / REPORT_FILE, page.encode("utf-8", "backslashreplace"))
+    kept = [row for row in rows if row.is_kept]
+    card = format_card(
+        statistics,
+        recipe=yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True),
+        digests={
+            path.relative_to(store.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(store.set.glob("*.tar"))
+        },
+        unseen=find_unseen_categories([row.category for row in kept], [row.split for row in kept]),
+    )
+    write_atomic(store.out / CARD_FILE, card.encode("utf-8", "backslashreplace"))
 
-    Which rows are chosen depends neither on the order in which they are offered nor on how they are shared
-    out among choosers that are merged.
+
+def choose_samples(rows: Iterable[Row], count: int) -> list[tuple[str, Verdict, Row, int | None]]:
+    """Up to ``count`` rows per rule and verdict, each with the place of its finding, and of the kept ones.
+
+    Those whose keys have the smallest hashes, so that the order of ``rows`` does not matter; by rule, the
+    severest verdict first, then by hash.
     """
+    groups: dict[tuple[str, Verdict], list[tuple[Row, int | None]]] = defaultdict(list)
+    for row in rows:
+        against = [place for place, f in enumerate(row.findings) if f.verdict != Verdict.KEEP]
+        for place in against if row.digest else ():
+            groups[row.findings[place].rule, row.findings[place].verdict].append((row, place))
+        if not against and row.is_kept:
+            groups[KEPT, Verdict.KEEP].append((row, None))
 
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self._held: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+    return [
+        (rule, verdict, row, place)
+        for rule, verdict in sorted(groups, key=lambda group: (group[0], -group[1].severity))
+        for row, place in nsmallest(count, groups[rule, verdict], partial(_compute_order, rule, verdict))
+    ]
 
-    def offer(self, rule: str, verdict: Verdict, key: str) -> None:
-        """Consider the row ``key`` for what ``rule`` said of it."""
-        digest = hashlib.blake2b(f"{rule}\x1f{verdict.value}\x1f{key}".encode(), digest_size=8).digest()
-        self._hold((rule, verdict.value), (-int.from_bytes(digest, "big"), key))
 
-    def merge(self, other: SampleChooser) -> None:
-        """Consider all that ``other`` holds."""
-        for group, held in other._held.items():
-            for entry in held:
-                self._hold(group, entry)
+def _compute_order(rule: str, verdict: Verdict, chosen: tuple[Row, int | None]) -> str:
+    return hashlib.blake2b("\x1f".join((rule, verdict, chosen[0].record.key)).encode()).hexdigest()
 
-    def choose(self) -> list[tuple[str, Verdict, str]]:
-        """(rule, verdict, key) of the chosen rows, by rule, worst verdict first, then by hash."""
-        order = sorted(self._held, key=lambda group: (group[0], -Verdict(group[1]).severity))
-        return [
-            (rule, Verdict(verdict), key)
-            for rule, verdict in order
-            for _, key in sorted(self._held[rule, verdict], reverse=True)
-        ]
 
-    def _hold(self, group: tuple[str, str], entry: tuple[int, str]) -> None:
-        held = self._held[group]
-        if entry in held or self.count < 1:
-            return
-        if len(held) < self.count:
-            heapq.heappush(held, entry)
-        else:
-            heapq.heappushpop(held, entry)
+def draw_samples(cache: ImageCache, rows: Sequence[Row], count: int) -> list[ReportSample]:
+    """The chosen rows as their rules saw them; a row whose file has gone is left out."""
+    samples = []
+    for rule, verdict, row, place in choose_samples(rows, count):
+        jpeg = draw_evidence(row, cache, place, SAMPLE_SIDE)
+        if jpeg is not None:
+            reason = "" if place is None else row.findings[place].reason
+            samples.append(ReportSample(rule, verdict, row.record.key, reason, jpeg))
+    return samples
 
 
 def format_report(
     statistics: Statistics,
-    samples: Iterable[ReportSample],
+    samples: Sequence[ReportSample],
     title: str = "Curated set",
     notes: Sequence[str] = (),
 ) -> str:
     """The page; every text is escaped, every image has an alternative text, nothing is fetched."""
-    found = list(samples)
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>",
-        f"<p>{escape(_sum_up(statistics))}</p>",
-        *_warn(statistics),
-        *(f'<p class="soft">{escape(note)}</p>' for note in notes),
-        f"<h2>Funnel</h2><p>{_format_legend()}</p>",
-        draw_funnel(statistics.funnel, statistics.rows),
-        _format_funnel(statistics),
-        "<h2>Categories</h2>",
-        f"<p>{escape(describe_long_tail(statistics))}</p>",
-        draw_long_tail(statistics.long_tail),
-        _format_categories(statistics),
-        "<h2>Splits and licences</h2>",
-        _format_table(
-            ["split", "images", "products"],
-            [[name or "(none)", f"{a:,}", f"{b:,}"] for name, (a, b) in statistics.splits.items()],
-        ),
-        _format_table(
-            ["licence", "images"],
-            [[name or "not stated", f"{count:,}"] for name, count in statistics.licence.counts.items()],
-        ),
-        "<h2>Samples per decision</h2>",
-        *_format_samples(found, [step.rule for step in statistics.funnel]),
-        '<h2>Distributions</h2><p class="soft">Each number a rule measured, over the rows that came to it.'
-        f" {_format_legend(('keep', 'drop'), ('kept by the rule', 'others'))}</p>",
-        '<div class="cells">',
-        *(
-            f"<figure>{draw_distribution(one)}<figcaption>{escape(one.name)}</figcaption></figure>"
-            for one in statistics.distributions
-        ),
-        "</div></body></html>\n",
-    ]
-    return "\n".join(parts)
-
-
-def describe_long_tail(statistics: Statistics) -> str:
-    """The long tail in a sentence, beside the paper's."""
-    tail = statistics.long_tail
-    return (
-        f"{len(tail.counts):,} categories: {tail.share_many:.1%} have more than {MANY} images, "
-        f"{tail.share_few:.1%} fewer than {FEW}; the median has {tail.median:g}. "
-        "BG60k: 2,032 categories, about 6 % and over half (arXiv 2312.13309, section 4.2)."
-    )
-
-
-def _sum_up(statistics: Statistics) -> str:
-    counts = statistics.verdicts
-    return (
-        f"{statistics.rows:,} rows in: {statistics.kept:,} in the set ({counts['repair']:,} of them "
-        "repaired), "
-        f"{counts['review']:,} for review, {counts['drop']:,} dropped. {statistics.products:,} products. "
-        f"{statistics.decided:,} rows were decided by people."
-    )
-
-
-def _warn(statistics: Statistics) -> list[str]:
-    licence = statistics.licence
+    licence, warning = statistics.licence, ""
     if licence.commercial_use == "forbidden":
         names = ", ".join(licence.restricted)
-        text = f"Not for commercial use: {names}. A model trained on this set carries the same mark."
+        warning = f"Not for commercial use: {names}. A model trained on this set carries the same mark."
     elif licence.commercial_use == "unstated" and statistics.kept:
-        text = "Some images state no licence: find out before commercial use."
-    else:
-        return []
-    return [f'<p class="warn">{escape(text)}</p>']
-
-
-def _format_legend(
-    names: Sequence[str] = ("keep", "repair", "review", "drop"),
-    words: Sequence[str] = ("kept", "repaired", "to review", "dropped"),
-) -> str:
-    return "".join(
-        f'<span class="key" style="background:var(--{name})"></span>{word}'
-        for name, word in zip(names, words)
+        warning = "Some images state no licence: find out before commercial use."
+    top = [
+        _STYLE,
+        f'<p class="warn">{escape(warning)}</p>' if warning else "",
+        f"<h2>Funnel</h2><p>{_format_legend(_WORDS)}</p>",
+        draw_funnel(statistics.funnel, statistics.rows),
+        draw_long_tail(statistics.long_tail),
+    ]
+    order = [*(step.rule for step in statistics.funnel), *(sample.rule for sample in samples)]
+    bottom = ["<h2>Samples per decision</h2>"]
+    for rule in dict.fromkeys(order):
+        for verdict in reversed(Verdict):
+            shown = [_format_sample(s) for s in samples if s.rule == rule and s.verdict == verdict]
+            if shown:
+                bottom += [f'<h3>{escape(rule)}: {verdict.value}</h3><div class="cells">', *shown, "</div>"]
+    legend = _format_legend({"keep": "kept by the rule", "drop": "others"})
+    bottom.append(
+        '<h2>Distributions</h2><p class="soft">Each number a rule measured, over the rows that came to it. '
+        f'{legend}</p><div class="cells">'
     )
+    for one in statistics.distributions:
+        caption = f"<figcaption>{escape(one.name)}</figcaption>"
+        bottom.append(f"<figure>{draw_distribution(one)}{caption}</figure>")
+    return format_page(_build_text(statistics, title, notes, 10 * _LARGEST), top, [*bottom, "</div>"])
 
 
-def _format_funnel(statistics: Statistics) -> str:
-    heads = ["rule", "rows", "kept", "repaired", "to review", "dropped", "taken out by its word"]
-    rows = [
-        [step.rule, f"{step.seen:,}"]
-        + [f"{step.verdicts.get(verdict.value, 0):,}" for verdict in Verdict]
-        + [f"{statistics.dropped_by.get(step.rule, 0):,}"]
+def format_card(
+    statistics: Statistics,
+    title: str = "Curated set",
+    recipe: str = "",
+    digests: Mapping[str, str] | None = None,
+    unseen: Mapping[str, int] | None = None,
+) -> str:
+    """The card as Markdown; the first line after the title is ``Licence:``, which programs read.
+
+    ``recipe`` is the run's recipe as YAML, ``digests`` maps files of the set to their hashes, ``unseen``
+    categories kept aside of which no image trains to their number.
+    """
+    licence = statistics.licence
+    stated = licence.describe()
+    if licence.commercial_use == "forbidden":
+        stated = f"non-commercial use only; holds images under {', '.join(licence.restricted)}"
+    use = {"allowed": "allowed", "forbidden": "not allowed", "unstated": "not known: licences are missing"}
+    facts = [
+        f"commercial use: {use[licence.commercial_use]}; models trained on the set keep the mark",
+        "splits are by product: no product is in two of them",
+    ]
+    if unseen:
+        names = ", ".join(f"{name} ({count})" for name, count in sorted(unseen.items()))
+        facts.append(f"kept aside, yet in no training image: {names}")
+    facts.append(
+        "rules are fallible: people and faces, text and logos may remain; the images' owners, the people "
+        "they may show and the brands have rights of their own, which no licence mark settles"
+    )
+    files = ReportTable("Files", ("file", "SHA-256"), sorted((digests or {}).items()))
+    text = format_markdown(_build_text(statistics, title, facts, _LARGEST, files))
+    head, _, body = text.partition("\n\n")
+    if recipe:
+        body += f"## Recipe\n\n```yaml\n{recipe.rstrip()}\n```\n"
+    return f"{head}\n\nLicence: {' '.join(stated.split())}\n\n{body.rstrip()}\n"
+
+
+def _build_text(
+    statistics: Statistics,
+    title: str,
+    facts: Sequence[str],
+    categories: int,
+    *tables: ReportTable,
+) -> ReportText:
+    counts, tail = statistics.verdicts, statistics.long_tail
+    funnel = [
+        [step.rule, step.seen, *(step.verdicts.get(v.value, 0) for v in Verdict)]
         for step in statistics.funnel
     ]
     known = {step.rule for step in statistics.funnel}
-    rows += [
-        [rule, *["–"] * 5, f"{count:,}"] for rule, count in statistics.dropped_by.items() if rule not in known
-    ]
-    return _format_table(heads, rows)
-
-
-def _format_categories(statistics: Statistics) -> str:
-    counts = statistics.long_tail.counts
-    table = _format_table(["category", "images"], [[name, f"{count:,}"] for name, count in counts.items()])
-    return f"<details><summary>All {len(counts):,} categories</summary>{table}</details>"
-
-
-def _format_samples(samples: Sequence[ReportSample], order: Sequence[str]) -> list[str]:
-    rules = list(dict.fromkeys([*order, *(sample.rule for sample in samples)]))
-    parts = []
-    for rule in rules:
-        for verdict in reversed(Verdict):
-            shown = [sample for sample in samples if sample.rule == rule and sample.verdict == verdict]
-            if shown:
-                parts.append(f'<h3>{escape(rule)}: {verdict.value}</h3><div class="cells">')
-                parts += [_format_sample(sample) for sample in shown]
-                parts.append("</div>")
-    return parts
-
-
-def _format_sample(sample: ReportSample) -> str:
-    source = "data:image/jpeg;base64," + base64.b64encode(sample.jpeg).decode()
-    caption = f"{sample.key}: {sample.reason}" if sample.reason else sample.key
-    return (
-        f'<figure class="sample"><img src="{source}" alt="{escape(sample.key)}" loading="lazy">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    funnel += [[rule, *["–"] * 5] for rule in statistics.dropped_by if rule not in known]
+    last = [statistics.dropped_by.get(str(row[0]), 0) for row in funnel]
+    return ReportText(
+        title,
+        facts,
+        [
+            f"{statistics.rows:,} rows in: {statistics.kept:,} in the set ({counts['repair']:,} of them "
+            f"repaired, text or logos on the background erased), {counts['review']:,} for review, "
+            f"{counts['drop']:,} dropped. {statistics.kept:,} images of {statistics.products:,} products, "
+            f"with category and product mask (1 = product). {statistics.decided:,} rows were decided by "
+            "people.",
+            f"{len(tail.counts):,} categories: {tail.share_many:.1%} have more than {MANY} images, "
+            f"{tail.share_few:.1%} fewer than {FEW}; the median has {tail.median:g}. "
+            "BG60k: 2,032 categories, about 6 % and over half (arXiv 2312.13309, section 4.2).",
+        ],
+        [
+            table
+            for table in (
+                _tabulate(
+                    "How it was chosen",
+                    ("rule", "rows", *_WORDS.values(), "taken out by its word"),
+                    [[*row, out] for row, out in zip(funnel, last)],
+                ),
+                _tabulate("Categories", ("category", "images"), list(tail.counts.items())[:categories]),
+                _tabulate(
+                    "Languages of the categories' names",
+                    ("language", "images"),
+                    list(statistics.languages.items()) if any(statistics.languages) else [],
+                ),
+                _tabulate(
+                    "Splits",
+                    ("split", "images", "products"),
+                    [(split or "(none)", *both) for split, both in statistics.splits.items()],
+                ),
+                _tabulate("Licences", ("licence", "images"), list(statistics.licence.counts.items())),
+                *tables,
+            )
+            if table.rows
+        ],
+        {},
     )
 
 
-def _format_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+def _tabulate(caption: str, heads: Sequence[str], rows: Iterable[Sequence[object]]) -> ReportTable:
+    """A table of texts and counts; an empty text is what rows do not state."""
+    cells = [[f"{c:,}" if isinstance(c, int) else str(c) or "not stated" for c in row] for row in rows]
+    return ReportTable(caption, heads, cells)
+
+
+def _format_legend(words: Mapping[str, str]) -> str:
+    return "".join(
+        f'<span class="key" style="background:var(--{n})"></span>{word}' for n, word in words.items()
+    )
+
+
+def _format_sample(sample: ReportSample) -> str:
+    caption = f"{sample.key}: {sample.reason}" if sample.reason else sample.key
+    return (
+        f'<figure class="sample"><img src="{embed(sample.jpeg, "jpeg")}" alt="{escape(sample.key)}" '
+        f'loading="lazy"><figcaption>{escape(caption)}</figcaption></figure>'
+    )

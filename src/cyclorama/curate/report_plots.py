@@ -20,7 +20,7 @@ def draw_funnel(steps: Sequence[FunnelStep], rows: int) -> str:
     scale = (_WIDTH - _LEFT - _RIGHT) / max(1, rows)
     parts = []
     for place, step in enumerate(steps):
-        y, x = place * _ROW, float(_LEFT)
+        y, x = _ROW * place, float(_LEFT)
         parts.append(f'<text x="0" y="{y + 16}">{escape(step.rule)}</text>')
         for verdict in VERDICTS:
             width = step.verdicts.get(verdict, 0) * scale
@@ -69,13 +69,10 @@ def draw_long_tail(tail: LongTail) -> str:
                 f'<text class="soft" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{count}</text>'
             )
     grouped = f", {per_bar} a bar" if per_bar > 1 else ""
-    parts.append(
-        f'<text class="soft" x="{left}" y="{height - 3}">{len(counts)} categories, '
-        f"most images first{grouped}</text>"
-    )
+    caption = f"{len(counts)} categories, most images first{grouped}"
+    parts.append(f'<text class="soft" x="{left}" y="{height - 3}">{caption}</text>')
     spread = f"largest {counts[0]}, median {tail.median:g}, smallest {counts[-1]} images"
-    label = f"{len(counts)} categories; {spread}"
-    return _wrap(parts, height, label)
+    return _wrap(parts, height, f"{len(counts)} categories; {spread}")
 
 
 def draw_distribution(distribution: Distribution) -> str:

@@ -9,34 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cyclorama.curate.records import Finding, Record, Verdict
+from cyclorama.curate.records import Verdict
+from cyclorama.curate.settling import Row
 from cyclorama.data.licences import SetLicence, count_licences
 
 MANY, FEW = 100, 10
 """Limits at which the paper describes its set's long tail (arXiv 2312.13309, section 4.2)."""
 BINS = 24
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One input row and what became of it."""
-
-    record: Record
-    findings: Sequence[Finding]
-    verdict: Verdict
-    rule: str = ""
-    """The rule whose word counted; empty for a row that is kept as it is."""
-    category: str | None = None
-    """The settled name."""
-    split: str = ""
-    """Of a kept row."""
-    decided: bool = False
-    """Whether a person's decision counted."""
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the row is in the set."""
-        return self.verdict in (Verdict.KEEP, Verdict.REPAIR)
 
 
 @dataclass(frozen=True)
@@ -122,40 +101,33 @@ def compute_long_tail(categories: Iterable[str | None]) -> LongTail:
     return LongTail(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
 
-def collect_statistics(outcomes: Iterable[Outcome], rules: Sequence[str] = ()) -> Statistics:
-    """The statistics of ``outcomes``; ``rules`` gives the funnel's order, further ones follow as they come.
+def collect_statistics(rows: Sequence[Row], rules: Sequence[str] = ()) -> Statistics:
+    """The statistics of ``rows``; ``rules`` gives the funnel's order, further ones follow as they come.
 
-    Invariant: nothing depends on the order of ``outcomes`` but the order of rules that ``rules`` does not
-    name.
+    Invariant: nothing depends on the order of ``rows`` but the order of rules that ``rules`` does not name.
     """
-    verdicts: Counter[str] = Counter({verdict.value: 0 for verdict in Verdict})
     steps: dict[str, Counter[str]] = {rule: Counter() for rule in rules}
-    dropped: Counter[str] = Counter()
-    kept: list[Outcome] = []
     values: dict[str, tuple[list[float], list[float]]] = defaultdict(lambda: ([], []))
-    rows = decided = 0
-    for outcome in outcomes:
-        rows += 1
-        decided += outcome.decided
-        verdicts[outcome.verdict.value] += 1
-        if outcome.verdict == Verdict.DROP:
-            dropped[outcome.rule or "unknown"] += 1
-        for finding in outcome.findings:
+    for row in rows:
+        for finding in row.findings:
             steps.setdefault(finding.rule, Counter())[finding.verdict.value] += 1
             for name, number in finding.numbers.items():
                 values[f"{finding.rule}.{name}"][finding.verdict != Verdict.KEEP].append(number)
-        if outcome.is_kept:
-            kept.append(outcome)
+    kept = [row for row in rows if row.is_kept]
+    verdicts = Counter({verdict.value: 0 for verdict in Verdict})
+    verdicts.update(row.verdict.value for row in rows)
+    dropped = Counter(row.rule or "unknown" for row in rows if row.verdict == Verdict.DROP)
+    splits = {split: [row for row in kept if row.split == split] for split in sorted({r.split for r in kept})}
     return Statistics(
-        rows=rows,
+        rows=len(rows),
         verdicts=dict(verdicts),
         funnel=tuple(FunnelStep(rule, dict(counts)) for rule, counts in steps.items() if counts),
-        decided=decided,
-        long_tail=compute_long_tail(outcome.category for outcome in kept),
-        licence=count_licences(outcome.record.licence for outcome in kept),
-        splits=_count_splits(kept),
-        products=len({_get_product(outcome) for outcome in kept}),
-        languages=dict(sorted(Counter(outcome.record.language or "" for outcome in kept).items())),
+        decided=sum(row.decision is not None for row in rows),
+        long_tail=compute_long_tail(row.category for row in kept),
+        licence=count_licences(row.record.licence for row in kept),
+        splits={split: (len(some), _count_products(some)) for split, some in splits.items()},
+        products=_count_products(kept),
+        languages=dict(sorted(Counter(row.record.language or "" for row in kept).items())),
         distributions=tuple(
             found for name in sorted(values) if (found := _compute_distribution(name, *values[name]))
         ),
@@ -163,15 +135,8 @@ def collect_statistics(outcomes: Iterable[Outcome], rules: Sequence[str] = ()) -
     )
 
 
-def _count_splits(kept: Sequence[Outcome]) -> dict[str, tuple[int, int]]:
-    images = Counter(outcome.split for outcome in kept)
-    products = {split: {_get_product(o) for o in kept if o.split == split} for split in images}
-    return {split: (images[split], len(products[split])) for split in sorted(images)}
-
-
-def _get_product(outcome: Outcome) -> tuple[bool, str]:
-    named = outcome.record.product_id is not None
-    return named, outcome.record.product_id or outcome.record.key
+def _count_products(rows: Sequence[Row]) -> int:
+    return len({(row.record.product_id is not None, row.record.product_id or row.record.key) for row in rows})
 
 
 def _compute_distribution(name: str, kept: list[float], others: list[float]) -> Distribution | None:

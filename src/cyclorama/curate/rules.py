@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.config import to_plain
+from cyclorama.curate.blank import BlankRule
+from cyclorama.curate.category import CategoryRule
+from cyclorama.curate.clicks import ClicksRule
 from cyclorama.curate.config import CurateConfig, EraseSettings
+from cyclorama.curate.duplicates import DuplicatesRule
+from cyclorama.curate.licence import LicenceRule
+from cyclorama.curate.mask import MaskRule
+from cyclorama.curate.people import PeopleRule
+from cyclorama.curate.quality import QualityRule
 from cyclorama.curate.records import ImageRule, SetRule
+from cyclorama.curate.signature import Embedder
+from cyclorama.curate.size import SizeRule
+from cyclorama.curate.text import TextRule
 from cyclorama.errors import ConfigError, ModelNotFoundError
 from cyclorama.jobs.store import compute_key
 
@@ -23,7 +34,11 @@ if TYPE_CHECKING:
 
 GROUP = "cyclorama.curate_rules"
 """Entry points of this group are factories: a mapping of settings in, a rule out."""
-IMAGE_SECTIONS = ("size", "quality", "mask", "blank", "people", "text")
+OWN: tuple[Any, ...] = (
+    LicenceRule, ClicksRule, CategoryRule, SizeRule, QualityRule, MaskRule, BlankRule, PeopleRule, TextRule,
+    DuplicatesRule,
+)  # fmt: skip
+"""The rules of this package, in the order in which they are asked."""
 SUMMARY_VERSION = "3"
 
 
@@ -46,7 +61,7 @@ class Rules:
     @property
     def names(self) -> tuple[str, ...]:
         """Every rule's name, in order."""
-        rules: list[ImageRule | SetRule] = [*self.before, *self.images, *self.after]
+        rules: tuple[ImageRule | SetRule, ...] = (*self.before, *self.images, *self.after)
         return tuple(rule.name for rule in rules)
 
 
@@ -56,68 +71,34 @@ def build_rules(config: CurateConfig) -> Rules:
     Raises ConfigError (a further rule that is not installed, or two of one name), ModelNotFoundError
     (LaMa's weights).
     """
-    from cyclorama.curate.category import CategoryRule
-    from cyclorama.curate.clicks import ClicksRule
-    from cyclorama.curate.duplicates import DuplicatesRule
-    from cyclorama.curate.licence import LicenceRule
-
-    before: list[SetRule] = []
-    if config.licence is not None:
-        before.append(LicenceRule(config.licence))
-    if config.clicks is not None:
-        before.append(ClicksRule(config.clicks))
-    if config.category is not None:
-        before.append(CategoryRule(config.category))
-    images = _build_image_rules(config)
-    after: list[SetRule] = [] if config.duplicates is None else [DuplicatesRule(config.duplicates)]
-    settings: dict[str, Any] = {rule.name: getattr(config, rule.name) for rule in images}
-    for name, values in config.further.items():
-        rule = load_rule(name, values)
-        settings[name] = values
-        if isinstance(rule, SetRule):
-            (after if rule.needs_images else before).append(rule)
-        else:
-            images.append(rule)
-    everything: list[ImageRule | SetRule] = [*before, *images, *after]
-    names = [rule.name for rule in everything]
+    erase = None if config.erase is None else Eraser(config.erase)
+    options = {"text": {"erase": erase}}
+    settings = {rule.name: getattr(config, rule.name) for rule in OWN} | config.further
+    rules: list[Any] = [
+        rule(settings[rule.name], **options.get(rule.name, {}))
+        for rule in OWN
+        if settings[rule.name] is not None
+    ]
+    rules += [load_rule(name, values) for name, values in config.further.items()]
+    names = [rule.name for rule in rules]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"two rules are called {twice[0]!r}; names must differ")
+    images = [rule for rule in rules if not isinstance(rule, SetRule)]
+    sets = [rule for rule in rules if isinstance(rule, SetRule)]
     identities = {rule.name: identify(rule, settings[rule.name]) for rule in images}
     if "text" in identities:
         identities["text"] = compute_key({"text": identities["text"], "erase": identify_eraser(config.erase)})
     return Rules(
-        tuple(before),
-        tuple(images),
-        tuple(after),
-        identities,
-        compute_key({"summary": SUMMARY_VERSION, "features": identify_features(config.output.features)}),
-        _Embedder(config.output.features),
+        before=tuple(rule for rule in sets if not rule.needs_images),
+        images=tuple(images),
+        after=tuple(rule for rule in sets if rule.needs_images),
+        identities=identities,
+        summary=compute_key(
+            {"summary": SUMMARY_VERSION, "features": identify_features(config.output.features)}
+        ),
+        compute_embedding=Embedder(config.output.features).compute_one,
     )
-
-
-def _build_image_rules(config: CurateConfig) -> list[ImageRule]:
-    from cyclorama.curate.blank import BlankRule
-    from cyclorama.curate.mask import MaskRule
-    from cyclorama.curate.people import PeopleRule
-    from cyclorama.curate.quality import QualityRule
-    from cyclorama.curate.size import SizeRule
-    from cyclorama.curate.text import TextRule
-
-    rules: list[ImageRule] = []
-    if config.size is not None:
-        rules.append(SizeRule(config.size))
-    if config.quality is not None:
-        rules.append(QualityRule(config.quality))
-    if config.mask is not None:
-        rules.append(MaskRule(config.mask))
-    if config.blank is not None:
-        rules.append(BlankRule(config.blank))
-    if config.people is not None:
-        rules.append(PeopleRule(config.people))
-    if config.text is not None:
-        rules.append(TextRule(config.text, erase=None if config.erase is None else Eraser(config.erase)))
-    return rules
 
 
 def load_rule(name: str, settings: Mapping[str, Any]) -> ImageRule | SetRule:
@@ -193,19 +174,6 @@ class Eraser:
         return erase(pixels, hole, self._model, config)
 
 
-class _Embedder:
-    def __init__(self, features: str) -> None:
-        self._features = features
-        self._embedder: Any = None
-
-    def __call__(self, pixels: Pixels) -> Any:
-        from cyclorama.curate.signature import Embedder
-
-        if self._embedder is None:
-            self._embedder = Embedder(self._features)
-        return self._embedder.compute([pixels])[0]
-
-
 def _with_file_digests(values: Any) -> Any:
     """Plain ``values`` with digests in place of every path of a file or folder that exists."""
     if isinstance(values, dict):
@@ -220,8 +188,5 @@ def _with_file_digests(values: Any) -> Any:
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from cyclorama.curate.files import read_stamps
 from cyclorama.curate.judging import READING
 from cyclorama.curate.reading import Input, read_input
 from cyclorama.curate.records import Finding, SetRule, Verdict
-from cyclorama.curate.reporting import write_report
+from cyclorama.curate.report import write_report
 from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.rules import Rules, build_rules
 from cyclorama.curate.settling import Row, ask_set_rule, settle_rows
@@ -205,7 +205,7 @@ def _write_outputs(
     write_results(store, rows, keys)
     write_rejects(store, rows, rules.names)
     write_review(store, cache, rows, config, decisions, keys)
-    write_report(store, cache, found, rows, config, rules)
+    write_report(store, cache, rows, config, rules.names, found.notes)
     return -(-len(kept) // config.output.shard_size)
 
 

@@ -2,7 +2,8 @@
 
 A thumbnail of its luminance (96 × 96 bytes) and a unit vector of the bundled feature network. Hashes, also
 those of parts of the image, are computed from the thumbnail: a crop's hash is near the hash of the part of
-the original that it shows.
+the original that it shows. Hashes of parts, thousands of images at a time, are what the package ``imagehash``
+does not compute; for the whole image ours is of its kind (DCT, sign against the median).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft
 
+from cyclorama.curate.blur import get_luminance
 from cyclorama.imaging.transforms import resize_plane
 
 if TYPE_CHECKING:
@@ -26,22 +28,15 @@ THUMBNAIL_SIDE = 96
 """Pixels; the thumbnail is square whatever the image's aspect."""
 HASH_SIDE = 8
 """The hash compares the lowest 8 × 8 frequencies of the cosine transform."""
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 Window = tuple[float, float, float, float]
 """Part of an image as (top, left, bottom, right) in shares of its sides."""
 WHOLE: Window = (0.0, 0.0, 1.0, 1.0)
 
 
-def compute_luminance(pixels: Pixels) -> npt.NDArray[np.float32]:
-    """float32 (H, W) in [0, 255]: luminance (BT.601) of ``pixels`` uint8 (H, W, 3)."""
-    luminance: npt.NDArray[np.float32] = pixels.astype(np.float32) @ _LUMINANCE
-    return luminance
-
-
 def compute_thumbnail(pixels: Pixels) -> npt.NDArray[np.uint8]:
     """uint8 (96, 96): the luminance of ``pixels`` (H, W, 3), averaged down, aspect not kept."""
-    small = resize_plane(compute_luminance(pixels), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    small = resize_plane(get_luminance(pixels), (THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
@@ -66,16 +61,9 @@ def compute_hashes(thumbnails: npt.NDArray[np.uint8], windows: Sequence[Window])
     return result
 
 
-def count_differing_bits(
-    first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]
-) -> npt.NDArray[np.int64]:
-    """The Hamming distance (0 to 64) of two arrays of hashes, element by element."""
-    return np.asarray(np.bitwise_count(first ^ second), np.int64)
-
-
 def compute_sharpness(pixels: Pixels) -> float:
     """Mean squared Laplacian of the luminance in grey levels², 0 for a flat image; higher is sharper."""
-    grey = pixels.astype(np.float32) @ _LUMINANCE
+    grey = get_luminance(pixels)
     inner = grey[1:-1, 1:-1]
     if inner.size == 0:
         return 0.0
@@ -100,6 +88,10 @@ class Embedder:
         values = self._network.compute(images)
         lengths = np.linalg.norm(values, axis=1, keepdims=True)
         return np.asarray(values / np.maximum(lengths, 1e-12), np.float32)
+
+    def compute_one(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """float32 (D,): the vector of one image."""
+        return np.asarray(self.compute([pixels])[0])
 
 
 @cache

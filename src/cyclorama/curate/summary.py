@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from cyclorama.curate.blur import get_luminance
 from cyclorama.curate.records import SHAPE_SIDE, Finding, LoadedImage, Record, Summary
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
-    compute_luminance,
     compute_phash,
     compute_sharpness,
     compute_thumbnail,
@@ -94,7 +94,7 @@ def compute_product(pixels: Pixels, mask: Matte) -> npt.NDArray[np.uint8] | None
 
     0 where there is no product; None for a mask without any.
     """
-    light, share = _cut_product(compute_luminance(pixels) * mask, mask), _cut_product(mask, mask)
+    light, share = _cut_product(get_luminance(pixels) * mask, mask), _cut_product(mask, mask)
     if light is None or share is None:
         return None
     weight = _average(share)

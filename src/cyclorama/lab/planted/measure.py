@@ -153,7 +153,7 @@ class Measurer:
         self._eraser.hole = None
         start = time.process_time()
         if rule is None:
-            summary = summarise(image, lambda pixels: self._embed.compute([pixels])[0])
+            summary = summarise(image, self._embed.compute_one)
             return {"verdict": "keep", "summary": summary, "seconds": time.process_time() - start}
         finding = rule.judge(image)
         line = to_values(finding) | {"seconds": time.process_time() - start, "decoding": decoded}
