@@ -6,11 +6,15 @@ taken in, headers that keep other sites' pages out, and threads that end with th
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import socket
 import socketserver
+from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
 from typing import Any
 
 from cyclorama.errors import SettingsError
@@ -23,6 +27,43 @@ def check_port(port: int) -> None:
     """Raise SettingsError for a port outside 0 to 65535."""
     if not 0 <= port <= 65535:
         raise SettingsError(f"--port must be 0 (any free one) to 65535, got {port}")
+
+
+def build_page(
+    package: str,
+    file: str,
+    title: str,
+    name: str,
+    noscript: str,
+    *,
+    root: str = 'lang="en"',
+    images: str = "'self' data:",
+    data: str = "",
+) -> str:
+    """An HTML page that allows no script and style but ``file``.js and ``file``.css of ``package``.
+
+    ``name`` is the id of the element that the script fills, ``root`` the attributes of the page, ``images``
+    where images may come from, ``data`` HTML before the script.
+    """
+    texts = {kind: (files(package) / f"{file}.{kind}").read_text(encoding="utf-8") for kind in ("js", "css")}
+    hashes = {
+        kind: "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for kind, text in texts.items()
+    }
+    policy = (
+        f"default-src 'none'; script-src '{hashes['js']}'; style-src '{hashes['css']}'; "
+        f"img-src {images}; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    )
+    title = escape(title)
+    return (
+        f'<!doctype html>\n<html {root}><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="robots" content="noindex"><meta name="referrer" content="no-referrer">\n'
+        f'<title>{title}</title><link rel="icon" href="data:,"><style>{texts["css"]}</style></head>\n'
+        f'<body><main id="{name}"><h1>{title}</h1><noscript><p>{escape(noscript)}</p></noscript></main>\n'
+        f"{data}<script>{texts['js']}</script></body></html>\n"
+    )
 
 
 class LocalServer(ThreadingHTTPServer):

@@ -16,7 +16,7 @@ from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.transforms import resize_pixels, resize_plane
+from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,9 +79,7 @@ def measure_structure(
     product, or within half the margin of it, has no influence.
     """
     settings = settings or BlankSettings()
-    height, width = pixels.shape[:2]
-    scale = min(1.0, settings.working_side / min(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    size = reduce_size(pixels.shape, settings.working_side)
     background = _find_background(mask, size, settings)
     total = int(background.sum())
     if not total:

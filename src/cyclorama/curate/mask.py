@@ -7,7 +7,7 @@ frame, and whether its outline lies on an edge of the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, has_shape
-from cyclorama.imaging.transforms import resize_pixels, resize_plane
+from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 
 if TYPE_CHECKING:
     from cyclorama.curate.records import LoadedImage
@@ -119,23 +119,12 @@ class MaskRule:
         except MaskError as error:
             return Finding(self.name, Verdict.DROP, str(error), numbers)
         shape = measure_shape(mask, self.settings)
-        numbers |= {
-            "pieces": shape.pieces,
-            "holes": shape.holes,
-            "specks": shape.specks,
-            "border": shape.border,
-            "block": shape.block,
-            "box": float(shape.box),
-            "inverted": float(inverted),
+        numbers |= {name: float(value) for name, value in asdict(shape).items()} | {
+            "inverted": float(inverted)
         }
         fit = _measure_fit(image.pixels, mask, self.settings)
         if fit is not None:
-            numbers |= {
-                "agreement": fit.agreement,
-                "weakest_side": fit.weakest_side,
-                "straight": fit.straight,
-                "shift_gain": fit.shift_gain,
-            }
+            numbers |= {name: value for name, value in asdict(fit).items() if name != "shift"}
         hopeless = _find_hopeless(shape, fit, self.settings)
         weighed = _weigh(shape, fit, self.settings)
         doubts = [text for doubt, text in sorted(weighed, reverse=True) if doubt > 1]
@@ -203,9 +192,7 @@ def _measure_parts(
 
 
 def _measure_fit(pixels: Pixels, mask: Matte, settings: MaskSettings) -> EdgeAgreement | None:
-    height, width = mask.shape
-    scale = min(1.0, settings.working_side / min(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    size = reduce_size(mask.shape, settings.working_side)
     return measure_edges(resize_pixels(pixels, size), np.clip(resize_plane(mask, size), 0, 1), settings.edges)
 
 
@@ -226,52 +213,32 @@ def _find_hopeless(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSe
 
 def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) -> list[tuple[float, str]]:
     """Every measure over its limit, with the words for it; above 1 is doubtful."""
-    found = [
-        (shape.pieces / settings.max_pieces, f"{shape.pieces} pieces, the limit is {settings.max_pieces}"),
-        (
-            shape.holes / settings.max_holes,
-            f"holes take {shape.holes:.1%}, the limit is {settings.max_holes:.1%}",
-        ),
-        (
-            shape.specks / settings.max_specks,
-            f"specks take {shape.specks:.1%}, the limit is {settings.max_specks:.1%}",
-        ),
-        (
-            shape.border / settings.max_border,
-            f"it covers {shape.border:.1%} of the image's border, the limit is {settings.max_border:.1%}",
-        ),
-        (
-            shape.block / settings.max_block if shape.block > 1 else 0.0,
-            f"it is made of squares of {shape.block} pixels, the limit is {settings.max_block}",
-        ),
+    block = shape.block if shape.block > 1 else 0
+    most: list[tuple[float, float, str]] = [
+        (shape.pieces, settings.max_pieces, "{} pieces, the limit is {}"),
+        (shape.holes, settings.max_holes, "holes take {:.1%}, the limit is {:.1%}"),
+        (shape.specks, settings.max_specks, "specks take {:.1%}, the limit is {:.1%}"),
+        (shape.border, settings.max_border, "it covers {:.1%} of the image's border, the limit is {:.1%}"),
+        (block, settings.max_block, "it is made of squares of {} pixels, the limit is {}"),
     ]
+    found = [(value / limit, words.format(value, limit)) for value, limit, words in most]
     if fit is None:
         return [*found, (2.0, "it has no outline inside the image")]
-    down, right = fit.shift
-    least = max(settings.min_agreement, settings.min_box_agreement if shape.box else 0.0)
+    box = max(settings.min_agreement, settings.min_box_agreement if shape.box else 0.0)
     outline = "the outline, a box," if shape.box else "the outline"
-    return [
-        *found,
+    least = (
+        (fit.agreement, box, f"{outline} follows {{:.2f}} of the image's edges"),
+        (fit.weakest_side, settings.min_weakest_side, "on one side the outline follows {:.2f} of the edges"),
         (
-            (1 - fit.agreement) / (1 - least),
-            f"{outline} follows {fit.agreement:.2f} of the image's edges, {least:.2f} is the least",
+            fit.straight,
+            settings.min_straight,
+            "a straight stretch of the outline follows {:.2f} of the edges",
         ),
-        (
-            (1 - fit.weakest_side) / (1 - settings.min_weakest_side),
-            f"on one side the outline follows {fit.weakest_side:.2f} of the edges, "
-            f"{settings.min_weakest_side:.2f} is the least",
-        ),
-        (
-            (1 - fit.straight) / (1 - settings.min_straight),
-            f"a straight stretch of the outline follows {fit.straight:.2f} of the edges, "
-            f"{settings.min_straight:.2f} is the least",
-        ),
-        (
-            (fit.shift_gain - 1) / (settings.max_shift_gain - 1),
-            f"moved by {down} rows and {right} columns it fits {fit.shift_gain:.2f} times as well, "
-            f"the limit is {settings.max_shift_gain:.2f}",
-        ),
-    ]
+    )
+    found += [((1 - v) / (1 - low), f"{words.format(v)}, {low:.2f} is the least") for v, low, words in least]
+    gain, limit = fit.shift_gain, settings.max_shift_gain
+    moved = "moved by {} rows and {} columns it fits".format(*fit.shift)
+    return [*found, ((gain - 1) / (limit - 1), f"{moved} {gain:.2f} times as well, the limit is {limit:.2f}")]
 
 
 def _get_box(mask: Matte) -> tuple[Box, ...]:

@@ -95,7 +95,7 @@ class PeopleRule:
         if self._finders is None:
             self._finders = _build_finders(self.settings)
         found = [person for finder in self._finders for person in finder(image.pixels)]
-        mask = image.mask if image.mask is not None else image.alpha
+        mask = image.product
         on_product = [_is_on_product(person, mask, self.settings) for person in found]
         behind = [person for person, on in zip(found, on_product) if not on]
         sure = [person for person in behind if person.ratio >= 1]

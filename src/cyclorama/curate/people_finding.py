@@ -153,7 +153,7 @@ def shows_skin(pixels: Pixels, box: Box, least: float = 0.15) -> bool:
 
 def _prepare(pixels: Pixels, working_side: int) -> tuple[Plane, float]:
     """The image in grey with ``working_side`` pixels on its shorter side, and its scale."""
-    cv2 = _import_cv2()
+    cv2 = import_cv2("people", "people: null")
     height, width = pixels.shape[:2]
     scale = working_side / min(height, width)
     size = (round(height * scale), round(width * scale))
@@ -169,7 +169,7 @@ def _describe(place: tuple[float, ...], scale: float, label: str, score: float, 
 
 @cache
 def _load_cascade(file: str) -> Any:
-    cv2 = _import_cv2()
+    cv2 = import_cv2("people", "people: null")
     path = Path(cv2.data.haarcascades) / file
     if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
         raise MissingDependencyError(
@@ -181,7 +181,7 @@ def _load_cascade(file: str) -> Any:
 
 @cache
 def _load_body_detector() -> Any:
-    cv2 = _import_cv2()
+    cv2 = import_cv2("people", "people: null")
     if not hasattr(cv2, "HOGDescriptor"):
         raise MissingDependencyError(
             f"OpenCV {cv2.__version__} carries no people detector; install 'opencv-python-headless<5', set "
@@ -218,10 +218,11 @@ def _load_model(folder: Path, wanted: set[str]) -> tuple[Any, Any]:
     return model, processor
 
 
-def _import_cv2() -> Any:
+def import_cv2(what: str, switch: str) -> Any:
+    """OpenCV. Raises MissingDependencyError: ``what`` needs it; ``switch`` does without."""
     try:
         return import_module("cv2")
     except ImportError as error:
         raise MissingDependencyError(
-            'finding people needs OpenCV: pip install "cyclorama[curate]", or set "people: null"'
+            f'finding {what} needs OpenCV: pip install "cyclorama[curate]"; or set "{switch}"'
         ) from error

@@ -17,7 +17,7 @@ from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.records import Box, Finding, Verdict
 from cyclorama.imaging.keying import key_studio_background
 from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.transforms import resize_pixels, resize_plane
+from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 
 if TYPE_CHECKING:
     from cyclorama.curate.records import LoadedImage
@@ -66,7 +66,7 @@ class QualityRule:
         taken (no edges, no JPEG) is left out.
         """
         settings, pixels = self.settings, image.pixels
-        mask = image.mask if image.mask is not None else image.alpha
+        mask = image.product
         frame, seam = find_frame(pixels, mask), find_seam(pixels, mask)
         shares = frame.measure_shares(*pixels.shape[:2])
         widest = max(shares.values(), default=0.0)
@@ -121,9 +121,7 @@ def measure_blurs(
 
     Without a mask the first is the whole image's, the second None. None where there are too few edges.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, working_side / min(height, width))
-    size = (max(1, round(height * scale)), max(1, round(width * scale)))
+    size = reduce_size(pixels.shape, working_side)
     luminance = get_luminance(resize_pixels(pixels, size))
     if mask is None:
         return measure_blur(luminance), None

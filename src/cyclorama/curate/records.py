@@ -90,6 +90,11 @@ class LoadedImage:
     raw: bytes = b""
     """The undecoded file, for rules that look at its compression."""
 
+    @property
+    def product(self) -> Matte | None:
+        """What is known of the product: the mask, else the file's own transparency."""
+        return self.alpha if self.mask is None else self.mask
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:

@@ -13,13 +13,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
 
 from cyclorama.curate.decisions import FILE_NAME as DECISIONS_NAME
 from cyclorama.curate.decisions import Choice, Decision, load_decisions, save_decision, undo
-from cyclorama.curate.review_page import format_page
 from cyclorama.errors import DataError, SettingsError
 from cyclorama.files import write_atomic
+from cyclorama.local_server import build_page
 
 ITEMS_NAME = "review.jsonl"
 IMAGE_FOLDER = "review"
@@ -77,8 +79,8 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
     items: dict[str, ReviewItem] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            item = _parse_item(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            item = _parse_item(line)
+        except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}; run cyclorama curate again") from error
         if item.key in items:
             raise DataError(f"{path}, line {number}: key {item.key!r} is there twice")
@@ -86,25 +88,16 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
     return list(items.values())
 
 
-def _parse_item(values: Any) -> ReviewItem:
-    images = tuple(ReviewImage(str(image["path"]), str(image["label"])) for image in values["images"])
-    for image in images:
+def _parse_item(line: str) -> ReviewItem:
+    item = TypeAdapter(ReviewItem).validate_json(line)
+    for image in item.images:
         if PurePosixPath(image.path).parent != PurePosixPath(IMAGE_FOLDER):
             raise ValueError(f"image {image.path!r} does not lie in {IMAGE_FOLDER}/")
-    if values["kind"] not in get_args(Kind):
-        raise ValueError(f"kind is {values['kind']!r}, allowed: image, pair")
-    return ReviewItem(
-        str(values["key"]),
-        values["kind"],
-        str(values["title"]),
-        images,
-        tuple(str(reason) for reason in values["reasons"]),
-        {str(name): float(number) for name, number in values["numbers"].items()},
-    )
+    return item
 
 
 class Desk:
-    """The review of one run's folder, as :class:`cyclorama.curate.review_server.ReviewDesk` asks for it."""
+    """The review of one run's folder: what is asked, and where answers go."""
 
     def __init__(self, folder: str | Path) -> None:
         """Raises DataError (no review list in ``folder``)."""
@@ -114,7 +107,9 @@ class Desk:
             PurePosixPath(image.path).name for item in self._items.values() for image in item.images
         }
         self._database = self._folder / DECISIONS_NAME
-        self.page = format_page(self._folder.resolve().name).encode()
+        title = f"Review · {self._folder.resolve().name}"
+        needs = "This page needs JavaScript."
+        self.page = build_page("cyclorama.curate", "review_page", title, "review", needs).encode()
 
     def __len__(self) -> int:
         return len(self._items)

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from cyclorama.curate.review import Desk
 from cyclorama.errors import InputError, OutputError
 from cyclorama.local_server import LocalHandler, LocalServer
 
 _IMAGE = re.compile(r"/images/([A-Za-z0-9][\w.-]{0,200}\.jpg)")
 
 
-class ReviewDesk(Protocol):
-    """What the server asks of the set under review."""
-
-    @property
-    def page(self) -> bytes:
-        """The HTML page."""
-
-    def load_state(self) -> dict[str, Any]:
-        """Items and standing decisions as plain values."""
-
-    def load_image(self, name: str) -> bytes | None:
-        """The JPEG file of that name; None if no item shows it."""
-
-    def decide(self, values: Any) -> dict[str, Any]:
-        """Keep a decision given as plain values. Raises InputError, OutputError."""
-
-    def undo(self, values: Any) -> dict[str, Any]:
-        """Take back a person's newest decision. Raises InputError, OutputError."""
-
-
 class ReviewServer(LocalServer):
     """Serves one review desk; a decision is on the disk when its request is answered."""
 
-    def __init__(self, desk: ReviewDesk, host: str, port: int) -> None:
+    def __init__(self, desk: Desk, host: str, port: int) -> None:
         """Raises SettingsError (address not free)."""
         self.desk = desk
         super().__init__(host, port, _Handler)

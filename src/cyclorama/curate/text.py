@@ -16,7 +16,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Finding, Verdict
-from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, TextFinder, draw_texts
+from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
 from cyclorama.evaluation.rim import build_rim
 from cyclorama.evaluation.text import compute_edit_distance
 from cyclorama.imaging.colour import to_lab
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from cyclorama.curate.records import LoadedImage
-    from cyclorama.types import Matte, Pixels
+    from cyclorama.types import Pixels
 
     Flags = npt.NDArray[np.bool_]
 
+TextFinder = Callable[["Pixels"], list[FoundText]]
+"""Pixels uint8 (H, W, 3) -> all places that may be text, however unsure."""
 Erase = Callable[["Pixels", "Flags"], "Pixels"]
 """(pixels uint8 (H, W, 3), hole bool (H, W)) -> pixels with the hole filled."""
 
@@ -129,7 +131,7 @@ class TextRule:
             return Finding(self.name, Verdict.REVIEW, f"text on the background: {words}", numbers, boxes)
         pixels, hole, left = self._repair(image.pixels, hole, product, self._erase)
         doubts = self._check(image, pixels, hole, left, numbers)
-        if image.mask is None and image.alpha is None:
+        if image.product is None:
             doubts.append("without a mask nobody knows whether the text is the product's")
         reason = f"text on the background: {words}"
         repaired = None if numbers["changed_outside"] else replace(image, pixels=pixels)
@@ -264,10 +266,8 @@ def _normalise(words: str) -> str:
 
 def _get_product(image: LoadedImage) -> Flags:
     """Where the product is, its soft rim included; nowhere if there is no mask."""
-    mask: Matte | None = image.mask if image.mask is not None else image.alpha
-    if mask is None:
-        return np.zeros(image.pixels.shape[:2], dtype=bool)
-    return np.asarray(mask > 0.02)
+    mask = image.product
+    return np.zeros(image.pixels.shape[:2], dtype=bool) if mask is None else np.asarray(mask > 0.02)
 
 
 def _quote(texts: list[FoundText]) -> str:

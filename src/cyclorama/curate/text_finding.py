@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cyclorama.config import Order, Settings, Share
+from cyclorama.curate.people_finding import import_cv2
 from cyclorama.curate.records import Box
 from cyclorama.errors import MissingDependencyError
 from cyclorama.imaging.transforms import resize_pixels
@@ -105,14 +106,6 @@ class FoundText:
         return Box(int(low[0]), int(low[1]), int(high[0]), int(high[1]), label, self.confidence)
 
 
-class TextFinder(Protocol):
-    """Anything that finds text."""
-
-    def __call__(self, pixels: Pixels) -> list[FoundText]:
-        """All places in uint8 ``pixels`` (H, W, 3) that may be text, however unsure."""
-        ...
-
-
 class RapidTextFinder:
     """RapidOCR's detector and recogniser; the networks are loaded at the first call."""
 
@@ -169,7 +162,7 @@ def draw_texts(
     texts: list[FoundText], shape: tuple[int, int], grow: float = 0.0, extra: float = 0.0
 ) -> Flags:
     """Bool (H, W): the polygons of ``texts``, widened by ``grow`` times their height and ``extra`` pixels."""
-    cv2 = _import_cv2()
+    cv2 = import_cv2("text", "text: null")
     drawn = np.zeros(shape, dtype=np.uint8)
     for text in texts:
         margin = grow * text.height + extra
@@ -201,7 +194,7 @@ def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
 
 def _cut_strip(image: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
     """The line upright and level; lines that stand on end are turned by 90 degrees."""
-    cv2 = _import_cv2()
+    cv2 = import_cv2("text", "text: null")
     first, second, third, fourth = polygon
     width = max(1, round(max(np.linalg.norm(second - first), np.linalg.norm(third - fourth))))
     height = max(1, round(max(np.linalg.norm(fourth - first), np.linalg.norm(third - second))))
@@ -240,12 +233,3 @@ def _load_engine(settings: FindingSettings) -> Any:
             "Det.box_thresh": settings.detection,
         }
     )
-
-
-def _import_cv2() -> Any:
-    try:
-        return import_module("cv2")
-    except ImportError as error:
-        raise MissingDependencyError(
-            'finding text needs OpenCV: pip install "cyclorama[curate]"; or set "text: null"'
-        ) from error

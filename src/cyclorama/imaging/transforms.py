@@ -39,6 +39,12 @@ def resize_plane(plane: npt.NDArray[Any], size: Size, box: Crop | None = None) -
     return np.array(Image.fromarray(plane).resize((size[1], size[0]), method, box), dtype=np.float32)
 
 
+def reduce_size(shape: tuple[int, ...], side: int) -> Size:
+    """The size of an image of ``shape`` (H, W, …) with at most ``side`` pixels on its shorter side."""
+    scale = min(1.0, side / min(shape[:2]))
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
 def resize_pixels(pixels: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
     """``pixels`` (H, W, C) at ``size`` in the same dtype; uint8 is rounded (half to even) and clipped."""
     if pixels.shape[:2] == tuple(size):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 
 from cyclorama.lab.study.plan import LETTERS, QUESTIONS
 from cyclorama.lab.study.study import Study
+from cyclorama.local_server import build_page
 
 SERVER_MARK = 'data-server=""'
 """What a server replaces to have answers sent to itself."""
@@ -43,29 +41,14 @@ def format_page(
         "raters": raters,
         "images": dict(sorted(addresses.items())),
     }
-    script, style = _read("page.js"), _read("page.css")
     data = json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    policy = (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; "
-        "img-src 'self' data: file:; connect-src 'self'; base-uri 'none'; form-action 'none'"
+    return build_page(
+        "cyclorama.lab.study",
+        "page",
+        wording["title"],
+        "study",
+        wording["no_script"],
+        root=f'lang="{escape(wording["language"])}" dir="{wording["direction"]}" {SERVER_MARK}',
+        images="'self' data: file:",
+        data=f'<script type="application/json" id="data">{data}</script>\n',
     )
-    title = escape(wording["title"])
-    return (
-        f'<!doctype html>\n<html lang="{escape(wording["language"])}" dir="{wording["direction"]}" '
-        f'{SERVER_MARK}><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="robots" content="noindex"><meta name="referrer" content="no-referrer">\n'
-        f'<title>{title}</title><link rel="icon" href="data:,"><style>{style}</style></head>\n'
-        f'<body><main id="study"><h1>{title}</h1><noscript><p>{escape(wording["no_script"])}</p></noscript>'
-        f'</main>\n<script type="application/json" id="data">{data}</script>\n'
-        f"<script>{script}</script></body></html>\n"
-    )
-
-
-def _read(name: str) -> str:
-    return (files("cyclorama.lab.study") / name).read_text(encoding="utf-8")
-
-
-def _digest(code: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
