@@ -162,6 +162,8 @@ def test_a_file_above_the_limit_is_not_read(serve: Any, length: bool) -> None:
     serve(answer)
     with pytest.raises(FetchError, match=r"more than 1,000 bytes \(max_bytes\)"):
         fetch("https://shop.example/a.png", POLICY.replace(max_bytes=1000))
+    serve(answer)
+    assert fetch("https://shop.example/a.png", POLICY.replace(max_bytes=len(PNG))) == PNG
 
 
 def test_redirects_are_checked_like_the_first_address(serve: Any) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cyclorama.data.addresses import read_bytes
 from cyclorama.data.table import open_file, open_table
-from cyclorama.errors import ManifestError
+from cyclorama.errors import DataError, ManifestError
 
 CASES = Path(__file__).resolve().parents[1] / "cases"
 
@@ -27,3 +28,23 @@ def test_rows_hold_addresses_that_open_file_reads() -> None:
 def test_an_empty_argument_is_refused_by_name(source: str) -> None:
     with pytest.raises(ManifestError, match="the input is empty"):
         open_table(source)
+
+
+def test_a_file_of_the_largest_size_is_read_and_none_above(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"x" * 10)
+    assert read_bytes(str(tmp_path / "a.bin"), limit=10) == b"x" * 10
+    with pytest.raises(DataError, match="has more than 9 bytes"):
+        read_bytes(str(tmp_path / "a.bin"), limit=9)
+    assert read_bytes(b"xyz") == b"xyz"
+    with pytest.raises(DataError, match=r"cannot read .*gone.bin: No such file"):
+        read_bytes(str(tmp_path / "gone.bin"))
+
+
+def test_lines_and_places_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('sep=,\nExport\nimage,,title\n\na.png,7,"x\ny"\nb.png,8,z\n')
+    table = open_table(tmp_path / "t.csv", check_files=False)
+    rows = list(table)
+    assert [(row.line, row.place) for row in rows] == [(6, "row 1 (line 6)"), (7, "row 2 (line 7)")]
+    assert [row.values["column 2"] for row in rows] == ["7", "8"]
+    assert "1 line before the header left out" in table.notes
+    assert table.columns == ["image", "column 2", "title"]
