@@ -122,3 +122,18 @@ def test_rembg_is_only_asked_for_when_wanted(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(MissingDependencyError, match="pip install 'rembg"):
         RembgNetwork()
+
+
+def test_only_mixed_rims_are_cleaned() -> None:
+    """A clean alpha file keeps its rim's numbers; a rim cut from a photo loses the ground's colour."""
+    yy, xx = np.mgrid[:80, :80]
+    alpha = np.clip((25 - np.hypot(yy - 40, xx - 40)) / 3 + 0.5, 0, 1).astype(np.float32)
+    own = np.full((80, 80, 3), (180, 40, 40), np.uint8)
+    own[::2] = (170, 60, 40)
+    clean = build_product(LoadedImage(own, alpha))
+    assert clean.foreground is clean.pixels or np.array_equal(clean.foreground, own)
+    mixed = np.rint(own * alpha[..., None] + 255 * (1 - alpha[..., None])).astype(np.uint8)
+    cut = build_product(LoadedImage(mixed))
+    rim = (cut.matte > 0.3) & (cut.matte < 0.9)
+    assert cut.mask_source == "white" and rim.sum() > 20
+    assert cut.foreground[rim].mean() < mixed[rim].mean() - 10

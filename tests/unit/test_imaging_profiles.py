@@ -218,3 +218,12 @@ def test_profile_that_leads_out_only_is_applied() -> None:
     loaded = load_image(png_with({}, icc_profile=data))
     assert loaded.icc_profile is None and "works one way only" in loaded.notes[0]
     assert np.array_equal(loaded.pixels, to_srgb(SCENE, data)) and not np.array_equal(loaded.pixels, SCENE)
+
+
+def test_video_curves_are_the_inverse_of_the_standards_own() -> None:
+    """ITU-R BT.709: V = 1.099 L^0.45 - 0.099 above L = 0.018, 4.5 L below."""
+    profile = load_image(png_with({b"cICP": bytes((1, 1, 0, 1))})).icc_profile
+    for value in (10, 40, 128, 220):
+        light = ((value / 255 + 0.099) / 1.099) ** (1 / 0.45) if value / 255 > 0.081 else value / 255 / 4.5
+        shown = 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * light
+        assert abs(int(to_srgb(np.full((16, 16, 3), value, np.uint8), profile)[0, 0, 1]) - 255 * shown) <= 1.5
