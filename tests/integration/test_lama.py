@@ -19,7 +19,7 @@ from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.lab.baselines.lama import LamaBaseline, open_method
 from cyclorama.lab.baselines.lama_training import LAMA, build_networks, read_settings, sample_holes
-from cyclorama.lab.baselines.protocol import BaselineOptions
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.training.config import OptimiserConfig, TrainConfig
 from cyclorama.training.loop import train
@@ -114,7 +114,7 @@ def test_the_model_folder_opens_as_baseline_and_is_trained_on(base, features, tm
     handle = open_method(None, BaselineOptions(weights=str(model)))
     assert (handle.method, handle.name, handle.uses_reference, handle.folder) == (
         "lama",
-        "model",
+        "lama:model",
         False,
         model,
     )

@@ -22,8 +22,9 @@ from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.folders import compute_weights_hash
 from cyclorama.lab.baselines.inpaint import widen_unet
 from cyclorama.lab.baselines.opening import open_baseline
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
-from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
+from cyclorama.lab.baselines.protocol import OpenRegistry
 from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry
 from cyclorama.models.tiny import build_tiny_base
@@ -100,7 +101,7 @@ def make_arguments(with_reference: bool = True) -> dict:
 
 def test_paint_by_example_in_the_published_layout_equals_diffusers_pipeline(example_folder):
     handle = open_baseline("paint-by-example", str(example_folder))
-    assert handle.needs_reference and handle.name == "pbe" and len(handle.hash) == 12
+    assert handle.needs_reference and handle.name == "paint-by-example:pbe" and len(handle.hash) == 12
     baseline = handle.load("cpu", "float32")
     arguments = make_arguments()
     made = baseline(**arguments)
@@ -134,7 +135,7 @@ def test_paint_by_example_in_the_published_layout_equals_diffusers_pipeline(exam
 
 def test_in_painting_in_the_published_layout_loads_and_paints(inpaint_folder):
     handle = open_baseline("inpaint", str(inpaint_folder))
-    assert (handle.name, handle.method) == ("sd-inpaint", "inpaint")
+    assert (handle.name, handle.method) == ("inpaint:sd-inpaint", "inpaint")
     made = handle.load("cpu", "float32")(**make_arguments())
     assert made.shape == (1, 3, 64, 64) and float(made.std()) > 0.001 and float(made.abs().max()) <= 1
     assert handle.registry.resolve("Any name").prompts.full == "A photo of Any name"

@@ -31,13 +31,14 @@ from cyclorama.lab.baselines.blended import (
 )
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,
     build_example_channels,
     build_feature_encoder,
 )
-from cyclorama.lab.baselines.protocol import BaselineOptions, Inputs, OpenRegistry
+from cyclorama.lab.baselines.protocol import Inputs, OpenRegistry
 from cyclorama.models.base import BaseModel, decode_latents, encode_image, encode_prompts
 from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.guidance import combine_guidance
@@ -364,7 +365,7 @@ def test_what_does_not_belong_together_is_refused(base, inputs):
         baseline(inputs.image, inputs.mask, ["vase"], build_generators())
     with pytest.raises(SettingsError, match="reference_mask given without"):
         call(baseline, replace(inputs, reference=None, reference_mask=inputs.mask))
-    with pytest.raises(SettingsError, match="hint_fill: must be -1 or 0, got 0.5"):
+    with pytest.raises(SettingsError, match="hint_fill must be -1 or 0, got 0.5"):
         BaselineOptions(hint_fill=0.5)
     with pytest.raises(SettingsError, match="guide_strength: must be at least 0, got -1"):
         BaselineOptions(guide_strength=-1)

@@ -31,7 +31,8 @@ from cyclorama.lab.baselines.folders import (
     name_source,
 )
 from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
 from cyclorama.models.base import BaseModel, encode_image
 from cyclorama.models.files import BASE_PARTS
 from cyclorama.models.generators import predict_noise
@@ -160,11 +161,11 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     return BaselineHandle(
         method="blended",
-        name=name_source(model),
+        name=name_source("blended", model),
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
         registry=registry,
-        load=partial(_load, folder, features, registry, options),
+        loader=partial(_load, folder, features, registry, options),
         settings={
             "prompt": options.prompt,
             "features": f"{features.name}-{features.weights_hash}",

@@ -27,7 +27,8 @@ from cyclorama.lab.baselines.folders import (
     name_source,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
 from cyclorama.models.base import BaseModel, load_part
 from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
@@ -115,17 +116,17 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     else:
         place = find_weights(options.weights, "controlnet", (), REMEDY)
     _check_fits(folder, place)
-    fill = find_hint_fill(place) if options.hint_fill is None else float(options.hint_fill)
+    fill = find_hint_fill(place) if options.hint_fill is None else options.hint_fill
     registry = open_registry(folder)
 
     own = [folder / part for part in BASE_PARTS]
     return BaselineHandle(
         method="controlnet",
-        name=name_source(model if options.weights is None else options.weights),
+        name=name_source("controlnet", model if options.weights is None else options.weights),
         folder=place,
         hash=compute_weights_hash(*own, place),
         registry=registry,
-        load=partial(_load, folder, place, (registry, options, fill)),
+        loader=partial(_load, folder, place, (registry, options, fill)),
         settings={"prompt": options.prompt, "hint_fill": fill},
     )
 

@@ -81,12 +81,12 @@ def _find_folder(source: str | Path, method: str, remedy: str) -> Path:
         raise ModelNotFoundError(f"{error}, for baseline {method!r}; {remedy}") from error
 
 
-def name_source(source: str | Path | None) -> str:
-    """What rows call a model: ``bundled``, a folder's or file's own name, or the hub id."""
+def name_source(method: str, source: str | Path | None) -> str:
+    """What rows call a model: the method with ``bundled``, a folder's or file's own name, or the hub id."""
     if source is None:
-        return "bundled"
+        return f"{method}:bundled"
     path = Path(source)
-    return path.resolve().name if path.exists() else str(source)
+    return f"{method}:{path.resolve().name if path.exists() else source}"
 
 
 def compute_weights_hash(*places: Path) -> str:

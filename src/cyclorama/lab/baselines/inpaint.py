@@ -24,7 +24,8 @@ from cyclorama.lab.baselines.folders import (
     name_source,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_channels
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
 from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.registry import CategoryRegistry
@@ -97,11 +98,11 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     return BaselineHandle(
         method="inpaint",
-        name=name_source(model),
+        name=name_source("inpaint", model),
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
         registry=registry,
-        load=partial(_load, folder, registry, options),
+        loader=partial(_load, folder, registry, options),
         settings={"prompt": options.prompt},
     )
 

@@ -18,13 +18,8 @@ from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
 from cyclorama.erasing.masks import KNOWN_MATTE
 from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
-from cyclorama.lab.baselines.protocol import (
-    Baseline,
-    BaselineHandle,
-    BaselineOptions,
-    Inputs,
-    OpenRegistry,
-)
+from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, Inputs, OpenRegistry
 
 if TYPE_CHECKING:
     from cyclorama.diffusion.settings import SamplingConfig
@@ -81,11 +76,11 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     paths = [file, card] if card.is_file() else [file]
     return BaselineHandle(
         method="lama",
-        name=name_source(given),
+        name=name_source("lama", given),
         folder=file.parent,
         hash=compute_weights_hash(*paths),
         registry=OpenRegistry(),
-        load=partial(_load, file),
+        loader=partial(_load, file),
         settings={},
         uses_reference=False,
     )

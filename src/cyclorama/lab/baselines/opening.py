@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 from cyclorama.errors import SettingsError
-from cyclorama.lab.baselines.protocol import BASELINES, BaselineHandle, BaselineName, BaselineOptions
+from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
+from cyclorama.lab.baselines.protocol import BaselineHandle
 
 
 def open_baseline(

@@ -30,7 +30,8 @@ from cyclorama.lab.baselines.folders import (
 )
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
 from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide, see_channels
-from cyclorama.lab.baselines.protocol import BaselineHandle, BaselineOptions, Inputs, open_registry
+from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
 from cyclorama.models.base import load_part, load_vae
 from cyclorama.models.files import load_json
 from cyclorama.models.registry import CategoryRegistry
@@ -184,11 +185,11 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     return BaselineHandle(
         method="paint-by-example",
-        name=name_source(model),
+        name=name_source("paint-by-example", model),
         folder=folder,
         hash=compute_weights_hash(*(folder / part for part in PARTS)),
         registry=registry,
-        load=partial(_load, folder, features, registry),
+        loader=partial(_load, folder, features, registry),
         settings={} if features is None else {"features": f"{features.name}-{features.weights_hash}"},
         needs_reference=True,
     )

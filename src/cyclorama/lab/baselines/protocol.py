@@ -11,12 +11,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field
-
-from cyclorama.config import Settings
-from cyclorama.errors import SettingsError, UnknownCategoryError
+from cyclorama.errors import ModelNotFoundError, UnknownCategoryError
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.lab.baselines.options import BaselineName
 from cyclorama.models.inputs import check_batch
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
@@ -26,29 +26,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cyclorama.diffusion.settings import SamplingConfig
-
-BaselineName = Literal["lama", "inpaint", "controlnet", "blended", "paint-by-example"]
-BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
-
-
-class BaselineOptions(Settings):
-    """What a baseline can be told beside the sampler; a method reads what concerns it."""
-
-    error_type: ClassVar[type[SettingsError]] = SettingsError
-
-    weights: str | None = None
-    """lama: file or folder of the generator; controlnet: folder or hub id of a published ControlNet for the
-    base in --model."""
-    features: str = "cyclorama"
-    """blended: the network that guides, cyclorama, cyclorama=FOLDER or clip=FOLDER_OR_HUB_ID."""
-    prompt: str | None = None
-    """Text for the base with {category} in it (default: the model's own where it knows the category, else
-    'A photo of {category}')."""
-    hint_fill: Literal[-1, 0] | None = None
-    """controlnet: value of removed pixels in the hint (default: what it was trained with, 0 for ours, -1 for
-    published in-painting ControlNets)."""
-    guide_strength: Annotated[float, Field(ge=0)] = 300.0
-    """blended: factor on the gradient of the feature distance; 0 guides nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,25 +114,48 @@ class Baseline(ABC):
 
 
 @dataclass(frozen=True)
-class BaselineHandle:
-    """A method found and named, its networks not yet loaded."""
+class BaselineHandle(ModelHandle):
+    """A method found and named as a model that a generation run can load; its hash tells methods apart.
+
+    ``name``: the method and its weights (``bundled``, a folder's or file's own name, or a hub id).
+    """
 
     method: BaselineName
-    name: str
-    """Of its weights, for rows and sheets: ``bundled``, a folder's or file's own name, or a hub id."""
-    folder: Path
-    """Where its weights are (a file's parent)."""
-    hash: str
-    """12 hex digits over all weights and configs it uses."""
-    registry: CategoryRegistry
-    load: Callable[[str, str], Baseline]
-    """The method ready on (device, dtype). Raises ModelFormatError."""
+    loader: Callable[[str, str], Baseline]
+    """The method ready on (device, dtype); can be pickled."""
     settings: dict[str, Any]
     """The options that change its images, as plain values for rows and image files."""
     needs_reference: bool = False
     """Whether inputs without a reference must fail."""
     uses_reference: bool = True
     """False: a reference is ignored, and the command says so."""
+
+    def load(self, device: str, dtype: str) -> Any:
+        """The method on ``device``. Raises ModelFormatError."""
+        return self.loader(device, dtype)
+
+    def find_here(self) -> BaselineHandle:
+        """Itself. Raises ModelNotFoundError if its weights are not on this machine."""
+        if not self.folder.exists():
+            raise ModelNotFoundError(f"{self.name}: this machine does not see {self.folder}; share it")
+        return self
+
+
+class BaselineRunSettings(GenerateConfig):
+    """Settings of a generation run that state the method and its options wherever settings are stated."""
+
+    method: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, settings: GenerateConfig, handle: BaselineHandle) -> Self:
+        """``settings`` with the method of ``handle`` and its options."""
+        common = {name: getattr(settings, name) for name in GenerateConfig.model_fields}
+        return cls(**common, method=tuple({"method": handle.method, **handle.settings}.items()))
+
+    def describe(self) -> dict[str, Any]:
+        """The settings that change an image, the method's among them."""
+        unused = ("reference_strength", "category_strength")
+        return dict(self.method) | {n: v for n, v in super().describe().items() if n not in unused}
 
 
 class OpenCategory(Category):

@@ -20,13 +20,14 @@ from cyclorama.lab.baselines.controlnet import PART as CONTROLNET
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
 from cyclorama.lab.baselines.latent import see_channels
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,
     build_example_channels,
     build_feature_encoder,
 )
-from cyclorama.lab.baselines.protocol import BaselineOptions, OpenRegistry
+from cyclorama.lab.baselines.protocol import OpenRegistry
 from cyclorama.models.base import BaseModel, compute_vae_scale, load_base, load_part, save_base
 from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.registry import save_registry

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from cyclorama.commands.generate import Inputs, Machines, Making, Plain, Running
+from cyclorama.lab.baselines.options import BaselineName, BaselineOptions
 
 if TYPE_CHECKING:
     from cyclorama.generation.items import Item
@@ -20,9 +21,7 @@ ANY_CATEGORY = "product"
 
 
 def baseline(
-    name: Annotated[
-        Literal["lama", "inpaint", "controlnet", "blended", "paint-by-example"], Parameter(name="NAME")
-    ],
+    name: Annotated[BaselineName, Parameter(name="NAME")],
     input: Annotated[str, Parameter(name="INPUT")],
     /,
     *,
@@ -35,11 +34,7 @@ def baseline(
     run: Running = None,
     engine: Machines = None,
     model: str | None = None,
-    weights: str | None = None,
-    prompt: str | None = None,
-    features: str = "cyclorama",
-    guide_strength: float = 300.0,
-    hint_fill: Literal[-1, 0] | None = None,
+    options: Annotated[BaselineOptions | None, Parameter(name="*", group="The method")] = None,
     raw: Annotated[bool, Plain] = False,
     quiet: Annotated[bool, Plain] = False,
 ) -> int:
@@ -66,16 +61,6 @@ def baseline(
         Aliases from a JSON or YAML file of given: name pairs.
     model
         Model folder or hub id of the base.
-    weights
-        lama: the generator; controlnet: a published ControlNet for the base in --model.
-    prompt
-        Text with {category} in it; the model's own if left out, else 'A photo of {category}'.
-    features
-        blended: the guide, cyclorama or clip=FOLDER_OR_HUB_ID.
-    guide_strength
-        blended: how strongly the reference's features guide, 0 or more.
-    hint_fill
-        controlnet: value of removed pixels in the hint, -1 or 0; what it was trained with if left out.
     raw
         Keep what the method itself painted, too (same as --layers png).
     quiet
@@ -87,16 +72,8 @@ def baseline(
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.settings import GenerateConfig
     from cyclorama.lab.baselines.opening import open_baseline
-    from cyclorama.lab.baselines.protocol import BaselineOptions
-    from cyclorama.lab.experiments.baseline_model import add_settings, build_model_handle
+    from cyclorama.lab.baselines.protocol import BaselineRunSettings
 
-    options = BaselineOptions(
-        weights=weights,
-        features=features,
-        prompt=prompt,
-        hint_fill=hint_fill,
-        guide_strength=guide_strength,
-    )
     settings = settings or GenerateConfig()
     if raw and settings.layers is None:
         settings = settings.replace(layers="png")
@@ -105,9 +82,9 @@ def baseline(
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     handle = open_baseline(name, model, options)
-    config = config.replace(settings=add_settings(settings, handle), urls=source.urls)
+    config = config.replace(settings=BaselineRunSettings.of(settings, handle), urls=source.urls)
     items = check_references(source.iterate(out / "journal" / "embedded"), handle, quiet)
-    result = make_images(items, out, build_model_handle(handle), config, quiet)
+    result = make_images(items, out, handle, config, quiet)
     return finish(result, out, quiet)
 
 

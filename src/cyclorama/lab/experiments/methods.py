@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from cyclorama.errors import ModelError, ModelNotFoundError, SettingsError, UnknownCategoryError
 from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.lab.experiments.baseline_model import add_settings, build_model_handle
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig, MethodConfig
 
 ANY_CATEGORY = "product"
@@ -89,7 +88,8 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
     if method.kind == "ours":
         return OpenedMethod(method, open_model(model), settings)
     from cyclorama.lab.baselines.opening import open_baseline
-    from cyclorama.lab.baselines.protocol import BaselineOptions
+    from cyclorama.lab.baselines.options import BaselineOptions
+    from cyclorama.lab.baselines.protocol import BaselineRunSettings
 
     options = BaselineOptions(
         weights=config.find_model(method.weights),
@@ -98,13 +98,8 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
         guide_strength=method.guide_strength,
     )
     handle = open_baseline(method.kind, model, options)
-    return OpenedMethod(
-        method,
-        build_model_handle(handle),
-        add_settings(settings, handle),
-        handle.needs_reference,
-        handle.uses_reference,
-    )
+    own = BaselineRunSettings.of(settings, handle)
+    return OpenedMethod(method, handle, own, handle.needs_reference, handle.uses_reference)
 
 
 def _check_conditions(name: str, method: OpenedMethod, conditions: Sequence[Condition]) -> None:

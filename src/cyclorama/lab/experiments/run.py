@@ -102,8 +102,8 @@ class Bench:
             self.held_out,
             self.trials[trial],
             self.machine,
-            hooks,
             self.models,
+            hooks,
         )
         if not made.finished or hooks.stopping():
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,8 @@ def make_trial(
     held_out: HeldOutSet,
     folder: Path,
     machine: tuple[str, str],
+    models: ModelCache,
     hooks: Hooks | None = None,
-    models: ModelCache | None = None,
 ) -> MadeTrial:
     """Make the images of ``trial`` that ``folder`` lacks. ``machine`` is (device, dtype).
 
@@ -86,9 +87,9 @@ def make_trial(
         EngineSettings(device=machine[0]),
         CategoryRules(default=default),
     )
-    model = method.model if models is None else models.wrap(method)
+    load, inputs = partial(models.load, method), held_out.build_inputs(trial.condition)
     try:
-        result = run_images(held_out.build_inputs(trial.condition), folder, model, config, hooks)
+        result = run_images(inputs, folder, method.model, config, hooks, load_model=load)
     except OutputError as error:
         raise OutputError(f"{trial.label}: {error}") from error
     return _collect(trial, result.finished, held_out, folder)
@@ -117,26 +118,10 @@ class ModelCache:
         self._key: tuple[str, str, str] | None = None
         self._loaded: Any = None
 
-    def wrap(self, method: OpenedMethod) -> ModelHandle:
-        """The method's model with a load that asks this cache first."""
-        model = method.model
-        return _CachedModel(model.name, model.folder, model.hash, model.registry, method, self)
-
-    def load(self, method: OpenedMethod, device: str, dtype: str) -> Any:
-        """The method's model on ``device``, at hand if it was the last one. Raises ModelFormatError."""
+    def load(self, method: OpenedMethod, model: ModelHandle, device: str, dtype: str) -> Any:
+        """The method's ``model`` on ``device``, at hand if it was the last one. Raises ModelFormatError."""
         key = (method.load_key, device, dtype)
         if self._key != key:
             self._loaded = self._key = None  # lets go of the old one before the new one takes its room
-            self._loaded, self._key = method.model.load(device, dtype), key
+            self._loaded, self._key = model.load(device, dtype), key
         return self._loaded
-
-
-@dataclass(frozen=True)
-class _CachedModel(ModelHandle):
-    method: OpenedMethod | None = None
-    cache: ModelCache | None = None
-
-    def load(self, device: str, dtype: str) -> Any:
-        """The model, loaded or at hand."""
-        assert self.method is not None and self.cache is not None
-        return self.cache.load(self.method, device, dtype)
