@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import MissingImageError, OutputError, SettingsError, StudyError, StudyImageError
-from cyclorama.evaluation.reading import ImageSet, Item, from_arrays, open_images
+from cyclorama.evaluation.reading import ImageItem, ImageSet, from_arrays, open_images
 from cyclorama.lab.study.build import build_study, find_common_pairs
 from cyclorama.lab.study.images import encode, level_images, load_study_image
 from cyclorama.lab.study.plan import Namer, plan_rater, sample_keys
@@ -167,12 +167,12 @@ def test_profile_is_applied_and_metadata_dropped(tmp_path: Path) -> None:
 
 def test_pairs_are_those_of_all_methods_with_one_reference() -> None:
     methods, _ = make_sets(6)
-    stated = {key: Item(None, reference="moods/sea.jpg") for key in methods["Ocelot"].keys}
-    stated["kettle2"] = Item(None, reference="hill")
-    other = {"kettle1": Item(None, reference="hill"), "kettle2": Item(None, reference="hill.png")}
+    stated = {key: ImageItem(None, reference="moods/sea.jpg") for key in methods["Ocelot"].keys}
+    stated["kettle2"] = ImageItem(None, reference="hill")
+    other = {"kettle1": ImageItem(None, reference="hill"), "kettle2": ImageItem(None, reference="hill.png")}
     sets = {
         "Ocelot": ImageSet("o", stated),
-        "Wolverine": ImageSet("w", {**{f"kettle{n}": Item(None) for n in range(4)}, **other}),
+        "Wolverine": ImageSet("w", {**{f"kettle{n}": ImageItem(None) for n in range(4)}, **other}),
         "Plain": methods["Zebrafinch"],  # states none: follows the others
     }
     references = from_arrays({"sea": paint(0), "deep/hill": paint(1)})

@@ -43,7 +43,7 @@ class ScoredImage:
 
 
 @dataclass(frozen=True)
-class Item:
+class ImageItem:
     """Where one image lies and what is known of it."""
 
     image: Place | None
@@ -58,7 +58,7 @@ class ImageSet:
     """Images by key, in the order of their keys; made by :func:`open_images` or :func:`from_arrays`."""
 
     def __init__(
-        self, name: str, items: Mapping[str, Item], arrays: Mapping[str, ScoredImage] | None = None
+        self, name: str, items: Mapping[str, ImageItem], arrays: Mapping[str, ScoredImage] | None = None
     ) -> None:
         self.name = name
         self.items = dict(sorted(items.items()))
@@ -137,7 +137,7 @@ def from_arrays(
         mask = masks.get(key)
         if mask is not None and mask.shape != pixels.shape[:2]:
             raise DataError(f"{name}: the mask of {key!r} has shape {mask.shape}, not {pixels.shape[:2]}")
-        items[key] = Item(None, None, categories.get(key), references.get(key))
+        items[key] = ImageItem(None, None, categories.get(key), references.get(key))
         arrays[key] = ScoredImage(key, pixels, mask, categories.get(key))
     return ImageSet(name, items, arrays)
 
@@ -199,10 +199,10 @@ def _hint(keys: Sequence[str]) -> str:
     return f"; it has {len(keys)}: {shown}{' …' if len(keys) > 3 else ''}"
 
 
-def _read_rows(path: Path) -> dict[str, Item]:
+def _read_rows(path: Path) -> dict[str, ImageItem]:
     try:
         table = open_table(path, columns=_name_columns(path), check_files=False)
-        items: dict[str, Item] = {}
+        items: dict[str, ImageItem] = {}
         for row in table:
             values = row.values
             if values.get("status", "done") != "done":
@@ -216,7 +216,7 @@ def _read_rows(path: Path) -> dict[str, Item]:
                     f"{path}, {row.place}: the key {key!r} is there twice; give each image an id or name of "
                     "its own"
                 )
-            items[key] = Item(
+            items[key] = ImageItem(
                 _locate(image),
                 _locate(values.get("mask")),
                 values.get("category"),

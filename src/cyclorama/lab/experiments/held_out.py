@@ -9,8 +9,7 @@ from pathlib import Path
 
 from cyclorama.data.records import Place, Record, load_records
 from cyclorama.errors import DataError, SettingsError
-from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.reading import Item as ImageItem
+from cyclorama.evaluation.reading import ImageItem, ImageSet
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig
 

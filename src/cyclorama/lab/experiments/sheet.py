@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from cyclorama.evaluation.reading import Item
+from cyclorama.evaluation.reading import ImageItem
 from cyclorama.files import write_atomic
 from cyclorama.generation.overview import encode_overview
 from cyclorama.generation.results import JSON_FILE
@@ -43,7 +43,7 @@ def write_sheet(
     write_atomic(path, stream.getvalue())
 
 
-def _list_files(items: Mapping[str, Item], keys: list[str]) -> dict[str, Path | None]:
+def _list_files(items: Mapping[str, ImageItem], keys: list[str]) -> dict[str, Path | None]:
     return {key: image if isinstance(image := items[key].image, Path) else None for key in keys}
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.errors import OutputError
-from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.reading import Item as ImageItem
+from cyclorama.evaluation.reading import ImageItem, ImageSet
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.run import iterate_rows, run_images
