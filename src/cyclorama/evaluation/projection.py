@@ -49,10 +49,10 @@ def compute_compactness(table: FeatureTable, categories: Mapping[str, str]) -> d
     """The spread of each category, by name; Euclidean distances of features scaled to length 1.
 
     Raises MissingImageError (an image without category), TooFewImagesError (fewer than two categories,
-    or one image of a category).
+    or one image of a category), DataError (features of length 0).
     """
     names = _get_names(table, categories)
-    values = _normalise(table.values)
+    values = table.normalise()
     labels, places = np.unique(names, return_inverse=True)
     counts = np.bincount(places)
     if len(labels) < 2 or counts.min() < 2:
@@ -85,7 +85,7 @@ def compute_compactness(table: FeatureTable, categories: Mapping[str, str]) -> d
 
 def project(table: FeatureTable, seed: int = 0) -> tuple[Values, str]:
     """(places float64 (N, 2), name of the method) on a plane: t-SNE if scikit-learn is there, else PCA."""
-    values = _normalise(table.values)
+    values = table.normalise()
     values = values - values.mean(axis=0)
     left, scales, _ = np.linalg.svd(values, full_matrices=False)
     flat: Values = np.zeros((len(values), 2))
@@ -134,9 +134,3 @@ def _get_names(table: FeatureTable, categories: Mapping[str, str]) -> list[str]:
         if key not in categories:
             raise MissingImageError(f"{key!r} has no category; give a manifest or shards that name it")
     return [categories[key] for key in table.keys]
-
-
-def _normalise(values: npt.NDArray[np.float32]) -> Values:
-    wide = values.astype(np.float64)
-    normalised: Values = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)
-    return normalised
