@@ -242,8 +242,8 @@ def test_wrong_inputs_are_refused_before_anything_is_computed(pipeline: Cycloram
         pipeline(images, masks, ["fruit", "fruit"], g)
     with pytest.raises(SettingsError, match="reference_mask given without"):
         pipeline(images, masks, ["fruit"], g, reference_mask=masks)
-    with pytest.raises(UnknownCategoryError, match="unknown category 'fruits'; nearest: fruit"):
-        pipeline(images, masks, ["fruits"], g)
+    with pytest.raises(UnknownCategoryError, match="unknown category 'fruitz'; nearest: fruit"):
+        pipeline(images, masks, ["fruitz"], g)
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,7 @@ class Branch(ControlNetModel):
 
     @classmethod
     def from_base(
-        cls,
-        unet: UNet2DConditionModel,
-        vae_scale: int,
-        with_mask: bool = False,
-        open_hint: bool = False,
+        cls, unet: UNet2DConditionModel, vae_scale: int, with_mask: bool = False, open_hint: bool = False
     ) -> Branch:
         """A trainable copy of ``unet``'s encoder with zero convolutions, its hint ``vae_scale`` times finer.
 
@@ -113,28 +109,21 @@ class Branch(ControlNetModel):
         """Residuals for noisy latents (B, c, h, w), timesteps (B,) or (), prompts (B, L, D), encoded hint."""
         timesteps = timesteps.to(noisy_latents.device).expand(noisy_latents.shape[0])
         temb = self.time_embedding(self.time_proj(timesteps).to(noisy_latents.dtype))
-        extra: dict[str, Any] = {} if layer_masks is None else {"layer_masks": layer_masks}
+        masks = {} if layer_masks is None else {"layer_masks": layer_masks}
+        prompts = {"encoder_hidden_states": prompt_embeds, "cross_attention_kwargs": masks}
         sample = self.conv_in(noisy_latents) + hint
         skips: tuple[Tensor, ...] = (sample,)
         for block in self.down_blocks:
-            if getattr(block, "has_cross_attention", False):
-                sample, outputs = block(
-                    hidden_states=sample,
-                    temb=temb,
-                    encoder_hidden_states=prompt_embeds,
-                    cross_attention_kwargs=extra,
-                )
-            else:
-                sample, outputs = block(hidden_states=sample, temb=temb)
+            sample, outputs = block(hidden_states=sample, temb=temb, **(prompts if _is_cross(block) else {}))
             skips += tuple(outputs)
-        if getattr(self.mid_block, "has_cross_attention", False):
-            sample = self.mid_block(
-                sample, temb, encoder_hidden_states=prompt_embeds, cross_attention_kwargs=extra
-            )
-        elif self.mid_block is not None:
-            sample = self.mid_block(sample, temb)
+        if self.mid_block is not None:
+            sample = self.mid_block(sample, temb, **(prompts if _is_cross(self.mid_block) else {}))
         down = tuple(conv(x) for conv, x in zip(self.controlnet_down_blocks, skips, strict=True))
         return Residuals(down, self.controlnet_mid_block(sample))
+
+
+def _is_cross(block: Any) -> bool:
+    return bool(getattr(block, "has_cross_attention", False))
 
 
 class CategoryGenerator(Branch):
@@ -224,13 +213,12 @@ def predict_noise(
     With ``residuals`` they are added to the encoder's skips and to the middle block (Eq. 2). The
     encoder itself never sees them: with a frozen base no gradient is kept for it.
     """
-    extra = {}
-    if residuals is not None:
-        extra = {
-            "down_block_additional_residuals": residuals.down,
-            "mid_block_additional_residual": residuals.mid,
-        }
     prediction: Tensor = unet(
-        noisy_latents, timesteps, encoder_hidden_states=full_embeds, return_dict=False, **extra
+        noisy_latents,
+        timesteps,
+        encoder_hidden_states=full_embeds,
+        down_block_additional_residuals=None if residuals is None else residuals.down,
+        mid_block_additional_residual=None if residuals is None else residuals.mid,
+        return_dict=False,
     )[0]
     return prediction

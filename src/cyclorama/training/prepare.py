@@ -100,7 +100,12 @@ def prepare_run(
     folder = find_start(stage, config, data, categories, place)
     start = Start(folder, extend_registry(load_registry(folder), categories), config)
     base = load_base(folder)
-    _check_size(data, base)
+    height, width = data.load(0)[0].shape[:2]
+    if height % base.image_multiple or width % base.image_multiple:
+        raise DataError(
+            f"images of {height} x {width} pixels do not fit the base; both sides must be multiples of "
+            f"{base.image_multiple} ({base.vae_scale} per latent)"
+        )
     trained, frozen = stage.build(start, base)
     fingerprint = compute_fingerprint(data)
     cache = config.data.cache or place.out / "cache"
@@ -188,33 +193,12 @@ def extend_registry(registry: CategoryRegistry, categories: list[str]) -> Catego
     return extended
 
 
-def _check_size(data: TrainingData, base: BaseModel) -> None:
-    height, width = data.load(0)[0].shape[:2]
-    multiple = base.image_multiple
-    if height % multiple or width % multiple:
-        raise DataError(
-            f"images of {height} x {width} pixels do not fit the base; both sides must be multiples of "
-            f"{multiple} ({base.vae_scale} per latent)"
-        )
-
-
 def _cache_latents(
-    folder: Path,
-    config: TrainConfig,
-    data: TrainingData,
-    vae: Any,
-    fingerprint: str,
-    place: RunPlace,
+    folder: Path, config: TrainConfig, data: TrainingData, vae: Any, fingerprint: str, place: RunPlace
 ) -> Array:
     settings = config.data
-    key = compute_key(
-        {
-            "data": fingerprint,
-            "vae": compute_module_hash(vae),
-            "flip": settings.flip,
-            "dtype": settings.cache_dtype,
-        }
-    )
+    identity = {"data": fingerprint, "vae": compute_module_hash(vae)}
+    key = compute_key(identity | {"flip": settings.flip, "dtype": settings.cache_dtype})
 
     def build(path: Path) -> None:
         build_latents(path, data, vae, settings, place.device, place.main)
