@@ -14,7 +14,7 @@ import pytest
 
 from cyclorama.data import fetch as module
 from cyclorama.data.addresses import open_file
-from cyclorama.data.fetch import FetchError, UrlPolicy, fetch, is_public
+from cyclorama.data.fetch import FetchError, UrlPolicy, check_url, fetch, is_public
 from cyclorama.errors import SettingsError
 
 PNG = b"\x89PNG\r\n" + bytes(range(256)) * 40
@@ -226,6 +226,15 @@ def test_no_address_of_an_own_network_is_public(serve: Any, address: str) -> Non
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "::ffff:93.184.216.34"])
 def test_public_addresses_are_public(address: str) -> None:
     assert is_public(address)
+
+
+def test_hosts_may_stand_in_one_text() -> None:
+    policy = UrlPolicy(hosts=("cdn.other.example, *.shop.example",))
+    assert check_url("https://a.shop.example:8443/x?y", policy) == "a.shop.example"
+    assert check_url("https://CDN.other.example", policy) == "cdn.other.example"
+    for url in ("https://shop.example.evil.example/a", "https://evilshop.example/a", "https:///a"):
+        with pytest.raises(FetchError):
+            check_url(url, policy)
 
 
 def test_limits_are_checked() -> None:

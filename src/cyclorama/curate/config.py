@@ -33,6 +33,8 @@ class ReadingSettings(Settings):
     """``auto`` tells the published sets from tables, feeds and folders by their files."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Field to column (``{product_id: goods_no}``) where a table's own names are not understood."""
+    encoding: str | None = None
+    """Encoding of a text table where it cannot be told (cp1251, shift_jis, big5)."""
     urls: UrlPolicy | None = None
     """Which web addresses may be read as images (``{hosts: [cdn.shop.example]}``); None: none."""
     licence: str | None = None

@@ -52,7 +52,7 @@ def read_input(source: str, settings: ReadingSettings, keep: Callable[[bytes], s
     """
     there = [name for name in PUBLISHED if (Path(source) / f"{name}_info.txt").is_file()]
     if settings.kind == "table" or (settings.kind == "auto" and (not there or is_remote(source))):
-        table = open_table(source, columns=settings.columns, urls=settings.urls)
+        table = open_table(source, columns=settings.columns, encoding=settings.encoding, urls=settings.urls)
         rows = [_read_row(row, table, settings, keep) for row in table]
         return Input(table.kind, _complete(rows, settings), tuple(table.notes))
     if is_remote(source):

@@ -73,7 +73,8 @@ def _check_start(url: str, hosts: tuple[str, ...]) -> tuple[str, str]:
         return "", " is not https; only https addresses are read"
     if not host or found.username is not None:
         return "", " has no host, or names a user; give a plain https address"
-    if not any(fnmatch.fnmatchcase(host.lower(), pattern.lower()) for pattern in hosts):
+    patterns = [pattern.strip() for pattern in ",".join(hosts).split(",")]
+    if not any(fnmatch.fnmatchcase(host.lower(), pattern.lower()) for pattern in patterns):
         allowed = ", ".join(hosts) or "none"
         return "", f": host {host} is not among those allowed ({allowed}); add it (--allow-urls HOST)"
     return host, ""

@@ -156,7 +156,7 @@ def _detect_other(part: bytes, name: str) -> tuple[str, str]:
     if any(byte in _NOT_1252 for byte in part):
         raise ManifestError(
             f"{name} is text in an encoding that cannot be told (no UTF-8, UTF-16, GB18030 or Windows-1252); "
-            "save it as UTF-8, or name its encoding"
+            "save it as UTF-8, or name its encoding (--encoding cp1251)"
         )
     return "cp1252", "Windows-1252, since it is not valid UTF-8"
 

@@ -76,6 +76,7 @@ class ItemSource:
         self.table: Table = open_table(
             text if source is not None else "",
             columns=self.settings.column,
+            encoding=self.settings.encoding,
             urls=self.urls,
             left_out=left_out,
             check_files=False,

@@ -69,6 +69,8 @@ class InputSettings(Settings):
     """Mask of the reference's own product, which is not copied."""
     column: dict[str, str] = Field(default_factory=dict)
     """Which column of the table is which: --column.image "Bild 1" --column.category Sparte."""
+    encoding: str | None = None
+    """Encoding of a text table where it cannot be told (cp1251, shift_jis, big5)."""
     allow_urls: tuple[str, ...] = ()
     """Host whose https addresses may be read as images (*.shop.example; * for all); may be repeated."""
 
