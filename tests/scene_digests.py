@@ -58,7 +58,7 @@ def digest_stage(category: Category, number: int) -> str:
         _update(digest, lamp.position, lamp.target, lamp.size, lamp.radiance)
     camera = stage.camera
     _update(digest, camera.origin, camera.target, camera.fov, stage.sky, stage.exposure)
-    _update(digest, *style.palette, *style.elements, style.layout)
+    _update(digest, *style.palette, len(style.elements), style.layout)
     _update(digest, style.key_side, style.key_warmth, style.key_strength, style.fill)
     return digest.hexdigest()[:10]
 
