@@ -1,12 +1,13 @@
 """A catalogue of 2,000 products, some broken on purpose, run undisturbed, killed again and again, and on Ray.
 
-    python benchmarks/catalogue_endurance.py build --shards DIR [--real DIR] --out CATALOGUE [--rows 2000]
-    python benchmarks/catalogue_endurance.py run --catalogue CATALOGUE --out DIR [--kills 20] [--engine ray]
-        [--workers N] [--disk MIB] [--expect SHA256] -- [options of `cyclorama catalogue run`]
+    python benchmarks/endurance.py build --shards DIR [--real DIR] --out CATALOGUE [--rows 2000]
+    python benchmarks/endurance.py run --catalogue CATALOGUE --out DIR [--kills 20] [--engine ray]
+        [--workers N] [--disk MIB] [--expect SHA256] -- [options of `cyclorama generate`]
 
-``build`` takes rendered images with their masks out of shards (``cyclorama lab render``), further product
-photos from a folder with a ``products.csv``, and adds files that no shop wants to have. ``run`` prints one
-JSON line: rows, reasons of failures, seconds, and a digest over every file that is promised to be
+``build`` takes rendered images with masks out of shards (``cyclorama lab render``), further product
+photos from a folder with a ``products.csv`` (rendered images serve several times, their brightness moved a
+little, so that no two rows have equal contents), and adds files that no shop wants to have. ``run`` prints
+one JSON line: rows, reasons of failures, seconds, and a digest over every file that is promised to be
 byte-stable. With ``--kills`` the command is killed with SIGKILL at that many random moments (seeded, spread
 over the time that ``--seconds`` says an undisturbed run takes) and started again; on Ray,
 ``--kill-workers`` kills one of Ray's actors instead. With ``--disk`` the output folder is a file system of
@@ -56,6 +57,16 @@ def read_items(shards: Path, count: int) -> list[tuple[str, bytes, bytes]]:
                     (json.loads(read(name))["category"], read(f"{key}.png"), read(f"{key}.mask.png"))
                 )
     return items
+
+
+def shift_brightness(image: bytes, levels: int) -> bytes:
+    """The PNG ``image`` with every value raised by ``levels``."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(image)) as opened:
+        opened.convert("RGB").point(lambda value: min(255, value + levels)).save(out, "PNG")
+    return out.getvalue()
 
 
 def write_broken(folder: Path, image: bytes) -> list[str]:
@@ -109,7 +120,9 @@ def build(args: argparse.Namespace) -> None:
     items = read_items(args.shards, args.rows)
     broken = write_broken(out, items[0][1])
     copies = [broken[k % len(broken)] for k in range(args.broken)]
-    for k, (category, image, mask) in enumerate(items[: args.rows - len(real) - len(copies)]):
+    for k in range(args.rows - len(real) - len(copies)):
+        category, image, mask = items[k % len(items)]
+        image = image if k < len(items) else shift_brightness(image, k // len(items))
         place = f"{FOLDERS[k % len(FOLDERS)]}photo-{k // 2:05d}"  # each name twice, in two folders
         for kind, data in (("photos", image), ("masks", mask)):
             path = out / kind / f"{place}.png"
@@ -152,7 +165,7 @@ def run(args: argparse.Namespace) -> int:
         out.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={args.disk}m", "tmpfs", str(out)], check=True)
     command = [
-        sys.executable, "-m", "cyclorama", "catalogue", "run", str(args.catalogue / "catalogue.csv"),
+        sys.executable, "-m", "cyclorama", "generate", str(args.catalogue / "catalogue.csv"),
         "--out", str(out), "--quiet", "--workers", str(args.workers), *args.options,
     ]  # fmt: skip
     if args.engine != "in-process":
