@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
-from cyclorama.config import build_config
 from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
@@ -32,6 +31,10 @@ if TYPE_CHECKING:
 
     One: TypeAlias = ImageLike | Product
     Style: TypeAlias = ImageLike | Reference | Product | Generated | None
+
+
+_FILE_ONLY = {"format", "quality", "provenance", "strip", "layers", "dtype", "channels_last", "compile"}
+"""What a recipe says about files and arithmetic, which a call does not set."""
 
 
 class BackgroundGenerator:
@@ -184,6 +187,38 @@ class BackgroundGenerator:
         stream.name = value
         return stream
 
+    def again(
+        self,
+        recipe: Mapping[str, Any],
+        product: One,
+        *,
+        mask: ImageLike | None = None,
+        reference: Style = None,
+    ) -> Generated:
+        """The image of a ``recipe`` (``Generated.recipe``, or what :func:`load_metadata` reads), made again.
+
+        ``product``, ``mask`` and ``reference`` are those it was made of. Raises SettingsError for a recipe of
+        another model, a reference that is missing or too many, and as calling does.
+        """
+        if recipe.get("model_hash") != self.model.hash:
+            raise SettingsError(
+                f"the recipe is of model {recipe.get('model')} ({recipe.get('model_hash')}), this one is "
+                f"{self.model.name} ({self.model.hash}); load that one"
+            )
+        if (recipe["reference"] is None) != (reference is None):
+            raise SettingsError(f"the recipe's reference is {recipe['reference']}; give it, or none for None")
+        settings = {**recipe["settings"], **recipe.get("canvas", {})}
+        settings = {name: value for name, value in settings.items() if name not in _FILE_ONLY}
+        made: Generated = self(
+            product,
+            category=recipe["category"],
+            mask=mask,
+            reference=reference,
+            seed=[recipe["seed"]],
+            settings=settings,
+        )
+        return made
+
     def _sample(
         self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
     ) -> list[Generated]:
@@ -231,15 +266,16 @@ def _read_policy(urls: Any) -> UrlPolicy | None:
 
 
 def _read_settings(settings: Any, changes: Mapping[str, Any]) -> GenerateConfig:
-    if settings is None:
-        settings = {}
-    if isinstance(settings, GenerateConfig):
-        return settings.replace(**changes) if changes else settings
-    if not isinstance(settings, Mapping):
+    if not isinstance(settings, GenerateConfig | Mapping | None):
         raise SettingsError(
             f"settings is {type(settings).__name__}; give a GenerateConfig, or a mapping of its fields"
         )
-    return build_config(GenerateConfig, {**settings, **changes}, "settings")
+    names = {field.alias: name for name, field in GenerateConfig.model_fields.items()}  # steps, guidance
+    changes = {names.get(name, name): value for name, value in changes.items()}
+    if isinstance(settings, GenerateConfig):
+        return settings.replace(**changes) if changes else settings
+    given = {names.get(name, str(name)): value for name, value in (settings or {}).items()}
+    return GenerateConfig(**given | changes)
 
 
 def _spread(value: Any, count: int, name: str) -> list[Any]:

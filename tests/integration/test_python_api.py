@@ -266,11 +266,13 @@ def test_no_category_says_which_there_are(category: Any, generator: BackgroundGe
     [
         {"settings": GenerateConfig(num_inference_steps=2, guidance_scale=1.5)},
         {"settings": {"num_inference_steps": 2, "guidance_scale": 1.5}},
-        {"num_inference_steps": 2, "guidance_scale": 1.5},
+        {"num_inference_steps": np.int64(2), "guidance_scale": np.float32(1.5)},
+        {"steps": 2, "guidance": 1.5},
+        {"settings": {"steps": 9, "guidance": 3}, "num_inference_steps": 2, "guidance_scale": 1.5},
+        {"settings": GenerateConfig(guidance_scale=9), "steps": 2, "guidance": 1.5},
         {"settings": GenerateConfig(num_inference_steps=2), "guidance_scale": 1.5},
         {"settings": {"num_inference_steps": 9, "guidance_scale": 1.5}, "num_inference_steps": 2},
     ],
-    ids=["config", "mapping", "keywords", "config and keyword", "mapping and keyword"],
 )
 def test_settings_in_every_form(settings: dict[str, Any], generator: BackgroundGenerator) -> None:
     made = generator(draw_product(), category="fruit", **settings)
@@ -282,7 +284,10 @@ def test_settings_in_every_form(settings: dict[str, Any], generator: BackgroundG
     [
         ({"settings": "fast"}, "GenerateConfig"),
         ({"settings": [("num_inference_steps", 2)]}, "GenerateConfig"),
-        ({"settings": {"steps": 2}}, "num_inference_steps"),
+        ({"settings": {"stepps": 2}}, "steps"),
+        ({"settings": {1: 2}}, "'1'"),
+        ({"settings": QUICK, "guidence": 2}, "guidance"),
+        ({"num_inference_steps": True}, "num_inference_steps"),
         ({"num_inference_step": 2}, "num_inference_steps"),
         ({"num_inference_steps": 0}, "1"),
         ({"num_inference_steps": "many"}, "many"),
@@ -488,3 +493,38 @@ def test_spawned_processes_work_with_a_generator_of_their_own(generator: Backgro
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         (made,) = pool.starmap(make_in_child, [(generator, product)])
     assert np.array_equal(made, make_in_child(generator, product))
+
+
+# --- made again --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"guidance": 3.0, "eta": 0.5, "category_strength": 0.5, "reference_strength": 0.7},
+        {"outputs": ("1:1", "96x80", "source"), "product_scale": 0.5, "margin": 0.1, "contact_shadow": 0.4},
+        {"size": "128x96", "candidates": 2, "format": "webp", "quality": 80},
+        {"preset": "fast", "scheduler": "EulerDiscrete", "initial_latent": False},
+    ],
+    ids=["plain", "strengths", "outputs", "candidates", "scheduler"],
+)
+@pytest.mark.parametrize("with_reference", [False, True], ids=["category", "reference"])
+def test_a_recipe_makes_its_image_again(
+    settings: dict[str, Any], with_reference: bool, generator: BackgroundGenerator, tmp_path: Path
+) -> None:
+    reference = draw_reference() if with_reference else None
+    made = generator([draw_product()], category="fruit", reference=reference, seed=3, steps=2, **settings)
+    for image in made:
+        recipe = load_metadata(image.save(tmp_path / "a.png"))
+        again = generator.again(recipe, draw_product(), reference=reference)
+        assert np.array_equal(again.pixels, image.pixels)
+
+
+def test_recipes_that_cannot_be_followed(generator: BackgroundGenerator, plain: Any) -> None:
+    with pytest.raises(SettingsError, match="model other"):
+        generator.again(plain.recipe | {"model": "other", "model_hash": "0"}, draw_product())
+    with pytest.raises(SettingsError, match="reference is None"):
+        generator.again(plain.recipe, draw_product(), reference=draw_reference())
+    with pytest.raises(SettingsError, match=r"reference is brand\.jpg"):
+        generator.again(plain.recipe | {"reference": "brand.jpg"}, draw_product())

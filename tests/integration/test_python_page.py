@@ -47,6 +47,8 @@ def test_the_page(namespace: dict[str, Any], tmp_path: Path) -> None:
     assert len(BLOCKS) >= 7
     made, again = namespace["made"], namespace["again"]
     assert made.report.exact is True and np.array_equal(again.pixels, made.pixels)
+    with Image.open(tmp_path / "out" / "bottle.webp") as saved:
+        assert np.array_equal(namespace["same"].pixels, np.asarray(saved))
     assert (len(namespace["two"]), len(namespace["three"])) == (2, 3)
     assert load_metadata(tmp_path / "out" / "bottle.webp")["category"] == "perfume"
     product = namespace["product"]
