@@ -286,7 +286,7 @@ def test_settings_in_every_form(settings: dict[str, Any], generator: BackgroundG
         ({"settings": [("num_inference_steps", 2)]}, "GenerateConfig"),
         ({"settings": {"stepps": 2}}, "steps"),
         ({"settings": {1: 2}}, "'1'"),
-        ({"settings": QUICK, "guidence": 2}, "guidance"),
+        ({"settings": QUICK, "guidancee": 2}, "guidance"),
         ({"num_inference_steps": True}, "num_inference_steps"),
         ({"num_inference_step": 2}, "num_inference_steps"),
         ({"num_inference_steps": 0}, "1"),
