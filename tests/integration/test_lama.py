@@ -13,11 +13,11 @@ from _training import SIZE, TinyData, build_config, load_state, save_tiny_model
 from cyclorama.config import load_config
 from cyclorama.erasing.erase import erase
 from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, LamaModel, load_lama, state_of
-from cyclorama.erasing.masks import KNOWN_MATTE
 from cyclorama.erasing.network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.lab.baselines.lama import LamaBaseline, open_method
+from cyclorama.lab.baselines.lama_holes import KNOWN_MATTE
 from cyclorama.lab.baselines.lama_training import LAMA, build_networks, read_settings, sample_holes
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.models.registry import CategoryRegistry

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -139,30 +139,23 @@ def _write(path: Path, data: bytes) -> None:
 
 def to_values(finding: Finding) -> dict[str, Any]:
     """Plain values of ``finding``, without its image; numbers that are not finite are left out."""
-    numbers = {name: float(value) for name, value in finding.numbers.items()}
+    edges = ("left", "top", "right", "bottom")
+    boxes = [
+        {"label": str(box.label), "score": float(box.score)} | {n: int(getattr(box, n)) for n in edges}
+        for box in finding.boxes
+    ]
     return {
         "rule": finding.rule,
         "verdict": finding.verdict.value,
         "reason": finding.reason,
-        "numbers": {name: value for name, value in numbers.items() if abs(value) < float("inf")},
-        "boxes": [_to_box_values(box) for box in finding.boxes],
+        "numbers": {n: float(value) for n, value in finding.numbers.items() if abs(value) < float("inf")},
+        "boxes": boxes,
         "values": {str(name): str(value) for name, value in finding.values.items()},
     }
 
 
 def from_values(values: dict[str, Any]) -> Finding:
     """The finding that :func:`to_values` was given, without its image."""
-    return Finding(
-        rule=values["rule"],
-        verdict=Verdict(values["verdict"]),
-        reason=values["reason"],
-        numbers=values["numbers"],
-        boxes=tuple(Box(**box) for box in values["boxes"]),
-        values=values["values"],
-    )
-
-
-def _to_box_values(box: Box) -> dict[str, Any]:
-    values = asdict(box)
-    edges = {name: int(values[name]) for name in ("left", "top", "right", "bottom")}
-    return values | edges | {"score": float(box.score), "label": str(box.label)}
+    kept = {name: values[name] for name in ("rule", "reason", "numbers", "values")}
+    boxes = tuple(Box(**box) for box in values["boxes"])
+    return Finding(verdict=Verdict(values["verdict"]), boxes=boxes, **kept)

@@ -17,8 +17,7 @@ from torch.nn import functional as F
 
 from cyclorama.config import Settings
 from cyclorama.erasing.files import LamaModel
-from cyclorama.erasing.masks import Hole
-from cyclorama.erasing.matching import match_surroundings
+from cyclorama.erasing.matching import Hole, match_surroundings
 from cyclorama.erasing.network import predict_fill
 from cyclorama.errors import CycloramaError, MaskSizeError, SettingsError
 from cyclorama.imaging.tensors import to_image, to_pixels

@@ -8,18 +8,15 @@ and taken off: what is left of the fill is its structure. This is Poisson image 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import splu
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+Hole = npt.NDArray[np.bool_]
+"""bool (H, W), true where the image is to be invented."""
 
-    from cyclorama.erasing.masks import Hole
-
-    Plane = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.float32]
 
 RIM_SIGMA = 1.5
 """Standard deviation in pixels of the mean along the rim of the steps across it; single pixels are noise."""

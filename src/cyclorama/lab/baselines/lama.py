@@ -16,8 +16,8 @@ from torch import Tensor
 
 from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
-from cyclorama.erasing.masks import KNOWN_MATTE
 from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
+from cyclorama.lab.baselines.lama_holes import KNOWN_MATTE
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, Inputs, OpenRegistry
 

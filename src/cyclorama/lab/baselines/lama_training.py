@@ -25,9 +25,9 @@ from cyclorama.erasing.files import (
     save_lama,
     select_generator,
 )
-from cyclorama.erasing.masks import HoleConfig, sample_hole
 from cyclorama.erasing.network import SMALL_LAMA, LamaGenerator, LamaShape, count_parameters
 from cyclorama.lab.baselines.lama import LamaBaseline
+from cyclorama.lab.baselines.lama_holes import HoleConfig, sample_hole
 from cyclorama.lab.baselines.lama_losses import LamaObjective, LossConfig
 from cyclorama.models.base import BaseModel
 from cyclorama.models.discriminator import PatchDiscriminator

@@ -14,13 +14,11 @@ import numpy.typing as npt
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from cyclorama.config import Settings, Share
+from cyclorama.erasing.matching import Hole
 from cyclorama.errors import ConfigError
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Size
-
-Hole = npt.NDArray[np.bool_]
-"""bool (H, W), true where the image is to be invented."""
 
 KNOWN_MATTE = 0.95
 """From this much product on a pixel is known; below, the old background shows through."""

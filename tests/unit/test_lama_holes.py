@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclorama.erasing.masks import HoleConfig, draw_boxes, draw_strokes, hide_background, sample_hole
 from cyclorama.errors import ConfigError
+from cyclorama.lab.baselines.lama_holes import (
+    HoleConfig,
+    draw_boxes,
+    draw_strokes,
+    hide_background,
+    sample_hole,
+)
 from cyclorama.seeding import build_numpy_generator
 
 SIZE = (256, 256)
