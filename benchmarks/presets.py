@@ -15,11 +15,10 @@ import sys
 import time
 
 import torch
-from cyclorama.generation.presets import PRESETS
 
 from cyclorama import BackgroundGenerator
 from cyclorama.generation.demo_set import get_demo_folder, load_demo
-from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.settings import PRESETS, GenerateConfig
 
 LOAD = """
 import time
@@ -46,8 +45,8 @@ def main() -> None:
     entry = load_demo(get_demo_folder())[0]
     reference = entry.references[0]
     generator = BackgroundGenerator.from_pretrained()
-    for name, preset in PRESETS.items():
-        settings = GenerateConfig(num_inference_steps=preset.num_inference_steps, scheduler=preset.scheduler)
+    for name in PRESETS:
+        settings = GenerateConfig(preset=name)
         seconds = []
         for repeat in range(repeats + 1):
             start = time.perf_counter()
