@@ -614,12 +614,12 @@ def test_a_table_at_another_store_counts_its_paths_from_there() -> None:
     import fsspec
 
     system = fsspec.filesystem("memory")
-    system.pipe("/shop/list.csv", b"image\nimg/a.png\nmemory://other/b.png\n")
-    system.pipe("/shop/pics/x.png", b"\x89PNG\r\n")
-    rows = list(open_table("memory://shop/list.csv"))
-    assert [row.values["image"] for row in rows] == ["memory://shop/img/a.png", "memory://other/b.png"]
+    system.pipe("/tables-store/list.csv", b"image\nimg/a.png\nmemory://other/b.png\n")
+    system.pipe("/tables-store/pics/x.png", b"\x89PNG\r\n")
+    rows = list(open_table("memory://tables-store/list.csv"))
+    assert [row.values["image"] for row in rows] == ["memory://tables-store/img/a.png", "memory://other/b.png"]
     assert [row.name for row in rows] == ["img/a.png", "b.png"]
-    assert [row.name for row in open_table("memory://shop/pics")] == ["x.png"]
+    assert [row.name for row in open_table("memory://tables-store/pics")] == ["x.png"]
 
 
 def test_home_and_file_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
