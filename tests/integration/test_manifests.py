@@ -617,7 +617,10 @@ def test_a_table_at_another_store_counts_its_paths_from_there() -> None:
     system.pipe("/tables-store/list.csv", b"image\nimg/a.png\nmemory://other/b.png\n")
     system.pipe("/tables-store/pics/x.png", b"\x89PNG\r\n")
     rows = list(open_table("memory://tables-store/list.csv"))
-    assert [row.values["image"] for row in rows] == ["memory://tables-store/img/a.png", "memory://other/b.png"]
+    assert [row.values["image"] for row in rows] == [
+        "memory://tables-store/img/a.png",
+        "memory://other/b.png",
+    ]
     assert [row.name for row in rows] == ["img/a.png", "b.png"]
     assert [row.name for row in open_table("memory://tables-store/pics")] == ["x.png"]
 
