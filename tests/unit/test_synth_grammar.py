@@ -281,3 +281,28 @@ def test_aliases_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("name: &a toy\nabout: *a\n")
     with pytest.raises(ConfigError, match=r"a.yaml:1: file: anchors and aliases .* are not read"):
         read_category(tmp_path / "a.yaml")
+
+
+def test_the_example_of_the_documentation_is_a_category(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "category_files.md").read_text()
+    path = tmp_path / "ball.yaml"
+    path.write_text(page.split("```yaml\n")[1].split("```")[0])
+    category = read_category(path)
+    stages = []
+    for brand in category.brands:
+        stage = Stage(product=category.build_product(np.random.default_rng(0)))
+        category.dress(stage, np.random.default_rng(1), brand)
+        stages.append(stage)
+    assert [len(s.parts) for s in stages] == [4, 9, 3]
+    assert all(
+        set(category.sample_style(np.random.default_rng(k)).elements) <= {"arch", "stones"} for k in range(9)
+    )
+    text = path.read_text()
+    for old, new, words in (
+        ("- sphere: 0.5", "- sphre: 0.5", "27: sphre: unknown shape or key 'sphre'; did you mean sphere"),
+        ("plastic(colour", "plastik(colour", "29: surface: unknown function 'plastik'; did you mean plastic"),
+        ("[stones]}", "[stone]}", "10: elements: unknown element 'stone'; did you mean stones"),
+    ):
+        path.write_text(text.replace(old, new))
+        with pytest.raises(ConfigError, match=f"ball.yaml:{words}"):
+            read_category(path)

@@ -155,7 +155,8 @@ def _public(modules: Sequence[ModuleType]) -> list[Callable[..., Any]]:
         thing
         for module in modules
         for name, thing in vars(module).items()
-        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_")
+        if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name[0] != "_"
+        if name not in ("merge_meshes", "smooth_profile")  # the files say merge and smooth
     ]
 
 
@@ -173,7 +174,7 @@ def shapes() -> dict[str, Function]:
 def functions() -> dict[str, Function]:
     """What expressions may call."""
     of_textures = [f for f in _public(TEXTURES) if "Texture" in str(f.__annotations__["return"])]
-    of_shapes = [f for f in _public(SHAPES) if not _gives_mesh(f) and f.__name__ != "merge_meshes"]
+    of_shapes = [f for f in _public(SHAPES) if not _gives_mesh(f)]
     plain: list[Callable[..., Any]] = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *of_textures, *of_shapes]
     return {
         **{f.__name__: wrap(f) for f in plain},
