@@ -14,7 +14,7 @@ from PIL import Image
 from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
 from cyclorama.data.examples import ExampleConfig, ExampleSource, ItemInfo, decide_flip
 from cyclorama.data.packed import PackedExamples, compute_pack_hash
-from cyclorama.data.records import Record
+from cyclorama.data.records import DataRecord
 from cyclorama.data.samples import encode_samples
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.data.sources import SourceConfig
@@ -28,7 +28,7 @@ def encode(array: np.ndarray, kind: str = "PNG") -> bytes:
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> list[Record]:
+def records(tmp_path: Path) -> list[DataRecord]:
     rng = np.random.default_rng(0)
     made = []
     for i in range(4):
@@ -39,7 +39,7 @@ def records(tmp_path: Path) -> list[Record]:
         (tmp_path / f"{i}_mask.png").write_bytes(encode(mask))
         split = "test" if i == 3 else "train"
         made.append(
-            Record(
+            DataRecord(
                 f"r{i}",
                 tmp_path / f"{i}.png",
                 tmp_path / f"{i}_mask.png",
@@ -52,7 +52,7 @@ def records(tmp_path: Path) -> list[Record]:
     return made
 
 
-def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[Record]) -> None:
+def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[DataRecord]) -> None:
     example = ExampleSource.from_records(records, ExampleConfig(height=24, width=24))[0]
     pixels = np.asarray(Image.open(records[0].image))
     assert np.array_equal(example.pixels, pixels[:, 8:32])
@@ -63,7 +63,7 @@ def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list
     assert (example.pixels.dtype, example.product_mask.dtype) == (np.uint8, np.float32)
 
 
-def test_pad_keeps_everything_and_repeats_the_border(records: list[Record]) -> None:
+def test_pad_keeps_everything_and_repeats_the_border(records: list[DataRecord]) -> None:
     example = ExampleSource.from_records(records, ExampleConfig(height=40, width=40, fit="pad"))[0]
     pixels = np.asarray(Image.open(records[0].image))
     assert np.array_equal(example.pixels[8:32], pixels)
@@ -155,7 +155,7 @@ def test_bad_images_are_named() -> None:
         ExampleConfig(height=8, width=8, fit="stretch")  # type: ignore[arg-type]
 
 
-def test_flips_depend_on_seed_image_and_draw_only(records: list[Record]) -> None:
+def test_flips_depend_on_seed_image_and_draw_only(records: list[DataRecord]) -> None:
     config = ExampleConfig(height=24, width=24, flip=True, seed=5)
     source = ExampleSource.from_records(records, config)
     draws = [[source.load(i, draw).flipped for draw in range(40)] for i in range(3)]
@@ -172,7 +172,9 @@ def test_flips_depend_on_seed_image_and_draw_only(records: list[Record]) -> None
     )
 
 
-def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record], tmp_path: Path) -> None:
+def test_shards_and_manifest_of_one_set_give_equal_examples(
+    records: list[DataRecord], tmp_path: Path
+) -> None:
     config = ExampleConfig(height=16, width=20)
     write_shards(encode_samples(records), tmp_path / "shards", shard_size=3)
     lines = [
@@ -195,7 +197,7 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(records: list[Record
     )
 
 
-def test_sources_that_cannot_be_trained_on_are_refused(records: list[Record], tmp_path: Path) -> None:
+def test_sources_that_cannot_be_trained_on_are_refused(records: list[DataRecord], tmp_path: Path) -> None:
     config = ExampleConfig(height=16, width=16)
     cases = [
         (replace(records[0], category=None), None, "'r0' has no category"),
@@ -236,7 +238,7 @@ def assert_equal_examples(
             assert (a.id, a.category, a.brand, a.flipped) == (b.id, b.category, b.brand, b.flipped)
 
 
-def test_packed_examples_equal_their_source_bit_for_bit(records: list[Record], tmp_path: Path) -> None:
+def test_packed_examples_equal_their_source_bit_for_bit(records: list[DataRecord], tmp_path: Path) -> None:
     source = ExampleSource.from_records(records, ExampleConfig(height=13, width=17, flip=True))
     packed = PackedExamples.prepare(source, tmp_path / "packed")
     assert_equal_examples(packed, source)
@@ -248,7 +250,7 @@ def test_packed_examples_equal_their_source_bit_for_bit(records: list[Record], t
 
 
 def test_packing_happens_once_and_again_when_contents_or_size_change(
-    records: list[Record], tmp_path: Path
+    records: list[DataRecord], tmp_path: Path
 ) -> None:
     folder = tmp_path / "packed"
     source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
@@ -272,7 +274,7 @@ def test_packing_happens_once_and_again_when_contents_or_size_change(
         PackedExamples(folder, source.config)
 
 
-def test_labels_count_as_contents(records: list[Record]) -> None:
+def test_labels_count_as_contents(records: list[DataRecord]) -> None:
     config = ExampleConfig(height=16, width=16)
     relabelled = [replace(records[0], category="tea"), *records[1:]]
     hashes = {
@@ -281,7 +283,9 @@ def test_labels_count_as_contents(records: list[Record]) -> None:
     assert len(hashes) == 3
 
 
-def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Record], tmp_path: Path) -> None:
+def test_shard_fingerprints_follow_the_contents_not_the_place(
+    records: list[DataRecord], tmp_path: Path
+) -> None:
     config = ExampleConfig(height=16, width=16)
     for name, chosen in (("a", records), ("b", records), ("c", records[:3])):
         write_shards(encode_samples(chosen), tmp_path / name)
@@ -292,7 +296,7 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(records: list[Reco
     assert a != c
 
 
-def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) -> None:
+def test_an_interrupted_pack_is_not_used(records: list[DataRecord], tmp_path: Path) -> None:
     folder = tmp_path / "packed"
     source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
@@ -308,7 +312,7 @@ def test_an_interrupted_pack_is_not_used(records: list[Record], tmp_path: Path) 
     assert_equal_examples(PackedExamples.prepare(again, folder), again)
 
 
-def test_bad_images_can_be_left_out_with_their_reason(records: list[Record], tmp_path: Path) -> None:
+def test_bad_images_can_be_left_out_with_their_reason(records: list[DataRecord], tmp_path: Path) -> None:
     records[1].image.write_bytes(b"broken")
     source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
     packed = PackedExamples.prepare(source, tmp_path / "packed", on_error="skip")
@@ -324,7 +328,7 @@ def test_bad_images_can_be_left_out_with_their_reason(records: list[Record], tmp
 
 
 def test_damaged_packs_and_full_disks_say_so(
-    records: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: list[DataRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "packed"
     source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cyclorama.data.records import Record, load_records
+from cyclorama.data.records import DataRecord, load_records
 from cyclorama.data.table import open_table
 from cyclorama.errors import ManifestError
 
@@ -43,8 +43,8 @@ def test_csv_dialects_give_the_same_records(folder: Path, separator: str, encodi
     rows = [["Image", "category", "seed", "note"], ["a.png", "饼干", "7", "x"], ["sub/a.png", "wine", "", ""]]
     text = "\r\n".join(separator.join(row) for row in rows) + "\r\n\r\n"
     first, second = load_records(write(folder, text, encoding=encoding))
-    assert first == Record("a", folder / "a.png", category="饼干", seed=7, extra={"note": "x"})
-    assert second == Record("sub/a", folder / "sub/a.png", category="wine")
+    assert first == DataRecord("a", folder / "a.png", category="饼干", seed=7, extra={"note": "x"})
+    assert second == DataRecord("sub/a", folder / "sub/a.png", category="wine")
 
 
 def test_quoted_cells_keep_separators_quotes_and_line_ends(folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_all_columns_of_generate_are_understood(folder: Path) -> None:
         "price": 9.5,
     }
     (record,) = load_records(write(folder, json.dumps(row) + "\n", "list.jsonl"))
-    assert record == Record(
+    assert record == DataRecord(
         id="a",
         image=folder / "a.png",
         mask=folder / "m.png",
@@ -167,10 +167,10 @@ def test_a_folder_and_shards_become_records(folder: Path) -> None:
     (folder / "sub" / "a.json").write_text('{"category": "wine", "seed": 3}')
     (folder / "a_mask.png").write_bytes(b"x")
     assert load_records(folder)[:2] == [
-        Record("a", folder / "a.jpg", mask=folder / "a_mask.png"),
-        Record("a-2", folder / "a.png", mask=folder / "a_mask.png"),
+        DataRecord("a", folder / "a.jpg", mask=folder / "a_mask.png"),
+        DataRecord("a-2", folder / "a.png", mask=folder / "a_mask.png"),
     ]
-    assert load_records(folder)[-1] == Record("sub/a", folder / "sub/a.png", category="wine", seed=3)
+    assert load_records(folder)[-1] == DataRecord("sub/a", folder / "sub/a.png", category="wine", seed=3)
 
 
 CELLS = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=12)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.data.records import Record
+from cyclorama.data.records import DataRecord
 from cyclorama.data.samples import encode_samples
 from cyclorama.data.shards import Sample, build_index, list_shards, load_done_mark, read_shards, write_shards
 from cyclorama.data.tars import iter_members
@@ -274,10 +274,10 @@ def test_records_become_samples_with_bright_products(tmp_path: Path) -> None:
     (tmp_path / "a_mask.png").write_bytes(encode(mask))
     (tmp_path / "b.png").write_bytes(encode(cutout))
     records = [
-        Record(
+        DataRecord(
             "x/a.1", tmp_path / "a.png", tmp_path / "a_mask.png", "background", "wine", seed=3, extra={"q": 1}
         ),
-        Record("x_a_1", tmp_path / "b.png", None, "alpha", "tea", product_id="t"),
+        DataRecord("x_a_1", tmp_path / "b.png", None, "alpha", "tea", product_id="t"),
     ]
     first, second = encode_samples(records)
     assert (first.key, second.key) == ("x_a_1", "x_a_1-2")
@@ -294,9 +294,9 @@ def test_records_become_samples_with_bright_products(tmp_path: Path) -> None:
     )
     assert second.meta["product_id"] == "t"
     with pytest.raises(DataError, match="record 'n': no mask"):
-        list(encode_samples([Record("n", tmp_path / "a.png")]))
+        list(encode_samples([DataRecord("n", tmp_path / "a.png")]))
     with pytest.raises(DataError, match=r"record 'g': cannot read .*gone.png"):
-        list(encode_samples([Record("g", tmp_path / "gone.png")]))
+        list(encode_samples([DataRecord("g", tmp_path / "gone.png")]))
 
 
 def test_rotated_photos_are_stored_upright(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_rotated_photos_are_stored_upright(tmp_path: Path) -> None:
     mask = np.zeros((8, 4), np.uint8)
     mask[:4] = 255
     (tmp_path / "m.png").write_bytes(encode(mask))
-    (sample,) = encode_samples([Record("r", tmp_path / "r.jpg", tmp_path / "m.png", "product", "x")])
+    (sample,) = encode_samples([DataRecord("r", tmp_path / "r.jpg", tmp_path / "m.png", "product", "x")])
     stored = np.asarray(Image.open(io.BytesIO(sample.image)))
     assert stored.shape == (8, 4, 3)
     assert stored[:3].min() > 200

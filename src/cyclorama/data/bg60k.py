@@ -20,7 +20,7 @@ from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.decode import open_image
 from cyclorama.data.detection import (
-    Finding,
+    Detected,
     detect_encoding,
     detect_mask_means,
     detect_mask_pattern,
@@ -29,7 +29,7 @@ from cyclorama.data.detection import (
     split_line,
 )
 from cyclorama.data.folders import is_image_name
-from cyclorama.data.records import Record, RejectedRow
+from cyclorama.data.records import DataRecord, RejectedRow
 from cyclorama.errors import DataError
 
 T = TypeVar("T")
@@ -58,11 +58,11 @@ class Detection(NamedTuple):
     """What was found in a published set and by what evidence; ``describe`` puts it into words."""
 
     info_file: Path
-    encoding: Finding
-    separator: Finding
-    mask_pattern: Finding
-    mask_means: Finding
-    category_script: Finding
+    encoding: Detected
+    separator: Detected
+    mask_pattern: Detected
+    mask_means: Detected
+    category_script: Detected
     image_folders: tuple[str, ...]
     mask_folders: tuple[str, ...]
     image_suffixes: dict[str, int]
@@ -95,7 +95,7 @@ class Detection(NamedTuple):
 class PublishedSet(NamedTuple):
     """Records and rejected lines of an info file (together: every line), and what was detected."""
 
-    records: list[Record]
+    records: list[DataRecord]
     rejected: list[RejectedRow]
     detection: Detection
 
@@ -157,9 +157,9 @@ class _Files(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    separator: Finding
-    pattern: Finding
-    means: Finding
+    separator: Detected
+    pattern: Detected
+    means: Detected
 
 
 def _index_set(folder: Path, subset: Subset) -> _Files:
@@ -207,13 +207,13 @@ def _name_folders(index: FileIndex, folder: Path) -> tuple[str, ...]:
     return tuple(sorted({path.relative_to(folder).parts[0] for paths in index.values() for path in paths}))
 
 
-def _read_lines(info: Path, settings: Bg60kSettings) -> tuple[Finding, list[tuple[int, str]]]:
+def _read_lines(info: Path, settings: Bg60kSettings) -> tuple[Detected, list[tuple[int, str]]]:
     try:
         data = info.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {info}: {error.strerror or error}") from error
     if settings.encoding is not None:
-        encoding = Finding(settings.encoding, "setting")
+        encoding = Detected(settings.encoding, "setting")
     else:
         encoding = detect_encoding(data, str(info))
     try:
@@ -233,7 +233,7 @@ def _detect_layout(
 ) -> _Layout:
     texts = [text for _, text in _spread(lines, settings.sample_lines)]
     if settings.separator is not None:
-        separator = Finding(settings.separator, "setting")
+        separator = Detected(settings.separator, "setting")
     else:
         separator = detect_separator(texts, files.fields, files.knows, str(info))
     cells = [split_line(text, separator.value, files.fields) for text in texts]
@@ -246,11 +246,11 @@ def _detect_layout(
     if not stems:
         raise DataError(f"{info}: no line names an image that exists under the separator {separator.value!r}")
     if settings.mask_pattern is not None:
-        pattern = Finding(settings.mask_pattern, "setting")
+        pattern = Detected(settings.mask_pattern, "setting")
     else:
         pattern = detect_mask_pattern(stems, files.masks.__contains__, str(info))
     if settings.mask_means is not None:
-        return _Layout(separator, pattern, Finding(settings.mask_means, "setting"))
+        return _Layout(separator, pattern, Detected(settings.mask_means, "setting"))
     found = [
         files.masks[name][0] for stem in stems if (name := pattern.value.format(stem=stem)) in files.masks
     ]
@@ -262,8 +262,8 @@ def _detect_layout(
 
 def _build_records(
     subset: Subset, files: _Files, lines: Sequence[tuple[int, str]], layout: _Layout
-) -> tuple[list[Record], list[RejectedRow]]:
-    records: list[Record] = []
+) -> tuple[list[DataRecord], list[RejectedRow]]:
+    records: list[DataRecord] = []
     rejected: list[RejectedRow] = []
     taken: dict[str, int] = {}
     for number, text in lines:
@@ -299,7 +299,7 @@ def _build_records(
                 files.reference_masks, layout.pattern.value.format(stem=reference.stem)
             )
         records.append(
-            Record(
+            DataRecord(
                 id=name,
                 image=image,
                 mask=mask,

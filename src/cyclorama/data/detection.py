@@ -28,25 +28,25 @@ POLARITY_AGREEMENT = 0.8
 
 
 @dataclass(frozen=True)
-class Finding:
+class Detected:
     """A detected value and why it was taken for that."""
 
     value: str
     evidence: str
 
 
-def detect_encoding(data: bytes, where: str) -> Finding:
+def detect_encoding(data: bytes, where: str) -> Detected:
     """``utf-8``, ``utf-8-sig`` or ``gb18030``."""
     if data.startswith(b"\xef\xbb\xbf"):
-        return Finding("utf-8-sig", "byte-order mark")
+        return Detected("utf-8-sig", "byte-order mark")
     try:
         text = data.decode("utf-8")
-        return Finding("utf-8", "plain ASCII" if text.isascii() else "valid UTF-8")
+        return Detected("utf-8", "plain ASCII" if text.isascii() else "valid UTF-8")
     except UnicodeDecodeError:
         pass
     try:
         data.decode("gb18030")
-        return Finding("gb18030", "not UTF-8, valid GB18030")
+        return Detected("gb18030", "not UTF-8, valid GB18030")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{where}: text is neither UTF-8 nor GB18030; name it with the setting 'encoding'"
@@ -61,7 +61,7 @@ def split_line(line: str, separator: str, fields: int) -> list[str] | None:
 
 def detect_separator(
     lines: Sequence[str], fields: int, is_name: Callable[[str], bool], where: str
-) -> Finding:
+) -> Detected:
     """The separator under which most lines begin with known image names and end with a category."""
     scores: dict[str, int] = {}
     for separator in SEPARATORS:
@@ -78,12 +78,12 @@ def detect_separator(
     if rivals:
         listed = ", ".join(SEPARATORS[name] for name in (best, *rivals))
         raise DataError(f"{where}: separator may be any of {listed}; give the setting 'separator'")
-    return Finding(
+    return Detected(
         best, f"{scores[best]} of {len(lines)} sampled lines name existing images under {SEPARATORS[best]}"
     )
 
 
-def detect_mask_pattern(stems: Sequence[str], is_mask: Callable[[str], bool], where: str) -> Finding:
+def detect_mask_pattern(stems: Sequence[str], is_mask: Callable[[str], bool], where: str) -> Detected:
     """How a mask is called after its image's stem, such as ``{stem}_mask.png``."""
     scores = {p: sum(is_mask(p.format(stem=stem)) for stem in stems) for p in MASK_PATTERNS}
     best = max(scores, key=lambda pattern: scores[pattern])
@@ -92,10 +92,10 @@ def detect_mask_pattern(stems: Sequence[str], is_mask: Callable[[str], bool], wh
             f"{where}: no mask found for {stems[0]!r} under any of {', '.join(MASK_PATTERNS)}; "
             "give the setting 'mask_pattern'"
         )
-    return Finding(best, f"{scores[best]} of {len(stems)} sampled images have such a mask")
+    return Detected(best, f"{scores[best]} of {len(stems)} sampled images have such a mask")
 
 
-def detect_mask_means(masks: Sequence[Image.Image], where: str) -> Finding:
+def detect_mask_means(masks: Sequence[Image.Image], where: str) -> Detected:
     """``product`` or ``background`` (what bright marks), or ``alpha`` (opaque = product).
 
     A used alpha channel in most masks settles the channel. Polarity is voted on by comparing the
@@ -135,15 +135,15 @@ def detect_mask_means(masks: Sequence[Image.Image], where: str) -> Finding:
                 f"{where}: masks are transparent in the middle ({evidence}), so their alpha does not mark "
                 "the product; give the setting 'mask_means'"
             )
-        return Finding("alpha", evidence)
-    return Finding("product" if bright > dark else "background", evidence)
+        return Detected("alpha", evidence)
+    return Detected("product" if bright > dark else "background", evidence)
 
 
-def detect_script(names: Sequence[str]) -> Finding:
+def detect_script(names: Sequence[str]) -> Detected:
     """``latin``, ``chinese`` or ``mixed``: the script of the category names."""
     chinese = sum(any("\u4e00" <= char <= "\u9fff" for char in name) for name in names)
     value = "latin" if chinese == 0 else "chinese" if chinese == len(names) else "mixed"
-    return Finding(value, f"{chinese} of {len(names)} category names hold Chinese characters")
+    return Detected(value, f"{chinese} of {len(names)} category names hold Chinese characters")
 
 
 def _has_used_alpha(mask: Image.Image) -> bool:

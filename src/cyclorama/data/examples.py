@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cyclorama.config import Settings
 from cyclorama.data.decode import decode_example
-from cyclorama.data.records import Record, read_place
+from cyclorama.data.records import DataRecord, read_place
 from cyclorama.data.sources import SourceConfig, compute_fingerprint, load_source, select_records
 from cyclorama.errors import DataError
 from cyclorama.seeding import compute_seed
@@ -109,7 +109,7 @@ class ExampleSource:
     on its arguments only. Invariant: equal files and config give equal arrays, in any order or process.
     """
 
-    def __init__(self, records: Sequence[Record], config: ExampleConfig) -> None:
+    def __init__(self, records: Sequence[DataRecord], config: ExampleConfig) -> None:
         self._records = records
         self.config = config
         self.infos: Sequence[ItemInfo] = [
@@ -124,7 +124,7 @@ class ExampleSource:
 
     @classmethod
     def from_records(
-        cls, records: Sequence[Record], config: ExampleConfig, split: str | None = None
+        cls, records: Sequence[DataRecord], config: ExampleConfig, split: str | None = None
     ) -> ExampleSource:
         """The examples of records. Raises DataError if one lacks category or mask."""
         return cls(select_records(records, split), config)

@@ -18,7 +18,7 @@ Place = Path | str | bytes
 
 
 @dataclass(frozen=True)
-class Record:
+class DataRecord:
     """One image of a data set: where its files are and what is known about them.
 
     ``mask_means`` None means that nobody said; readers then take a used alpha channel, else bright = product.
@@ -40,7 +40,7 @@ class Record:
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-FIELDS = tuple(name for name in Record.__dataclass_fields__ if name != "extra")
+FIELDS = tuple(name for name in DataRecord.__dataclass_fields__ if name != "extra")
 _FILES = ("image", "mask", "reference", "reference_mask")
 
 
@@ -55,7 +55,7 @@ class RejectedRow:
 
 def load_records(
     source: str | Path, required: Sequence[str] = ("image",), urls: UrlPolicy | None = None
-) -> list[Record]:
+) -> list[DataRecord]:
     """A record for each row of whatever :func:`cyclorama.data.table.open_table` reads.
 
     A row without ``id`` is named after its image (path without suffix). Ids are compared without regard to
@@ -63,7 +63,7 @@ def load_records(
 
     Raises ManifestError: unreadable file, missing column, or the first bad row with its number and line.
     """
-    records: list[Record] = []
+    records: list[DataRecord] = []
     rows: list[Row] = []
     for row in open_table(source, required=required, urls=urls):
         if row.error is not None:
@@ -85,7 +85,7 @@ def load_records(
         if "mask_note" in values:
             values["mask"] = values.pop("mask_note")
         values.pop("folder", None)
-        records.append(Record(name, **known, extra=values))
+        records.append(DataRecord(name, **known, extra=values))
     return records
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from cyclorama.data.decode import open_image, read_mask
-from cyclorama.data.records import Record, read_place
+from cyclorama.data.records import DataRecord, read_place
 from cyclorama.data.shards import Sample
 from cyclorama.errors import DataError
 
@@ -18,7 +18,7 @@ _STORED = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 _ORIENTATION = 0x0112
 
 
-def encode_samples(records: Iterable[Record]) -> Iterator[Sample]:
+def encode_samples(records: Iterable[DataRecord]) -> Iterator[Sample]:
     """One sample per record, in order, with keys made from the ids ("a/b.c" becomes "a_b_c").
 
     RGB files that need no rotation keep their bytes; all others become PNG. Masks become mode L,
@@ -37,7 +37,7 @@ def encode_samples(records: Iterable[Record]) -> Iterator[Sample]:
         yield _encode(record, key)
 
 
-def _encode(record: Record, key: str) -> Sample:
+def _encode(record: DataRecord, key: str) -> Sample:
     where = f"record {record.id!r}"
     try:
         data = read_place(record.image)

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry, scan_shard
+from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, ShardEntry, scan_shard
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
 
@@ -186,13 +186,15 @@ def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
     return done
 
 
-def build_index(source: str | Path | Sequence[str | Path], require_done: bool = True) -> dict[str, Entry]:
+def build_index(
+    source: str | Path | Sequence[str | Path], require_done: bool = True
+) -> dict[str, ShardEntry]:
     """The images of the shards at ``source`` by key, in order of shards and members.
 
     Raises DataError: truncated or repeated members, an image without its JSON, a key that comes again, a
     count that differs from the done mark's.
     """
-    index: dict[str, Entry] = {}
+    index: dict[str, ShardEntry] = {}
     for shard in list_shards(source, require_done):
         found = scan_shard(str(shard))
         for entry in found:

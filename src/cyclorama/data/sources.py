@@ -14,9 +14,9 @@ from cyclorama.config import Settings
 from cyclorama.data.addresses import read_stamp
 from cyclorama.data.bg60k import Bg60kSettings, load_bg60k
 from cyclorama.data.columns import MaskMeans
-from cyclorama.data.records import FIELDS, Place, Record, load_records
+from cyclorama.data.records import FIELDS, DataRecord, Place, load_records
 from cyclorama.data.shards import build_index, load_done_mark
-from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, Entry
+from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, ShardEntry
 from cyclorama.errors import ConfigError, DataError
 
 
@@ -41,7 +41,7 @@ class SourceConfig(Settings):
         return self
 
 
-def load_source(config: SourceConfig) -> list[Record]:
+def load_source(config: SourceConfig) -> list[DataRecord]:
     """The records that ``config`` describes, each with category and mask.
 
     Raises ManifestError, DataError: nothing there, a record without category or mask, an unknown split.
@@ -57,7 +57,7 @@ def load_source(config: SourceConfig) -> list[Record]:
     return select_records(records, config.split)
 
 
-def select_records(records: Sequence[Record], split: str | None) -> list[Record]:
+def select_records(records: Sequence[DataRecord], split: str | None) -> list[DataRecord]:
     """The records of ``split`` (None: all), fit for training.
 
     Raises DataError: none of that split, one without category or mask.
@@ -77,7 +77,7 @@ def select_records(records: Sequence[Record], split: str | None) -> list[Record]
     return chosen
 
 
-def _read_entry(entry: Entry) -> Record:
+def _read_entry(entry: ShardEntry) -> DataRecord:
     meta: dict[str, Any] = entry.meta or {}
     image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
     assert image is not None
@@ -85,7 +85,7 @@ def _read_entry(entry: Entry) -> Record:
     values: dict[str, Any] = {
         name: texts.get(name) for name in ("category", "brand", "product_id", "split", "licence")
     }
-    return Record(
+    return DataRecord(
         texts.get("id") or entry.key,
         entry.members[image],
         None if mask is None else entry.members[mask],
@@ -94,7 +94,7 @@ def _read_entry(entry: Entry) -> Record:
     )
 
 
-def compute_fingerprint(records: Sequence[Record]) -> str:
+def compute_fingerprint(records: Sequence[DataRecord]) -> str:
     """A short hash that changes when any image, mask or label may have changed.
 
     Files count by path, size and time; shards by name and their done mark's sha256 (else size and time).

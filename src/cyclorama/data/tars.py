@@ -20,7 +20,7 @@ IMAGE_MEMBERS = ("png", "jpg", "jpeg", "webp")
 MASK_MEMBERS = tuple(f"mask.{suffix}" for suffix in IMAGE_MEMBERS)
 
 
-class Entry(NamedTuple):
+class ShardEntry(NamedTuple):
     """Where one image of a shard lies."""
 
     key: str
@@ -46,12 +46,12 @@ class Entry(NamedTuple):
             raise DataError(f"key {self.key!r}: {error}") from error
 
 
-def scan_shard(shard: str) -> list[Entry]:
+def scan_shard(shard: str) -> list[ShardEntry]:
     """The images of ``shard`` in its order. A member's name is cut at its first dot, as WebDataset does.
 
     Raises DataError: truncated, no tar, a member twice, a JSON member that cannot be read.
     """
-    found: dict[str, Entry] = {}
+    found: dict[str, ShardEntry] = {}
     key = ""
     try:
         with open_file(shard) as stream:
@@ -59,7 +59,7 @@ def scan_shard(shard: str) -> list[Entry]:
                 folder, _, base = name.rpartition("/")
                 stem, _, suffix = base.partition(".")
                 key, suffix = (f"{folder}/{stem}" if folder else stem), suffix.lower()
-                entry = found.setdefault(key, Entry(key, shard, {}, None))
+                entry = found.setdefault(key, ShardEntry(key, shard, {}, None))
                 if suffix in entry.members:
                     raise DataError(f"{shard}: key {key!r} has member {suffix!r} twice")
                 entry.members[suffix] = f"{shard}::{offset}+{size}"

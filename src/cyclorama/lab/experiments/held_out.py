@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cyclorama.data.records import Place, Record, load_records
+from cyclorama.data.records import DataRecord, Place, load_records
 from cyclorama.errors import DataError, SettingsError
 from cyclorama.evaluation.reading import ImageItem, ImageSet
 from cyclorama.generation.items import Item, ItemSource
@@ -102,7 +102,7 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
     )
 
 
-def _select(records: Sequence[Record], config: ExperimentConfig) -> list[Record]:
+def _select(records: Sequence[DataRecord], config: ExperimentConfig) -> list[DataRecord]:
     known = {record.category for record in records}
     for name in config.categories:
         if name not in known:
@@ -116,7 +116,7 @@ def _select(records: Sequence[Record], config: ExperimentConfig) -> list[Record]
     return chosen
 
 
-def _find_truth(record: Record, folder: Path) -> Place:
+def _find_truth(record: DataRecord, folder: Path) -> Place:
     """The true image; a set without that column shows its products in it already."""
     named = record.extra.get("truth")
     return record.image if named is None else folder / str(named)
@@ -124,7 +124,7 @@ def _find_truth(record: Record, folder: Path) -> Place:
 
 def _build_set(
     name: str,
-    records: Sequence[Record],
+    records: Sequence[DataRecord],
     images: Sequence[Place | None],
     masks: Sequence[Place | None] | None = None,
 ) -> ImageSet:

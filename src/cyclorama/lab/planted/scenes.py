@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from cyclorama.data.tars import Entry, scan_shard
+from cyclorama.data.tars import ShardEntry, scan_shard
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.float32]
@@ -33,13 +33,13 @@ class Base:
     labels: dict[str, Any]
 
 
-def list_bases(folder: Path) -> list[Entry]:
+def list_bases(folder: Path) -> list[ShardEntry]:
     """Where the members of every rendered image lie, in the order of their keys."""
     found = {entry.key: entry for shard in sorted(folder.glob("*.tar")) for entry in scan_shard(str(shard))}
     return [found[key] for key in sorted(found)]
 
 
-def open_base(entry: Entry, side: int, chance: Chance) -> Base:
+def open_base(entry: ShardEntry, side: int, chance: Chance) -> Base:
     """A rendered image enlarged to ``side``, sharpened, with the grain of a camera."""
     labels = json.loads(entry.read("json"))
     image = Image.open(io.BytesIO(entry.read("png"))).convert("RGB")
