@@ -33,7 +33,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-STABLE = ("images", "webdataset", "shards")
+STABLE = ("images", "webdataset", "layers")
 FOLDERS = ("", "Küche/", "化粧品/", "sub/one/", "sub/two/", "with space/")
 
 
@@ -143,7 +143,9 @@ def build(args: argparse.Namespace) -> None:
 def compute_digest(out: Path) -> tuple[str, int]:
     """sha256 over names and bytes of all that is promised to be stable, and the number of images."""
     total, images = hashlib.sha256(), 0
-    files = [p for name in STABLE for p in (out / name).rglob("*") if p.is_file()] + [out / "results.parquet"]
+    files = [p for name in STABLE for p in (out / name).rglob("*") if p.is_file()] + [
+        out / name for name in ("results.jsonl", "results.parquet")
+    ]
     for path in sorted(files):
         name = path.relative_to(out).as_posix()
         images += name.startswith("images/")

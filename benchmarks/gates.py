@@ -17,10 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from cyclorama.catalogue.gate_settings import CHECKS, GateThresholds, load_thresholds
-from cyclorama.catalogue.gates import build_gate, compute_score
 from PIL import Image
 
+from cyclorama.config import load_config
+from cyclorama.generation.gate_settings import CHECKS, GateThresholds
+from cyclorama.generation.gates import build_gate, compute_score
 from gates_faults import build_cases, load_rendered_faults, load_truths, plant_all
 
 Measured = dict[str, float | str]
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, help="folder of a feature network; default: the bundled one")
     parser.add_argument("--sheet", type=Path, help="write an image of the first cases and all their faults")
     args = parser.parse_args()
-    thresholds = GateThresholds() if args.thresholds is None else load_thresholds(args.thresholds)
+    thresholds = GateThresholds() if args.thresholds is None else load_config(GateThresholds, args.thresholds)
     if args.checks is not None:
         left_out = dict.fromkeys(set(CHECKS) - set(args.checks))
         thresholds = replace(thresholds, **left_out)

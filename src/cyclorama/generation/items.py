@@ -30,7 +30,7 @@ class Failure:
         return cls(type(error).__name__, str(error) or type(error).__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Item:
     """One input. ``name`` is its path relative to the input folder or table, with ``/``."""
 
@@ -107,26 +107,34 @@ class ItemSource:
         ``embedded`` is a folder for images that lie inside a table's cells. Raises OutputError.
         """
         settings, from_folder = self.settings, self.table.kind == "folder"
+        masks, mask_means = settings.mask, settings.mask_means
         reference = None if settings.reference is None else str(settings.reference.absolute())
         reference_mask = None if settings.reference_mask is None else str(settings.reference_mask.absolute())
         for row in self.table:
             values = row.values
-            item = {name: _keep(values.get(name), embedded) for name in FILES}
-            if item["reference"] is None:
-                item |= {"reference": reference, "reference_mask": reference_mask}
+            get = values.get
+            image, mask, own, own_mask = get("image"), get("mask"), get("reference"), get("reference_mask")
+            if bytes in (type(image), type(mask), type(own), type(own_mask)):
+                image, mask, own, own_mask = (_keep(v, embedded) for v in (image, mask, own, own_mask))
+            if not own:
+                own, own_mask = reference, reference_mask
             failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
-            if settings.mask is not None and failure is None:
-                item["mask"], failure = self._find_mask(settings.mask, row)
+            if masks is not None and failure is None:
+                mask, failure = self._find_mask(masks, row)
             yield Item(
                 row.name or f"row-{row.number}",
-                mask_means=values.get("mask_means") or settings.mask_means,
-                category=values.get("category"),
-                seed=values.get("seed"),
-                folders=tuple(row.name.split("/")[-2::-1]) if from_folder else (),
-                id=values.get("id"),
-                licence=values.get("licence"),
-                failure=failure,
-                **item,
+                image or None,
+                mask or None,
+                get("mask_means") or mask_means,
+                get("category"),
+                own,
+                own_mask or None,
+                get("seed"),
+                tuple(row.name.split("/")[-2::-1]) if from_folder else (),
+                None,
+                get("id"),
+                get("licence"),
+                failure,
             )
 
     def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -23,16 +24,18 @@ def build_stems(names: Sequence[str]) -> list[str]:
     ['a-jpg', 'b/a', 'a-png']
     """
     suffixes: dict[str, str | None] = {}
+    stems, own, several = [], [], False
     for name in names:
         stem, suffix = split_name(name)
+        stems.append(stem)
+        own.append(sys.intern(suffix))
         if suffixes.setdefault(stem.casefold(), suffix) != suffix:
-            suffixes[stem.casefold()] = None
-    stems = []
-    for name in names:
-        stem, suffix = split_name(name)
-        several = suffixes[stem.casefold()] is None
-        stems.append(f"{stem}-{suffix}" if several and suffix else stem)
-    del suffixes
+            suffixes[stem.casefold()], several = None, True
+    if several:
+        for place, (stem, suffix) in enumerate(zip(stems, own, strict=True)):
+            if suffix and suffixes[stem.casefold()] is None:
+                stems[place] = f"{stem}-{suffix}"
+    del suffixes, own
     crowd: dict[str, int] = {}
     for stem in stems:
         folded = stem.casefold()

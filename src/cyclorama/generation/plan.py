@@ -47,6 +47,11 @@ PLAN_SCHEMA = pa.schema(
 )
 
 
+_KEYED = (1, 2, 4, 5, 6, 7, 8, 10, 11, 14, 15, 17)
+"""Columns whose values an image depends on, and the stamps, which stand in place of the key at first; not the
+row's number, its id, and the words that named its category."""
+
+
 @dataclass(frozen=True)
 class PlanRow:
     """One input, ready to be worked on or with the reason why not."""
@@ -186,7 +191,9 @@ def _write_inputs(items: Iterable[Item], part: Path, chooser: _Chooser) -> tuple
         while chunk := list(islice(numbered, _CHUNK)):
             rows = []
             for number, item in chunk:
-                name = item.name.encode("utf-8", "replace").decode()
+                name = item.name
+                if not name.isascii():  # half a surrogate pair cannot be written
+                    name = name.encode("utf-8", "replace").decode()
                 match = chooser.choose(item.category, item.folders)
                 failure, stamps = item.failure, ["", "", "", ""]
                 if failure is None:
@@ -258,17 +265,17 @@ def _complete(part: Path, stems: list[str], run_key: str) -> Iterator[pa.RecordB
     prefix = hashlib.blake2b(f"{FORMAT} {run_key}".encode(), digest_size=16)
     with pa.OSFile(str(part), "rb") as source:
         for batch in pa.ipc.open_stream(source):
-            columns = [column.to_pylist() for column in batch.columns]
-            rows = columns[0]
-            columns[-2] = stems[rows[0] : rows[-1] + 1]
+            columns = list(batch.columns)
+            first = columns[0][0].as_py()
+            keyed = [columns[place].to_pylist() for place in _KEYED]
             keys = []
-            # row number, id and the words that named the category change nothing of an image
-            for values in zip(*columns[1:3], *columns[4:9], *columns[10:12], *columns[14:]):
+            for values in zip(*keyed, stems[first : first + len(batch)]):
                 own = prefix.copy()
                 own.update(repr(values).encode())
                 keys.append(own.hexdigest())
-            columns[-1] = keys
-            yield _to_batch(columns)
+            columns[-2] = pa.array(stems[first : first + len(batch)], pa.string())
+            columns[-1] = pa.array(keys, pa.string())
+            yield pa.RecordBatch.from_arrays(columns, schema=PLAN_SCHEMA)
 
 
 def _to_batch(columns: list[Any]) -> pa.RecordBatch:

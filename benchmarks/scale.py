@@ -1,10 +1,10 @@
-"""What a catalogue costs beside the model: planning and resuming, and the share of time outside the model.
+"""What a run costs beside the model: planning and resuming, and the share of time outside the model.
 
-    python benchmarks/catalogue.py plan [--rows 1000000] [--shard-size 256]
-    python benchmarks/catalogue.py overlap [--rows 256] [--shard-size 64] [--side 1024] [--model-seconds 0.6]
-    python benchmarks/catalogue.py overlap --device cuda [--steps 50]      Stable Diffusion 1.5's shapes
-    python benchmarks/catalogue.py overlap --sd15 --rows 4 --steps 2 --batch-size 1      the same on a CPU
-    python benchmarks/catalogue.py references [--sd15] [--steps 10] [--batch-size 8]     kept encodings
+    python benchmarks/scale.py plan [--rows 1000000] [--shard-size 256]
+    python benchmarks/scale.py overlap [--rows 256] [--shard-size 64] [--side 1024] [--model-seconds 0.6]
+    python benchmarks/scale.py overlap --device cuda [--steps 50]      Stable Diffusion 1.5's shapes
+    python benchmarks/scale.py overlap --sd15 --rows 4 --steps 2 --batch-size 1      the same on a CPU
+    python benchmarks/scale.py references [--sd15] [--steps 10] [--batch-size 8]     kept encodings
 
 ``plan`` prints seconds and peak memory of planning a manifest and of starting again when everything is
 finished (every input and every image is looked up). ``overlap`` runs products through the whole engine;
@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -28,10 +27,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cyclorama.catalogue.config import CatalogueConfig
-
+from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
+from cyclorama.jobs.in_process import InProcessEngine
+from cyclorama.jobs.job import EngineSettings
 from cyclorama.models.registry import CategoryRegistry
 
 FILES = 50_000
@@ -99,23 +99,19 @@ def build_inputs(folder: Path, rows: int) -> Path:
 
 
 def plan_once(folder: Path, shard_size: int) -> dict[str, float]:
-    from cyclorama.catalogue.run import run_catalogue
+    from cyclorama.generation.run import run_images
 
-    class NoEngine:
-        def measure(self, job: Any) -> Any:
-            raise AssertionError
-
+    class NoEngine(InProcessEngine):
         def run(self, job: Any, shards: Any, hooks: Any) -> Any:
             return iter(())
 
     start = time.perf_counter()
-    result = run_catalogue(
-        str(folder / "manifest.csv"),
-        folder / "out",
-        build_handle(),
-        CatalogueConfig(shard_size=shard_size),
-        engine=NoEngine(),
-        load_model=load_stand_in,
+    config = RunConfig(
+        run=RunSettings(dtype="float32"), engine=EngineSettings(device="cpu", shard_size=shard_size)
+    )
+    source = ItemSource(folder / "manifest.csv")
+    result = run_images(
+        source, folder / "out", build_handle(), config, engine=NoEngine(), load_model=load_stand_in
     )
     return {
         "seconds": time.perf_counter() - start,
@@ -129,10 +125,10 @@ def plan_once(folder: Path, shard_size: int) -> dict[str, float]:
 
 def pretend_finished(folder: Path) -> None:
     """Write every shard's results as a run would, without making an image."""
-    from cyclorama.catalogue.plan import load_plan
-    from cyclorama.catalogue.store import Store
+    from cyclorama.generation.plan import load_plan
+    from cyclorama.jobs.store import ShardStore
 
-    store = Store(folder / "out")
+    store = ShardStore(folder / "out")
     plan = load_plan(store.plan_folder)
     (folder / "out/images").mkdir()
     for link in folder.glob("in*"):
@@ -142,11 +138,16 @@ def pretend_finished(folder: Path) -> None:
             {
                 "row": row.row, "name": row.name, "status": "done", "category": row.category,
                 "output": f"images/{row.output}.png", "bytes": BYTES, "image_sha256": "0" * 64,
-                "plan_key": row.key, "model_seconds": 0.6, "settings": "{}", "images": "[]",
+                "plan_key": row.key, "model_seconds": 0.6, "settings": {}, "images": [], "stem": row.output,
+                "category_source": "name",
             }
             for row in plan.read_shard(shard)
         ]  # fmt: skip
-        store.save_shard(shard, key, rows, {}, len(rows))
+        mark = {"rows": len(rows), "done": len(rows), "failed": 0, "refused": 0, "images": len(rows)}
+        files = [(row["output"], BYTES) for row in rows]
+        store.save_shard(
+            shard, key, rows, mark | {"files": files, "failures": {}, "model_seconds": 0.6 * len(rows)}
+        )
 
 
 def measure_planning(rows: int, shard_size: int) -> None:
@@ -183,25 +184,23 @@ def draw_products(folder: Path, rows: int, side: int) -> Path:
 
 
 def measure_overlap(args: argparse.Namespace) -> None:
-    from cyclorama.catalogue.run import run_catalogue
+    from cyclorama.generation.run import run_images
 
     real = args.device != "cpu" or args.sd15
     load = load_sd15 if real else partial(load_stand_in, seconds=args.model_seconds)
-    settings = GenerateConfig(num_inference_steps=args.steps, batch_size=args.batch_size)
-    config = CatalogueConfig(
-        settings=settings,
-        device=args.device,
-        dtype="float32" if args.device == "cpu" else "bfloat16",
-        shard_size=args.shard_size,
+    config = RunConfig(
+        GenerateConfig(num_inference_steps=args.steps, batch_size=args.batch_size),
+        RunSettings(dtype="float32" if args.device == "cpu" else "bfloat16"),
+        EngineSettings(device=args.device, shard_size=args.shard_size),
     )
     with tempfile.TemporaryDirectory(prefix="cyclorama-bench-") as name:
-        manifest = draw_products(Path(name), args.rows, args.side)
-        result = run_catalogue(str(manifest), Path(name) / "out", build_handle(), config, load_model=load)
-        shutil.rmtree(Path(name) / "out")
+        source = ItemSource(draw_products(Path(name), args.rows, args.side))
+        result = run_images(source, Path(name) / "out", build_handle(), config, load_model=load)
     what = "SD 1.5 shapes" if real else f"stand-in, {args.model_seconds:g} s an image"
+    work = result.work
     print(f"{args.rows} products of {args.side} px, {what}, batches of {args.batch_size or 'measured size'}")
-    print(f"{result.sampled / result.wall_seconds:.2f} images/s; worker's time {result.worker_seconds:.1f} s")
-    print(f"{result.model_seconds:.1f} s in the model; share outside the model {result.outside_model:.1%}")
+    print(f"{result.made / work.wall_seconds:.2f} images/s; worker's time {work.worker_seconds:.1f} s")
+    print(f"{work.busy_seconds:.1f} s in the model; share outside the model {work.idle_share:.1%}")
     print(f"rows done {result.done}, failed {result.failed}; peak {get_peak_megabytes():.0f} MB")
 
 
