@@ -129,7 +129,7 @@ def print_report(
 def mean_score(measured: list[Measured], thresholds: GateThresholds) -> float:
     """The mean total score."""
     plain = [{k: v for k, v in m.items() if not isinstance(v, str)} for m in measured]
-    return float(np.mean([compute_score(values, thresholds) for values in plain]))
+    return float(np.mean([compute_score(values, thresholds) or 0.0 for values in plain]))
 
 
 def compute_separation(clean: np.ndarray, faulty: np.ndarray) -> float:

@@ -145,10 +145,6 @@ def build_config(cls: type[T], values: Any, where: str = "config") -> T:
     """
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: expected a mapping of settings, got {type(values).__name__}")
-    if not issubclass(cls, BaseModel):
-        from cyclorama.config_dataclasses import build_config as build_dataclass
-
-        return build_dataclass(cls, values, where)
     try:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:

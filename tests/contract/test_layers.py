@@ -15,7 +15,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types"},
-    {"config", "config_dataclasses", "seeding", "prompts", "files", "local_server", "processes"},
+    {"config", "seeding", "prompts", "files", "local_server", "processes"},
     {"jobs"},
     {"imaging", "data"},
     {"models", "diffusion", "evaluation", "scenes"},
@@ -32,8 +32,6 @@ SAME_ROW_ALLOWED = {
     ("generation", "generate"),
     ("cli", "commands"),
     ("commands", "cli"),
-    ("config", "config_dataclasses"),
-    ("config_dataclasses", "config"),
 }
 OUTSIDE = {"__init__", "__main__"}
 DIFFUSERS_ROOMS = {"models", "diffusion", "lab"}

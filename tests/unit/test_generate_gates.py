@@ -18,6 +18,7 @@ from cyclorama.generation.gate_halo import compute_halo
 from cyclorama.generation.gate_settings import CHECKS, GateThresholds
 from cyclorama.generation.gates import QualityGate, build_gate, compute_score
 from cyclorama.generation.result import Generated
+from cyclorama.generation.shard import _rank
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.product import Product, Reference
 
@@ -276,7 +277,22 @@ def test_the_score_is_the_documented_sum():
     assert compute_score({"seam": 18.0, "floating": 0.8}, thresholds) == pytest.approx(expected, abs=1e-6)
     # a limit of 0 counts in the check's step
     assert compute_score({"interior": 1.0}, thresholds) == 0.25
-    assert compute_score({}, thresholds) == 1.0
+
+
+def test_nothing_measured_is_no_perfect_score_and_ranks_below_what_passed_by_measurement():
+    thresholds = GateThresholds()
+    assert compute_score({}, thresholds) is None
+    leak_alone = thresholds.replace(**dict.fromkeys(CHECKS) | {"leak": 0.2})
+    assert compute_score({"seam": 0.0}, leak_alone) is None
+    assert compute_score({"floating": 0.5}, thresholds.replace(advisory_weight=0)) is None
+    verdict = QualityGate(leak_alone)(make(CLEAN, PRODUCT), PRODUCT, None)
+    assert (verdict.passed, verdict.score) == (True, None)
+    assert verdict.values["not_measured"] == {"leak": "no reference"}
+    entries = [
+        {"verdict": {"passed": passed, "score": score}}
+        for passed, score in ((True, None), (False, 0.4), (True, 0.6), (True, 0.9))
+    ]
+    assert [entry["verdict"]["score"] for entry in sorted(entries, key=_rank)] == [0.9, 0.6, None, 0.4]
 
 
 def test_passed_images_always_score_above_refused_ones_and_worse_never_scores_more():

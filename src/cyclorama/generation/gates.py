@@ -51,8 +51,9 @@ class GateVerdict:
     """What the gate says of one image."""
 
     passed: bool
-    score: float
-    """Higher is better; decides which candidate is kept."""
+    score: float | None
+    """Higher is better; decides which candidate is kept. None: nothing could be measured, which ranks below
+    every candidate that passed by measurement."""
     values: dict[str, Any] = field(default_factory=dict, hash=False)
     """The measurements behind it, plain values; must not depend on time or machine."""
     reason: str = ""
@@ -160,8 +161,8 @@ def build_gate(thresholds: GateThresholds | None = None, features: Path | None =
     return QualityGate(thresholds, folder, str(load_card(folder).get("weights_hash")))
 
 
-def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> float:
-    """One number, 0 to 1, higher is better, by which candidates of one row are ranked.
+def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> float | None:
+    """One number, 0 to 1, higher is better, that ranks the candidates of one row; None: nothing measured.
 
     ``values`` by check, as measured. With r = value / limit (the check's step where the limit is smaller),
     quality = 1 - weighted mean of r / (1 + r): a clean check adds 0, one at its limit one half. The score is
@@ -178,8 +179,7 @@ def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> fl
         total += weight * excess / (1 + excess)
         weights += weight
         passed = passed and (value <= limit or name in thresholds.advisory)
-    quality = 1 - total / weights if weights else 1.0
-    return round((passed + quality) / 2, 6)
+    return round((passed + 1 - total / weights) / 2, 6) if weights else None
 
 
 _WITHOUT = {

@@ -356,10 +356,10 @@ def name_moved(shard: int) -> str:
     return f"work/moved-{shard:06d}.json"
 
 
-def _rank(entry: Mapping[str, Any]) -> tuple[bool, float]:
-    """Sorts the best first: passed before refused, then by score."""
-    verdict = entry["verdict"]
-    return (False, 0.0) if verdict is None else (not verdict["passed"], -verdict["score"])
+def _rank(entry: Mapping[str, Any]) -> tuple[bool, bool, float]:
+    """Sorts the best first: passed before refused, measured before unmeasured, then by score."""
+    verdict = entry["verdict"] or {"passed": True, "score": None}
+    return not verdict["passed"], verdict["score"] is None, -(verdict["score"] or 0.0)
 
 
 def _is_staged(folder: Path, file: Mapping[str, Any]) -> bool:
