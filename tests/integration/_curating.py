@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama.curate.category import CategoryRule, CategorySettings
 from cyclorama.curate.config import CurateConfig, OutputSettings
-from cyclorama.curate.records import Finding, LoadedImage, Record, Summary, Verdict
+from cyclorama.curate.records import Finding, Record, RuleImage, Summary, Verdict
 from cyclorama.curate.rules import Rules, identify
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.store import CurateStore
@@ -34,7 +34,7 @@ class BrightRule:
         self.doubt = settings.get("doubt", 0.1)
         self.version = str(settings.get("version", 1))
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         mean = float(image.pixels.mean()) / 255
         numbers = {"mean": mean}
         if mean > self.limit:
@@ -49,7 +49,7 @@ class StampRule:
 
     name = "stamp"
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         found = (image.pixels == STAMP).all(axis=2)
         if found.sum() == 1:
             raise RuntimeError("one pixel is too little")
@@ -66,7 +66,7 @@ class MaskFromDarkRule:
 
     name = "dark"
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         if image.mask is not None:
             return Finding(self.name, Verdict.KEEP)
         mask = np.where(image.pixels.mean(axis=2) < 100, 1.0, 0.0).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cyclorama.curate.blank import BlankRule, BlankSettings, measure_structure
-from cyclorama.curate.records import LoadedImage, Record, Verdict
+from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError
 
 SIDE = 160
@@ -43,10 +43,10 @@ def _scene() -> np.ndarray:
     return scene
 
 
-def _image(background: np.ndarray, mask: np.ndarray | None) -> LoadedImage:
+def _image(background: np.ndarray, mask: np.ndarray | None) -> RuleImage:
     product = _product()[..., None]
     pixels = product * _texture(1) + (1 - product) * background
-    return LoadedImage(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask, "PNG", 9)
 
 
 @pytest.mark.parametrize("kind", ["white", "gradient", "vignette", "shadow"])

@@ -25,7 +25,7 @@ from cyclorama.curate.duplicates_index import (
     find_hash_pairs,
     whiten,
 )
-from cyclorama.curate.records import Finding, LoadedImage, Record, Summary, Verdict
+from cyclorama.curate.records import Finding, Record, RuleImage, Summary, Verdict
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
     compute_hashes,
@@ -146,7 +146,7 @@ def _show(key: str, product: npt.NDArray[np.float32], light: npt.NDArray[np.floa
     mask[64:136, 60:132] = product
     shown = mask > 0
     pixels[shown] = np.repeat(light[..., None], 3, axis=2)[product > 0].astype(np.uint8)
-    image = LoadedImage(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
+    image = RuleImage(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
     values = summarise_image(image, lambda _: np.ones(8, np.float32) / np.sqrt(np.float32(8)))
     return build_summary(image.record, (), values, key)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from cyclorama.curate.mask import MaskRule, MaskSettings, measure_shape
 from cyclorama.curate.mask_edges import EdgeSettings, is_box, measure_blocks, measure_edges
-from cyclorama.curate.records import LoadedImage, Record, Verdict
+from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError
 
 SIDE = 160
@@ -37,9 +37,9 @@ def _pixels(background: float | None = None) -> np.ndarray:
     return np.clip(ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)), 0, 255).astype(np.uint8)
 
 
-def _image(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> LoadedImage:
+def _image(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> RuleImage:
     pixels = _pixels() if pixels is None else pixels
-    return LoadedImage(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
 
 
 def _coarse(block: int) -> np.ndarray:

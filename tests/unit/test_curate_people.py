@@ -15,7 +15,7 @@ from cyclorama.curate.people_finding import (
     build_model_finder,
     shows_skin,
 )
-from cyclorama.curate.records import Box, LoadedImage, Record, Verdict
+from cyclorama.curate.records import Box, Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError, MissingDependencyError, ModelFormatError, ModelNotFoundError
 from cyclorama.imaging.loading import load_image
 
@@ -23,11 +23,11 @@ SIDE = 120
 _COLOURS = ((224, 172, 140), (40, 90, 200), (128, 128, 128))
 
 
-def _image(mask: bool = True) -> LoadedImage:
+def _image(mask: bool = True) -> RuleImage:
     product = np.zeros((SIDE, SIDE), dtype=np.float32)
     product[30:90, 30:90] = 1
     pixels = np.full((SIDE, SIDE, 3), 128, dtype=np.uint8)
-    return LoadedImage(Record("a", "a.png"), pixels, None, product if mask else None, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, None, product if mask else None, "PNG", 9)
 
 
 def _find(*people: FoundPerson):
@@ -162,7 +162,7 @@ def test_the_carried_detectors_see_a_portrait() -> None:
     if not hasattr(cv2, "CascadeClassifier"):
         pytest.skip("this OpenCV carries no cascades")
     portrait = load_image(Path(skimage.__file__).parent / "data" / "astronaut.png")  # public domain, NASA
-    image = LoadedImage(Record("a", "a.png"), portrait.pixels, None, None, "PNG", 9)
+    image = RuleImage(Record("a", "a.png"), portrait.pixels, None, None, "PNG", 9)
     found = PeopleRule().judge(image)
     assert found.verdict is Verdict.DROP
     assert found.numbers["face"] >= 1

@@ -12,7 +12,7 @@ from scipy import ndimage
 from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.quality import QualityRule, QualitySettings, measure_blurs
-from cyclorama.curate.records import LoadedImage, Record, Verdict
+from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError
 
 SIDE = 192
@@ -44,7 +44,7 @@ def _encode(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, bytes]:
 
 
 def _judge(pixels: np.ndarray, raw: bytes = b"", settings: QualitySettings | None = None):
-    image = LoadedImage(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
+    image = RuleImage(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
     return QualityRule(settings).judge(image)
 
 
@@ -188,7 +188,7 @@ def test_a_product_before_a_plain_backdrop_is_neither_framed_nor_a_collage(
     backdrop: tuple[int, int, int], height: float, width: float
 ) -> None:
     pixels, _ = _carton(height, width, backdrop)
-    found = QualityRule().judge(LoadedImage(Record("a", "a"), pixels, None, None, "PNG", 9))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, None, None, "PNG", 9))
     assert find_frame(pixels) == Frame()
     assert "strip" not in found.reason and "collage" not in found.reason
     assert found.boxes == ()
@@ -212,7 +212,7 @@ def test_a_product_from_side_to_side_is_no_frame_once_its_mask_is_known(given: s
     pixels, mask = _carton(1.2, 0.6, (255, 255, 255))
     assert find_frame(pixels).left > 0.19 * SIDE  # nothing tells
     known = {"alpha": None, "mask": None} | {given: mask}
-    found = QualityRule().judge(LoadedImage(Record("a", "a"), pixels, format="PNG", file_bytes=9, **known))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, format="PNG", file_bytes=9, **known))
     assert found.numbers["frame"] == 0 and "strip" not in found.reason and "collage" not in found.reason
 
 
@@ -220,7 +220,7 @@ def test_a_product_from_side_to_side_is_no_frame_once_its_mask_is_known(given: s
 def test_an_image_padded_to_a_square_is_framed_and_the_reason_says_where(level: int) -> None:
     padded = _scene(3)
     padded[:, :24] = padded[:, -16:] = level
-    found = QualityRule().judge(LoadedImage(Record("a", "a"), padded, None, None, "PNG", 9))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), padded, None, None, "PNG", 9))
     assert find_frame(padded) == Frame(0, 0, 24, 16)
     assert "plain strips at the left and right take 0.125 of the side, the limit is 0.01" in found.reason
     assert [(b.left, b.right) for b in found.boxes] == [(0, 24), (SIDE - 16, SIDE)]
@@ -229,7 +229,7 @@ def test_an_image_padded_to_a_square_is_framed_and_the_reason_says_where(level: 
 def test_the_reason_for_blur_names_the_product_only_where_a_mask_tells_it() -> None:
     soft = _blur(_scene(1), 3.0)
     masked = _judge(soft)
-    bare = QualityRule().judge(LoadedImage(Record("a", "a"), soft, None, None, "PNG", 9))
+    bare = QualityRule().judge(RuleImage(Record("a", "a"), soft, None, None, "PNG", 9))
     assert "width of the product's edges" in masked.reason
     assert "width of the edges" in bare.reason and "product" not in bare.reason
     assert bare.numbers["blur"] > 0.6 and "background_blur" not in bare.numbers

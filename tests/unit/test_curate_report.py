@@ -17,14 +17,14 @@ from cyclorama.curate.report import ReportSample, choose_samples, format_card, f
 from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.report_plots import draw_funnel, draw_long_tail
 from cyclorama.curate.report_statistics import collect_statistics, compute_long_tail
-from cyclorama.curate.settling import Row
+from cyclorama.curate.settling import JudgedRow
 
 
-def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> Row:
+def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> JudgedRow:
     first = Finding("clicks", Verdict.KEEP, numbers={"rate": 0.01 * n})
     second = Finding("text", verdict, "words" if verdict != Verdict.KEEP else "", {"words": float(n)})
     category = "mug" if n < 12 else "kettle <i>"
-    return Row(
+    return JudgedRow(
         Record(f"k{n}", "x.png", product_id=f"p{n // 2}", category=category, licence=licence, language="en"),
         [first, second],
         [{}, {}],
@@ -41,12 +41,12 @@ def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> Row:
 
 
 @pytest.fixture
-def outcomes() -> list[Row]:
+def outcomes() -> list[JudgedRow]:
     verdicts = [Verdict.KEEP] * 14 + [Verdict.REPAIR] * 2 + [Verdict.REVIEW] * 3 + [Verdict.DROP]
     return [outcome(n, verdict) for n, verdict in enumerate(verdicts)]
 
 
-def test_counts_add_up_and_do_not_depend_on_order(outcomes: list[Row]) -> None:
+def test_counts_add_up_and_do_not_depend_on_order(outcomes: list[JudgedRow]) -> None:
     found = collect_statistics(outcomes, ["licence", "clicks", "text"])
     assert (found.rows, found.kept, found.products, found.decided) == (20, 16, 8, 1)
     assert found.verdicts == {"keep": 14, "repair": 2, "review": 3, "drop": 1}
@@ -77,7 +77,7 @@ def test_long_tail_as_the_paper_counts_it() -> None:
     assert compute_long_tail([]).share_few == 0
 
 
-def test_funnel_bars_are_proportional(outcomes: list[Row]) -> None:
+def test_funnel_bars_are_proportional(outcomes: list[JudgedRow]) -> None:
     svg = draw_funnel(collect_statistics(outcomes).funnel, 20)
     widths = [float(w) for w in re.findall(r'class="(?:keep|repair|review|drop)"[^>]* width="([\d.]+)"', svg)]
     assert widths == pytest.approx([460, 322, 46, 69, 23], abs=0.01)
@@ -129,7 +129,7 @@ class Tags(HTMLParser):
         self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
 
 
-def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Row]) -> None:
+def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[JudgedRow]) -> None:
     jpeg = encode_evidence(np.zeros((8, 8, 3), np.uint8), ())
     sample = ReportSample("text", Verdict.DROP, "k<script>", "5 words & more", jpeg)
     page = format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
@@ -147,7 +147,7 @@ def test_the_report_is_one_file_and_takes_texts_as_texts(outcomes: list[Row]) ->
     assert page == format_report(collect_statistics(outcomes), [sample], "Set <1>", ["recipe a<b"])
 
 
-def test_restricted_images_mark_report_and_card(outcomes: list[Row]) -> None:
+def test_restricted_images_mark_report_and_card(outcomes: list[JudgedRow]) -> None:
     marked = [*outcomes, outcome(1, Verdict.KEEP, "CC-BY-NC-4.0")]
     assert "Not for commercial use: CC-BY-NC-4.0" in format_report(collect_statistics(marked), [])
     card = format_card(collect_statistics(marked), "My set", "text: null\n", {"a.tar": "00"}, {"rare": 2})

@@ -8,7 +8,7 @@ import pytest
 from cyclorama.curate.cache import FROM_FILE
 from cyclorama.curate.decisions import Decision
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
-from cyclorama.curate.settling import Row, settle_rows
+from cyclorama.curate.settling import JudgedRow, settle_rows
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_an_accepted_row_without_a_mask_names_what_the_mask_rule_said(
 ) -> None:
     record = Record("a", "a.png", category="cup")
     summary = Summary(record, tuple(findings), 0, np.ones(1, np.float32))
-    row = Row(
+    row = JudgedRow(
         record, findings, [{} for _ in findings], dict(FROM_FILE), "d", "c", "s", summary, len(findings)
     )
     settle_rows([row], [], {"a": Decision("a", "accept", "Ada", 1.0)})

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from cyclorama.config import build_config
-from cyclorama.curate.records import LoadedImage, Record, Verdict
+from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.curate.size import SizeRule, SizeSettings
 from cyclorama.errors import ConfigError
 
 
 def _judge(height: int, width: int, settings: SizeSettings):
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
-    return SizeRule(settings).judge(LoadedImage(Record("a", "a.png"), pixels, None, None, "PNG", 9))
+    return SizeRule(settings).judge(RuleImage(Record("a", "a.png"), pixels, None, None, "PNG", 9))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cyclorama.curate.records import LoadedImage, Record, Verdict
+from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.curate.text import TextRule, TextSettings, count_repeats, measure_seam
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
 from cyclorama.errors import ConfigError
@@ -31,17 +31,17 @@ def _mask() -> np.ndarray:
     return mask
 
 
-def _image(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> LoadedImage:
+def _image(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> RuleImage:
     rows, columns = np.mgrid[:SIDE, :SIDE]
     scene = np.stack([90 + rows * 0.6, 120 + columns * 0.4, np.full((SIDE, SIDE), 160.0)], axis=-1)
     pixels = scene.astype(np.uint8) if pixels is None else pixels
-    return LoadedImage(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
 
 
 class _Finder:
     """Finds given texts, each only while the pixels at its middle have not changed."""
 
-    def __init__(self, image: LoadedImage, *texts: FoundText, stubborn: bool = False) -> None:
+    def __init__(self, image: RuleImage, *texts: FoundText, stubborn: bool = False) -> None:
         self.before, self.texts, self.stubborn, self.calls = image.pixels.copy(), texts, stubborn, 0
 
     def __call__(self, pixels: np.ndarray) -> list[FoundText]:
@@ -175,7 +175,7 @@ def test_without_a_filler_or_without_a_mask_a_person_must_look() -> None:
     image = _image()
     found = TextRule(finder=_Finder(image, _text(10, 10, 60, 22))).judge(image)
     assert found.verdict is Verdict.REVIEW and found.reason == "text on the background: 'SALE'"
-    bare = LoadedImage(image.record, image.pixels, None, None, "PNG", 9)
+    bare = RuleImage(image.record, image.pixels, None, None, "PNG", 9)
     found = TextRule(erase=_smooth, finder=_Finder(bare, _text(10, 10, 60, 22))).judge(bare)
     assert found.verdict is Verdict.REVIEW and "without a mask" in found.reason
 
@@ -258,7 +258,7 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
     scene[mask > 0] = (60, 30, 90)
     scene, _ = _write(scene, "Coffee", (70, 130), 20, (240, 230, 200))
     spoilt, letters = _write(scene, "SUMMER SALE", (30, 50), 20, (30, 20, 20), tilt)
-    image = LoadedImage(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
+    image = RuleImage(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
     found = TextRule(erase=_smooth, finder=_finder()).judge(image)
     assert found.verdict is Verdict.REPAIR, found.reason
     assert "SUMMER" in found.reason
@@ -266,7 +266,7 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
     changed = (found.repaired.pixels != spoilt).any(axis=2)
     assert changed[letters].mean() > 0.99 and not changed[mask > 0].any()
     clean = TextRule(erase=_smooth, finder=_finder()).judge(
-        LoadedImage(Record("a", "a.png"), scene, None, mask, "PNG", 9)
+        RuleImage(Record("a", "a.png"), scene, None, mask, "PNG", 9)
     )
     assert clean.verdict is Verdict.KEEP and clean.numbers["product_texts"] == 1
 

@@ -21,7 +21,7 @@ from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plan
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
     from cyclorama.types import Matte, Pixels
 
     Flags = npt.NDArray[np.bool_]
@@ -53,7 +53,7 @@ class BlankRule:
     def __init__(self, settings: BlankSettings | None = None) -> None:
         self.settings = settings or BlankSettings()
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Drop or review below the limits, keep above; without a mask a frame along the border is judged."""
         settings = self.settings
         share, background = measure_structure(image.pixels, image.mask, settings)

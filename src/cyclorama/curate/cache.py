@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.decoding import decode_png, decode_record, encode_png, to_levels
-from cyclorama.curate.records import Box, Finding, LoadedImage, Record, Verdict
+from cyclorama.curate.records import Box, Finding, Record, RuleImage, Verdict
 from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.files import write_atomic
 from cyclorama.imaging.loading import LoadLimits
@@ -52,7 +52,7 @@ class ImageCache:
             return path.read_bytes()
         return read_bytes(address, self.limits.file_bytes)
 
-    def load_image(self, record: Record, layers: Layers) -> LoadedImage:
+    def load_image(self, record: Record, layers: Layers) -> RuleImage:
         """The image of ``record`` as ``layers`` describe it. Raises DataError, InputError, OSError."""
         needs_mask = layers["mask"] == "file" and record.mask is not None
         mask = self.read(record.mask) if needs_mask and record.mask is not None else None
@@ -86,7 +86,7 @@ class ImageCache:
         stored = (name for name in layers.values() if name not in ("file", "none"))
         return all(self.get_path(name).is_file() for name in stored)
 
-    def put(self, digest: str, former: LoadedImage, layers: Layers, image: LoadedImage) -> Layers:
+    def put(self, digest: str, former: RuleImage, layers: Layers, image: RuleImage) -> Layers:
         """Store what differs in ``image`` from ``former``, whose layers are ``layers``; its layers."""
         result: Layers = {}
         for name in LAYERS:
@@ -101,7 +101,7 @@ class ImageCache:
                 _write(self.get_path(result[name]), encode_png(levels, fast=True))
         return result
 
-    def get(self, original: LoadedImage, layers: Layers) -> LoadedImage:
+    def get(self, original: RuleImage, layers: Layers) -> RuleImage:
         """The image that ``layers`` describe, of the input's ``original``. Raises OSError."""
         return replace(
             original,

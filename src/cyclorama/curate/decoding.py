@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from cyclorama.curate.records import LoadedImage, Record
+from cyclorama.curate.records import Record, RuleImage
 from cyclorama.data.decode import open_image, read_mask
 from cyclorama.errors import DataError, InputError, MaskSizeError
 from cyclorama.imaging.loading import LoadLimits, load_image
@@ -26,7 +26,7 @@ JUDGED_FIELDS = ("product_id", "category", "brand", "licence", "language")
 a shop's further columns change without it."""
 
 
-def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: LoadLimits) -> LoadedImage:
+def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: LoadLimits) -> RuleImage:
     """The image in ``data`` with the mask in ``mask_data``, as the rules see it.
 
     Raises InputError: unreadable, animated, too large or too small; a mask that does not fit the image.
@@ -41,7 +41,7 @@ def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: 
     mask = None
     if mask_data is not None:
         mask = round_matte(_decode_mask(record, mask_data, (pixels.shape[0], pixels.shape[1]), limits))
-    return LoadedImage(record, pixels, alpha, mask, loaded.format, len(data), data)
+    return RuleImage(record, pixels, alpha, mask, loaded.format, len(data), data)
 
 
 def round_matte(matte: Matte) -> Matte:
@@ -54,7 +54,7 @@ def to_levels(matte: Matte) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
     return np.asarray(np.rint(np.clip(matte, 0, 1) * 255), dtype=np.uint8)
 
 
-def settle(image: LoadedImage, former: LoadedImage) -> LoadedImage:
+def settle(image: RuleImage, former: RuleImage) -> RuleImage:
     """``image`` as it would be if it had been written and read again: mattes in steps of 1/255.
 
     Layers equal to those of ``former`` become the same objects. Raises InputError for sizes that differ.
@@ -82,7 +82,7 @@ def compute_content_digest(record: Record, data: bytes, mask_data: bytes | None)
     return digest.hexdigest()
 
 
-def compute_changed_digest(former: str, image: LoadedImage) -> str:
+def compute_changed_digest(former: str, image: RuleImage) -> str:
     """The digest after a rule has put ``image`` in place of the one with digest ``former``."""
     digest = hashlib.sha256(former.encode())
     for array in (

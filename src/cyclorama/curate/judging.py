@@ -15,7 +15,7 @@ from cyclorama.curate.decoding import (
     decode_record,
     settle,
 )
-from cyclorama.curate.records import Finding, ImageRule, LoadedImage, Record, Verdict
+from cyclorama.curate.records import Finding, ImageRule, Record, RuleImage, Verdict
 from cyclorama.curate.rules import Rules
 from cyclorama.curate.summary import summarise
 from cyclorama.errors import (
@@ -98,8 +98,8 @@ class _Row:
         self._content = compute_content_digest(record, data, mask_data)
         self._answers = judge.cache.load(self._content)
         self._known = len(self._answers)
-        self._original: LoadedImage | None = None
-        self._image: LoadedImage | None = None
+        self._original: RuleImage | None = None
+        self._image: RuleImage | None = None
         self._layers: Layers = dict(FROM_FILE)
         self._state = self._content
 
@@ -150,7 +150,7 @@ class _Row:
         self._answers[key] = {"finding": values, "next": following}
         return values
 
-    def _take(self, former: LoadedImage, repaired: LoadedImage | None) -> dict[str, Any] | None:
+    def _take(self, former: RuleImage, repaired: RuleImage | None) -> dict[str, Any] | None:
         if repaired is None:
             return None
         image = settle(repaired, former)
@@ -163,7 +163,7 @@ class _Row:
     def _move(self, state: str, layers: Layers) -> None:
         self._state, self._layers, self._image = state, dict(layers), None
 
-    def _load(self) -> LoadedImage:
+    def _load(self) -> RuleImage:
         """The image as it is now, decoded when first needed. Raises InputError."""
         if self._original is None:
             start = time.process_time()

@@ -24,7 +24,7 @@ from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, ha
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
     from cyclorama.types import Matte, Pixels
 
 
@@ -98,7 +98,7 @@ class MaskRule:
         self.settings = settings or MaskSettings()
         self._network = network
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Keep with a right mask (``repaired`` holds an image with it), review a doubtful, drop a hopeless.
 
         ``doubt`` in the numbers is the greatest measure over its limit: above 1 is review. A mask that marks
@@ -138,7 +138,7 @@ class MaskRule:
             return Finding(self.name, verdict, reason, numbers, _get_box(mask))
         return Finding(self.name, verdict, reason, numbers, _get_box(mask), replace(image, mask=mask))
 
-    def _get_mask(self, image: LoadedImage) -> tuple[Matte | None, str]:
+    def _get_mask(self, image: RuleImage) -> tuple[Matte | None, str]:
         """The mask, or None and why there is none."""
         if image.alpha is not None and has_shape(image.alpha):
             return image.alpha, ""

@@ -28,7 +28,7 @@ from cyclorama.curate.records import Finding, Verdict
 from cyclorama.errors import ConfigError
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
     from cyclorama.types import Matte, Pixels
 
 PersonFinder = Callable[["Pixels"], list[FoundPerson]]
@@ -86,7 +86,7 @@ class PeopleRule:
         self.settings = settings or PeopleSettings()
         self._finders = finders
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Drop with a person off the product, review with one on it, else keep.
 
         ``score`` in the numbers is the greatest find's score over its detector's limit: from 1 on it counts.

@@ -20,7 +20,7 @@ from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
     from cyclorama.types import Matte, Pixels
 
 
@@ -59,7 +59,7 @@ class QualityRule:
     def __init__(self, settings: QualitySettings | None = None) -> None:
         self.settings = settings or QualitySettings()
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Keep if every score is at most 1, drop if one reaches ``drop_from``, review between.
 
         ``numbers`` holds each measure and, under ``…_score``, measure over limit; a measure that cannot be

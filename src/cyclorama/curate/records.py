@@ -74,7 +74,7 @@ class Record:
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedImage:
+class RuleImage:
     """A decoded record on its way from rule to rule. ``pixels``, ``alpha`` and ``mask`` share one size."""
 
     record: Record
@@ -107,7 +107,7 @@ class Finding:
     numbers: Mapping[str, float] = field(default_factory=dict)
     """The evidence, name to value; numbers are given for kept rows as well."""
     boxes: tuple[Box, ...] = ()
-    repaired: LoadedImage | None = None
+    repaired: RuleImage | None = None
     """The image to go on with; with ``REVIEW`` the one that is kept if a person accepts it."""
     values: Mapping[str, str] = field(default_factory=dict)
     """Words a rule settles for the row, such as the category rule's ``category`` and ``identifier``."""
@@ -145,7 +145,7 @@ class ImageRule(Protocol):
     def name(self) -> str:
         """The rule's name in the recipe, the logs and the report."""
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """What the rule says of ``image``."""
 
 

@@ -19,7 +19,7 @@ from cyclorama.curate.records import Verdict
 from cyclorama.curate.report_plots import draw_distribution, draw_funnel, draw_long_tail
 from cyclorama.curate.report_statistics import FEW, MANY, Statistics, collect_statistics
 from cyclorama.curate.reviewing import draw_evidence
-from cyclorama.curate.settling import Row
+from cyclorama.curate.settling import JudgedRow
 from cyclorama.curate.splits import find_unseen_categories
 from cyclorama.curate.store import CurateStore
 from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_markdown, format_page
@@ -59,7 +59,7 @@ class ReportSample:
 def write_report(
     store: CurateStore,
     cache: ImageCache,
-    rows: Sequence[Row],
+    rows: Sequence[JudgedRow],
     config: CurateConfig,
     rules: Sequence[str],
     notes: Sequence[str],
@@ -82,13 +82,13 @@ def write_report(
     write_atomic(store.out / CARD_FILE, card.encode("utf-8", "backslashreplace"))
 
 
-def choose_samples(rows: Iterable[Row], count: int) -> list[tuple[str, Verdict, Row, int | None]]:
+def choose_samples(rows: Iterable[JudgedRow], count: int) -> list[tuple[str, Verdict, JudgedRow, int | None]]:
     """Up to ``count`` rows per rule and verdict, each with the place of its finding, and of the kept ones.
 
     Those whose keys have the smallest hashes, so that the order of ``rows`` does not matter; by rule, the
     severest verdict first, then by hash.
     """
-    groups: dict[tuple[str, Verdict], list[tuple[Row, int | None]]] = defaultdict(list)
+    groups: dict[tuple[str, Verdict], list[tuple[JudgedRow, int | None]]] = defaultdict(list)
     for row in rows:
         against = [place for place, f in enumerate(row.findings) if f.verdict != Verdict.KEEP]
         for place in against if row.digest else ():
@@ -103,11 +103,11 @@ def choose_samples(rows: Iterable[Row], count: int) -> list[tuple[str, Verdict, 
     ]
 
 
-def _compute_order(rule: str, verdict: Verdict, chosen: tuple[Row, int | None]) -> str:
+def _compute_order(rule: str, verdict: Verdict, chosen: tuple[JudgedRow, int | None]) -> str:
     return hashlib.blake2b("\x1f".join((rule, verdict, chosen[0].record.key)).encode()).hexdigest()
 
 
-def draw_samples(cache: ImageCache, rows: Sequence[Row], count: int) -> list[ReportSample]:
+def draw_samples(cache: ImageCache, rows: Sequence[JudgedRow], count: int) -> list[ReportSample]:
     """The chosen rows as their rules saw them; a row whose file has gone is left out."""
     samples = []
     for rule, verdict, row, place in choose_samples(rows, count):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cyclorama.curate.records import Verdict
-from cyclorama.curate.settling import Row
+from cyclorama.curate.settling import JudgedRow
 from cyclorama.data.licences import SetLicence, count_licences
 
 MANY, FEW = 100, 10
@@ -101,7 +101,7 @@ def compute_long_tail(categories: Iterable[str | None]) -> LongTail:
     return LongTail(dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))))
 
 
-def collect_statistics(rows: Sequence[Row], rules: Sequence[str] = ()) -> Statistics:
+def collect_statistics(rows: Sequence[JudgedRow], rules: Sequence[str] = ()) -> Statistics:
     """The statistics of ``rows``; ``rules`` gives the funnel's order, further ones follow as they come.
 
     Invariant: nothing depends on the order of ``rows`` but the order of rules that ``rules`` does not name.
@@ -135,7 +135,7 @@ def collect_statistics(rows: Sequence[Row], rules: Sequence[str] = ()) -> Statis
     )
 
 
-def _count_products(rows: Sequence[Row]) -> int:
+def _count_products(rows: Sequence[JudgedRow]) -> int:
     return len({(row.record.product_id is not None, row.record.product_id or row.record.key) for row in rows})
 
 

@@ -12,10 +12,16 @@ from cyclorama.curate.cache import FROM_FILE, ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.decisions import Decision
 from cyclorama.curate.pairs import PairProposal, propose_pairs
-from cyclorama.curate.records import LoadedImage, Verdict
+from cyclorama.curate.records import RuleImage, Verdict
 from cyclorama.curate.report_images import encode_evidence
 from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem, save_review_items
-from cyclorama.curate.settling import Row, build_review_item, format_time, get_layers_after, list_against
+from cyclorama.curate.settling import (
+    JudgedRow,
+    build_review_item,
+    format_time,
+    get_layers_after,
+    list_against,
+)
 from cyclorama.curate.splits import BGPAIR
 from cyclorama.curate.store import CurateStore
 from cyclorama.errors import DataError, InputError
@@ -32,7 +38,7 @@ _DIMMED = 0.25
 def write_review(
     store: CurateStore,
     cache: ImageCache,
-    rows: Sequence[Row],
+    rows: Sequence[JudgedRow],
     config: CurateConfig,
     decisions: Mapping[str, Decision],
     set_keys: Mapping[int, str],
@@ -56,7 +62,7 @@ def write_review(
 
 
 def draw_evidence(
-    row: Row, cache: ImageCache, place: int | None = None, side: int = REVIEW_SIDE
+    row: JudgedRow, cache: ImageCache, place: int | None = None, side: int = REVIEW_SIDE
 ) -> bytes | None:
     """A JPEG of what the finding at ``place`` saw with its boxes (None: the row as it came, with all boxes).
 
@@ -73,11 +79,11 @@ def draw_evidence(
     return None if loaded is None else encode_evidence(loaded.pixels, boxes, side)
 
 
-def _is_for_review(row: Row) -> bool:
+def _is_for_review(row: JudgedRow) -> bool:
     return bool(row.digest) and (row.verdict == Verdict.REVIEW or row.decision is not None)
 
 
-def _write_evidence(out: Path, row: Row, cache: ImageCache) -> None:
+def _write_evidence(out: Path, row: JudgedRow, cache: ImageCache) -> None:
     for image in build_review_item(row).images:
         path = out / image.path
         if path.is_file():
@@ -94,14 +100,14 @@ def _write_evidence(out: Path, row: Row, cache: ImageCache) -> None:
             write_atomic(path, data, durable=False)
 
 
-def _write_plain(path: Path, row: Row, cache: ImageCache) -> None:
+def _write_plain(path: Path, row: JudgedRow, cache: ImageCache) -> None:
     if not path.is_file():
         loaded = _try_load(row, row.layers, cache)
         if loaded is not None:
             write_atomic(path, encode_evidence(loaded.pixels, ()), durable=False)
 
 
-def _try_load(row: Row, layers: Mapping[str, str], cache: ImageCache) -> LoadedImage | None:
+def _try_load(row: JudgedRow, layers: Mapping[str, str], cache: ImageCache) -> RuleImage | None:
     record = row.record if layers["mask"] == "file" else replace(row.record, mask=None)
     try:
         return cache.load_image(record, dict(layers))
@@ -111,7 +117,7 @@ def _try_load(row: Row, layers: Mapping[str, str], cache: ImageCache) -> LoadedI
 
 def _write_pairs(
     store: CurateStore,
-    rows: Sequence[Row],
+    rows: Sequence[JudgedRow],
     config: CurateConfig,
     decisions: Mapping[str, Decision],
     set_keys: Mapping[int, str],

@@ -22,7 +22,7 @@ from cyclorama.curate.records import Finding, SetRule, Verdict
 from cyclorama.curate.report import write_report
 from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.rules import Rules, build_rules
-from cyclorama.curate.settling import Row, ask_set_rule, settle_rows
+from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
 from cyclorama.curate.store import TIMINGS_FILE, CurateStore
 from cyclorama.curate.tables import write_rejects, write_results
@@ -100,7 +100,7 @@ def run_curate(
         store.drop_shards_from(len(plans))
         judged = [row for shard in range(len(plans)) for row in store.load_rows(shard)]
         records = [row.record for row in found.rows]
-        rows = [Row.build(*parts) for parts in zip(records, before, judged, strict=True)]
+        rows = [JudgedRow.build(*parts) for parts in zip(records, before, judged, strict=True)]
         settle_rows(rows, rules.after, decisions)
         hooks.noted("writing the training set and the report")
         store.forget_outcome()
@@ -187,7 +187,7 @@ def _write_outputs(
     store: CurateStore,
     cache: ImageCache,
     found: Input,
-    rows: Sequence[Row],
+    rows: Sequence[JudgedRow],
     config: CurateConfig,
     rules: Rules,
     decisions: Mapping[str, Decision],

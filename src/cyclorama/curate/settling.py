@@ -23,7 +23,7 @@ OUTPUT = "output"
 
 
 @dataclass
-class Row:
+class JudgedRow:
     """One input row on its way to the output."""
 
     record: Record
@@ -50,7 +50,7 @@ class Row:
     split: str = ""
 
     @classmethod
-    def build(cls, record: Record, before: Sequence[Finding], judged: Mapping[str, Any]) -> Row:
+    def build(cls, record: Record, before: Sequence[Finding], judged: Mapping[str, Any]) -> JudgedRow:
         """A row from what the rules before the images found and what a worker wrote down."""
         found = judged["findings"]
         findings = (*before, *read_findings(found))
@@ -82,7 +82,7 @@ class Row:
         return self.values.get("category") or self.record.category
 
 
-def list_against(row: Row) -> list[int]:
+def list_against(row: JudgedRow) -> list[int]:
     """Places of the findings that speak against a row, up to the first drop; of rules that compare, none.
 
     What a person has accepted goes past its drop, and what rules then find must not make the decision void.
@@ -96,14 +96,14 @@ def list_against(row: Row) -> list[int]:
     return against
 
 
-def compute_basis(row: Row) -> str:
+def compute_basis(row: JudgedRow) -> str:
     """Digest of what a decision rests on: the image, what rules have against it, and the evidence."""
     found = [to_values(row.findings[place]) for place in list_against(row)]
     against = [[finding[name] for name in ("rule", "verdict", "reason", "boxes")] for finding in found]
     return compute_key({"image": row.content, "against": against, "after": get_layers_after(row)})
 
 
-def build_review_item(row: Row) -> ReviewItem:
+def build_review_item(row: JudgedRow) -> ReviewItem:
     """What a person is asked about ``row``; its images are named after the basis."""
     against = list_against(row)
     images = [ReviewImage(f"{IMAGE_FOLDER}/{row.basis}.jpg", "as it came, with the evidence")]
@@ -123,19 +123,19 @@ def build_review_item(row: Row) -> ReviewItem:
     return ReviewItem(row.record.key, "image", title, tuple(images), reasons, numbers)
 
 
-def get_layers_after(row: Row) -> Layers:
+def get_layers_after(row: JudgedRow) -> Layers:
     """Where the image lay after the last finding that speaks against it, which a reviewer is shown."""
     against = list_against(row)
     return _get_following(row, against[-1]) if against else row.layers
 
 
-def has_mask(row: Row, layers: Layers) -> bool:
+def has_mask(row: JudgedRow, layers: Layers) -> bool:
     """Whether ``layers`` of ``row`` hold a product mask."""
     named = layers["mask"] == "file" and row.record.mask is not None
     return bool(row.digest) and (named or layers["mask"] not in ("file", "none"))
 
 
-def list_repairs(row: Row) -> list[str]:
+def list_repairs(row: JudgedRow) -> list[str]:
     """The rules that changed the image's pixels, in their order."""
     return [
         row.findings[place].rule
@@ -144,11 +144,13 @@ def list_repairs(row: Row) -> list[str]:
     ]
 
 
-def _get_following(row: Row, place: int) -> Layers:
+def _get_following(row: JudgedRow, place: int) -> Layers:
     return next((layers for layers in row.seen[place + 1 : row.judged] if layers), row.layers)
 
 
-def settle_rows(rows: Sequence[Row], rules: Sequence[SetRule], decisions: Mapping[str, Decision]) -> None:
+def settle_rows(
+    rows: Sequence[JudgedRow], rules: Sequence[SetRule], decisions: Mapping[str, Decision]
+) -> None:
     """Ask ``rules`` about the rows that are still in, apply ``decisions``, and give every row its verdict.
 
     Who is rejected by a person takes no part in the comparison, so that the next best can stay.
@@ -175,13 +177,13 @@ def ask_set_rule(rule: SetRule, rows: Sequence[Any]) -> list[Finding]:
     return [replace(answer, rule=rule.name, repaired=None) for answer in answers]
 
 
-def _is_in(row: Row) -> bool:
+def _is_in(row: JudgedRow) -> bool:
     if row.decision is not None:
         return row.decision.choice == "accept"
     return find_worst(tuple(row.findings)) != Verdict.DROP
 
 
-def _settle(row: Row) -> None:
+def _settle(row: JudgedRow) -> None:
     for finding in row.findings:
         row.values |= finding.values
     worst = find_worst(tuple(row.findings))
@@ -202,7 +204,7 @@ def _settle(row: Row) -> None:
             row.verdict, row.rule, row.reason = Verdict.DROP, OUTPUT, lacking
 
 
-def _find_lacking(row: Row) -> str:
+def _find_lacking(row: JudgedRow) -> str:
     """What a training set needs and the row has not; empty if all is there."""
     if row.summary is None:
         return "the image could not be read"

@@ -10,7 +10,7 @@ from cyclorama.config import Order, Settings
 from cyclorama.curate.records import Finding, Verdict
 
 if TYPE_CHECKING:
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
 
 
 class SizeSettings(Settings):
@@ -35,7 +35,7 @@ class SizeRule:
     def __init__(self, settings: SizeSettings | None = None) -> None:
         self.settings = settings or SizeSettings()
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Drop outside the limits, review between ``min_side`` and ``wanted_side``, else keep."""
         settings = self.settings
         height, width = image.pixels.shape[:2]

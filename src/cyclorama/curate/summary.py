@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.curate.blur import get_luminance
-from cyclorama.curate.records import SHAPE_SIDE, Finding, LoadedImage, Record, Summary
+from cyclorama.curate.records import SHAPE_SIDE, Finding, Record, RuleImage, Summary
 from cyclorama.curate.signature import (
     THUMBNAIL_SIDE,
     compute_phash,
@@ -30,7 +30,7 @@ _LEAST_SHARE = 0.02
 
 
 def summarise(
-    image: LoadedImage, compute_embedding: Callable[[Pixels], npt.NDArray[np.float32]]
+    image: RuleImage, compute_embedding: Callable[[Pixels], npt.NDArray[np.float32]]
 ) -> dict[str, Any]:
     """Plain values of an image's summary, fit for JSON; :func:`build_summary` reads them."""
     thumbnail = compute_thumbnail(image.pixels)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from cyclorama.curate.cache import to_values
 from cyclorama.curate.records import Finding, Verdict
-from cyclorama.curate.settling import Row, format_time
+from cyclorama.curate.settling import JudgedRow, format_time
 from cyclorama.curate.store import CurateStore
 from cyclorama.files import write_atomic
 from cyclorama.jobs.store import encode_lines
@@ -48,7 +48,7 @@ RESULT_SCHEMA = pa.schema(
 )
 
 
-def write_results(store: CurateStore, rows: Sequence[Row], set_keys: Mapping[int, str]) -> None:
+def write_results(store: CurateStore, rows: Sequence[JudgedRow], set_keys: Mapping[int, str]) -> None:
     """Write ``results.parquet``, one row per input row. Raises OutputError."""
     values = [_describe(number, row, set_keys.get(number)) for number, row in enumerate(rows)]
     table = pa.Table.from_pylist(values, schema=RESULT_SCHEMA)
@@ -57,7 +57,7 @@ def write_results(store: CurateStore, rows: Sequence[Row], set_keys: Mapping[int
     write_atomic(store.out / RESULTS_FILE, sink.getvalue())
 
 
-def write_rejects(store: CurateStore, rows: Sequence[Row], names: Sequence[str]) -> None:
+def write_rejects(store: CurateStore, rows: Sequence[JudgedRow], names: Sequence[str]) -> None:
     """Write a log per rule of ``names`` and per further reason, one line per dropped row.
 
     Raises OutputError.
@@ -73,7 +73,7 @@ def write_rejects(store: CurateStore, rows: Sequence[Row], names: Sequence[str])
             path.unlink()
 
 
-def _describe(number: int, row: Row, set_key: str | None) -> dict[str, Any]:
+def _describe(number: int, row: JudgedRow, set_key: str | None) -> dict[str, Any]:
     record, numbers = row.record, row.summary.numbers if row.summary is not None else {}
     decision = row.decision
     return {
@@ -108,12 +108,12 @@ def _compress(finding: Finding) -> dict[str, Any]:
     return {name: value for name, value in to_values(finding).items() if value not in ("", {}, [])}
 
 
-def _locate(row: Row, layer: str) -> str | None:
+def _locate(row: JudgedRow, layer: str) -> str | None:
     name = row.layers[layer]
     return None if name in ("file", "none") else f"cache/{name[:2]}/{name}.png"
 
 
-def _describe_reject(row: Row) -> dict[str, Any]:
+def _describe_reject(row: JudgedRow) -> dict[str, Any]:
     blamed = next((f for f in row.findings if f.rule == row.rule and f.verdict == Verdict.DROP), None)
     values = {
         "key": row.record.key,

@@ -25,7 +25,7 @@ from cyclorama.imaging.masks import dilate
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cyclorama.curate.records import LoadedImage
+    from cyclorama.curate.records import RuleImage
     from cyclorama.types import Pixels
 
     Flags = npt.NDArray[np.bool_]
@@ -89,7 +89,7 @@ class TextRule:
         self._erase = erase
         self._finder = finder or RapidTextFinder(self.settings.finding)
 
-    def judge(self, image: LoadedImage) -> Finding:
+    def judge(self, image: RuleImage) -> Finding:
         """Keep without text behind the product, repair with it, review what cannot be repaired for sure.
 
         What goes to review is repaired, too, so that whoever accepts it takes the image without the text.
@@ -190,7 +190,7 @@ class TextRule:
 
     def _check(
         self,
-        image: LoadedImage,
+        image: RuleImage,
         repaired: Pixels,
         hole: Flags,
         left: list[FoundText],
@@ -264,7 +264,7 @@ def _normalise(words: str) -> str:
     return "".join(character for character in words.lower() if character.isalnum())
 
 
-def _get_product(image: LoadedImage) -> Flags:
+def _get_product(image: RuleImage) -> Flags:
     """Where the product is, its soft rim included; nowhere if there is no mask."""
     mask = image.product
     return np.zeros(image.pixels.shape[:2], dtype=bool) if mask is None else np.asarray(mask > 0.02)

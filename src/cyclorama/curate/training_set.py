@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.decoding import encode_png, to_levels
-from cyclorama.curate.settling import Row, list_repairs
+from cyclorama.curate.settling import JudgedRow, list_repairs
 from cyclorama.curate.store import CurateStore
 from cyclorama.data.licences import count_licences, save_set_licence
 from cyclorama.data.shards import Sample, get_done_path, load_done_mark, write_shards
@@ -26,7 +26,7 @@ _ORIENTATION = 0x0112
 
 
 def write_training_set(
-    store: CurateStore, cache: ImageCache, rows: Sequence[Row], shard_size: int
+    store: CurateStore, cache: ImageCache, rows: Sequence[JudgedRow], shard_size: int
 ) -> dict[int, str]:
     """Write the kept of ``rows`` in their order; place in ``rows`` to key in the set.
 
@@ -46,7 +46,7 @@ def write_training_set(
     return keys
 
 
-def name_rows(rows: Sequence[Row]) -> dict[int, str]:
+def name_rows(rows: Sequence[JudgedRow]) -> dict[int, str]:
     """Place of every kept row to its key in the shards: the row's own key without dots and slashes."""
     taken: set[str] = set()
     keys = {}
@@ -63,7 +63,7 @@ def name_rows(rows: Sequence[Row]) -> dict[int, str]:
     return keys
 
 
-def build_meta(row: Row) -> dict[str, Any]:
+def build_meta(row: JudgedRow) -> dict[str, Any]:
     """The JSON member of a kept row."""
     record = row.record
     meta: dict[str, Any] = {
@@ -105,7 +105,7 @@ def _remove_from(store: CurateStore, count: int) -> None:
 def _encode_open(
     store: CurateStore,
     cache: ImageCache,
-    rows: Sequence[Row],
+    rows: Sequence[JudgedRow],
     keys: dict[int, str],
     batches: Sequence[Sequence[int]],
 ) -> Iterator[Sample]:
@@ -119,7 +119,7 @@ def _encode_open(
                 yield encode_sample(rows[place], keys[place], cache)
 
 
-def encode_sample(row: Row, key: str, cache: ImageCache) -> Sample:
+def encode_sample(row: JudgedRow, key: str, cache: ImageCache) -> Sample:
     """A kept row for a shard: the file's own bytes where nothing was changed, else PNG.
 
     Raises DataError: the file has gone or changed since it was judged.

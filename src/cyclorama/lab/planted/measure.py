@@ -24,7 +24,7 @@ from cyclorama.curate.cache import to_values
 from cyclorama.curate.config import CurateConfig, EraseSettings, ReadingSettings
 from cyclorama.curate.decoding import decode_record
 from cyclorama.curate.reading import read_input
-from cyclorama.curate.records import Finding, LoadedImage, Record, Verdict
+from cyclorama.curate.records import Finding, Record, RuleImage, Verdict
 from cyclorama.curate.rules import Eraser
 from cyclorama.curate.signature import Embedder
 from cyclorama.curate.summary import build_summary, summarise
@@ -55,7 +55,7 @@ def read_records(source: Path) -> list[Record]:
     return [row.record for row in rows if not row.problem]
 
 
-def open_image(record: Record) -> LoadedImage:
+def open_image(record: Record) -> RuleImage:
     """The row's image, as a run would hand it to its first rule. Raises InputError."""
     mask = None if record.mask is None else Path(record.mask).read_bytes()
     return decode_record(record, Path(record.image).read_bytes(), mask, LoadLimits())
@@ -87,7 +87,7 @@ def read_words(engine: Any, pixels: Pixels) -> list[tuple[npt.NDArray[Any], str]
 
 
 def check_erased(
-    image: LoadedImage, repaired: Pixels, hole: Any, clean: Pixels, text: Any, engine: Any
+    image: RuleImage, repaired: Pixels, hole: Any, clean: Pixels, text: Any, engine: Any
 ) -> dict[str, Any]:
     """What is left of a planted text, and what else has changed. ``text`` (H, W) is the planted opacity.
 
@@ -175,7 +175,7 @@ class Measurer:
         path = self._folder / "truth" / f"{truth['id']}.{what}.png"
         return np.asarray(Image.open(path), np.float32) / np.float32(255) if path.exists() else None
 
-    def _open_clean(self, truth: Truth, image: LoadedImage) -> Pixels:
+    def _open_clean(self, truth: Truth, image: RuleImage) -> Pixels:
         """The image before it was written on; the image itself where that is not known."""
         if self._shards is None or not truth["kind"].startswith(("text", "logo")):
             return image.pixels

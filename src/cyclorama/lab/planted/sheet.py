@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from cyclorama.curate.config import CurateConfig, EraseSettings
-from cyclorama.curate.records import Box, Finding, LoadedImage, Record
+from cyclorama.curate.records import Box, Finding, Record, RuleImage
 from cyclorama.lab.planted.measure import IMAGE_RULES, Truth, WatchedEraser, build_rule, open_image
 
 SIDE = 236
@@ -59,9 +59,7 @@ def choose_texts(records: Iterable[Record], truth: dict[str, Truth], each: int =
     return chosen
 
 
-def _draw_cell(
-    image: LoadedImage, boxes: Iterable[Box], repaired: LoadedImage | None, words: str
-) -> Image.Image:
+def _draw_cell(image: RuleImage, boxes: Iterable[Box], repaired: RuleImage | None, words: str) -> Image.Image:
     """The image with its product's outline and the texts found, beside it what was left; words below."""
     before = Image.fromarray(image.pixels)
     if image.mask is not None:
