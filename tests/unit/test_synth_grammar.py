@@ -199,6 +199,11 @@ FAULTS = [
     ("- for: x, y\n  in: [1, 2]\n  sphere: x", 24, "for", "cannot be computed"),
     ("- for: x\n  in: range(1000000000)\n  sphere: x", 24, "for", "more than 20,000 turns"),
     ("- {sphere: 0.5, cylinder: 1}", 24, "product[0]", "a row has one shape"),
+    ("- sphere: {radius: 1, segments: 100000}", 24, "sphere", "segments is 100000, above 2048"),
+    ("- let:\n    t: wood([1, 1, 1], 5, 1000000)", 25, "t", "size is 1000000, above 2048"),
+    ("- let:\n    for: 1", 25, "for", "'for' is no name"),
+    ("- sphere: " + "-" * 4000 + "1", 24, "sphere", "cannot read the expression"),
+    ("- sphere: " + "(" * 400 + "1" + ")" * 400, 24, "sphere", "cannot read the expression"),
     ("- {else: [], sphere: 1}", 24, "else", "'else' needs a 'when'"),
     ("- {exposure: 2}", 24, "exposure", "only a scene has lights"),
     ("- {sphere: 1, sphere: 2}", 24, "product[0]", "key 'sphere' stands twice"),
@@ -275,6 +280,15 @@ def test_a_missing_a_binary_and_an_empty_file_are_named(tmp_path: Path) -> None:
     (tmp_path / "e.yaml").write_text("# nothing\n")
     with pytest.raises(ConfigError, match="e.yaml:1: file: it is empty"):
         read_category(tmp_path / "e.yaml")
+
+
+def test_a_byte_order_mark_is_no_fault_and_deep_nesting_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(FILE.format(product=PRODUCT, scene=SCENE), encoding="utf-8-sig")
+    assert read_category(path).name == "toy"
+    path.write_text("name: " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigError, match="toy.yaml:1: file: it is nested too deeply"):
+        read_category(path)
 
 
 def test_aliases_are_refused(tmp_path: Path) -> None:

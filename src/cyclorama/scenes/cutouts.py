@@ -10,7 +10,7 @@ from pathlib import Path
 from cyclorama.config import to_plain
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, name_product, select_split, slug_of
+from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, list_held_out, name_product, slug_of
 from cyclorama.scenes.items import RunConfig, render_cutout
 from cyclorama.scenes.library import load_category
 from cyclorama.scenes.render import load_mitsuba
@@ -32,12 +32,9 @@ def list_products(config: RunConfig, count: int) -> list[tuple[str, int]]:
     limit = PRODUCTS_PER_CATEGORY * len(names)
     if count > limit:
         raise SettingsError(f"--count {count} is above the {limit} products of {len(names)} categories")
-    order = {name: sorted(range(PRODUCTS_PER_CATEGORY), key=partial(_is_trained_on, name)) for name in names}
+    numbers = range(PRODUCTS_PER_CATEGORY)
+    order = {name: sorted(numbers, key=lambda n: n not in list_held_out(name)) for name in names}
     return [(names[i % len(names)], order[names[i % len(names)]][i // len(names)]) for i in range(count)]
-
-
-def _is_trained_on(category: str, number: int) -> bool:
-    return select_split(name_product(category, number)) != "test"
 
 
 def write_cutouts(

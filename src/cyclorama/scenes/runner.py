@@ -87,9 +87,5 @@ def render_set(
     load_mitsuba()
     claim_folder(folder, to_plain(config))
     todo = list_open_shards(folder, config, count)
-    run_tasks([partial(_render_shard, folder, config, k, n) for k, n in todo], workers, progress)
+    run_tasks([partial(write_shard, folder, config, k, n, count_one) for k, n in todo], workers, progress)
     return sum(n for _, n in todo)
-
-
-def _render_shard(folder: Path, config: RunConfig, number: int, count: int) -> None:
-    write_shard(folder, config, number, count, count_one)

@@ -54,7 +54,9 @@ def unpack_set(folder: Path) -> int:
     rows = []
     for item in read_items(folder):
         for member, data in item.members.items():
-            _write_once(folder / _name_file(item, member), data)
+            path = folder / _name_file(item, member)
+            if not path.exists():  # if it is there, it is whole: it was written in one step
+                write_atomic(path, data)
         rows.append(_describe_row(item))
     columns = [name for name in COLUMNS if any(row.get(name) for row in rows)]
     text = io.StringIO()
@@ -67,11 +69,6 @@ def unpack_set(folder: Path) -> int:
 
 def _name_file(item: StoredItem, member: str) -> str:
     return f"{FOLDERS[member]}/{item.key}.png"
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    if not path.exists():  # if it is there, it is whole: it was written in one step
-        write_atomic(path, data)
 
 
 def _describe_row(item: StoredItem) -> dict[str, str]:

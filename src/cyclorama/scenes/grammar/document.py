@@ -44,11 +44,6 @@ class Entry:
         return isinstance(self.node, yaml.ScalarNode)
 
     @property
-    def is_list(self) -> bool:
-        """Whether the entry is a list."""
-        return isinstance(self.node, yaml.SequenceNode)
-
-    @property
     def is_mapping(self) -> bool:
         """Whether the entry is a mapping."""
         return isinstance(self.node, yaml.MappingNode)
@@ -90,7 +85,13 @@ class Entry:
     def _kind(self) -> str:
         if self.is_mapping:
             return "keys with values"
-        return "a list" if self.is_list else f"{self.node.value!r}" if self.node.value else "nothing"
+        return (
+            "a list"
+            if isinstance(self.node, yaml.SequenceNode)
+            else f"{self.node.value!r}"
+            if self.node.value
+            else "nothing"
+        )
 
 
 def read_document(path: Path) -> Entry:
@@ -101,12 +102,16 @@ def read_document(path: Path) -> Entry:
     place = Place(path.name, 1, "file")
     try:
         node = yaml.compose(
-            path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            path.read_text(encoding="utf-8-sig"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         )
+        if node is not None:
+            _refuse_aliases(node, path.name)
     except OSError as error:
         raise place.error(f"cannot read it: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise place.error(f"it is not UTF-8 text: {error.reason}; save it as UTF-8") from error
+    except RecursionError as error:
+        raise place.error("it is nested too deeply") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
@@ -114,7 +119,6 @@ def read_document(path: Path) -> Entry:
         raise Place(path.name, line, "file").error(f"it is not valid YAML: {problem}") from error
     if node is None:
         raise place.error("it is empty")
-    _refuse_aliases(node, path.name)
     return Entry(node, place)
 
 

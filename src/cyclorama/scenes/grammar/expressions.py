@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import keyword
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -17,9 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from cyclorama.errors import CycloramaError
+from cyclorama.errors import ConfigError, CycloramaError
 from cyclorama.scenes.grammar.document import Entry, Place
-from cyclorama.scenes.stage import Stage
 
 MAX_ITEMS = 20_000
 """Longest list and longest loop of a category file."""
@@ -52,7 +52,7 @@ class Scope:
     rng: np.random.Generator | None
     values: dict[str, Any] = field(default_factory=dict)
     shared: Mapping[str, Any] = field(default_factory=dict)
-    stage: Stage | None = None
+    stage: Any = None
 
     def fresh(self, values: dict[str, Any]) -> Scope:
         """A scope of other values with the same draws, shared values and stage."""
@@ -79,10 +79,6 @@ class Names:
     words: set[str] = field(default_factory=set)
     """Quoted words met so far."""
 
-    def copy(self) -> Names:
-        """Names that grow apart from these."""
-        return replace(self, values=set(self.values))
-
 
 def guard(place: Place, run: Value) -> Value:
     """``run`` with its faults named by ``place``."""
@@ -92,7 +88,7 @@ def guard(place: Place, run: Value) -> Value:
             return run(scope)
         except CycloramaError:
             raise
-        except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError) as error:
+        except (ArithmeticError, TypeError, ValueError, LookupError, AttributeError, MemoryError) as error:
             raise place.error(f"cannot be computed: {error}") from error
 
     return guarded
@@ -130,18 +126,22 @@ def compile_value(entry: Entry, names: Names) -> Value:
 def compile_text(text: str, place: Place, names: Names) -> Value:
     """The value of the expression ``text``; commas outside brackets make a list of values."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        run = _Compiler(place, names).compile(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise place.error(f"cannot read the expression {text!r}: {getattr(error, 'msg', error)}") from error
-    return guard(place, _Compiler(place, names).compile(tree))
+        if isinstance(error, ConfigError):
+            raise
+        raise place.error(
+            f"cannot read the expression {text[:200]!r}: {getattr(error, 'msg', error)}"
+        ) from error
+    return guard(place, run)
 
 
 def check_call(place: Place, name: str, function: Function, count: int, keywords: list[str]) -> None:
     """An error if ``function`` does not take ``count`` positional arguments and ``keywords``."""
     parameters = function.signature.parameters
-    for keyword in keywords:
-        if keyword not in parameters:
-            raise place.unknown(f"value of {name}", keyword, parameters)
+    for key in keywords:
+        if key not in parameters:
+            raise place.unknown(f"value of {name}", key, parameters)
     try:
         function.signature.bind(*[None] * count, **dict.fromkeys(keywords))
     except TypeError as error:
@@ -255,8 +255,7 @@ class _Compiler:
             raise self.place.error("a list is made by one 'for'")
         targets = read_targets(ast.unparse(node.generators[0].target), self.place)
         source = self.compile(node.generators[0].iter)
-        inner = self.names.copy()
-        inner.values.update(targets)
+        inner = replace(self.names, values={*self.names.values, *targets})
         compiler = _Compiler(self.place, inner)
         element, tests = compiler.compile(node.elt), [compiler.compile(t) for t in node.generators[0].ifs]
 
@@ -290,7 +289,7 @@ def read_targets(text: str, place: Place) -> tuple[str, ...]:
     """The names in ``x, y``."""
     targets = tuple(part.strip() for part in text.strip("()").split(","))
     for name in targets:
-        if not name.isidentifier():
+        if not name.isidentifier() or keyword.iskeyword(name):
             raise place.error(f"{name!r} is no name; give letters, digits and _, as in: x, y")
     return targets
 

@@ -254,10 +254,6 @@ class RowCompiler:
         steps = []
         for name, entry in keys.items():
             if name == "place":
-                if not entry.is_list:
-                    raise entry.place.error(
-                        "expected a list of steps such as: [{turn_x: 90}, {at: [0, 0, 1]}]"
-                    )
                 for step in entry.items():
                     steps += [
                         self._compile_step(*pair, settle=True) for pair in step.mapping(PLACEMENT).items()
@@ -319,27 +315,22 @@ class RowCompiler:
                 found = {k: v(scope) for k, v in values.items()}
                 for key in ("position", "target", "radiance"):
                     found[key] = _triple(found[key], entry)
-                _stage(scope).lights.append(Light(**found))
+                scope.stage.lights.append(Light(**found))
 
             return add_light
         if action == "key_light":
             keys = entry.mapping(("radiance", "size", "height"))
             values = {k: compile_value(v, self.names) for k, v in keys.items()}
             return lambda scope, out: add_key_light(
-                _stage(scope), scope.shared["style"], **{k: v(scope) for k, v in values.items()}
+                scope.stage, scope.shared["style"], **{k: v(scope) for k, v in values.items()}
             )
         value = compile_value(entry, self.names)
 
         def set_air(scope: Scope, out: list[Piece]) -> None:
             found = value(scope)
-            setattr(_stage(scope), action, _triple(found, entry) if action == "sky" else float(found))
+            setattr(scope.stage, action, _triple(found, entry) if action == "sky" else float(found))
 
         return set_air
-
-
-def _stage(scope: Scope) -> Any:
-    assert scope.stage is not None  # rows with lights compile only where there is a stage
-    return scope.stage
 
 
 def _triple(value: Any, entry: Entry) -> tuple[float, float, float]:

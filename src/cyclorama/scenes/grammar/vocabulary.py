@@ -122,6 +122,10 @@ def _number_function(function: Callable[..., Any]) -> Callable[[float], float]:
     return compute
 
 
+COUNTS = ("segments", "size", "count", "sides", "ribs", "planks", "cells", "across", "down", "folds")
+MAX_COUNT = 2048
+"""Largest number of segments, pixels or copies that a file may ask for."""
+
 DRAWS = (uniform, normal, integer, chance, choice, pick)
 COLOURS = (surface.hsv, surface.mix, surface.shade, materials.fruit_colour)
 SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
@@ -132,12 +136,28 @@ SHAPES: tuple[ModuleType, ...] = (geometry, panels, handles, nature, cloth)
 TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
 
 
+def _limit(
+    function: Callable[..., Any], signature: inspect.Signature, limited: Sequence[str]
+) -> Callable[..., Any]:
+    def run(*values: Any, **named: Any) -> Any:
+        given = signature.bind(*values, **named).arguments
+        for name in limited:
+            if np.max(given.get(name) or 0) > MAX_COUNT:
+                raise ValueError(f"{name} is {given[name]}, above {MAX_COUNT}")
+        return function(*values, **named)
+
+    return run
+
+
 def wrap(function: Callable[..., Any]) -> Function:
     """``function`` as a word of the files; a first parameter ``rng`` gets the scope's draws."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # min, max and the like tell no signature
         return Function(lambda scope, *values: function(*values), inspect.signature(lambda *values: None))
+    limited = [name for name in signature.parameters if name in COUNTS]
+    if limited:
+        function = _limit(function, signature, limited)
     parameters = list(signature.parameters.values())
     if not parameters or parameters[0].name != "rng":
         return Function(lambda scope, *values, **named: function(*values, **named), signature)
