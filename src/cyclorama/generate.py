@@ -14,9 +14,9 @@ from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
+from cyclorama.generation.embed import describe_image
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import ModelHandle, choose_device, open_model
-from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.sources import compute_product_name
@@ -244,11 +244,17 @@ class BackgroundGenerator:
         return [results[i] for i in range(len(tasks))]
 
     def _describe(self, made: Generated, layout: CanvasLayout, task: Task) -> dict[str, Any]:
-        reference = None if task.reference is None else task.reference.name
-        source = ImageSource(
-            task.name, made.seed, made.category, made.identifier, reference, task.product.mask_source
+        return describe_image(
+            self.model,
+            made.settings,
+            layout,
+            name=task.name,
+            seed=made.seed,
+            category=made.category,
+            identifier=made.identifier,
+            reference=None if task.reference is None else task.reference.name,
+            mask_source=task.product.mask_source,
         )
-        return describe_image(source, self.model, made.settings, layout)
 
     def _read_categories(self, category: Any, count: int) -> list[str]:
         names = [category] * count if isinstance(category, str) else _spread(category, count, "category")

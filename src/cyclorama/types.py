@@ -12,17 +12,16 @@ Legend: ``B`` batch, ``C`` channels, ``H`` height, ``W`` width. Sizes are always
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Pixels = npt.NDArray[np.uint8]
-    """uint8 (H, W, 3), sRGB."""
-    Matte = npt.NDArray[np.float32]
-    """float32 (H, W) in [0, 1], 1 = product."""
-
+Pixels: TypeAlias = "npt.NDArray[np.uint8]"
+"""uint8 (H, W, 3), sRGB."""
+Matte: TypeAlias = "npt.NDArray[np.float32]"
+"""float32 (H, W) in [0, 1], 1 = product."""
 Size = tuple[int, int]
 """(height, width) in pixels."""
 

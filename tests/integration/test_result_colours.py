@@ -11,10 +11,10 @@ from PIL import Image, ImageCms
 
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.colour import from_srgb
 from cyclorama.imaging.layers import build_layers, flatten
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.product import Product
-from cyclorama.imaging.profiles import from_srgb
 from cyclorama.models.tiny import build_tiny_pipeline
 
 CASES = Path(__file__).parents[1] / "cases"

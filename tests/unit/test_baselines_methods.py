@@ -17,7 +17,7 @@ from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.features import load_features
 from cyclorama.evaluation.resize import fill_product
-from cyclorama.imaging.tensors import to_image
+from cyclorama.imaging.transforms import to_image
 from cyclorama.lab.baselines.background_features import (
     BackgroundFeatures,
     compute_distance,

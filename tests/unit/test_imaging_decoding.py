@@ -12,8 +12,8 @@ import tifffile
 from PIL import Image, TiffImagePlugin
 
 from cyclorama.errors import AnimatedImageError, UnreadableImageError
+from cyclorama.imaging.colour import SRGB
 from cyclorama.imaging.loading import load_image
-from cyclorama.imaging.profiles import SRGB
 
 FORMATS = Path(__file__).parents[1] / "cases" / "formats"
 RNG = np.random.default_rng(7)

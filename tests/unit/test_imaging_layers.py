@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.compositing import composite
-from cyclorama.imaging.layers import Layers, build_layers, check_layer_format, encode_layers, flatten
+from cyclorama.imaging.compositing import apply_shadow, composite, compute_contact_shadow
+from cyclorama.imaging.layers import (
+    Layers,
+    build_layers,
+    check_layer_format,
+    encode_layers,
+    encode_psd,
+    flatten,
+)
 from cyclorama.imaging.product import Product
-from cyclorama.imaging.psd import encode_psd
-from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SIZE = (60, 90)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.tensors import to_image, to_mask_tensor, to_pixels
+from cyclorama.imaging.transforms import to_image, to_mask_tensor, to_pixels
 
 
 def test_all_levels_survive_and_land_where_they_should() -> None:

@@ -20,7 +20,7 @@ from cyclorama.erasing.files import LamaModel
 from cyclorama.erasing.matching import Hole, match_surroundings
 from cyclorama.erasing.network import predict_fill
 from cyclorama.errors import CycloramaError, MaskSizeError, SettingsError
-from cyclorama.imaging.tensors import to_image, to_pixels
+from cyclorama.imaging.transforms import to_image, to_pixels
 
 if TYPE_CHECKING:
     import numpy.typing as npt

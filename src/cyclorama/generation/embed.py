@@ -1,21 +1,46 @@
-"""A finished image as a file that carries its own recipe, with its layers beside it if they are wanted."""
+"""A finished image as files: with its recipe in it, and its layers beside it if they are wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cyclorama import __version__
 from cyclorama.errors import UnreadableImageError
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.result import Generated
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.compositing import compute_contact_shadow
 from cyclorama.imaging.formats import EncodingConfig, decode_image, encode_image, measure_encoding
 from cyclorama.imaging.layers import LayerFormat, build_layers, encode_layers
-from cyclorama.imaging.shadow import compute_contact_shadow
+from cyclorama.imaging.layout import CanvasLayout
+from cyclorama.imaging.product import Product
 
-if TYPE_CHECKING:
-    from cyclorama.generation.result import Generated
-    from cyclorama.generation.settings import GenerateConfig
-    from cyclorama.imaging.product import Product
+
+def describe_image(
+    model: ModelHandle,
+    settings: dict[str, Any],
+    layout: CanvasLayout,
+    *,
+    name: str,
+    seed: int,
+    category: str | None,
+    identifier: str | None,
+    reference: str | None,
+    mask_source: str,
+) -> dict[str, Any]:
+    """The recipe as plain values: all that an image was made of, and nothing that differs between equal runs.
+
+    ``settings``: as rows state them. ``name``: of the input. ``reference``: its file's name. An output among
+    several also names its canvas, so that it can be made again by its own size or aspect.
+    """
+    source = {"input": name, "seed": seed, "category": category, "identifier": identifier}
+    source |= {"reference": reference, "mask_source": mask_source}
+    made_by = {"model": model.name, "model_hash": model.hash, "settings": settings}
+    canvas = {"layout": layout.name, "canvas": layout.describe()} if layout.name else {}
+    return {"cyclorama": __version__} | source | made_by | canvas
 
 
 @dataclass(frozen=True)

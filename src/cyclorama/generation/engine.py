@@ -13,14 +13,24 @@ import numpy as np
 from cyclorama.errors import ModelError
 from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.colour import from_srgb
+from cyclorama.imaging.compositing import (
+    apply_shadow,
+    composite,
+    compute_contact_shadow,
+    compute_product_report,
+)
 from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.imaging.profiles import from_srgb
-from cyclorama.imaging.shadow import apply_shadow, compute_contact_shadow
-from cyclorama.imaging.tensors import to_image, to_mask_tensor
-from cyclorama.imaging.transforms import Fit, choose_model_size, fit_reference, fit_to_model
+from cyclorama.imaging.transforms import (
+    Fit,
+    choose_model_size,
+    fit_reference,
+    fit_to_model,
+    to_image,
+    to_mask_tensor,
+)
 from cyclorama.models.registry import Category, CategoryRegistry
 from cyclorama.types import Size
 

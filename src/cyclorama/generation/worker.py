@@ -18,11 +18,11 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.errors import OutputError
+from cyclorama.generation.embed import describe_image
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageJob
 from cyclorama.generation.names import build_ending
-from cyclorama.generation.recipe import ImageSource, describe_image
 from cyclorama.generation.references import ReferenceCache
 from cyclorama.generation.sampler import Sampler
 from cyclorama.generation.shard import RowState, ShardBatch, ShardState, Spot
@@ -251,7 +251,10 @@ class _ShardRun:
         """What goes with an image into its files."""
         state, settings = self.state.rows[spot.row], self.job.config.settings
         row, layout = state.plan, self.job.layouts[spot.layout]
-        source = ImageSource(
+        recipe = describe_image(
+            self.job.model,
+            self.job.config.describe_settings(),
+            layout,
             name=row.name,
             seed=state.seeds[spot.candidate],
             category=row.category,
@@ -259,7 +262,6 @@ class _ShardRun:
             reference=None if row.reference is None else PurePosixPath(row.reference).name,
             mask_source=product.mask_source,
         )
-        recipe = describe_image(source, self.job.model, self.job.config.describe_settings(), layout)
         names: dict[str, str] = {}
         if row.row < SHOWN_ROWS:
             ending = build_ending(layout.name, spot.candidate + 1, settings.candidates)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Size
+from cyclorama.types import Matte, Size
 
 _TIFF_RESOURCES = 34377
 _CLIPPING = 2999

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -23,6 +23,7 @@ from cyclorama.errors import (
     MissingMaskError,
     SettingsError,
 )
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage
 from cyclorama.imaging.masks import check_mask, has_shape, is_soft
@@ -33,10 +34,7 @@ from cyclorama.imaging.matting import (
     measure_spill,
 )
 from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks
-from cyclorama.imaging.profiles import to_srgb
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 CutoutNetwork = Callable[["Pixels"], "Matte"]
 """Finds the product in uint8 pixels (H, W, 3): its matte, float (H, W) in [0, 1], 1 = product. Its attribute

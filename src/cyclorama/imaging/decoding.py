@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import io
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from cyclorama.errors import AnimatedImageError, UnreadableImageError
-from cyclorama.imaging.profiles import SRGB, can_write, read_profile, to_srgb
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+from cyclorama.imaging.colour import SRGB, can_write, read_profile, to_srgb
+from cyclorama.types import Matte, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
 """Formats that are opened; a phone's MPO counts as JPEG. All others are refused by name (some, as EPS, would

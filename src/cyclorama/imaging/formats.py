@@ -16,7 +16,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -36,10 +36,8 @@ from cyclorama.imaging.metadata import (
     find_text,
     read_packet,
 )
-
-if TYPE_CHECKING:
-    from cyclorama.imaging.product import Product
-    from cyclorama.types import Pixels, Size
+from cyclorama.imaging.product import Product
+from cyclorama.types import Pixels, Size
 
 ImageFormat = Literal["png", "webp", "jpeg", "avif"]
 IMAGE_FORMATS: tuple[str, ...] = get_args(ImageFormat)

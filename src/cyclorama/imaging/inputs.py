@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from urllib.parse import urlsplit
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cyclorama.errors import UnreadableImageError
 from cyclorama.files import expand_path
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import torch
 
     ImageLike: TypeAlias = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 from scipy import ndimage
 
@@ -21,12 +22,9 @@ from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
 from cyclorama.imaging.parts import find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
+from cyclorama.types import Matte, Pixels
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
-
     Mask = npt.NDArray[np.bool_]
     Plane = npt.NDArray[np.float32]
 

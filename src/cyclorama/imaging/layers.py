@@ -11,23 +11,20 @@ product is opaque its layer holds the product's own pixels.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.psd import MAX_SIDE as MAX_PSD_SIDE
-from cyclorama.imaging.psd import encode_psd
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.imaging.product import Product
-    from cyclorama.types import Pixels, Size
+from cyclorama.imaging.product import Product
+from cyclorama.types import Pixels, Size
 
 LayerFormat = Literal["ora", "psd", "png"]
 LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
@@ -36,6 +33,12 @@ _THUMBNAIL = 256
 _ROUNDING = 2
 """Most levels that 8-bit alpha and plate can move an image that was composited in floating point."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+MAX_PSD_SIDE = 30_000
+"""Longest side of a PSD in pixels."""
+_ICC_PROFILE = 1039
+_CHANNELS = {-1: 3, 0: 0, 1: 1, 2: 2}
+"""PSD's number of a channel, alpha first, and its place in RGBA."""
+_RAW = b"\0\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,3 +225,70 @@ def _encode_png(pixels: npt.NDArray[np.uint8], icc_profile: bytes | None) -> byt
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", icc_profile=icc_profile)
     return buffer.getvalue()
+
+
+def encode_psd(
+    layers: Sequence[tuple[str, npt.NDArray[np.uint8]]], merged: Pixels, icc_profile: bytes | None = None
+) -> bytes:
+    """A PSD of ``layers`` (name, RGBA (H, W, 4) straight, from below), blended normally.
+
+    ``merged`` (H, W, 3) is what programs without layers show. Each layer is stored as the smallest rectangle
+    that holds it, its channels raw: that costs space, but every reader knows it (Adobe Photoshop File Formats
+    Specification; numbers are big-endian). Raises SettingsError if sizes differ or a side is above 30,000.
+    """
+    height, width = merged.shape[:2]
+    if max(height, width) > MAX_PSD_SIDE or any(rgba.shape != (height, width, 4) for _, rgba in layers):
+        raise SettingsError(
+            f"layers {[rgba.shape for _, rgba in layers]} do not make a PSD of {width} x {height}; "
+            f"give (H, W, 4) of one size, sides up to {MAX_PSD_SIDE}"
+        )
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, height, width, 8, 3)
+    records, channels = b"", []
+    for name, rgba in layers:
+        top, left, bottom, right = _find_extent(rgba[..., 3])
+        window = rgba[top:bottom, left:right]
+        if window.shape[1] % 2:  # readers disagree on how channels of odd length are padded: have none
+            window = np.pad(window, ((0, 0), (0, 1), (0, 0)))
+            right += 1
+        planes = [_RAW + window[..., channel].tobytes() for channel in _CHANNELS.values()]
+        records += _build_record(name, (top, left, bottom, right), [len(plane) for plane in planes])
+        channels += planes
+    info = struct.pack(">h", len(layers)) + records + b"".join(channels)
+    info += b"\0" * (len(info) % 2)
+    section = _with_length(info) + _with_length(b"")  # no global mask
+    resources = b"" if icc_profile is None else _build_resource(_ICC_PROFILE, icc_profile)
+    merged_planes = _RAW + np.ascontiguousarray(merged.transpose(2, 0, 1)).tobytes()
+    return b"".join(
+        [header, _with_length(b""), _with_length(resources), _with_length(section), merged_planes]
+    )
+
+
+def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[int]) -> bytes:
+    channels = b"".join(
+        struct.pack(">hI", channel, length) for channel, length in zip(_CHANNELS, lengths, strict=True)
+    )
+    short = name.encode("ascii", "replace")[:255]
+    pascal = bytes([len(short)]) + short
+    pascal += b"\0" * (-len(pascal) % 4)
+    unicode_name = struct.pack(">I", len(name)) + name.encode("utf-16-be")
+    unicode_name += b"\0" * (-len(unicode_name) % 4)
+    extra = _with_length(b"") + _with_length(b"") + pascal + b"8BIMluni" + _with_length(unicode_name)
+    opaque, base_clipping, flags = 255, 0, 0
+    blend = struct.pack(">4s4sBBBx", b"8BIM", b"norm", opaque, base_clipping, flags)
+    return struct.pack(">4iH", *box, len(lengths)) + channels + blend + _with_length(extra)
+
+
+def _build_resource(number: int, data: bytes) -> bytes:
+    return struct.pack(">4sHH", b"8BIM", number, 0) + _with_length(data) + b"\0" * (len(data) % 2)
+
+
+def _with_length(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _find_extent(alpha: npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """(top, left, bottom, right) of all that is not transparent; one pixel if nothing is."""
+    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
+    if not len(rows):
+        return 0, 0, 1, 1
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

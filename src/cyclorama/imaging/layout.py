@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,10 +20,7 @@ from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model, resize_rgba
-from cyclorama.types import Size
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte
+from cyclorama.types import Matte, Size
 
 Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"

@@ -12,9 +12,10 @@ import threading
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
@@ -29,11 +30,7 @@ from cyclorama.errors import (
 from cyclorama.imaging.clipping import read_clipping_path
 from cyclorama.imaging.decoding import SUFFIXES, check_frames, decode, open_image, scale_to_bytes
 from cyclorama.imaging.metadata import read_metadata
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels, Size
+from cyclorama.types import Matte, Pixels, Size
 
 _LOCK = threading.RLock()  # warnings.catch_warnings() is process-wide state
 _ORIENTATION = 0x0112

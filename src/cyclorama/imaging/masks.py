@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
+from PIL import Image
 from pydantic import Field
 from scipy import ndimage
 
@@ -25,12 +27,7 @@ from cyclorama.errors import (
 )
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
 from cyclorama.imaging.transforms import resize_plane
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-    from PIL import Image
-
-    from cyclorama.types import Matte, Size
+from cyclorama.types import Matte, Size
 
 ASPECT_TOLERANCE = 0.01
 """A mask of another size is resampled if its aspect differs by at most this share."""

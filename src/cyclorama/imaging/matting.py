@@ -14,9 +14,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 from scipy import ndimage
 
@@ -24,11 +25,7 @@ from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.masks import dilate, erode, find_window
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 _TILE, _TILE_MARGIN = 512, 64  # colours are solved tile by tile, and only in tiles that hold a rim
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed

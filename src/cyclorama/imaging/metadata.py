@@ -7,15 +7,13 @@ PNG text. Orientation, thumbnail, place and camera settings are not: they would 
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from PIL import ExifTags, Image, IptcImagePlugin
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _DC = "http://purl.org/dc/elements/1.1/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"

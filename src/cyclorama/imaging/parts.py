@@ -6,18 +6,13 @@ for strong evidence, because a part of a real product that is cut off is worse t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cyclorama.imaging.masks import dilate, find_window
 from cyclorama.imaging.transforms import resize_rgba
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 _VISIBLE = 0.05
 _EIGHT = np.ones((3, 3), dtype=bool)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,16 +18,14 @@ from cyclorama.errors import (
     MaskSizeError,
     UnreadableImageError,
 )
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.cutout import CutoutConfig, CutoutNetwork, cut_out
 from cyclorama.imaging.inputs import find_name, read_image, read_mask
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.masks import check_mask, detect_inversion, load_mask
 from cyclorama.imaging.matting import estimate_foreground, measure_spill
-from cyclorama.imaging.profiles import to_srgb
 from cyclorama.processes import check_process
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels, Size
+from cyclorama.types import Matte, Pixels, Size
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import UnreadableImageError
+from cyclorama.imaging.colour import ADOBE_RGB, SRGB, build_profile, can_write, from_srgb, to_srgb
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.product import build_reference
-from cyclorama.imaging.profiles import ADOBE_RGB, SRGB, build_profile, can_write, from_srgb, to_srgb
 
 COLOUR = Path(__file__).parents[1] / "cases" / "colour"
 WIDE = ("p3", "adobe", "prophoto")
