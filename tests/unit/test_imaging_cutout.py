@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import MissingDependencyError, MissingMaskError, SettingsError
-from cyclorama.imaging.cutout import CutoutConfig, RembgNetwork
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.product import build_product
+from cyclorama.imaging.product import CutoutConfig, RembgNetwork, build_product
 
 SIZE = (72, 96)
 

@@ -77,7 +77,7 @@ def test_foreground_is_the_input_except_in_the_rim() -> None:
 
 def test_importing_the_package_does_not_import_the_matting_library() -> None:
     heavy = ("pymatting", "numba", "torch")
-    code = f"import sys, cyclorama.imaging.cutout; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, cyclorama.imaging.product; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

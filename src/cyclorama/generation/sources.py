@@ -10,10 +10,9 @@ import numpy as np
 
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import MaskError
-from cyclorama.imaging.cutout import CutoutNetwork
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
-from cyclorama.imaging.product import Product, Reference, build_product, build_reference
+from cyclorama.imaging.product import CutoutNetwork, Product, Reference, build_product, build_reference
 from cyclorama.types import Size
 
 if TYPE_CHECKING:

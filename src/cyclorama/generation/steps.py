@@ -25,7 +25,7 @@ from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import FILES
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.sources import load_product_file
-from cyclorama.imaging.cutout import RembgNetwork
+from cyclorama.imaging.product import RembgNetwork
 from cyclorama.jobs.store import compute_key
 from cyclorama.types import Size
 

@@ -88,7 +88,7 @@ def load_mask(
     if means not in ("product", "background"):
         raise SettingsError(f"--mask-means is {means!r}; use 'product' or 'background'")
     if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
-        name, mask = "array", _check_float_mask(source)
+        name, mask = "array", check_matte(source, None, "mask array")
     else:
         loaded = load_image(source, limits)
         name, mask = loaded.name, _read_mask(loaded)
@@ -106,6 +106,27 @@ def load_mask(
             f"a background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
         )
     return mask
+
+
+def check_matte(matte: Any, size: Size | None, name: str) -> Matte:
+    """``matte`` (H, W), float from 0 to 1 or bool, as float32; ``size``: what it must have, None for any.
+
+    Raises MaskError (type, shape, range, not finite), MaskSizeError.
+    """
+    if not isinstance(matte, np.ndarray) or matte.dtype.kind not in "fb":
+        kind = matte.dtype if isinstance(matte, np.ndarray) else type(matte).__name__
+        raise MaskError(f"{name} is {kind}; give a float array from 0 to 1, or bool (matte / 255 of uint8)")
+    if matte.ndim != 2:
+        raise MaskError(f"{name} has shape {matte.shape}; give (height, width)")
+    if size is not None and matte.shape != size:
+        raise MaskSizeError(
+            f"{name} has size {matte.shape}, the pixels {size} (height, width); give one size"
+        )
+    if not np.isfinite(matte).all():
+        raise MaskError(f"{name}: {int((~np.isfinite(matte)).sum())} values are not finite; use 0 to 1")
+    if matte.min(initial=0) < 0 or matte.max(initial=0) > 1:
+        raise MaskError(f"{name} goes from {matte.min():.4g} to {matte.max():.4g}; give values from 0 to 1")
+    return matte.astype(np.float32, copy=False)
 
 
 def check_mask(mask: Matte, name: str = "mask", limits: MaskLimits | None = None) -> None:
@@ -213,15 +234,6 @@ def _read_mask(loaded: LoadedImage) -> Matte:
     if loaded.format in LOSSY_FORMATS:
         mask = np.where(mask <= _SNAP, 0, np.where(mask >= 1 - _SNAP, 1, mask)).astype(np.float32)
     return mask
-
-
-def _check_float_mask(array: npt.NDArray[Any]) -> Matte:
-    if array.ndim != 2:
-        raise MaskError(f"mask array has shape {array.shape}; give (H, W)")
-    if not np.isfinite(array).all() or array.min(initial=0) < 0 or array.max(initial=0) > 1:
-        low, high = float(np.min(array)), float(np.max(array))
-        raise MaskError(f"mask array goes from {low} to {high}; give finite values from 0 to 1")
-    return array.astype(np.float32)
 
 
 def _fit_size(mask: Matte, size: Size, name: str) -> Matte:

@@ -1,31 +1,94 @@
-"""What are a product and a reference, as every room hands them on?
+"""Which part of an image is the product, how soft is its rim, and what colours has it there?
 
-Both are checked where they are made, so that nothing later has to ask whether sizes, types and ranges fit.
+Sources, in this order: a mask given with it, its own alpha channel, its clipping path, a plain light studio
+background, a cut-out network if one was given. The first that applies is used and named. Specks, baked
+shadows and mirror images are then taken out (:mod:`cyclorama.imaging.parts`). Products and references are
+checked where they are made, so that nothing later has to ask whether sizes, types and ranges fit.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from cyclorama.config import Settings
 from cyclorama.errors import (
+    EmptyMaskError,
     ImageError,
     InvertedMaskError,
     MaskError,
     MaskSizeError,
+    MissingDependencyError,
+    MissingMaskError,
+    SettingsError,
     UnreadableImageError,
 )
 from cyclorama.imaging.colour import to_srgb
-from cyclorama.imaging.cutout import CutoutConfig, CutoutNetwork, cut_out
 from cyclorama.imaging.inputs import find_name, read_image, read_mask
+from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.masks import check_mask, detect_inversion, load_mask
-from cyclorama.imaging.matting import estimate_foreground, measure_spill
+from cyclorama.imaging.masks import check_mask, check_matte, detect_inversion, has_shape, is_soft, load_mask
+from cyclorama.imaging.matting import MattingConfig, estimate_foreground, estimate_matte, measure_spill
+from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks
 from cyclorama.processes import check_process
 from cyclorama.types import Matte, Pixels, Size
+
+CutoutNetwork = Callable[["Pixels"], "Matte"]
+"""Finds the product in uint8 pixels (H, W, 3): its matte, float (H, W) in [0, 1], 1 = product. Its attribute
+``name``, if it has one, is what ``Product.mask_source`` says."""
+
+
+class CutoutConfig(Settings):
+    """How a matte is found and refined."""
+
+    error_type = SettingsError
+
+    refine: bool = True
+    """Whether a hard mask gets a soft rim by matting; soft masks and file alphas are used as they are."""
+    decontaminate: bool = True
+    """Whether the old background's colour is taken out of the soft rim."""
+    opaque_from: Annotated[float, Field(ge=0.9, le=1)] = 250 / 255
+    """Alpha from a file or soft mask counts as 1 from here on, 0-1: many exports write 254 for opaque, and
+    only opaque pixels are under the product guarantee. 1.0 takes every value literally."""
+    key_background: bool = True
+    """Whether a plain light background without alpha may be keyed."""
+    prefer_network: bool = False
+    """Whether a given cut-out network goes before keying."""
+    clean: bool = True
+    """Whether specks, and outside of given masks baked shadows and mirror images, are taken out."""
+    keying: KeyingConfig = KeyingConfig()
+    matting: MattingConfig = MattingConfig()
+
+
+class RembgNetwork:
+    """A cut-out network of the ``rembg`` package.
+
+    rembg fetches the weights of ``model`` when it first needs them and they are not on the machine: building
+    this object is the user's consent to that. Mind each model's licence (some forbid commercial use).
+    Raises MissingDependencyError if rembg is not installed.
+    """
+
+    def __init__(self, model: str = "u2net") -> None:
+        try:
+            import rembg
+        except (ImportError, SystemExit) as error:  # rembg exits if onnxruntime is missing
+            raise MissingDependencyError(
+                f"the cut-out network {model!r} needs rembg, which cannot be imported; "
+                "install it with: pip install 'rembg[cpu]', or give a mask or an image with alpha"
+            ) from error
+        self.name = f"rembg-{model}"
+        self._remove = rembg.remove
+        self._session = rembg.new_session(model)
+
+    def __call__(self, pixels: Pixels) -> Matte:
+        """The matte of uint8 ``pixels`` (H, W, 3)."""
+        mask = np.asarray(self._remove(pixels, session=self._session, only_mask=True))
+        return mask.reshape(mask.shape[:2]).astype(np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +122,7 @@ class Product:
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels, "Product.pixels")
-        matte = _check_matte(self.matte, self.size, "Product.matte")
+        matte = check_matte(self.matte, self.size, "Product.matte")
         object.__setattr__(self, "matte", matte)
         check_mask(matte, "Product.matte")
         evidence = detect_inversion(matte)
@@ -143,7 +206,7 @@ class Reference:
         _check_pixels(self.pixels, "Reference.pixels")
         if self.product_mask is not None:
             size = (self.pixels.shape[0], self.pixels.shape[1])
-            mask = _check_matte(self.product_mask, size, "Reference.product_mask")
+            mask = check_matte(self.product_mask, size, "Reference.product_mask")
             object.__setattr__(self, "product_mask", mask)
 
     @classmethod
@@ -165,23 +228,121 @@ def build_product(
     config: CutoutConfig | None = None,
     network: CutoutNetwork | None = None,
 ) -> Product:
-    """The product in ``loaded`` with its soft matte and clean rim colours (:func:`cut_out`).
+    """The product in ``loaded`` with its soft matte and clean rim colours.
 
-    ``mask`` (H, W), 1 = product, as :func:`cyclorama.imaging.masks.load_mask` gives it. Raises
-    MissingMaskError (with the reason), EmptyMaskError, FullMaskError, ProductTooSmallError, MaskSizeError.
+    ``mask`` (H, W), 1 = product, as :func:`cyclorama.imaging.masks.load_mask` gives it. A hard mask is
+    refined by matting, a soft one and the file's alpha are used as they are (``config.opaque_from`` apart).
+    Rim colours of a file with alpha are only decontaminated if they are found to be mixed with a former
+    background (:func:`cyclorama.imaging.matting.measure_spill`).
+
+    Raises MissingMaskError (with the reason), EmptyMaskError, FullMaskError, ProductTooSmallError,
+    MaskSizeError.
     """
-    cut = cut_out(loaded, mask, config, network)
+    config = config or CutoutConfig()
+    pixels = loaded.pixels
+    matte, source, notes = _find_matte(loaded, mask, config, network)
+    shadowed = False
+    if config.clean:
+        matte, notes, shadowed = _clean(pixels, matte, source, notes)
+    foreground = None if config.decontaminate else pixels
+    if config.decontaminate and (source != "alpha" or shadowed):
+        foreground = estimate_foreground(pixels, matte)
     return Product(
-        loaded.pixels,
-        cut.matte,
-        cut.foreground,
+        pixels,
+        matte,
+        foreground,  # type: ignore[arg-type]
         loaded.name,
-        cut.source,
+        source,
         loaded.icc_profile,
-        loaded.notes + cut.notes,
+        loaded.notes + notes,
         loaded.metadata,
         allow_inverted=True,  # a frame around an opening looks so, too; files are judged by load_mask
     )
+
+
+def _find_matte(
+    loaded: LoadedImage, mask: Matte | None, config: CutoutConfig, network: CutoutNetwork | None
+) -> tuple[Matte, str, tuple[str, ...]]:
+    """(matte, source, notes) by the first source that applies."""
+    if mask is not None:
+        if mask.shape != loaded.size:
+            raise MaskSizeError(
+                f"mask of {loaded.name} has size {mask.shape}, the image {loaded.size} (height, width); "
+                "load it with load_mask(source, image.size)"
+            )
+        check_mask(mask, f"mask of {loaded.name}")
+        matte = _close_opaque(mask, config)
+        if config.refine and not is_soft(matte):
+            matte = estimate_matte(loaded.pixels, matte, config.matting)
+        return matte, "mask", ()
+    if loaded.alpha is not None and has_shape(loaded.alpha):
+        matte = _close_opaque(loaded.alpha, config)
+        check_mask(matte, f"alpha of {loaded.name}")
+        return matte, "alpha", ()
+    notes: tuple[str, ...] = ()
+    if loaded.path is not None:
+        try:
+            check_mask(loaded.path, f"clipping path of {loaded.name}")
+            return loaded.path, "path", ()
+        except MaskError as error:
+            notes = (f"clipping path not used: {error}",)
+    if network is not None and config.prefer_network:
+        return *_run_network(loaded, network), notes
+    reason = "keying is switched off"
+    if config.key_background:
+        keyed = key_studio_background(loaded.pixels, config.keying)
+        if keyed.matte is None and loaded.icc_profile is not None:  # its grey may be lighter than its numbers
+            keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
+        if keyed.matte is not None:
+            check_mask(keyed.matte, f"product keyed out of {loaded.name}")
+            return keyed.matte, "white", notes + keyed.notes
+        reason = keyed.reason
+    if network is not None:
+        return *_run_network(loaded, network), notes
+    raise MissingMaskError(
+        f"{loaded.name}: nothing tells the product from its background: no mask, no transparency, and no "
+        f"plain light background ({reason}). Give a mask (--mask FILE), a PNG with transparency, "
+        "a photo on white, or a cut-out network (pip install 'rembg[cpu]')"
+    )
+
+
+def _run_network(loaded: LoadedImage, network: CutoutNetwork) -> tuple[Matte, str]:
+    name = str(getattr(network, "name", "network"))
+    found = np.asarray(network(to_srgb(loaded.pixels, loaded.icc_profile)), dtype=np.float32)
+    try:
+        matte = check_matte(found, loaded.size, "its matte")
+    except MaskError as error:
+        raise SettingsError(f"cut-out network {name!r} gave what cannot be used: {error}") from error
+    try:
+        check_mask(matte, f"matte of {loaded.name} by {name}")
+    except EmptyMaskError as error:
+        raise MissingMaskError(f"{error}; or give a mask (--mask FILE)") from error
+    return matte, name
+
+
+def _close_opaque(alpha: Matte, config: CutoutConfig) -> Matte:
+    return np.where(alpha >= config.opaque_from, 1, alpha).astype(np.float32)
+
+
+def _clean(
+    pixels: Pixels, matte: Matte, source: str, notes: tuple[str, ...]
+) -> tuple[Matte, tuple[str, ...], bool]:
+    """``matte`` without what is no product, notes, and whether a shadow was taken out of its rim.
+
+    It stays as it is where nothing usable would be left.
+    """
+    cleaned, specks = drop_specks(matte)
+    shadow: tuple[str, ...] = ()
+    mirror: tuple[str, ...] = ()
+    if source == "alpha":
+        cleaned, shadow = drop_soft_shadow(pixels, cleaned)
+    if source in ("alpha", "white"):
+        cleaned, mirror = drop_reflection(pixels, cleaned, source == "alpha")
+    try:
+        check_mask(cleaned)
+    except MaskError:
+        return matte, notes, False
+    return cleaned, notes + specks + shadow + mirror, bool(shadow)
 
 
 def build_reference(loaded: LoadedImage, product_mask: Matte | None, name: str = "") -> Reference:
@@ -207,20 +368,3 @@ def _check_pixels(pixels: Any, name: str) -> None:
             f"{name} has dtype {pixels.dtype}{span}; give uint8 from 0 to 255: "
             "np.rint(255 * pixels).astype(np.uint8) for values from 0 to 1"
         )
-
-
-def _check_matte(matte: Any, size: Size, name: str) -> Matte:
-    if not isinstance(matte, np.ndarray) or matte.dtype.kind not in "fb":
-        kind = matte.dtype if isinstance(matte, np.ndarray) else type(matte).__name__
-        raise MaskError(f"{name} is {kind}; give a float array from 0 to 1, or bool (matte / 255 of uint8)")
-    if matte.ndim != 2:
-        raise MaskError(f"{name} has shape {matte.shape}; give (height, width)")
-    if matte.shape != size:
-        raise MaskSizeError(
-            f"{name} has size {matte.shape}, the pixels {size} (height, width); give one size"
-        )
-    if not np.isfinite(matte).all():
-        raise MaskError(f"{name}: {int((~np.isfinite(matte)).sum())} values are not finite; use 0 to 1")
-    if matte.min() < 0 or matte.max() > 1:
-        raise MaskError(f"{name} goes from {matte.min():.4g} to {matte.max():.4g}; give values from 0 to 1")
-    return matte.astype(np.float32, copy=False)
