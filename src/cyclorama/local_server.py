@@ -11,13 +11,15 @@ import hashlib
 import json
 import socket
 import socketserver
+from collections.abc import Callable
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from cyclorama.errors import SettingsError
+from cyclorama.errors import InputError, OutputError, SettingsError
 
 MAX_REQUEST_BYTES = 2**20
 TIMEOUT_SECONDS = 30
@@ -102,35 +104,58 @@ class LocalHandler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = TIMEOUT_SECONDS
 
-    def read_body(self) -> bytes | None:
+    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
+        """Answer a GET of ``place`` (the path alone) with its ``query``."""
+        raise NotImplementedError
+
+    def find_action(self, place: str) -> Callable[[Any], Any] | None:
+        """What is done with the JSON that is sent to ``place`` and gives the JSON of the answer; or None."""
+        raise NotImplementedError
+
+    def do_GET(self) -> None:
+        """Answer; what cannot be read just now is said as such."""
+        place = urlsplit(self.path)
+        try:
+            self.answer_get(place.path, parse_qs(place.query))
+        except (InputError, OutputError) as error:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    def do_POST(self) -> None:
+        """Do what the place's action does; refuse what it does not understand."""
+        action = self.find_action(urlsplit(self.path).path)
+        if action is None:
+            self.close_connection = True  # its body is not read
+            self.refuse(HTTPStatus.NOT_FOUND, "nothing here")
+            return
+        body = self._read_body()
+        if body is None:
+            return
+        try:
+            values = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, f"not JSON: {error}")
+            return
+        try:
+            self.answer_json(action(values))
+        except InputError as error:
+            self.refuse(HTTPStatus.BAD_REQUEST, str(error))
+        except OutputError as error:
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+
+    def _read_body(self) -> bytes | None:
         """The request's body, which says that it is JSON; None after a refusal has been sent.
 
         A page of another site cannot send this content type without asking first, and asking is not answered.
         """
         length = self.headers.get("Content-Length", "")
-        if self.headers.get_content_type() != "application/json" or not length.isdecimal():
-            self.close_connection = True
-            self.refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON with its length")
-            return None
-        if int(length) > MAX_REQUEST_BYTES:
-            self.close_connection = True
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_REQUEST_BYTES} bytes")
-            return None
-        return self.rfile.read(int(length))
-
-    def read_json(self) -> Any:
-        """The request's JSON body as plain values; None after a refusal has been sent."""
-        body = self.read_body()
-        if body is None:
-            return None
-        try:
-            values = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            self.refuse(HTTPStatus.BAD_REQUEST, f"not JSON: {error}")
-            return None
-        if values is None:
-            self.refuse(HTTPStatus.BAD_REQUEST, "send a JSON object")
-        return values
+        status, reason = HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON with its length"
+        if self.headers.get_content_type() == "application/json" and length.isdecimal():
+            if int(length) <= MAX_REQUEST_BYTES:
+                return self.rfile.read(int(length))
+            status, reason = HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MAX_REQUEST_BYTES} bytes"
+        self.close_connection = True
+        self.refuse(status, reason)
+        return None
 
     def answer_json(self, values: Any) -> None:
         """Send plain ``values``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import threading
 import time
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.lab.commands import study as command
+from cyclorama.cli import main
 from cyclorama.lab.study.server import StudyServer
 from cyclorama.lab.study.study import load_study
 
@@ -40,9 +39,7 @@ return Promise.all(images.map(async (image) => {
 
 
 def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    command.add_parser(parser.add_subparsers())
-    return command.run(parser.parse_args(["study", *map(str, arguments)]))
+    return main(["lab", "study", *map(str, arguments)])
 
 
 @pytest.fixture
@@ -264,7 +261,7 @@ def rate_with_mouse(driver: Any, taste: str, screens: range) -> None:
 def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
     folder: Path, open_browser: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    codes = build(folder, "--linked")
+    codes = build(folder, "--no-embed")
     one, two = open_browser(), open_browser()
     with serve(folder / "study") as server:
         port = server.server_port

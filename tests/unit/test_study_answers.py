@@ -21,6 +21,7 @@ from cyclorama.errors import (
 )
 from cyclorama.lab.study.answers import (
     Answer,
+    AnswerStore,
     check_complete,
     find_answer_files,
     format_answers,
@@ -28,11 +29,9 @@ from cyclorama.lab.study.answers import (
     parse_answers,
     read_answers,
 )
-from cyclorama.lab.study.plan import QUESTIONS, plan_rater
 from cyclorama.lab.study.report import format_html, format_json, format_markdown
 from cyclorama.lab.study.score import score_study
-from cyclorama.lab.study.store import AnswerStore
-from cyclorama.lab.study.study import Pair, Study
+from cyclorama.lab.study.study import QUESTIONS, Pair, Study, plan_rater
 
 METHODS = ("plain", "<b>bold</b>", "fine|best")
 

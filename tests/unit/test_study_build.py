@@ -16,11 +16,8 @@ from PIL import Image, ImageCms
 from cyclorama.errors import MissingImageError, OutputError, SettingsError, StudyError, StudyImageError
 from cyclorama.evaluation.reading import ImageItem, ImageSet, from_arrays, open_images
 from cyclorama.lab.study.build import build_study, find_common_pairs
-from cyclorama.lab.study.images import encode, level_images, load_study_image
-from cyclorama.lab.study.plan import Namer, plan_rater, sample_keys
-from cyclorama.lab.study.settings import StudySettings
-from cyclorama.lab.study.study import load_study
-from cyclorama.lab.study.wording import check_wording
+from cyclorama.lab.study.page import check_wording, encode, level_images, load_study_image
+from cyclorama.lab.study.study import Namer, StudySettings, load_study, plan_rater, sample_keys
 
 METHODS = ("Zebrafinch", "Wolverine", "Ocelot")
 

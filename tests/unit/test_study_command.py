@@ -16,10 +16,8 @@ import pytest
 from PIL import Image
 
 from cyclorama import cli
-from cyclorama.lab.study.answers import Answer, format_answers
-from cyclorama.lab.study.plan import QUESTIONS
-from cyclorama.lab.study.store import AnswerStore
-from cyclorama.lab.study.study import Study, load_study
+from cyclorama.lab.study.answers import Answer, AnswerStore, format_answers
+from cyclorama.lab.study.study import QUESTIONS, Study, load_study
 
 
 def run(*arguments: object) -> int:

@@ -13,12 +13,10 @@ import pytest
 
 from cyclorama.errors import ForeignAnswersError, OutputError, SettingsError, StudyError
 from cyclorama.evaluation.reading import from_arrays
+from cyclorama.lab.study.answers import AnswerStore
 from cyclorama.lab.study.build import build_study
-from cyclorama.lab.study.plan import QUESTIONS
 from cyclorama.lab.study.server import StudyServer
-from cyclorama.lab.study.settings import StudySettings
-from cyclorama.lab.study.store import AnswerStore
-from cyclorama.lab.study.study import Study
+from cyclorama.lab.study.study import QUESTIONS, Study, StudySettings
 from cyclorama.local_server import MAX_REQUEST_BYTES
 
 

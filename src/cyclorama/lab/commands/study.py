@@ -12,7 +12,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from cyclorama.errors import SettingsError
-from cyclorama.lab.study.settings import StudySettings
+from cyclorama.lab.study.study import StudySettings
 
 study = cyclopts.App(name="study", help="let people rank images of several methods, blindly")
 Quiet = Annotated[bool, Parameter(negative="")]
@@ -152,6 +152,7 @@ def score(
     """
     from cyclorama.files import check_output_folder, write_atomic
     from cyclorama.lab.study.answers import (
+        AnswerStore,
         find_answer_files,
         format_answers,
         merge_answers,
@@ -160,7 +161,6 @@ def score(
     )
     from cyclorama.lab.study.report import format_html, format_json, format_markdown
     from cyclorama.lab.study.score import score_study
-    from cyclorama.lab.study.store import AnswerStore
     from cyclorama.lab.study.study import ANSWERS_FOLDER, DATABASE_NAME, load_study
 
     if out is not None:

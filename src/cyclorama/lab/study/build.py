@@ -15,25 +15,34 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from PIL import Image
+
 from cyclorama.errors import MissingImageError, OutputError, SettingsError
 from cyclorama.evaluation import tables
 from cyclorama.evaluation.partners import find_reference
 from cyclorama.evaluation.reading import ImageSet
-from cyclorama.lab.study.images import encode, level_images, load_study_image, shrink
-from cyclorama.lab.study.page import format_page
-from cyclorama.lab.study.plan import MAX_METHODS, Namer, plan_rater, sample_keys
-from cyclorama.lab.study.settings import StudySettings
+from cyclorama.lab.study.page import (
+    check_wording,
+    encode,
+    format_page,
+    level_images,
+    load_study_image,
+)
 from cyclorama.lab.study.study import (
     ANSWERS_FOLDER,
     IMAGE_FOLDER,
     KEY_NAME,
+    MAX_METHODS,
     PAGE_FOLDER,
     PAGE_NAME,
+    Namer,
     Pair,
     Study,
+    StudySettings,
     format_key,
+    plan_rater,
+    sample_keys,
 )
-from cyclorama.lab.study.wording import check_wording
 
 RATERS_NAME = "raters.txt"
 
@@ -95,7 +104,12 @@ def build_study(
     StudyImageError, ImageError.
     """
     texts = check_wording(wording or {})
-    _check_empty(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output {folder} is a file; give a new folder with --out")
+    if (folder / KEY_NAME).exists():
+        raise OutputError(f"{folder} already holds a study, to which answers may exist; give a new --out")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(f"{folder} is not empty; give a new folder with --out")
     common, notes = find_common_pairs(methods, references)
     keys = sample_keys(list(common), settings.pairs, settings.seed)
     namer = Namer(settings.seed, "images")
@@ -108,7 +122,8 @@ def build_study(
         sizes.append(next(iter(levelled.values())).size)
         reference_name = namer.draw()
         reference = load_study_image(references, common[key])
-        encoded[reference_name] = encode(shrink(reference, settings.side))
+        reference.thumbnail((settings.side, settings.side), Image.Resampling.LANCZOS)
+        encoded[reference_name] = encode(reference)
         categories = {found.items[key].category for found in methods.values()} - {None}
         category = categories.pop() if len(categories) == 1 else None
         pairs.append(Pair(key, common[key], category, reference_name, names))
@@ -130,15 +145,6 @@ def build_study(
     )
     _write(study, encoded, sizes, folder, settings.embed, texts)
     return study, notes
-
-
-def _check_empty(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output {folder} is a file; give a new folder with --out")
-    if (folder / KEY_NAME).exists():
-        raise OutputError(f"{folder} already holds a study, to which answers may exist; give a new --out")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise OutputError(f"{folder} is not empty; give a new folder with --out")
 
 
 def _write(
@@ -164,7 +170,10 @@ def _write(
                 addresses[name] = tables.embed(encoded[name], "jpeg")
             else:
                 addresses[name] = f"{IMAGE_FOLDER}/{name}.jpg"
-                _write_timeless(page / addresses[name], encoded[name])
+                path = page / addresses[name]
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(encoded[name])
+                os.utime(path, (946684800, 946684800))  # dates do not tell the order in which they were made
         text = format_page(study, addresses, sizes, texts)
         (page / PAGE_NAME).write_text(text, encoding="utf-8")
         (part / RATERS_NAME).write_text("".join(f"{code}\n" for code in study.raters), encoding="utf-8")
@@ -175,10 +184,3 @@ def _write(
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise OutputError(f"cannot write the study to {folder}: {error}") from error
-
-
-def _write_timeless(path: Path, data: bytes) -> None:
-    """A file whose dates do not tell in which order the images were made."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(data)
-    os.utime(path, (946684800, 946684800))

@@ -12,19 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from cyclorama.evaluation.bootstrap import CONFIDENCE, RESAMPLES
 from cyclorama.seeding import build_numpy_generator
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Array = npt.NDArray[np.float64]
-
+Array = npt.NDArray[np.float64]
 Unit = Literal["pairs", "raters"]
 _MOST_EXACT = 500
 _DECIMALS = 9  # block means that are equal on paper must be equal here
@@ -98,11 +95,8 @@ def compute_concordance(blocks: Array) -> float | None:
         return None
     ranks = stats.rankdata(blocks, axis=1)
     spread = float(((ranks.sum(axis=0) - judges * (items + 1) / 2) ** 2).sum())
-    ties = sum(
-        float((counts**3 - counts).sum())
-        for row in ranks
-        for counts in [np.unique(row, return_counts=True)[1]]
-    )
+    counts = [np.unique(row, return_counts=True)[1] for row in ranks]
+    ties = sum(float((count**3 - count).sum()) for count in counts)
     most = judges**2 * (items**3 - items) - judges * ties
     return None if most <= 0 else 12 * spread / most
 

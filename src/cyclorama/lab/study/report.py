@@ -8,7 +8,7 @@ from html import escape
 
 from cyclorama.evaluation import tables
 from cyclorama.evaluation.tables import ReportTable, ReportText
-from cyclorama.lab.study.score import QuestionScore, RaterScore, StudyScore
+from cyclorama.lab.study.score import UNITS, QuestionScore, StudyScore
 
 READING = (
     "Mean rank score: the first of n places gives n points, the last gives 1. Intervals hold 95 % of the "
@@ -53,32 +53,22 @@ def _build_tables(score: StudyScore) -> list[ReportTable]:
     tables = [ReportTable("Mean rank scores (95 % interval)", heads, rows)]
     for question in score.questions:
         rows = [
-            [
-                f"{one.first} − {one.second}",
-                one.difference.format(2),
-                f"{one.first_above:.0%}",
-                _show_p(one.p["pairs"]),
-                _show_p(one.p["raters"]),
-            ]
+            [f"{one.first} − {one.second}", one.difference.format(2), f"{one.first_above:.0%}"]
+            + [_show_p(one.p[unit]) for unit in UNITS]
             for one in question.differences
         ]
-        heads = [
-            "methods",
-            "difference (95 % interval)",
-            "first above second",
-            "p over pairs",
-            "p over raters",
-        ]
+        heads = ["methods", "difference (95 % interval)", "first above second"]
+        heads += [f"p over {unit}" for unit in UNITS]
         tables.append(ReportTable(f"Differences in {question.question}", heads, rows))
     heads = ["rater", "rankings", "repeats: tau", "repeats: same first", "as shown", "median seconds"]
-    tables.append(ReportTable("Raters", heads, [_format_rater(one) for one in score.raters]))
+    rows = []
+    for rater in score.raters:
+        again = rater.repetition
+        repeats = [f"{again.tau:.2f}", f"{again.same_first:.0%}"] if again else ["–", "–"]
+        shares = [f"{rater.as_shown:.0%}", f"{rater.median_seconds:.1f}"]
+        rows.append([rater.rater, str(rater.rankings), *repeats, *shares])
+    tables.append(ReportTable("Raters", heads, rows))
     return tables
-
-
-def _format_rater(one: RaterScore) -> list[str]:
-    again = one.repetition
-    tau, same = (f"{again.tau:.2f}", f"{again.same_first:.0%}") if again else ("–", "–")
-    return [one.rater, str(one.rankings), tau, same, f"{one.as_shown:.0%}", f"{one.median_seconds:.1f}"]
 
 
 def _state(question: QuestionScore) -> list[str]:

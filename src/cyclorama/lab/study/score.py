@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cyclorama.evaluation.bootstrap import MeanEstimate
 from cyclorama.lab.study.answers import Answers, check_complete
-from cyclorama.lab.study.plan import QUESTIONS
 from cyclorama.lab.study.rank_statistics import (
+    Array,
     Friedman,
     Unit,
     average_blocks,
@@ -25,10 +24,7 @@ from cyclorama.lab.study.rank_statistics import (
     run_wilcoxon,
     sample_means,
 )
-from cyclorama.lab.study.study import Study
-
-if TYPE_CHECKING:
-    from cyclorama.lab.study.rank_statistics import Array
+from cyclorama.lab.study.study import QUESTIONS, Study
 
 UNITS: tuple[Unit, ...] = ("pairs", "raters")
 _LAZY_SHARE = 0.8
@@ -157,12 +153,9 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
         low, high = compute_interval(drawn, scores.shape)
         return MeanEstimate(float(value), low, high, len(given))
 
+    firsts = (given == len(study.methods)).mean(axis=0)
     methods = [
-        MethodScore(
-            method,
-            estimate(means[n], samples[:, n]),
-            float((given[:, n] == len(study.methods)).mean()),
-        )
+        MethodScore(method, estimate(means[n], samples[:, n]), float(firsts[n]))
         for n, method in enumerate(study.methods)
     ]
     blocks = {unit: average_blocks(scores, unit) for unit in UNITS}
@@ -182,7 +175,6 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
         for n, (a, b) in enumerate(duels)
     ]
     agreement, by_chance = compute_agreement(scores) or (None, None)
-    twice = [pair for rater in sorted(answers) for pair in _find_repeats(study, answers, rater, question)]
     return QuestionScore(
         question,
         tuple(sorted(methods, key=lambda one: -one.score.value)),
@@ -190,25 +182,23 @@ def _score_question(study: Study, answers: Answers, question: str, scores: Array
         {unit: run_friedman(blocks[unit]) for unit in UNITS},
         agreement,
         by_chance,
-        _summarise(twice),
+        _compare_repeats(study, answers, sorted(answers), [question]),
         _score_places(study, answers, question),
     )
 
 
-Twice = list[tuple[tuple[str, ...], tuple[str, ...]]]
-
-
-def _find_repeats(study: Study, answers: Answers, rater: str, question: str) -> Twice:
-    """(first ranking, second ranking) of every pair that the rater ranked twice."""
-    given = answers[rater]
-    return [
-        (given[task.repeats, question].order, given[task.name, question].order)
+def _compare_repeats(
+    study: Study, answers: Answers, raters: Iterable[str], questions: Sequence[str]
+) -> Repetition | None:
+    """How alike the rankings are that ``raters`` gave twice to ``questions``; None if there are none."""
+    twice = [
+        (answers[rater][task.repeats, question].order, answers[rater][task.name, question].order)
+        for rater in raters
+        for question in questions
         for task in study.raters[rater]
-        if task.repeats is not None and (task.repeats, question) in given and (task.name, question) in given
+        if task.repeats is not None
+        and {(task.repeats, question), (task.name, question)} <= answers[rater].keys()
     ]
-
-
-def _summarise(twice: Twice) -> Repetition | None:
     if not twice:
         return None
     taus = [compute_tau(*both) for both in twice]
@@ -231,11 +221,10 @@ def _score_places(study: Study, answers: Answers, question: str) -> tuple[float,
 def _score_rater(study: Study, answers: Answers, rater: str) -> RaterScore:
     given = answers[rater]
     shown = {task.name: task.images for task in study.raters[rater]}
-    twice = [pair for question in QUESTIONS for pair in _find_repeats(study, answers, rater, question)]
     return RaterScore(
         rater,
         len(given),
-        _summarise(twice),
+        _compare_repeats(study, answers, [rater], QUESTIONS),
         float(np.mean([answer.order == shown[answer.task] for answer in given.values()])),
         float(np.median([answer.seconds for answer in given.values()])),
     )

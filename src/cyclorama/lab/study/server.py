@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
-from cyclorama.errors import AnswersError, OutputError, StudyError
-from cyclorama.lab.study.answers import format_answers, parse_answers
+from cyclorama.errors import StudyError
+from cyclorama.lab.study.answers import AnswerStore, format_answers, parse_answers
 from cyclorama.lab.study.page import SERVER_MARK
-from cyclorama.lab.study.store import AnswerStore
 from cyclorama.lab.study.study import DATABASE_NAME, IMAGE_FOLDER, PAGE_FOLDER, PAGE_NAME, Study
 from cyclorama.local_server import LocalHandler, LocalServer, check_port
 
@@ -45,51 +44,22 @@ class _StudyHandler(LocalHandler):
     server: StudyServer
     server_version = "cyclorama-study"
 
-    def do_GET(self) -> None:
-        place = urlsplit(self.path)
-        if place.path in ("/", f"/{PAGE_NAME}"):
+    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
+        study, match = self.server.study, _IMAGE.fullmatch(place)
+        image = self.server.images / f"{match[1]}.jpg" if match else None
+        rater = query.get("rater", [""])[0] if place == "/answers" else ""
+        if place in ("/", f"/{PAGE_NAME}"):
             self.answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
-        elif place.path == "/answers":
-            self._send_answers(parse_qs(place.query).get("rater", [""])[0])
-        elif match := _IMAGE.fullmatch(place.path):
-            self._send_image(match[1])
+        elif rater in study.raters:
+            self.answer_json(format_answers(study, rater, self.server.store.load(rater).get(rater, [])))
+        elif image is not None and image.is_file():
+            self.answer(HTTPStatus.OK, image.read_bytes(), "image/jpeg", "private, max-age=86400")
         else:
             self.refuse(HTTPStatus.NOT_FOUND, "nothing here")
 
-    def do_POST(self) -> None:
-        if urlsplit(self.path).path != "/answers":
-            self.close_connection = True  # its body is not read
-            self.refuse(HTTPStatus.NOT_FOUND, "nothing here")
-            return
-        body = self.read_body()
-        if body is None:
-            return
-        try:
-            rater, answers = parse_answers(json.loads(body), self.server.study, "the request")
-            self.server.store.save(rater, answers)
-        except (AnswersError, ValueError, RecursionError) as error:
-            self.refuse(HTTPStatus.BAD_REQUEST, str(error))
-        except OutputError as error:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-        else:
-            self.answer(HTTPStatus.OK, b"{}\n", "application/json")
+    def find_action(self, place: str) -> Callable[[Any], Any] | None:
+        return self._keep if place == "/answers" else None
 
-    def _send_answers(self, rater: str) -> None:
-        if rater not in self.server.study.raters:
-            self.refuse(HTTPStatus.NOT_FOUND, "unknown rater")
-            return
-        try:
-            answers = self.server.store.load(rater).get(rater, [])
-        except (OutputError, AnswersError) as error:
-            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
-            return
-        values = format_answers(self.server.study, rater, answers)
-        self.answer(HTTPStatus.OK, json.dumps(values).encode(), "application/json")
-
-    def _send_image(self, name: str) -> None:
-        try:
-            body = (self.server.images / f"{name}.jpg").read_bytes()
-        except OSError:
-            self.refuse(HTTPStatus.NOT_FOUND, "no such image")
-            return
-        self.answer(HTTPStatus.OK, body, "image/jpeg", "private, max-age=86400")
+    def _keep(self, values: Any) -> dict[str, Any]:
+        self.server.store.save(*parse_answers(values, self.server.study, "the request"))
+        return {}
