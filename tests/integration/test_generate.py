@@ -202,6 +202,17 @@ def test_single_image_equals_the_facades(model: Path, generator: BackgroundGener
     assert np.array_equal(np.asarray(Image.open(tmp_path / "out/images/a.png")), made.pixels)
 
 
+def test_quiet_prints_nothing_but_errors(model: Path, tmp_path: Path) -> None:
+    """No loading bar of any library either, which only a process of its own shows."""
+    (tmp_path / "in").mkdir()
+    draw_product().save(tmp_path / "in/a.png")
+    (tmp_path / "in/notes.txt").write_text("no image")
+    command = [sys.executable, "-m", "cyclorama", "generate", str(tmp_path / "in"), "--model", str(model)]
+    command += ["--out", str(tmp_path / "out"), "--category", "fruit", "--steps", "1", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_full_disk_stops_the_run_and_a_second_one_goes_on(
     catalogue: Path,
     model: Path,

@@ -35,11 +35,11 @@ from cyclorama.errors import (
     UnreadableImageError,
 )
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.job import ImageJob
 from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle, choose_device
 from cyclorama.generation.run import RunResult, run_images, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
+from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs import ray as ray_engine
 from cyclorama.jobs import ray_cluster, ray_worker
 from cyclorama.jobs.job import EngineSettings, Hooks, build_engine

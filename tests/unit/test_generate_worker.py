@@ -24,13 +24,13 @@ from cyclorama.generation.engine import Task
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.job import ImageJob
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.references import ReferenceCache
 from cyclorama.generation.run import RunResult, choose_batch_size, run_images
 from cyclorama.generation.sampler import Sampler, is_out_of_memory
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.status import read_status
+from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
 from cyclorama.jobs.job import EngineSettings, Hooks

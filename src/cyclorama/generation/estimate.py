@@ -14,7 +14,7 @@ from PIL import Image
 from cyclorama.errors import ImageError, MaskError
 from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.job import ImageJob, LoadModel
+from cyclorama.generation.job import ImageRun, LoadModel
 from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlanRow
@@ -22,6 +22,7 @@ from cyclorama.generation.result import Generated
 from cyclorama.generation.run import choose_batch_size, plan_job, settle_config
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.sources import load_product_file
+from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.jobs.job import build_engine
 from cyclorama.jobs.journal import parse_entries
@@ -114,7 +115,7 @@ def format_bytes(count: float) -> str:
     return f"{count / 1e6:.2f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
-def _count_kept(job: ImageJob, store: ShardStore, shard: int) -> int:
+def _count_kept(job: ImageRun, store: ShardStore, shard: int) -> int:
     """Rows of an unfinished ``shard`` that stay as an earlier run has left them, as far as it opened them."""
     rows = store.load_rows(shard)
     try:
@@ -127,7 +128,7 @@ def _count_kept(job: ImageJob, store: ShardStore, shard: int) -> int:
     return len(known.intersection(job.plan.read_keys(shard)))
 
 
-def _measure(job: ImageJob, store: ShardStore, needed: bool) -> tuple[float, float, str]:
+def _measure(job: ImageRun, store: ShardStore, needed: bool) -> tuple[float, float, str]:
     """The model's seconds and the bytes of an image, and where they come from: of finished shards of an
     earlier run with the same settings, else a trial."""
     rows = images = size = 0
@@ -150,7 +151,7 @@ def _measure(job: ImageJob, store: ShardStore, needed: bool) -> tuple[float, flo
     return found, try_encoding(job), "a short trial"
 
 
-def try_encoding(job: ImageJob) -> float:
+def try_encoding(job: ImageRun) -> float:
     """Mean bytes of an image with the job's canvases and files: eight inputs of the plan stand in for
     images.
 
@@ -168,7 +169,7 @@ def try_encoding(job: ImageJob) -> float:
     return sum(sizes) / len(sizes) if sizes else PIXEL_BYTES * USUAL_PIXELS
 
 
-def _choose_rows(job: ImageJob) -> Iterator[PlanRow]:
+def _choose_rows(job: ImageRun) -> Iterator[PlanRow]:
     """Rows with a file on this machine, spread over the plan; some more than needed, since some may fail."""
     step = max(1, len(job.plan.keys) // TRIALS)
     for shard in range(0, len(job.plan.keys), step):
@@ -178,7 +179,7 @@ def _choose_rows(job: ImageJob) -> Iterator[PlanRow]:
                 yield row
 
 
-def _encode(job: ImageJob, row: PlanRow) -> float:
+def _encode(job: ImageRun, row: PlanRow) -> float:
     mask = None if row.mask is None else Path(row.mask)
     product = load_product_file(Path(row.image or ""), mask, row.mask_means)
     total = 0

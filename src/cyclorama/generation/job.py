@@ -1,19 +1,18 @@
-"""The image job: everything a worker needs to know, as plain values that travel to other machines."""
+"""A run of images: everything a worker needs to know, as plain values that travel to other machines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cyclorama.generation.engine import Pipeline
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.writers import FileWriter, TarWriter, Writer
-from cyclorama.jobs.job import EngineSettings, Worker
+from cyclorama.jobs.job import EngineSettings
 
 if TYPE_CHECKING:
     from cyclorama.generation.gates import GateVerdict
@@ -25,8 +24,8 @@ LoadModel = Callable[[ModelHandle, str, str], Pipeline]
 
 
 @dataclass(frozen=True)
-class ImageJob:
-    """A planned run. All fields can be pickled."""
+class ImageRun:
+    """A planned run. All fields can be pickled; :class:`cyclorama.generation.worker.ImageJob` is its job."""
 
     out: Path
     config: RunConfig
@@ -85,13 +84,7 @@ class ImageJob:
         """The model on ``device``, from where this machine has it. Raises ModelError."""
         return self.load_model(self.model.find_here(), device, self.config.run.dtype)
 
-    def open_worker(self, device: str, pool: Executor | None = None) -> Worker:
-        """A worker with the model loaded. Raises ModelError, MissingDependencyError."""
-        from cyclorama.generation.worker import ImageWorker
-
-        return ImageWorker(self, device, pool)
-
-    def replace(self, **changes: Any) -> ImageJob:
+    def replace(self, **changes: Any) -> Self:
         """A copy with other values."""
         return replace(self, **changes)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclorama.errors import ModelError
 from cyclorama.generation.engine import Pipeline, Task, sample_images
-from cyclorama.generation.job import ImageJob
+from cyclorama.generation.job import ImageRun
 from cyclorama.generation.sampler import is_out_of_memory
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.product import Product
@@ -31,7 +31,7 @@ class Measurement:
     """The model's seconds per image in such batches, at its native size."""
 
 
-def measure_job(job: ImageJob) -> Measurement:
+def measure_job(job: ImageRun) -> Measurement:
     """The trial of the job's model on this machine. Raises ModelError."""
     device = "cuda:0" if job.engine.device == "cuda" else job.engine.device
     return measure_model(job.open_model(device), job.config.settings, device)

@@ -17,7 +17,7 @@ from cyclorama.files import write_atomic
 from cyclorama.generation.batches import choose_batch_size as choose_usual_size
 from cyclorama.generation.batches import compute_cpu_batch
 from cyclorama.generation.items import Item, ItemSource
-from cyclorama.generation.job import ImageJob, LoadModel
+from cyclorama.generation.job import ImageRun, LoadModel
 from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle, choose_device
 from cyclorama.generation.moving import note_moved_rows
@@ -26,6 +26,7 @@ from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.sheet import SHEET_NAME, SheetRows, build_run_sheet
 from cyclorama.generation.steps import open_network
+from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import Engine, Hooks, build_engine
 from cyclorama.jobs.run import Totals, run_shards
 from cyclorama.jobs.store import ShardStore
@@ -140,7 +141,7 @@ def plan_job(source: ItemSource | Iterable[Item], job: ImageJob, folder: Path) -
     return job.replace(plan=plan, retry=frozenset(retry)), finished - retry
 
 
-def choose_batch_size(job: ImageJob, engine: Engine, earlier: dict[str, Any], images: int) -> int:
+def choose_batch_size(job: ImageRun, engine: Engine, earlier: dict[str, Any], images: int) -> int:
     """As asked for, else as this folder's run has had it, else the usual one for few images, the model's own
     on a CPU, else measured.
 
@@ -160,7 +161,7 @@ def choose_batch_size(job: ImageJob, engine: Engine, earlier: dict[str, Any], im
     return measured
 
 
-def save_run(store: ShardStore, job: ImageJob, source: ItemSource | Iterable[Item]) -> None:
+def save_run(store: ShardStore, job: ImageRun, source: ItemSource | Iterable[Item]) -> None:
     """Write ``journal/run.json``. Raises OutputError."""
     store.save_values(
         {
@@ -186,7 +187,7 @@ def iterate_rows(out: Path, plan: Plan | None = None) -> Iterator[dict[str, Any]
         yield from store.load_rows(shard)
 
 
-def _conclude(store: ShardStore, job: ImageJob, result: RunResult) -> None:
+def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
     """Count what stands; with every shard finished, write results and sheet, drop shards the plan no longer
     has."""
     marks = [store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys)]

@@ -12,7 +12,7 @@ from typing import Any
 from cyclorama.generation.batches import build_batches, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, compute_model_shape
 from cyclorama.generation.items import Failure
-from cyclorama.generation.job import ImageJob
+from cyclorama.generation.job import ImageRun
 from cyclorama.generation.names import build_ending
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.steps import RowFiles
@@ -56,7 +56,7 @@ class RowState:
     """One row: its plan, its images so far, and its result once it is settled."""
 
     plan: PlanRow
-    job: ImageJob
+    job: ImageRun
     shard: int
     files: RowFiles | None = None
     result: dict[str, Any] | None = None
@@ -260,7 +260,7 @@ class ShardState:
     """All rows of a shard, with what earlier runs have left."""
 
     def __init__(
-        self, job: ImageJob, shard: int, store: ShardStore, journal: Iterable[Mapping[str, Any]]
+        self, job: ImageRun, shard: int, store: ShardStore, journal: Iterable[Mapping[str, Any]]
     ) -> None:
         self.job = job
         self.rows = [RowState(row, job, shard) for row in job.plan.read_shard(shard)]

@@ -13,7 +13,7 @@ from cyclorama.generation.names import build_ending
 from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
 
 if TYPE_CHECKING:
-    from cyclorama.generation.job import ImageJob
+    from cyclorama.generation.job import ImageRun
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.settings import RunConfig
 
@@ -76,7 +76,7 @@ class SheetRows:
             rows.append(row)
 
 
-def build_run_sheet(out: Path, shown: SheetRows, job: ImageJob, done: int, failed: int) -> str:
+def build_run_sheet(out: Path, shown: SheetRows, job: ImageRun, done: int, failed: int) -> str:
     """The contact sheet of a run."""
     rows = [build_sheet_row(out, row, job) for row in shown.done]
     rows += [SheetRow(row["name"], error=f"{row['error']}: {row['reason']}") for row in shown.failed]
@@ -97,7 +97,7 @@ def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, 
     return [counts, run, settings]
 
 
-def build_sheet_row(out: Path, row: dict[str, Any], job: ImageJob) -> SheetRow:
+def build_sheet_row(out: Path, row: dict[str, Any], job: ImageRun) -> SheetRow:
     """The sheet's line for one finished row; cells whose thumbnail is gone are left out, images never are."""
     category, candidates = row["category"], job.config.settings.candidates
     stem = row["stem"]

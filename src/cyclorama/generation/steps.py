@@ -30,7 +30,7 @@ from cyclorama.jobs.store import compute_key
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
-    from cyclorama.generation.job import ImageJob
+    from cyclorama.generation.job import ImageRun
     from cyclorama.generation.result import Generated
     from cyclorama.imaging.product import Product, Reference
 
@@ -52,7 +52,7 @@ class RowFiles:
     """Digest of contents and settings: equal keys, equal images."""
 
 
-def inspect_row(job: ImageJob, row: PlanRow, scratch: Path) -> RowFiles:
+def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
     """The files of ``row``, fetched into ``scratch`` if they are elsewhere, hashed, the header read.
 
     Raises the named errors of the loader for what the header already shows, and SettingsError for a canvas
@@ -81,7 +81,7 @@ def inspect_row(job: ImageJob, row: PlanRow, scratch: Path) -> RowFiles:
     return RowFiles(paths, digests, size, compute_key(values))
 
 
-def load_product(job: ImageJob, row: PlanRow, files: RowFiles) -> tuple[Product, float]:
+def load_product(job: ImageRun, row: PlanRow, files: RowFiles) -> tuple[Product, float]:
     """The product, decoded and cut out, and the seconds that took. Raises the errors of loader and masks."""
     start = time.perf_counter()
     network = open_network(job.config.run.cutout)
@@ -108,7 +108,7 @@ class Making:
 
 
 def finish_image(
-    job: ImageJob, made: Generated, product: Product, reference: Reference | None, making: Making
+    job: ImageRun, made: Generated, product: Product, reference: Reference | None, making: Making
 ) -> dict[str, Any]:
     """Judge, encode and stage one image; its entry as plain values. ``product`` is on the image's canvas.
 
@@ -210,7 +210,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _fetch(job: ImageJob, address: str, scratch: Path) -> Path:
+def _fetch(job: ImageRun, address: str, scratch: Path) -> Path:
     """The file at a local address, or the copy in ``scratch`` of one that is elsewhere, fetched once."""
     if "://" not in address and "::" not in address:
         return Path(address)

@@ -21,7 +21,7 @@ from cyclorama.errors import OutputError
 from cyclorama.generation.embed import describe_image
 from cyclorama.generation.engine import Task
 from cyclorama.generation.items import Failure
-from cyclorama.generation.job import ImageJob
+from cyclorama.generation.job import ImageRun
 from cyclorama.generation.names import build_ending
 from cyclorama.generation.references import ReferenceCache
 from cyclorama.generation.sampler import Sampler
@@ -47,7 +47,7 @@ _Made = list[tuple[Spot, dict[str, Any] | Exception]]
 class ImageWorker:
     """A loaded model and the threads around it; may be asked for several shards at a time, from threads."""
 
-    def __init__(self, job: ImageJob, device: str, pool: Executor | None = None) -> None:
+    def __init__(self, job: ImageRun, device: str, pool: Executor | None = None) -> None:
         """``pool`` runs the steps before and after the model, which is loaded on ``device`` when there is
         something to make.
 
@@ -117,6 +117,14 @@ class ImageWorker:
             wall_seconds=now[0] - before[0],
             busy_seconds=now[1] - before[1],
         )
+
+
+class ImageJob(ImageRun):
+    """The run as engines take it."""
+
+    def open_worker(self, device: str, pool: Executor | None = None) -> ImageWorker:
+        """A worker in this process. Raises MissingDependencyError."""
+        return ImageWorker(self, device, pool)
 
 
 class _ShardRun:
