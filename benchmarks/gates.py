@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,7 @@ def main() -> None:
     thresholds = GateThresholds() if args.thresholds is None else load_config(GateThresholds, args.thresholds)
     if args.checks is not None:
         left_out = dict.fromkeys(set(CHECKS) - set(args.checks))
-        thresholds = replace(thresholds, **left_out)
+        thresholds = thresholds.replace(**left_out)
     gate = build_gate(thresholds, args.features)
     cases = build_cases(load_truths(args.shards, args.images, args.seed, args.held_out), args.seed)
     planted = plant_all(cases, args.seed, args.checks)

@@ -32,7 +32,7 @@ from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.models.tiny import BaseShape, build_base, build_ddim, build_tokenizer
+from cyclorama.models.scratch import BaseShape, build_base, build_ddim, build_tokenizer
 
 GUIDANCE = 2.0
 
@@ -97,7 +97,7 @@ def build_peer(ours: CycloramaPipeline) -> StableDiffusionControlNetPipeline:
         peer.load_state_dict(generator.state_dict(), assign=True)
         controlnets.append(peer.eval())
     if "block_out_channels" not in ours.vae.config:  # diffusers reads the latents' scale off this length
-        ours.vae.register_to_config(block_out_channels=(0,) * ours.base.vae_scale.bit_length())
+        ours.vae.register_to_config(block_out_channels=(0,) * ours.vae_scale.bit_length())
     pipeline = StableDiffusionControlNetPipeline(
         vae=ours.vae, text_encoder=ours.text_encoder, tokenizer=ours.tokenizer, unet=ours.unet,
         controlnet=controlnets, scheduler=ours.scheduler, safety_checker=None, feature_extractor=None,

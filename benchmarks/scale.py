@@ -210,8 +210,8 @@ def measure_references(args: argparse.Namespace) -> None:
 
     from cyclorama.diffusion.settings import SamplingConfig
     from cyclorama.generation.model import get_bundled_folder
-    from cyclorama.models.encodings import EncodingCache
     from cyclorama.models.pipeline import CycloramaPipeline
+    from cyclorama.models.speed import EncodingCache
 
     class Forgetful(EncodingCache):
         """Computes everything anew, also within a batch."""

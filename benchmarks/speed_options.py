@@ -24,7 +24,7 @@ import torch
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.generation.model import get_bundled_folder
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.tuning import tune_network
+from cyclorama.models.speed import tune_network
 
 
 @dataclass(frozen=True)

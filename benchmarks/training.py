@@ -26,7 +26,7 @@ from cyclorama.data.order import sample_indices
 from cyclorama.data.sources import SourceConfig
 from cyclorama.models.base import BaseModel, encode_image, encode_prompts
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.models.tiny import BaseShape, build_base
+from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
 from cyclorama.training.batch import BatchBuilder
 from cyclorama.training.cache import PromptTable, list_prompt_texts

@@ -11,7 +11,7 @@ import torch
 from cyclorama.data.sources import SourceConfig
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.models.tiny import BaseShape, build_base
+from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.training.config import (
     DataConfig,
     ModelConfig,

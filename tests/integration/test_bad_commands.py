@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cyclorama import cli
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from cyclorama.lab.baselines.paint_by_example import FeatureEncoder
 from cyclorama.models.base import save_base
 from cyclorama.models.generators import Branch
 from cyclorama.models.registry import CategoryRegistry, save_registry
-from cyclorama.models.tiny import build_tiny_base
+from tiny_models import build_tiny_base
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import torch
 from cyclorama.cli import main
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.base import BaseModel, save_base
-from cyclorama.models.bundle import bundle_model
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.models.tiny import BaseShape, build_base, build_tiny_pipeline
+from cyclorama.models.scratch import BaseShape, build_base
+from tiny_models import build_tiny_pipeline
 
 SHAPE = BaseShape(
     image_size=64, patch=8, latent_channels=4, unet_channels=(8, 16), attention_heads=2, norm_groups=4,
@@ -51,10 +51,10 @@ def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path) -> None:
     CycloramaPipeline.from_base(_base(0)).save_pretrained(tmp_path / "model")
     save_base(_base(1), tmp_path / "other")
     with pytest.raises(ModelFormatError, match="encoder is not the one"):
-        bundle_model(tmp_path / "model", tmp_path / "other", {})
+        CycloramaPipeline.from_pretrained(tmp_path / "model").bundle(tmp_path / "other", {})
     build_tiny_pipeline().save_pretrained(tmp_path / "sd")
     with pytest.raises(ModelFormatError, match="only a PatchAutoencoder"):
-        bundle_model(tmp_path / "sd", tmp_path / "model", {})
+        CycloramaPipeline.from_pretrained(tmp_path / "sd").bundle(tmp_path / "model", {})
 
 
 @pytest.mark.parametrize("seed", [0, 5])

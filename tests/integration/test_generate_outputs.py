@@ -18,7 +18,7 @@ from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.formats import SOURCE_TYPE, decode_image
 from cyclorama.imaging.layers import Layers, flatten
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 BOX = np.s_[20:60, 10:50]

@@ -27,7 +27,7 @@ from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.run import RunResult
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.status import read_status
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 MAIN = "import sys; from cyclorama import cli; sys.exit(cli.main(sys.argv[1:]))"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -18,7 +18,7 @@ from cyclorama.generation.describe import describe_model
 from cyclorama.models.base import load_base
 from cyclorama.models.files import choose_files, compute_model_hash, find_model, find_weights
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 PARTS = ("unet", "vae", "text_encoder", "category_generator", "personality_generator")
 

@@ -16,7 +16,8 @@ from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.models.base import save_base
 from cyclorama.models.files import compute_model_hash
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.tiny import build_ddim, build_tiny_base, build_tiny_pipeline
+from cyclorama.models.scratch import build_ddim
+from tiny_models import build_tiny_base, build_tiny_pipeline
 
 STEPS = SamplingConfig(num_inference_steps=3)
 
@@ -278,7 +279,7 @@ def test_folders_that_are_no_model_are_refused_by_name(tmp_path: Path, pipeline:
     with pytest.raises(ModelFormatError, match="no model_index.json"):
         CycloramaPipeline.from_pretrained(tmp_path)
     base = tmp_path / "base"
-    save_base(pipeline.base, base)
+    save_base(pipeline, base)
     with pytest.raises(ModelFormatError, match="no category_generator and no personality_generator"):
         CycloramaPipeline.from_pretrained(base)
     weights = base / "unet" / "diffusion_pytorch_model.safetensors"

@@ -33,7 +33,7 @@ from cyclorama.errors import (
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.engine import build_hidden_mask, place_product
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 QUICK = GenerateConfig(num_inference_steps=2)
 

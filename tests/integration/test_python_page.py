@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cyclorama import generate, load_metadata
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "python.md"
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)

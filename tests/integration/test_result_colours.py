@@ -15,7 +15,7 @@ from cyclorama.imaging.colour import from_srgb
 from cyclorama.imaging.layers import build_layers, flatten
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.product import Product
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 CASES = Path(__file__).parents[1] / "cases"
 WIDE = ("p3", "adobe", "prophoto")

@@ -7,13 +7,13 @@ import torch
 from diffusers import ControlNetModel
 
 from cyclorama.models.generators import PersonalityGenerator, Residuals, build_condition_image, predict_noise
-from cyclorama.models.guidance import (
+from cyclorama.models.speed import (
     combine_guidance,
     list_prompt_free_layers,
     shared_halves,
     shared_timestep,
 )
-from cyclorama.models.tiny import build_tiny_base, build_tiny_pipeline
+from tiny_models import build_tiny_base, build_tiny_pipeline
 
 
 def _inputs(batch: int = 2) -> dict[str, torch.Tensor]:

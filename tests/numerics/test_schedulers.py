@@ -12,7 +12,7 @@ from torch import Tensor
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SCHEDULERS, SamplingConfig, find_scheduler_name
 from cyclorama.errors import SettingsError
-from cyclorama.models.tiny import build_ddim
+from cyclorama.models.scratch import build_ddim
 
 EXPORTED = sorted(n for n in dir(diffusers) if n.endswith("Scheduler") and not n.startswith("Flax"))
 IMAGE = torch.linspace(-1, 1, 48).reshape(1, 3, 4, 4)

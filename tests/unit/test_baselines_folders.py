@@ -27,7 +27,7 @@ from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
 from cyclorama.lab.baselines.protocol import OpenRegistry
 from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry
-from cyclorama.models.tiny import build_tiny_base
+from tiny_models import build_tiny_base
 
 SETTINGS = SamplingConfig(num_inference_steps=2, guidance_scale=3.0)
 MEAN, STD = [0.48, 0.46, 0.41], [0.27, 0.26, 0.28]

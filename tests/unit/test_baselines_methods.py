@@ -41,8 +41,9 @@ from cyclorama.lab.baselines.paint_by_example import (
 from cyclorama.lab.baselines.protocol import Inputs, OpenRegistry
 from cyclorama.models.base import BaseModel, decode_latents, encode_image, encode_prompts
 from cyclorama.models.generators import Branch, predict_noise
-from cyclorama.models.guidance import combine_guidance
-from cyclorama.models.tiny import build_ddim, build_tiny_base
+from cyclorama.models.scratch import build_ddim
+from cyclorama.models.speed import combine_guidance
+from tiny_models import build_tiny_base
 
 SETTINGS = SamplingConfig(num_inference_steps=3, guidance_scale=3.0)
 SIZE = 64

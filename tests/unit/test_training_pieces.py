@@ -15,7 +15,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 from cyclorama.cli import main
 from cyclorama.commands.train import load_train_config
 from cyclorama.config import build_config, load_config, save_config, to_plain
-from cyclorama.diffusion.average import WeightAverage
+from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import ConfigError, MissingDependencyError
 from cyclorama.prompts import build_prompts
 from cyclorama.training import loop

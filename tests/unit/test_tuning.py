@@ -12,7 +12,7 @@ from diffusers.models.resnet import ResnetBlock2D
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.tiny import build_tiny_pipeline
+from tiny_models import build_tiny_pipeline
 
 
 def sample(pipeline: CycloramaPipeline, guidance: float) -> torch.Tensor:

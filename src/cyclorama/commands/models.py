@@ -84,10 +84,12 @@ def bundle(*, model: Path, out: Path, autoencoder: Path | None = None, aliases: 
         YAML: category name to a list of aliases.
     """
     from cyclorama.config import load_mapping
-    from cyclorama.models.bundle import SHARD_SIZE, bundle_model
+    from cyclorama.models.pipeline import CycloramaPipeline
 
     names = {} if aliases is None else load_mapping(aliases)
-    bundle_model(model, autoencoder, names).save_pretrained(out, SHARD_SIZE)
+    pipeline = CycloramaPipeline.from_pretrained(model)
+    pipeline.bundle(autoencoder, names)
+    pipeline.save_pretrained(out, max_shard_size="14MB")
     files = sorted(out.rglob("*.safetensors"))
     total = sum(f.stat().st_size for f in files) / 2**20
     print(f"wrote {out}: {len(files)} weight files, {total:.1f} MiB")

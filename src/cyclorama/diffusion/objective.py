@@ -1,17 +1,17 @@
-"""The training objective: noise in, squared error out (arXiv 2312.13309, Eq. 1).
+"""What training minimises (noise in, squared error out: arXiv 2312.13309, Eq. 1), and its weights' average.
 
-Noising, velocity and signal-to-noise ratio are those of diffusers' schedulers. Knows a callable, never a
-model.
+Noising, velocity, signal-to-noise ratio and average are diffusers'. Knows a callable, never a model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers.training_utils import compute_snr
-from torch import Tensor
+from diffusers.training_utils import EMAModel, compute_snr
+from torch import Tensor, nn
 
 PredictNoise = Callable[[Tensor, Tensor], Tensor]
 """(noisy_latents (B, c, h, w), timesteps (B,)) -> prediction (B, c, h, w)."""
@@ -64,3 +64,40 @@ def compute_loss(
     if snr_gamma is not None:
         error = error * compute_snr_weights(scheduler, timesteps, snr_gamma)
     return error.mean()
+
+
+class WeightAverage(EMAModel):
+    """Exponential moving average of named parameters, on their device.
+
+    After update n the decay is ``min(decay, n / (9 + n))``, 0 at the first: the random start does not linger.
+    Invariant: a function of the sequence of weights, so that loaded averages go on bit-equal.
+    """
+
+    def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
+        super().__init__(parameters.values(), decay=decay, foreach=True)
+        self.parameters = parameters
+
+    def update(self) -> None:
+        """Take in the weights as they are."""
+        self.step(self.parameters.values())
+
+    def get_values(self) -> dict[str, Tensor]:
+        """The averages by name."""
+        return dict(zip(self.parameters, self.shadow_params, strict=True))
+
+    @torch.no_grad()
+    def load(self, values: Mapping[str, Tensor], updates: int) -> None:
+        """Replace the averages by ``values``, which took in ``updates`` updates."""
+        self.optimization_step = updates
+        for name, average in self.get_values().items():
+            average.copy_(values[name])
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """While open, the parameters hold the averages; afterwards their own values again, bit for bit."""
+        self.store(self.parameters.values())
+        self.copy_to(self.parameters.values())
+        try:
+            yield
+        finally:
+            self.restore(self.parameters.values())

@@ -1,9 +1,10 @@
-"""What a sampler can be told. Loads neither torch nor diffusers, so that bad settings are refused at once."""
+"""What a sampler can be told and given. Loads neither torch nor diffusers: faults are found at once."""
 
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -70,8 +71,8 @@ def find_scheduler_name(name: str) -> str:
 
     Raises SettingsError naming the nearest suitable ones.
     """
-    by_short = {_shorten(known): known for known in SCHEDULERS}
-    short = _shorten(name)
+    by_short = {known.lower().removesuffix("scheduler"): known for known in SCHEDULERS}
+    short = name.strip().lower().removesuffix("scheduler")
     if short in by_short:
         return by_short[short]
     starting = [known for known in by_short if short and known.startswith(short)]
@@ -82,5 +83,36 @@ def find_scheduler_name(name: str) -> str:
     )
 
 
-def _shorten(name: str) -> str:
-    return name.strip().lower().removesuffix("scheduler")
+def check_batch(
+    product_image: Any,
+    product_mask: Any,
+    categories: Sequence[str],
+    generators: Sequence[Any],
+    reference_image: Any,
+    reference_mask: Any,
+    *,
+    multiple: int,
+) -> None:
+    """Raise SettingsError unless all are one batch: images (B, 3, H, W), masks (B, 1, H, W), B names.
+
+    Tensors or None; ``multiple``: H and W must be multiples of it, in pixels.
+    """
+    batch, _, height, width = product_image.shape
+    expected = {
+        "product_image": (product_image, (batch, 3, height, width)),
+        "product_mask": (product_mask, (batch, 1, height, width)),
+        "reference_image": (reference_image, (batch, 3, height, width)),
+        "reference_mask": (reference_mask, (batch, 1, height, width)),
+    }
+    for name, (tensor, shape) in expected.items():
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise SettingsError(f"{name} has shape {tuple(tensor.shape)}, expected {shape}")
+    if height % multiple or width % multiple:
+        raise SettingsError(f"image size {height} x {width} must be multiples of {multiple}; pad it first")
+    if len(categories) != batch or len(generators) != batch:
+        raise SettingsError(
+            f"{batch} images need {batch} categories and generators, "
+            f"got {len(categories)} and {len(generators)}"
+        )
+    if reference_image is None and reference_mask is not None:
+        raise SettingsError("reference_mask given without reference_image")

@@ -36,45 +36,6 @@ def compute_layer_masks(product_mask: Tensor, latent_size: tuple[int, int], leve
     return masks
 
 
-class KeyValueCache:
-    """Keys and values of one cross-attention layer, kept while one generation lasts.
-
-    The cache knows the tensor it was filled from and holds it, so another prompt can never read
-    stale values: a different tensor object means a new computation.
-    """
-
-    def __init__(self) -> None:
-        self.enabled = False
-        self._source: Tensor | None = None
-        self._projected: tuple[Tensor, Tensor] | None = None
-
-    def project(self, attn: Attention, prompt_embeds: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, heads, L, d) of ``prompt_embeds`` (B, L, D)."""
-        if self._projected is not None and self._source is prompt_embeds:
-            return self._projected
-        keys = split_heads(attn.to_k(prompt_embeds), attn.heads)
-        values = split_heads(attn.to_v(prompt_embeds), attn.heads)
-        if self.enabled:
-            self._source, self._projected = prompt_embeds, (keys, values)
-        return keys, values
-
-    def clear(self) -> None:
-        """Forget everything and stop keeping."""
-        self.enabled = False
-        self._source = self._projected = None
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """(B, N, heads * d) to (B, heads, N, d)."""
-    batch, length, width = x.shape
-    return x.reshape(batch, length, heads, width // heads).transpose(1, 2)
-
-
-def merge_heads(x: Tensor) -> Tensor:
-    """(B, heads, N, d) to (B, N, heads * d)."""
-    return x.transpose(1, 2).flatten(-2)
-
-
 class SelfAttnProcessor(AttnProcessor2_0):
     """diffusers' own self attention, which accepts (and does not use) the layer masks."""
 
@@ -86,10 +47,16 @@ class SelfAttnProcessor(AttnProcessor2_0):
 
 
 class CachedCrossAttnProcessor:
-    """Plain cross attention whose keys and values come from a :class:`KeyValueCache`."""
+    """Plain cross attention that keeps the keys and values of its prompts while ``keeps`` is set.
+
+    It holds the tensor they were computed from: a different tensor object means a new computation, so
+    another prompt can never read old values.
+    """
 
     def __init__(self) -> None:
-        self.cache = KeyValueCache()
+        self.keeps = False
+        self._source: Tensor | None = None
+        self._projected: tuple[Tensor, Tensor] | None = None
 
     def __call__(
         self,
@@ -100,14 +67,29 @@ class CachedCrossAttnProcessor:
         temb: Tensor | None = None,
     ) -> Tensor:
         """``CA(x, P)``: hidden states (B, N, C) attend to prompt embeddings (B, L, D)."""
-        if encoder_hidden_states is None or attention_mask is not None:
+        query, keys, values = self._project(attn, hidden_states, encoder_hidden_states, attention_mask)
+        return _project_out(attn, F.scaled_dot_product_attention(query, keys, values))
+
+    def clear(self) -> None:
+        """Forget everything and stop keeping."""
+        self.keeps, self._source, self._projected = False, None, None
+
+    def _project(
+        self, attn: Attention, hidden_states: Tensor, prompts: Tensor | None, attention_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, heads, N, d), and keys and values (B, heads, L, d) of the prompts."""
+        if prompts is None or attention_mask is not None:
             raise ValueError("cross attention takes prompt embeddings and no attention mask")
-        query = split_heads(attn.to_q(hidden_states), attn.heads)
-        keys, values = self.cache.project(attn, encoder_hidden_states)
-        return _project_out(attn, merge_heads(F.scaled_dot_product_attention(query, keys, values)))
+        if self._projected is None or self._source is not prompts:
+            projected = _split_heads(attn.to_k(prompts), attn), _split_heads(attn.to_v(prompts), attn)
+            if self.keeps:
+                self._source, self._projected = prompts, projected
+        else:
+            projected = self._projected
+        return _split_heads(attn.to_q(hidden_states), attn), *projected
 
 
-class MaskedCrossAttnProcessor:
+class MaskedCrossAttnProcessor(CachedCrossAttnProcessor):
     """Mask-guided cross attention (arXiv 2312.13309, Eq. 3).
 
     ``CA(x, P_fg) ⊗ M_l + CA(x, P_bg) ⊗ (1 − M_l)``; the block around it adds ``x``. The prompt
@@ -115,9 +97,6 @@ class MaskedCrossAttnProcessor:
     One query projection serves both terms, and because the two weights sum to one, so does one
     output projection (bias included). Invariant: equal to two full cross attentions, mixed.
     """
-
-    def __init__(self) -> None:
-        self.cache = KeyValueCache()
 
     def __call__(
         self,
@@ -129,20 +108,24 @@ class MaskedCrossAttnProcessor:
         layer_masks: LayerMasks | None = None,
     ) -> Tensor:
         """Hidden states (B, N, C), prompt embeddings (B, 2L, D), masks by N; returns (B, N, C)."""
-        if encoder_hidden_states is None or layer_masks is None or attention_mask is not None:
-            raise ValueError("masked cross attention takes prompt embeddings, layer masks, no attention mask")
-        query = split_heads(attn.to_q(hidden_states), attn.heads)
-        keys, values = self.cache.project(attn, encoder_hidden_states)
+        if layer_masks is None:
+            raise ValueError("masked cross attention takes layer masks")
+        query, keys, values = self._project(attn, hidden_states, encoder_hidden_states, attention_mask)
         length = keys.shape[2] // 2
         product = F.scaled_dot_product_attention(query, keys[:, :, :length], values[:, :, :length])
         background = F.scaled_dot_product_attention(query, keys[:, :, length:], values[:, :, length:])
         mask = layer_masks[hidden_states.shape[1]].to(query.dtype).unsqueeze(1)
-        mixed = product * mask + background * (1 - mask)
-        return _project_out(attn, merge_heads(mixed))
+        return _project_out(attn, product * mask + background * (1 - mask))
 
 
-def _project_out(attn: Attention, hidden_states: Tensor) -> Tensor:
-    out: Tensor = attn.to_out[1](attn.to_out[0](hidden_states))
+def _split_heads(x: Tensor, attn: Attention) -> Tensor:
+    """(B, N, heads * d) to (B, heads, N, d)."""
+    return x.reshape(*x.shape[:2], attn.heads, -1).transpose(1, 2)
+
+
+def _project_out(attn: Attention, x: Tensor) -> Tensor:
+    """(B, heads, N, d) to the layer's output (B, N, C)."""
+    out: Tensor = attn.to_out[1](attn.to_out[0](x.transpose(1, 2).flatten(-2)))
     return out / attn.rescale_output_factor if attn.rescale_output_factor != 1 else out
 
 
@@ -150,8 +133,8 @@ def _project_out(attn: Attention, hidden_states: Tensor) -> Tensor:
 def cached_prompts(modules: Iterable[nn.Module]) -> Iterator[None]:
     """While open, cross attentions of ``modules`` project each prompt tensor once and keep it.
 
-    Layers with a processor of ours use their own cache; diffusers' plain processors are replaced
-    and put back on leaving, also after an error: nothing is left behind.
+    diffusers' plain processors are replaced by ours and put back on leaving, also after an error: nothing is
+    left behind.
     """
     layers = [layer for module in modules for layer in iter_attention(module, "attn2")]
     before = [layer.processor for layer in layers]
@@ -159,11 +142,11 @@ def cached_prompts(modules: Iterable[nn.Module]) -> Iterator[None]:
         for layer in layers:
             if isinstance(layer.processor, AttnProcessor2_0):
                 layer.processor = CachedCrossAttnProcessor()
-            if isinstance(layer.processor, CachedCrossAttnProcessor | MaskedCrossAttnProcessor):
-                layer.processor.cache.enabled = True
+            if isinstance(layer.processor, CachedCrossAttnProcessor):
+                layer.processor.keeps = True
         yield
     finally:
         for layer, processor in zip(layers, before, strict=True):
-            if isinstance(processor, CachedCrossAttnProcessor | MaskedCrossAttnProcessor):
-                processor.cache.clear()
+            if isinstance(processor, CachedCrossAttnProcessor):
+                processor.clear()
             layer.processor = processor

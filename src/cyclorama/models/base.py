@@ -23,14 +23,11 @@ from cyclorama.models.files import BASE_PARTS, find_model, find_weights, load_js
 _VAE_CLASSES = {"AutoencoderKL": AutoencoderKL, "PatchAutoencoder": PatchAutoencoder}
 
 
-@dataclass
-class BaseModel:
-    """The parts of a base and the numbers that follow from them."""
+class BaseSizes:
+    """The numbers that follow from a base's parts."""
 
     unet: UNet2DConditionModel
     vae: Any
-    text_encoder: CLIPTextModel
-    tokenizer: CLIPTokenizer
     scheduler: DDIMScheduler
 
     @property
@@ -57,6 +54,17 @@ class BaseModel:
     def prediction_type(self) -> str:
         """``epsilon`` or ``v_prediction``."""
         return str(self.scheduler.config.prediction_type)
+
+
+@dataclass
+class BaseModel(BaseSizes):
+    """The parts of a base."""
+
+    unet: UNet2DConditionModel
+    vae: Any
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler: DDIMScheduler
 
 
 def compute_vae_scale(vae: Any) -> int:

@@ -38,13 +38,13 @@ class Residuals:
 
     def mask(self, product_mask: Tensor) -> Residuals:
         """All residuals times ``1 − M_l`` (Eq. 4), ``M`` (B, 1, H, W) area-averaged; 0 where it is 1."""
-        down = tuple(_hide_product(x, product_mask) for x in self.down)
-        return Residuals(down, _hide_product(self.mid, product_mask))
 
+        def hide(residual: Tensor) -> Tensor:
+            height, width = residual.shape[-2:]
+            mask = torch.nn.functional.adaptive_avg_pool2d(product_mask, (height, width))
+            return residual * (1 - mask).to(residual.dtype)
 
-def _hide_product(residual: Tensor, product_mask: Tensor) -> Tensor:
-    mask = torch.nn.functional.adaptive_avg_pool2d(product_mask, (residual.shape[-2], residual.shape[-1]))
-    return residual * (1 - mask).to(residual.dtype)
+        return Residuals(tuple(map(hide, self.down)), hide(self.mid))
 
 
 def build_condition_image(image: Tensor, visible: Tensor, with_mask: bool = False) -> Tensor:
@@ -111,19 +111,19 @@ class Branch(ControlNetModel):
         temb = self.time_embedding(self.time_proj(timesteps).to(noisy_latents.dtype))
         masks = {} if layer_masks is None else {"layer_masks": layer_masks}
         prompts = {"encoder_hidden_states": prompt_embeds, "cross_attention_kwargs": masks}
+
+        def run(block: Any, sample: Tensor) -> Any:
+            return block(sample, temb, **(prompts if getattr(block, "has_cross_attention", False) else {}))
+
         sample = self.conv_in(noisy_latents) + hint
         skips: tuple[Tensor, ...] = (sample,)
         for block in self.down_blocks:
-            sample, outputs = block(hidden_states=sample, temb=temb, **(prompts if _is_cross(block) else {}))
+            sample, outputs = run(block, sample)
             skips += tuple(outputs)
         if self.mid_block is not None:
-            sample = self.mid_block(sample, temb, **(prompts if _is_cross(self.mid_block) else {}))
+            sample = run(self.mid_block, sample)
         down = tuple(conv(x) for conv, x in zip(self.controlnet_down_blocks, skips, strict=True))
         return Residuals(down, self.controlnet_mid_block(sample))
-
-
-def _is_cross(block: Any) -> bool:
-    return bool(getattr(block, "has_cross_attention", False))
 
 
 class CategoryGenerator(Branch):
@@ -155,20 +155,16 @@ class CategoryGenerator(Branch):
         Noisy latents (B, c, h, w), timesteps (B,) or (), both prompts' embeddings (B, L, D) each, hint
         features from :meth:`encode_hint`, ``product_mask`` (B, 1, H, W) in [0, 1] at any resolution.
         """
-        prompts = join_prompts(product_embeds, background_embeds)
-        masks = self.compute_masks(product_mask, noisy_latents)
-        residuals: Residuals = self(noisy_latents, timesteps, prompts, hint, masks)
+        prompts = torch.cat([product_embeds, background_embeds], dim=1)
+        residuals: Residuals = self(
+            noisy_latents, timesteps, prompts, hint, self.compute_masks(product_mask, noisy_latents)
+        )
         return residuals
 
-    def compute_masks(self, product_mask: Tensor, latents: Tensor) -> dict[int, Tensor]:
+    def compute_masks(self, product_mask: Tensor, latents: Tensor) -> LayerMasks:
         """``M_l`` for every resolution that occurs in this network on ``latents`` (B, c, h, w)."""
         height, width = latents.shape[-2:]
         return compute_layer_masks(product_mask, (height, width), len(self.down_blocks))
-
-
-def join_prompts(product_embeds: Tensor, background_embeds: Tensor) -> Tensor:
-    """Product and background prompt (B, L, D) one after the other: (B, 2L, D)."""
-    return torch.cat([product_embeds, background_embeds], dim=1)
 
 
 class PersonalityGenerator(Branch):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,44 +12,46 @@ from diffusers import DiffusionPipeline
 from torch import Tensor
 
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
-from cyclorama.diffusion.settings import SamplingConfig
+from cyclorama.diffusion.settings import SamplingConfig, check_batch
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.attention import cached_prompts
+from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import (
     BaseModel,
-    compute_vae_scale,
+    BaseSizes,
     decode_latents,
     encode_image,
     encode_prompts,
     load_base,
     load_part,
+    load_vae,
     save_parts,
 )
-from cyclorama.models.encodings import EncodingCache, compute_digest, get_weights_state
 from cyclorama.models.files import BASE_PARTS, find_model
 from cyclorama.models.generators import (
     GENERATORS,
     CategoryGenerator,
     PersonalityGenerator,
     build_condition_image,
-    join_prompts,
     predict_noise,
 )
-from cyclorama.models.guidance import (
+from cyclorama.models.registry import Category, CategoryRegistry, load_registry, save_registry
+from cyclorama.models.speed import (
+    EncodingCache,
     combine_guidance,
+    compute_digest,
+    get_weights_state,
     list_prompt_free_layers,
     shared_halves,
     shared_timestep,
+    tune_network,
 )
-from cyclorama.models.inputs import check_batch
-from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
-from cyclorama.models.tuning import tune_network
 from cyclorama.prompts import EMPTY_PROMPTS
 
 StepCallback = Callable[[Any, int, Tensor, dict[str, Tensor]], dict[str, Tensor] | None]
 
 
-class CycloramaPipeline(DiffusionPipeline):
+class CycloramaPipeline(DiffusionPipeline, BaseSizes):
     """Advertising images from product images, in batches of one shape.
 
     arXiv 2312.13309. ``registry`` holds the categories. Differs from the paper: see the method's
@@ -123,12 +126,10 @@ class CycloramaPipeline(DiffusionPipeline):
             folder = find_model(base)
             registry = registry or load_registry(folder)
             base = load_base(folder, dtype=dtype)
-        scale = compute_vae_scale(base.vae)
+        scale = base.vae_scale
         generators: dict[str, Any] = {
-            name: part.from_base(base.unet, scale, with_mask) for name, part in GENERATORS.items()
+            name: part.from_base(base.unet, scale, with_mask).to(dtype) for name, part in GENERATORS.items()
         }
-        if dtype != torch.float32:
-            generators = {name: generator.to(dtype) for name, generator in generators.items()}
         return cls.from_parts(base, registry or CategoryRegistry(), **generators)
 
     @classmethod
@@ -150,30 +151,31 @@ class CycloramaPipeline(DiffusionPipeline):
         parts = {name: getattr(self, name) for name in (*BASE_PARTS, *GENERATORS)}
         save_parts(parts, folder, "CycloramaPipeline", max_shard_size)
 
-    @property
-    def base(self) -> BaseModel:
-        """The base's parts."""
-        return BaseModel(self.unet, self.vae, self.text_encoder, self.tokenizer, self.scheduler)
+    def bundle(self, autoencoder: str | Path | None, aliases: Mapping[str, Sequence[str]]) -> None:
+        """Make this ready to ship: half precision, the decoder of model ``autoencoder``, more ``aliases``.
 
-    @property
-    def image_multiple(self) -> int:
-        """Height and width must be multiples of this, in pixels."""
-        return self.base.image_multiple
-
-    @property
-    def image_size(self) -> int:
-        """The native side in pixels."""
-        return self.base.image_size
-
-    @property
-    def prediction_type(self) -> str:
-        """``epsilon`` or ``v_prediction``."""
-        return self.base.prediction_type
+        A decoder may be trained while the other stages already use its fixed encoder; only one with the same
+        encoder fits. Raises ModelFormatError otherwise, UnknownCategoryError for aliases of no category.
+        """
+        if autoencoder is not None:
+            trained = load_vae(find_model(autoencoder) / "vae", torch.float32)
+            if not (isinstance(self.vae, PatchAutoencoder) and isinstance(trained, PatchAutoencoder)):
+                raise ModelFormatError("only a PatchAutoencoder's decoder can be exchanged")
+            if not torch.equal(self.vae.analysis.weight, trained.analysis.weight):
+                raise ModelFormatError("the autoencoder's encoder is not the one this model was trained with")
+            self.register_modules(vae=trained)
+        extra = {self.registry.resolve(name).name: tuple(names) for name, names in aliases.items()}
+        categories = self.registry.categories
+        self.registry = CategoryRegistry(
+            [Category(c.name, c.id, (*c.aliases, *extra.get(c.name, ()))) for c in categories]
+        )
+        for name in ("unet", "vae", "text_encoder", *GENERATORS):
+            getattr(self, name).half()
 
     def tune(self, *, channels_last: bool = False, compile: bool = False) -> None:
         """Other memory order, compiled blocks: the same images up to rounding, at another speed.
 
-        See :func:`cyclorama.models.tuning.tune_network`; ``benchmarks/speed_options.py`` says where they pay.
+        See :func:`cyclorama.models.speed.tune_network`; ``benchmarks/speed_options.py`` says where they pay.
         """
         for network in (self.unet, self.category_generator, self.personality_generator):
             tune_network(network, channels_last=channels_last, compile=compile)
@@ -211,11 +213,11 @@ class CycloramaPipeline(DiffusionPipeline):
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
         scheduler.set_timesteps(settings.num_inference_steps, device=self._execution_device)
         guided = settings.guidance_scale > 1
-        device, scale = self._execution_device, compute_vae_scale(self.vae)
+        device, scale = self._execution_device, self.vae_scale
         image, mask = product_image.to(device), product_mask.to(device)
         prompts = self._encode_categories(categories, guided)
         predict = self._build_predictor(image, mask, prompts, reference_image, reference_mask, settings)
-        shape = (self.base.latent_channels, image.shape[-2] // scale, image.shape[-1] // scale)
+        shape = (self.latent_channels, image.shape[-2] // scale, image.shape[-1] // scale)
         noise = sample_noise(shape, generators).to(device)
         start_from = None
         if reference_image is not None and settings.initial_latent:
@@ -249,7 +251,7 @@ class CycloramaPipeline(DiffusionPipeline):
             torch.stack([self._encode_prompt(getattr(p, kind)) for p in prompts])
             for kind in ("product", "background", "full")
         )
-        return join_prompts(product, background), full
+        return torch.cat([product, background], dim=1), full
 
     def _encode_prompt(self, text: str) -> Tensor:
         """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
@@ -258,41 +260,38 @@ class CycloramaPipeline(DiffusionPipeline):
             self._prompts[key] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
         return self._prompts[key]
 
-    def _encode_references(self, images: Tensor) -> Tensor:
-        """Latents (B, c, h, w), float32, of references (B, 3, H, W); each encoded alone, and once.
+    def _encode_each(self, kind: str, network: Any, encode: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """``encode`` of each row of ``inputs`` alone, kept by content and by the weights of ``network``.
 
         Alone, so that neither the batch nor what is kept from before can change an image's bits.
         """
-        device = self._execution_device
-        weights = (get_weights_state(self.vae), self.vae.dtype, device)
+        dtype = next(network.parameters()).dtype
+        state = (kind, get_weights_state(network), dtype, self._execution_device)
+        rows = zip(*(value.unsqueeze(1) for value in inputs), strict=True)
+        encoded = [
+            self.encodings.get((*state, *map(compute_digest, row)), partial(encode, *row)) for row in rows
+        ]
+        return torch.cat(encoded)
+
+    def _encode_references(self, images: Tensor) -> Tensor:
+        """Latents (B, c, h, w), float32, of references (B, 3, H, W)."""
 
         def encode(image: Tensor) -> Tensor:
-            key = ("latents", compute_digest(image), weights)
-            return self.encodings.get(key, lambda: encode_image(self.vae, image.to(device)).float())
+            return encode_image(self.vae, image.to(self._execution_device)).float()
 
-        return torch.cat([encode(image) for image in images.unsqueeze(1)])
+        return self._encode_each("latents", self.vae, encode, images)
 
     def _encode_reference_hints(self, images: Tensor, masks: Tensor | None) -> Tensor:
-        """PG's hint features (B, C0, h, w) of references (B, 3, H, W), each alone and once, as above.
-
-        ``masks`` (B, 1, H, W): 1 = hidden; None hides nothing. The hint is the reference outside its mask.
-        """
+        """PG's hint features (B, C0, h, w) of references (B, 3, H, W) outside ``masks`` (B, 1, H, W)."""
         pg, device = self.personality_generator, self._execution_device
-        weights = (get_weights_state(pg.controlnet_cond_embedding), pg.dtype, device)
-        if masks is None:
-            masks = torch.zeros_like(images[:, :1])
 
         def encode(image: Tensor, mask: Tensor) -> Tensor:
-            def compute() -> Tensor:
-                visible = 1 - mask.to(device)
-                hint: Tensor = pg.encode_hint(build_condition_image(image.to(device), visible, pg.with_mask))
-                return hint
+            condition = build_condition_image(image.to(device), 1 - mask.to(device), pg.with_mask)
+            hint: Tensor = pg.encode_hint(condition)
+            return hint
 
-            return self.encodings.get(("hint", compute_digest(image), compute_digest(mask), weights), compute)
-
-        return torch.cat(
-            [encode(*pair) for pair in zip(images.unsqueeze(1), masks.unsqueeze(1), strict=True)]
-        )
+        hidden = torch.zeros_like(images[:, :1]) if masks is None else masks
+        return self._encode_each("hint", pg.controlnet_cond_embedding, encode, images, hidden)
 
     def _build_predictor(
         self,

@@ -12,7 +12,7 @@ from cyclorama.data.augment import HintConfig
 from cyclorama.data.perturb import PerturbConfig
 from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError
-from cyclorama.models.tiny import BaseShape
+from cyclorama.models.scratch import BaseShape
 
 Count = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from cyclorama.config import save_config, to_plain
 from cyclorama.data.order import sample_indices
-from cyclorama.diffusion.average import WeightAverage
+from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import (
     CheckpointError,
     ConfigError,

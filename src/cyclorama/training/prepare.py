@@ -26,7 +26,7 @@ from cyclorama.models.base import (
 )
 from cyclorama.models.files import find_model
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
-from cyclorama.models.tiny import build_base
+from cyclorama.models.scratch import build_base
 from cyclorama.training.batch import BatchBuilder
 from cyclorama.training.cache import (
     Array,

@@ -14,7 +14,7 @@ from cyclorama.diffusion.sampling import sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.models.base import decode_latents, encode_prompts, load_base
 from cyclorama.models.generators import build_condition_image, predict_noise
-from cyclorama.models.guidance import combine_guidance
+from cyclorama.models.speed import combine_guidance
 from cyclorama.prompts import EMPTY_PROMPT
 from cyclorama.seeding import build_generator
 from cyclorama.training.batch import BatchBuilder, TrainBatch

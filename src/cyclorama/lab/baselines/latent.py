@@ -15,8 +15,8 @@ from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, Inputs
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.generators import predict_noise
-from cyclorama.models.guidance import combine_guidance, shared_timestep
 from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.models.speed import combine_guidance, shared_timestep
 from cyclorama.prompts import EMPTY_PROMPT
 
 Predictor = Callable[[Tensor, Tensor], Tensor]

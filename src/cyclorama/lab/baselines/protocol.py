@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from cyclorama.diffusion.settings import check_batch
 from cyclorama.errors import ModelNotFoundError, UnknownCategoryError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.lab.baselines.options import BaselineName
-from cyclorama.models.inputs import check_batch
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
 

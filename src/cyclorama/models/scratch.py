@@ -1,13 +1,13 @@
-"""Bases built from scratch: the compact bundled shape, and tiny random ones for tests and trials."""
+"""Bases built from scratch, by default of the compact bundled shape."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import DDIMScheduler, UNet2DConditionModel
 from pydantic import Field
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -15,8 +15,6 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from cyclorama.config import Settings
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import BaseModel
-from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.registry import CategoryRegistry
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -58,10 +56,8 @@ def build_tokenizer(texts: Sequence[str], length: int = PROMPT_LENGTH) -> CLIPTo
     trainer = trainers.BpeTrainer(vocab_size=1024, special_tokens=specials, initial_alphabet=alphabet)
     bpe.train_from_iterator(list(texts), trainer)
     learned = json.loads(bpe.to_str())["model"]
-    vocab: dict[str, int] = {}
-    for token in [*alphabet, *(a + "</w>" for a in alphabet), *learned["vocab"], *specials]:
-        if token not in specials or token not in vocab:
-            vocab.setdefault(token, len(vocab))
+    tokens = [*alphabet, *(a + "</w>" for a in alphabet), *learned["vocab"], *specials]
+    vocab = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in learned["merges"]]
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=length)
 
@@ -117,64 +113,3 @@ def build_ddim(prediction_type: str) -> DDIMScheduler:
         steps_offset=1,
         prediction_type=prediction_type,
     )
-
-
-def build_tiny_base(
-    *,
-    levels: Literal[3, 4] = 3,
-    prediction_type: Literal["epsilon", "v_prediction"] = "epsilon",
-    seed: int = 0,
-) -> BaseModel:
-    """A tiny random base with exactly Stable Diffusion's classes and block layout (64 px, 8 px a latent).
-
-    ``levels`` 4 is the UNet of SD 1.x/2.x (the last level without attention); 3 is the shorter kind.
-    """
-    widths = (8, 16, 16, 16)[:levels]
-    shape = BaseShape(text_width=16, text_layers=1, prediction_type=prediction_type)
-    base = build_base(shape, ["A photo of a thing, in the background of sks 0 1 2 3 4 5 6 7 8 9"], seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        cross = ("CrossAttnDownBlock2D",) * (levels - 1)
-        base.unet = UNet2DConditionModel(
-            sample_size=8,
-            block_out_channels=widths,
-            layers_per_block=2 if levels == 4 else 1,
-            down_block_types=(*cross, "DownBlock2D"),
-            up_block_types=("UpBlock2D", *("CrossAttnUpBlock2D",) * (levels - 1)),
-            attention_head_dim=2,
-            norm_num_groups=4,
-            cross_attention_dim=16,
-            use_linear_projection=levels == 4,
-        )
-        vae: Any = AutoencoderKL(
-            block_out_channels=(4, 4, 8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=1,
-            norm_num_groups=2,
-            latent_channels=4,
-            sample_size=64,
-        )
-        base.vae = vae
-    base.unet.eval()
-    base.vae.eval()
-    return base
-
-
-def build_tiny_pipeline(
-    categories: Sequence[str] = ("perfume", "fruit"), *, seed: int = 0, trained: bool = True, **kwargs: Any
-) -> CycloramaPipeline:
-    """A tiny random pipeline (64 px). ``trained`` fills the zero convolutions, so that the generators act."""
-    registry = CategoryRegistry()
-    for name in categories:
-        registry.add(name)
-    pipeline = CycloramaPipeline.from_base(build_tiny_base(seed=seed, **kwargs), registry=registry)
-    if trained:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed + 2)
-            for generator in (pipeline.category_generator, pipeline.personality_generator):
-                convs = [*generator.controlnet_down_blocks, generator.controlnet_mid_block]
-                convs.append(generator.controlnet_cond_embedding.conv_out)
-                for conv in convs:
-                    torch.nn.init.normal_(conv.weight, std=0.2)
-    return pipeline
