@@ -1,7 +1,7 @@
 """Digests of all scene categories: which products and stages a category file gives, to 1/10,000.
 
-``python tests/scene_digests.py`` prints them as JSON; ``tests/unit/test_synth_digests.py`` compares them with
-``tests/scene_digests.json``.
+``python tests/scene_digests.py`` prints them as JSON; ``tests/unit/test_scenes_digests.py`` compares them
+with ``tests/scene_digests.json``.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[synth]"')
-pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[synth]"')
+pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
+pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
 
 from cyclorama import cli
 from cyclorama.errors import OutputError
@@ -28,7 +28,7 @@ from cyclorama.scenes.stage import Camera, Part, Stage
 from cyclorama.scenes.surface import light, matte
 
 CATEGORIES = load_categories()
-pytestmark = pytest.mark.synth
+pytestmark = pytest.mark.scenes
 
 TINY = RunConfig(seed=5, size=32, samples=1, categories=("perfume", "laptop"), shard_size=2)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[synth]"')
-pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[synth]"')
+pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
+pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
 
 from cyclorama import cli
 from cyclorama.errors import OutputError
@@ -27,7 +27,7 @@ from cyclorama.scenes.runner import render_set
 from cyclorama.scenes.stage import Camera, Part, Stage
 from cyclorama.scenes.surface import matte
 
-pytestmark = pytest.mark.synth
+pytestmark = pytest.mark.scenes
 
 PAIRS = RunConfig(
     seed=3,
