@@ -15,8 +15,7 @@ from scipy import ndimage
 
 from cyclorama.evaluation.compare import compare
 from cyclorama.evaluation.measure import Evaluation, evaluate_set, load_networks
-from cyclorama.evaluation.partners import find_partners
-from cyclorama.evaluation.reading import from_arrays
+from cyclorama.evaluation.reading import find_partners, from_arrays
 from cyclorama.evaluation.settings import EvaluationSettings
 from cyclorama.generation.demo_set import get_demo_folder, load_demo
 
@@ -124,7 +123,8 @@ def get_means(fault: str) -> dict[str, float]:
 
 def get_wins(fault: str, metric: str) -> tuple[int, int]:
     """Images on which the faithful set is better, and on which the faulty one is."""
-    (found,) = [d for d in compare(evaluate("none"), evaluate(fault)) if d.metric == metric]
+    rows = evaluate("none").rows, evaluate(fault).rows
+    (found,) = [d for d in compare(*rows, ("faithful", fault)) if d.metric == metric]
     return found.first_wins, found.second_wins
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cyclorama.erasing.matching import match_surroundings
+from cyclorama.erasing.erase import match_surroundings
 
 SIDE = 48
 ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE].astype(np.float32) / SIDE

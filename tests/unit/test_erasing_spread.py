@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from cyclorama.erasing.erase import match_surroundings
 from cyclorama.erasing.files import is_prefilled, load_lama, save_lama
-from cyclorama.erasing.matching import match_surroundings
 from cyclorama.erasing.network import LamaGenerator, LamaShape, predict_fill, spread_known
 
 SHAPE = LamaShape(width=4, downsamplings=2, blocks=1, prefilled=True)

@@ -20,8 +20,7 @@ from cyclorama.evaluation.distances import (
     compute_statistics,
     estimate_bias,
 )
-from cyclorama.evaluation.feature_store import load_table, save_table
-from cyclorama.evaluation.features import FeatureIdentity, FeatureTable
+from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, load_table, save_table
 
 IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 12, "pillow-bicubic", "image")
 

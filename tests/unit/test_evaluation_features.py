@@ -39,7 +39,7 @@ from cyclorama.evaluation.features import (
     load_features,
 )
 from cyclorama.evaluation.following import compute_category_hits
-from cyclorama.evaluation.inception import FILE_NAME, Inception
+from cyclorama.evaluation.published import FILE_NAME, Inception, get_processor_class
 from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, resize_planes, resize_to
 from cyclorama.lab.features.data import augment, load_training_set, prepare_batch
@@ -303,8 +303,6 @@ def test_missing_or_wrong_weights_say_what_to_do(tmp_path: Path):
 
 def test_clip_features_come_from_a_folder_in_the_hubs_layout(tmp_path: Path):
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
-
-    from cyclorama.evaluation.features import get_processor_class
 
     torch.manual_seed(0)
     config = CLIPVisionConfig(

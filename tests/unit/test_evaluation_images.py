@@ -12,19 +12,20 @@ from skimage.metrics import structural_similarity
 from cyclorama.errors import ImageSizeError, MaskError, NothingToMeasureError, TooFewImagesError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork
-from cyclorama.evaluation.leak import LEAKED, compute_leak, correlate_gradients
+from cyclorama.evaluation.following import LEAKED, compute_leak, correlate_gradients
 from cyclorama.evaluation.measure import evaluate_set, load_networks
-from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.preservation import (
+    build_rapidocr_reader,
+    compute_edit_distance,
     compute_expansion,
     compute_interior_difference,
     compute_rim_delta_e,
+    compute_text_error,
     segment_by_rim_colours,
 )
-from cyclorama.evaluation.reading import from_arrays
-from cyclorama.evaluation.seams import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.evaluation.reading import find_partners, from_arrays
+from cyclorama.evaluation.rim import compute_contact, compute_ghost_energy, compute_seam_energy
 from cyclorama.evaluation.settings import EvaluationSettings
-from cyclorama.evaluation.text import build_rapidocr_reader, compute_edit_distance, compute_text_error
 from cyclorama.evaluation.truth import compute_perceptual, compute_psnr, compute_ssim, compute_truth
 
 SIDE = 128

@@ -12,8 +12,15 @@ import pytest
 from PIL import Image
 
 from cyclorama.errors import DataError, MissingImageError
-from cyclorama.evaluation.partners import find_partners, get_reference_categories, match_references
-from cyclorama.evaluation.reading import attach_masks, from_arrays, match_keys, open_images
+from cyclorama.evaluation.reading import (
+    attach_masks,
+    find_partners,
+    from_arrays,
+    get_reference_categories,
+    match_keys,
+    match_references,
+    open_images,
+)
 
 
 def paint(number: int) -> np.ndarray:
@@ -144,6 +151,12 @@ def test_masks_from_a_folder_of_their_own(tmp_path: Path):
     assert masked.load("a").mask.sum() == 320
     with pytest.raises(MissingImageError, match="no mask for 'a'"):
         attach_masks(images, from_arrays({"b": paint(1)}))
+    mask = (masked.load("a").mask * 255).astype(np.uint8)
+    drawn = from_arrays({"a": np.dstack([mask] * 3)})  # mask images in memory, for files and for arrays
+    for given in (images, from_arrays({"a": paint(1)})):
+        assert np.array_equal(attach_masks(given, drawn).load("a").mask, masked.load("a").mask)
+    files = attach_masks(from_arrays({"a": paint(1)}), open_images(tmp_path / "masks"))
+    assert np.array_equal(files.load("a").pixels, paint(1)) and files.load("a").mask.sum() == 320
 
 
 def test_arrays_are_checked():

@@ -11,15 +11,13 @@ import torch
 from PIL import Image
 
 from cyclorama.errors import MissingImageError, TooFewImagesError
-from cyclorama.evaluation.bootstrap import estimate_mean
-from cyclorama.evaluation.calibration import calibrate
-from cyclorama.evaluation.compare import compare
+from cyclorama.evaluation.compare import compare, estimate_mean
+from cyclorama.evaluation.distances import calibrate
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
 from cyclorama.evaluation.features import CycloramaNetwork, FeatureIdentity, FeatureTable
 from cyclorama.evaluation.measure import evaluate_set
-from cyclorama.evaluation.partners import find_partners
 from cyclorama.evaluation.projection import compute_compactness, draw_projection, project
-from cyclorama.evaluation.reading import from_arrays
+from cyclorama.evaluation.reading import find_partners, from_arrays
 from cyclorama.evaluation.report import Report, build_json, build_text, format_html
 from cyclorama.evaluation.settings import GROUPS, METRICS, EvaluationSettings
 from cyclorama.evaluation.tables import format_markdown
@@ -168,7 +166,7 @@ def test_a_whole_evaluation_fills_every_metric_and_its_pages(network: CycloramaN
     assert f"cyclorama-{'0' * 16}" in markdown and "rim-colours-1" in markdown
     lines = [line for line in markdown.splitlines() if line.startswith("| PSNR")]
     assert f"{found[0].estimates['psnr'].value:.2f}" in lines[1]
-    page = format_html(report, partners)
+    page = format_html(report)
     assert "<set & 1>" not in page and "&lt;set &amp; 1&gt;" in page
     assert page.count("<img") == page.count("alt=") == 8 * 4 + 2
     assert "http" not in page

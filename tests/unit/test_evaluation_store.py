@@ -10,10 +10,9 @@ import pytest
 from PIL import Image
 
 from cyclorama.errors import DataError, MissingImageError
-from cyclorama.evaluation.feature_store import FeatureStore, load_table
+from cyclorama.evaluation.features import FeatureStore, load_table
 from cyclorama.evaluation.measure import evaluate_set
-from cyclorama.evaluation.partners import find_partners
-from cyclorama.evaluation.reading import from_arrays, open_images
+from cyclorama.evaluation.reading import find_partners, from_arrays, open_images
 from cyclorama.evaluation.settings import EvaluationSettings
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cyclorama.config import build_config, load_config, to_plain
 from cyclorama.errors import ConfigError
-from cyclorama.evaluation.bootstrap import estimate_mean
+from cyclorama.evaluation.compare import estimate_mean
 from cyclorama.lab.commands.experiment import load_experiment
 from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig

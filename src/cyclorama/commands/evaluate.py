@@ -13,7 +13,6 @@ from cyclorama.evaluation.settings import EvaluationSettings
 
 if TYPE_CHECKING:
     from cyclorama.evaluation.features import FeatureTable
-    from cyclorama.evaluation.partners import Partners
     from cyclorama.evaluation.reading import ImageSet
     from cyclorama.evaluation.report import Report
 
@@ -60,11 +59,10 @@ def evaluate(
     quiet
         No progress and no notes on stderr.
     """
-    from cyclorama.evaluation.calibration import LEAST, MOST, calibrate
     from cyclorama.evaluation.compare import compare as compare_sets
+    from cyclorama.evaluation.distances import LEAST, MOST, calibrate
     from cyclorama.evaluation.measure import count_steps, evaluate_set, load_networks
-    from cyclorama.evaluation.partners import find_partners
-    from cyclorama.evaluation.reading import attach_masks, open_images
+    from cyclorama.evaluation.reading import attach_masks, find_partners, open_images
     from cyclorama.evaluation.report import Report, format_json
     from cyclorama.files import check_output_folder
     from cyclorama.jobs.progress import ProgressReport
@@ -99,7 +97,7 @@ def evaluate(
         differences = compare_sets(first.rows, second.rows, (first.name, second.name), settings.seed)
     report = Report(found, tuple(differences), tuple(rows))
     if out is not None:
-        _write(out, report, sets)
+        _write(out, report)
     sys.stdout.write(format_json(report))
     if not quiet:
         for note in report.notes:
@@ -109,7 +107,7 @@ def evaluate(
 
 def _open_truth(place: Path | None) -> tuple[FeatureTable | None, ImageSet | None]:
     """(kept features, images) of the truth, as far as ``place`` holds them."""
-    from cyclorama.evaluation.feature_store import load_table
+    from cyclorama.evaluation.features import load_table
     from cyclorama.evaluation.reading import open_images
 
     if place is None:
@@ -117,7 +115,7 @@ def _open_truth(place: Path | None) -> tuple[FeatureTable | None, ImageSet | Non
     return (load_table(place), None) if place.suffix == ".npz" else (None, open_images(place))
 
 
-def _write(out: Path, report: Report, sets: list[Partners]) -> None:
+def _write(out: Path, report: Report) -> None:
     from cyclorama.evaluation.report import build_text, format_html, format_json
     from cyclorama.evaluation.tables import format_markdown
     from cyclorama.files import write_atomic
@@ -128,4 +126,4 @@ def _write(out: Path, report: Report, sets: list[Partners]) -> None:
             write_atomic(out / name, evaluation.projection)
     write_atomic(out / "report.json", format_json(report, with_rows=True).encode())
     write_atomic(out / "report.md", format_markdown(build_text(report)).encode())
-    write_atomic(out / "report.html", format_html(report, sets).encode())
+    write_atomic(out / "report.html", format_html(report).encode())

@@ -17,8 +17,8 @@ from pydantic import NonNegativeFloat, PositiveInt
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
+from cyclorama.evaluation.preservation import compute_edit_distance
 from cyclorama.evaluation.rim import build_rim
-from cyclorama.evaluation.text import compute_edit_distance
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
 

@@ -1,29 +1,34 @@
 """Which network turns an image into numbers, and can two sets of numbers be compared at all?
 
 Every table of features carries an identity (network, hash of its weights, resampler, region of the image).
-Two tables are only ever compared if their identities are equal.
+Two tables are only ever compared if their identities are equal. What was computed once is kept for further
+measurements of the same files.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 import cyclorama
+from cyclorama.data.addresses import read_stamp
 from cyclorama.errors import (
     DataError,
-    MissingDependencyError,
     MissingImageError,
     MixedFeaturesError,
-    ModelFormatError,
-    ModelNotFoundError,
     SettingsError,
 )
+from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.resize import fill_product, resize_planes
+from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -221,84 +226,6 @@ class CycloramaNetwork(Network):
         return values
 
 
-class InceptionNetwork(Network):
-    """Inception-v3 pool features, the usual ground of FID and KID."""
-
-    name = "inception"
-    dimensions = 2048
-    side = 299
-
-    def __init__(self, path: Path, device: str = "cpu") -> None:
-        from cyclorama.evaluation.feature_network import compute_tensor_hash
-        from cyclorama.evaluation.inception import load_inception
-
-        network, tensors = load_inception(path)
-        counted = {name: v for name, v in tensors.items() if not name.endswith("num_batches_tracked")}
-        super().__init__(network, compute_tensor_hash(counted), device)
-
-
-class ClipNetwork(Network):
-    """Image embeddings of a CLIP model in transformers' layout, prepared by its own PIL image processor."""
-
-    name = "clip"
-    resampler = "transformers-pil"
-
-    def __init__(self, folder_or_hub_id: str | Path, device: str = "cpu") -> None:
-        from cyclorama.evaluation.feature_network import compute_tensor_hash
-
-        model, self.processor = _load_clip(folder_or_hub_id)
-        super().__init__(model, compute_tensor_hash(dict(model.state_dict())), device)
-        self.dimensions, self.side = int(model.config.projection_dim), int(model.config.image_size)
-
-    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """The processor's pixel values."""
-        from PIL import Image
-
-        inputs = self.processor(images=[Image.fromarray(p) for p in images], return_tensors="pt")
-        image: torch.Tensor = inputs["pixel_values"].to(self.device)
-        return image
-
-    def embed(self, image: torch.Tensor) -> torch.Tensor:
-        """Image embeddings (N, projection), not normalised."""
-        embeds: torch.Tensor = self.network(pixel_values=image).image_embeds
-        return embeds
-
-
-def _load_clip(source: str | Path) -> tuple[Any, Any]:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingDependencyError("CLIP features need transformers: pip install transformers") from error
-    path = Path(source)
-    if not path.is_dir() and (
-        path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/"))
-    ):
-        raise ModelNotFoundError(
-            f"no CLIP model at {source}: give a folder in transformers' layout (config.json, "
-            "model.safetensors, preprocessor_config.json) or a hub id such as openai/clip-vit-base-patch32"
-        )
-    try:
-        processor = get_processor_class().from_pretrained(source)
-        model = transformers.CLIPVisionModelWithProjection.from_pretrained(source, use_safetensors=True)
-    except Exception as error:  # the hub client's and transformers' errors have no common base
-        kind = ModelFormatError if path.is_dir() else ModelNotFoundError
-        raise kind(
-            f"cannot load CLIP from {source} ({type(error).__name__}: {str(error)[:160]}); the folder needs "
-            "config.json, model.safetensors and preprocessor_config.json; a hub id needs the network once"
-        ) from error
-    return model.eval().requires_grad_(False), processor
-
-
-def get_processor_class() -> Any:
-    """The PIL-based CLIP processor under the name this transformers has for it; none needs torchvision."""
-    import transformers
-
-    for name in ("CLIPImageProcessorPil", "CLIPImageProcessor"):
-        if hasattr(transformers, name):
-            return getattr(transformers, name)
-    raise MissingDependencyError("this transformers has no CLIP image processor; install transformers>=4.56")
-
-
 def find_bundled_features() -> Path:
     """Where the bundled feature network lies."""
     return Path(cyclorama.__file__).parent / "weights" / "features"
@@ -316,7 +243,7 @@ def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
 
         return CycloramaNetwork(*load_network(Path(place) if place else find_bundled_features()), device)
     if name == "inception":
-        from cyclorama.evaluation.inception import FILE_NAME
+        from cyclorama.evaluation.published import FILE_NAME, InceptionNetwork
 
         return InceptionNetwork(Path(place or FILE_NAME), device)
     if name == "clip":
@@ -324,5 +251,94 @@ def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
             raise SettingsError(
                 "clip needs a model: --features clip=FOLDER or clip=openai/clip-vit-base-patch32"
             )
+        from cyclorama.evaluation.published import ClipNetwork
+
         return ClipNetwork(place, device)
     raise SettingsError(f"no feature network {name!r}; known: {', '.join(NETWORKS)}")
+
+
+FORMAT = "cyclorama-features-2"
+
+
+class FeatureStore:
+    """Feature tables by network, weights, resampler, region and content of the set.
+
+    In memory, and with a ``folder`` on disk too. A table is found again only for the same keys and files
+    (paths, sizes, times), so an image that was made anew is looked at anew.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._tables: dict[str, FeatureTable] = {}
+
+    def get(
+        self,
+        images: ImageSet,
+        network: Network,
+        region: Region = "image",
+        on_images: Callable[[int], None] | None = None,
+    ) -> FeatureTable:
+        """The features of ``images``, as :func:`extract_features` makes them.
+
+        Raises its errors, OutputError.
+        """
+        identity = identify(network, region)
+        name = (
+            f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-"
+            f"{compute_set_digest(images)}.npz"
+        )
+        found = self._tables.get(name)
+        if found is None and self._folder is not None:
+            found = _find(self._folder / name, identity)
+        if found is None:
+            found = extract_features(images, network, region, on_images)
+            if self._folder is not None:
+                save_table(found, self._folder / name)
+        elif on_images is not None:
+            on_images(len(images))
+        self._tables[name] = found
+        return found
+
+
+def save_table(table: FeatureTable, path: Path) -> None:
+    """Write ``table`` as an .npz file that holds no pickles, whole or not at all. Raises OutputError."""
+    note = {"format": FORMAT, "keys": table.keys, "identity": asdict(table.identity)}
+    stream = io.BytesIO()
+    np.savez(stream, values=table.values, note=np.frombuffer(json.dumps(note).encode(), np.uint8))
+    # another process may be at the same set
+    write_atomic(path, stream.getvalue(), durable=False, shared=True)
+
+
+def load_table(path: Path) -> FeatureTable:
+    """The table in ``path``. Raises DataError for a missing, damaged or other kind of file."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            note = json.loads(bytes(arrays["note"]))
+            if note["format"] != FORMAT:
+                raise ValueError(f"format {note['format']!r}")
+            return FeatureTable(FeatureIdentity(**note["identity"]), tuple(note["keys"]), arrays["values"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} holds no features of this version ({error}); make them anew") from error
+
+
+def _find(path: Path, identity: FeatureIdentity) -> FeatureTable | None:
+    """The table in ``path``; None if there is none, or one of another version or cut short."""
+    try:
+        table = load_table(path)
+    except DataError:
+        return None
+    return table if table.identity == identity else None
+
+
+def compute_set_digest(images: ImageSet) -> str:
+    """16 hex digits that change with the keys, files, their sizes or times."""
+    digest = hashlib.sha256()
+    for key, item in images.items.items():
+        digest.update(f"{key}\n".encode())
+        for place in (item.image, item.mask):
+            if isinstance(place, np.ndarray):
+                digest.update(place.tobytes())
+            elif place is not None:
+                address = str(place) if isinstance(place, Path) else place
+                digest.update(f"{address!r}|{read_stamp(address)}\n".encode())
+    return digest.hexdigest()[:16]

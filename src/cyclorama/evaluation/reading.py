@@ -1,8 +1,8 @@
-"""What is to be scored: images, masks and labels by key, from folders, manifests, shards or arrays.
+"""What is to be scored, and which original, mask and reference belong to each image?
 
 A key names one product image in every set that shows it: the file's path below its folder without suffix,
-a manifest row's ``id`` (else the stem of its input), a shard member's stem. Images are decoded when asked
-for, so a set of any size costs no memory.
+a manifest row's ``id`` (else the stem of its input), a shard member's stem. Images come from folders, tables,
+shards or arrays and are decoded when asked for, so a set of any size costs no memory.
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ class ScoredImage:
 class ImageItem:
     """Where one image lies and what is known of it."""
 
-    image: Place | None
-    mask: Place | None = None
+    image: Place | Pixels
+    """An address or bytes, or uint8 (H, W, 3)."""
+    mask: Place | Matte | None = None
     category: str | None = None
     reference: str | None = None
     """Key or path of the reference it was made with."""
@@ -57,12 +58,8 @@ class ImageItem:
 class ImageSet:
     """Images by key, in the order of their keys; made by :func:`open_images` or :func:`from_arrays`."""
 
-    def __init__(
-        self, name: str, items: Mapping[str, ImageItem], arrays: Mapping[str, ScoredImage] | None = None
-    ) -> None:
-        self.name = name
-        self.items = dict(sorted(items.items()))
-        self._arrays = dict(arrays or {})
+    def __init__(self, name: str, items: Mapping[str, ImageItem]) -> None:
+        self.name, self.items = name, dict(sorted(items.items()))
 
     def __len__(self) -> int:
         return len(self.items)
@@ -80,42 +77,31 @@ class ImageSet:
 
     def load(self, key: str) -> ScoredImage:
         """The decoded image. Raises MissingImageError, ImageError, MaskError (naming the file)."""
+        item = self._find(key)
+        pixels, mask = item.image, item.mask
+        if not isinstance(pixels, np.ndarray):
+            pixels = load_image(read_place(pixels)).pixels
+        if mask is not None and not isinstance(mask, np.ndarray):
+            mask = load_mask(read_place(mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
+        return ScoredImage(key, pixels, mask, item.category, item.meta)
+
+    def _find(self, key: str) -> ImageItem:
         if key not in self.items:
             raise MissingImageError(f"{self.name} has no image {key!r}{_hint(self.keys)}")
-        if key in self._arrays:
-            return self._arrays[key]
-        item = self.items[key]
-        assert item.image is not None
-        pixels = load_image(read_place(item.image)).pixels
-        mask = None
-        if item.mask is not None:
-            mask = load_mask(read_place(item.mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
-        return ScoredImage(key, pixels, mask, item.category, item.meta)
+        return self.items[key]
 
     def select(self, keys: Sequence[str]) -> ImageSet:
         """The set of ``keys`` alone. Raises MissingImageError."""
-        for key in keys:
-            if key not in self.items:
-                raise MissingImageError(f"{self.name} has no image {key!r}{_hint(self.keys)}")
-        chosen = {key: self.items[key] for key in keys}
-        return ImageSet(self.name, chosen, {k: p for k, p in self._arrays.items() if k in chosen})
+        return ImageSet(self.name, {key: self._find(key) for key in keys})
 
     def with_masks_of(self, other: ImageSet) -> ImageSet:
         """The same images with the masks that ``other`` has for their keys."""
-        items, arrays = {}, dict(self._arrays)
-        for key, item in self.items.items():
-            mask = other.items[key].mask
-            items[key] = replace(item, mask=mask)
-            if mask is None:  # the other set holds arrays: so must this image
-                arrays[key] = replace(self.load(key), mask=other.load(key).mask)
-        return ImageSet(self.name, items, arrays)
+        items = {key: replace(item, mask=other.items[key].mask) for key, item in self.items.items()}
+        return ImageSet(self.name, items)
 
     def has_masks(self) -> bool:
         """Whether every image comes with a product mask."""
-        return all(
-            item.mask is not None or (key in self._arrays and self._arrays[key].mask is not None)
-            for key, item in self.items.items()
-        )
+        return all(item.mask is not None for item in self.items.values())
 
 
 def from_arrays(
@@ -130,16 +116,15 @@ def from_arrays(
     Raises DataError for another dtype or shape.
     """
     masks, categories, references = masks or {}, categories or {}, references or {}
-    items, arrays = {}, {}
+    items = {}
     for key, pixels in images.items():
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
             raise DataError(f"{name}: {key!r} is {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3)")
         mask = masks.get(key)
         if mask is not None and mask.shape != pixels.shape[:2]:
             raise DataError(f"{name}: the mask of {key!r} has shape {mask.shape}, not {pixels.shape[:2]}")
-        items[key] = ImageItem(None, None, categories.get(key), references.get(key))
-        arrays[key] = ScoredImage(key, pixels, mask, categories.get(key))
-    return ImageSet(name, items, arrays)
+        items[key] = ImageItem(pixels, mask, categories.get(key), references.get(key))
+    return ImageSet(name, items)
 
 
 def open_images(source: str | Path) -> ImageSet:
@@ -171,9 +156,18 @@ def attach_masks(images: ImageSet, masks: ImageSet) -> ImageSet:
         if key not in masks:
             raise MissingImageError(f"no mask for {key!r} in {masks.name}{_hint(masks.keys)}")
     if not masks.has_masks():
-        drawn = {key: replace(item, mask=item.mask or item.image) for key, item in masks.items.items()}
-        masks = ImageSet(masks.name, drawn)
+        masks = ImageSet(masks.name, {key: _draw_mask(item) for key, item in masks.items.items()})
     return images.with_masks_of(masks)
+
+
+def _draw_mask(item: ImageItem) -> ImageItem:
+    """An image that is itself a mask, as its own mask."""
+    if item.mask is not None:
+        return item
+    grey = item.image
+    if isinstance(grey, np.ndarray):
+        return replace(item, mask=np.divide(grey[..., 0], 255, dtype=np.float32))
+    return replace(item, mask=grey)
 
 
 def match_keys(images: ImageSet, others: ImageSet, allow_missing: bool = False) -> list[str]:
@@ -201,7 +195,8 @@ def _hint(keys: Sequence[str]) -> str:
 
 def _read_rows(path: Path) -> dict[str, ImageItem]:
     try:
-        table = open_table(path, columns=_name_columns(path), check_files=False)
+        columns = {"image": "output"} if path.name in RESULTS else {}
+        table = open_table(path, columns=columns, check_files=False)
         items: dict[str, ImageItem] = {}
         for row in table:
             values = row.values
@@ -216,21 +211,13 @@ def _read_rows(path: Path) -> dict[str, ImageItem]:
                     f"{path}, {row.place}: the key {key!r} is there twice; give each image an id or name of "
                     "its own"
                 )
+            mask = None if values.get("mask") is None else _locate(values["mask"])
             items[key] = ImageItem(
-                _locate(image),
-                _locate(values.get("mask")),
-                values.get("category"),
-                values.get("reference"),
-                values,
+                _locate(image), mask, values.get("category"), values.get("reference"), values
             )
     except ManifestError as error:
         raise DataError(str(error)) from error
     return items
-
-
-def _name_columns(path: Path) -> dict[str, str]:
-    """The columns of a run's results, where the image made is called ``output``."""
-    return {"image": "output"} if path.name in RESULTS else {}
 
 
 def _find_key(kind: str, row: Row, image: Any) -> str:
@@ -244,8 +231,107 @@ def _find_key(kind: str, row: Row, image: Any) -> str:
     return str(named) if "id" in values else PurePosixPath(str(named)).stem
 
 
-def _locate(address: str | bytes | None) -> Place | None:
+def _locate(address: str | bytes) -> Place:
     """A path for a file of this machine, so that its name counts when it is decoded."""
     if isinstance(address, str) and "::" not in address and "://" not in address:
         return Path(address)
     return address
+
+
+@dataclass(frozen=True, eq=False)
+class Partners:
+    """The images to score and all that they are scored against."""
+
+    images: ImageSet
+    truth: ImageSet | None
+    references: ImageSet | None
+    reference_of: dict[str, str]
+    """Image key -> its reference's key; empty without references."""
+    paired: bool
+    """Whether every scored image has an original of its key in ``truth``."""
+    categories: dict[str, str]
+    """Image key -> category, where known."""
+    notes: tuple[str, ...]
+    products: ImageSet | None = None
+    """What the methods were given; None: the product stands in ``truth`` as it was given."""
+
+
+def find_partners(
+    images: ImageSet,
+    truth: ImageSet | None = None,
+    references: ImageSet | None = None,
+    masks: ImageSet | None = None,
+    allow_missing: bool = False,
+    products: ImageSet | None = None,
+) -> Partners:
+    """The partners by key. Masks come from ``masks``, else from the images' own set, else from ``truth``.
+
+    A truth that shares no key is taken as a set of its own: distances between the sets are measured, images
+    are not compared one by one, and a note says so. ``products`` are the images that were given to the
+    method, where its product stands in another light than in ``truth``. Raises MissingImageError (some keys
+    without partner, a reference or a given product that is not there).
+    """
+    notes = []
+    paired = False
+    if truth is not None:
+        keys = match_keys(images, truth, allow_missing)
+        paired = bool(keys)
+        if keys and len(keys) < len(images):
+            notes.append(f"{len(images) - len(keys)} of {len(images)} images have no original; left out")
+            images = images.select(keys)
+        if not keys:
+            notes.append(f"no key of {images.name} is in {truth.name}: only the sets are compared")
+    if masks is not None:
+        images = attach_masks(images, masks)
+        if truth is not None and paired and not truth.has_masks() and all(key in masks for key in truth.keys):
+            truth = attach_masks(truth, masks)
+    elif not images.has_masks() and truth is not None and paired and truth.select(images.keys).has_masks():
+        images = images.with_masks_of(truth)
+    categories = {}
+    for key, item in images.items.items():
+        category = item.category
+        if category is None and truth is not None and key in truth:
+            category = truth.items[key].category
+        if category is not None:
+            categories[key] = category
+    reference_of = {} if references is None else match_references(images, references)
+    if products is not None and not match_keys(images, products):
+        raise MissingImageError(f"{images.name} and the given products {products.name} share no key")
+    return Partners(images, truth, references, reference_of, paired, categories, tuple(notes), products)
+
+
+def match_references(images: ImageSet, references: ImageSet) -> dict[str, str]:
+    """Image key -> reference key: what the manifest names (key, or file name), else the image's own key.
+
+    Raises MissingImageError naming the first image without one.
+    """
+    result = {}
+    for key, item in images.items.items():
+        name = item.reference or key
+        found = find_reference(name, references)
+        if found is None:
+            raise MissingImageError(
+                f"no reference {Path(name).stem if item.reference else name!r} for {key!r} in "
+                f"{references.name}; it has {', '.join(repr(k) for k in references.keys[:3])} … "
+                f"({len(references)})"
+            )
+        result[key] = found
+    return result
+
+
+def find_reference(name: str, references: ImageSet) -> str | None:
+    """The key of the reference called ``name``: a key, or a file name with or without folder and suffix."""
+    for candidate in (name, Path(name).stem):
+        if candidate in references:
+            return candidate
+        found = next((key for key in references.keys if Path(key).name == candidate), None)
+        if found is not None:
+            return found
+    return None
+
+
+def get_reference_categories(partners: Partners) -> dict[str, str]:
+    """Reference key -> category: its own, else that of the images made with it, else one for all."""
+    assert partners.references is not None
+    used = {reference: partners.categories.get(key) for key, reference in partners.reference_of.items()}
+    return {key: item.category or used.get(key) or "" for key, item in partners.references.items.items()}

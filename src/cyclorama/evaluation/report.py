@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-from cyclorama.evaluation.calibration import CalibrationRow
 from cyclorama.evaluation.compare import PairedDifference
-from cyclorama.evaluation.image_metrics import MetricRow
+from cyclorama.evaluation.distances import CalibrationRow
 from cyclorama.evaluation.measure import Evaluation
-from cyclorama.evaluation.partners import Partners
+from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.settings import METRICS
 from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_figure, format_page
 
@@ -51,8 +50,8 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
         values: dict[str, Any] = {
             "images": evaluation.name,
             "count": len(evaluation.rows),
-            "against": evaluation.against,
-            "references": evaluation.references,
+            "against": _get_name(evaluation.partners.truth),
+            "references": _get_name(evaluation.partners.references),
             "used": evaluation.used,
             "metrics": {
                 name: {**asdict(estimate), "better": METRICS[name].better, "unit": METRICS[name].unit}
@@ -78,6 +77,10 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
     return result
 
 
+def _get_name(images: ImageSet | None) -> str | None:
+    return None if images is None else images.name
+
+
 def format_json(report: Report, with_rows: bool = False) -> str:
     """The report as JSON text."""
     return json.dumps(build_json(report, with_rows), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -98,10 +101,10 @@ def build_text(report: Report) -> ReportText:
 
 
 def _describe_set(evaluation: Evaluation) -> list[str]:
-    against = f" against {evaluation.against}" if evaluation.against else ""
-    references = f", references {evaluation.references}" if evaluation.references else ""
+    truth, shown = (_get_name(s) for s in (evaluation.partners.truth, evaluation.partners.references))
+    against, references = truth and f" against {truth}", shown and f", references {shown}"
     used = "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())
-    return [f"{len(evaluation.rows)} images of {evaluation.name}{against}{references}", used]
+    return [f"{len(evaluation.rows)} images of {evaluation.name}{against or ''}{references or ''}", used]
 
 
 def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
@@ -164,11 +167,10 @@ def _tabulate_differences(differences: Sequence[PairedDifference]) -> ReportTabl
     return ReportTable("Paired differences", heads, rows)
 
 
-def format_html(report: Report, partners: Sequence[Partners]) -> str:
+def format_html(report: Report) -> str:
     """The page: summary, tables, map of categories, then images beside their originals and references.
 
-    ``partners`` are those of the report's evaluations, in their order. Every text is escaped, every image
-    has an alternative text.
+    Every text is escaped, every image has an alternative text.
     """
     parts = []
     for evaluation in report.evaluations:
@@ -178,13 +180,13 @@ def format_html(report: Report, partners: Sequence[Partners]) -> str:
                 f'<h2>Categories</h2><figure><img src="{embed(evaluation.projection, "png")}" alt="{alt}">'
                 f"<figcaption>{escape(evaluation.used.get('projection', ''))}</figcaption></figure>"
             )
-    rows = [evaluation.rows for evaluation in report.evaluations]
-    return format_page(build_text(report), bottom=[*parts, "<h2>Images</h2>", *_show_images(partners, rows)])
+    images = _show_images(report.evaluations)
+    return format_page(build_text(report), bottom=[*parts, "<h2>Images</h2>", *images])
 
 
-def _show_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, MetricRow]]) -> list[str]:
-    first = partners[0]
-    keys = [key for key in first.images.keys if all(key in p.images for p in partners)]
+def _show_images(evaluations: Sequence[Evaluation]) -> list[str]:
+    first = evaluations[0].partners
+    keys = [key for key in first.images.keys if all(key in e.rows for e in evaluations)]
     keys = [keys[n * len(keys) // min(SHOWN, len(keys))] for n in range(min(SHOWN, len(keys)))]
     parts = []
     for key in keys:
@@ -194,10 +196,11 @@ def _show_images(partners: Sequence[Partners], rows: Sequence[Mapping[str, Metri
         if first.references is not None and key in first.reference_of:
             reference = first.references.load(first.reference_of[key])
             cells.append(format_figure(reference.pixels, f"reference of {key}", f"reference {reference.key}"))
-        for one, scores in zip(partners, rows):
-            figures = "; ".join(f"{METRICS[n].title} {METRICS[n].format(v)}" for n, v in scores[key].items())
-            pixels, name = one.images.load(key).pixels, one.images.name
-            cells.append(format_figure(pixels, f"{key} of {name}", f"{name}: {figures}"))
+        for one in evaluations:
+            row = one.rows[key].items()
+            figures = "; ".join(f"{METRICS[name].title} {METRICS[name].format(value)}" for name, value in row)
+            pixels = one.partners.images.load(key).pixels
+            cells.append(format_figure(pixels, f"{key} of {one.name}", f"{one.name}: {figures}"))
         category = first.categories.get(key)
         title = f"{key} · {category}" if category else key
         parts.append(

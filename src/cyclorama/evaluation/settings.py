@@ -12,6 +12,8 @@ from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.seeding import MAX_SEED
 
+MetricRow = dict[str, float]
+"""Metric name -> value on one image; a metric that is not defined for the image is left out."""
 GROUPS = ("distance", "similarity", "truth", "product", "text", "following", "category", "leak", "seams")
 """Groups of metrics that can be asked for with --metrics."""
 DEFAULT_GROUPS = tuple(group for group in GROUPS if group != "text")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import fft, ndimage
 
-from cyclorama.evaluation.leak import SOFTENING
+from cyclorama.evaluation.following import SOFTENING
 from cyclorama.evaluation.resize import check_same_size, resize_to
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate

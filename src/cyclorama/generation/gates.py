@@ -23,7 +23,7 @@ from cyclorama.evaluation.preservation import (
     segment_by_rim_colours,
 )
 from cyclorama.evaluation.resize import fill_product
-from cyclorama.evaluation.seams import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.evaluation.rim import compute_contact, compute_ghost_energy, compute_seam_energy
 from cyclorama.generation.gate_copies import compute_copied, compute_doubled
 from cyclorama.generation.gate_halo import compute_halo
 from cyclorama.generation.gate_settings import CHECKS, GateThresholds

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.features import ClipNetwork, CycloramaNetwork, load_features
+from cyclorama.evaluation.features import CycloramaNetwork, load_features
 from cyclorama.evaluation.resize import GROWTH, NEUTRAL
 
 
@@ -94,6 +94,8 @@ def load_background_features(choice: str, device: str = "cpu") -> BackgroundFeat
 
         features = BackgroundFeatures(found.network, INPUT_SIDE, name, found.weights_hash, found.dimensions)
         return features.to(device)
+    from cyclorama.evaluation.published import ClipNetwork
+
     assert isinstance(found, ClipNetwork)
     processor: Any = found.processor
     return BackgroundFeatures(

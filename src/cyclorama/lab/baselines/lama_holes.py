@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from cyclorama.config import Settings, Share
-from cyclorama.erasing.matching import Hole
+from cyclorama.erasing.erase import Hole
 from cyclorama.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -6,10 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cyclorama.evaluation.bootstrap import MeanEstimate, estimate_mean
-from cyclorama.evaluation.compare import PairedDifference, compare
-from cyclorama.evaluation.image_metrics import MetricRow
-from cyclorama.evaluation.settings import DISTANCES, METRICS
+from cyclorama.evaluation.compare import MeanEstimate, PairedDifference, compare, estimate_mean
+from cyclorama.evaluation.settings import DISTANCES, METRICS, MetricRow
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
 from cyclorama.lab.experiments.scoring import TrialScore
 

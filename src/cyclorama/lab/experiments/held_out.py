@@ -84,6 +84,7 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
         for item, record in zip(ItemSource(path).iterate(path.parent), every, strict=True)
         if record.id in wanted
     ]
+    references = [record.reference for record in records if record.reference is not None]
     masked = all(record.reference_mask is not None for record in records)
     return HeldOutSet(
         path.parent,
@@ -92,11 +93,11 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
         _build_set(f"truth of {path.parent.name}", records, [_find_truth(r, path.parent) for r in records]),
         _build_set(f"products of {path.parent.name}", records, [record.image for record in records]),
         None
-        if any(record.reference is None for record in records)
+        if len(references) < len(records)
         else _build_set(
             f"references of {path.parent.name}",
             records,
-            [record.reference for record in records],
+            references,
             [record.reference_mask if masked else None for record in records],
         ),
     )
@@ -125,7 +126,7 @@ def _find_truth(record: DataRecord, folder: Path) -> Place:
 def _build_set(
     name: str,
     records: Sequence[DataRecord],
-    images: Sequence[Place | None],
+    images: Sequence[Place],
     masks: Sequence[Place | None] | None = None,
 ) -> ImageSet:
     masks = [record.mask for record in records] if masks is None else masks

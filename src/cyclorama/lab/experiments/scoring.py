@@ -11,13 +11,10 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from cyclorama.evaluation.distances import compute_set_distance
-from cyclorama.evaluation.feature_store import FeatureStore, compute_set_digest
-from cyclorama.evaluation.features import CycloramaNetwork, Network, Region
-from cyclorama.evaluation.image_metrics import MetricRow
+from cyclorama.evaluation.features import CycloramaNetwork, FeatureStore, Network, Region, compute_set_digest
 from cyclorama.evaluation.measure import evaluate_set, load_networks
-from cyclorama.evaluation.partners import Partners, find_partners
-from cyclorama.evaluation.reading import ImageSet, open_images
-from cyclorama.evaluation.settings import EvaluationSettings
+from cyclorama.evaluation.reading import ImageSet, Partners, find_partners, open_images
+from cyclorama.evaluation.settings import EvaluationSettings, MetricRow
 from cyclorama.files import write_atomic
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import ExperimentConfig

@@ -19,8 +19,7 @@ from PIL import Image
 
 from cyclorama.errors import MissingImageError, OutputError, SettingsError
 from cyclorama.evaluation import tables
-from cyclorama.evaluation.partners import find_reference
-from cyclorama.evaluation.reading import ImageSet
+from cyclorama.evaluation.reading import ImageSet, find_reference
 from cyclorama.lab.study.page import (
     check_wording,
     encode,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 
+import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from cyclorama.errors import SettingsError, StudyImageError
@@ -81,7 +82,7 @@ def load_study_image(images: ImageSet, key: str) -> Image.Image:
     Raises what :meth:`ImageSet.load` raises.
     """
     item = images.items.get(key)
-    if item is None or item.image is None:
+    if item is None or isinstance(item.image, np.ndarray):
         return Image.fromarray(images.load(key).pixels)
     loaded = load_image(read_place(item.image))
     image = Image.fromarray(loaded.pixels)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from cyclorama.evaluation.bootstrap import CONFIDENCE, RESAMPLES
+from cyclorama.evaluation.compare import CONFIDENCE, RESAMPLES
 from cyclorama.seeding import build_numpy_generator
 
 Array = npt.NDArray[np.float64]

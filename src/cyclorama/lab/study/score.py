@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from cyclorama.evaluation.bootstrap import MeanEstimate
+from cyclorama.evaluation.compare import MeanEstimate
 from cyclorama.lab.study.answers import Answers, check_complete
 from cyclorama.lab.study.rank_statistics import (
     Array,

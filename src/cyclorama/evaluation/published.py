@@ -1,4 +1,4 @@
-"""Inception-v3 as the Fréchet inception distance wants it: pool features of the 2015 weights.
+"""The networks of published figures: Inception-v3 with the weights behind FID, and CLIP.
 
 Architecture: arXiv 1512.00567. The 2015 graph behind FID (arXiv 1706.08500) differs from torchvision's
 (average pools leave the border out, the last block pools by maximum), so the network is here, its blocks as
@@ -7,12 +7,20 @@ data; parameter names are those of the published PyTorch conversion.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 from torch import nn
 
-from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
+from cyclorama.evaluation.feature_network import compute_tensor_hash
+from cyclorama.evaluation.features import Network
+
+if TYPE_CHECKING:
+    from cyclorama.types import Pixels
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
 
@@ -171,3 +179,74 @@ def load_inception(path: Path) -> tuple[Inception, dict[str, torch.Tensor]]:
     except RuntimeError as error:
         raise ModelFormatError(f"{path} has tensors of other shapes: {str(error)[:200]}") from error
     return network.eval().requires_grad_(False), used
+
+
+class InceptionNetwork(Network):
+    """Inception-v3 pool features, the usual ground of FID and KID."""
+
+    name = "inception"
+    dimensions = 2048
+    side = 299
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        network, tensors = load_inception(path)
+        counted = {name: v for name, v in tensors.items() if not name.endswith("num_batches_tracked")}
+        super().__init__(network, compute_tensor_hash(counted), device)
+
+
+class ClipNetwork(Network):
+    """Image embeddings of a CLIP model in transformers' layout, prepared by its own PIL image processor."""
+
+    name = "clip"
+    resampler = "transformers-pil"
+
+    def __init__(self, folder_or_hub_id: str | Path, device: str = "cpu") -> None:
+        model, self.processor = _load_clip(folder_or_hub_id)
+        super().__init__(model, compute_tensor_hash(dict(model.state_dict())), device)
+        self.dimensions, self.side = int(model.config.projection_dim), int(model.config.image_size)
+
+    def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """The processor's pixel values."""
+        inputs = self.processor(images=[Image.fromarray(p) for p in images], return_tensors="pt")
+        image: torch.Tensor = inputs["pixel_values"].to(self.device)
+        return image
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Image embeddings (N, projection), not normalised."""
+        embeds: torch.Tensor = self.network(pixel_values=image).image_embeds
+        return embeds
+
+
+def _load_clip(source: str | Path) -> tuple[Any, Any]:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError("CLIP features need transformers: pip install transformers") from error
+    path = Path(source)
+    if not path.is_dir() and (
+        path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/"))
+    ):
+        raise ModelNotFoundError(
+            f"no CLIP model at {source}: give a folder in transformers' layout (config.json, "
+            "model.safetensors, preprocessor_config.json) or a hub id such as openai/clip-vit-base-patch32"
+        )
+    try:
+        processor = get_processor_class().from_pretrained(source)
+        model = transformers.CLIPVisionModelWithProjection.from_pretrained(source, use_safetensors=True)
+    except Exception as error:  # the hub client's and transformers' errors have no common base
+        kind = ModelFormatError if path.is_dir() else ModelNotFoundError
+        raise kind(
+            f"cannot load CLIP from {source} ({type(error).__name__}: {str(error)[:160]}); the folder needs "
+            "config.json, model.safetensors and preprocessor_config.json; a hub id needs the network once"
+        ) from error
+    return model.eval().requires_grad_(False), processor
+
+
+def get_processor_class() -> Any:
+    """The PIL-based CLIP processor under the name this transformers has for it; none needs torchvision."""
+    import transformers
+
+    for name in ("CLIPImageProcessorPil", "CLIPImageProcessor"):
+        if hasattr(transformers, name):
+            return getattr(transformers, name)
+    raise MissingDependencyError("this transformers has no CLIP image processor; install transformers>=4.56")
