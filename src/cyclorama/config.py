@@ -48,6 +48,7 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,  # help needs no checks; the first object builds them
         use_attribute_docstrings=True,
         allow_inf_nan=False,
         arbitrary_types_allowed=True,
