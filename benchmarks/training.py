@@ -28,10 +28,9 @@ from cyclorama.models.base import BaseModel, encode_image, encode_prompts
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
-from cyclorama.training.batch import BatchBuilder
-from cyclorama.training.cache import PromptTable, list_prompt_texts
+from cyclorama.training.batch import BatchBuilder, DrawSettings, sample_draws
 from cyclorama.training.config import DataConfig, ModelConfig, TrainConfig
-from cyclorama.training.draws import DrawSettings, sample_draws
+from cyclorama.training.data import PromptTable, list_prompt_texts
 from cyclorama.training.stage import StageNetworks, Start
 from cyclorama.training.stages import STAGES
 from generation import build_sd15_base

@@ -23,8 +23,8 @@ from cyclorama.lab.baselines.stages import STAGES as LAB_STAGES
 from cyclorama.lab.commands.train import MethodName
 from cyclorama.models.base import encode_image, load_base
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
+from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import ModelConfig, ValidationConfig
-from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
 from cyclorama.training.prepare import RunPlace, prepare_run
 from cyclorama.training.stages import STAGES as OWN_STAGES

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from cyclorama.cli import main
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
+from cyclorama.imaging.transforms import to_image
 from cyclorama.models.base import encode_image, load_base, load_vae
 from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training import prepare as prepare_module
-from cyclorama.training.cache import to_image
+from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
-from cyclorama.training.draws import DrawSettings, sample_draws
 from cyclorama.training.loop import train
 from cyclorama.training.prepare import RunPlace, prepare_run
 from cyclorama.training.stages import STAGES, predict
@@ -111,9 +111,7 @@ def test_latents_in_the_cache_are_the_autoencoders_also_of_mirror_images(model, 
         pixels = data.load(index)[0]
         for view, shown in enumerate((pixels, pixels[:, ::-1])):
             cached = torch.from_numpy(prepared.builder.latents[index, view].astype(np.float32))
-            torch.testing.assert_close(
-                cached, encode_image(vae, to_image(shown[None]))[0], rtol=2e-3, atol=2e-3
-            )
+            torch.testing.assert_close(cached, encode_image(vae, to_image(shown))[0], rtol=2e-3, atol=2e-3)
 
 
 def test_a_shared_cache_is_filled_once(model, tmp_path, monkeypatch):

@@ -19,11 +19,9 @@ from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import ConfigError, MissingDependencyError
 from cyclorama.prompts import build_prompts
 from cyclorama.training import loop
-from cyclorama.training.batch import iterate_ahead
-from cyclorama.training.cache import PromptTable, list_prompt_texts
+from cyclorama.training.batch import DrawSettings, iterate_ahead, list_sample_numbers, sample_draws
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
-from cyclorama.training.data import choose_images
-from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
+from cyclorama.training.data import PromptTable, choose_images, list_prompt_texts
 from cyclorama.training.loop import TrainingResult, compute_learning_rate
 from cyclorama.training.stages import STAGES, compute_reconstruction_loss
 

@@ -1,25 +1,79 @@
-"""Samples become batches: latents, noise, prompts, hints, all on the CPU and ready to move."""
+"""From sample numbers to batches: chance, latents, prompts, hints, all on the CPU and ready to move.
+
+Every draw is a function of (run seed, global sample number) and nothing else. The number counts the samples
+of a run from 0, whatever the number of processes, accumulation steps or interruptions, so a resumed run needs
+no saved generator states.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cyclorama.data.augment import HintConfig, augment_hint
 from cyclorama.data.perturb import PerturbConfig, perturb
+from cyclorama.imaging.transforms import to_image, to_mask_tensor
 from cyclorama.seeding import build_generator, build_numpy_generator
-from cyclorama.training.cache import Array, PromptTable, to_image
-from cyclorama.training.data import TrainingData
-from cyclorama.training.draws import Draws
+from cyclorama.training.data import Array, PromptTable, TrainingData
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """What chance decides for one sample."""
+
+    number: int
+    """Global sample number of the run."""
+    index: int
+    """Image of the training set."""
+    flip: bool
+    drop_prompt: bool
+    timestep: int
+    noise: npt.NDArray[np.float32]
+    """Standard normal, (c, h, w)."""
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """What the draws of a run depend on besides the sample number."""
+
+    seed: int
+    latent_shape: tuple[int, int, int]
+    """(c, h, w)."""
+    num_timesteps: int
+    flip: bool
+    prompt_dropout: float
+
+
+def sample_draws(number: int, index: int, settings: DrawSettings) -> Draws:
+    """The draws of global sample ``number``, which shows image ``index``.
+
+    All draws are made in a fixed order and always, so that switching one off leaves the others as they were.
+    """
+    generator = build_numpy_generator(settings.seed, number, "training")
+    flip = generator.random() < 0.5
+    drop = generator.random() < settings.prompt_dropout
+    timestep = int(generator.integers(settings.num_timesteps))
+    noise = generator.standard_normal(settings.latent_shape, dtype=np.float32)
+    return Draws(number, index, bool(flip and settings.flip), bool(drop), timestep, noise)
+
+
+def list_sample_numbers(step: int, part: int, *, batch_size: int, parts: int, rank: int, world: int) -> range:
+    """Global sample numbers of one process in one part of optimiser step ``step`` (0-based).
+
+    A step covers ``[step * batch_size, (step + 1) * batch_size)``. Invariant: over all ``parts``
+    (accumulation) and ranks each number occurs once, so the step's gradient does not depend on the split.
+    """
+    share = batch_size // (parts * world)
+    start = step * batch_size + (part * world + rank) * share
+    return range(start, start + share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +147,14 @@ class BatchBuilder:
         """The batch of ``draws``."""
         latents = np.stack([self.latents[d.index, int(d.flip)] for d in draws]).astype(np.float32)
         categories = tuple(self.data.category(d.index) for d in draws)
-        parts = self._build_prompts(draws, categories) if self.needs.prompts else {}
-        if self.needs.product:
-            parts |= self._build_images(draws)
+        parts = self._build_images(draws) if self.needs.product else {}
+        if self.needs.prompts:
+            assert self.prompts is not None
+            dropped = [d.drop_prompt for d in draws]
+            rows = [self.prompts.list_rows(*pair) for pair in zip(categories, dropped, strict=True)]
+            texts = (self.prompts.gather(column) for column in zip(*rows, strict=True))
+            parts |= zip(("product_prompt", "background_prompt", "full_prompt"), texts, strict=True)
+            parts["dropped"] = torch.tensor(dropped)
         return TrainBatch(
             numbers=tuple(d.number for d in draws),
             indices=tuple(d.index for d in draws),
@@ -106,54 +165,36 @@ class BatchBuilder:
             **parts,
         )
 
-    def _build_prompts(self, draws: list[Draws], categories: tuple[str, ...]) -> dict[str, Tensor]:
-        assert self.prompts is not None
-        dropped = [d.drop_prompt for d in draws]
-        rows = [self.prompts.list_rows(*pair) for pair in zip(categories, dropped, strict=True)]
-        product, background, full = (self.prompts.gather(column) for column in zip(*rows, strict=True))
-        return {
-            "product_prompt": product,
-            "background_prompt": background,
-            "full_prompt": full,
-            "dropped": torch.tensor(dropped),
-        }
-
     def _build_images(self, draws: list[Draws]) -> dict[str, Tensor]:
-        images = [self._load(d.index, d.flip) for d in draws]
-        image, product_mask = hint_image, hint_mask = _to_tensors(images)
+        pairs = [self._load(d.index, d.flip) for d in draws]
+        image, mask = hint_image, hint_mask = _to_tensors(pairs)
         if self.augment is not None:
-            augmented = [self._augment(d, *pair) for d, pair in zip(draws, images, strict=True)]
-            hint_image, hint_mask = _to_tensors(augmented)
-        parts = {"image": image, "product_mask": product_mask}
-        parts |= {"hint_image": hint_image, "hint_mask": hint_mask}
+            chances = (build_numpy_generator(self.seed, d.number, "augment") for d in draws)
+            hints = [augment_hint(*p, self.augment, c) for p, c in zip(pairs, chances, strict=True)]
+            hint_image, hint_mask = _to_tensors(hints)
+        parts = {"image": image, "product_mask": mask, "hint_image": hint_image, "hint_mask": hint_mask}
         if self.needs.reference:
-            perturbed = [self._perturb(d, image[i], product_mask[i]) for i, d in enumerate(draws)]
+            perturbed = [self._perturb(d, image[i], mask[i]) for i, d in enumerate(draws)]
             references, masks = zip(*perturbed, strict=True)
             parts |= {"reference": torch.stack(references), "reference_mask": torch.stack(masks)}
         return parts
 
     def _load(self, index: int, flip: bool) -> tuple[Pixels, Matte]:
         pixels, mask = self.data.load(index)
-        return (pixels[:, ::-1], mask[:, ::-1]) if flip else (pixels, mask)
-
-    def _augment(self, draws: Draws, pixels: Pixels, mask: Matte) -> tuple[Pixels, Matte]:
-        assert self.augment is not None
-        generator = build_numpy_generator(self.seed, draws.number, "augment")
-        pair = np.ascontiguousarray(pixels), np.ascontiguousarray(mask)
-        return augment_hint(*pair, self.augment, generator)
+        return (pixels[:, ::-1].copy(), mask[:, ::-1].copy()) if flip else (pixels, mask)
 
     def _perturb(self, draws: Draws, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         other = None
         if self.perturb.mix:
             chosen = build_numpy_generator(self.seed, draws.number, "mix").integers(len(self.data))
-            other = to_image(self.data.load(int(chosen))[0][None])[0]
+            other = to_image(self.data.load(int(chosen))[0])[0]
         generator = build_generator(self.seed, draws.number, "perturb")
         return perturb(image, mask, other, self.perturb, generator)
 
 
-def _to_tensors(images: Sequence[tuple[Pixels, Matte]]) -> tuple[Tensor, Tensor]:
-    image = to_image(np.stack([pixels for pixels, _ in images]))
-    return image, torch.from_numpy(np.stack([mask for _, mask in images])[:, None])
+def _to_tensors(pairs: Sequence[tuple[Pixels, Matte]]) -> tuple[Tensor, Tensor]:
+    images, masks = zip(*pairs, strict=True)
+    return torch.cat([*map(to_image, images)]), torch.cat([*map(to_mask_tensor, masks)])
 
 
 def iterate_ahead(

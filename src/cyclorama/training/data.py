@@ -1,23 +1,40 @@
-"""What training asks of a data set, and the data room's examples in that form."""
+"""The images of a run, and what is computed from them once: latents and prompt embeddings.
+
+Cached files are named by a hash of all they depend on and get their ``.done`` mark last; one without a mark
+is computed again. Autoencoder and text encoder are not needed once the cache is filled.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
 
 from cyclorama.data.examples import ExampleConfig, Examples, ExampleSource
 from cyclorama.data.packed import PackedExamples
 from cyclorama.data.sources import SourceConfig
+from cyclorama.errors import OutputError
+from cyclorama.imaging.transforms import to_image
+from cyclorama.jobs.store import compute_key
+from cyclorama.models.base import encode_image
+from cyclorama.models.speed import compute_digest
+from cyclorama.prompts import EMPTY_PROMPT, Prompts
 from cyclorama.training.config import DataConfig
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+Array = npt.NDArray[Any]
 
 
 class TrainingData(Protocol):
@@ -46,13 +63,11 @@ class ExampleData:
     def __len__(self) -> int:
         return min(len(self.examples), self.limit or len(self.examples))
 
-    def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels and product mask. Raises DataError for an image that cannot be read."""
+    def load(self, index: int) -> tuple[Pixels, Matte]:  # noqa: D102 - see TrainingData
         example = self.examples[index]
         return example.pixels, example.product_mask
 
-    def category(self, index: int) -> str:
-        """Category name."""
+    def category(self, index: int) -> str:  # noqa: D102
         return self.examples.infos[index].category
 
 
@@ -65,12 +80,10 @@ class PickedData:
     def __len__(self) -> int:
         return len(self._images)
 
-    def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels and product mask."""
+    def load(self, index: int) -> tuple[Pixels, Matte]:  # noqa: D102 - see TrainingData
         return self._images[index][0]
 
-    def category(self, index: int) -> str:
-        """Category name."""
+    def category(self, index: int) -> str:  # noqa: D102
         return self._images[index][1]
 
 
@@ -105,11 +118,6 @@ def choose_images(data: TrainingData, count: int, categories: Collection[str]) -
     return [index for chosen in rounds for index in chosen if index is not None][:count]
 
 
-def list_categories(data: TrainingData) -> list[str]:
-    """The distinct category names, sorted."""
-    return sorted({data.category(index) for index in range(len(data))})
-
-
 def compute_fingerprint(data: TrainingData, probes: int = 64) -> str:
     """16 hex digits that tell one training set from another.
 
@@ -124,4 +132,96 @@ def compute_fingerprint(data: TrainingData, probes: int = 64) -> str:
     for index in sorted({int(i) for i in np.linspace(0, count - 1, min(probes, count))}):
         for array in data.load(index):
             digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTable:
+    """Embeddings (or token ids) of all prompts of all categories, and of the empty prompt."""
+
+    rows: Array
+    """(3 x categories + 1, L, D) embeddings, or (3 x categories + 1, L) token ids."""
+    categories: tuple[str, ...]
+
+    def list_rows(self, category: str, drop: bool) -> tuple[int, int, int]:
+        """Rows of product, background and full prompt of ``category``; all the empty prompt's if ``drop``."""
+        if drop:
+            return (len(self.rows) - 1,) * 3
+        first = 3 * self.categories.index(category)
+        return first, first + 1, first + 2
+
+    def gather(self, rows: Sequence[int]) -> Tensor:
+        """Embeddings float32 (B, L, D), or token ids int64 (B, L), of ``rows``."""
+        picked = self.rows[np.asarray(rows)]
+        return torch.from_numpy(picked.astype(np.int64 if picked.ndim == 2 else np.float32))
+
+
+def list_prompt_texts(prompts: Sequence[Prompts]) -> list[str]:
+    """The texts of a :class:`PromptTable` in the order of its rows."""
+    texts = [text for p in prompts for text in (p.product, p.background, p.full)]
+    return [*texts, EMPTY_PROMPT]
+
+
+def load_or_build(
+    folder: Path,
+    name: str,
+    identity: dict[str, Any],
+    build: Callable[[Path], None],
+    *,
+    main: bool,
+    poll_seconds: float = 0.5,
+) -> Array:
+    """The array of ``identity`` in ``folder``, memory-mapped; built by the main process if missing.
+
+    The other processes wait for the done mark. Raises OutputError (full disk, folder not writable).
+    """
+    path = folder / f"{name}-{compute_key(identity)}.npy"
+    done = path.with_suffix(".done")
+    if not done.exists() and main:
+        partial = folder / f".partial-{path.name}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            build(partial)
+            partial.replace(path)
+            done.write_text(json.dumps({"bytes": path.stat().st_size}) + "\n", encoding="utf-8")
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise OutputError(
+                f"cannot write the training cache {path}: {error.strerror or error}; free some space or "
+                f"set data.cache to a folder on another disk"
+            ) from error
+    while not done.exists():
+        time.sleep(poll_seconds)
+    array: Array = np.load(path, mmap_mode="r")
+    return array
+
+
+def build_latents(
+    path: Path, data: TrainingData, vae: Any, settings: DataConfig, device: torch.device, progress: bool
+) -> None:
+    """Write scaled latents (N, 1 or 2, c, h, w) of all images (and of their mirror images) to ``path``."""
+    array: Array | None = None
+    views, count, step = 1 + settings.flip, len(data), settings.cache_batch
+    console = Console(stderr=True)
+    starts, silent = range(0, count, step), not (progress and console.is_terminal)
+    vae.to(device)
+    for start in track(starts, "latents", console=console, disable=silent):
+        stop = min(start + step, count)
+        images = torch.cat([to_image(data.load(i)[0]) for i in range(start, stop)]).to(device)
+        for view in range(views):
+            latents = encode_image(vae, images.flip(3) if view else images).cpu().numpy()
+            if array is None:
+                shape, dtype = (count, views, *latents.shape[1:]), np.dtype(settings.cache_dtype)
+                array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+            array[start:stop, view] = latents
+    vae.to("cpu")
+    assert array is not None
+    array.flush()  # type: ignore[attr-defined]
+
+
+def compute_module_hash(module: nn.Module) -> str:
+    """16 hex digits of all weights and buffers of ``module`` (names, shapes, values)."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + compute_digest(value))
     return digest.hexdigest()

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-if TYPE_CHECKING:
-    from cyclorama.types import Pixels
-
+from cyclorama.types import Pixels
 
 SMOOTHING = 0.98
 LINE_SECONDS = 30.0
@@ -82,18 +81,19 @@ class RunLog:
         if self.main:
             self._writer.add_image("validation", sheet, step, dataformats="HWC")
 
-    def exclude_pause(self, seconds: float) -> None:
-        """Leave ``seconds`` spent on other things (checkpoint, validation) out of the images per second."""
-        self._mark = (self._mark[0] + seconds, self._mark[1])
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Time spent here (checkpoint, validation) is left out of the images per second."""
+        started = time.perf_counter()
+        yield
+        self._mark = (self._mark[0] + time.perf_counter() - started, self._mark[1])
 
     def __enter__(self) -> Self:
         if self.main:
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self.main:
             self._bar.stop()
             self._writer.close()

@@ -1,6 +1,6 @@
 """The one training loop, for every stage, on `accelerate`.
 
-Which samples a step sees and what chance does to them is a function of the step (see ``draws``), so
+Which samples a step sees and what chance does to them is a function of the step (see ``batch``), so
 a run is its weights, optimiser state, average and step number. Invariant: 2 + 2 = 4 steps, bit-equal
 on the CPU. The learning rate's schedule is ours: diffusers' wastes the first step (rate 0) and its cosine
 has no floor; a test holds the two together where they agree.
@@ -12,7 +12,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,16 +32,21 @@ from cyclorama.errors import (
     OutputError,
 )
 from cyclorama.jobs.stop import catch_stop
-from cyclorama.training.batch import TrainBatch, iterate_ahead
+from cyclorama.training.batch import (
+    DrawSettings,
+    TrainBatch,
+    iterate_ahead,
+    list_sample_numbers,
+    sample_draws,
+)
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.data import TrainingData
-from cyclorama.training.draws import DrawSettings, list_sample_numbers, sample_draws
-from cyclorama.training.export import export_model
 from cyclorama.training.log import RunLog
 from cyclorama.training.prepare import Prepared, RunPlace, prepare_run
 from cyclorama.training.stage import TrainStage
 from cyclorama.training.state import (
     TrainState,
+    export_model,
     find_checkpoint,
     load_checkpoint,
     load_weights,
@@ -90,7 +95,9 @@ def train(
     Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError,
     MissingDependencyError.
     """
-    _check_extra()
+    missing = [name for name in ("accelerate", "tensorboard", "tokenizers") if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(f'training needs {", ".join(missing)}: pip install "cyclorama[train]"')
     found = find_checkpoint(out / "checkpoints")
     if found is not None and not resume:
         raise OutputError(
@@ -118,12 +125,6 @@ def train(
         return run.train()
     finally:
         accelerator.free_memory()
-
-
-def _check_extra() -> None:
-    missing = [name for name in ("accelerate", "tensorboard", "tokenizers") if find_spec(name) is None]
-    if missing:
-        raise MissingDependencyError(f'training needs {", ".join(missing)}: pip install "cyclorama[train]"')
 
 
 def build_accelerator(config: TrainConfig) -> Any:
@@ -169,7 +170,7 @@ class _Run:
         self.accelerator = accelerator
         self.networks = prepared.networks.to(accelerator.device)
         self.parameters = self.networks.trainable_parameters()
-        settings = config.optimiser
+        settings, data = config.optimiser, config.data
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(),
             lr=settings.learning_rate,
@@ -180,15 +181,15 @@ class _Run:
         )
         decay = config.ema_decay
         self.ema = WeightAverage(self.parameters, decay) if decay is not None else None
-        self.model = accelerator.prepare_model(
-            torch.compile(self.networks) if config.compile else self.networks
-        )
+        model = torch.compile(self.networks) if config.compile else self.networks
+        self.model = accelerator.prepare_model(model)
         self.prepared_optimizer = accelerator.prepare_optimizer(self.optimizer)
+        self.scaler = getattr(accelerator, "scaler", None)
         self.steps = config.compute_steps(len(prepared.builder.data))
         self.step = 0
-        shape, timesteps = prepared.latent_shape, prepared.num_timesteps
-        dropout = config.prompt_dropout
-        self.draw_settings = DrawSettings(config.seed, shape, timesteps, config.data.flip, dropout)
+        self.draw_settings = DrawSettings(
+            config.seed, prepared.latent_shape, prepared.num_timesteps, data.flip, config.prompt_dropout
+        )
 
     def restore(self, state: TrainState, path: Path) -> None:
         """Go on from ``state``."""
@@ -201,55 +202,54 @@ class _Run:
         unpack_optimizer(self.optimizer, self.parameters, state.optimizer)
         if self.ema is not None:
             self.ema.load(state.ema, state.step)
-        scaler = getattr(self.accelerator, "scaler", None)
-        if scaler is not None and state.run.get("scaler"):
-            scaler.load_state_dict(state.run["scaler"])
+        if self.scaler is not None and state.run.get("scaler"):
+            self.scaler.load_state_dict(state.run["scaler"])
         self.step = state.step
 
     def train(self) -> TrainingResult:
         """All remaining steps, with checkpoints and validation on the way, and the export."""
-        main = self.accelerator.is_main_process
+        main, parts = self.accelerator.is_main_process, self.config.gradient_accumulation
         every, size = self.config.log_every_steps, self.config.batch_size
+        checkpoint, sheet_steps = self.config.checkpoint, self.config.validation.every_steps
         log = RunLog(self.out, step=self.step, steps=self.steps, batch_size=size, every=every, main=main)
         saved_at, saved_step = time.monotonic(), self.step
-        batches = self._iterate_batches()
+        items = range(self.step * parts, self.steps * parts)
+        batches = iterate_ahead(self._build_batch, items, self.config.data.workers)
+        model = stopped = None
         with log, catch_stop(quiet=not main) as stop, contextlib.closing(batches):
-            while self.step < self.steps:
+            while self.step < self.steps and stopped is None:
                 self._take_step(batches, log)
                 stopped = self._agree_on(stop.number)
-                last = self.step == self.steps or stopped is not None
-                if main and self.step > saved_step and (last or self._is_due(saved_at)):
-                    with _timed(log):
+                last = self.step == self.steps
+                due = last or stopped is not None or _is_multiple(self.step, checkpoint.every_steps)
+                if checkpoint.every_minutes is not None:
+                    due |= time.monotonic() - saved_at >= 60 * checkpoint.every_minutes
+                if main and self.step > saved_step and due:
+                    with log.pause():
                         self._save()
                     saved_at, saved_step = time.monotonic(), self.step
-                if stopped is not None:
-                    return TrainingResult(self.step, self.step * self.config.batch_size, stopped, None)
-                if main and self._wants_validation():
-                    with _timed(log), self._averaged():
+                shown = sheet_steps is not None and (last or _is_multiple(self.step, sheet_steps))
+                if main and shown and stopped is None:
+                    with log.pause(), self._averaged():
                         validate(self.networks, self.prepared.shown, self.step, self.out, log)
-            model = None
-            if main:
-                with self._averaged():
-                    model = export_model(self.networks, self.out / "model")
-            self.accelerator.wait_for_everyone()
-        return TrainingResult(self.step, self.step * self.config.batch_size, None, model)
-
-    def _iterate_batches(self) -> Generator[TrainBatch, None, None]:
-        parts = self.config.gradient_accumulation
-        items = range(self.step * parts, self.steps * parts)
-        return iterate_ahead(self._build_batch, items, self.config.data.workers)
+            if stopped is None:
+                if main:
+                    with self._averaged():
+                        model = export_model(self.networks, self.out / "model")
+                self.accelerator.wait_for_everyone()
+        return TrainingResult(self.step, self.step * size, stopped, model)
 
     def _build_batch(self, item: int) -> TrainBatch:
         """The batch of this process in accumulation part ``item`` counted from the start of the run."""
-        config, builder = self.config, self.prepared.builder
-        parts, rank, world = (
-            config.gradient_accumulation,
-            self.accelerator.process_index,
-            self.accelerator.num_processes,
-        )
-        step, part = divmod(item, parts)
+        config, builder, accelerator = self.config, self.prepared.builder, self.accelerator
+        step, part = divmod(item, config.gradient_accumulation)
         numbers = list_sample_numbers(
-            step, part, batch_size=config.batch_size, parts=parts, rank=rank, world=world
+            step,
+            part,
+            batch_size=config.batch_size,
+            parts=config.gradient_accumulation,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
         )
         indices = sample_indices(len(builder.data), config.seed, numbers.start, len(numbers))
         pairs = zip(numbers, indices, strict=True)
@@ -272,17 +272,16 @@ class _Run:
                     self._fail(f"the loss became {value}", batch)
                 self.accelerator.backward(loss / parts)
             total += value / parts
-        norm = self.accelerator.clip_grad_norm_(
-            list(self.parameters.values()), self.config.optimiser.max_grad_norm
-        )
-        if self.config.precision != "fp16" and not math.isfinite(float(norm)):
-            self._fail(f"the gradient norm became {float(norm)}", batch)
+        limit = self.config.optimiser.max_grad_norm
+        norm = float(self.accelerator.clip_grad_norm_(list(self.parameters.values()), limit))
+        if self.config.precision != "fp16" and not math.isfinite(norm):
+            self._fail(f"the gradient norm became {norm}", batch)
         self.prepared_optimizer.step()
         self.prepared_optimizer.zero_grad(set_to_none=True)
         self.step += 1
         if self.ema is not None:
             self.ema.update()
-        log.add_step(self.step, total, float(norm), rate)
+        log.add_step(self.step, total, norm, rate)
 
     def _fail(self, what: str, batch: TrainBatch) -> None:
         """Leave evidence and raise; no weight has moved in this step."""
@@ -311,30 +310,19 @@ class _Run:
         torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
         return int(flag.item()) or None
 
-    def _is_due(self, saved_at: float) -> bool:
-        steps, minutes = self.config.checkpoint.every_steps, self.config.checkpoint.every_minutes
-        by_step = steps is not None and self.step % steps == 0
-        return by_step or (minutes is not None and time.monotonic() - saved_at >= 60 * minutes)
-
-    def _wants_validation(self) -> bool:
-        every = self.config.validation.every_steps
-        return every is not None and (self.step % every == 0 or self.step == self.steps)
-
     def _save(self) -> None:
-        scaler = getattr(self.accelerator, "scaler", None)
-        run = {
-            "stage": self.networks.stage.name,
-            "config": to_plain(self.config),
-            "data": self.prepared.fingerprint,
-            "scaler": scaler.state_dict() if scaler is not None else None,
-        }
         state = TrainState(
             step=self.step,
             images_seen=self.step * self.config.batch_size,
             weights={name: p.detach() for name, p in self.parameters.items()},
             ema=self.ema.get_values() if self.ema is not None else {},
             optimizer=pack_optimizer(self.optimizer, self.parameters),
-            run=run,
+            run={
+                "stage": self.networks.stage.name,
+                "config": to_plain(self.config),
+                "data": self.prepared.fingerprint,
+                "scaler": self.scaler.state_dict() if self.scaler is not None else None,
+            },
         )
         save_checkpoint(state, self.out / "checkpoints", self.config.checkpoint.keep)
 
@@ -347,8 +335,5 @@ class _Run:
         self.networks.train()
 
 
-@contextlib.contextmanager
-def _timed(log: RunLog) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    log.exclude_pause(time.perf_counter() - started)
+def _is_multiple(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0

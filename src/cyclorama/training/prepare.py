@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
-from cyclorama.jobs.store import compute_key
+from cyclorama.imaging.transforms import to_image
 from cyclorama.models.base import (
     BaseModel,
-    compute_vae_scale,
     encode_image,
     encode_prompts,
     load_base,
@@ -28,22 +27,17 @@ from cyclorama.models.files import find_model
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.scratch import build_base
 from cyclorama.training.batch import BatchBuilder
-from cyclorama.training.cache import (
-    Array,
-    PromptTable,
-    build_latents,
-    compute_module_hash,
-    list_prompt_texts,
-    load_or_build,
-    to_image,
-)
 from cyclorama.training.config import TrainConfig
 from cyclorama.training.data import (
     PickedData,
+    PromptTable,
     TrainingData,
+    build_latents,
     choose_images,
     compute_fingerprint,
-    list_categories,
+    compute_module_hash,
+    list_prompt_texts,
+    load_or_build,
     open_data,
     open_split,
 )
@@ -96,7 +90,7 @@ def prepare_run(
         data = open_data(config.data, place.out, main=place.main, wait=place.wait)
     if len(data) == 0:
         raise DataError(f"{config.data.source.path} holds no image to train on")
-    categories = list_categories(data)
+    categories = sorted({data.category(index) for index in range(len(data))})
     folder = find_start(stage, config, data, categories, place)
     start = Start(folder, extend_registry(load_registry(folder), categories), config)
     base = load_base(folder)
@@ -108,10 +102,18 @@ def prepare_run(
         )
     trained, frozen = stage.build(start, base)
     fingerprint = compute_fingerprint(data)
-    cache = config.data.cache or place.out / "cache"
-    latents = _cache_latents(cache, config, data, base.vae, fingerprint, place)
+    settings = config.data
+    cache = settings.cache or place.out / "cache"
+    identity = {"data": fingerprint, "vae": compute_module_hash(base.vae)}
+    latents = load_or_build(
+        cache,
+        "latents",
+        identity | {"flip": settings.flip, "dtype": settings.cache_dtype},
+        lambda path: build_latents(path, data, base.vae, settings, place.device, place.main),
+        main=place.main,
+    )
     shown = _open_shown(config, data, injected, categories)
-    encoded = [encode_image(base.vae, to_image(shown.load(i)[0][None])) for i in range(len(shown))]
+    encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
     prompts = _cache_prompts(cache, start, base, categories, place) if needs.prompts else None
     networks = StageNetworks(stage, start, base.scheduler, trained, frozen)
@@ -167,15 +169,15 @@ def _build_start(config: TrainConfig, data: TrainingData, categories: list[str],
     base = build_base(config.model.build, texts, seed=config.seed)
     if config.model.autoencoder is not None:
         base.vae = load_vae(find_model(config.model.autoencoder) / "vae", torch.float32)
-        channels, patch = base.unet.config.in_channels, config.model.build.patch
-        if base.vae.config.latent_channels != channels or compute_vae_scale(base.vae) != patch:
+        own, asked = base.vae.config.latent_channels, (base.latent_channels, config.model.build.patch)
+        if (own, base.vae_scale) != asked:
             raise ConfigError(
-                f"autoencoder {config.model.autoencoder} has {base.vae.config.latent_channels} channels and "
-                f"patch {compute_vae_scale(base.vae)}, but model.build says {channels} and {patch}"
+                f"autoencoder {config.model.autoencoder} has {own} channels and patch {base.vae_scale}, "
+                f"but model.build says {asked[0]} and {asked[1]}"
             )
     else:
         chosen = sorted({int(i) for i in np.linspace(0, len(data) - 1, min(FIT_IMAGES, len(data)))})
-        base.vae.fit(to_image(np.stack([data.load(i)[0] for i in chosen])))
+        base.vae.fit(torch.cat([to_image(data.load(i)[0]) for i in chosen]))
     shutil.rmtree(start, ignore_errors=True)
     start.mkdir(parents=True)
     save_registry(registry, start)
@@ -193,34 +195,20 @@ def extend_registry(registry: CategoryRegistry, categories: list[str]) -> Catego
     return extended
 
 
-def _cache_latents(
-    folder: Path, config: TrainConfig, data: TrainingData, vae: Any, fingerprint: str, place: RunPlace
-) -> Array:
-    settings = config.data
-    identity = {"data": fingerprint, "vae": compute_module_hash(vae)}
-    key = compute_key(identity | {"flip": settings.flip, "dtype": settings.cache_dtype})
-
-    def build(path: Path) -> None:
-        build_latents(path, data, vae, settings, place.device, place.main)
-
-    return load_or_build(folder, "latents", key, build, main=place.main)
-
-
 def _cache_prompts(
     folder: Path, start: Start, base: BaseModel, categories: list[str], place: RunPlace
 ) -> PromptTable:
     texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
     if start.config.model.train_text_encoder:
         return PromptTable(tokenize(base.tokenizer, texts).numpy(), tuple(categories))
-    key = compute_key({"text_encoder": compute_module_hash(base.text_encoder), "texts": texts})
 
     def build(path: Path) -> None:
-        base.text_encoder.to(place.device)
-        rows = [
-            encode_prompts(base.tokenizer, base.text_encoder, texts[i : i + 64]).float().cpu().numpy()
-            for i in range(0, len(texts), 64)
-        ]
+        encoder: Any = base.text_encoder.to(place.device)
+        chunks = [texts[i : i + 64] for i in range(0, len(texts), 64)]
+        rows = [encode_prompts(base.tokenizer, encoder, chunk).float().cpu().numpy() for chunk in chunks]
         np.save(path, np.concatenate(rows))
-        base.text_encoder.to("cpu")
+        encoder.to("cpu")
 
-    return PromptTable(load_or_build(folder, "prompts", key, build, main=place.main), tuple(categories))
+    identity = {"text_encoder": compute_module_hash(base.text_encoder), "texts": texts}
+    rows = load_or_build(folder, "prompts", identity, build, main=place.main)
+    return PromptTable(rows, tuple(categories))

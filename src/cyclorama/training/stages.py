@@ -11,13 +11,19 @@ from torch import Tensor, nn
 
 from cyclorama.diffusion.objective import PredictNoise, compute_loss
 from cyclorama.errors import ConfigError
-from cyclorama.models.base import BaseModel, compute_vae_scale, load_base, load_part, save_base
+from cyclorama.models.base import BaseModel, load_base, load_part, save_base
 from cyclorama.models.discriminator import (
     PatchDiscriminator,
     compute_discriminator_loss,
     compute_generator_loss,
 )
-from cyclorama.models.generators import GENERATORS, Residuals, build_condition_image, predict_noise
+from cyclorama.models.generators import (
+    GENERATORS,
+    CategoryGenerator,
+    Residuals,
+    build_condition_image,
+    predict_noise,
+)
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.training.batch import BatchNeeds, TrainBatch
@@ -57,11 +63,11 @@ def open_generator(name: str, folder: Path, base: BaseModel, config: TrainConfig
     """The generator ``name`` in ``folder``; if none or ``fresh``, an untrained one drawn from the seed."""
     if (folder / name).is_dir() and not fresh:
         return load_part(GENERATORS[name], folder / name, torch.float32)
+    model = config.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        scale = compute_vae_scale(base.vae)
         return GENERATORS[name].from_base(
-            base.unet, scale, config.model.condition_mask_channel, config.model.open_hint
+            base.unet, base.vae_scale, model.condition_mask_channel, model.open_hint
         )
 
 
@@ -73,7 +79,7 @@ def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, b
         ids, rows = torch.unique(prompt, dim=0, return_inverse=True)
         prompt = networks["text_encoder"](ids)[0][rows]
     residuals: Residuals | None = None
-    for name, predict_residuals in ((CG, predict_category), (PG, predict_personality)):
+    for name in GENERATORS:
         if name in networks:
             with torch.set_grad_enabled(torch.is_grad_enabled() and name in networks.trained):
                 own = predict_residuals(networks[name], noisy_latents, timesteps, batch)
@@ -81,28 +87,23 @@ def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, b
     return predict_noise(networks["unet"], noisy_latents, timesteps, prompt, residuals)
 
 
-def predict_category(
+def predict_residuals(
     generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch
 ) -> Residuals:
-    """CG's residuals: product on black as hint, product and background prompt (Eq. 3)."""
-    assert batch.hint_image is not None and batch.hint_mask is not None
-    condition = build_condition_image(batch.hint_image, batch.hint_mask, generator.with_mask)
-    hint, prompts = generator.encode_hint(condition), (batch.product_prompt, batch.background_prompt)
-    residuals: Residuals = generator.predict_residuals(
-        noisy_latents, timesteps, *prompts, hint, batch.hint_mask
-    )
-    return residuals
+    """A generator's residuals.
 
-
-def predict_personality(
-    generator: Any, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch
-) -> Residuals:
-    """PG's residuals: the perturbed background as hint (Eq. 5, 6), zero on the product (Eq. 4)."""
-    assert batch.reference is not None and batch.reference_mask is not None
-    condition = build_condition_image(batch.reference, 1 - batch.reference_mask, generator.with_mask)
-    residuals: Residuals = generator.predict_residuals(
-        noisy_latents, timesteps, batch.full_prompt, generator.encode_hint(condition), batch.product_mask
-    )
+    CG: product on black as hint, product and background prompt (Eq. 3). PG: the perturbed background as hint
+    (Eq. 5, 6), full prompt, zero on the product (Eq. 4).
+    """
+    values: Any = batch  # what a stage asks for is there
+    if isinstance(generator, CategoryGenerator):
+        condition, visible, mask = values.hint_image, values.hint_mask, values.hint_mask
+        prompts = [values.product_prompt, values.background_prompt]
+    else:
+        condition, visible, mask = values.reference, 1 - values.reference_mask, values.product_mask
+        prompts = [values.full_prompt]
+    hint = generator.encode_hint(build_condition_image(condition, visible, generator.with_mask))
+    residuals: Residuals = generator.predict_residuals(noisy_latents, timesteps, *prompts, hint, mask)
     return residuals
 
 
@@ -153,8 +154,8 @@ def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tens
     loss = loss + compute_generator_loss(
         discriminator, decoded, batch.image, settings.adversarial, settings.feature_matching
     )
-    everywhere = torch.ones_like(decoded[:, :1])
-    return loss + compute_discriminator_loss(discriminator, decoded, batch.image, everywhere, r1=0.0)
+    hole = torch.ones_like(decoded[:, :1])  # all of it
+    return loss + compute_discriminator_loss(discriminator, decoded, batch.image, hole, r1=0.0)
 
 
 def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
@@ -189,41 +190,28 @@ def build_pipeline(networks: StageNetworks) -> CycloramaPipeline:
     return moved
 
 
-STAGES = {
-    stage.name: stage
-    for stage in (
-        TrainStage(
-            "autoencoder",
-            build_autoencoder_networks,
-            compute_autoencoder_loss,
-            save_base_parts,
-            show_decoded,
-            BatchNeeds(prompts=False, product=True),
-            from_scratch=True,
-        ),
-        TrainStage(
-            "base",
-            build_base_networks,
-            compute_diffusion_loss,
-            save_base_parts,
-            show_base,
-            BatchNeeds(),
-            from_scratch=True,
-        ),
-        *(
-            TrainStage(
-                name,
-                partial(build_generator_networks, trains=trains, needs=needs),
-                compute_diffusion_loss,
-                lambda networks, folder: build_pipeline(networks).save_pretrained(folder),
-                lambda networks, batch: show_generated(networks, batch, build_pipeline(networks)),
-                BatchNeeds(product=True, hint=CG in trains, reference=PG in trains),
-            )
-            for name, trains, needs in (
-                ("category", (CG,), ()),
-                ("personality", (PG,), (CG,)),
-                ("joint", (CG, PG), ()),
-            )
-        ),
+def _build_generator_stage(name: str, trains: tuple[str, ...], needs: tuple[str, ...] = ()) -> TrainStage:
+    return TrainStage(
+        name,
+        partial(build_generator_networks, trains=trains, needs=needs),
+        compute_diffusion_loss,
+        lambda networks, folder: build_pipeline(networks).save_pretrained(folder),
+        lambda networks, batch: show_generated(networks, batch, build_pipeline(networks)),
+        BatchNeeds(product=True, hint=CG in trains, reference=PG in trains),
     )
-}
+
+
+_ALL = (
+    TrainStage(
+        "autoencoder", build_autoencoder_networks, compute_autoencoder_loss, save_base_parts, show_decoded,
+        BatchNeeds(prompts=False, product=True), from_scratch=True,
+    ),
+    TrainStage(
+        "base", build_base_networks, compute_diffusion_loss, save_base_parts, show_base,
+        BatchNeeds(), from_scratch=True,
+    ),
+    _build_generator_stage("category", (CG,)),
+    _build_generator_stage("personality", (PG,), needs=(CG,)),
+    _build_generator_stage("joint", (CG, PG)),
+)  # fmt: skip
+STAGES = {stage.name: stage for stage in _ALL}

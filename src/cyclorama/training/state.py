@@ -1,4 +1,4 @@
-"""Checkpoints of a run: safetensors and JSON, complete or absent.
+"""What a run leaves, complete or absent: checkpoints (safetensors and JSON), and the finished model.
 
 ``OUT/checkpoints/step-00000100/`` holds ``weights``, ``ema`` and ``optimizer.safetensors`` and, written
 last, ``state.json``. It is written under another name and renamed, so a kill or a full disk leaves
@@ -19,8 +19,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from cyclorama.data.licences import mark_model
 from cyclorama.errors import CheckpointError, OutputError
 from cyclorama.files import write_atomic
+from cyclorama.training.stage import StageNetworks
 
 STATE_FILE = "state.json"
 FORMAT = 1
@@ -162,3 +164,25 @@ def load_weights(parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])
+
+
+def export_model(networks: StageNetworks, folder: Path) -> Path:
+    """Write the model folder ``folder``: the start's parts with the stage's networks as they are now.
+
+    An older folder of that name is replaced in one step. The licences of the images, and of the model
+    started from, go along. Raises OutputError if the disk is full.
+    """
+    partial, old = folder.parent / f".partial-{folder.name}", folder.parent / f".old-{folder.name}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        networks.stage.save(networks, partial)
+        mark_model(partial, networks.start.folder, networks.start.config.data.source)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.replace(old)
+        partial.replace(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(f"cannot write the model to {folder}: {error.strerror or error}") from error
+    return folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,58 +12,48 @@ from torch import Tensor
 
 from cyclorama.diffusion.sampling import sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
+from cyclorama.imaging.transforms import to_pixels
 from cyclorama.models.base import decode_latents, encode_prompts, load_base
 from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.models.speed import combine_guidance
 from cyclorama.prompts import EMPTY_PROMPT
 from cyclorama.seeding import build_generator
-from cyclorama.training.batch import BatchBuilder, TrainBatch
-from cyclorama.training.draws import Draws
+from cyclorama.training.batch import BatchBuilder, Draws, TrainBatch
 from cyclorama.training.log import RunLog
 from cyclorama.training.stage import StageNetworks
-
-if TYPE_CHECKING:
-    from cyclorama.types import Pixels
 
 
 @torch.no_grad()
 def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path, log: RunLog) -> None:
-    """Show the images of ``shown`` with the networks as they are: ``validation/step-N.png``, and logged."""
-    batch = build_validation_batch(shown).to(next(networks.parameters()).device)
+    """Show the images of ``shown`` with the networks as they are: ``validation/step-N.png``, and logged.
+
+    The same each time, unflipped, with their prompts: a row per image, a column per entry.
+    """
+    noise = np.zeros(shown.latents.shape[2:], dtype=np.float32)
+    draws = [Draws(i, i, False, drop_prompt=False, timestep=0, noise=noise) for i in range(len(shown.data))]
+    batch = shown.build(draws).to(next(networks.parameters()).device)
     columns, scalars = networks.stage.show(networks, batch)
     networks.train()
-    sheet = build_sheet(columns)
-    folder = out / "validation"
-    folder.mkdir(exist_ok=True)
-    Image.fromarray(sheet).save(folder / f"step-{step:08d}.png")
+    rows = torch.cat([column.float().cpu() for column in columns], dim=3)
+    sheet = to_pixels(torch.cat(list(rows), dim=1).nan_to_num())
+    path = out / "validation" / f"step-{step:08d}.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(path)
     log.add_sheet(step, sheet)
     if scalars:
         log.add_scalars(step, scalars)
 
 
-def build_validation_batch(shown: BatchBuilder) -> TrainBatch:
-    """The images shown at every validation, the same each time; unflipped, with their prompts."""
-    noise = np.zeros(shown.latents.shape[2:], dtype=np.float32)
-    return shown.build(
-        [Draws(i, i, flip=False, drop_prompt=False, timestep=0, noise=noise) for i in range(len(shown.data))]
-    )
-
-
 def show_decoded(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
-    """Autoencoder: decoded without and with the refiner, beside the truth."""
+    """Autoencoder: decoded without and with the refiner, beside the truth; their PSNR in dB."""
     vae = networks["vae"]
     assert batch.image is not None
     latents = batch.latents / vae.config.scaling_factor
     linear = vae.decode_linear(latents).clamp(-1, 1)
     decoded = vae.decode(latents).sample.float().clamp(-1, 1)
-    pair = {"psnr": decoded, "psnr_linear": linear}
-    scalars = {name: compute_psnr(image, batch.image) for name, image in pair.items()}
+    errors = {"psnr": decoded - batch.image, "psnr_linear": linear - batch.image}
+    scalars = {name: float(-10 * torch.log10(e.square().mean() / 4)) for name, e in errors.items()}
     return [linear, decoded, batch.image], scalars
-
-
-def compute_psnr(image: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of images in [-1, 1]."""
-    return float(-10 * torch.log10((image - truth).square().mean() / 4))
 
 
 def show_base(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
@@ -113,11 +103,3 @@ def show_generated(
 def _build_generators(networks: StageNetworks, batch: TrainBatch) -> list[torch.Generator]:
     seed = networks.start.config.seed
     return [build_generator(seed, index, "validation") for index in batch.indices]
-
-
-def build_sheet(columns: list[Tensor]) -> Pixels:
-    """Pixels uint8 of images (B, 3, H, W) in [-1, 1]: one row per image, one column per entry."""
-    rows = torch.cat([column.float().cpu() for column in columns], dim=3)
-    stacked = torch.cat(list(rows), dim=1)
-    pixels: Pixels = ((stacked.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return pixels
