@@ -69,8 +69,9 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
         if not isinstance(values, dict):
             return values
         values = {k: v.item() if getattr(v, "ndim", None) == 0 else v for k, v in values.items()}
+        keys = _list_keys(cls)
         for name, value in values.items():
-            field = cls.model_fields.get(name)
+            field = keys.get(name)
             if isinstance(value, bool) and field is not None and not _takes_bool(field.annotation):
                 raise cls.error_type(f"{name}: expected a number or text, got {value}")
         return values
@@ -182,11 +183,11 @@ def describe_error(cls: Any, error: ValidationError) -> str:
     """The first fault in our words: key, value, limit."""
     found = error.errors(include_url=False)[0]
     owner, field, path = find_settings(cls) or cls, None, ""
-    for part in found["loc"]:
+    for part in found["loc"][:-1] if found["type"] == "extra_forbidden" else found["loc"]:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part in getattr(owner, "model_fields", {}):
-            field = owner.model_fields[part]
+        elif part in (keys := _list_keys(owner)):
+            field = keys[part]
             owner = find_settings(field.annotation)
             path += f".{part}" if path else part
     value, kind, name = found["input"], found["type"], str(found["loc"][-1]) if found["loc"] else ""
@@ -194,7 +195,9 @@ def describe_error(cls: Any, error: ValidationError) -> str:
     if kind == "value_error" and isinstance(found.get("ctx", {}).get("error"), CycloramaError):
         return f"{start}{found['ctx']['error']}"  # a check of ours, which says all itself
     if kind == "extra_forbidden":
-        known = list(getattr(owner, "model_fields", {}))
+        known = _list_keys(owner)
+        if name in known:
+            return f"{start}{name} is given twice, also as {known[name].alias}; leave one of them out"
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else f"known keys: {', '.join(known)}"
         return f"{start}unknown key {name!r}; {hint}"
@@ -214,6 +217,12 @@ def describe_error(cls: Any, error: ValidationError) -> str:
         "less than or equal to", "at most"
     )
     return f"{start}must be {message}, got {value!r}"
+
+
+def _list_keys(owner: Any) -> dict[str, Any]:
+    """The fields of a settings class by name, and by alias where they have one."""
+    fields = getattr(owner, "model_fields", {})
+    return {**fields, **{field.alias: field for field in fields.values() if field.alias}}
 
 
 def find_settings(annotation: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pytest
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from cyclorama.config import Settings, apply_overrides, build_config, load_config, save_config, to_plain
 from cyclorama.errors import ConfigError, CycloramaError, SettingsError
@@ -160,3 +160,30 @@ def test_overrides_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"steps: \xff")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load_config(Outer, tmp_path / "latin.yaml")
+
+
+class _Aliased(Settings):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    num_steps: Annotated[int, Field(ge=1, le=9, alias="steps")] = 1
+
+
+class _Holder(Settings):
+    inner: _Aliased = _Aliased()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"steps": 2, "num_steps": 3}, "inner: num_steps is given twice, also as steps; leave one"),
+        ({"steps": 0}, "inner.steps: must be from 1 to 9, got 0"),
+        ({"num_steps": 10}, "inner.num_steps: must be from 1 to 9, got 10"),
+        ({"step": 1}, "inner: unknown key 'step'; did you mean steps"),
+        ({"xyz": 1}, "inner: unknown key 'xyz'; known keys: num_steps, steps"),
+        ({"steps": True}, "steps: expected a number or text, got True"),
+    ],
+)
+def test_a_setting_with_an_alias_is_named_as_it_was_given(values, message):
+    with pytest.raises(ConfigError, match=message):
+        build_config(_Holder, {"inner": values})
+    assert build_config(_Holder, {"inner": {"steps": 4}}).inner.num_steps == 4
