@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cyclorama.data.tars import scan_shard
+from cyclorama.data.shards import scan_shard
 from cyclorama.evaluation.settings import DEFAULT_GROUPS
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from cyclorama.data.tars import scan_shard
+from cyclorama.data.shards import scan_shard
 from cyclorama.generation.result import Generated
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.product import Product, Reference

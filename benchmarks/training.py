@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from diffusers import ControlNetModel
 
+from cyclorama.data.examples import SourceConfig
 from cyclorama.data.order import sample_indices
-from cyclorama.data.sources import SourceConfig
 from cyclorama.models.base import BaseModel, encode_image, encode_prompts
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.scratch import BaseShape, build_base

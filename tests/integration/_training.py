@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cyclorama.data.sources import SourceConfig
+from cyclorama.data.examples import SourceConfig
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.scratch import BaseShape, build_base

@@ -10,7 +10,7 @@ from _training import SIZE, build_config, save_tiny_model
 from safetensors.torch import load_file
 
 from cyclorama.curate.run import run_curate
-from cyclorama.data.sources import SourceConfig
+from cyclorama.data.examples import SourceConfig
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training.config import DataConfig

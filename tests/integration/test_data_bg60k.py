@@ -9,10 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.data.bg60k import LICENCE, Bg60kSettings, load_bg60k
-from cyclorama.data.detection import detect_encoding, detect_mask_means, detect_separator
-from cyclorama.data.examples import ExampleConfig, ExampleSource
-from cyclorama.data.sources import SourceConfig
+from cyclorama.data.bg60k import (
+    LICENCE,
+    Bg60kSettings,
+    detect_encoding,
+    detect_mask_means,
+    detect_separator,
+    load_bg60k,
+)
+from cyclorama.data.examples import ExampleConfig, ExampleSource, SourceConfig
 from cyclorama.errors import DataError
 
 CATEGORIES = ["plate or dish", "电饭煲", "red wine, dry", "rice cooker"]

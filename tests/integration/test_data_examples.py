@@ -12,12 +12,17 @@ import pytest
 from PIL import Image
 
 from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
-from cyclorama.data.examples import ExampleConfig, ExampleSource, ItemInfo, decide_flip
+from cyclorama.data.examples import (
+    ExampleConfig,
+    ExampleSource,
+    ItemInfo,
+    SourceConfig,
+    decide_flip,
+    encode_samples,
+)
 from cyclorama.data.packed import PackedExamples, compute_pack_hash
 from cyclorama.data.records import DataRecord
-from cyclorama.data.samples import encode_samples
 from cyclorama.data.shards import Sample, write_shards
-from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError, DataError, OutputError
 
 

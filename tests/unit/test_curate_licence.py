@@ -8,6 +8,7 @@ import pytest
 
 from cyclorama.curate.licence import LicenceRule, LicenceSettings
 from cyclorama.curate.records import Record
+from cyclorama.data.examples import SourceConfig
 from cyclorama.data.licences import (
     SetLicence,
     count_licences,
@@ -16,7 +17,6 @@ from cyclorama.data.licences import (
     mark_model,
     save_set_licence,
 )
-from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import ConfigError, DataError
 from cyclorama.generation.describe import find_licence
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclorama.data.augment import HintConfig, augment_hint, compress, jitter_colour, resize_mask
-from cyclorama.data.perturb import dilate_binary
+from cyclorama.data.augment import (
+    HintConfig,
+    augment_hint,
+    compress,
+    dilate_binary,
+    jitter_colour,
+    resize_mask,
+)
 from cyclorama.errors import ConfigError
 
 ALWAYS = HintConfig(probability=1.0, reference_resolution=64)

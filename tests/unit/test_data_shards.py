@@ -13,10 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cyclorama.data.examples import encode_samples
 from cyclorama.data.records import DataRecord
-from cyclorama.data.samples import encode_samples
-from cyclorama.data.shards import Sample, build_index, list_shards, load_done_mark, read_shards, write_shards
-from cyclorama.data.tars import iter_members
+from cyclorama.data.shards import (
+    Sample,
+    build_index,
+    iter_members,
+    list_shards,
+    load_done_mark,
+    read_shards,
+    write_shards,
+)
 from cyclorama.errors import DataError, OutputError
 
 

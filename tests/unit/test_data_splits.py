@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyclorama.data.order import sample_indices, sample_order
-from cyclorama.data.splits import assign_split
+from cyclorama.data.order import assign_split, sample_indices, sample_order
 from cyclorama.errors import DataError, SettingsError
 
 

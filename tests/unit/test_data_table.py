@@ -48,3 +48,17 @@ def test_lines_and_places_are_those_of_the_file(tmp_path: Path) -> None:
     assert [row.values["column 2"] for row in rows] == ["7", "8"]
     assert "1 line before the header left out" in table.notes
     assert table.columns == ["image", "column 2", "title"]
+
+
+def test_numbers_without_an_end_are_text_or_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        '{"image": "a.png", "title": Infinity, "category": -Infinity, "id": 7.0}\n'
+        '{"image": "a.png", "seed": Infinity}\n{"image": "a.png", "seed": 3.5}\n'
+        '{"image": "a.png", "seed": 3.0}\n'
+    )
+    rows = list(open_table(path, check_files=False))
+    assert (rows[0].values["title"], rows[0].values["category"], rows[0].values["id"]) == ("inf", "-inf", "7")
+    problem = "column 'seed': got {}, need a whole number from 0 to 2**63 - 1"
+    assert [row.error for row in rows] == [None, problem.format("inf"), problem.format("3.5"), None]
+    assert rows[3].values["seed"] == 3

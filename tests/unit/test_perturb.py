@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cyclorama.data.perturb import (
+from cyclorama.data.augment import (
     PerturbConfig,
     dilate_binary,
     dilate_mask,

@@ -15,7 +15,7 @@ from pydantic import model_validator
 
 from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Record
-from cyclorama.data.splits import assign_split
+from cyclorama.data.order import assign_split
 from cyclorama.errors import ConfigError
 
 TRAIN, BG1K, BGPAIR = "train", "bg1k", "bgpair"

@@ -11,7 +11,6 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote
@@ -107,7 +106,14 @@ def open_file(address: Address, urls: UrlPolicy | None = None) -> BinaryIO:
     member = _MEMBER.fullmatch(address)
     try:
         if member is not None:
-            return io.BytesIO(_read_span(member[1], int(member[2]), int(member[3])))
+            with open_file(member[1]) as shard:
+                shard.seek(int(member[2]))
+                data = shard.read(int(member[3]))
+            if len(data) == int(member[3]):
+                return io.BytesIO(data)
+            raise DataError(
+                f"{member[1]} is cut off: {len(data)} of {member[3]} bytes at {member[2]}; write it anew"
+            )
         if not is_remote(address):
             return Path(address).open("rb")
         system, path = open_system(address)
@@ -126,15 +132,6 @@ def read_bytes(address: Address, limit: int = 2**28, urls: UrlPolicy | None = No
             raise DataError(f"cannot read {address!r:.200}: {error.strerror or error}") from error
     if len(data) > limit:
         raise DataError(f"{address!r:.200} has more than {limit:,} bytes; raise the limit")
-    return data
-
-
-def _read_span(path: str, offset: int, size: int) -> bytes:
-    with open_file(path) as stream:
-        stream.seek(offset)
-        data = stream.read(size)
-    if len(data) != size:
-        raise DataError(f"{path} is cut off: {len(data)} of {size} bytes at {offset}; write it anew")
     return data
 
 
@@ -180,10 +177,3 @@ def is_folder(address: str) -> bool:
         return False
     system, start = open_system(address)
     return bool(system.isdir(start))
-
-
-def list_remote(address: str) -> Iterator[str]:
-    """Paths of all files below the remote folder, relative to it, in the order of their names."""
-    system, start = open_system(address)
-    for path in sorted(system.find(start)):
-        yield str(path).removeprefix(start).lstrip("/")

@@ -7,8 +7,10 @@ first. :data:`SPELLINGS` is the whole rule; docs/tables.md shows it.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -63,10 +65,6 @@ _NUMBERED = re.compile(
 )
 
 
-_SHOPIFY = (("handle", "imagesrc"), ("urlhandle", "productimageurl"))
-_WOOCOMMERCE = (("images", "categories"), ("bilder", "kategorien"))
-
-
 @lru_cache(4096)
 def fold(name: str) -> str:
     """``name`` as it is compared.
@@ -99,10 +97,12 @@ class ColumnMap(NamedTuple):
         return f"{kind}columns: {', '.join(taken)}"
 
 
-def match_columns(columns: Sequence[str], given: Mapping[str, str], where: str) -> ColumnMap:
+def match_columns(
+    columns: Sequence[str], given: Mapping[str, str], required: Sequence[str], where: str
+) -> ColumnMap:
     """The columns of each field. ``given`` (field -> column) goes before the spellings.
 
-    Raises ManifestError: a field or column of ``given`` that does not exist, no column for the image.
+    Raises ManifestError: a field or column of ``given`` that does not exist, none for a ``required`` field.
     """
     by_fold: dict[str, list[str]] = {}
     for column in columns:
@@ -135,21 +135,15 @@ def match_columns(columns: Sequence[str], given: Mapping[str, str], where: str) 
     main = fields.pop("image", ())
     further = _find_further(columns, main)
     images = tuple(dict.fromkeys([*main, *further]))
-    used = {*images, *(column for found in fields.values() for column in found)}
-    return ColumnMap(fields, images, tuple(c for c in columns if c not in used), shop)
-
-
-def check_columns(columns: ColumnMap, names: Sequence[str], required: Sequence[str], where: str) -> None:
-    """Nothing, if every ``required`` field has a column. Raises ManifestError naming the columns found."""
-    missing = [
-        name for name in required if not (columns.images if name == "image" else columns.fields.get(name))
-    ]
+    missing = [name for name in required if not (images if name == "image" else fields.get(name))]
     if missing:
         plural = "s" if len(missing) > 1 else ""
         raise ManifestError(
-            f"{where}: missing column{plural} {', '.join(map(repr, missing))}; {_list(names)}. "
+            f"{where}: missing column{plural} {', '.join(map(repr, missing))}; {_list(columns)}. "
             f"Rename a column, add the missing one, or say which one it is (columns: {missing[0]}: …)."
         )
+    used = {*images, *(column for found in fields.values() for column in found)}
+    return ColumnMap(fields, images, tuple(c for c in columns if c not in used), shop)
 
 
 def _list(columns: Sequence[str]) -> str:
@@ -157,11 +151,15 @@ def _list(columns: Sequence[str]) -> str:
 
 
 def _find_shop(folded: Collection[str]) -> Literal["", "Shopify", "WooCommerce"]:
-    if any(handle in folded and image in folded for handle, image in _SHOPIFY):
+    known = set(folded)
+    if {"handle", "imagesrc"} <= known or {"urlhandle", "productimageurl"} <= known:
         return "Shopify"
-    if any(images in folded and categories in folded for images, categories in _WOOCOMMERCE) and any(
-        name in folded for name in ("sku", "type", "typ", "name")
-    ):
+    if ({"images", "categories"} <= known or {"bilder", "kategorien"} <= known) and known & {
+        "sku",
+        "type",
+        "typ",
+        "name",
+    }:
         return "WooCommerce"
     return ""
 
@@ -259,21 +257,19 @@ def parse_text(value: Any, column: str) -> str | None:
         raise ManifestError(f"column {column!r} must be text, got {value!r:.80}")
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
-    if value == int(value):
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value % 1 == 0:
         value = int(value)
     return str(value)
 
 
 def parse_seed(value: Any, column: str = "seed") -> int | None:
     """A seed, or None for an empty cell. Raises ManifestError unless it is a whole number up to 2**63 - 1."""
-    if value is None or value != value or (isinstance(value, str) and value.strip().lower() in _NOTHING):
-        return None
     try:
-        seed = (
-            -1 if isinstance(value, bool) or (not isinstance(value, str) and value != int(value)) else value
-        )
-        seed = int(_WHOLE.sub(r"\1", seed.strip()) if isinstance(seed, str) else seed)
-    except (ValueError, TypeError):
+        text = parse_text(value, "id")
+        if text is None:
+            return None
+        seed = int(text)
+    except (ValueError, ManifestError):
         seed = -1
     if not 0 <= seed <= MAX_SEED:
         raise ManifestError(f"column {column!r}: got {value!r}, need a whole number from 0 to 2**63 - 1")

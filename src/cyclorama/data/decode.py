@@ -43,23 +43,26 @@ def open_image(data: bytes, where: str) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "F") else "RGB")
 
 
+def get_used_alpha(image: Image.Image) -> Image.Image | None:
+    """The alpha channel of an image, if it has one that is not constant."""
+    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
+    return alpha if alpha is not None and len(set(alpha.getextrema())) > 1 else None
+
+
 def read_mask(image: Image.Image, means: MaskMeans | None, where: str) -> Image.Image:
     """The product mask (mode L, 255 = product) in a decoded mask image.
 
     ``means`` None: the alpha channel if the file has one that is not constant, else bright = product.
     Raises DataError if the alpha channel is asked for and there is none.
     """
-    alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
     if means == "alpha":
-        if alpha is None:
+        if image.mode not in ("RGBA", "LA"):
             raise DataError(
                 f"{where}: mask_means is 'alpha' but the file has no alpha channel ({image.mode})"
             )
+        return image.getchannel("A")
+    if means is None and (alpha := get_used_alpha(image)) is not None:
         return alpha
-    if alpha is not None and means is None:
-        lowest, highest = alpha.getextrema()
-        if lowest != highest:
-            return alpha
     grey = image.convert("L")
     return ImageOps.invert(grey) if means == "background" else grey
 

@@ -126,15 +126,13 @@ def _try(url: str, policy: UrlPolicy) -> bytes:
         finally:
             connection.close()
         if status not in (301, 302, 303, 307, 308):
-            return _judge(url, status, headers, body)
+            break
         asked = urljoin(asked, headers.get("location", ""))
-    raise FetchError(f"{url}: more than {MAX_REDIRECTS} redirects")
-
-
-def _judge(url: str, status: int, headers: Any, body: bytes) -> bytes:
-    reason = f"the server answered {status} {http.client.responses.get(status, '')}".rstrip()
+    else:
+        raise FetchError(f"{url}: more than {MAX_REDIRECTS} redirects")
     if status == 200:
         return body
+    reason = f"the server answered {status} {http.client.responses.get(status, '')}".rstrip()
     if status in _RETRIED:
         raise _Retry(reason, _read_pause(headers.get("retry-after")))
     raise FetchError(f"{url}: {reason}")
@@ -194,9 +192,8 @@ def is_public(address: str) -> bool:
 def _ask(connection: socket.socket, url: str, policy: UrlPolicy, deadline: float) -> tuple[int, Any, bytes]:
     """(status, headers, body) of a GET request over ``connection``."""
     parts = urlsplit(url)
-    target = quote(parts.path or "/", safe=_SAFE) + (
-        f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    )
+    query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+    target = quote(parts.path or "/", safe=_SAFE) + query
     client = http.client.HTTPSConnection(parts.hostname or "", parts.port)
     client.sock = connection
     connection.settimeout(max(0.1, deadline - time.monotonic()))

@@ -10,13 +10,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
+from cyclorama.data.examples import SourceConfig
 from cyclorama.data.records import load_records
-from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
 
@@ -31,11 +31,10 @@ _RESTRICTED = re.compile(
 _UNSTATED = ("", "not stated", "unknown", "other")
 
 
-@dataclass(frozen=True)
-class SetLicence:
+class SetLicence(NamedTuple):
     """Images by licence; the empty name counts those that state none."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = {}
 
     @property
     def restricted(self) -> tuple[str, ...]:
@@ -130,7 +129,7 @@ def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> S
     known = [one for one in (load_set_licence(start), find_source_licence(source)) if one is not None]
     if not known:
         return None
-    merged = known[0] if len(known) == 1 else known[0].merge(known[1])
+    merged = reduce(SetLicence.merge, known)
     save_set_licence(merged, folder)
     if merged.commercial_use == "forbidden":
         card = Path(folder) / CARD_NAME

@@ -1,28 +1,42 @@
-"""Which image is the k-th sample of a training run: a pure function of seed and k.
+"""Which split is a product in, and which image is the k-th sample of a training run?
 
-No iterator has a state, so a resumed run only needs the number of images seen. Orders come from raw
-PCG64 bits and a stable sort, which numpy keeps equal between its versions.
+Both are pure functions of names, numbers and a seed: adding products never moves an old one to another split,
+and a resumed run only needs the number of images seen. Orders come from raw PCG64 bits and a stable sort,
+which numpy keeps equal between its versions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from cyclorama.errors import DataError, SettingsError
-from cyclorama.seeding import compute_seed
+from cyclorama.seeding import MAX_SEED, compute_seed
+
+DEFAULT_FRACTIONS = {"train": 0.9, "validation": 0.05, "test": 0.05}
+
+
+def assign_split(product_id: str, seed: int = 0, fractions: Mapping[str, float] = DEFAULT_FRACTIONS) -> str:
+    """The split of a product: ``fractions`` of all products, in the order of the mapping.
+
+    Raises SettingsError if the fractions are not positive or do not sum to 1.
+    """
+    total = sum(fractions.values())
+    if not fractions or min(fractions.values()) < 0 or abs(total - 1) > 1e-6:
+        raise SettingsError(f"split fractions {dict(fractions)} must be >= 0 and sum to 1, not {total:g}")
+    point = compute_seed(seed, product_id, "split") / (MAX_SEED + 1)
+    bound = 0.0
+    for name, fraction in fractions.items():
+        bound += fraction
+        if point < bound:
+            return name
+    return [name for name, fraction in fractions.items() if fraction > 0][-1]
 
 
 @lru_cache(maxsize=4)
-def _shuffle(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
-    bits = np.random.PCG64(compute_seed(seed, epoch, "sample order")).random_raw(count)
-    order = np.argsort(bits, kind="stable").astype(np.int64)
-    order.setflags(write=False)
-    return order
-
-
 def sample_order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
     """int64 (count,): a permutation of 0 … count - 1, another one for each epoch (read-only).
 
@@ -30,7 +44,10 @@ def sample_order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
     """
     if count < 1:
         raise DataError(f"cannot order a set of {count} images")
-    return _shuffle(count, epoch, seed)
+    bits = np.random.PCG64(compute_seed(seed, epoch, "sample order")).random_raw(count)
+    order = np.argsort(bits, kind="stable").astype(np.int64)
+    order.setflags(write=False)
+    return order
 
 
 def sample_indices(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cyclorama.data.examples import Example, ExampleConfig, Examples, ItemInfo, decide_flip
+from cyclorama.data.examples import Example, ExampleConfig, Examples, ItemInfo
 from cyclorama.data.records import RejectedRow
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
@@ -34,7 +33,7 @@ def compute_pack_hash(examples: Examples) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-class PackedExamples:
+class PackedExamples(Examples):
     """Examples read from a packed folder; gives what the source it was built from gives.
 
     Invariant: pixels equal the source's bit for bit, and so do the masks (their levels are k / 255).
@@ -45,14 +44,17 @@ class PackedExamples:
         self.folder = Path(folder)
         self.config = config
         self.done = _load_done(self.folder)
-        lines = _load_meta(self.folder)
-        self.infos: Sequence[ItemInfo] = [
-            ItemInfo(**line["info"]) for line in lines if line["reason"] is None
-        ]
+        meta = self.folder / "meta.jsonl"
+        try:
+            lines = [json.loads(line) for line in meta.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise DataError(f"{meta} is damaged: {error}; delete the folder to pack anew") from error
+        whole = [line for line in lines if line["reason"] is None]
+        self.infos = [ItemInfo(**line["info"]) for line in whole]
+        self._rows = [int(line["row"]) for line in whole]
         self.rejected = [
             RejectedRow(line["row"], line["reason"], line["info"]) for line in lines if line["reason"]
         ]
-        self._rows = [int(line["row"]) for line in lines if line["reason"] is None]
         shape = (len(lines), config.height, config.width)
         self._pixels = _map_array(self.folder / "pixels.npy", (*shape, 3))
         self._masks = _map_array(self.folder / "masks.npy", shape)
@@ -88,24 +90,16 @@ class PackedExamples:
             )
         try:
             _pack(examples, folder, wanted, on_error)
+        except OutputError:
+            raise
         except OSError as error:
-            if isinstance(error, OutputError):
-                raise
             raise OutputError(f"cannot pack into {folder}: {error.strerror or error}") from error
         return cls(folder, examples.config)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def __getitem__(self, index: int) -> Example:
         row, info = self._rows[index], self.infos[index]
         mask = self._masks[row].astype(np.float32) / np.float32(255)
         return Example(np.array(self._pixels[row]), mask, info.category, info.brand, info.id)
-
-    def load(self, index: int, draw: int) -> Example:
-        """The ``draw``-th showing of image ``index``, mirrored as the source would."""
-        example = self[index]
-        return example.flip() if decide_flip(self.config, example.id, draw) else example
 
     def compute_fingerprint(self) -> str:
         """The pack's hash."""
@@ -120,16 +114,20 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "done.json").unlink(missing_ok=True)
     needed = count * height * width * 4
-    free = shutil.disk_usage(folder).free + sum(
-        _file_size(folder / f"{name}.npy") for name in ("pixels", "masks")
-    )
+    arrays = [folder / "pixels.npy", folder / "masks.npy"]
+    for path in arrays:
+        path.unlink(missing_ok=True)  # another process may still have the old one mapped
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(
             f"packing {count} images of {height} x {width} needs {needed / 1e9:.1f} GB, {folder} has "
             f"{free / 1e9:.1f} GB free; choose another folder or train without packing"
         )
-    pixels = _create_array(folder / "pixels.npy", (count, height, width, 3))
-    masks = _create_array(folder / "masks.npy", (count, height, width))
+    shape = (count, height, width)
+    pixels, masks = (
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=size)
+        for path, size in zip(arrays, ((*shape, 3), shape), strict=True)
+    )
     failures = 0
     with (folder / "meta.jsonl").open("w", encoding="utf-8") as stream:
         console = Console(stderr=True)
@@ -151,23 +149,9 @@ def _pack(examples: Examples, folder: Path, pack_hash: str, on_error: Literal["r
         )
     pixels.flush()
     masks.flush()
-    done = {
-        "hash": pack_hash,
-        "images": count - failures,
-        "failures": failures,
-        "height": height,
-        "width": width,
-    }
+    done = {"hash": pack_hash, "images": count - failures, "failures": failures}
+    done |= {"height": height, "width": width}
     write_atomic(folder / "done.json", (json.dumps(done, indent=1) + "\n").encode())
-
-
-def _file_size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _create_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    path.unlink(missing_ok=True)  # another process may still have the old one mapped
-    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
 
 
 def _map_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
@@ -190,13 +174,3 @@ def _load_done(folder: Path) -> dict[str, Any]:
     if not isinstance(done, dict) or "hash" not in done:
         raise DataError(f"{folder / 'done.json'} has no hash; delete the folder to have it packed anew")
     return done
-
-
-def _load_meta(folder: Path) -> list[dict[str, Any]]:
-    try:
-        lines = (folder / "meta.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{folder / 'meta.jsonl'} is damaged: {error}; delete the folder to pack anew"
-        ) from error

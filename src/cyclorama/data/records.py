@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cyclorama.data.addresses import is_remote, read_bytes
-from cyclorama.data.columns import MaskMeans
+from cyclorama.data.columns import FILES, MaskMeans
 from cyclorama.data.fetch import UrlPolicy
-from cyclorama.data.table import Row, open_table
+from cyclorama.data.table import open_table
 from cyclorama.errors import ManifestError
 
 Place = Path | str | bytes
@@ -41,7 +41,6 @@ class DataRecord:
 
 
 FIELDS = tuple(name for name in DataRecord.__dataclass_fields__ if name != "extra")
-_FILES = ("image", "mask", "reference", "reference_mask")
 
 
 @dataclass(frozen=True)
@@ -63,25 +62,26 @@ def load_records(
 
     Raises ManifestError: unreadable file, missing column, or the first bad row with its number and line.
     """
-    records: list[DataRecord] = []
-    rows: list[Row] = []
-    for row in open_table(source, required=required, urls=urls):
+    rows = list(open_table(source, required=required, urls=urls))
+    for row in rows:
         if row.error is not None:
             raise ManifestError(f"{source}, {row.place}: {row.error}")
-        rows.append(row)
+    records: list[DataRecord] = []
     taken = {str(row.values["id"]).casefold() for row in rows if "id" in row.values}
     given: set[str] = set()
     for row in rows:
         values = dict(row.values)
-        name = str(values.pop("id", "")) or str(PurePosixPath(row.name).with_suffix(""))
-        fresh = "id" in row.values and name.casefold() not in given
-        if fresh:
-            given.add(name.casefold())
+        first = name = str(values.pop("id", "")) or str(PurePosixPath(row.name).with_suffix(""))
+        number = 1
+        if "id" in row.values and first.casefold() not in given:
+            given.add(first.casefold())
         else:
-            name = _number(name, taken)
+            while name.casefold() in taken:
+                number += 1
+                name = f"{first}-{number}"
         taken.add(name.casefold())
         known = {key: values.pop(key) for key in FIELDS if key in values}
-        known |= {key: _locate(known[key]) for key in _FILES if key in known}
+        known |= {key: locate(known[key]) for key in FILES if key in known}
         if "mask_note" in values:
             values["mask"] = values.pop("mask_note")
         values.pop("folder", None)
@@ -89,15 +89,8 @@ def load_records(
     return records
 
 
-def _number(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free.casefold() in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free
-
-
-def _locate(address: str | bytes) -> Place:
+def locate(address: str | bytes) -> Place:
+    """A path for a file of this machine, so that its name counts when it is decoded."""
     if isinstance(address, bytes) or is_remote(address) or "::" in address:
         return address
     return Path(address)

@@ -3,6 +3,9 @@
 A shard is ``shard-000000.tar`` holding, per image, ``{key}.png`` (RGB), ``{key}.mask.png`` (L,
 255 = product) and ``{key}.json``. Beside it stands ``shard-000000.done.json``, written last: a shard
 without that mark was interrupted. The unit of work, of retry and of resume is the shard.
+
+A shard is read by one pass over its headers (and the small JSON members) with ``tarfile``, so that an image
+is one seek and one read. webdataset no longer ships its ``wids`` for this.
 """
 
 from __future__ import annotations
@@ -17,14 +20,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
-from cyclorama.data.tars import IMAGE_MEMBERS, MASK_MEMBERS, ShardEntry, scan_shard
+from cyclorama.data.addresses import open_file, read_bytes
+from cyclorama.data.structured import RawRow
 from cyclorama.errors import DataError, OutputError
 from cyclorama.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
+IMAGE_MEMBERS = ("png", "jpg", "jpeg", "webp")
+MASK_MEMBERS = tuple(f"mask.{suffix}" for suffix in IMAGE_MEMBERS)
 KEY = re.compile(r"[^./\s\x00-\x1f][^./\x00-\x1f]*")
 """A key has no dot and no slash: WebDataset cuts a member's name at the first dot."""
 
@@ -61,29 +67,28 @@ def write_shards(samples: Iterable[Sample], folder: str | Path, shard_size: int 
         folder.mkdir(parents=True, exist_ok=True)
         while batch := list(islice(iterator, shard_size)):
             for sample in batch:
-                _check_key(sample.key, seen)
+                key = sample.key
+                if not KEY.fullmatch(key):
+                    raise DataError(
+                        f"key {key!r} cannot name a shard member: it needs a character, no dot, no slash"
+                    )
+                if key in seen:
+                    raise DataError(f"key {key!r} appears twice; keys must be unique in a set")
+                seen.add(key)
             path = folder / f"shard-{len(paths):06d}.tar"
             if not _is_finished(path, [sample.key for sample in batch]):
                 _write_shard(path, batch)
             paths.append(path)
         stale = sorted(set(folder.glob("shard-*.tar")) - set(paths))
+    except OutputError:
+        raise
     except OSError as error:
-        if isinstance(error, OutputError):
-            raise
         raise OutputError(f"cannot write shards to {folder}: {error.strerror or error}") from error
     if stale:
         raise OutputError(
             f"{folder} also holds {stale[0].name} of another set; delete it or use an empty folder"
         )
     return paths
-
-
-def _check_key(key: str, seen: set[str]) -> None:
-    if not KEY.fullmatch(key):
-        raise DataError(f"key {key!r} cannot name a shard member: it needs a character, no dot, no slash")
-    if key in seen:
-        raise DataError(f"key {key!r} appears twice; keys must be unique in a set")
-    seen.add(key)
 
 
 def _hash_keys(keys: Sequence[str]) -> str:
@@ -113,21 +118,17 @@ def _is_finished(path: Path, keys: list[str]) -> bool:
     return True
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
-    tar.addfile(info, io.BytesIO(data))
-
-
 def _write_shard(path: Path, samples: Sequence[Sample]) -> None:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for sample in samples:
-            _add(tar, f"{sample.key}.{sample.image_suffix}", sample.image)
-            if sample.mask is not None:
-                _add(tar, f"{sample.key}.{sample.mask_suffix}", sample.mask)
-            meta = json.dumps(sample.meta, sort_keys=True, ensure_ascii=False)
-            _add(tar, f"{sample.key}.json", meta.encode())
+            meta = json.dumps(sample.meta, sort_keys=True, ensure_ascii=False).encode()
+            members = {sample.image_suffix: sample.image, sample.mask_suffix: sample.mask, "json": meta}
+            for suffix, content in members.items():
+                if content is not None:
+                    info = tarfile.TarInfo(f"{sample.key}.{suffix}")
+                    info.size, info.mode = len(content), 0o644
+                    tar.addfile(info, io.BytesIO(content))
     data = stream.getvalue()
     mark = {
         "shard": path.name,
@@ -139,13 +140,6 @@ def _write_shard(path: Path, samples: Sequence[Sample]) -> None:
     get_done_path(path).unlink(missing_ok=True)
     write_atomic(path, data)
     write_atomic(get_done_path(path), (json.dumps(mark, indent=1, sort_keys=True) + "\n").encode())
-
-
-def _expand(pattern: Path) -> Iterator[Path]:
-    """The paths that fit a pattern with wildcards in any of its parts."""
-    parts = pattern.parts
-    fixed = next((i for i, part in enumerate(parts) if any(char in part for char in "*?[")), len(parts))
-    return Path(*parts[:fixed]).glob("/".join(parts[fixed:])) if fixed < len(parts) else iter(())
 
 
 def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = True) -> list[Path]:
@@ -163,7 +157,8 @@ def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
         elif folder.suffix == ".tar" and folder.is_file():
             found = [folder]
         else:
-            found = sorted(path for path in _expand(folder) if path.suffix == ".tar")
+            matches = Path(folder.anchor).glob(str(folder.relative_to(folder.anchor)))
+            found = sorted(path for path in matches if path.suffix == ".tar")
     else:
         found = [Path(name) for name in source]
         for path in found:
@@ -200,9 +195,7 @@ def build_index(
         for entry in found:
             where = f"{shard}: key {entry.key!r}"
             if entry.find(IMAGE_MEMBERS) is None:
-                raise DataError(
-                    f"{where} has no image ({', '.join(IMAGE_MEMBERS)}), only {sorted(entry.members)}"
-                )
+                raise DataError(f"{where} {entry.describe_lack()}")
             if entry.meta is None:
                 raise DataError(f"{where} has no json member, only {sorted(entry.members)}")
             if entry.key in index:
@@ -225,10 +218,114 @@ def read_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
         image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
         assert image is not None
         yield Sample(
-            key=entry.key,
-            image=entry.read(image),
-            mask=entry.read(mask) if mask is not None else None,
-            meta=entry.meta or {},
-            image_suffix=image,
-            mask_suffix=mask or "mask.png",
+            entry.key,
+            entry.read(image),
+            None if mask is None else entry.read(mask),
+            entry.meta or {},
+            image,
+            mask or "mask.png",
         )
+
+
+class ShardEntry(NamedTuple):
+    """Where one image of a shard lies."""
+
+    key: str
+    shard: str
+    members: dict[str, str]
+    """Suffix -> address (``shard.tar::OFFSET+SIZE``) of each member."""
+    meta: dict[str, Any] | None
+    """The JSON member; None if there is none."""
+
+    def find(self, suffixes: tuple[str, ...]) -> str | None:
+        """The first of ``suffixes`` that the image has a member of."""
+        return next((suffix for suffix in suffixes if suffix in self.members), None)
+
+    def describe_lack(self) -> str:
+        """That there is no image, and what there is instead."""
+        return f"has no image ({', '.join(IMAGE_MEMBERS)}), only {sorted(self.members)}"
+
+    def read(self, suffix: str) -> bytes:
+        """A member's content. Raises DataError: no such member, or the shard has shrunk or gone."""
+        if suffix not in self.members:
+            raise DataError(
+                f"{self.shard}: key {self.key!r} has no member {suffix}; it has {[*self.members]}"
+            )
+        try:
+            return read_bytes(self.members[suffix])
+        except DataError as error:
+            raise DataError(f"key {self.key!r}: {error}") from error
+
+
+def scan_shard(shard: str) -> list[ShardEntry]:
+    """The images of ``shard`` in its order. A member's name is cut at its first dot, as WebDataset does.
+
+    Raises DataError: truncated, no tar, a member twice, a JSON member that cannot be read.
+    """
+    found: dict[str, ShardEntry] = {}
+    key = ""
+    try:
+        with open_file(shard) as stream:
+            for name, offset, size in iter_members(stream):
+                folder, _, base = name.rpartition("/")
+                stem, _, suffix = base.partition(".")
+                key, suffix = (f"{folder}/{stem}" if folder else stem), suffix.lower()
+                entry = found.setdefault(key, ShardEntry(key, shard, {}, None))
+                if suffix in entry.members:
+                    raise DataError(f"{shard}: key {key!r} has member {suffix!r} twice")
+                entry.members[suffix] = f"{shard}::{offset}+{size}"
+                if suffix == "json":
+                    stream.seek(offset)
+                    try:
+                        meta = json.loads(stream.read(size))
+                    except ValueError as error:
+                        raise DataError(
+                            f"{shard}: key {key!r}: its JSON member is not valid: {error}"
+                        ) from error
+                    if not isinstance(meta, dict):
+                        raise DataError(f"{shard}: key {key!r}: its JSON member is no object")
+                    found[key] = entry._replace(meta=meta)
+    except tarfile.TarError as error:
+        after = f" at or after key {key!r}" if key else ""
+        raise DataError(f"{shard} is truncated or not a tar{after}: {error}; write it anew") from error
+    except OSError as error:
+        raise DataError(f"cannot read {shard}: {error.strerror or error}") from error
+    return list(found.values())
+
+
+def read_rows(shards: Sequence[str]) -> Iterator[RawRow]:
+    """A row for each image of ``shards``: its members and what its JSON member says."""
+    for shard in shards:
+        for entry in scan_shard(shard):
+            image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
+            values = {"key": entry.key, **(entry.meta or {}), "shard_key": entry.key}
+            problem = None
+            if image is None:
+                problem = f"key {entry.key!r} {entry.describe_lack()}"
+            else:
+                values["image"] = entry.members[image]
+            if mask is not None:
+                values["mask"] = entry.members[mask]
+                values.setdefault("mask_means", "product")
+            yield None, values, problem
+
+
+def iter_members(stream: BinaryIO) -> Iterator[tuple[str, int, int]]:
+    """(name, offset, size) of every file in an uncompressed tar; the stream may be moved in between.
+
+    Raises tarfile.TarError: truncated (also between two members, by the missing end mark), or no tar.
+    """
+    length = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    end = 0
+    with tarfile.open(fileobj=stream, mode="r:") as tar:
+        for info in tar:
+            end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            if info.offset_data + info.size > length:
+                raise tarfile.ReadError(f"member {info.name!r} is cut off")
+            if info.isfile():
+                yield info.name, info.offset_data, info.size
+    stream.seek(end)
+    tail = stream.read(2 * tarfile.BLOCKSIZE)
+    if len(tail) < 2 * tarfile.BLOCKSIZE or any(tail):
+        raise tarfile.ReadError("the end-of-archive mark is missing")

@@ -1,20 +1,30 @@
-"""Rows of files whose cells have types: JSON lines, JSON, Parquet (a file or a folder of parts), Excel."""
+"""Rows of files that are no text tables: JSON lines, JSON, Parquet (a file or parts), Excel, product feeds.
+
+Feeds are Google Merchant's as RSS or Atom and shops' own XML, read as a stream and safely: entities declared
+in the file are refused, so that none can grow without limit; nothing outside the file is opened.
+"""
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import islice
+from typing import Any, BinaryIO
+from xml.parsers import expat
 
-from cyclorama.data.columns import has_image_column
+from cyclorama.data.columns import fold, has_image_column
 from cyclorama.data.text import Grid, Opener, fill_grid
 from cyclorama.errors import ManifestError, MissingDependencyError
 
 RawRow = tuple[int | None, Mapping[str, Any], str | None]
 """(line or None, cells by the table's own column names, why the row cannot be read)."""
 _BATCH = 1024
+PRODUCTS = frozenset({"item", "entry", "product", "offer", "shopitem", "artikel", "produkt"})
+"""Elements of a feed that are a product each."""
+_LARGEST_TEXT = 2**20
 _LARGEST_VALUE = 2**26
 _SCALAR = r"\s*\"([^\"]*)\"\s*:\s*(?:\"[^\"]*\"|[\d.eE+-]+|true|false|null)\s*,"
 _WRAPPED = re.compile(rf"\s*\{{(?:{_SCALAR})*\s*\"[^\"]*\"\s*:\s*(?=\[\s*\{{)")
@@ -24,17 +34,14 @@ def read_json_lines(lines: Iterator[str]) -> Iterator[RawRow]:
     """A row for each line that is not empty."""
     for number, line in enumerate(lines, 1):
         if line.strip():
-            yield _parse_line(line, number)
+            try:
+                yield number, *_check_object(json.loads(line), line.strip())
+            except (ValueError, RecursionError) as error:
+                yield number, {}, f"not valid JSON: {error}"
 
 
-def _parse_line(line: str, number: int) -> RawRow:
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return number, {}, f"not valid JSON: {error}"
-    if not isinstance(value, dict):
-        return number, {}, f"expected a JSON object, got {line.strip()[:60]!r}"
-    return number, value, None
+def _check_object(value: Any, text: str) -> tuple[Mapping[str, Any], str | None]:
+    return (value, None) if isinstance(value, dict) else ({}, f"expected a JSON object, got {text[:60]!r}")
 
 
 def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
@@ -66,43 +73,32 @@ def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
                 return
             raise ManifestError(f"{name}: not valid JSON after {number} objects: {error}") from None
         number, text = number + 1, text[end:]
-        problem = None if isinstance(value, dict) else f"expected a JSON object, got {str(value)[:60]!r}"
-        yield None, value if isinstance(value, dict) else {}, problem
+        yield None, *_check_object(value, str(value))
 
 
 @contextmanager
-def _parquet_errors(name: str) -> Iterator[None]:
+def open_parquet(part: Opener) -> Iterator[Any]:
+    """The ``pyarrow.parquet.ParquetFile``. Raises ManifestError, MissingDependencyError."""
     try:
         import pyarrow as pa
-    except ImportError as error:
-        raise MissingDependencyError(f"reading {name} needs pyarrow: pip install pyarrow") from error
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise ManifestError(f"{name} is not a readable Parquet file: {error}") from error
-
-
-def load_parquet_columns(part: Opener) -> list[str]:
-    """The columns of a Parquet file. Raises ManifestError."""
-    with _parquet_errors(part.name):
         import pyarrow.parquet as pq
-
+    except ImportError as error:
+        raise MissingDependencyError(f"reading {part.name} needs pyarrow: pip install pyarrow") from error
+    try:
         with part.open() as stream:
-            return list(pq.ParquetFile(stream).schema_arrow.names)
+            yield pq.ParquetFile(stream)
+    except (pa.ArrowException, OSError) as error:
+        raise ManifestError(f"{part.name} is not a readable Parquet file: {error}") from error
 
 
 def read_parquet(parts: Sequence[tuple[Opener, Mapping[str, str]]]) -> Iterator[RawRow]:
     """The rows of Parquet files, one after the other; each with the values its folders' names give."""
     for part, fixed in parts:
-        with _parquet_errors(part.name):
-            import pyarrow.parquet as pq
-
-            with part.open() as stream:
-                file = pq.ParquetFile(stream)
-                embedded = any(str(kind).find("binary") >= 0 for kind in file.schema_arrow.types)
-                for batch in file.iter_batches(batch_size=64 if embedded else _BATCH):
-                    for values in batch.to_pylist():
-                        yield None, {**values, **fixed}, None
+        with open_parquet(part) as file:
+            embedded = any("binary" in str(kind) for kind in file.schema_arrow.types)
+            for batch in file.iter_batches(batch_size=64 if embedded else _BATCH):
+                for values in batch.to_pylist():
+                    yield None, {**values, **fixed}, None
 
 
 class Workbook:
@@ -113,7 +109,7 @@ class Workbook:
         names = [name for name, _ in self._iterate_sheets()]
         found: tuple[str, Grid] | None = None
         for name, rows in self._iterate_sheets():
-            head = [cells for _, cells in _take(rows, 30)]
+            head = [cells for _, cells in islice(rows, 30)]
             grid = find(head)
             if head and (found is None or (grid.score and not found[1].score)):
                 found = (name, grid)
@@ -157,5 +153,87 @@ def _read_sheet(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
             yield number, values
 
 
-def _take(rows: Iterator[tuple[int, list[Any]]], count: int) -> list[tuple[int, list[Any]]]:
-    return [row for row, _ in zip(rows, range(count))]
+class _Feed:
+    """Collects the elements of each product as cells."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.done: list[RawRow] = []
+        self._cells: dict[str, Any] | None = None
+        self._line = 0
+        self._text: list[str] = []
+        self._path: list[str] = []
+        """Of the elements that are open inside the product's."""
+        self.parser = expat.ParserCreate()  # without namespaces: some feeds forget to declare "g"
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text.append
+        self.parser.EntityDeclHandler = self._refuse
+        self.parser.UseForeignDTD(True)  # a name such as &nbsp; is then told to us instead of an error
+        self.parser.ExternalEntityRefHandler = lambda *_: 1
+        self.parser.SkippedEntityHandler = lambda name, _: self._text.append(html.unescape(f"&{name};"))
+
+    def _refuse(self, name: str, *_: Any) -> None:
+        raise ManifestError(
+            f"{self.name} declares the entity {name!r}; feeds with entities of their own are not read"
+        )
+
+    def _start(self, element: str, attributes: dict[str, str]) -> None:
+        tag = element.rpartition(":")[2]
+        self._text.clear()
+        if self._cells is None and tag.lower() in PRODUCTS:
+            self._cells, self._line = dict(attributes), self.parser.CurrentLineNumber
+        elif self._cells is not None:
+            self._path.append(tag)
+            address = attributes.get("url") or attributes.get("src") or attributes.get("href")
+            if address and tag in ("enclosure", "content", "thumbnail"):
+                self._add("image", address)
+            elif address and (tag != "link" or attributes.get("rel") == "enclosure"):
+                self._add("image" if tag == "link" else tag, address)
+
+    def _end(self, element: str) -> None:
+        if self._cells is None:
+            return
+        text = "".join(self._text).strip()
+        self._text.clear()
+        if not self._path:
+            self.done.append((self._line, self._cells, None))
+            self._cells = None
+            return
+        tag = self._path.pop()
+        if text and len(text) <= _LARGEST_TEXT:
+            parent = self._path[-1] if self._path else ""
+            tag = parent if parent and fold(tag) in ("url", "src", "image") else tag
+            self._add(tag, text, first=element.startswith("g:"))
+
+    def _add(self, name: str, text: str, first: bool = False) -> None:
+        assert self._cells is not None
+        before = self._cells.get(name)
+        if before is None or (first and name in ("id", "title")):  # Atom's own id is another one
+            self._cells[name] = text
+        elif isinstance(before, list):
+            before.append(text)
+        elif fold(name) in ("category", "producttype", "googleproductcategory", "title", "id"):
+            pass  # the first one counts
+        else:
+            self._cells[name] = [before, text]
+
+
+def read_feed(stream: BinaryIO, name: str) -> Iterator[RawRow]:
+    """A row for each product of the XML in ``stream``; elements that come again become a list.
+
+    Raises ManifestError: not well-formed, entities of its own.
+    """
+    feed = _Feed(name)
+    try:
+        part = stream.read(2**16).lstrip(b" \t\r\n")  # some programs write an empty line first
+        final = False
+        while not final:
+            final = not part
+            feed.parser.Parse(part, final)
+            yield from feed.done
+            feed.done.clear()
+            part = stream.read(2**16)
+    except expat.ExpatError as error:
+        raise ManifestError(f"{name} is not well-formed XML: {error}; save the feed anew") from error

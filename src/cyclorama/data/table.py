@@ -20,32 +20,25 @@ wherever the command was started; it is not unique, since an image may come twic
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from cyclorama.data.addresses import (
-    find_file,
-    is_remote,
-    is_url,
-    normalise_address,
-    open_file,
-)
+from cyclorama.data.addresses import find_file, is_remote, is_url, normalise_address, open_file
 from cyclorama.data.columns import (
     FILES,
     PARSERS,
-    check_columns,
     fold,
     is_list,
     match_columns,
     split_images,
 )
 from cyclorama.data.fetch import UrlPolicy, check_url
-from cyclorama.data.folders import is_image_name
-from cyclorama.data.opening import Options, Source, named_errors, open_source
+from cyclorama.data.opening import Options, Source, is_image_name, named_errors, open_source
 from cyclorama.errors import InputError, ManifestError
 
 __all__ = ["Row", "Table", "UrlPolicy", "open_file", "open_table"]
@@ -86,13 +79,10 @@ class Table:
                 head = list(islice(source.rows(lambda _: True), _PEEKED))
             if not head:
                 raise ManifestError(f"{name} has no rows; give one with images" + self._hint())
-            names = list(dict.fromkeys(column for _, cells, _ in head for column in cells))
-            if not names:  # no row can be read; each says why
-                names = ["image"]
-        self.columns: list[str] = list(names)
-        self._known = set(names)
-        self._match()
-        check_columns(self.map, self.columns, options.required, name)
+            names = [column for _, cells, _ in head for column in cells]
+            names = names or ["image"]  # no row can be read; each says why
+        self.columns: list[str] = []
+        self._match(names)
         if next(iter(self), None) is None:
             raise ManifestError(f"{name} has no rows; give a table with an image in each row" + self._hint())
 
@@ -114,23 +104,18 @@ class Table:
         number = 0
         group = _Group(self._skipped)
         with named_errors(self.name):
-            for line, cells, problem in self._source.rows(self._has_meaning):
+            for line, cells, problem in self._source.rows(lambda column: column not in self.map.rest):
                 if not cells.keys() <= self._known:
-                    self._extend(cells)
+                    self._match(cells)
                 for place, values, reason in self._expand(cells, problem, group):
                     number += 1
                     yield Row(number, place or f"row-{number}", values, reason, line)
 
-    def _has_meaning(self, column: str) -> bool:
-        return column not in self.map.rest
-
-    def _extend(self, cells: Mapping[str, Any]) -> None:
-        self.columns += [name for name in cells if name not in self._known]
+    def _match(self, names: Iterable[str]) -> None:
+        """Find the fields of the columns, ``names`` among them."""
+        self.columns = list(dict.fromkeys([*self.columns, *names]))
         self._known = set(self.columns)
-        self._match()
-
-    def _match(self) -> None:
-        self.map = match_columns(self.columns, self._options.columns, self.name)
+        self.map = match_columns(self.columns, self._options.columns, self._options.required, self.name)
         self._images = [(column, is_list(column)) for column in self.map.images]
         fields = self.map.fields.items()
         self._files = [(f, columns) for f, columns in fields if f in FILES]
@@ -230,7 +215,8 @@ class Table:
         path = normalise_address(image).replace("\\", "/")
         if is_remote(path):
             inside = path.removeprefix(f"{self.folder}/")
-            return inside if not is_remote(inside) else _read_last(path)
+            last = re.split("[?#]", path)[0].rpartition("/")[2]
+            return unquote(last) if is_remote(inside) else inside
         if path.startswith("/"):
             inside = path.removeprefix(f"{self.folder}/")
             return inside if not inside.startswith("/") else PurePosixPath(path).name
@@ -238,11 +224,6 @@ class Table:
             return path
         plain = str(PurePosixPath(path))
         return PurePosixPath(path).name if ".." in plain.split("/") else plain
-
-
-def _read_last(url: str) -> str:
-    last = url.partition("?")[0].partition("#")[0].rpartition("/")[2]
-    return unquote(last) if "%" in last else last
 
 
 class _Group:

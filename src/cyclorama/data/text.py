@@ -12,6 +12,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zipfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -117,21 +118,14 @@ def detect_encoding(opener: Opener) -> tuple[str, str]:
                 return found
         even, odd = head[0::2].count(0), head[1::2].count(0)
         if max(even, odd) * 4 > len(head):
-            return (
-                ("utf-16-le", "UTF-16 (little-endian, no mark)")
-                if odd > even
-                else (
-                    "utf-16-be",
-                    "UTF-16 (big-endian, no mark)",
-                )
-            )
+            order = "little" if odd > even else "big"
+            return f"utf-16-{order[0]}e", f"UTF-16 ({order}-endian, no mark)"
         if b"\0" in head:
             raise ManifestError(f"{opener.name} is neither a table, a feed nor an image that is known")
         decoder, plain, part, following = codecs.getincrementaldecoder("utf-8")(), True, head, head
         try:
             while following:
-                part = following
-                plain = plain and part.isascii()
+                part, plain = following, plain and following.isascii()
                 decoder.decode(part)
                 following = stream.read(2**20)
             decoder.decode(b"", final=True)
@@ -146,12 +140,7 @@ def _detect_other(part: bytes, name: str) -> tuple[str, str]:
     whole = sum(char >= "\x80" for char in part.decode("utf-8", "ignore"))
     if whole > 10 * damaged:
         return "utf-8", "UTF-8 with some invalid bytes, shown as \ufffd"
-    pairs, place = 0, 0
-    while place < len(part) - 1:
-        both = part[place] >= 0xA1 and part[place + 1] >= 0xA1
-        pairs += both
-        place += 1 + both
-    if pairs * 2 >= 0.9 * high:
+    if len(re.findall(rb"[\xa1-\xff]{2}", part)) * 2 >= 0.9 * high:
         return "gb18030", "GB18030"
     if any(byte in _NOT_1252 for byte in part):
         raise ManifestError(
@@ -194,26 +183,21 @@ def _parse_quoted(
     line: str, separator: str, held: deque[str], lines: Iterator[str], odd: Counter[str]
 ) -> tuple[list[str], int]:
     """Cells, and how many further lines they took."""
-    block = line
     more: list[str] = []
-    while True:
+    closed = True
+    while closed:
         try:
-            return next(csv.reader([block], delimiter=separator, strict=True)), len(more)
+            return next(csv.reader(["\n".join([line, *more])], delimiter=separator, strict=True)), len(more)
         except csv.Error as error:
             if "unexpected end" not in str(error):
                 break
-        while len(more) < _LONGEST_CELL:  # the next line that may close the cell
+        closed = False
+        while not closed and len(more) < _LONGEST_CELL:  # the next line that may close the cell
             following = held.popleft() if held else next(lines, None)
             if following is None:
                 break
             more.append(following)
-            if '"' in following:
-                break
-        else:
-            break
-        if following is None:
-            break
-        block = "\n".join([line, *more])
+            closed = '"' in following
     held.extendleft(reversed(more))
     if '\\"' in line:
         try:
@@ -297,10 +281,7 @@ def fill_grid(
                     "keep empty cells"
                 )
             cells = (cells + [None] * width)[:width]
-        if whole:
-            yield line, dict(zip(names, cells)), problem
-        else:
-            yield line, {name: cells[place] for place, name in kept}, problem
+        yield line, dict(zip(names, cells if whole else [cells[place] for place, _ in kept])), problem
 
 
 def detect_separator(

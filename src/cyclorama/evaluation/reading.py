@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.data.addresses import read_bytes
-from cyclorama.data.records import Place
+from cyclorama.data.records import Place, locate
 from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
@@ -211,9 +211,9 @@ def _read_rows(path: Path) -> dict[str, ImageItem]:
                     f"{path}, {row.place}: the key {key!r} is there twice; give each image an id or name of "
                     "its own"
                 )
-            mask = None if values.get("mask") is None else _locate(values["mask"])
+            mask = None if values.get("mask") is None else locate(values["mask"])
             items[key] = ImageItem(
-                _locate(image), mask, values.get("category"), values.get("reference"), values
+                locate(image), mask, values.get("category"), values.get("reference"), values
             )
     except ManifestError as error:
         raise DataError(str(error)) from error
@@ -229,13 +229,6 @@ def _find_key(kind: str, row: Row, image: Any) -> str:
     own = values.get("title") if "status" in values else values.get("input")  # of a run's results
     named = values.get("id") or own or (image if isinstance(image, str) else row.name)
     return str(named) if "id" in values else PurePosixPath(str(named)).stem
-
-
-def _locate(address: str | bytes) -> Place:
-    """A path for a file of this machine, so that its name counts when it is decoded."""
-    if isinstance(address, str) and "::" not in address and "://" not in address:
-        return Path(address)
-    return address
 
 
 @dataclass(frozen=True, eq=False)

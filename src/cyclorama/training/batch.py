@@ -17,8 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cyclorama.data.augment import HintConfig, augment_hint
-from cyclorama.data.perturb import PerturbConfig, perturb
+from cyclorama.data.augment import HintConfig, PerturbConfig, augment_hint, perturb
 from cyclorama.imaging.transforms import to_image, to_mask_tensor
 from cyclorama.seeding import build_generator, build_numpy_generator
 from cyclorama.training.data import Array, PromptTable, TrainingData

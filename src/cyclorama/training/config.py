@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from cyclorama.config import Settings, to_plain
-from cyclorama.data.augment import HintConfig
-from cyclorama.data.perturb import PerturbConfig
-from cyclorama.data.sources import SourceConfig
+from cyclorama.data.augment import HintConfig, PerturbConfig
+from cyclorama.data.examples import SourceConfig
 from cyclorama.errors import ConfigError
 from cyclorama.models.scratch import BaseShape
 

@@ -22,9 +22,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from cyclorama.data.examples import ExampleConfig, Examples, ExampleSource
+from cyclorama.data.examples import ExampleConfig, Examples, ExampleSource, SourceConfig
 from cyclorama.data.packed import PackedExamples
-from cyclorama.data.sources import SourceConfig
 from cyclorama.errors import OutputError
 from cyclorama.imaging.transforms import to_image
 from cyclorama.jobs.store import compute_key

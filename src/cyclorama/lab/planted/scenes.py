@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
-from cyclorama.data.tars import ShardEntry, scan_shard
+from cyclorama.data.shards import ShardEntry, scan_shard
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.float32]
