@@ -189,11 +189,15 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
         "ImageTooSmallError",
         ["40 x 15", "16", "use a larger image"],
     ),
-    "float array": (lambda _: load_image(photo() / 255), "UnreadableImageError", ["float64", "scale floats"]),
+    "float array": (
+        lambda _: load_image(photo() / 127.5 - 1),
+        "UnreadableImageError",
+        ["float64", "(x + 1) / 2"],
+    ),
     "array of five channels": (
         lambda _: load_image(np.zeros((20, 20, 5), np.uint8)),
         "UnreadableImageError",
-        ["(20, 20, 5)", "give uint8"],
+        ["(20, 20, 5)", "give (H, W)"],
     ),
     "not an image at all": (lambda _: load_image(42), "UnreadableImageError", ["int", "give a path"]),  # type: ignore[arg-type]
     "limit of zero": (lambda _: LoadLimits(pixels=0), "SettingsError", ["pixels: must be at least 1, got 0"]),
@@ -238,12 +242,12 @@ CASES: dict[str, tuple[Callable[[Path], Any], str, list[str]]] = {
     "mask with NaN": (
         mask_file(np.full(SIZE, np.nan, np.float32)),
         "MaskError",
-        ["3072 values are not finite", "use 0 to 1"],
+        ["3072 values that are not finite", "give 0 to 1"],
     ),
     "mask beyond 1": (
-        mask_file(box(9, 9, 30, 30).astype(np.float32)),
+        mask_file(box(9, 9, 30, 30) / 170),
         "MaskError",
-        ["from 0 to 255", "from 0 to 1"],
+        ["from 0 to 1.5", "0 to 1 or as 0 to 255"],
     ),
     "broken mask file": (mask_file(b"GIF89a"), "UnreadableImageError", ["mask.png", "use one of PNG"]),
     "animated mask": (mask_file(animation("GIF")), "AnimatedImageError", ["mask.png", "3 frames"]),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import UnreadableImageError
-from cyclorama.imaging.colour import ADOBE_RGB, SRGB, build_profile, can_write, from_srgb, to_srgb
+from cyclorama.imaging.colour import ADOBE_RGB, SRGB, build_profile, can_convert, from_srgb, to_srgb
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.product import build_reference
 
@@ -214,7 +214,7 @@ def test_profile_that_leads_out_only_is_applied() -> None:
     profile[:4] = struct.pack(">I", start + len(body))
     profile[8:12], profile[12:16], profile[20:24] = b"\x02\x10\0\0", b"scnr", b"Lab "
     data = bytes(profile) + struct.pack(">I", 2) + tags + body
-    assert not can_write(data)
+    assert not can_convert(SRGB, data)
     loaded = load_image(png_with({}, icc_profile=data))
     assert loaded.icc_profile is None and "works one way only" in loaded.notes[0]
     assert np.array_equal(loaded.pixels, to_srgb(SCENE, data)) and not np.array_equal(loaded.pixels, SCENE)

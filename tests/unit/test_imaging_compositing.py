@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import erf, sqrt
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.compositing import composite, compute_contact_shadow, compute_product_report
 from cyclorama.imaging.product import Product
 
 
@@ -84,3 +86,24 @@ def test_wrong_sizes_and_bad_values_are_refused() -> None:
         composite(background[:8], product)
     with pytest.raises(SettingsError, match="not finite"):
         composite(np.full(background.shape, np.nan), product)
+
+
+def test_the_contact_shadow_is_as_wide_and_deep_as_the_contact() -> None:
+    """Two Gaussians, a dark line and a soft pool, whose widths follow from the contact's own."""
+    matte = np.zeros((400, 700), np.float32)
+    matte[100:300, 200:500] = 1
+    shadow = compute_contact_shadow(matte, 0.8)
+
+    def blur(distance: float, sigma: float, half: float) -> float:
+        return (erf((distance + half) / (sqrt(2) * sigma)) - erf((distance - half) / (sqrt(2) * sigma))) / 2
+
+    for offset in (0, 2, 4, 8, 12, 20):
+        parts = [
+            weight * blur(offset + 0.5, sigma, 2) / blur(0.5, sigma, 2)
+            for sigma, weight in ((3, 0.6), (9, 0.4))
+        ]
+        assert shadow[300 + offset, 350] == pytest.approx(204 * sum(parts), abs=1.5)
+        assert shadow[299 - offset, 350] == shadow[300 + offset, 350]
+    for offset in (-40, -10, 0, 5, 10, 20, 40):
+        ends = [weight * blur(offset + 150.5, sigma, 150) for sigma, weight in ((6, 0.6), (24, 0.4))]
+        assert shadow[300, 500 + offset] == pytest.approx(204 * sum(ends), abs=1.5)

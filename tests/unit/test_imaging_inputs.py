@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from cyclorama.errors import CycloramaError, MaskError, UnreadableImageError
-from cyclorama.imaging.inputs import find_name, is_address, is_one, read_image, read_mask
+from cyclorama.imaging.inputs import find_name, is_address, is_one, read_image
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
 
@@ -110,7 +110,7 @@ def test_every_kind_gives_the_same_pixels(kind: str, tmp_path: Path) -> None:
     given = KINDS[kind](tmp_path)
     if not kind.startswith("batch"):
         assert is_one(given)
-    loaded = load_image(read_image(given))
+    loaded = load_image(given)
     assert np.array_equal(loaded.pixels, RGB)
     assert loaded.alpha is None
 
@@ -118,7 +118,7 @@ def test_every_kind_gives_the_same_pixels(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scale", [1, 1 / 255], ids=["to 255", "to 1"])
 def test_alpha_of_floats_has_a_scale_of_its_own(scale: float) -> None:
     given = np.dstack([RGB * scale, RGBA[..., 3] / 255])
-    loaded = load_image(read_image(given))
+    loaded = load_image(given)
     assert np.array_equal(loaded.pixels, RGB)
     assert loaded.alpha is not None and np.abs(loaded.alpha * 255 - RGBA[..., 3]).max() < 1e-3
 
@@ -138,15 +138,15 @@ def test_alpha_of_floats_has_a_scale_of_its_own(scale: float) -> None:
     ],
 )
 def test_grey_in_every_form(array: Any, grey: np.ndarray) -> None:
-    pixels = load_image(read_image(array)).pixels
+    pixels = load_image(array).pixels
     assert np.array_equal(pixels, np.repeat(grey[..., None], 3, axis=2))
 
 
 def test_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path)
-    assert np.array_equal(load_image(read_image("~/a b.png")).pixels, RGB)
-    assert np.array_equal(load_image(read_image(Path("~/a b.png"))).pixels, RGB)
+    assert np.array_equal(load_image("~/a b.png").pixels, RGB)
+    assert np.array_equal(load_image(Path("~/a b.png")).pixels, RGB)
 
 
 def closed(folder: Path) -> Any:
@@ -228,15 +228,15 @@ MASK[6:18, 10:30] = True
     ],
 )
 def test_masks_of_every_kind(mask: Any) -> None:
-    assert np.array_equal(load_mask(read_mask(mask), (24, 40)), MASK.astype(np.float32))
+    assert np.array_equal(load_mask(mask, (24, 40)), MASK.astype(np.float32))
 
 
 def test_soft_masks_keep_their_precision() -> None:
     soft = np.where(MASK, 0.12345, 0).astype(np.float32)
     soft[8:16, 12:28] = 1
-    assert np.array_equal(load_mask(read_mask(soft), (24, 40)), soft)
+    assert np.array_equal(load_mask(soft, (24, 40)), soft)
     above = np.where(soft == 1, np.float32(1.0005), soft)
-    assert np.array_equal(load_mask(read_mask(above), (24, 40)), soft)
+    assert np.array_equal(load_mask(above, (24, 40)), soft)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_soft_masks_keep_their_precision() -> None:
 )
 def test_masks_that_cannot_be_read(mask: Any) -> None:
     with pytest.raises((UnreadableImageError, MaskError)):
-        load_mask(read_mask(mask), (24, 40))
+        load_mask(mask, (24, 40))
 
 
 def test_one_or_several() -> None:

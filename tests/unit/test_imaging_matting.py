@@ -12,6 +12,7 @@ import pytest
 from cyclorama.imaging.matting import (
     MattingConfig,
     Spill,
+    _upsample_guided,
     estimate_foreground,
     estimate_matte,
     measure_spill,
@@ -101,3 +102,22 @@ def test_matting_leaves_the_number_of_threads_alone(first: str) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "1"
+
+
+def test_upsampling_is_the_guided_filter_of_the_literature() -> None:
+    """At equal size: linear regression with a ridge in every 5 x 5 window, its coefficients then averaged."""
+    rng = np.random.default_rng(0)
+    guide = rng.integers(0, 256, (10, 12, 3), dtype=np.uint8)
+    alpha = rng.random((10, 12)).astype(np.float32)
+    colour = np.pad(guide / 255.0, ((2, 2), (2, 2), (0, 0)), mode="edge")
+    known = np.pad(alpha.astype(float), 2, mode="edge")
+    slope, offset = np.empty((10, 12, 3)), np.empty((10, 12))
+    for y, x in np.ndindex(10, 12):
+        own, wanted = colour[y : y + 5, x : x + 5].reshape(25, 3), known[y : y + 5, x : x + 5].ravel()
+        covariance = np.cov(own.T, bias=True) + 1e-4 * np.eye(3)
+        slope[y, x] = np.linalg.solve(covariance, (own - own.mean(0)).T @ (wanted - wanted.mean()) / 25)
+        offset[y, x] = wanted.mean() - slope[y, x] @ own.mean(0)
+    window = np.pad(np.dstack([slope, offset]), ((2, 2), (2, 2), (0, 0)), mode="edge")
+    mean = np.array([[window[y : y + 5, x : x + 5].mean((0, 1)) for x in range(12)] for y in range(10)])
+    expected = np.clip((mean[..., :3] * guide / 255).sum(axis=2) + mean[..., 3], 0, 1)
+    assert np.abs(_upsample_guided(alpha, guide, guide) - expected).max() < 1e-3

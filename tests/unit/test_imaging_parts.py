@@ -255,3 +255,13 @@ def test_shadows_on_off_white_ground_are_ground() -> None:
             np.rint(np.asarray(BOTTLE)[..., :3] * alpha + floor * (1 - alpha)).astype(np.uint8)
         )
         assert_box(cut(image), tolerance=4)
+
+
+def test_a_mirror_image_grows_no_stronger_down_to_its_last_row() -> None:
+    faint = np.asarray(mirror(0.3, 60, False, None)).copy()
+    foot = BOX[0] + BOX[2]
+    rows = faint[foot + 58 : foot + 60]  # the last two: a rim or a foot, as no mirror image has
+    rows[..., 3] = np.rint(rows[..., 3] * 2.2).astype(np.uint8)
+    matte = faint[..., 3].astype(np.float32) / 255
+    kept, notes = drop_reflection(faint[..., :3], matte, True)
+    assert kept is matte and notes == ()

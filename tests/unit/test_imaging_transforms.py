@@ -1,9 +1,10 @@
-"""Into the model's shape and back: geometry exact, nothing bleeds out of transparency."""
+"""Into the model's shape and tensors, and back: no bit is lost, nothing bleeds out of transparency."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -16,6 +17,9 @@ from cyclorama.imaging.transforms import (
     resize_pixels,
     resize_plane,
     resize_rgba,
+    to_image,
+    to_mask_tensor,
+    to_pixels,
 )
 
 sides = st.integers(20, 220)
@@ -64,10 +68,10 @@ def test_model_size_keeps_area_and_aspect(height: int, width: int, model: tuple[
 def test_a_marker_comes_back_to_its_place(height: int, width: int, fy: float, fx: float) -> None:
     size = (height, width)
     row, column = int(fy * height), int(fx * width)
-    pixels = np.zeros((*size, 3), np.float32)
+    pixels = np.zeros((*size, 3), np.uint8)
     pixels[row, column] = 255
     fit = fit_to_model(size, choose_model_size(size, 256, 16))
-    back = fit.undo(fit.apply_pixels(pixels))
+    back = fit.undo(fit.apply_rgba(pixels, np.ones(size, np.float32))[0])
     assert back.shape == pixels.shape
     y, x = np.mgrid[:height, :width]
     weight = np.clip(back[..., 0], 0, None) ** 2
@@ -83,7 +87,7 @@ def test_without_resampling_the_way_back_is_bit_exact(h: int, w: int, seed: int)
     model_size = (max(size), max(size))
     fit = fit_to_model(size, model_size)
     assert fit.inner == size
-    inside = fit.apply_pixels(pixels)
+    inside = fit.apply_rgba(pixels, np.ones(size, np.float32))[0]
     assert inside.shape[:2] == model_size and np.array_equal(fit.undo(inside), pixels)
 
 
@@ -91,11 +95,9 @@ def test_padding_is_background_and_repeats_the_edge() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (32, 64, 3), dtype=np.uint8)
     fit = fit_to_model((32, 64), (64, 64))
     assert (fit.inner, fit.offset) == ((32, 64), (16, 0))
-    mask = fit.apply_mask(np.ones((32, 64), np.float32))
+    foreground, mask = fit.apply_rgba(pixels, np.ones((32, 64), np.float32))
     assert mask[:16].max() == 0 and mask[48:].max() == 0 and mask[16:48].min() == 1
-    assert np.array_equal(fit.apply_pixels(pixels)[3], pixels[0])
-    foreground, matte = fit.apply_rgba(pixels, np.ones((32, 64), np.float32))
-    assert np.array_equal(foreground[16:48], pixels) and np.array_equal(matte, mask)
+    assert np.array_equal(foreground[3], pixels[0]) and np.array_equal(foreground[16:48], pixels)
 
 
 def test_reference_is_cropped_in_its_centre() -> None:
@@ -117,4 +119,29 @@ def test_the_smallest_image_fits_and_an_empty_one_does_not() -> None:
 def test_a_fit_refuses_another_size() -> None:
     fit = fit_to_model((30, 40), (64, 64))
     with pytest.raises(ValueError, match=r"\(30, 41\).*\(30, 40\)"):
-        fit.apply_mask(np.zeros((30, 41), np.float32))
+        fit.apply_rgba(np.zeros((30, 41, 3), np.uint8), np.zeros((30, 41), np.float32))
+
+
+def test_all_levels_survive_and_land_where_they_should() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    pixels[..., 1] = pixels[::-1, :, 0]
+    image = to_image(pixels)
+    assert image.shape == (1, 3, 16, 16) and image.dtype == torch.float32
+    assert image[0, 0, 0, 0] == -1 and image[0, 0, 15, 15] == 1 and image[0, 1, 15, 15] < -0.8
+    assert np.array_equal(to_pixels(image), pixels)
+    assert np.array_equal(to_pixels(image[0]), pixels)
+
+
+def test_values_outside_are_clipped_and_bad_ones_refused() -> None:
+    image = torch.tensor([-7.0, 0.0, 9.0]).reshape(1, 3, 1, 1)
+    assert to_pixels(image).tolist() == [[[0, 128, 255]]]  # 127.5 rounds to the even 128
+    with pytest.raises(SettingsError, match="1 values"):
+        to_pixels(torch.tensor([0.0, float("nan"), 0.0]).reshape(1, 3, 1, 1))
+    with pytest.raises(SettingsError, match=r"\(2, 3, 1, 1\)"):
+        to_pixels(torch.zeros(2, 3, 1, 1))
+
+
+def test_mask_tensor() -> None:
+    mask = np.random.default_rng(0).random((5, 7)).astype(np.float32)
+    tensor = to_mask_tensor(mask)
+    assert tensor.shape == (1, 1, 5, 7) and np.array_equal(tensor[0, 0].numpy(), mask)

@@ -50,6 +50,10 @@ _TRANSFERS: dict[int, Curve] = {
     13: _SRGB_CURVE,
 }
 _HDR = {16: "PQ", 18: "HLG"}
+_ENCODED = np.arange(256) / 255
+_LINEAR = np.where(_ENCODED <= 0.04045, _ENCODED / 12.92, ((_ENCODED + 0.055) / 1.055) ** 2.4).astype(
+    np.float32
+)
 _TO_XYZ = np.array(  # IEC 61966-2-1, rows divided by the D65 white point
     [
         [0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047],
@@ -134,17 +138,13 @@ def _is_srgb(profile: bytes) -> bool:
     return int(np.abs(_convert(grid, profile, SRGB).astype(int) - grid).max()) <= 1
 
 
-def _can_convert(source: bytes, target: bytes) -> bool:
+def can_convert(source: bytes, target: bytes) -> bool:
+    """Whether colours of one profile can be converted into the other; those of scanners may only lead out."""
     try:
         _build_transform(source, target, "RGB")
     except (ImageCms.PyCMSError, OSError, ValueError):
         return False
     return True
-
-
-def can_write(profile: bytes) -> bool:
-    """Whether colours can be converted into ``profile``; those of scanners may only lead out."""
-    return _can_convert(SRGB, profile)
 
 
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
@@ -204,7 +204,7 @@ def _check_profile(profile: bytes, mode: str) -> tuple[bytes | None, str]:
             profile, space = build_profile("Grey", _SRGB_PRIMARIES, curve), "RGB"
     if space != "RGB":
         return None, f"embedded colour profile is for {space} data; dropped"
-    if not _can_convert(profile, SRGB):
+    if not can_convert(profile, SRGB):
         return None, "embedded colour profile is damaged; dropped, colours taken as sRGB"
     return profile, ""
 
@@ -271,21 +271,7 @@ def _from_exif(image: Image.Image, name: str) -> tuple[bytes | None, tuple[str, 
 
 def to_lab(pixels: Pixels) -> npt.NDArray[np.float32]:
     """CIE L*a*b* (D65), float32 (..., 3), of sRGB uint8 ``pixels`` (..., 3). L* is in [0, 100]."""
-    xyz = _linear_table()[pixels] @ _TO_XYZ.T
+    xyz = _LINEAR[pixels] @ _TO_XYZ.T
     f = np.where(xyz > 216 / 24389, np.cbrt(xyz), xyz * (24389 / 27 / 116) + 16 / 116)
-    lab = np.stack(
-        [
-            116 * f[..., 1] - 16,
-            500 * (f[..., 0] - f[..., 1]),
-            200 * (f[..., 1] - f[..., 2]),
-        ],
-        axis=-1,
-    )
-    return lab.astype(np.float32)
-
-
-@lru_cache(1)
-def _linear_table() -> npt.NDArray[np.float32]:
-    encoded = np.arange(256) / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    return linear.astype(np.float32)
+    x, y, z = f[..., 0], f[..., 1], f[..., 2]
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)

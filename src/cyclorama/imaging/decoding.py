@@ -7,14 +7,13 @@ with. What cannot be read is refused by its true name.
 from __future__ import annotations
 
 import io
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, TiffImagePlugin
 
 from cyclorama.errors import AnimatedImageError, UnreadableImageError
-from cyclorama.imaging.colour import SRGB, can_write, read_profile, to_srgb
+from cyclorama.imaging.colour import SRGB, can_convert, read_profile, to_srgb
 from cyclorama.types import Matte, Pixels
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -58,21 +57,6 @@ _REDUCED_OR_MASK = 0b101
 _GREY_ALPHA = ("PA", "LA", "La", "RGBA", "RGBa")
 
 
-class StoredImage(NamedTuple):
-    """A decoded image as stored, not yet turned upright."""
-
-    pixels: Pixels
-    alpha: Matte | None
-    profile: bytes | None
-    notes: tuple[str, ...]
-
-
-@cache
-def _list_supported() -> tuple[str, ...]:
-    Image.init()  # AVIF and JPEG 2000 depend on how Pillow was built
-    return tuple(name for name in FORMATS if name in Image.OPEN)
-
-
 def open_image(data: bytes) -> Image.Image:
     """The image in ``data``, its header read.
 
@@ -84,7 +68,8 @@ def open_image(data: bytes) -> Image.Image:
     if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis", b"mif1", b"msf1"):
         data = data[:8] + b"avif" + data[12:]  # Pillow goes by the first brand
     try:
-        image = Image.open(io.BytesIO(data), formats=_list_supported())
+        Image.init()  # AVIF and JPEG 2000 depend on how Pillow was built
+        image = Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             if _DNG_VERSION in image.tag_v2:
                 raise UnreadableImageError("is a camera's raw photo (DNG); export it as PNG or JPEG")
@@ -179,8 +164,10 @@ def _count_full_pages(image: Image.Image, pages: int) -> int:
     return len(full)
 
 
-def decode(image: Image.Image, data: bytes, name: str) -> StoredImage:
-    """The pixels of an opened ``image`` of any mode; 8-bit RGB(A) bit for bit.
+def decode(
+    image: Image.Image, data: bytes, name: str
+) -> tuple[Pixels, Matte | None, bytes | None, tuple[str, ...]]:
+    """(pixels, alpha, profile, notes) of an opened ``image`` of any mode, as stored; 8-bit bit for bit.
 
     ``data`` are its file's bytes (empty for a PIL image). Raises UnreadableImageError (without the name).
     """
@@ -191,10 +178,10 @@ def decode(image: Image.Image, data: bytes, name: str) -> StoredImage:
         pixels, notes = _convert_to_srgb(image)
         if unspecified or getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES):
             notes += ("a further channel (spot colour or alpha) is not used; save alpha as PNG",)
-        return StoredImage(pixels, None, None, notes)
+        return pixels, None, None, notes
     pixels, alpha = _split(image)
     profile, notes = read_profile(image, data, name)
-    if profile is not None and not can_write(profile):
+    if profile is not None and not can_convert(SRGB, profile):
         pixels, profile = to_srgb(pixels, profile), None
         notes += ("embedded colour profile works one way only; colours converted to sRGB",)
     if _is_deep(image, data):
@@ -204,7 +191,7 @@ def decode(image: Image.Image, data: bytes, name: str) -> StoredImage:
             alpha = None
         else:
             notes += ("its fourth channel has no stated meaning; taken as transparency",)
-    return StoredImage(np.array(pixels, dtype=np.uint8, order="C"), alpha, profile, notes)
+    return np.array(pixels, dtype=np.uint8, order="C"), alpha, profile, notes
 
 
 def _split(image: Image.Image) -> tuple[Pixels, Matte | None]:
@@ -243,17 +230,12 @@ def _convert_to_srgb(image: Image.Image) -> tuple[Pixels, tuple[str, ...]]:
     embedded = image.info.get("icc_profile")
     note = "CMYK without a colour profile; converted by the plain formula"
     try:
-        profile: Any = None
+        profile: Any = io.BytesIO(embedded) if embedded else None
+        done = "CMYK converted to sRGB by its profile"
         if image.mode == "LAB":
             profile, done = ImageCms.createProfile("LAB"), "L*a*b* converted to sRGB"
-        elif embedded:
-            profile, done = (
-                ImageCms.ImageCmsProfile(io.BytesIO(embedded)),
-                "CMYK converted to sRGB by its profile",
-            )
         if profile is not None:
-            target = ImageCms.ImageCmsProfile(io.BytesIO(SRGB))
-            converted = ImageCms.profileToProfile(image, profile, target, outputMode="RGB")
+            converted = ImageCms.profileToProfile(image, profile, io.BytesIO(SRGB), outputMode="RGB")
             return np.array(converted, dtype=np.uint8), (done,)
     except (ImageCms.PyCMSError, OSError, ValueError):
         note = "CMYK with an unreadable colour profile; converted by the plain formula"

@@ -18,18 +18,18 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.errors import UnreadableImageError
+from cyclorama.errors import MaskError, UnreadableImageError
 from cyclorama.files import expand_path
 
 if TYPE_CHECKING:
     import torch
 
-    ImageLike: TypeAlias = (
-        str | os.PathLike[str] | bytes | bytearray | BinaryIO | Image.Image | npt.NDArray[Any] | torch.Tensor
-    )
-    """What users give."""
-    Source: TypeAlias = str | Path | bytes | Image.Image | npt.NDArray[Any]
-    """What the loaders take."""
+ImageLike: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | BinaryIO | Image.Image | npt.NDArray[Any] | torch.Tensor"
+)
+"""What users give."""
+Source: TypeAlias = Path | bytes | Image.Image | npt.NDArray[Any]
+"""What the loaders go on with."""
 
 _GIVE = "give a path, bytes, an open binary file, a PIL image, an array or a torch tensor"
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://|(data):", re.IGNORECASE)
@@ -79,7 +79,7 @@ def read_image(value: Any) -> Source:
 def read_mask(value: Any) -> Source:
     """``value`` as the mask loader takes it; arrays may go from 0 to 1 or 0 to 255.
 
-    Raises UnreadableImageError saying what to give instead.
+    Raises UnreadableImageError, or MaskError for an array, saying what to give instead.
     """
     source = _read(value)
     if isinstance(source, np.ndarray):
@@ -88,7 +88,10 @@ def read_mask(value: Any) -> Source:
             return source.astype(bool)
         if source.dtype.kind == "f" and source.size and source.min() >= 0 and source.max() <= 1 + _NEAR:
             return source.astype(np.float32).clip(0, 1)
-        return _to_levels(source)
+        try:
+            return _to_levels(source)
+        except UnreadableImageError as error:
+            raise MaskError(f"mask {error}") from error
     return source
 
 
@@ -97,7 +100,15 @@ def _read(value: Any) -> Source:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str | os.PathLike):
-        return _read_path(os.fsdecode(value))
+        text = os.fsdecode(value)
+        if not text.strip():
+            raise UnreadableImageError("the path of an image is empty; give a file")
+        if is_address(text):
+            raise UnreadableImageError(
+                f"{text[:200]} is an address; allow its host (BackgroundGenerator.from_pretrained(urls=…)), "
+                "or download it and give the path or the bytes"
+            )
+        return Path(expand_path(text))
     if isinstance(value, Image.Image):
         try:
             value.load()
@@ -106,42 +117,29 @@ def _read(value: Any) -> Source:
         if value.mode == "F" or (value.mode == "I" and np.asarray(value).max(initial=0) <= 255):
             return np.asarray(value)
         return value
-    if hasattr(value, "read_bytes"):
-        return _check_bytes(value.read_bytes(), value)
-    if hasattr(value, "read"):
-        return _check_bytes(_read_stream(value), value)
+    if hasattr(value, "read_bytes") or hasattr(value, "read"):
+        return _read_stream(value)
     if _is_array(value):
         return _to_array(value)
     raise UnreadableImageError(f"cannot make an image of {_describe(value)}; {_GIVE}")
 
 
-def _read_path(text: str) -> Path:
-    if not text.strip():
-        raise UnreadableImageError("the path of an image is empty; give a file")
-    if is_address(text):
-        raise UnreadableImageError(
-            f"{text[:200]} is an address; allow its host (BackgroundGenerator.from_pretrained(urls=…)), or "
-            "download it and give the path or the bytes"
-        )
-    return Path(expand_path(text))
-
-
-def _read_stream(stream: Any) -> Any:
+def _read_stream(stream: Any) -> bytes:
     try:
-        if hasattr(stream, "seek"):
-            stream.seek(0)
-        return stream.read()
+        if hasattr(stream, "read_bytes"):
+            data = stream.read_bytes()
+        else:
+            if hasattr(stream, "seek"):
+                stream.seek(0)
+            data = stream.read()
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise UnreadableImageError(
             f"cannot read {_describe(stream)} ({error}); open it in binary mode ('rb') and keep it open"
         ) from error
-
-
-def _check_bytes(data: Any, source: Any) -> bytes:
     if isinstance(data, str):
-        raise UnreadableImageError(f"{_describe(source)} gives text; open it in binary mode ('rb')")
+        raise UnreadableImageError(f"{_describe(stream)} gives text; open it in binary mode ('rb')")
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise UnreadableImageError(f"{_describe(source)} gives {_describe(data)} instead of bytes; {_GIVE}")
+        raise UnreadableImageError(f"{_describe(stream)} gives {_describe(data)} instead of bytes; {_GIVE}")
     return bytes(data)
 
 

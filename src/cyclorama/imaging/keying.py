@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy import ndimage
 
-from cyclorama.config import Settings
+from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
@@ -24,11 +24,9 @@ from cyclorama.imaging.parts import find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    Mask = npt.NDArray[np.bool_]
-    Plane = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Plane = npt.NDArray[np.float32]
 
-Share = Annotated[float, Field(ge=0, le=1)]
 _FOUR = ndimage.generate_binary_structure(2, 1)
 _EIGHT = ndimage.generate_binary_structure(2, 2)
 
@@ -37,6 +35,7 @@ class KeyingConfig(Settings):
     """What counts as a studio background, its shadow and a hole in the product."""
 
     error_type = SettingsError
+    ordered: ClassVar[Order] = (("min_tolerance", "max_tolerance"),)
 
     min_lightness: Annotated[float, Field(ge=0, le=100)] = 75.0
     """Darkest background, L* (white is 100)."""
@@ -54,15 +53,6 @@ class KeyingConfig(Settings):
     """Smallest see-through hole as a share of the product's filled area, 0-1."""
     working_side: Annotated[int, Field(ge=64)] = 1024
     """Longest side, in pixels, at which the floods run; the rim is found at full size."""
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.min_tolerance > self.max_tolerance:
-            raise SettingsError(
-                f"min_tolerance is {self.min_tolerance:g} and max_tolerance {self.max_tolerance:g}; "
-                "use min <= max"
-            )
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +82,15 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     lab = to_lab(small)
     background, border_share = _fit_background(lab, config)
     if background is None:
-        return Keyed(
-            None,
-            f"{border_share:.0%} of the border is plain and light, {config.min_border_share:.0%} is needed",
-        )
+        needed = f"{config.min_border_share:.0%} is needed"
+        return Keyed(None, f"{border_share:.0%} of the border is plain and light, {needed}")
     distance = np.sqrt(((lab - background) ** 2).sum(axis=2)).astype(np.float32)
-    tolerance = _find_tolerance(distance, config)
+    calm = np.sort(distance[_border(distance.shape)])  # nearly all of the border varies by no more
+    calm = calm[: max(1, int(len(calm) * config.min_border_share))]
+    tolerance = max(config.min_tolerance, 0.6 + 3.0 * float(calm[-1]))
     if tolerance > config.max_tolerance:
-        return Keyed(
-            None,
-            f"the border varies by {tolerance:.1f} L*a*b* units, {config.max_tolerance} is the limit",
-        )
+        limit = f"{config.max_tolerance} is the limit"
+        return Keyed(None, f"the border varies by {tolerance:.1f} L*a*b* units, {limit}")
     plain = _looks_plain(distance, tolerance)
     outside = _flood(plain)
     if config.shadows:
@@ -138,10 +126,10 @@ def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, flo
     )
     if light.mean() < config.min_border_share:
         return None, float(light.mean())
-    rows, columns = np.nonzero(ring)
     height, width = lab.shape[:2]
-    y, x = rows / height - 0.5, columns / width - 0.5
-    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+    y, x = np.meshgrid(np.arange(height) / height - 0.5, np.arange(width) / width - 0.5, indexing="ij")
+    everywhere = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
+    terms = everywhere[ring]
     keep = light
     fitted = np.median(colours[keep], axis=0)[None, :]
     coefficients = np.concatenate([fitted, np.zeros((5, 3))])
@@ -158,17 +146,9 @@ def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, flo
     share = float((light & (residual <= config.max_tolerance)).mean())
     if share < config.min_border_share:
         return None, share
-    yy, xx = np.meshgrid(np.arange(height) / height - 0.5, np.arange(width) / width - 0.5, indexing="ij")
-    field = np.stack([np.ones_like(xx), xx, yy, xx * xx, yy * yy, xx * yy], axis=-1) @ coefficients
+    field = everywhere @ coefficients
     field[..., 0] = np.minimum(field[..., 0], 100.0)
     return field.astype(np.float32), share
-
-
-def _find_tolerance(distance: Plane, config: KeyingConfig) -> float:
-    """Background noise along the border, as a distance that nearly all of it stays within."""
-    values = np.sort(distance[_border(distance.shape)])
-    calm = values[: max(1, int(len(values) * config.min_border_share))]
-    return max(config.min_tolerance, 0.6 + 3.0 * float(calm[-1]))
 
 
 def _looks_plain(distance: Plane, tolerance: float) -> Mask:
@@ -259,9 +239,7 @@ def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, c
 
 
 def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
-    """``product`` with a smooth outline where it is faint, and without specks.
-
-    Specks are faint crumbs along its outline, and small or faint parts apart from it.
+    """``product`` with a smooth outline where it is faint, and without faint bits along it or apart from it.
 
     Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not.
     """
@@ -271,11 +249,11 @@ def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
     product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
     contrast = ndimage.maximum_filter(distance, 17)
     body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), _EIGHT, iterations=2)[4:-4, 4:-4]
-    crumbs, count = ndimage.label(product & ~body, _EIGHT)
+    bits, count = ndimage.label(product & ~body, _EIGHT)
     if count:
         index = np.arange(1, count + 1)
-        strength = ndimage.mean(distance / np.maximum(contrast, 1.0), crumbs, index)
-        product = product & ~np.isin(crumbs, index[strength < 0.2])
+        strength = ndimage.mean(distance / np.maximum(contrast, 1.0), bits, index)
+        product = product & ~np.isin(bits, index[strength < 0.2])
     parts, count = ndimage.label(product, _EIGHT)
     index = np.arange(1, count + 1)
     areas = ndimage.sum_labels(np.ones_like(parts), parts, index)

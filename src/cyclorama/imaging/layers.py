@@ -96,9 +96,7 @@ def build_layers(
     darkness = None if shadow is None else shadow.copy()
     first = Layers(plate, np.dstack([colours, alpha]), flat, darkness)
     if np.abs(flatten(first).astype(np.int16) - flat).max() > _ROUNDING:
-        raise SettingsError(
-            "the image is not made of this background and product; give the parts it was made of"
-        )
+        raise SettingsError("the image is not made of this background and product; give its own parts")
     for attempt in range(3):
         rgba = np.dstack([np.where(alpha[..., None] > 0, colours, 0), alpha]).astype(np.uint8)
         layers = Layers(plate, rgba, flat, darkness, product.icc_profile)
@@ -211,9 +209,8 @@ def encode_openraster(layers: Layers) -> bytes:
     ]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(
-            zipfile.ZipInfo("mimetype", _EPOCH), b"image/openraster"
-        )  # first, and not compressed
+        # The type comes first, and not compressed.
+        archive.writestr(zipfile.ZipInfo("mimetype", _EPOCH), b"image/openraster")
         stack = zipfile.ZipInfo("stack.xml", _EPOCH)
         archive.writestr(stack, "\n".join(lines).encode("utf-8"), zipfile.ZIP_DEFLATED)
         for name, data in files:
@@ -256,11 +253,12 @@ def encode_psd(
     info = struct.pack(">h", len(layers)) + records + b"".join(channels)
     info += b"\0" * (len(info) % 2)
     section = _with_length(info) + _with_length(b"")  # no global mask
-    resources = b"" if icc_profile is None else _build_resource(_ICC_PROFILE, icc_profile)
+    resources = b""
+    if icc_profile is not None:
+        resources = struct.pack(">4sHH", b"8BIM", _ICC_PROFILE, 0) + _with_length(icc_profile)
+        resources += b"\0" * (len(icc_profile) % 2)
     merged_planes = _RAW + np.ascontiguousarray(merged.transpose(2, 0, 1)).tobytes()
-    return b"".join(
-        [header, _with_length(b""), _with_length(resources), _with_length(section), merged_planes]
-    )
+    return header + _with_length(b"") + _with_length(resources) + _with_length(section) + merged_planes
 
 
 def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[int]) -> bytes:
@@ -276,10 +274,6 @@ def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[i
     opaque, base_clipping, flags = 255, 0, 0
     blend = struct.pack(">4s4sBBBx", b"8BIM", b"norm", opaque, base_clipping, flags)
     return struct.pack(">4iH", *box, len(lengths)) + channels + blend + _with_length(extra)
-
-
-def _build_resource(number: int, data: bytes) -> bytes:
-    return struct.pack(">4sHH", b"8BIM", number, 0) + _with_length(data) + b"\0" * (len(data) % 2)
 
 
 def _with_length(data: bytes) -> bytes:

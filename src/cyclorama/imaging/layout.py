@@ -193,7 +193,9 @@ class CanvasLayout(Settings):
             wanted, scale = (wanted if scale < wanted * (1 - 1e-9) else 1.0), 1.0
         elif scale >= wanted * (1 - 1e-9):
             wanted = scale
-        down, right = _find_pull(self.placement or "center")
+        place = self.placement or "center"  # how much of the free room lies above and to the left, in halves
+        down = 0 if "top" in place else 2 if "bottom" in place else 1
+        right = 0 if "left" in place else 2 if "right" in place else 1
         top = free + (room[0] - inner[0]) * down // 2
         left = free + (room[1] - inner[1]) * right // 2
         cut = _find_cuts(box, product.size)
@@ -262,13 +264,6 @@ def format_size(size: Size, separator: str = "x") -> str:
     '16:9'
     """
     return f"{size[1]}{separator}{size[0]}"
-
-
-def _find_pull(placement: str) -> tuple[int, int]:
-    """How far (down, right) of the free room a placement lies: 0 none, 1 half, 2 all of it."""
-    down = 0 if "top" in placement else 2 if "bottom" in placement else 1
-    right = 0 if "left" in placement else 2 if "right" in placement else 1
-    return down, right
 
 
 def _find_cuts(box: Rectangle, size: Size) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from cyclorama.errors import (
 )
 from cyclorama.imaging.clipping import read_clipping_path
 from cyclorama.imaging.decoding import SUFFIXES, check_frames, decode, open_image, scale_to_bytes
+from cyclorama.imaging.inputs import ImageLike, read_image
 from cyclorama.imaging.metadata import read_metadata
 from cyclorama.types import Matte, Pixels, Size
 
@@ -101,33 +102,31 @@ class LoadedImage:
 
 
 def load_image(
-    source: str | Path | bytes | Image.Image | npt.NDArray[Any],
+    source: ImageLike,
     limits: LoadLimits | None = None,
 ) -> LoadedImage:
-    """The image in ``source``, with EXIF orientation applied.
+    """The image in ``source`` (:func:`cyclorama.imaging.inputs.read_image`), with EXIF orientation applied.
 
     Reads RGB, RGBA, grey, grey with alpha, 1-bit, palette (with transparency), 16-bit grey, 16-bit RGB(A)
     (Pillow keeps the high byte), CMYK and L*a*b*. Colours under alpha 0 stay as they are. The format is told
-    by content; a wrong suffix becomes a note. Arrays: uint8, uint16 or bool, (H, W) or (H, W, 1..4).
+    by content; a wrong suffix becomes a note.
 
     Raises UnreadableImageError, AnimatedImageError, ImageTooLargeError, ImageTooSmallError. No warning or
     exception of the decoder escapes. Invariant: 8-bit RGB(A) comes back bit for bit.
     """
     limits = limits or LoadLimits()
-    if isinstance(source, np.ndarray):
-        return _load_array(source, limits)
     data, name = b"", "bytes"
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "image")
-    elif isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
+        limits.check_size(name, *source.size)
+    source = read_image(source)
+    if isinstance(source, np.ndarray):
+        return _load_array(source, limits)
+    if isinstance(source, bytes):
+        data = source
         limits.check_bytes(name, len(data))
-    elif isinstance(source, str | Path):
-        data, name = _read_file(Path(source), limits), str(source)
-    else:
-        raise UnreadableImageError(
-            f"cannot load an image from {type(source).__name__}; give a path, bytes, a PIL image or an array"
-        )
+    elif isinstance(source, Path):
+        data, name = _read_file(source, limits), str(source)
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -172,28 +171,30 @@ def _load_opened(image: Image.Image, data: bytes, name: str, limits: LoadLimits)
     try:
         notes = check_frames(image)
         stored = image.size
-        decoded = decode(image, data, name)
-        path, remarks = read_clipping_path(image)
+        pixels, alpha, profile, remarks = decode(image, data, name)
+        path, about_path = read_clipping_path(image)
     except ImageError:
         raise
     except Exception as error:  # any class can come out of a damaged file
         raise UnreadableImageError(
             f"is a damaged or truncated {file_format} file ({error}); copy or export it again"
         ) from error
-    if min(stored) != min(decoded.pixels.shape[:2]):
+    if min(stored) != min(pixels.shape[:2]):
         raise UnreadableImageError("decodes to another size than its header says; export it again")
     suffix = Path(name).suffix.lower()
     if suffix in set().union(*SUFFIXES.values()) - SUFFIXES.get(file_format, {suffix}):
         notes += (f"named {suffix} but holds {file_format}; read as {file_format}",)
     orientation, unreadable = _read_orientation(image)
-    planes = [
-        None if plane is None else _turn_upright(plane, orientation)
-        for plane in (decoded.pixels, decoded.alpha, path)
-    ]
-    assert planes[0] is not None
-    notes = decoded.notes + notes + remarks + unreadable
-    metadata = read_metadata(image)
-    return LoadedImage(planes[0], planes[1], decoded.profile, name, file_format, notes, planes[2], metadata)
+    return LoadedImage(
+        _turn_upright(pixels, orientation),
+        None if alpha is None else _turn_upright(alpha, orientation),
+        profile,
+        name,
+        file_format,
+        remarks + notes + about_path + unreadable,
+        None if path is None else _turn_upright(path, orientation),
+        read_metadata(image),
+    )
 
 
 def _read_orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
@@ -218,15 +219,8 @@ def _turn_upright(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]
 
 
 def _load_array(array: npt.NDArray[Any], limits: LoadLimits) -> LoadedImage:
-    remedy = "give uint8, uint16 or bool of shape (H, W), (H, W, 3) or (H, W, 4)"
-    if array.dtype not in (np.uint8, np.uint16, np.bool_):
-        raise UnreadableImageError(
-            f"array has dtype {array.dtype}; {remedy} (scale floats to 0-255 and round)"
-        )
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise UnreadableImageError(f"array has shape {array.shape}; {remedy}")
+    """The image in ``array`` (H, W) or (H, W, 1..4), uint8, uint16 or bool."""
+    array = array[..., None] if array.ndim == 2 else array
     height, width, channels = array.shape
     limits.check_size("array", width, height)
     most = {"u1": 255, "u2": 65535, "b1": 1}[array.dtype.str[1:]]

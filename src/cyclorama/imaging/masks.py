@@ -6,12 +6,10 @@ Everywhere inside the package 1 means product. A file of the other polarity is t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydantic import Field
 from scipy import ndimage
 
@@ -25,6 +23,7 @@ from cyclorama.errors import (
     ProductTooSmallError,
     SettingsError,
 )
+from cyclorama.imaging.inputs import ImageLike, read_mask
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
 from cyclorama.imaging.transforms import resize_plane
 from cyclorama.types import Matte, Size
@@ -70,7 +69,7 @@ class InversionEvidence:
 
 
 def load_mask(
-    source: str | Path | bytes | Image.Image | npt.NDArray[Any],
+    source: ImageLike,
     size: Size,
     means: Literal["product", "background"] = "product",
     allow_inverted: bool = False,
@@ -87,7 +86,8 @@ def load_mask(
     """
     if means not in ("product", "background"):
         raise SettingsError(f"--mask-means is {means!r}; use 'product' or 'background'")
-    if isinstance(source, np.ndarray) and np.issubdtype(source.dtype, np.floating):
+    source = read_mask(source)
+    if isinstance(source, np.ndarray) and source.dtype.kind == "f":
         name, mask = "array", check_matte(source, None, "mask array")
     else:
         loaded = load_image(source, limits)

@@ -144,20 +144,19 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
     if not soft.any():
         return foreground
     pymatting = _load_pymatting()
-    step = _TILE
-    for top in range(0, matte.shape[0], step):
-        for left in range(0, matte.shape[1], step):
-            own = (slice(top, top + step), slice(left, left + step))
+    for top in range(0, matte.shape[0], _TILE):
+        for left in range(0, matte.shape[1], _TILE):
+            own = (slice(top, top + _TILE), slice(left, left + _TILE))
             if not soft[own].any():
                 continue
-            rows = slice(max(0, top - _TILE_MARGIN), top + step + _TILE_MARGIN)
-            columns = slice(max(0, left - _TILE_MARGIN), left + step + _TILE_MARGIN)
+            rows = slice(max(0, top - _TILE_MARGIN), top + _TILE + _TILE_MARGIN)
+            columns = slice(max(0, left - _TILE_MARGIN), left + _TILE + _TILE_MARGIN)
             image = pixels[rows, columns].astype(np.float32) / np.float32(255)
             with _one_thread():
                 solved = pymatting.estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
             y, x = top - rows.start, left - columns.start
             rim = soft[own]
-            colours = solved[y : y + step, x : x + step][rim]
+            colours = solved[y : y + _TILE, x : x + _TILE][rim]
             foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
     return foreground
 
@@ -206,12 +205,7 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
     if int(rim.sum()) < 32 or not opaque.any():
         return Spill(0.0, 0.0)
     window = find_window(alpha > 0, _MARGIN)
-    opaque, rim, alpha, pixels = (
-        opaque[window],
-        rim[window],
-        alpha[window],
-        pixels[window],
-    )
+    opaque, rim, alpha, pixels = opaque[window], rim[window], alpha[window], pixels[window]
     distance, index = ndimage.distance_transform_edt(~opaque, return_indices=True)
     rim &= distance <= 8  # far from opaque pixels F is a guess: glass, smoke, shadows
     if int(rim.sum()) < 32:

@@ -56,8 +56,9 @@ def read_metadata(image: Image.Image) -> dict[str, Any]:
     packet = read_packet(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"))
     found: dict[str, Any] = {}
     for name, field in FIELDS.items():
+        prefix, _, label = field.xmp.partition(":")
         texts = (
-            "" if packet is None else _read_xmp(packet, field),
+            "" if packet is None else find_text(packet, NAMESPACES[prefix], label),
             _decode(iptc.get((2, field.iptc))),
             _decode(exif.get(field.exif)) if field.exif else "",
             _decode(image.info.get(field.png)) if field.png else "",
@@ -106,11 +107,6 @@ def find_text(packet: ElementTree.Element, space: str, name: str) -> str:
             items = [item.text or "" for item in node.iter(f"{{{RDF}}}li")]
             return "; ".join(filter(None, items)) or (node.text or "").strip()
     return ""
-
-
-def _read_xmp(packet: ElementTree.Element, field: _Field) -> str:
-    prefix, _, name = field.xmp.partition(":")
-    return find_text(packet, NAMESPACES[prefix], name)
 
 
 def _decode(value: object) -> str:

@@ -29,7 +29,7 @@ from cyclorama.errors import (
     UnreadableImageError,
 )
 from cyclorama.imaging.colour import to_srgb
-from cyclorama.imaging.inputs import find_name, read_image, read_mask
+from cyclorama.imaging.inputs import find_name
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.masks import check_mask, check_matte, detect_inversion, has_shape, is_soft, load_mask
@@ -169,10 +169,10 @@ class Product:
         Raises ImageError, MaskError.
         """
         check_process()
-        loaded = load_image(read_image(image))
+        loaded = load_image(image)
         matte = None
         if mask is not None:
-            matte = load_mask(read_mask(mask), loaded.size, mask_means, allow_inverted)
+            matte = load_mask(mask, loaded.size, mask_means, allow_inverted)
         product = build_product(loaded, matte, config, network)
         return product.derive(name=find_name(image) if name is None else name)
 
@@ -217,8 +217,8 @@ class Reference:
 
         Raises ImageError, MaskError.
         """
-        loaded = load_image(read_image(image))
-        own = None if mask is None else load_mask(read_mask(mask), loaded.size, mask_means)
+        loaded = load_image(image)
+        own = None if mask is None else load_mask(mask, loaded.size, mask_means)
         return build_reference(loaded, own, find_name(image))
 
 

@@ -116,35 +116,25 @@ class Fit:
     offset: tuple[int, int]
     """(top, left) of the image inside the model's shape."""
 
-    def apply_pixels(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """``pixels`` (H, W, C) in the model's shape, the edge repeated into the padding."""
-        self._check(pixels.shape, self.size)
-        return np.pad(resize_pixels(pixels, self.inner), (*self._padding, (0, 0)), mode="edge")
-
-    def apply_mask(self, mask: Matte) -> Matte:
-        """``mask`` (H, W), 1 = product, in the model's shape; the padding is background (0)."""
-        self._check(mask.shape, self.size)
-        return np.pad(np.clip(resize_plane(mask, self.inner), 0, 1), self._padding)
-
     def apply_rgba(self, pixels: Pixels, alpha: Matte) -> tuple[Pixels, Matte]:
-        """(pixels, alpha) in the model's shape, resampled premultiplied."""
+        """(pixels, alpha) in the model's shape, resampled premultiplied.
+
+        The edge's colours are repeated into the padding, whose alpha is 0.
+        """
         self._check(alpha.shape, self.size)
+        (top, left), (height, width) = self.offset, self.model_size
+        padding = (top, height - self.inner[0] - top), (left, width - self.inner[1] - left)
         pixels, matte = resize_rgba(pixels, alpha, self.inner)
-        return np.pad(pixels, (*self._padding, (0, 0)), mode="edge"), np.pad(matte, self._padding)
+        return np.pad(pixels, (*padding, (0, 0)), mode="edge"), np.pad(matte, padding)
 
     def undo(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """``image`` (h, w, C) of the model, padding removed, at the image's own size, same dtype.
 
-        Invariant: ``undo(apply_pixels(x))`` is ``x`` bit for bit where no resampling was needed.
+        Invariant: what :meth:`apply_rgba` gave comes back bit for bit where no resampling was needed.
         """
         self._check(image.shape, self.model_size)
         top, left = self.offset
         return resize_pixels(image[top : top + self.inner[0], left : left + self.inner[1]], self.size)
-
-    @property
-    def _padding(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        (top, left), (height, width) = self.offset, self.model_size
-        return (top, height - self.inner[0] - top), (left, width - self.inner[1] - left)
 
     @staticmethod
     def _check(shape: tuple[int, ...], expected: Size) -> None:
