@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import operator
 import threading
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+import numpy as np
 
 from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
@@ -19,7 +22,6 @@ from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sam
 from cyclorama.generation.model import ModelHandle, choose_device, open_model
 from cyclorama.generation.result import Generated
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.generation.sources import compute_product_name
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
@@ -324,7 +326,15 @@ def _load_product(source: Any, mask: Any, place: str) -> Product:
             product = source
     except (ImageError, MaskError, SettingsError) as error:
         raise type(error)(f"{place}{error}") from error
-    return product if product.name else product.derive(name=compute_product_name(product))
+    return product if product.name else product.derive(name=_compute_name(product))
+
+
+def _compute_name(product: Product) -> str:
+    """A name for a product that has none, made of its pixels and matte; equal images get equal names."""
+    digest = hashlib.blake2b(repr(product.size).encode(), digest_size=6)
+    for plane in (product.pixels, product.matte):
+        digest.update(np.ascontiguousarray(plane).tobytes())
+    return f"product-{digest.hexdigest()}"
 
 
 def _load_reference(source: Any) -> Reference | None:

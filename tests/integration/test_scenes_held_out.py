@@ -18,7 +18,7 @@ pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cy
 from cyclorama import cli
 from cyclorama.errors import OutputError
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.sources import load_product_file, load_reference_file
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.scenes import geometry as g
 from cyclorama.scenes.items import RenderedItem, RunConfig
 from cyclorama.scenes.pairs import clear_shared_view, render_held_out_item
@@ -157,8 +157,8 @@ def test_command_unpacks_pairs_that_generate_loads(tmp_path: Path, capsys) -> No
     rows = list(csv.DictReader((tmp_path / "manifest.csv").read_text().splitlines()))
     assert len(rows) == 2
     for item, row in zip(ItemSource(tmp_path / "manifest.csv").iterate(tmp_path), rows, strict=True):
-        product = load_product_file(item.image, item.mask, item.mask_means)
-        reference = load_reference_file(item.reference, item.reference_mask, item.mask_means)
+        product = Product.from_image(item.image, item.mask, mask_means=item.mask_means)
+        reference = Reference.from_image(item.reference, item.reference_mask, mask_means=item.mask_means)
         mask = np.asarray(Image.open(tmp_path / row["mask"])) / np.float32(255)
         assert product.mask_source == "mask"
         assert np.abs(product.matte - mask).max() < 0.05

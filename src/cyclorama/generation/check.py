@@ -167,7 +167,7 @@ def _look(row: PlanRow, settings: GenerateConfig) -> tuple[str, Exception | None
             settings.check_canvas(layout.compute_size(read_size(image)))
         loaded = load_image(image)
         if row.mask is not None and _is_local(row.mask):
-            load_mask(row.mask, loaded.size, "background" if row.mask_means == "background" else "product")
+            load_mask(row.mask, loaded.size, row.mask_means)
         elif row.mask is None and loaded.alpha is not None and has_shape(loaded.alpha):
             check_mask(loaded.alpha, f"alpha of {row.name}")
         elif row.mask is None:

@@ -21,9 +21,9 @@ from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.result import Generated
 from cyclorama.generation.run import choose_batch_size, plan_job, settle_config
 from cyclorama.generation.settings import RunConfig
-from cyclorama.generation.sources import load_product_file
 from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.product import Product
 from cyclorama.jobs.job import build_engine
 from cyclorama.jobs.journal import parse_entries
 from cyclorama.jobs.store import ShardStore
@@ -180,8 +180,7 @@ def _choose_rows(job: ImageRun) -> Iterator[PlanRow]:
 
 
 def _encode(job: ImageRun, row: PlanRow) -> float:
-    mask = None if row.mask is None else Path(row.mask)
-    product = load_product_file(Path(row.image or ""), mask, row.mask_means)
+    product = Product.from_image(row.image, row.mask, mask_means=row.mask_means)
     total = 0
     for layout in job.layouts:
         placed = layout.place(product)

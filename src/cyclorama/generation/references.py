@@ -6,7 +6,6 @@ import threading
 from collections import OrderedDict
 
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.sources import load_reference_file
 from cyclorama.generation.steps import RowFiles
 from cyclorama.imaging.product import Reference
 
@@ -38,9 +37,8 @@ class ReferenceCache:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            reference = load_reference_file(
-                files.paths["reference"], files.paths.get("reference_mask"), row.mask_means
-            )
+            mask = files.paths.get("reference_mask")
+            reference = Reference.from_image(files.paths["reference"], mask, mask_means=row.mask_means)
             self.decoded += 1
             self._kept[key] = reference
             self._bytes += _count_bytes(reference)

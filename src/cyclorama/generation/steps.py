@@ -24,15 +24,14 @@ from cyclorama.generation import thumbs
 from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import FILES
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.sources import load_product_file
-from cyclorama.imaging.product import RembgNetwork
+from cyclorama.imaging.product import Product, RembgNetwork
 from cyclorama.jobs.store import compute_key
 from cyclorama.types import Size
 
 if TYPE_CHECKING:
     from cyclorama.generation.job import ImageRun
     from cyclorama.generation.result import Generated
-    from cyclorama.imaging.product import Product, Reference
+    from cyclorama.imaging.product import Reference
 
 _EXIF_ORIENTATION = 0x0112
 _BLOCK = 1 << 20
@@ -85,7 +84,8 @@ def load_product(job: ImageRun, row: PlanRow, files: RowFiles) -> tuple[Product,
     """The product, decoded and cut out, and the seconds that took. Raises the errors of loader and masks."""
     start = time.perf_counter()
     network = open_network(job.config.run.cutout)
-    product = load_product_file(files.paths["image"], files.paths.get("mask"), row.mask_means, network)
+    image, mask = files.paths["image"], files.paths.get("mask")
+    product = Product.from_image(image, mask, mask_means=row.mask_means, network=network)
     return product, time.perf_counter() - start
 
 

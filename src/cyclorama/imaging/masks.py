@@ -6,7 +6,7 @@ Everywhere inside the package 1 means product. A file of the other polarity is t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
 from cyclorama.imaging.transforms import resize_plane
 from cyclorama.types import Matte, Size
 
+MaskMeans = Literal["product", "background", "alpha"]
 ASPECT_TOLERANCE = 0.01
 """A mask of another size is resampled if its aspect differs by at most this share."""
 LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
@@ -71,26 +72,33 @@ class InversionEvidence:
 def load_mask(
     source: ImageLike,
     size: Size,
-    means: Literal["product", "background"] = "product",
+    means: MaskMeans | None = None,
     allow_inverted: bool = False,
     limits: LoadLimits | None = None,
 ) -> Matte:
     """The product mask in ``source``, float32 (H, W) in [0, 1], 1 = product, at ``size`` (height, width).
 
     EXIF orientation is applied. Where the file has an alpha channel that is not constant, alpha is the mask,
-    otherwise luminance. ``means`` says what white marks in the file. Another size of the same aspect (within
-    1 %) is resampled with antialiasing. Float arrays in [0, 1] and bool arrays are taken as they are.
+    otherwise luminance. ``means`` says what white marks in the file (None: the product), or that it must have
+    alpha. Another size of the same aspect (within 1 %) is resampled with antialiasing. Float arrays in [0, 1]
+    and bool arrays are taken as they are.
 
     Raises MaskSizeError, EmptyMaskError, FullMaskError, ProductTooSmallError, InvertedMaskError (unless
     ``allow_inverted``), MaskError (coloured, not finite) and the errors of :func:`load_image`.
     """
-    if means not in ("product", "background"):
-        raise SettingsError(f"--mask-means is {means!r}; use 'product' or 'background'")
+    means = means or "product"
+    if means not in get_args(MaskMeans):
+        raise SettingsError(f"--mask-means is {means!r}; use 'product', 'background' or 'alpha'")
     source = read_mask(source)
     if isinstance(source, np.ndarray) and source.dtype.kind == "f":
         name, mask = "array", check_matte(source, None, "mask array")
     else:
         loaded = load_image(source, limits)
+        if means == "alpha" and loaded.alpha is None:
+            raise MaskError(
+                f"{loaded.name}: mask_means is 'alpha' but the file has no alpha channel; use 'product' or "
+                "'background'"
+            )
         name, mask = loaded.name, _read_mask(loaded)
     if mask.shape != tuple(size):
         mask = _fit_size(mask, size, name)
@@ -99,7 +107,7 @@ def load_mask(
     check_mask(mask, name)
     evidence = detect_inversion(mask)
     if evidence.inverted and not allow_inverted:
-        flag = "background" if means == "product" else "product"
+        flag = "product" if means == "background" else "background"
         raise InvertedMaskError(
             f"{name}: the product would cover {evidence.border_share:.0%} of the image's border, all four "
             f"corners and {evidence.area_share:.0%} of its area, read with --mask-means {means}; that is how "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -32,7 +32,15 @@ from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.inputs import find_name
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.masks import check_mask, check_matte, detect_inversion, has_shape, is_soft, load_mask
+from cyclorama.imaging.masks import (
+    MaskMeans,
+    check_mask,
+    check_matte,
+    detect_inversion,
+    has_shape,
+    is_soft,
+    load_mask,
+)
 from cyclorama.imaging.matting import MattingConfig, estimate_foreground, estimate_matte, measure_spill
 from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks
 from cyclorama.processes import check_process
@@ -154,7 +162,7 @@ class Product:
         image: Any,
         mask: Any = None,
         *,
-        mask_means: Literal["product", "background"] = "product",
+        mask_means: MaskMeans | None = None,
         name: str | None = None,
         allow_inverted: bool = False,
         config: CutoutConfig | None = None,
@@ -164,9 +172,9 @@ class Product:
         light background, else by ``network``.
 
         ``image`` and ``mask``: path, bytes, open file, PIL image, array or tensor
-        (:mod:`cyclorama.imaging.inputs`). ``mask_means``: what white marks in the mask. ``name``: from which
-        the seed is derived; None takes the file's, or the product gets one from its content when it is used.
-        Raises ImageError, MaskError.
+        (:mod:`cyclorama.imaging.inputs`). ``mask_means``: what white marks in the mask; None is the product.
+        ``name``: from which the seed is derived; None takes the file's, or the product gets one from its
+        content when it is used. Raises ImageError, MaskError.
         """
         check_process()
         loaded = load_image(image)
@@ -210,9 +218,7 @@ class Reference:
             object.__setattr__(self, "product_mask", mask)
 
     @classmethod
-    def from_image(
-        cls, image: Any, mask: Any = None, *, mask_means: Literal["product", "background"] = "product"
-    ) -> Reference:
+    def from_image(cls, image: Any, mask: Any = None, *, mask_means: MaskMeans | None = None) -> Reference:
         """The reference in ``image``; ``mask`` marks its own product, which the model does not see.
 
         Raises ImageError, MaskError.
