@@ -32,7 +32,7 @@ def read_clipping_path(image: Image.Image) -> tuple[Matte | None, tuple[str, ...
     The path named as clipping path counts, else the only path there is.
     """
     try:
-        resources = _list_resources(_find_resources(image))
+        resources = _list_resources(image)
         paths = {name: data for number, name, data in resources if number in _PATHS}
         clipping = next((data for number, _, data in resources if number == _CLIPPING), None)
         if not paths:
@@ -48,15 +48,12 @@ def read_clipping_path(image: Image.Image) -> tuple[Matte | None, tuple[str, ...
         return None, (f"clipping path cannot be read ({error}); not used",)
 
 
-def _find_resources(image: Image.Image) -> bytes:
-    segments = [data for kind, data in getattr(image, "applist", ()) if kind == "APP13"]
-    if segments:
-        return b"".join(data[14:] for data in segments if data.startswith(b"Photoshop 3.0\0"))
-    return bytes(getattr(image, "tag_v2", {}).get(_TIFF_RESOURCES, b""))
-
-
-def _list_resources(data: bytes) -> list[tuple[int, str, bytes]]:
+def _list_resources(image: Image.Image) -> list[tuple[int, str, bytes]]:
     """(number, name, content) of each."""
+    segments = [data for kind, data in getattr(image, "applist", ()) if kind == "APP13"]
+    data = b"".join(part[14:] for part in segments if part.startswith(b"Photoshop 3.0\0"))
+    if not segments:
+        data = bytes(getattr(image, "tag_v2", {}).get(_TIFF_RESOURCES, b""))
     found, at = [], 0
     while data[at : at + 4] == b"8BIM":
         number, length = struct.unpack_from(">HB", data, at + 4)

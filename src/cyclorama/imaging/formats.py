@@ -4,9 +4,8 @@ PNG and WebP without a quality are lossless: the file's pixels are the image's. 
 quality are not, so in them the product guarantee holds for the image before it is encoded;
 :func:`measure_encoding` says what encoding did to the product.
 
-The recipe travels in PNG's text chunk ``cyclorama``, elsewhere in the XMP packet. The XMP packet also names
-the image's kind in IPTC's vocabulary (digital source type), as shops and laws ask for machine-made
-images.
+The recipe travels in PNG's text chunk ``cyclorama``, elsewhere in the XMP packet, which also names the
+image's kind (IPTC's digital source type), as shops and laws ask for machine-made images.
 """
 
 from __future__ import annotations

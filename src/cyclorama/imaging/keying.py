@@ -27,7 +27,6 @@ from cyclorama.types import Matte, Pixels
 Mask = npt.NDArray[np.bool_]
 Plane = npt.NDArray[np.float32]
 
-_FOUR = ndimage.generate_binary_structure(2, 1)
 _EIGHT = ndimage.generate_binary_structure(2, 2)
 
 
@@ -175,9 +174,9 @@ def _flood(passable: Mask) -> Mask:
     """
     padded = np.pad(passable, 2, constant_values=True)
     wide = ndimage.binary_erosion(padded, _EIGHT, border_value=1)
-    labels, _ = ndimage.label(wide, _FOUR)
+    labels, _ = ndimage.label(wide)
     reached = ndimage.binary_dilation(labels == labels[0, 0], _EIGHT) & padded
-    reached = ndimage.binary_dilation(reached, _FOUR, iterations=8, mask=padded)
+    reached = ndimage.binary_dilation(reached, iterations=8, mask=padded)
     return np.asarray(reached[2:-2, 2:-2])
 
 
@@ -191,7 +190,7 @@ def _empty_pockets(outside: Mask, distance: Plane) -> Mask:
     colour = ndimage.uniform_filter(np.minimum(distance, 30.0) * product, 21) / share
     faint = distance <= np.clip(0.2 * ndimage.maximum_filter(distance, 17), 0.0, 8.0)
     open_to = outside | (faint & (colour > 24.0))
-    return np.asarray(ndimage.binary_dilation(outside, _FOUR, iterations=12, mask=open_to))
+    return np.asarray(ndimage.binary_dilation(outside, iterations=12, mask=open_to))
 
 
 def _take_shadow(outside: Mask, lab: Plane, background: Plane, distance: Plane, tolerance: float) -> Mask:
@@ -227,7 +226,7 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, distance: Plane, 
 
 def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, config: KeyingConfig) -> Mask:
     """Large areas enclosed by ``product`` that show exactly the background, with the ringing in them."""
-    labels, count = ndimage.label(product & (distance <= tolerance), _FOUR)
+    labels, count = ndimage.label(product & (distance <= tolerance))
     if not count:
         return np.zeros_like(product)
     index = np.arange(1, count + 1)

@@ -26,6 +26,8 @@ from cyclorama.errors import SettingsError
 from cyclorama.imaging.product import Product
 from cyclorama.types import Pixels, Size
 
+Levels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
 LayerFormat = Literal["ora", "psd", "png"]
 LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
 NAMES = {"plate": "Background plate", "shadow": "Contact shadow", "product": "Product"}
@@ -47,15 +49,15 @@ class Layers:
 
     plate: Pixels
     """uint8 (H, W, 3)."""
-    product: npt.NDArray[np.uint8]
+    product: Levels
     """uint8 (H, W, 4); colours 0 where alpha is 0."""
     flat: Pixels
     """The image they make, uint8 (H, W, 3)."""
-    shadow: npt.NDArray[np.uint8] | None = None
+    shadow: Levels | None = None
     """Alpha of black, uint8 (H, W); None for no shadow."""
     icc_profile: bytes | None = None
 
-    def list_rgba(self) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+    def list_rgba(self) -> list[tuple[str, Levels]]:
         """(key of NAMES, RGBA (H, W, 4)) from below."""
         opaque = np.full((*self.plate.shape[:2], 1), 255, dtype=np.uint8)
         layers = [("plate", np.concatenate([self.plate, opaque], axis=2))]
@@ -77,9 +79,7 @@ def check_layer_format(layers: str, size: Size | None = None) -> None:
         )
 
 
-def build_layers(
-    flat: Pixels, background: Pixels, product: Product, shadow: npt.NDArray[np.uint8] | None = None
-) -> Layers:
+def build_layers(flat: Pixels, background: Pixels, product: Product, shadow: Levels | None = None) -> Layers:
     """The layers of a finished image ``flat`` (H, W, 3).
 
     ``background``: what the model painted, uint8, same size; ``product`` on the same canvas; ``shadow``
@@ -116,12 +116,8 @@ def build_layers(
 
 
 def _solve(
-    wanted: npt.NDArray[np.uint8],
-    upper: npt.NDArray[np.uint8],
-    lower: npt.NDArray[np.uint8],
-    over: npt.NDArray[np.float64],
-    under: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    wanted: Levels, upper: Levels, lower: Levels, over: Floats, under: Floats
+) -> tuple[Levels, Levels]:
     """Colours (N, 3) near ``upper`` and ``lower`` with ``rint(over upper + under lower) = wanted``.
 
     The layer with more weight is tried first. Its steps move the sum by at most one, so some level hits
@@ -135,22 +131,15 @@ def _solve(
     return f.astype(np.uint8), b.astype(np.uint8)
 
 
-def _lighten(
-    darkness: npt.NDArray[np.uint8], wanted: npt.NDArray[np.uint8], over: npt.NDArray[np.float64]
-) -> npt.NDArray[np.uint8]:
+def _lighten(darkness: Levels, wanted: Levels, over: Floats) -> Levels:
     """``darkness`` (N,), no darker than lets white product on white ground be as bright as ``wanted``."""
     ground = np.maximum(255 * (1 - over), 1e-9)
     light = ((wanted - 0.49 - 255 * over) / ground).max(axis=1)
-    most: npt.NDArray[np.uint8] = np.clip(np.floor(255 * (1 - light)), 0, 255).astype(np.uint8)
+    most: Levels = np.clip(np.floor(255 * (1 - light)), 0, 255).astype(np.uint8)
     return np.minimum(darkness, most)
 
 
-def _adjust(
-    own: npt.NDArray[np.float64],
-    weight: npt.NDArray[np.float64],
-    rest: npt.NDArray[np.float64],
-    wanted: npt.NDArray[np.uint8],
-) -> npt.NDArray[np.float64]:
+def _adjust(own: Floats, weight: Floats, rest: Floats, wanted: Levels) -> Floats:
     """``own`` where ``rint(weight own + rest)`` is ``wanted``, elsewhere the level that brings it nearest."""
     missed = (np.rint(weight * own + rest) != wanted) & (weight > 0)
     solved = np.clip(np.rint((wanted - rest) / np.maximum(weight, 1e-9)), 0, 255)
@@ -188,10 +177,8 @@ def encode_layers(layers: Layers, file_format: LayerFormat) -> dict[str, bytes]:
 def encode_openraster(layers: Layers) -> bytes:
     """An OpenRaster 0.0.5 file (zip of PNGs and ``stack.xml``), as GIMP, Krita and MyPaint open it."""
     height, width = layers.flat.shape[:2]
-    lines = [
-        "<?xml version='1.0' encoding='UTF-8'?>",
-        f'<image version="0.0.5" w="{width}" h="{height}"><stack>',
-    ]
+    head = "<?xml version='1.0' encoding='UTF-8'?>"
+    lines = [head, f'<image version="0.0.5" w="{width}" h="{height}"><stack>']
     files: list[tuple[str, bytes]] = []
     for key, rgba in reversed(layers.list_rgba()):  # the topmost comes first
         name = f"data/{key}.png"
@@ -218,14 +205,14 @@ def encode_openraster(layers: Layers) -> bytes:
     return buffer.getvalue()
 
 
-def _encode_png(pixels: npt.NDArray[np.uint8], icc_profile: bytes | None) -> bytes:
+def _encode_png(pixels: Levels, icc_profile: bytes | None) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", icc_profile=icc_profile)
     return buffer.getvalue()
 
 
 def encode_psd(
-    layers: Sequence[tuple[str, npt.NDArray[np.uint8]]], merged: Pixels, icc_profile: bytes | None = None
+    layers: Sequence[tuple[str, Levels]], merged: Pixels, icc_profile: bytes | None = None
 ) -> bytes:
     """A PSD of ``layers`` (name, RGBA (H, W, 4) straight, from below), blended normally.
 
@@ -280,7 +267,7 @@ def _with_length(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
 
 
-def _find_extent(alpha: npt.NDArray[np.uint8]) -> tuple[int, int, int, int]:
+def _find_extent(alpha: Levels) -> tuple[int, int, int, int]:
     """(top, left, bottom, right) of all that is not transparent; one pixel if nothing is."""
     rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
     if not len(rows):

@@ -69,18 +69,12 @@ class ProductPlacement:
     def describe(self) -> dict[str, Any]:
         """Plain values for a result row; ``box`` is [top, left, height, width]."""
         box = self.box
-        notes = []
-        if self.reduced:
-            notes.append(
-                f"product scaled by {self.scale:.4g} instead of {self.wanted_scale:.4g}: it would not fit"
-            )
-        if self.cut:
-            notes.append(f"product is cut off by the input's {' and '.join(self.cut)} edge")
-        return {
-            "scale": round(self.scale, 6),
-            "box": [box.top, box.left, box.height, box.width],
-            "reduced": self.reduced,
-        } | ({"notes": notes} if notes else {})
+        scales = f"{self.scale:.4g} instead of {self.wanted_scale:.4g}"
+        notes = [f"product scaled by {scales}: it would not fit"] if self.reduced else []
+        notes += [f"product is cut off by the input's {' and '.join(self.cut)} edge"] if self.cut else []
+        sides = [box.top, box.left, box.height, box.width]
+        values = {"scale": round(self.scale, 6), "box": sides, "reduced": self.reduced}
+        return values | ({"notes": notes} if notes else {})
 
 
 class CanvasLayout(Settings):
@@ -185,10 +179,8 @@ class CanvasLayout(Settings):
         if self.product_scale is not None:
             wanted = self.product_scale * min(canvas[0] / box.height, canvas[1] / box.width)
         scale = min(wanted, room[0] / box.height, room[1] / box.width)
-        inner = tuple(
-            min(max(round(own * scale), 1), most)
-            for own, most in zip((box.height, box.width), room, strict=True)
-        )
+        sides = zip((box.height, box.width), room, strict=True)
+        inner = tuple(min(max(round(own * scale), 1), most) for own, most in sides)
         if inner == (box.height, box.width):
             wanted, scale = (wanted if scale < wanted * (1 - 1e-9) else 1.0), 1.0
         elif scale >= wanted * (1 - 1e-9):
@@ -212,9 +204,8 @@ class CanvasLayout(Settings):
         placement = self.compute_placement(product)
         own = find_box(product.matte)
         if placement.scale == 1:
-            return _shift(
-                product, placement.canvas, (placement.box.top - own.top, placement.box.left - own.left)
-            )
+            moved = (placement.box.top - own.top, placement.box.left - own.left)
+            return _shift(product, placement.canvas, moved)
         return _resample(product, placement.canvas, own, placement.box)
 
     def describe(self) -> dict[str, Any]:
@@ -225,11 +216,8 @@ class CanvasLayout(Settings):
         if self.aspect is not None:
             values["aspect"] = format_size(self.aspect, ":")
         if not self.keeps:
-            values |= {
-                "placement": self.placement or "center",
-                "product_scale": self.product_scale,
-                "margin": self.margin,
-            }
+            values["placement"] = self.placement or "center"
+            values |= {"product_scale": self.product_scale, "margin": self.margin}
         return values
 
 
@@ -258,26 +246,18 @@ def find_box(matte: Matte) -> Rectangle:
 
 
 def format_size(size: Size, separator: str = "x") -> str:
-    """``WxH`` of (height, width).
-
-    >>> format_size((9, 16), ":")
-    '16:9'
-    """
+    """``WxH`` of (height, width); ``16:9`` of (9, 16) with a colon as separator."""
     return f"{size[1]}{separator}{size[0]}"
 
 
 def _find_cuts(box: Rectangle, size: Size) -> tuple[str, ...]:
-    touched = {
-        "top": box.top == 0,
-        "bottom": box.top + box.height == size[0],
-        "left": box.left == 0,
-        "right": box.left + box.width == size[1],
-    }
-    return tuple(edge for edge, touches in touched.items() if touches)
+    ends = (0, box.top), (size[0], box.top + box.height), (0, box.left), (size[1], box.left + box.width)
+    names = ("top", "bottom", "left", "right")
+    return tuple(name for name, (edge, end) in zip(names, ends, strict=True) if edge == end)
 
 
 def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
-    """``product`` moved by ``offset`` (down, right) whole pixels; only faint pixels leave the canvas."""
+    """``product`` moved by ``offset`` (down, right) whole pixels; only faint ones leave the canvas."""
     if canvas == product.size and offset == (0, 0):
         return product
     inside, padding = [], []
@@ -286,12 +266,9 @@ def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
         inside.append(slice(start - move, stop - move))
         padding.append((start, side - stop))
     window = (inside[0], inside[1])
-    pixels, foreground = (
-        np.pad(plane[window], (*padding, (0, 0)), mode="edge")
-        for plane in (product.pixels, product.foreground)
-    )
-    matte = np.pad(product.matte[window], padding)
-    return product.derive(pixels=pixels, matte=matte, foreground=foreground)
+    pixels = np.pad(product.pixels[window], (*padding, (0, 0)), mode="edge")
+    foreground = np.pad(product.foreground[window], (*padding, (0, 0)), mode="edge")
+    return product.derive(pixels=pixels, matte=np.pad(product.matte[window], padding), foreground=foreground)
 
 
 def _resample(product: Product, canvas: Size, own: Rectangle, placed: Rectangle) -> Product:

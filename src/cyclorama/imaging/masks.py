@@ -5,8 +5,7 @@ Everywhere inside the package 1 means product. A file of the other polarity is t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -48,23 +47,21 @@ class MaskLimits(Settings):
     """Least share of the image that must be background, 0-1."""
 
 
-@dataclass(frozen=True)
-class InversionEvidence:
-    """What speaks for a mask that marks the background."""
+class InversionEvidence(NamedTuple):
+    """What speaks for a mask that marks the background: how much of the image it covers."""
 
     border_share: float
-    """Share of the image's outermost pixels the mask covers, 0-1."""
+    """Of the image's outermost pixels, 0-1."""
     corners: int
-    """How many of the four corners it covers."""
+    """Of the four."""
     area_share: float
-    """Share of the image it covers, 0-1."""
+    """Of all pixels, 0-1."""
 
     @property
     def inverted(self) -> bool:
-        """Whether the mask covers all four corners and most of the border, but not everything.
+        """Whether the mask covers all four corners and most of the border.
 
-        A large product may fill the bottom and both sides, yet leaves the top corners free; the
-        background of a product, even one that touches top and bottom, has all four.
+        A large product leaves the top corners free; the background of a product never does.
         """
         return self.corners == 4 and self.border_share >= 0.6
 
@@ -172,10 +169,7 @@ def detect_inversion(mask: Matte) -> InversionEvidence:
     border = np.concatenate([solid[0], solid[-1], solid[1:-1, 0], solid[1:-1, -1]])
     side = max(1, min(mask.shape) // 50)
     patches = (
-        solid[:side, :side],
-        solid[:side, -side:],
-        solid[-side:, :side],
-        solid[-side:, -side:],
+        end[:, edge] for end in (solid[:side], solid[-side:]) for edge in (slice(side), slice(-side, None))
     )
     corners = sum(bool(patch.mean() >= 0.5) for patch in patches)
     return InversionEvidence(float(border.mean()), corners, float(solid.mean()))

@@ -72,37 +72,30 @@ def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = N
         return mask.astype(np.float32, copy=True)
     window = find_window(~outside, radius + _MARGIN)
     matte = solid.astype(np.float32)
-    matte[window] = _solve(pixels[window], inside[window], outside[window], solid[window], config)
+    trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
+    matte[window] = _solve(pixels[window], trimap[window], matte[window], config)
     matte[inside], matte[outside] = 1, 0
     return matte
 
 
-def _solve(
-    pixels: Pixels,
-    inside: npt.NDArray[np.bool_],
-    outside: npt.NDArray[np.bool_],
-    solid: npt.NDArray[np.bool_],
-    config: MattingConfig,
-) -> Matte:
-    trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
+def _solve(pixels: Pixels, trimap: npt.NDArray[np.float64], solid: Matte, config: MattingConfig) -> Matte:
+    """Alpha, float32 (H, W), of a ``trimap`` of 0, 0.5 (unknown) and 1; ``solid`` if one end is missing."""
     size = trimap.shape
     scale = min(1.0, config.working_side / max(size))
+    guide = pixels
     if scale < 1:
         small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
         guide = resize_pixels(pixels, small)
         trimap = resize_plane(trimap, small).astype(np.float64)
         trimap[(trimap > 0.001) & (trimap < 0.999)] = 0.5
-    else:
-        guide = pixels
     trimap = np.where(trimap < 0.25, 0.0, np.where(trimap > 0.75, 1.0, 0.5))
     if not (trimap == 1).any() or not (trimap == 0).any():
-        return solid.astype(np.float32)
+        return solid
     alpha = np.clip(_load_pymatting().estimate_alpha_cf(guide / 255.0, trimap), 0, 1).astype(np.float32)
     if scale < 1:
         alpha = _upsample_guided(alpha, guide, pixels)
     # the solver leaves a faint veil over flat areas: stretch it away
-    stretched: Matte = np.clip((alpha - 0.04) / 0.92, 0, 1).astype(np.float32)
-    return stretched
+    return np.asarray(np.clip((alpha - 0.04) / 0.92, 0, 1), dtype=np.float32)
 
 
 def _upsample_guided(alpha: Matte, guide: Pixels, pixels: Pixels) -> Matte:
@@ -129,8 +122,7 @@ def _upsample_guided(alpha: Matte, guide: Pixels, pixels: Pixels) -> Matte:
     result = resize_plane(mean(offset), size)
     for c in range(3):
         result += resize_plane(mean(slope[..., c]), size) * (pixels[..., c].astype(np.float32) / 255)
-    clipped: Matte = np.clip(result, 0, 1)
-    return clipped
+    return np.asarray(np.clip(result, 0, 1))
 
 
 def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:

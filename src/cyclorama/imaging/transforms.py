@@ -97,10 +97,7 @@ def choose_model_size(size: Size, native: int, multiple: int) -> Size:
 
     near = [shape for shape in shapes if area_error(shape) <= math.log(1.1)]
     near = near or [shape for shape in shapes if area_error(shape) == min(map(area_error, shapes))]
-    return min(
-        near,
-        key=lambda s: (round(abs(math.log(s[1] / s[0] / wanted)), 9), area_error(s), s),
-    )
+    return min(near, key=lambda s: (round(abs(math.log(s[1] / s[0] / wanted)), 9), area_error(s), s))
 
 
 @dataclass(frozen=True)
@@ -178,8 +175,7 @@ def fit_reference(
 
 def _as_dtype(planes: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     if np.issubdtype(dtype, np.integer):
-        rounded: npt.NDArray[Any] = np.clip(np.rint(planes), 0, np.iinfo(dtype).max).astype(dtype)
-        return rounded
+        planes = np.clip(np.rint(planes), 0, np.iinfo(dtype).max)
     return planes.astype(dtype)
 
 
