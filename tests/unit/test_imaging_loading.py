@@ -134,6 +134,13 @@ def test_limits_hold_before_decoding() -> None:
         load_image(data, LoadLimits(file_bytes=len(data) - 1))
 
 
+def test_an_opened_image_is_measured_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = Image.open(io.BytesIO(encode(Image.fromarray(RGB))))
+    monkeypatch.setattr(image, "load", lambda: pytest.fail("decoded"))
+    with pytest.raises(ImageTooLargeError, match="32 x 24 = 768 pixels, the limit is 767"):
+        load_image(image, LoadLimits(pixels=767))
+
+
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
 def test_truncation_never_gives_a_image_or_a_foreign_error(file_format: str) -> None:
     data = encode(Image.fromarray(RGB), file_format)

@@ -101,10 +101,7 @@ class LoadedImage:
         return (int(self.pixels.shape[0]), int(self.pixels.shape[1]))
 
 
-def load_image(
-    source: ImageLike,
-    limits: LoadLimits | None = None,
-) -> LoadedImage:
+def load_image(source: ImageLike, limits: LoadLimits | None = None) -> LoadedImage:
     """The image in ``source`` (:func:`cyclorama.imaging.inputs.read_image`), with EXIF orientation applied.
 
     Reads RGB, RGBA, grey, grey with alpha, 1-bit, palette (with transparency), 16-bit grey, 16-bit RGB(A)
@@ -119,7 +116,11 @@ def load_image(
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "image")
         limits.check_size(name, *source.size)
-    source = read_image(source)
+        with _LOCK, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            source = read_image(source)
+    else:
+        source = read_image(source)
     if isinstance(source, np.ndarray):
         return _load_array(source, limits)
     if isinstance(source, bytes):
