@@ -93,7 +93,7 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     plain = _looks_plain(distance, tolerance)
     outside = _flood(plain)
     if config.shadows:
-        outside = _take_shadow(outside, lab, background, distance, tolerance)
+        outside = _take_shadow(outside, lab, background, tolerance)
     outside |= _find_holes(~outside, plain, distance, tolerance, config)
     product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
     share = float(product.mean())
@@ -193,7 +193,7 @@ def _empty_pockets(outside: Mask, distance: Plane) -> Mask:
     return np.asarray(ndimage.binary_dilation(outside, iterations=12, mask=open_to))
 
 
-def _take_shadow(outside: Mask, lab: Plane, background: Plane, distance: Plane, tolerance: float) -> Mask:
+def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float) -> Mask:
     """``outside`` and the soft shadow below the product.
 
     A shadow keeps the background's hue, lies at the product's lower half and fades: its depth ``d`` (loss of
