@@ -274,7 +274,7 @@ def test_small_cache_still_gives_the_right_reference(folder: Path) -> None:
     plan = build_plan(ItemSource(folder / "m.jsonl"), folder / "plan", job.config.rules, build_registry(), {})
     loaded = [cache.load(row, inspect_row(job, row, folder)) for row in plan.read_shard(0)]
     assert cache.decoded == 3
-    assert [r.name for r in loaded if r is not None] == [str(folder / f"p{i}.png") for i in (2, 4, 2)]
+    assert [r.name for r in loaded if r is not None] == ["p2.png", "p4.png", "p2.png"]
 
 
 class Progress:
