@@ -76,7 +76,7 @@ def test_an_untrained_refiner_changes_nothing_and_alone_is_trained(images: torch
     latents = model.encode(images[:2]).latent_dist.sample()
     assert torch.equal(model.decode(latents).sample, model.decode_linear(latents))
     assert torch.equal(model.decode(latents, return_dict=False)[0], model.decode_linear(latents))
-    trained = {id(p) for p in model.decoder_parameters()}
+    trained = {id(p) for p in model.refiner.parameters()}
     assert all((id(p) in trained) == n.startswith("refiner.") for n, p in model.named_parameters())
 
 

@@ -20,15 +20,10 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def _set(layer: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor, bias: Tensor) -> None:
+def _set(layer: nn.Conv2d | nn.ConvTranspose2d, weight: Tensor | float, bias: Tensor | float) -> None:
     assert layer.bias is not None
-    layer.weight.copy_(weight)
-    layer.bias.copy_(bias)
-
-
-def _close(layer: nn.Conv2d) -> None:
-    """Zero weights: the layer adds nothing until it is trained."""
-    _set(layer, torch.zeros_like(layer.weight), torch.zeros(layer.out_channels))
+    layer.weight[:] = weight
+    layer.bias[:] = bias
 
 
 class _Block(nn.Module):
@@ -39,7 +34,7 @@ class _Block(nn.Module):
         self.norm = nn.GroupNorm(8, channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        _close(self.conv2)
+        _set(self.conv2, 0, 0)  # adds nothing until it is trained
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.conv2(F.silu(self.conv1(F.silu(self.norm(x)))))
@@ -81,7 +76,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
                 layers += [nn.Upsample(scale_factor=2), nn.Conv2d(widths[i - 1], width, 3, padding=1)]
             layers += [_Block(width) for _ in range(count)]
         last = nn.Conv2d(widths[-1], 3 * shuffle**2, 3, padding=1)
-        _close(last)
+        _set(last, 0, 0)
         layers += [nn.GroupNorm(8, widths[-1]), nn.SiLU(), last, nn.PixelShuffle(shuffle)]
         self.refiner = nn.Sequential(*layers)
 
@@ -100,10 +95,6 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """The image without the refiner: each patch its principal components only."""
         out: Tensor = self.synthesis(latents)
         return out
-
-    def decoder_parameters(self) -> list[nn.Parameter]:
-        """What training moves: the refiner. The analysis stays as fitted."""
-        return list(self.refiner.parameters())
 
     def forward(self, image: Tensor) -> Tensor:
         """Encode and decode."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cyclorama.diffusion.objective import PredictNoise, compute_loss
 from cyclorama.errors import ConfigError
+from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import BaseModel, load_base, load_part, save_base
 from cyclorama.models.discriminator import (
     PatchDiscriminator,
@@ -121,14 +122,13 @@ def compute_diffusion_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor
 
 def build_autoencoder_networks(start: Start, base: BaseModel) -> Networks:
     """The autoencoder, only its decoder's refiner to be moved, and the discriminator if one is set."""
-    if not hasattr(base.vae, "decoder_parameters"):
+    if not isinstance(base.vae, PatchAutoencoder):
         raise ConfigError(
             f"stage 'autoencoder' trains a PatchAutoencoder, but {start.folder} has a "
             f"{type(base.vae).__name__}; use model.build, or a base made by it"
         )
     base.vae.requires_grad_(False)
-    for parameter in base.vae.decoder_parameters():
-        parameter.requires_grad_(True)
+    base.vae.refiner.requires_grad_(True)
     trained: dict[str, nn.Module] = {"vae": base.vae}
     settings = start.config.discriminator
     if settings is not None:
