@@ -17,9 +17,9 @@ from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.evaluation.features import load_features
 from cyclorama.generation.embed import load_metadata
 from cyclorama.lab.baselines.inpaint import widen_unet
-from cyclorama.lab.baselines.opening import open_baseline
 from cyclorama.lab.baselines.options import BASELINES
 from cyclorama.lab.baselines.paint_by_example import FeatureEncoder
+from cyclorama.lab.baselines.protocol import open_baseline
 from cyclorama.models.base import save_base
 from cyclorama.models.generators import Branch
 from cyclorama.models.registry import CategoryRegistry, save_registry

@@ -18,7 +18,7 @@ from cyclorama.commands.train import StageName
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ConfigError, ModelFormatError
 from cyclorama.lab.baselines.background_features import load_background_features
-from cyclorama.lab.baselines.opening import open_baseline
+from cyclorama.lab.baselines.protocol import open_baseline
 from cyclorama.lab.baselines.stages import STAGES as LAB_STAGES
 from cyclorama.lab.commands.train import MethodName
 from cyclorama.models.base import encode_image, load_base

@@ -21,10 +21,9 @@ from cyclorama.lab.baselines import folders
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.folders import compute_weights_hash
 from cyclorama.lab.baselines.inpaint import widen_unet
-from cyclorama.lab.baselines.opening import open_baseline
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
-from cyclorama.lab.baselines.protocol import OpenRegistry
+from cyclorama.lab.baselines.protocol import OpenRegistry, open_baseline
 from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.registry import CategoryRegistry, save_registry
 from tiny_models import build_tiny_base

@@ -13,9 +13,15 @@ from cyclorama.config import build_config, load_config, to_plain
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.compare import estimate_mean
 from cyclorama.lab.commands.experiment import load_experiment
-from cyclorama.lab.experiments.aggregate import MethodResult, Value, aggregate, compute_wins, find_best
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
-from cyclorama.lab.experiments.scoring import TrialScore
+from cyclorama.lab.experiments.scoring import (
+    MethodResult,
+    TrialScore,
+    Value,
+    aggregate,
+    compute_wins,
+    find_best,
+)
 from cyclorama.lab.experiments.table import ExperimentResult, build_tables, format_value
 from cyclorama.training.config import TrainConfig
 

@@ -11,7 +11,7 @@ from torch import nn
 from cyclorama.erasing.network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig
-from cyclorama.lab.baselines.lama_losses import (
+from cyclorama.lab.baselines.lama_training import (
     LamaObjective,
     LossConfig,
     compute_feature_distance,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.features import CycloramaNetwork, load_features
+from cyclorama.evaluation.features import load_features
 from cyclorama.evaluation.resize import GROWTH, NEUTRAL
 
 
@@ -89,21 +89,9 @@ def load_background_features(choice: str, device: str = "cpu") -> BackgroundFeat
             f"features {choice!r} cannot guide: use cyclorama, cyclorama=FOLDER or clip=FOLDER_OR_HUB_ID"
         )
     found = load_features(choice, device)
-    if isinstance(found, CycloramaNetwork):
-        from cyclorama.evaluation.feature_network import INPUT_SIDE
-
-        features = BackgroundFeatures(found.network, INPUT_SIDE, name, found.weights_hash, found.dimensions)
-        return features.to(device)
-    from cyclorama.evaluation.published import ClipNetwork
-
-    assert isinstance(found, ClipNetwork)
-    processor: Any = found.processor
-    return BackgroundFeatures(
-        found.network,
-        found.side,
-        name,
-        found.weights_hash,
-        found.dimensions,
-        tuple(processor.image_mean),
-        tuple(processor.image_std),
-    ).to(device)
+    processor: Any = getattr(found, "processor", None)  # CLIP's; our own network has the default's range
+    prepared = () if processor is None else (tuple(processor.image_mean), tuple(processor.image_std))
+    features = BackgroundFeatures(
+        found.network, found.side, name, found.weights_hash, found.dimensions, *prepared
+    )
+    return features.to(device)

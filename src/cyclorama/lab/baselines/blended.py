@@ -10,7 +10,6 @@ feature network will do.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,10 @@ from cyclorama.lab.baselines.background_features import (
     compute_distance,
     load_background_features,
 )
-from cyclorama.lab.baselines.folders import (
-    compute_weights_hash,
-    find_bundled,
-    find_weights,
-    load_base_on,
-    name_source,
-)
+from cyclorama.lab.baselines.folders import build_handle, find_bundled, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
 from cyclorama.lab.baselines.options import BaselineOptions
-from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import BaseModel, encode_image
 from cyclorama.models.files import BASE_PARTS
 from cyclorama.models.generators import predict_noise
@@ -138,8 +131,8 @@ def join_prediction(noisy_latents: Tensor, noise: Tensor, alpha: Tensor, predict
 
 def _load(
     folder: Path,
-    features: BackgroundFeatures,
     registry: CategoryRegistry,
+    features: BackgroundFeatures,
     options: BaselineOptions,
     device: str,
     dtype: str,
@@ -157,18 +150,9 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """
     folder = find_weights(find_bundled() if model is None else model, "blended", BASE_PARTS, REMEDY)
     features = load_background_features(options.features)
-    registry = open_registry(folder)
-
-    return BaselineHandle(
-        method="blended",
-        name=name_source("blended", model),
-        folder=folder,
-        hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
-        registry=registry,
-        loader=partial(_load, folder, features, registry, options),
-        settings={
-            "prompt": options.prompt,
-            "features": f"{features.name}-{features.weights_hash}",
-            "guide_strength": options.guide_strength,
-        },
-    )
+    settings = {
+        "prompt": options.prompt,
+        "features": f"{features.name}-{features.weights_hash}",
+        "guide_strength": options.guide_strength,
+    }
+    return build_handle("blended", model, folder, BASE_PARTS, _load, features, options, settings=settings)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.lab.baselines.options import BaselineName
+from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, open_registry
 from cyclorama.models.base import BaseModel, load_base
 from cyclorama.models.files import fetch_model
 
@@ -23,12 +27,16 @@ def find_weights(source: str | Path | None, method: str, parts: Sequence[str], r
     none for a folder that is one network. ``remedy`` ends the message if there is nothing.
     Raises ModelNotFoundError, ModelFormatError.
     """
-    if source is None:
-        folder = find_packaged(method)
-        if not folder.is_dir():
-            raise ModelNotFoundError(f"no weights for baseline {method!r} are installed; {remedy}")
-    else:
-        folder = _find_folder(source, method, remedy)
+    folder, text = find_packaged(method) if source is None else Path(source), str(source)
+    if source is None and not folder.is_dir():
+        raise ModelNotFoundError(f"no weights for baseline {method!r} are installed; {remedy}")
+    if not folder.is_dir():
+        if folder.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
+            raise ModelNotFoundError(f"no folder at {text!r} for baseline {method!r}; {remedy}")
+        try:
+            folder = fetch_model(text)
+        except ModelNotFoundError as error:
+            raise ModelNotFoundError(f"{error}, for baseline {method!r}; {remedy}") from error
     check_parts(folder, parts, remedy)
     return folder
 
@@ -69,18 +77,6 @@ def check_parts(folder: Path, parts: Sequence[str], remedy: str) -> None:
             )
 
 
-def _find_folder(source: str | Path, method: str, remedy: str) -> Path:
-    path, text = Path(source), str(source)
-    if path.is_dir():
-        return path
-    if path.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
-        raise ModelNotFoundError(f"no folder at {text!r} for baseline {method!r}; {remedy}")
-    try:
-        return fetch_model(text)
-    except ModelNotFoundError as error:
-        raise ModelNotFoundError(f"{error}, for baseline {method!r}; {remedy}") from error
-
-
 def name_source(method: str, source: str | Path | None) -> str:
     """What rows call a model: the method with ``bundled``, a folder's or file's own name, or the hub id."""
     if source is None:
@@ -90,21 +86,45 @@ def name_source(method: str, source: str | Path | None) -> str:
 
 
 def compute_weights_hash(*places: Path) -> str:
-    """12 hex digits over the weights and configs in ``places`` (folders or files), in that order.
+    """12 hex digits over the weights and configs in ``places`` (folders or files), wherever they lie.
 
-    Hidden entries and a run's ``README`` do not count. Invariant: independent of where they lie and of file
-    times.
+    Hidden entries and a run's ``README`` do not count.
     """
     digest = hashlib.sha256()
     for place in places:
         files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.suffix in _KEPT)
         for path in files:
-            relative = Path(path.name) if place.is_file() else path.relative_to(place)
-            if any(part.startswith(".") for part in relative.parts):
-                continue
-            digest.update(relative.as_posix().encode() + b"\0")
-            with path.open("rb") as stream:
-                for block in iter(lambda: stream.read(1 << 20), b""):
-                    digest.update(block)
+            relative = path.relative_to(place.parent if place.is_file() else place)
+            if not any(part.startswith(".") for part in relative.parts):
+                digest.update(relative.as_posix().encode() + b"\0")
+                with path.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
         digest.update(b"\1")
     return digest.hexdigest()[:12]
+
+
+def build_handle(
+    method: BaselineName,
+    source: str | None,
+    folder: Path,
+    parts: Sequence[str],
+    load: Callable[..., Baseline],
+    *rest: Any,
+    settings: dict[str, Any],
+    needs_reference: bool = False,
+) -> BaselineHandle:
+    """The handle of ``method`` whose weights are ``parts`` of ``folder``.
+
+    It loads by ``load(folder, registry, *rest, device, dtype)``; ``rest`` can be pickled.
+    """
+    registry = open_registry(folder)
+    return BaselineHandle(
+        name=name_source(method, source),
+        folder=folder,
+        hash=compute_weights_hash(*(folder / part for part in parts)),
+        registry=registry,
+        method=method,
+        loader=partial(load, folder, registry, *rest),
+        settings=settings,
+        needs_reference=needs_reference,
+    )

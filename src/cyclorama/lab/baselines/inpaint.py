@@ -7,7 +7,6 @@ baseline does, from the noised reference with the product pasted on it.
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,10 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
-from cyclorama.lab.baselines.folders import (
-    compute_weights_hash,
-    find_weights,
-    load_base_on,
-    name_source,
-)
+from cyclorama.lab.baselines.folders import build_handle, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_channels
 from cyclorama.lab.baselines.options import BaselineOptions
-from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.registry import CategoryRegistry
@@ -94,17 +88,8 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of an in-painting model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "inpaint", BASE_PARTS, REMEDY)
     check_input_channels(folder, REMEDY)
-    registry = open_registry(folder)
-
-    return BaselineHandle(
-        method="inpaint",
-        name=name_source("inpaint", model),
-        folder=folder,
-        hash=compute_weights_hash(*(folder / part for part in BASE_PARTS)),
-        registry=registry,
-        loader=partial(_load, folder, registry, options),
-        settings={"prompt": options.prompt},
-    )
+    settings = {"prompt": options.prompt}
+    return build_handle("inpaint", model, folder, BASE_PARTS, _load, options, settings=settings)
 
 
 def check_input_channels(folder: Path, remedy: str) -> None:

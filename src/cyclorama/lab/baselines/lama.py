@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
 from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
 from cyclorama.lab.baselines.lama_holes import KNOWN_MATTE
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, Inputs, OpenRegistry
-
-if TYPE_CHECKING:
-    from cyclorama.diffusion.settings import SamplingConfig
 
 
 class LamaBaseline(Baseline):
@@ -36,21 +33,8 @@ class LamaBaseline(Baseline):
     def __init__(self, model: LamaModel) -> None:
         self.model = model
         self.registry = OpenRegistry()
-
-    @property
-    def image_size(self) -> int:
-        """Side in pixels of the images the generator was trained on."""
-        return self.model.image_size
-
-    @property
-    def image_multiple(self) -> int:
-        """What its halvings ask for, in pixels."""
-        return self.model.generator.shape.multiple
-
-    @property
-    def device(self) -> torch.device:
-        """The CPU, on which it fills the same on every machine."""
-        return torch.device("cpu")
+        self.image_size, self.image_multiple = model.image_size, model.generator.shape.multiple
+        self.device = torch.device("cpu")  # on which it fills the same on every machine
 
     def paint(
         self, inputs: Inputs, generators: Sequence[torch.Generator], settings: SamplingConfig
@@ -65,9 +49,8 @@ def _load(file: Path, device: str, dtype: str) -> LamaBaseline:
 
 
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
-    """The handle of LaMa: ``options.weights``, else ``model``, else the bundled generator.
+    """The handle of LaMa: ``options.weights``, else ``model`` (file or folder), else the bundled generator.
 
-    Either is a file or a folder (see :func:`~cyclorama.erasing.files.find_lama`).
     Raises ModelNotFoundError.
     """
     given = options.weights or model

@@ -28,22 +28,10 @@ class LatentBaseline(Baseline):
 
     def __init__(self, unet: Any, vae: Any, scheduler: Any, registry: CategoryRegistry) -> None:
         self.unet, self.vae, self.scheduler, self.registry = unet, vae, scheduler, registry
-
-    @property
-    def image_size(self) -> int:
-        """Native side in pixels."""
-        return int(self.unet.config.sample_size) * compute_vae_scale(self.vae)
-
-    @property
-    def image_multiple(self) -> int:
-        """Height and width must be multiples of this, in pixels."""
-        return int(compute_vae_scale(self.vae) * 2 ** (len(self.unet.config.block_out_channels) - 1))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
-        device: torch.device = self.unet.device
-        return device
+        scale = compute_vae_scale(vae)
+        self.image_size = int(unet.config.sample_size) * scale
+        self.image_multiple = int(scale * 2 ** (len(unet.config.block_out_channels) - 1))
+        self.device: torch.device = unet.device
 
     @torch.no_grad()
     def paint(
@@ -53,11 +41,8 @@ class LatentBaseline(Baseline):
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
         scheduler.set_timesteps(settings.num_inference_steps, device=self.device)
         scale = compute_vae_scale(self.vae)
-        shape = (
-            int(self.unet.config.out_channels),
-            inputs.image.shape[-2] // scale,
-            inputs.image.shape[-1] // scale,
-        )
+        height, width = (side // scale for side in inputs.image.shape[-2:])
+        shape = (int(self.unet.config.out_channels), height, width)
         noise = sample_noise(shape, generators).to(self.device)
         start = self.build_start(inputs, scheduler, noise, settings).to(self.unet.dtype)
         predict = self.build_predictor(inputs, settings)

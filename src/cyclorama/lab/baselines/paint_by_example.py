@@ -9,7 +9,6 @@ feature network instead of CLIP.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,16 +21,11 @@ from torch import Tensor, nn
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
-from cyclorama.lab.baselines.folders import (
-    check_parts,
-    compute_weights_hash,
-    find_weights,
-    name_source,
-)
+from cyclorama.lab.baselines.folders import build_handle, check_parts, find_weights
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
 from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide, see_channels
 from cyclorama.lab.baselines.options import BaselineOptions
-from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import load_part, load_vae
 from cyclorama.models.files import load_json
 from cyclorama.models.registry import CategoryRegistry
@@ -158,7 +152,7 @@ def _get_encoder_class() -> Any:
 
 
 def _load(
-    folder: Path, features: BackgroundFeatures | None, registry: CategoryRegistry, device: str, dtype: str
+    folder: Path, registry: CategoryRegistry, features: BackgroundFeatures | None, device: str, dtype: str
 ) -> PaintByExampleBaseline:
     kind = getattr(torch, dtype)
     if features is None:
@@ -179,38 +173,17 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of a Paint-by-Example model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "paint-by-example", PARTS, REMEDY)
     check_input_channels(folder, REMEDY)
-    small = is_small(folder)
-    features = load_trained_features(folder, options.features) if small else None
-    registry = open_registry(folder)
-
-    return BaselineHandle(
-        method="paint-by-example",
-        name=name_source("paint-by-example", model),
-        folder=folder,
-        hash=compute_weights_hash(*(folder / part for part in PARTS)),
-        registry=registry,
-        loader=partial(_load, folder, features, registry),
-        settings={} if features is None else {"features": f"{features.name}-{features.weights_hash}"},
-        needs_reference=True,
+    features, settings = None, {}
+    card = load_json(folder / "image_encoder" / "config.json")
+    if card.get("_class_name") == FeatureEncoder.__name__:  # the small version, which takes our features
+        features = load_background_features(options.features)
+        wanted = card.get("features_hash")
+        if features.weights_hash != wanted:
+            raise ModelFormatError(
+                f"{folder} was trained with the feature network {wanted}, --features {options.features} is "
+                f"{features.weights_hash}; name the one it was trained with"
+            )
+        settings = {"features": f"{features.name}-{features.weights_hash}"}
+    return build_handle(
+        "paint-by-example", model, folder, PARTS, _load, features, settings=settings, needs_reference=True
     )
-
-
-def is_small(folder: Path) -> bool:
-    """Whether the model in ``folder`` takes its example's vector from our feature network."""
-    name = load_json(folder / "image_encoder" / "config.json").get("_class_name")
-    return bool(name == FeatureEncoder.__name__)
-
-
-def load_trained_features(folder: Path, choice: str) -> BackgroundFeatures:
-    """The feature network that the small version in ``folder`` was trained with.
-
-    Raises ModelFormatError if ``choice`` names other weights.
-    """
-    features = load_background_features(choice)
-    wanted = load_json(folder / "image_encoder" / "config.json").get("features_hash")
-    if features.weights_hash != wanted:
-        raise ModelFormatError(
-            f"{folder} was trained with the feature network {wanted}, --features {choice} is "
-            f"{features.weights_hash}; name the one it was trained with"
-        )
-    return features

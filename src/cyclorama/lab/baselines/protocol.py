@@ -10,22 +10,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from cyclorama.diffusion.settings import check_batch
-from cyclorama.errors import ModelNotFoundError, UnknownCategoryError
+from cyclorama.diffusion.settings import SamplingConfig, check_batch
+from cyclorama.errors import ModelNotFoundError, SettingsError, UnknownCategoryError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.lab.baselines.options import BaselineName
+from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-    from cyclorama.diffusion.settings import SamplingConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +50,12 @@ class Baseline(ABC):
     name: ClassVar[BaselineName]
     registry: CategoryRegistry
 
-    @property
-    @abstractmethod
-    def image_size(self) -> int:
-        """Native side in pixels."""
-
-    @property
-    @abstractmethod
-    def image_multiple(self) -> int:
-        """Height and width must be multiples of this, in pixels."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the networks are."""
+    image_size: int
+    """Native side in pixels."""
+    image_multiple: int
+    """Height and width must be multiples of this, in pixels."""
+    device: torch.device
+    """Where the networks are."""
 
     @abstractmethod
     def paint(
@@ -93,8 +84,6 @@ class Baseline(ABC):
 
         Raises SettingsError (shapes, or a reference the method cannot do without).
         """
-        from cyclorama.diffusion.settings import SamplingConfig
-
         check_batch(
             product_image, product_mask, categories, generators, reference_image, reference_mask,
             multiple=self.image_multiple,
@@ -191,3 +180,17 @@ class OpenRegistry(CategoryRegistry):
 def open_registry(folder: Path) -> OpenRegistry:
     """The categories in ``folder``, any other name taken as it is. Raises ModelFormatError."""
     return OpenRegistry(load_registry(folder).categories)
+
+
+def open_baseline(
+    name: BaselineName, model: str | None = None, options: BaselineOptions | None = None
+) -> BaselineHandle:
+    """The handle of baseline ``name`` with the weights of ``model`` (folder, hub id, None: the bundled ones).
+
+    Imports that method alone. Raises SettingsError (no such baseline), ModelNotFoundError, ModelFormatError.
+    """
+    if name not in BASELINES:
+        raise SettingsError(f"no baseline {name!r}; known: {', '.join(BASELINES)}")
+    method = import_module(f"cyclorama.lab.baselines.{name.replace('-', '_')}")
+    handle: BaselineHandle = method.open_method(model, options or BaselineOptions())
+    return handle

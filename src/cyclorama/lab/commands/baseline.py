@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from cyclorama.commands.generate import Inputs, Machines, Making, Plain, Running
 from cyclorama.lab.baselines.options import BaselineName, BaselineOptions
+from cyclorama.lab.commands import Quiet
 
 if TYPE_CHECKING:
     from cyclorama.generation.items import Item
@@ -36,7 +37,7 @@ def baseline(
     model: str | None = None,
     options: Annotated[BaselineOptions | None, Parameter(name="*", group="The method")] = None,
     raw: Annotated[bool, Plain] = False,
-    quiet: Annotated[bool, Plain] = False,
+    quiet: Quiet = False,
 ) -> int:
     """Make images with another method under the conditions of `cyclorama generate`, to compare.
 
@@ -63,16 +64,13 @@ def baseline(
         Model folder or hub id of the base.
     raw
         Keep what the method itself painted, too (same as --layers png).
-    quiet
-        Print errors only.
     """
     from cyclorama.commands.running import build_config, finish, make_images
     from cyclorama.files import check_output_folder
     from cyclorama.generation.categories import load_category_rules
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.settings import GenerateConfig
-    from cyclorama.lab.baselines.opening import open_baseline
-    from cyclorama.lab.baselines.protocol import BaselineRunSettings
+    from cyclorama.lab.baselines.protocol import BaselineRunSettings, open_baseline
 
     settings = settings or GenerateConfig()
     if raw and settings.layers is None:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from cyclorama.lab.commands import Flag, Quiet
+
 if TYPE_CHECKING:
     from cyclorama.lab.experiments.recipe import ExperimentConfig
 
-Flag = Annotated[bool, Parameter(negative="")]
 EXIT_STOPPED = 130
 
 
@@ -26,7 +27,7 @@ def experiment(
     skip_missing: Flag = False,
     store: Path | None = None,
     workers: int = 1,
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Compare methods on a held-out set as a recipe says: make the images, score them, write a table.
 
@@ -50,8 +51,6 @@ def experiment(
         Folder of images, features and scores (default: store beside DIR).
     workers
         Processes that share the cores.
-    quiet
-        Print errors only.
     """
     from cyclorama.jobs.job import Hooks
     from cyclorama.jobs.progress import ProgressReport

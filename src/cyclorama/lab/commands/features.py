@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from cyclorama.lab.commands import Quiet
 from cyclorama.lab.features.settings import FeatureTrainingSettings
 
 
@@ -16,7 +17,7 @@ def features(
     /,
     *,
     out: Path,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Quiet = False,
     settings: Annotated[FeatureTrainingSettings | None, Parameter(name="*")] = None,
 ) -> int:
     """Train the feature network on rendered shards and print what it gets right on held-out images.
@@ -30,8 +31,6 @@ def features(
         Shards with masks and splits, as `cyclorama lab render` makes them.
     out
         Folder for the network and the state of the training.
-    quiet
-        Print the report only.
     """
     from cyclorama.evaluation.reading import open_images
     from cyclorama.jobs.progress import ProgressReport

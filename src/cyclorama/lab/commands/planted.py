@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 
 if TYPE_CHECKING:
     from cyclorama.curate.config import CurateConfig
 
+Recipe = Annotated[Path | None, cyclopts.Parameter(help="Recipe of `cyclorama curate`.")]
 planted = cyclopts.App(
     name="planted",
     help="""Images with known faults, and how well the rules of `cyclorama curate` find them.
@@ -91,7 +92,7 @@ def measure(
     shards: Path | None = None,
     rules: list[str] | None = None,
     limit: int | None = None,
-    config: Path | None = None,
+    config: Recipe = None,
 ) -> int:
     """Ask every image rule alone about the set; can be stopped at will and goes on where it was.
 
@@ -107,8 +108,6 @@ def measure(
         Only these (size, quality, mask, blank, people, text, summary).
     limit
         Only so many rows.
-    config
-        Recipe of `cyclorama curate`.
     """
     from cyclorama.errors import MissingDependencyError
     from cyclorama.lab.planted.measure import IMAGE_RULES, Measurer, read_records, read_truth
@@ -125,7 +124,7 @@ def measure(
 
 
 @planted.command
-def report(folder: Path, out: Path, /, *, config: Path | None = None) -> int:
+def report(folder: Path, out: Path, /, *, config: Recipe = None) -> int:
     """Write report.md and a curve per limit from the answers in OUT.
 
     Parameters
@@ -134,8 +133,6 @@ def report(folder: Path, out: Path, /, *, config: Path | None = None) -> int:
         The set.
     out
         Folder of the answers.
-    config
-        Recipe of `cyclorama curate`.
     """
     from cyclorama.lab.planted.measure import IMAGE_RULES, judge_sets, read_lines, read_records, read_truth
     from cyclorama.lab.planted.report import write_report
@@ -153,7 +150,7 @@ def report(folder: Path, out: Path, /, *, config: Path | None = None) -> int:
 
 
 @planted.command
-def sheet(source: Path, out: Path, /, *, config: Path | None = None) -> int:
+def sheet(source: Path, out: Path, /, *, config: Recipe = None) -> int:
     """Draw images as the rules see and leave them (JPEG), and print what they say.
 
     Parameters
@@ -162,8 +159,6 @@ def sheet(source: Path, out: Path, /, *, config: Path | None = None) -> int:
         A planted set (its texts are shown), or any table or folder of photos.
     out
         The JPEG.
-    config
-        Recipe of `cyclorama curate`.
     """
     from cyclorama.lab.planted.measure import read_records, read_truth
     from cyclorama.lab.planted.sheet import choose_texts, write_sheet

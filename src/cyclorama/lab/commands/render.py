@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
-
-Flag = Annotated[bool, Parameter(negative="")]
+from cyclorama.lab.commands import Flag, Quiet
 
 
 def render(
@@ -25,7 +23,7 @@ def render(
     samples: int = 4,
     products_only: Flag = False,
     unpack: Flag = False,
-    quiet: Flag = False,
+    quiet: Quiet = False,
 ) -> int:
     """Render advertising images with exact product masks as WebDataset shards, or product cut-outs.
 
@@ -56,8 +54,6 @@ def render(
         Cut-outs with alpha and products.csv instead of images.
     unpack
         Also write the images as single files, and manifest.csv, which 'cyclorama generate' takes.
-    quiet
-        No progress.
     """
     from cyclorama.errors import SettingsError
     from cyclorama.files import check_output_folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +11,10 @@ import cyclopts
 from cyclopts import Parameter
 
 from cyclorama.errors import SettingsError
+from cyclorama.lab.commands import Flag, Quiet
 from cyclorama.lab.study.study import StudySettings
 
 study = cyclopts.App(name="study", help="let people rank images of several methods, blindly")
-Quiet = Annotated[bool, Parameter(negative="")]
 
 
 @study.command
@@ -46,15 +45,13 @@ def build(
         New folder for the study.
     wording
         JSON with texts to replace on the page.
-    quiet
-        Print errors only.
     """
     from cyclorama.evaluation.reading import open_images
     from cyclorama.jobs.progress import ProgressReport
     from cyclorama.lab.study.build import RATERS_NAME, build_study
 
     settings = settings or StudySettings()
-    texts = _load_wording(wording)
+    texts = {} if wording is None else _load_wording(wording)
     sets = {name: open_images(place) for name, place in _parse_methods(methods).items()}
     with ProgressReport(quiet=quiet) as progress:
         progress.start(settings.pairs)
@@ -73,29 +70,26 @@ def build(
 def _parse_methods(pairs: list[str]) -> dict[str, Path]:
     methods: dict[str, Path] = {}
     for pair in pairs:
-        name, sign, place = pair.partition("=")
-        if not (name.strip() and sign and place):
+        name, _, place = (text.strip() for text in pair.partition("="))
+        if not (name and place):
             raise SettingsError(f"give METHOD=DIR, for example ours=out/ours; got {pair!r}")
-        if name.strip() in methods:
-            raise SettingsError(f"the method {name.strip()!r} is there twice; give each a name of its own")
-        methods[name.strip()] = Path(place)
+        if name in methods:
+            raise SettingsError(f"the method {name!r} is there twice; give each a name of its own")
+        methods[name] = Path(place)
     return methods
 
 
-def _load_wording(path: Path | None) -> Mapping[str, Any]:
+def _load_wording(path: Path) -> dict[str, Any]:
     import json
 
-    if path is None:
-        return {}
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
+        if isinstance(values, dict):
+            return values
+        reason = f"it is {type(values).__name__}"
     except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"cannot read the wording {path}: {error}; give a JSON object of texts"
-        ) from error
-    if not isinstance(values, dict):
-        raise SettingsError(f"the wording {path} is {type(values).__name__}; give a JSON object of texts")
-    return values
+        reason = str(error)
+    raise SettingsError(f"cannot read the wording {path}: {reason}; give a JSON object of texts")
 
 
 @study.command
@@ -132,7 +126,7 @@ def score(
     /,
     *,
     out: Path | None = None,
-    allow_incomplete: Annotated[bool, Parameter(negative="")] = False,
+    allow_incomplete: Flag = False,
     seed: int = 0,
 ) -> int:
     """Score the answers to a study. Prints JSON; --out adds JSON, Markdown and a page.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product, starmap
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -21,14 +21,17 @@ from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.run import run_shards
-from cyclorama.lab.experiments.aggregate import MethodResult, Wins, aggregate, compute_wins
 from cyclorama.lab.experiments.held_out import open_held_out
-from cyclorama.lab.experiments.methods import open_methods
 from cyclorama.lab.experiments.recipe import ExperimentConfig
-from cyclorama.lab.experiments.scoring import Scorer, TrialScore
-from cyclorama.lab.experiments.sheet import write_sheet
-from cyclorama.lab.experiments.table import ExperimentResult, format_json, format_markdown, format_page
-from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial
+from cyclorama.lab.experiments.scoring import MethodResult, Scorer, TrialScore, Wins, aggregate, compute_wins
+from cyclorama.lab.experiments.table import (
+    ExperimentResult,
+    format_json,
+    format_markdown,
+    format_page,
+    write_sheet,
+)
+from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial, open_methods
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
@@ -73,17 +76,12 @@ class Bench:
         categories = [item.category for item in self.held_out.items]
         self.methods, self.missing = open_methods(config, categories, skip_missing)
         self.scorer = Scorer(config, self.held_out, store, machine[0])
-        self.models = ModelCache()
+        self.models, self._lock = ModelCache(), threading.Lock()
 
     @cached_property
     def trials(self) -> dict[Trial, Path]:
         """Every trial with the folder of its images, those of one method together."""
-        trials = [
-            Trial(name, condition, seed)
-            for name in self.methods
-            for condition in self.config.conditions
-            for seed in self.config.seeds
-        ]
+        trials = starmap(Trial, product(self.methods, self.config.conditions, self.config.seeds))
         return {
             trial: find_folder(self.store, trial, self.methods[trial.method], self.held_out, *self.machine)
             for trial in trials
@@ -96,21 +94,34 @@ class Bench:
 
     def score(self, trial: Trial, hooks: Hooks) -> TrialScore | None:
         """Make what ``trial`` lacks and score it; None if it was stopped before its end."""
-        made = make_trial(
-            trial,
-            self.methods[trial.method],
-            self.held_out,
-            self.trials[trial],
-            self.machine,
-            self.models,
-            hooks,
-        )
+        method, folder = self.methods[trial.method], self.trials[trial]
+        made = make_trial(trial, method, self.held_out, folder, self.machine, self.models, hooks)
         if not made.finished or hooks.stopping():
             return None
         if len(made.images) < 2:
             reason = next(iter(made.failures.values()), "")
             raise SettingsError(f"{trial.label}: {len(made.images)} images could be made: {reason}")
         return self.scorer.score(trial, made)
+
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
+        """Make and score trial ``shard``, one at a time; its score is kept in the store."""
+        advanced = 0
+
+        def advance(count: int) -> None:
+            nonlocal advanced
+            advanced += count
+            hooks.advanced(count)
+
+        with self._lock:
+            trial, score = self.work[shard], None
+            if not hooks.stopping():
+                score = self.score(trial, Hooks(advanced=advance, stopping=hooks.stopping))
+        if score is None:
+            return ShardReport(shard, advanced=advanced, finished=False)
+        return ShardReport(shard, done=1, advanced=advanced, notes=(describe_trial(trial, score),))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 @dataclass(frozen=True)
@@ -124,36 +135,9 @@ class ExperimentJob:
     engine: EngineSettings
     parallel_steps: bool = False
 
-    def open_worker(self, device: str, pool: Executor | None = None) -> TrialWorker:
+    def open_worker(self, device: str, pool: Executor | None = None) -> Bench:
         """A worker that opens set and models itself."""
-        return TrialWorker(Bench(self.config, self.out, self.machine, self.skip_missing))
-
-
-class TrialWorker:
-    """Does one trial at a time, so that one model is loaded."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench, self._lock = bench, threading.Lock()
-
-    def process(self, shard: int, hooks: Hooks) -> ShardReport:
-        """Make and score a trial; its score is kept in the store."""
-        advanced = 0
-
-        def advance(count: int) -> None:
-            nonlocal advanced
-            advanced += count
-            hooks.advanced(count)
-
-        with self._lock:
-            trial, score = self._bench.work[shard], None
-            if not hooks.stopping():
-                score = self._bench.score(trial, Hooks(advanced=advance, stopping=hooks.stopping))
-        if score is None:
-            return ShardReport(shard, advanced=advanced, finished=False)
-        return ShardReport(shard, done=1, advanced=advanced, notes=(describe_trial(trial, score),))
-
-    def close(self) -> None:
-        """Nothing to let go of."""
+        return Bench(self.config, self.out, self.machine, self.skip_missing)
 
 
 def run_experiment(
@@ -202,8 +186,7 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
     """Everything the outputs show, from the scores of all trials."""
     config, held_out, methods = bench.config, bench.held_out, bench.methods
     products = {key: str(item.meta.get("product_id") or key) for key, item in held_out.products.items.items()}
-    results: list[MethodResult] = []
-    wins: list[Wins] = []
+    results, wins = list[MethodResult](), list[Wins]()
     for condition in config.conditions:
         by_method = {
             name: {seed: scores[Trial(name, condition, seed)] for seed in config.seeds} for name in methods
@@ -219,7 +202,12 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
     notes = dict.fromkeys(note for score in scores.values() for note in score.notes)
     biases = [s.distances["fid_bias"] for s in scores.values() if "fid_bias" in s.distances]
     if biases:
-        notes |= dict.fromkeys([describe_bias(biases, len(held_out.items))])
+        note = (
+            f"FID of {len(held_out.items)} images is too high: by subsampling, {min(biases):.3g} to "
+            f"{max(biases):.3g} of it (whole image) is for want of images; compare it within this table "
+            "only, and look at KID"
+        )
+        notes[note] = None
     used = {what: name for score in scores.values() for what, name in score.used.items()}
     return ExperimentResult(
         title=config.title,
@@ -235,15 +223,6 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
         wins=tuple(wins),
         used=used,
         notes=tuple(notes),
-    )
-
-
-def describe_bias(biases: Sequence[float], count: int) -> str:
-    """What to think of FIDs with these biases, in words."""
-    low, high = min(biases), max(biases)
-    return (
-        f"FID of {count} images is too high: by subsampling, {low:.3g} to {high:.3g} of it (whole image) "
-        "is for want of images; compare it within this table only, and look at KID"
     )
 
 

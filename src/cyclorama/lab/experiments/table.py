@@ -1,18 +1,27 @@
-"""The table in the paper's layout, as Markdown, JSON and an HTML page."""
+"""What an experiment shows: the table in the paper's layout (Markdown, JSON, HTML) and a sheet to look at."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from html import escape
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from cyclorama.evaluation import tables
+from cyclorama.evaluation.reading import ImageItem
 from cyclorama.evaluation.report import CAUTION
 from cyclorama.evaluation.tables import ReportTable, ReportText
-from cyclorama.lab.experiments.aggregate import MethodResult, Value, Wins, find_best
-from cyclorama.lab.experiments.recipe import COLUMNS
+from cyclorama.files import write_atomic
+from cyclorama.generation.overview import encode_overview
+from cyclorama.generation.results import JSON_FILE
+from cyclorama.lab.experiments.held_out import HeldOutSet
+from cyclorama.lab.experiments.recipe import COLUMNS, Condition
+from cyclorama.lab.experiments.scoring import MethodResult, Value, Wins, find_best
 
 NOT_TRAINED = "not trained"
 READING = (
@@ -62,21 +71,12 @@ def build_tables(result: ExperimentResult) -> list[ReportTable]:
     """The main table of every condition, the wins of the chief method, the methods and their weights."""
     found = [_tabulate_results(result, condition) for condition in result.recipe["conditions"]]
     found += [_tabulate_wins(result, wins) for wins in result.wins]
-    rows = [
-        (
-            name,
-            m["model"],
-            m["hash"],
-            ", ".join(f"{k} {v}" for k, v in m["settings"].items() if v is not None),
-        )
-        for name, m in result.methods.items()
-    ]
+    rows = []
+    for name, m in result.methods.items():
+        settings = ", ".join(f"{k} {v}" for k, v in m["settings"].items() if v is not None)
+        rows.append((name, m["model"], m["hash"], settings))
     rows += [(name, NOT_TRAINED, "", why) for name, why in result.missing.items()]
     return [*found, ReportTable("Methods", ("method", "model", "hash", "settings"), rows)]
-
-
-def _list_settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
 
 
 def _tabulate_results(result: ExperimentResult, condition: str) -> ReportTable:
@@ -93,7 +93,8 @@ def _tabulate_results(result: ExperimentResult, condition: str) -> ReportTable:
         for column in columns:
             text = format_value(one.values.get(column), COLUMNS[column].digits)
             cells.append(f"**{text}**" if best[column] == method and len(found) > 1 else text)
-        rows.append((method, *cells, _format_seconds(one.seconds_per_image)))
+        seconds = "–" if one.seconds_per_image is None else f"{one.seconds_per_image:.2f}"
+        rows.append((method, *cells, seconds))
     heads = ("method", *(COLUMNS[column].head for column in columns), "s/image")
     return ReportTable(CONDITIONS[condition], heads, rows)
 
@@ -108,10 +109,6 @@ def format_value(value: Value | None, digits: int) -> str:
     if value.low is not None and value.high is not None:
         text += f" ({value.low:.{digits}f} to {value.high:.{digits}f})"
     return text
-
-
-def _format_seconds(seconds: float | None) -> str:
-    return "–" if seconds is None else f"{seconds:.2f}"
 
 
 def _tabulate_wins(result: ExperimentResult, wins: Wins) -> ReportTable:
@@ -166,3 +163,40 @@ def format_page(result: ExperimentResult, sheets: Mapping[str, str]) -> str:
         alt = f"Images of all methods: {title}"
         images.append(f'<h2>{title}</h2><img src="{escape(name)}" alt="{alt}">')
     return tables.format_page(_build_text(result), bottom=images)
+
+
+def write_sheet(
+    path: Path, held_out: HeldOutSet, condition: Condition, folders: Mapping[str, Path], rows: int
+) -> None:
+    """Write a JPEG with ``rows`` products spread over the set; ``folders`` maps methods to their images.
+
+    An image that failed leaves its cell empty. Raises OutputError.
+    """
+    images = {name: _find_images(folder) for name, folder in folders.items()}
+    keys = held_out.keys
+    chosen = [keys[n * len(keys) // min(rows, len(keys))] for n in range(min(rows, len(keys)))]
+    columns: dict[str, Mapping[str, Path | None]] = {"product": _list_files(held_out.products.items, chosen)}
+    if condition != "self":
+        columns["truth"] = _list_files(held_out.truth.items, chosen)
+    references = held_out.get_references(condition)
+    if references is not None:
+        columns["reference"] = _list_files(references.items, chosen)
+    columns |= {name: {key: found.get(key) for key in chosen} for name, found in images.items()}
+    cells = [[column[key] for column in columns.values()] for key in chosen]
+    with Image.open(io.BytesIO(encode_overview(cells, list(columns)))) as image:
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, "JPEG", quality=88, optimize=True)
+    write_atomic(path, stream.getvalue())
+
+
+def _list_files(items: Mapping[str, ImageItem], keys: list[str]) -> dict[str, Path | None]:
+    return {key: image if isinstance(image := items[key].image, Path) else None for key in keys}
+
+
+def _find_images(folder: Path) -> dict[str, Path]:
+    found = {}
+    for line in (folder / JSON_FILE).read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        if row["status"] == "done":
+            found[row["id"]] = folder / row["output"]
+    return found

@@ -8,11 +8,10 @@ wider gaps and boxes are cut as well.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
@@ -20,14 +19,9 @@ from cyclorama.errors import DataError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, PALETTE_VALUES
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, grow_mask, resize_to
+from cyclorama.types import Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Pixels
-
-    Cover = npt.NDArray[np.uint8]
-
+Cover = npt.NDArray[np.uint8]
 STORED_SIDE = 144
 """Images wait in memory at this size (pixels), so that a crop costs no sharpness."""
 TRAIN_SPLIT = "train"
@@ -53,7 +47,7 @@ class TrainingSet:
     brand_names: tuple[str, ...]
 
 
-def load_training_set(images: ImageSet, on_image: Callable[[], None] | None = None) -> TrainingSet:
+def load_training_set(images: ImageSet) -> TrainingSet:
     """The backgrounds of ``images``, whose items carry category, split, and perhaps brand and palette.
 
     Raises DataError: an image without mask or category, no training or no held-out image, or fewer than
@@ -79,8 +73,6 @@ def load_training_set(images: ImageSet, on_image: Callable[[], None] | None = No
         pixels.append(resize_to(fill_product(image.pixels, image.mask), (STORED_SIDE, STORED_SIDE)))
         cover = Image.fromarray(np.rint(grow_mask(image.mask) * 255).astype(np.uint8))
         covers.append(np.asarray(cover.resize((STORED_SIDE, STORED_SIDE), Image.Resampling.BOX)))
-        if on_image is not None:
-            on_image()
     return TrainingSet(
         np.stack(pixels),
         np.stack(covers),

@@ -1,4 +1,4 @@
-"""One training run of the feature network: what step k does, and how its state is kept.
+"""One training run of the feature network: what step k does, how its state is kept, how often it is right.
 
 Step k is a function of (seed, k) and the state before it alone, so that a run that was stopped and goes on
 ends in the weights of one that was not, bit for bit on a CPU.
@@ -24,14 +24,15 @@ from cyclorama.evaluation.feature_network import (
     load_network,
     save_network,
 )
-from cyclorama.lab.features.accuracy import measure_accuracy
-from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment
+from cyclorama.evaluation.resize import NEUTRAL
+from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment, prepare_batch
 from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.seeding import build_generator, build_numpy_generator
 
 STATE_NAME = "state.safetensors"
 RUN_NAME = "run.json"
 Rows = np.ndarray[Any, np.dtype[np.int64]]
+Values = np.ndarray[Any, Any]
 
 
 class FeatureTraining:
@@ -42,12 +43,10 @@ class FeatureTraining:
         self.config = config
         self.step = 0
         self.rows = np.flatnonzero(data.is_train)
-        self._epoch, self._order = -1, self.rows
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(build_generator(config.seed, 0, "feature weights").initial_seed() % 2**31))
-            network = FeatureNetwork(
-                FeatureNetworkConfig(categories=data.category_names, brands=data.brand_names)
-            )
+            classes = FeatureNetworkConfig(categories=data.category_names, brands=data.brand_names)
+            network = FeatureNetwork(classes)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -69,23 +68,18 @@ class FeatureTraining:
     def _sample_batch(self, step: int) -> tuple[torch.Tensor, Rows]:
         size, count = self.config.batch_size, len(self.rows)
         places = range(step * size, (step + 1) * size)
-        rows = np.array([self._get_order(place // count)[place % count] for place in places])
+        epochs = {place // count for place in places}
+        randoms = {epoch: build_numpy_generator(self.config.seed, epoch, "feature order") for epoch in epochs}
+        orders = {epoch: self.rows[random.permutation(count)] for epoch, random in randoms.items()}
+        rows = np.array([orders[place // count][place % count] for place in places])
         images = []
         for place, row in zip(places, rows):
             random = build_numpy_generator(self.config.seed, place, "feature augmentation")
             other = self.rows[int(random.integers(count))]
-            images.append(
-                augment(self.data.pixels[row], self.data.covers[row], self.data.covers[other], random)
-            )
+            covers = self.data.covers
+            images.append(augment(self.data.pixels[row], covers[row], covers[other], random))
         image = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
         return image, rows
-
-    def _get_order(self, epoch: int) -> Rows:
-        if self._epoch != epoch:
-            self._epoch = epoch
-            random = build_numpy_generator(self.config.seed, epoch, "feature order")
-            self._order = self.rows[random.permutation(len(self.rows))]
-        return self._order
 
     def _compute_loss(self, image: torch.Tensor, rows: Rows) -> torch.Tensor:
         network, config = self.network, self.config
@@ -202,3 +196,48 @@ def train_features(
     }
     report["weights_hash"] = save_network(training.network, out, report)
     return report
+
+
+def measure_accuracy(network: FeatureNetwork, data: TrainingSet) -> dict[str, Any]:
+    """What the network gets right on the held-out images, as shares 0-1.
+
+    ``category``, ``brand`` (where there is one), ``palette_error`` (mean absolute, 8-bit levels),
+    ``category_by_outline``: accuracy when all but the product's outline is grey too, to be read beside
+    ``chance``; ``confusions``: the most frequent mistakes, as (truth, said, count).
+    """
+    rows = np.flatnonzero(~data.is_train)
+    truth = data.categories[rows]
+    features, said = _classify(network, data.pixels[rows])
+    outlines = np.where(data.covers[rows][..., None] > 127, NEUTRAL, 200).astype(np.uint8)
+    outlines = np.repeat(outlines, 3, axis=3)
+    wrong: dict[tuple[str, str], int] = {}
+    for right, answer in zip(truth[said != truth], said[said != truth]):
+        pair = (data.category_names[right], data.category_names[answer])
+        wrong[pair] = wrong.get(pair, 0) + 1
+    result: dict[str, Any] = {
+        "images": len(rows),
+        "category": float((said == truth).mean()),
+        "category_by_outline": float((_classify(network, outlines)[1] == truth).mean()),
+        "chance": 1 / len(data.category_names),
+        "confusions": [[*pair, n] for pair, n in sorted(wrong.items(), key=lambda w: (-w[1], w[0]))[:10]],
+    }
+    branded = data.brands[rows] != NO_BRAND
+    if network.brand_head is not None and branded.any():
+        answers = network.brand_head(features).argmax(dim=1).numpy()
+        result["brand"] = float((answers == data.brands[rows])[branded].mean())
+    known = ~np.isnan(data.palettes[rows]).any(axis=1)
+    if known.any():
+        error = np.abs(network.palette_head(features).numpy() - data.palettes[rows])[known].mean()
+        result["palette_error"] = float(error * 127.5)
+    return result
+
+
+def _classify(network: FeatureNetwork, pixels: Values) -> tuple[torch.Tensor, Values]:
+    network.eval()
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(pixels), 64):
+            image = torch.from_numpy(prepare_batch(pixels[start : start + 64]))
+            parts.append(network(image.to(memory_format=torch.channels_last)))
+        features = torch.cat(parts)
+        return features, network.category_head(features).argmax(dim=1).numpy()
