@@ -17,8 +17,8 @@ from PIL import Image
 from cyclorama import cli
 from cyclorama.errors import DataError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
+from cyclorama.evaluation.preservation import compute_truth
 from cyclorama.evaluation.reading import open_images
-from cyclorama.evaluation.truth import compute_truth
 from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
 from cyclorama.lab.experiments.run import RunOptions, run_experiment

@@ -170,8 +170,7 @@ def _select_whole(
     window: npt.NDArray[np.int32], labels: npt.NDArray[np.int32], rows: slice, columns: slice
 ) -> Hole:
     """True on the holes that lie in the window with all their pixels; the others keep their turn."""
-    counts = np.bincount(window.ravel(), minlength=int(labels.max()) + 1)
-    border = np.zeros(len(counts), dtype=bool)
+    whole = np.bincount(window.ravel(), minlength=int(labels.max()) + 1) > 0
     edges = (
         (window[0], rows.start > 0),
         (window[-1], rows.stop < labels.shape[0]),
@@ -180,8 +179,7 @@ def _select_whole(
     )
     for edge, is_cut in edges:
         if is_cut:
-            border[np.unique(edge)] = True
-    whole = (counts > 0) & ~border
+            whole[edge] = False
     whole[0] = False
     return np.asarray(whole[window])
 
@@ -196,16 +194,11 @@ def _fill(pixels: Pixels, hole: Hole, model: LamaModel, max_side: int, match: bo
         image, holes = shrink(image, holes, (size[0], size[1]))
     filled = fill(image, holes, model)
     if match:
-        filled = _match(filled, holes)
+        matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), holes[0, 0].numpy() > 0)
+        filled = torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
     if longest > max_side:
         filled = F.interpolate(filled, (height, width), mode="bilinear", align_corners=False)
     return to_pixels(filled)
-
-
-def _match(filled: Tensor, hole: Tensor) -> Tensor:
-    """``filled`` (1, 3, H, W), its hole in the colours of its surroundings."""
-    matched = match_surroundings(filled[0].permute(1, 2, 0).numpy(), hole[0, 0].numpy() > 0)
-    return torch.from_numpy(matched).permute(2, 0, 1)[None].clamp(-1, 1)
 
 
 def shrink(image: Tensor, hole: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

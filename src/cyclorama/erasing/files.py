@@ -6,7 +6,6 @@ the TorchScript archive that is often passed on. The generator's sizes are read 
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 import zipfile
@@ -22,7 +21,7 @@ import cyclorama
 from cyclorama.config import to_plain
 from cyclorama.erasing.network import BIG_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError
-from cyclorama.evaluation.feature_network import compute_tensor_hash
+from cyclorama.evaluation.feature_network import check_weights, read_card, save_weights
 
 WEIGHTS_NAME = "lama.safetensors"
 CARD_NAME = "lama.json"
@@ -63,17 +62,12 @@ class _Inert:
         pass
 
 
-def find_bundled_lama() -> Path:
-    """Where the bundled small LaMa lies."""
-    return Path(cyclorama.__file__).parent / "weights" / "baselines" / "lama"
-
-
 def find_lama(path: str | Path | None = None) -> Path:
     """The weight file that ``path`` (a file, or a folder that holds one) names; None: the bundled one's.
 
     Raises ModelNotFoundError saying which files are known and where they go.
     """
-    wanted = find_bundled_lama() if path is None else Path(path)
+    wanted = Path(cyclorama.__file__).parent / "weights/baselines/lama" if path is None else Path(path)
     if wanted.is_file():
         return wanted
     for name in (WEIGHTS_NAME, *PUBLISHED_NAMES):
@@ -100,17 +94,11 @@ def load_lama(path: str | Path | None = None, device: str = "cpu") -> LamaModel:
         shape = LamaShape(**card["shape"]) if card is not None else infer_shape(tensors)
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise ModelFormatError(f"{file} has no layout of a LaMa generator: {error}") from error
-    weights_hash = compute_tensor_hash(tensors)
-    if card is not None and card.get("weights_hash") != weights_hash:
-        raise ModelFormatError(
-            f"{file} has the hash {weights_hash}, its card says {card.get('weights_hash')}; use the card and "
-            f"weights of one training"
-        )
+    weights_hash = check_weights(file, tensors, card)
     generator = LamaGenerator(shape)
     load_generator(generator, tensors, file)
     generator.eval().requires_grad_(False)
-    notes = card or {}
-    return LamaModel(generator.to(device), file, weights_hash, int(notes.get("image_size", 256)))
+    return LamaModel(generator.to(device), file, weights_hash, int((card or {}).get("image_size", 256)))
 
 
 def is_prefilled(file: Path) -> bool:
@@ -136,11 +124,8 @@ def load_generator(generator: LamaGenerator, tensors: Mapping[str, Tensor], file
 
 def state_of(generator: LamaGenerator) -> dict[str, Tensor]:
     """The tensors that make up ``generator``, by published name; without the batch counters."""
-    return {
-        name: value
-        for name, value in generator.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
+    values = generator.state_dict().items()
+    return {name: value for name, value in values if not name.endswith("num_batches_tracked")}
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
@@ -243,38 +228,10 @@ def save_lama(generator: LamaGenerator, folder: Path, notes: Mapping[str, Any] |
     Convolutions are stored as float16 (half the size; what is loaded is what was stored), normalisations as
     float32. ``notes`` (training, image size) go into the card.
     """
-    from safetensors.torch import save_file
-
-    tensors = {
-        name: value.detach().cpu().contiguous().to(torch.float16 if value.dim() > 1 else torch.float32)
-        for name, value in state_of(generator).items()
-    }
-    weights_hash = compute_tensor_hash(tensors)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS_NAME)
-    (folder / WEIGHTS_NAME).chmod(0o644)  # safetensors makes files for the owner's eyes only
-    card = {
-        "architecture": ARCHITECTURE,
-        "shape": to_plain(generator.shape),
-        "weights_hash": weights_hash,
-        **(notes or {}),
-    }
-    (folder / CARD_NAME).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return weights_hash
+    card = {"architecture": ARCHITECTURE, "shape": to_plain(generator.shape), **(notes or {})}
+    return save_weights(state_of(generator), folder / WEIGHTS_NAME, card)
 
 
 def _load_card(file: Path) -> dict[str, Any] | None:
     """The card beside a file of our own, None beside a published one. Raises ModelFormatError."""
-    path = file.parent / CARD_NAME
-    if file.name != WEIGHTS_NAME:
-        return None
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        architecture = card["architecture"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelFormatError(
-            f"{path} is missing or no LaMa card ({error}); it goes with {file.name}"
-        ) from error
-    if architecture != ARCHITECTURE:
-        raise ModelFormatError(f"{path} describes {architecture!r}; this version reads {ARCHITECTURE!r}")
-    return dict(card)
+    return read_card(file.parent / CARD_NAME, ARCHITECTURE) if file.name == WEIGHTS_NAME else None

@@ -8,7 +8,7 @@ on in the frequency domain, where every output value depends on the whole image 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -99,16 +99,9 @@ class Normalisation(nn.BatchNorm2d):
     def forward(self, values: Tensor) -> Tensor:
         """(B, C, H, W), normalised over the batch in training, by the running statistics otherwise."""
         assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
-        return nn.functional.batch_norm(
-            values,
-            self.running_mean.detach(),
-            self.running_var.detach(),
-            self.weight,
-            self.bias,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
+        statistics = self.running_mean.detach(), self.running_var.detach()
+        affine = self.weight, self.bias
+        return F.batch_norm(values, *statistics, *affine, self.training, self.momentum, self.eps)
 
 
 class FourierUnit(nn.Module):
@@ -125,9 +118,7 @@ class FourierUnit(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """(B, C, H, W) of (B, C, H, W)."""
-        exact = (
-            torch.float64 if values.dtype == torch.float64 else torch.float32
-        )  # no transform in half precision
+        exact = torch.promote_types(values.dtype, torch.float32)  # no transform in half precision
         spectrum = torch.view_as_real(torch.fft.rfft2(values.to(exact), norm="ortho"))
         planes = spectrum.permute(0, 1, 4, 2, 3).flatten(1, 2)
         planes = torch.relu(self.bn(self.conv_layer(planes)))
@@ -172,15 +163,8 @@ class FourierConvolution(nn.Module):
         def build(source: int, target: int) -> nn.Conv2d | None:
             if not source or not target:
                 return None
-            return nn.Conv2d(
-                source,
-                target,
-                kernel,
-                stride,
-                padding,
-                bias=False,
-                padding_mode="reflect" if padding else "zeros",
-            )
+            mode: Literal["reflect", "zeros"] = "reflect" if padding else "zeros"
+            return nn.Conv2d(source, target, kernel, stride, padding, bias=False, padding_mode=mode)
 
         self.convl2l = build(inputs.local, outputs.local)
         self.convl2g = build(inputs.local, outputs.wide)
@@ -212,9 +196,8 @@ class NormalisedConvolution(nn.Module):
         """Both parts of the result; a plain tensor is a signal without global part."""
         signal = Signal(signal, None) if isinstance(signal, Tensor) else signal
         local, wide = self.ffc(signal)
-        return Signal(
-            torch.relu(self.bn_l(local)), None if self.bn_g is None else torch.relu(self.bn_g(wide))
-        )
+        wide = None if self.bn_g is None else torch.relu(self.bn_g(wide))
+        return Signal(torch.relu(self.bn_l(local)), wide)
 
 
 class ResidualBlock(nn.Module):
@@ -260,11 +243,8 @@ class LamaGenerator(nn.Module):
         layers += [ResidualBlock(parts[-1]) for _ in range(shape.blocks)]
         layers.append(Join())
         for wide, narrow in zip(widths[:0:-1], widths[-2::-1]):
-            layers += [
-                nn.ConvTranspose2d(wide, narrow, 3, 2, padding=1, output_padding=1),
-                Normalisation(narrow),
-                nn.ReLU(),
-            ]
+            grow = nn.ConvTranspose2d(wide, narrow, 3, 2, padding=1, output_padding=1)
+            layers += [grow, Normalisation(narrow), nn.ReLU()]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7), nn.Sigmoid()]
         self.model = nn.Sequential(*layers)
         if shape.prefilled:
@@ -330,8 +310,4 @@ def spread_known(values: Tensor, hole: Tensor) -> Tensor:
 
 def count_parameters(generator: nn.Module) -> int:
     """Numbers that gradients move; the normalisations' statistics do not count."""
-    return sum(
-        value.numel()
-        for name, value in generator.named_parameters()
-        if not name.rsplit(".", 1)[-1].startswith("running_")
-    )
+    return sum(value.numel() for name, value in generator.named_parameters() if ".running_" not in name)

@@ -119,11 +119,8 @@ def compare(
         )
     result = []
     for name, metric in METRICS.items():
-        pairs = [
-            (first[key][name], second[key][name])
-            for key in common
-            if name in first[key] and name in second[key]
-        ]
+        both = [key for key in common if name in first[key] and name in second[key]]
+        pairs = [(first[key][name], second[key][name]) for key in both]
         difference = estimate_mean([a - b for a, b in pairs], seed=seed)
         if difference is None:
             continue
@@ -131,14 +128,6 @@ def compare(
         wins = (below, above) if metric.better == "lower" else (above, below)
         if metric.better == "none":
             wins = (0, 0)
-        result.append(
-            PairedDifference(
-                name,
-                sum(a for a, _ in pairs) / len(pairs),
-                sum(b for _, b in pairs) / len(pairs),
-                difference,
-                *wins,
-                len(pairs) - above - below,
-            )
-        )
+        one, other = (sum(values) / len(values) for values in zip(*pairs))
+        result.append(PairedDifference(name, one, other, difference, *wins, len(pairs) - above - below))
     return result

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 NOTABLE_BIAS = 0.1
 """A bias above this share of the distance is worth a warning."""
-LEAST_FOR_BIAS = 8
+LEAST = 8
+"""Fewest images for a bias or a calibration."""
 _FRACTIONS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _REPEATS = 4
-_CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,22 +57,15 @@ class FeatureStatistics:
     @cached_property
     def mean(self) -> Matrix:
         """(D)."""
-        total: Matrix = sum((chunk.sum(axis=0) for chunk in self._chunks()), np.zeros(self.features.shape[1]))
-        return total / max(self.count, 1)
+        mean: Matrix = self.features.mean(axis=0, dtype=np.float64)
+        return mean
 
     @cached_property
     def covariance(self) -> Matrix:
         """The unbiased covariance (D, D). Raises TooFewImagesError below two images."""
         if self.count < 2:
             raise TooFewImagesError(f"a covariance of {self.count} images does not exist; give 2 or more")
-        scatter = np.zeros((self.features.shape[1],) * 2)
-        for chunk in self._chunks():
-            scatter += (chunk - self.mean).T @ (chunk - self.mean)
-        return scatter / (self.count - 1)
-
-    def _chunks(self) -> list[Matrix]:
-        starts = range(0, self.count, _CHUNK)
-        return [self.features[start : start + _CHUNK].astype(np.float64) for start in starts]
+        return np.atleast_2d(np.cov(self.features, rowvar=False, dtype=np.float64))
 
 
 def compute_statistics(table: FeatureTable) -> FeatureStatistics:
@@ -215,10 +208,9 @@ def estimate_bias(first: FeatureStatistics, second: FeatureStatistics, seed: int
     """
     check_same_features(first.identity, second.identity)
     least = min(first.count, second.count)
-    if least < LEAST_FOR_BIAS:
+    if least < LEAST:
         raise TooFewImagesError(
-            f"{first.count} and {second.count} images are too few to estimate a bias; give "
-            f"{LEAST_FOR_BIAS} or more"
+            f"{first.count} and {second.count} images are too few to estimate a bias; give {LEAST} or more"
         )
     singular = least <= first.identity.dimensions
     inverse, distances = [], []
@@ -264,26 +256,14 @@ def compute_set_distance(first: FeatureTable, second: FeatureTable, seed: int = 
     """The distances of two sets' features. Raises MixedFeaturesError, TooFewImagesError."""
     a, b = compute_statistics(first), compute_statistics(second)
     fid, kid, counts = compute_fid(a, b), compute_kid(a, b, seed=seed), (a.count, b.count)
-    bias, warning = None, None
-    if min(counts) >= LEAST_FOR_BIAS:
-        bias = estimate_bias(a, b, seed)
-        warning = bias.describe(fid, counts)
-    else:
-        warning = f"{counts[0]} and {counts[1]} images are too few for a distance between sets to mean much"
-    return SetDistance(
-        a.identity.region,
-        a.identity.label,
-        counts,
-        fid,
-        None if bias is None else bias.extrapolated,
-        None if bias is None else bias.bias,
-        kid.value,
-        kid.spread,
-        warning,
-    )
+    bias = estimate_bias(a, b, seed) if min(counts) >= LEAST else None
+    few = f"{counts[0]} and {counts[1]} images are too few for a distance between sets to mean much"
+    warning = few if bias is None else bias.describe(fid, counts)
+    extrapolated, excess = (None, None) if bias is None else (bias.extrapolated, bias.bias)
+    region, label = a.identity.region, a.identity.label
+    return SetDistance(region, label, counts, fid, extrapolated, excess, kid.value, kid.spread, warning)
 
 
-LEAST = 8
 MOST = 256
 """Images used, so that the section costs little."""
 NOISE = 25.0
@@ -320,8 +300,9 @@ def calibrate(
     table = extract_features(from_arrays(images), network)
     halves = [compute_statistics(table.select([keys[n] for n in part])) for part in np.array_split(order, 2)]
     pairs = [("itself", whole, whole), ("two halves of itself", halves[0], halves[1])]
-    for name, plant in (("blurred copies", _blur), ("noisy copies", _add_noise)):
-        planted = {key: plant(pixels, key) for key, pixels in images.items()}
+    blurred = {key: _blur(pixels) for key, pixels in images.items()}
+    noisy = {key: _add_noise(pixels, key) for key, pixels in images.items()}
+    for name, planted in (("blurred copies", blurred), ("noisy copies", noisy)):
         statistics = compute_statistics(extract_features(from_arrays(planted), network, "image", on_images))
         pairs.append((name, statistics, whole))
     return [
@@ -329,7 +310,7 @@ def calibrate(
     ]
 
 
-def _blur(pixels: Pixels, key: str) -> Pixels:
+def _blur(pixels: Pixels) -> Pixels:
     radius = BLUR * min(pixels.shape[:2])
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(radius)))
 

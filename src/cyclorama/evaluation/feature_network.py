@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -103,24 +104,31 @@ def save_network(network: FeatureNetwork, folder: Path, notes: dict[str, Any] | 
     Convolutions and heads are stored as float16 (half the size; what is loaded is what was stored), the
     normalisation's statistics as float32. ``notes`` (training, held-out accuracy) go into the card.
     """
+    card = {
+        "config": to_plain(network.config),
+        "input": f"RGB {INPUT_SIDE} x {INPUT_SIDE} in [-1, 1], product filled with neutral grey",
+        **(notes or {}),
+    }
+    return save_weights(network.state_dict(), folder / WEIGHTS_NAME, {"architecture": ARCHITECTURE, **card})
+
+
+def save_weights(tensors: Mapping[str, torch.Tensor], path: Path, card: Mapping[str, Any]) -> str:
+    """Write ``tensors`` to ``path`` and ``card`` beside it (``.json``, with the hash); the hash.
+
+    Whatever has more than one dimension is stored as float16, the rest as it is.
+    """
     from safetensors.torch import save_file
 
     small = {
         name: value.detach().cpu().contiguous().to(torch.float16 if value.dim() > 1 else value.dtype)
-        for name, value in network.state_dict().items()
+        for name, value in tensors.items()
     }
     weights_hash = compute_tensor_hash(small)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(small, folder / WEIGHTS_NAME)
-    (folder / WEIGHTS_NAME).chmod(0o644)  # safetensors makes files for the owner's eyes only
-    card = {
-        "architecture": ARCHITECTURE,
-        "config": to_plain(network.config),
-        "weights_hash": weights_hash,
-        "input": f"RGB {INPUT_SIDE} x {INPUT_SIDE} in [-1, 1], product filled with neutral grey",
-        **(notes or {}),
-    }
-    (folder / CARD_NAME).write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(small, path)
+    path.chmod(0o644)  # safetensors makes files for the owner's eyes only
+    text = json.dumps({**card, "weights_hash": weights_hash}, indent=1, ensure_ascii=False)
+    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     return weights_hash
 
 
@@ -132,14 +140,32 @@ def load_card(folder: Path) -> dict[str, Any]:
             f"no feature network at {folder}: it needs {WEIGHTS_NAME} and {CARD_NAME}; train one with "
             f"cyclorama lab features SHARDS --out {folder}"
         )
+    return read_card(path, ARCHITECTURE)
+
+
+def read_card(path: Path, architecture: str) -> dict[str, Any]:
+    """The card in ``path``. Raises ModelFormatError: missing, no card, or of another ``architecture``."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        architecture = card["architecture"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFormatError(f"{path} is no feature network's card ({error}); train it anew") from error
-    if architecture != ARCHITECTURE:
-        raise ModelFormatError(f"{path} describes {architecture!r}; this version reads {ARCHITECTURE!r}")
+        found = card["architecture"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFormatError(
+            f"{path} is missing or no card of a network ({error}); use the card and weights of one training"
+        ) from error
+    if found != architecture:
+        raise ModelFormatError(f"{path} describes {found!r}; this version reads {architecture!r}")
     return dict(card)
+
+
+def check_weights(path: Path, tensors: dict[str, torch.Tensor], card: Mapping[str, Any] | None) -> str:
+    """The hash of ``tensors``. Raises ModelFormatError if it is not the one that the ``card`` states."""
+    weights_hash = compute_tensor_hash(tensors)
+    if card is not None and weights_hash != card.get("weights_hash"):
+        raise ModelFormatError(
+            f"{path} has the hash {weights_hash}, its card says {card.get('weights_hash')}; use the card and "
+            "weights of one training"
+        )
+    return weights_hash
 
 
 def load_network(folder: Path) -> tuple[FeatureNetwork, str]:
@@ -161,11 +187,6 @@ def load_network(folder: Path) -> tuple[FeatureNetwork, str]:
         raise ModelFormatError(
             f"{folder}: weights and card do not fit: {str(error)[:200]}; use both of one training"
         ) from error
-    weights_hash = compute_tensor_hash(tensors)
-    if weights_hash != card.get("weights_hash"):
-        raise ModelFormatError(
-            f"{folder / WEIGHTS_NAME} has the hash {weights_hash}, its card says {card.get('weights_hash')}; "
-            "use the card and weights of one training"
-        )
+    weights_hash = check_weights(folder / WEIGHTS_NAME, tensors, card)
     network.eval().requires_grad_(False)
     return network.to(memory_format=torch.channels_last), weights_hash  # type: ignore[call-overload]

@@ -12,6 +12,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,11 +72,6 @@ class FeatureTable:
     identity: FeatureIdentity
     keys: tuple[str, ...]
     values: Values
-
-    def get(self, key: str) -> Values:
-        """The row of ``key`` (D). Raises MissingImageError."""
-        row: Values = self.select([key]).values[0]
-        return row
 
     def select(self, keys: Iterable[str]) -> FeatureTable:
         """The rows of ``keys``, in their order. Raises MissingImageError."""
@@ -147,7 +143,7 @@ class Network:
         """The network's input float32 (N, 3, H, W) of ``images``, each uint8 (H, W, 3) of any size."""
         import torch
 
-        planes = np.stack([resize_planes(p, (self.side, self.side), self.resampler) for p in images])
+        planes = np.stack([resize_planes(p, (self.side, self.side)) for p in images])
         image = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
         return image.to(self.device, memory_format=torch.channels_last)
 
@@ -156,6 +152,10 @@ class Network:
         features: torch.Tensor = self.network(image)
         return features
 
+    def identify(self, region: Region) -> FeatureIdentity:
+        """The identity of the features that it computes of ``region``."""
+        return FeatureIdentity(self.name, self.weights_hash, self.dimensions, self.resampler, region)
+
     def compute(self, images: Sequence[Pixels]) -> Values:
         """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
         import torch
@@ -163,11 +163,6 @@ class Network:
         with torch.no_grad():
             values: Values = self.embed(self.prepare(images)).float().cpu().numpy()
         return values
-
-
-def identify(network: Network, region: Region) -> FeatureIdentity:
-    """The identity of the features that ``network`` computes of ``region``."""
-    return FeatureIdentity(network.name, network.weights_hash, network.dimensions, network.resampler, region)
 
 
 def extract_features(
@@ -184,20 +179,21 @@ def extract_features(
     keys, rows = images.keys, []
     for start in range(0, len(keys), BATCH):
         batch = []
-        for key in keys[start : start + BATCH]:
-            image = images.load(key)
-            if region == "background" and image.mask is None:
+        for image in map(images.load, keys[start : start + BATCH]):
+            if region == "image":
+                batch.append(image.pixels)
+            elif image.mask is not None:
+                batch.append(fill_product(image.pixels, image.mask))
+            else:
                 raise MissingImageError(
-                    f"{images.name}: {key!r} has no mask; give --masks to see backgrounds"
+                    f"{images.name}: {image.key!r} has no mask; give --masks to see backgrounds"
                 )
-            hidden = region == "background" and image.mask is not None
-            batch.append(fill_product(image.pixels, image.mask) if hidden else image.pixels)  # type: ignore[arg-type]
         filled = batch + [batch[-1]] * (BATCH - len(batch)) if len(keys) > BATCH else batch
         rows.append(network.compute(filled)[: len(batch)])
         if on_images is not None:
             on_images(len(batch))
     values = np.concatenate(rows) if rows else np.zeros((0, network.dimensions), np.float32)
-    return FeatureTable(identify(network, region), tuple(keys), values)
+    return FeatureTable(network.identify(region), tuple(keys), values)
 
 
 class CycloramaNetwork(Network):
@@ -282,18 +278,20 @@ class FeatureStore:
 
         Raises its errors, OutputError.
         """
-        identity = identify(network, region)
+        identity = network.identify(region)
         name = (
             f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-"
             f"{compute_set_digest(images)}.npz"
         )
+        path = None if self._folder is None else self._folder / name
         found = self._tables.get(name)
-        if found is None and self._folder is not None:
-            found = _find(self._folder / name, identity)
-        if found is None:
+        if found is None and path is not None:
+            with suppress(DataError):  # none there, of another version, or cut short: made anew
+                found = load_table(path)
+        if found is None or found.identity != identity:
             found = extract_features(images, network, region, on_images)
-            if self._folder is not None:
-                save_table(found, self._folder / name)
+            if path is not None:
+                save_table(found, path)
         elif on_images is not None:
             on_images(len(images))
         self._tables[name] = found
@@ -319,15 +317,6 @@ def load_table(path: Path) -> FeatureTable:
             return FeatureTable(FeatureIdentity(**note["identity"]), tuple(note["keys"]), arrays["values"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} holds no features of this version ({error}); make them anew") from error
-
-
-def _find(path: Path, identity: FeatureIdentity) -> FeatureTable | None:
-    """The table in ``path``; None if there is none, or one of another version or cut short."""
-    try:
-        table = load_table(path)
-    except DataError:
-        return None
-    return table if table.identity == identity else None
 
 
 def compute_set_digest(images: ImageSet) -> str:

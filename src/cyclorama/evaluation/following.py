@@ -150,8 +150,6 @@ class LeakScore:
     """Of the reference's product and its outline; None where the generated product hides that place."""
     layout: float | None
     """Of the reference's scenery; style allows some, so it is no fault by itself."""
-    deviations: float | None
-    """Standard deviations of the accidental correlations by which the product's stands out."""
 
 
 def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask: Matte) -> LeakScore:
@@ -171,14 +169,8 @@ def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask:
     hidden = dilate(resize_plane(mask, size) >= 0.25, 3)
     product = dilate(own_mask >= 0.5, 2)
     visible = (~hidden).astype(np.float64)
-    of_product = _compare(found, visible, wanted, product.astype(np.float64))
-    scenery = (~dilate(product, 2)).astype(np.float64)
-    of_layout = _compare(found, visible, wanted, scenery)
-    return LeakScore(
-        None if of_product is None else of_product[0],
-        None if of_layout is None else of_layout[0],
-        None if of_product is None else of_product[1],
-    )
+    supports = product.astype(np.float64), (~dilate(product, 2)).astype(np.float64)
+    return LeakScore(*(_compare(found, visible, wanted, support) for support in supports))
 
 
 def _compute_gradients(pixels: Pixels) -> Plane:
@@ -195,8 +187,8 @@ def _compute_gradients(pixels: Pixels) -> Plane:
     return softened
 
 
-def _compare(found: Plane, visible: Plane, wanted: Plane, support: Plane) -> tuple[float, float] | None:
-    """(score, deviations) of ``wanted`` under ``support`` looked for in ``found`` where ``visible``."""
+def _compare(found: Plane, visible: Plane, wanted: Plane, support: Plane) -> float | None:
+    """The score of ``wanted`` under ``support`` looked for in ``found`` where ``visible``."""
     correlation, overlap = correlate_gradients(found, visible, wanted, support)
     centre = (correlation.shape[0] // 2, correlation.shape[1] // 2)
     seen = overlap[centre]
@@ -209,9 +201,7 @@ def _compare(found: Plane, visible: Plane, wanted: Plane, support: Plane) -> tup
     if len(accident) < 50:
         return None
     bound = float(np.percentile(accident, 95))
-    value = float(peaks[centre])
-    score = max(0.0, (value - bound) / max(1e-6, 1 - bound))
-    return score, (value - float(accident.mean())) / max(1e-6, float(accident.std()))
+    return max(0.0, (float(peaks[centre]) - bound) / max(1e-6, 1 - bound))
 
 
 def correlate_gradients(found: Plane, visible: Plane, wanted: Plane, support: Plane) -> tuple[Plane, Plane]:

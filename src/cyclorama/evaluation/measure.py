@@ -37,13 +37,13 @@ from cyclorama.evaluation.preservation import (
     compute_interior_difference,
     compute_rim_delta_e,
     compute_text_error,
+    compute_truth,
     segment_by_rim_colours,
 )
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
 from cyclorama.evaluation.reading import ImageSet, Partners, ScoredImage, get_reference_categories
 from cyclorama.evaluation.rim import compute_contact, compute_ghost_energy, compute_seam_energy
 from cyclorama.evaluation.settings import METRICS, EvaluationSettings, MetricRow
-from cyclorama.evaluation.truth import compute_truth
 from cyclorama.seeding import compute_seed
 
 

@@ -51,9 +51,11 @@ def compute_compactness(table: FeatureTable, categories: Mapping[str, str]) -> d
     Raises MissingImageError (an image without category), TooFewImagesError (fewer than two categories,
     or one image of a category), DataError (features of length 0).
     """
-    names = _get_names(table, categories)
+    for key in table.keys:
+        if key not in categories:
+            raise MissingImageError(f"{key!r} has no category; give a manifest or shards that name it")
     values = table.normalise()
-    labels, places = np.unique(names, return_inverse=True)
+    labels, places = np.unique([categories[key] for key in table.keys], return_inverse=True)
     counts = np.bincount(places)
     if len(labels) < 2 or counts.min() < 2:
         raise TooFewImagesError(
@@ -127,10 +129,3 @@ def _get_colour(number: int) -> tuple[int, int, int]:
     base = COLOURS[number % len(COLOURS)]
     shade = 1 - 0.3 * (number // len(COLOURS) % 3)
     return (round(base[0] * shade), round(base[1] * shade), round(base[2] * shade))
-
-
-def _get_names(table: FeatureTable, categories: Mapping[str, str]) -> list[str]:
-    for key in table.keys:
-        if key not in categories:
-            raise MissingImageError(f"{key!r} has no category; give a manifest or shards that name it")
-    return [categories[key] for key in table.keys]

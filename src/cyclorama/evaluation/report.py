@@ -145,25 +145,19 @@ def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
 
 
 def _tabulate_differences(differences: Sequence[PairedDifference]) -> ReportTable:
-    rows = [
-        (
-            (metric := METRICS[found.metric]).title,
-            metric.format(found.first),
-            metric.format(found.second),
-            found.difference.format(metric.digits),
-            found.wins,
-            found.verdict,
-        )
-        for found in differences
-    ]
-    heads = (
+    rows = []
+    for found in differences:
+        metric = METRICS[found.metric]
+        means = metric.format(found.first), metric.format(found.second)
+        rows.append((metric.title, *means, found.difference.format(metric.digits), found.wins, found.verdict))
+    heads = [
         "metric",
         "first",
         "second",
         "difference (95 % interval)",
         "wins first / second / ties",
         "better",
-    )
+    ]
     return ReportTable("Paired differences", heads, rows)
 
 
@@ -202,9 +196,7 @@ def _show_images(evaluations: Sequence[Evaluation]) -> list[str]:
             pixels = one.partners.images.load(key).pixels
             cells.append(format_figure(pixels, f"{key} of {one.name}", f"{one.name}: {figures}"))
         category = first.categories.get(key)
-        title = f"{key} · {category}" if category else key
-        parts.append(
-            f'<article class="row"><h3>{escape(title)}</h3>'
-            f'<div class="cells">{"".join(cells)}</div></article>'
-        )
+        title = escape(f"{key} · {category}" if category else key)
+        shown = "".join(cells)
+        parts.append(f'<article class="row"><h3>{title}</h3><div class="cells">{shown}</div></article>')
     return parts

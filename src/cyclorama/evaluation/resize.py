@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from cyclorama.errors import ImageSizeError, SettingsError
+from cyclorama.errors import ImageSizeError
 from cyclorama.imaging.masks import dilate
 
 if TYPE_CHECKING:
@@ -21,42 +21,28 @@ if TYPE_CHECKING:
 
     from cyclorama.types import Matte, Pixels, Size
 
-RESAMPLERS = {
-    "pillow-bicubic": Image.Resampling.BICUBIC,
-    "pillow-bilinear": Image.Resampling.BILINEAR,
-    "pillow-lanczos": Image.Resampling.LANCZOS,
-    "pillow-box": Image.Resampling.BOX,
-}
 NEUTRAL = 128
 """Grey level (0-255) that stands where the product was."""
 GROWTH = 0.008
 """The filled region reaches beyond the product by this share of the shorter side: its soft rim goes too."""
 
 
-def resize_planes(pixels: Pixels, size: Size, resampler: str = "pillow-bicubic") -> npt.NDArray[np.float32]:
+def resize_planes(pixels: Pixels, size: Size) -> npt.NDArray[np.float32]:
     """float32 (H, W, 3) in [0, 255] (clipped, not rounded) of ``pixels`` at ``size`` (height, width).
 
-    Raises SettingsError for an unknown resampler. Invariant: at equal size the values are the pixels'.
+    Bicubic. Invariant: at equal size the values are the pixels'.
     """
-    if resampler not in RESAMPLERS:
-        raise SettingsError(f"no resampler {resampler!r}; known: {', '.join(RESAMPLERS)}")
     if pixels.shape[:2] == tuple(size):
         return pixels.astype(np.float32)
-    planes = [
-        np.asarray(
-            Image.fromarray(np.ascontiguousarray(pixels[..., c], dtype=np.float32)).resize(
-                (size[1], size[0]), RESAMPLERS[resampler]
-            )
-        )
-        for c in range(3)
-    ]
+    wanted, channels = (size[1], size[0]), np.moveaxis(pixels, -1, 0).astype(np.float32)
+    planes = [np.asarray(Image.fromarray(c).resize(wanted, Image.Resampling.BICUBIC)) for c in channels]
     clipped: npt.NDArray[np.float32] = np.clip(np.stack(planes, axis=-1), 0, 255)
     return clipped
 
 
-def resize_to(pixels: Pixels, size: Size, resampler: str = "pillow-bicubic") -> Pixels:
+def resize_to(pixels: Pixels, size: Size) -> Pixels:
     """uint8 (H, W, 3) at ``size`` (height, width), rounded half to even."""
-    return np.rint(resize_planes(pixels, size, resampler)).astype(np.uint8)
+    return np.rint(resize_planes(pixels, size)).astype(np.uint8)
 
 
 def grow_mask(mask: Matte, share: float = GROWTH) -> Matte:
