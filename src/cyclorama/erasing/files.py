@@ -140,7 +140,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # damaged archives fail in many ways
         raise ModelFormatError(
-            f"{file} cannot be read as weights ({type(error).__name__}: {str(error)[:200]}); get it anew"
+            f"{file} cannot be read as weights ({type(error).__name__}: {str(error)[:200]}); get it again"
         ) from error
     for key in ("state_dict", "gen_state_dict", "generator"):
         if isinstance(values, Mapping) and isinstance(values.get(key), Mapping):

@@ -224,7 +224,7 @@ class Join(nn.Module):
 
 
 class LamaGenerator(nn.Module):
-    """Images with a hole to whole images; see :func:`predict_fill` for use with the house's images.
+    """Images with a hole to whole images; see :func:`predict_fill` for images in [-1, 1].
 
     ``model`` is one sequence, because the published names count its entries.
     """

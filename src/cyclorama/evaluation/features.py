@@ -152,10 +152,6 @@ class Network:
         features: torch.Tensor = self.network(image)
         return features
 
-    def identify(self, region: Region) -> FeatureIdentity:
-        """The identity of the features that it computes of ``region``."""
-        return FeatureIdentity(self.name, self.weights_hash, self.dimensions, self.resampler, region)
-
     def compute(self, images: Sequence[Pixels]) -> Values:
         """float32 (N, dimensions) of ``images``, each uint8 (H, W, 3) of any size."""
         import torch
@@ -163,6 +159,11 @@ class Network:
         with torch.no_grad():
             values: Values = self.embed(self.prepare(images)).float().cpu().numpy()
         return values
+
+
+def identify(network: Network, region: Region) -> FeatureIdentity:
+    """The identity of the features that ``network`` computes of ``region``."""
+    return FeatureIdentity(network.name, network.weights_hash, network.dimensions, network.resampler, region)
 
 
 def extract_features(
@@ -193,7 +194,7 @@ def extract_features(
         if on_images is not None:
             on_images(len(batch))
     values = np.concatenate(rows) if rows else np.zeros((0, network.dimensions), np.float32)
-    return FeatureTable(network.identify(region), tuple(keys), values)
+    return FeatureTable(identify(network, region), tuple(keys), values)
 
 
 class CycloramaNetwork(Network):
@@ -260,7 +261,7 @@ class FeatureStore:
     """Feature tables by network, weights, resampler, region and content of the set.
 
     In memory, and with a ``folder`` on disk too. A table is found again only for the same keys and files
-    (paths, sizes, times), so an image that was made anew is looked at anew.
+    (paths, sizes, times), so an image that was made again is looked at again.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -278,7 +279,7 @@ class FeatureStore:
 
         Raises its errors, OutputError.
         """
-        identity = network.identify(region)
+        identity = identify(network, region)
         name = (
             f"{identity.network}-{identity.weights_hash}-{region}-{identity.resampler}-"
             f"{compute_set_digest(images)}.npz"
@@ -286,7 +287,7 @@ class FeatureStore:
         path = None if self._folder is None else self._folder / name
         found = self._tables.get(name)
         if found is None and path is not None:
-            with suppress(DataError):  # none there, of another version, or cut short: made anew
+            with suppress(DataError):  # none there, of another version, or cut short: made again
                 found = load_table(path)
         if found is None or found.identity != identity:
             found = extract_features(images, network, region, on_images)
@@ -316,7 +317,7 @@ def load_table(path: Path) -> FeatureTable:
                 raise ValueError(f"format {note['format']!r}")
             return FeatureTable(FeatureIdentity(**note["identity"]), tuple(note["keys"]), arrays["values"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} holds no features of this version ({error}); make them anew") from error
+        raise DataError(f"{path} holds no features of this version ({error}); make them again") from error
 
 
 def compute_set_digest(images: ImageSet) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 INNER_DEPTH = 3.0
 """Units inside the edge at which the product's own colour is taken."""
 LIKENESS = 12.0
-"""ΔE (CIE76) below which a colour passes for another in this room."""
+"""ΔE (CIE76) below which a colour passes for another."""
 
 
 @dataclass(frozen=True, eq=False)
