@@ -16,7 +16,7 @@ import numpy as np
 from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
-from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
+from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
 from cyclorama.generation.embed import describe_image
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import ModelHandle, choose_device, open_model
@@ -233,7 +233,7 @@ class BackgroundGenerator:
         ]
         device = str(getattr(self.pipeline, "device", "cpu"))
         results: dict[int, Generated] = {}
-        for batch in build_batches(shapes, choose_batch_size(settings.batch_size, device)):
+        for batch in build_batches(shapes, choose_usual_size(settings.batch_size, device)):
             members = [
                 replace(task, product=layout.place(task.product))
                 for layout, task in (tasks[i] for i in batch.members)

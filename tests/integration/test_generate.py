@@ -24,7 +24,7 @@ from cyclorama.generation import sampler, steps
 from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.status import read_status
-from cyclorama.jobs.journal import parse_entries
+from cyclorama.jobs.store import parse_entries
 from tiny_models import build_tiny_pipeline
 
 QUICK = GenerateConfig(num_inference_steps=2)

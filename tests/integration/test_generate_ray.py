@@ -34,17 +34,18 @@ from cyclorama.errors import (
     SettingsError,
     UnreadableImageError,
 )
+from cyclorama.generation.batches import measure_job
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle, choose_device
 from cyclorama.generation.run import RunResult, run_images, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs import ray as ray_engine
 from cyclorama.jobs import ray_cluster, ray_worker
-from cyclorama.jobs.job import EngineSettings, Hooks, build_engine
+from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.jobs.ray import RayEngine, StepPlace
 from cyclorama.jobs.ray_worker import ClusterWorker, StepPool, Surroundings
+from cyclorama.jobs.run import build_engine
 from cyclorama.models.registry import CategoryRegistry
 
 # Ray leaves pipes and sockets of its processes to the garbage collector.

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from cyclorama.errors import SettingsError, UnknownCategoryError
-from cyclorama.generation.batches import build_batches, choose_batch_size, compute_item_seeds
+from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
 from cyclorama.generation.categories import CategoryRules, load_category_rules
 from cyclorama.generation.names import build_ending, build_stems
 from cyclorama.generation.settings import PRESETS, GenerateConfig, parse_aspect, parse_output, parse_size
@@ -118,9 +118,9 @@ def test_every_image_is_in_one_batch() -> None:
 
 
 def test_batch_size_follows_the_device_unless_given() -> None:
-    assert choose_batch_size(None, "cpu") == 1
-    assert choose_batch_size(None, "cuda:1") == 8
-    assert choose_batch_size(5, "cpu") == 5
+    assert choose_usual_size(None, "cpu") == 1
+    assert choose_usual_size(None, "cuda:1") == 8
+    assert choose_usual_size(5, "cpu") == 5
 
 
 def build_registry() -> CategoryRegistry:

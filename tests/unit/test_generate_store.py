@@ -1,4 +1,4 @@
-"""What lies on the disk: tars, rows that move, touched files, torn journals, a full disk, strangers."""
+"""What lies on the disk: tars, rows that move, touched files, torn journals, a full disk, files of others."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     assert read_stable(folder / "out") == read_stable(folder / "whole")
 
 
-def test_folder_of_strangers_and_second_run_are_refused(folder: Path) -> None:
+def test_a_folder_with_other_files_and_a_second_run_are_refused(folder: Path) -> None:
     (folder / "out/images").mkdir(parents=True)
     (folder / "out/images/mine.png").write_bytes(b"x")
     with pytest.raises(OutputError, match="no run recorded"):

@@ -18,18 +18,17 @@ import torch
 from PIL import Image
 
 from cyclorama.errors import ModelError, SettingsError
-from cyclorama.generation import measuring
-from cyclorama.generation.batches import compute_cpu_batch
-from cyclorama.generation.engine import Task
+from cyclorama.generation import batches
+from cyclorama.generation.batches import choose_batch_size, compute_cpu_batch
+from cyclorama.generation.engine import Sampler, Task, is_out_of_memory
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.references import ReferenceCache
-from cyclorama.generation.run import RunResult, choose_batch_size, run_images
-from cyclorama.generation.sampler import Sampler, is_out_of_memory
+from cyclorama.generation.run import RunResult, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.status import read_status
+from cyclorama.generation.steps import ReferenceCache
 from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
@@ -451,7 +450,7 @@ def test_few_images_are_made_in_batches_of_the_usual_size(folder: Path) -> None:
 
 def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(measuring, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(batches, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Timed(StandIn):
         per_call, per_image = 2.0, 0.1
@@ -462,16 +461,16 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
             return super().__call__(images, *args, **kwargs)
 
     settings = GenerateConfig(num_inference_steps=50)
-    found = measuring.measure_model(Timed(room=9), settings, "cuda")
+    found = batches.measure_model(Timed(room=9), settings, "cuda")
     assert (found.batch_size, found.image_seconds) == (8, pytest.approx(50 * (2 / 8 + 0.1)))
-    assert measuring.measure_model(Timed(), settings, "cuda").batch_size == 64
+    assert batches.measure_model(Timed(), settings, "cuda").batch_size == 64
     flat = Timed()
     flat.per_call = 0.001
-    assert measuring.measure_model(flat, settings, "cuda").batch_size == 1
-    assert measuring.measure_model(Timed(), settings, "cpu").batch_size == 1
+    assert batches.measure_model(flat, settings, "cuda").batch_size == 1
+    assert batches.measure_model(Timed(), settings, "cpu").batch_size == 1
     named = settings.replace(batch_size=12)
-    found = measuring.measure_model(Timed(), named, "cpu")
+    found = batches.measure_model(Timed(), named, "cpu")
     assert (found.batch_size, found.image_seconds) == (12, pytest.approx(50 * (2 / 12 + 0.1)))
-    assert measuring.measure_model(Timed(room=7), named, "cuda").batch_size == 6
+    assert batches.measure_model(Timed(room=7), named, "cuda").batch_size == 6
     with pytest.raises(ModelError, match="does not fit"):
-        measuring.measure_model(Timed(room=0), settings, "cuda")
+        batches.measure_model(Timed(room=0), settings, "cuda")

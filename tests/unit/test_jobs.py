@@ -13,9 +13,8 @@ import pytest
 
 from cyclorama.errors import ModelError, OutputError, SettingsError
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
-from cyclorama.jobs.journal import open_journal, parse_entries
 from cyclorama.jobs.run import run_shards
-from cyclorama.jobs.store import ShardStore, compute_key
+from cyclorama.jobs.store import ShardStore, compute_key, parse_entries
 
 ITEMS = 4
 
@@ -113,8 +112,9 @@ def test_a_stopped_run_goes_on_where_it_ended(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("torn", ["last", "middle", "joined"])
 def test_a_torn_journal_line_costs_one_item(tmp_path: Path, torn: str) -> None:
-    path = tmp_path / "work/journal.jsonl"
-    with open_journal(path) as journal:
+    store = ShardStore(tmp_path)
+    path = store.get_journal(0)
+    with store.open_journal(0) as journal:
         for row in (1, 2, 3):
             journal.append({"row": row})
     lines = path.read_bytes().splitlines(keepends=True)
@@ -126,10 +126,10 @@ def test_a_torn_journal_line_costs_one_item(tmp_path: Path, torn: str) -> None:
         lines[1:] = [lines[1][:5] + lines[2]]
     path.write_bytes(b"".join(lines))
     expected = {"last": [1, 2], "middle": [1, 3], "joined": [1]}[torn]
-    with open_journal(path) as journal:
+    with store.open_journal(0) as journal:
         assert [entry["row"] for entry in journal.entries] == expected
         journal.append({"row": 9})
-        with pytest.raises(OutputError, match="another run"), open_journal(path, patience=0.1):
+        with pytest.raises(OutputError, match="another run"), store.open_journal(0, patience=0.1):
             pass
     assert [entry["row"] for entry in parse_entries(path.read_bytes())] == [*expected, 9]
 

@@ -79,6 +79,6 @@ def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
             file=sys.stderr,
         )
         return 130
-    if result.hopeless:
+    if result.nothing_started:
         return 2
     return 1 if result.failed else 0

@@ -1,12 +1,26 @@
-"""Which images are sampled together, so that neither order nor a restart changes a bit of them."""
+"""Which images are sampled together, so that neither order nor a restart changes a bit of them, and how many.
+
+The number is part of a run; on an accelerator a short trial finds it.
+"""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from cyclorama.errors import ModelError
+from cyclorama.generation.engine import Pipeline, Task, is_out_of_memory, sample_images
+from cyclorama.generation.job import ImageRun
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.product import Product
+from cyclorama.jobs.job import Engine
+from cyclorama.models.registry import Category
 from cyclorama.seeding import compute_seed
 
 CPU_BATCH = 1
@@ -14,6 +28,13 @@ ACCELERATOR_BATCH = 8
 CPU_POSITIONS = 2048
 """Latent positions of a full batch on a CPU: 8 images of the bundled model (16 × 16), one of Stable
 Diffusion (64 × 64)."""
+FEW_IMAGES = 64
+"""So few images are made in batches of the usual size: of one on a CPU, where an image then has the bits that
+it has alone; on a GPU a trial would take longer than it saves."""
+LARGEST = 64
+GAIN = 1.03
+"""A larger batch is only taken if it is faster by this factor."""
+_SHORT, _LONG = 1, 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +62,7 @@ def build_batches(shapes: Sequence[Hashable], batch_size: int) -> list[Batch]:
     return sorted(batches, key=lambda batch: batch.members[0])
 
 
-def choose_batch_size(batch_size: int | None, device: str) -> int:
+def choose_usual_size(batch_size: int | None, device: str) -> int:
     """``batch_size``, or 1 on a CPU (where larger batches gain nothing) and 8 on an accelerator."""
     if batch_size is not None:
         return batch_size
@@ -72,3 +93,96 @@ def compute_cpu_batch(folder: Path) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         return 1
     return max(1, min(ACCELERATOR_BATCH, CPU_POSITIONS // max(1, side * side)))
+
+
+def choose_batch_size(job: ImageRun, engine: Engine, earlier: dict[str, Any], images: int) -> int:
+    """As asked for, else as this folder's run has had it, else the usual one for few images, the model's own
+    on a CPU, else measured.
+
+    ``earlier``: what ``run.json`` holds. ``images``: those of the whole run, 0 if there is nothing to make.
+    """
+    asked, size = job.config.settings.batch_size, earlier.get("batch_size")
+    if asked is not None:
+        return asked
+    same = earlier.get("model_hash") == job.model.hash and earlier.get("device") == job.engine.device
+    if same and isinstance(size, int) and size > 0:
+        return size
+    if images <= FEW_IMAGES:
+        return choose_usual_size(None, job.engine.device)
+    if job.engine.device.startswith("cpu"):
+        return compute_cpu_batch(job.model.folder)
+    measured: int = engine.call(job.engine, measure_job, job).batch_size
+    return measured
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a short trial of the model on its device has shown."""
+
+    batch_size: int
+    """Places of the batch that gives most images a second."""
+    image_seconds: float
+    """The model's seconds per image in such batches, at its native size."""
+
+
+def measure_job(job: ImageRun) -> Measurement:
+    """The trial of the job's model on this machine. Raises ModelError."""
+    device = "cuda:0" if job.engine.device == "cuda" else job.engine.device
+    return measure_model(job.open_model(device), job.config.settings, device)
+
+
+def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> Measurement:
+    """The best batch size on ``device`` and seconds per image in such batches.
+
+    Batches are doubled until an image gets no faster or memory runs out. A size that the settings name is
+    tried alone, on a CPU that of one image if they name none; there the model alone
+    decides. Raises ModelError if not even one image fits.
+    """
+    task = _build_task(model)
+    best, best_seconds = 0, float("inf")
+    asked = settings.batch_size
+    size = asked or 1
+    while asked or size <= LARGEST:
+        try:
+            seconds = _time_image(model, task, settings, size)
+        except Exception as error:
+            if asked and size > 1 and is_out_of_memory(error):
+                size //= 2
+                continue
+            if best or not is_out_of_memory(error):
+                break
+            raise ModelError(
+                f"one image does not fit into the memory of {device}; use half precision (--dtype)"
+            ) from error
+        if seconds * GAIN > best_seconds:
+            break
+        best, best_seconds = size, seconds
+        if asked or device.startswith("cpu"):
+            break
+        size *= 2
+    if not best:
+        raise ModelError(
+            f"the model fails on {device} even on a plain image; try it with `cyclorama generate`"
+        )
+    return Measurement(best, best_seconds)
+
+
+def _build_task(model: Pipeline) -> Task:
+    side = model.image_size
+    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    matte = np.zeros((side, side), dtype=np.float32)
+    matte[side // 4 : -side // 4, side // 4 : -side // 4] = 1
+    known = model.registry.categories
+    return Task(Product(pixels, matte, pixels), known[0] if known else Category("thing", 0), seed=0)
+
+
+def _time_image(model: Pipeline, task: Task, settings: GenerateConfig, size: int) -> float:
+    """Seconds per image with all steps, from the slope between a run of one step and one of three."""
+    times = []
+    for steps in (_SHORT, _SHORT, _LONG):  # the first call also compiles and fills caches
+        trial = settings.replace(num_inference_steps=steps, size="source", candidates=1)
+        start = time.perf_counter()
+        sample_images(model, [task] * size, trial, size)
+        times.append(time.perf_counter() - start)
+    step = max(0.0, (times[2] - times[1]) / (_LONG - _SHORT))
+    return (times[1] + step * (settings.steps - _SHORT)) / size

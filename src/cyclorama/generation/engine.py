@@ -1,10 +1,17 @@
-"""From products at any size to finished images: one call samples one batch of one model shape."""
+"""From products at any size to finished images: one call samples one batch of one model shape.
+
+A worker's :class:`Sampler` asks for one batch at a time, times it, and takes smaller ones when memory runs
+out.
+"""
 
 from __future__ import annotations
 
+import gc
 import math
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,13 +39,13 @@ from cyclorama.imaging.transforms import (
     to_mask_tensor,
 )
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.types import Size
+from cyclorama.types import Matte, Pixels, Size
 
 if TYPE_CHECKING:
     import torch
 
-    from cyclorama.types import Matte, Pixels
-
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
+_DEVICE_LOST = ("cuda error", "device-side assert", "hip error")
 HIDE_RADIUS = 25.0
 """How far round its own product a reference is hidden from PG, in pixels at 512 (half of a 50 px kernel)."""
 
@@ -84,13 +91,18 @@ def build_hidden_mask(product_mask: Matte) -> Matte:
 
 
 def sample_images(
-    pipeline: Pipeline, tasks: Sequence[Task], settings: GenerateConfig, batch_shape: int | None = None
+    pipeline: Pipeline,
+    tasks: Sequence[Task],
+    settings: GenerateConfig,
+    batch_shape: int | None = None,
+    call: Callable[..., Any] | None = None,
 ) -> list[Generated | ModelError]:
     """A finished image per task, of the size of its product's canvas; ``settings.size`` is applied if set.
 
     All tasks must share one model shape, and either all have a reference or none has. ``batch_shape``
     repeats the last task up to that many, so that a smaller batch runs through the same arithmetic as a
-    full one. An image that came out as not-a-number is an error in its place.
+    full one. An image that came out as not-a-number is an error in its place. ``call`` asks the pipeline in
+    the caller's own way.
 
     Raises SettingsError, UnknownCategoryError.
     """
@@ -108,7 +120,7 @@ def sample_images(
     images = torch.cat([to_image(products[i][0]) for i in order])
     masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
     references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
-    output = pipeline(
+    output = (call or pipeline)(
         images,
         masks,
         [tasks[i].category.name for i in order],
@@ -158,7 +170,7 @@ def _finish(
     ground = background
     if settings.contact_shadow:
         ground = apply_shadow(background, compute_contact_shadow(product.matte, settings.contact_shadow))
-    pixels: Pixels = composite(ground, product)
+    pixels = composite(ground, product)
     return Generated(
         pixels=pixels,
         background=np.rint(background).astype(np.uint8),
@@ -172,3 +184,93 @@ def _finish(
         icc_profile=product.icc_profile,
         metadata=product.metadata,
     )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether ``error`` says that a batch was too large for the device."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in _OUT_OF_MEMORY)
+
+
+class Sampler:
+    """Samples batches from any thread; the model itself runs in one thread of its own, in the order of calls.
+
+    A batch is prepared and composited in its caller's thread, while the model works on another one.
+    """
+
+    def __init__(self, model: Pipeline, settings: GenerateConfig, largest: int) -> None:
+        """``largest``: places of a full batch. ``settings.size`` is not used: products come on their
+        canvas."""
+        self.model = model
+        self.busy_seconds = 0.0
+        """Time the model has worked."""
+        self.largest = largest
+        """Places of the largest batch that is still tried; smaller after a device ran out of memory."""
+        self._settings = settings.replace(size="source")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cyclorama-model")
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """End the model's thread."""
+        self._thread.shutdown()
+
+    def sample(self, tasks: Sequence[Task], places: int) -> list[tuple[Generated | Exception, int, float]]:
+        """Per task its image or its error, the places of its batch and its share of the model's seconds.
+
+        All tasks must share one model shape, and either all or none have a reference. A batch that does not
+        fit into memory is halved, one that breaks otherwise is tried image by image, so that one does not
+        take the others along. Raises ModelError if the device is lost.
+        """
+        if places > self.largest > 0:
+            return self._sample_in_parts(tasks, self.largest)
+        seconds = 0.0
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal seconds
+            answer, seconds = self._thread.submit(self._ask, args, kwargs).result()
+            return answer
+
+        try:
+            results = sample_images(self.model, tasks, self._settings, places, call)
+        except Exception as error:  # whatever an unusual scheduler or input does is this batch's failure
+            error.__traceback__ = None  # its frames would keep the batch in the device's memory
+            text = str(error)
+            if is_out_of_memory(error) and places > 1:
+                _free_memory()
+                with self._lock:
+                    self.largest = min(self.largest, max(1, places // 2))
+                return self._sample_in_parts(tasks, max(1, places // 2))
+            if any(mark in text.lower() for mark in _DEVICE_LOST) and not is_out_of_memory(error):
+                raise ModelError(f"the device failed ({text.splitlines()[0]}); run again to go on") from error
+            if len(tasks) == 1:
+                return [(error, places, seconds)]
+            return self._sample_in_parts(tasks, places, 1)
+        share = seconds / len(tasks)
+        return [(result, places, share) for result in results]
+
+    def _sample_in_parts(
+        self, tasks: Sequence[Task], places: int, step: int = 0
+    ) -> list[tuple[Generated | Exception, int, float]]:
+        step = step or places
+        parts = [tasks[start : start + step] for start in range(0, len(tasks), step)]
+        return [result for part in parts for result in self.sample(part, places)]
+
+    def _ask(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, float]:
+        """The model's answer once the device has it, and the seconds that took."""
+        start = time.perf_counter()
+        try:
+            answer = self.model(*args, **kwargs)
+            if getattr(answer, "is_cuda", False):
+                answer = answer.cpu()  # without waiting, the model's seconds would be counted elsewhere
+            return answer, time.perf_counter() - start
+        finally:
+            self.busy_seconds += time.perf_counter() - start
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -12,21 +12,20 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.errors import ImageError, MaskError
+from cyclorama.generation.batches import choose_batch_size, measure_job
 from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel
-from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.result import Generated
-from cyclorama.generation.run import choose_batch_size, plan_job, settle_config
+from cyclorama.generation.run import plan_job, settle_config
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.product import Product
-from cyclorama.jobs.job import build_engine
-from cyclorama.jobs.journal import parse_entries
-from cyclorama.jobs.store import ShardStore
+from cyclorama.jobs.run import build_engine
+from cyclorama.jobs.store import ShardStore, parse_entries
 
 PIXEL_BYTES = 2.0
 """Bytes that a pixel takes in a photographic PNG, about; for inputs that cannot be looked at from here."""
@@ -80,7 +79,7 @@ def estimate_run(
     """
     config = settle_config(config, build_engine(config.engine))
     store = ShardStore(out)
-    job = ImageJob(out, config, model, load_model=load_model)  # type: ignore[arg-type]
+    job = ImageJob(out, config, model, load_model=load_model)
     with tempfile.TemporaryDirectory(prefix="cyclorama-plan-") as scratch:
         job, finished = plan_job(source, job, Path(scratch) / "plan")
         plan = job.plan

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cyclorama.generation.engine import Pipeline
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import Plan
 from cyclorama.generation.settings import RunConfig
-from cyclorama.generation.writers import FileWriter, TarWriter, Writer
+from cyclorama.generation.writers import FileWriter, TarWriter
+from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.jobs.job import EngineSettings
 
 if TYPE_CHECKING:
     from cyclorama.generation.gates import GateVerdict
-    from cyclorama.generation.plan import Plan
-    from cyclorama.imaging.layout import CanvasLayout
 
 LoadModel = Callable[[ModelHandle, str, str], Pipeline]
 """Gives the model of a handle on a device in a dtype."""
@@ -33,17 +33,13 @@ class ImageRun:
     plan: Plan = None  # type: ignore[assignment]
     batch_size: int = 1
     """Places of a full batch; part of the run, since it decides the images' last bits."""
-    load_model: LoadModel = None  # type: ignore[assignment]
+    load_model: LoadModel | None = None
     """None loads the handle's own pipeline, tuned as the settings ask."""
     gate: Callable[..., GateVerdict] | None = None
     retry: frozenset[int] = field(default_factory=frozenset)
     """Shards whose failed rows are tried again."""
 
     def __post_init__(self) -> None:
-        if self.load_model is None:
-            run = self.config.run
-            load = partial(load_pipeline, channels_last=run.channels_last, compile=run.compile)
-            object.__setattr__(self, "load_model", load)
         if self.gate is None and self.config.gate is not None:
             from cyclorama.generation.gates import build_gate
 
@@ -65,7 +61,7 @@ class ImageRun:
         return self.config.settings.build_layouts()
 
     @cached_property
-    def writer(self) -> Writer:
+    def writer(self) -> FileWriter:
         """Where finished images go."""
         return TarWriter(self.out) if self.config.run.storage == "webdataset" else FileWriter(self.out)
 
@@ -82,18 +78,14 @@ class ImageRun:
 
     def open_model(self, device: str) -> Pipeline:
         """The model on ``device``, from where this machine has it. Raises ModelError."""
-        return self.load_model(self.model.find_here(), device, self.config.run.dtype)
+        handle, run = self.model.find_here(), self.config.run
+        if self.load_model is not None:
+            return self.load_model(handle, device, run.dtype)
+        pipeline = handle.load(device, run.dtype)
+        if run.channels_last or run.compile:
+            pipeline.tune(channels_last=run.channels_last, compile=run.compile)
+        return pipeline
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values."""
         return replace(self, **changes)
-
-
-def load_pipeline(
-    handle: ModelHandle, device: str, dtype: str, *, channels_last: bool = False, compile: bool = False
-) -> Pipeline:
-    """The handle's own pipeline."""
-    pipeline = handle.load(device, dtype)
-    if channels_last or compile:
-        pipeline.tune(channels_last=channels_last, compile=compile)
-    return pipeline

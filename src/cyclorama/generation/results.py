@@ -47,10 +47,7 @@ RESULT_SCHEMA = pa.schema(
         ("image_sha256", pa.string()),
         ("seed", pa.int64()),
         ("batch_places", pa.int32()),  # images in the batch it went through, padding included
-        (
-            "exact",
-            pa.bool_(),
-        ),  # whether every opaque product pixel is the input's own; null: none to prove
+        ("exact", pa.bool_()),  # every opaque product pixel is the input's own; null: none to prove
         ("opaque_pixels", pa.int64()),
         ("soft_pixels", pa.int64()),
         ("max_difference", pa.int32()),

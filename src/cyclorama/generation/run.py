@@ -7,35 +7,30 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cyclorama import __version__
 from cyclorama.files import write_atomic
-from cyclorama.generation.batches import choose_batch_size as choose_usual_size
-from cyclorama.generation.batches import compute_cpu_batch
+from cyclorama.generation.batches import choose_batch_size
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel
-from cyclorama.generation.measuring import measure_job
 from cyclorama.generation.model import ModelHandle, choose_device
-from cyclorama.generation.moving import note_moved_rows
 from cyclorama.generation.plan import FORMAT, Plan, build_plan
 from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
 from cyclorama.generation.settings import RunConfig
+from cyclorama.generation.shard import name_moved
 from cyclorama.generation.sheet import SHEET_NAME, SheetRows, build_run_sheet
 from cyclorama.generation.steps import open_network
 from cyclorama.generation.worker import ImageJob
-from cyclorama.jobs.job import Engine, Hooks, build_engine
-from cyclorama.jobs.run import Totals, run_shards
+from cyclorama.jobs.job import Engine, Hooks
+from cyclorama.jobs.run import Totals, build_engine, run_shards
 from cyclorama.jobs.store import ShardStore
 
 FOLDERS = ("images", "webdataset", "layers")
 """What a run fills beside its journal."""
-FEW_IMAGES = 64
-"""So few images are made in batches of the usual size: of one on a CPU, where an image then has the bits that
-it has alone; on a GPU a trial would take longer than it saves."""
 
 
 @dataclass
@@ -62,8 +57,8 @@ class RunResult:
     """Rows that failed before the model was asked."""
 
     @property
-    def hopeless(self) -> bool:
-        """Whether nothing could start: every row was refused."""
+    def nothing_started(self) -> bool:
+        """Whether every row was refused."""
         return 0 < self.refused == self.rows
 
 
@@ -89,7 +84,7 @@ def run_images(
     hooks, store = hooks or Hooks(), ShardStore(out)
     engine = engine or build_engine(config.engine)
     config = settle_config(config, engine)
-    job = ImageJob(out, config, model, load_model=load_model, gate=gate)  # type: ignore[arg-type]
+    job = ImageJob(out, config, model, load_model=load_model, gate=gate)
     open_network(config.run.cutout)
     with store.lock(() if config.run.overwrite else FOLDERS, hooks.noted):
         if config.run.overwrite:
@@ -141,24 +136,25 @@ def plan_job(source: ItemSource | Iterable[Item], job: ImageJob, folder: Path) -
     return job.replace(plan=plan, retry=frozenset(retry)), finished - retry
 
 
-def choose_batch_size(job: ImageRun, engine: Engine, earlier: dict[str, Any], images: int) -> int:
-    """As asked for, else as this folder's run has had it, else the usual one for few images, the model's own
-    on a CPU, else measured.
+def note_moved_rows(store: ShardStore, plan: Plan, open_shards: Sequence[int], finished: set[int]) -> None:
+    """Write down, for each open shard, the finished rows that it finds in other shards, since rows were added
+    or the shard size changed.
 
-    ``earlier``: what ``run.json`` holds. ``images``: those of the whole run, 0 if there is nothing to make.
+    Must be done before any shard is written anew. Rows noted by an interrupted run stay. Raises OutputError.
     """
-    asked, size = job.config.settings.batch_size, earlier.get("batch_size")
-    if asked is not None:
-        return asked
-    same = earlier.get("model_hash") == job.model.hash and earlier.get("device") == job.engine.device
-    if same and isinstance(size, int) and size > 0:
-        return size
-    if images <= FEW_IMAGES:
-        return choose_usual_size(None, job.engine.device)
-    if job.engine.device.startswith("cpu"):
-        return compute_cpu_batch(job.model.folder)
-    measured: int = engine.call(job.engine, measure_job, job).batch_size
-    return measured
+    stale = [shard for shard in store.list_shards() if shard not in finished]
+    if not stale:
+        return
+    owners = {key: shard for shard in open_shards for key in plan.read_keys(shard)}
+    found: dict[int, list[dict[str, Any]]] = {}
+    for shard in stale:
+        for row in store.load_rows(shard):
+            owner = owners.get(row["plan_key"], shard)
+            if owner != shard:
+                found.setdefault(owner, []).append(row)
+    for owner, rows in found.items():
+        known = store.load_values(name_moved(owner)).get("rows", [])
+        store.save_values({"rows": [*known, *rows]}, name_moved(owner))
 
 
 def save_run(store: ShardStore, job: ImageRun, source: ItemSource | Iterable[Item]) -> None:
@@ -180,10 +176,10 @@ def save_run(store: ShardStore, job: ImageRun, source: ItemSource | Iterable[Ite
     )
 
 
-def iterate_rows(out: Path, plan: Plan | None = None) -> Iterator[dict[str, Any]]:
+def iterate_rows(out: Path) -> Iterator[dict[str, Any]]:
     """All rows of finished shards with their seconds, which ``results.jsonl`` leaves out."""
     store = ShardStore(out)
-    for shard in range(len(plan.keys)) if plan is not None else store.list_shards():
+    for shard in store.list_shards():
         yield from store.load_rows(shard)
 
 

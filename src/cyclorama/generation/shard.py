@@ -4,7 +4,7 @@ batches."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,21 +16,13 @@ from cyclorama.generation.job import ImageRun
 from cyclorama.generation.names import build_ending
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.steps import RowFiles
-from cyclorama.generation.writers import StagedFile
 from cyclorama.jobs.store import ShardStore, compute_key
 from cyclorama.types import Size
 
-_PLANNED = (
-    "row",
-    "name",
-    "id",
-    "category_given",
-    "category",
-    "identifier",
-    "category_source",
-    "category_match",
-)
+_PLANNED = ("row", "name", "id", "category_given", "category", "identifier", "category_source",
+            "category_match")  # fmt: skip
 _STATED = ("seed", "height", "width", "places", "mask_source", "report", "verdict", "placement")
+_FILE = ("name", "bytes", "sha256", "suffix")
 _TIMES = ("load_seconds", "model_seconds", "finish_seconds")
 
 
@@ -63,7 +55,6 @@ class RowState:
     reused: bool = False
     images: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     """(layout, candidate) to what :func:`cyclorama.generation.steps.finish_image` said of it."""
-    kept: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def settled(self) -> bool:
@@ -111,51 +102,38 @@ class RowState:
                 return False
         return True
 
-    def select(self, folder: Path) -> list[StagedFile]:
-        """Decide which images are kept; their files, staged in ``folder``, under their final names."""
+    def conclude(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The row's result with the images that are kept, and their staged files with their final names."""
         layouts, candidates = self.job.layouts, self.job.config.settings.candidates
         wanted = 1 if self.job.config.run.keep == "best" else candidates
-        files: list[StagedFile] = []
-        self.kept = []
+        kept: list[dict[str, Any]] = []
+        files: list[dict[str, Any]] = []
         for layout in range(len(layouts)):
             made = sorted((k, entry) for (place, k), entry in self.images.items() if place == layout)
             best = sorted(made, key=lambda pair: (*_rank(pair[1]), pair[0]))[:wanted]
-            for number, (candidate, entry) in enumerate(sorted(best, key=lambda pair: pair[0]), 1):
+            for number, (candidate, entry) in enumerate(sorted(best), 1):
                 ending = build_ending(layouts[layout].name, number, wanted)
-                staged = self._stage(folder, entry["files"], ending)
+                suffixes = [file["suffix"] for file in entry["files"]]
+                names = self.job.writer.build_names(self.plan.row, self.plan.output, ending, suffixes)
+                staged = [file | {"name": name} for file, name in zip(entry["files"], names, strict=True)]
                 files += staged
                 image = {
-                    "output": self.job.writer.locate(self.shard, staged[0].name),
+                    "output": self.job.writer.locate(self.shard, names[0]),
                     "layout": layout,
                     "layout_name": layouts[layout].name or None,
                     "candidate": candidate + 1,
                     "attempts": len(made),
                     "key": self.compute_image_key(layout, candidate),
-                    "files": [
-                        {"name": f.name, "bytes": f.bytes, "sha256": f.sha256, "suffix": file["suffix"]}
-                        for f, file in zip(staged, entry["files"], strict=True)
-                    ],
+                    "files": [{name: file[name] for name in _FILE} for file in staged],
                     **{name: entry[name] for name in _STATED},
                 }
-                self.kept.append({name: value for name, value in image.items() if value not in (None, {})})
-        return files
-
-    def _stage(self, folder: Path, files: Sequence[Mapping[str, Any]], ending: str) -> list[StagedFile]:
-        suffixes = [file["suffix"] for file in files]
-        names = self.job.writer.build_names(self.plan.row, self.plan.output, ending, suffixes)
-        return [
-            StagedFile(folder / file["staged"], name, file["bytes"], file["sha256"])
-            for file, name in zip(files, names, strict=True)
-        ]
-
-    def finish(self) -> None:
-        """Settle the row with what :meth:`select` has kept."""
-        first, entries = self.kept[0], list(self.images.values())
+                kept.append({name: value for name, value in image.items() if value not in (None, {})})
+        first, entries = kept[0], list(self.images.values())
         verdict, report = first.get("verdict"), dict(first["report"])
         notes = [*report.pop("notes", ()), *first.get("placement", {}).get("notes", ())]
         times = {name: sum(e[name] for e in entries) for name in ("model_seconds", "finish_seconds")}
         times["load_seconds"] = max(e["load_seconds"] for e in entries)
-        self.result = self._begin("done") | {
+        result = self._begin("done") | {
             "mask_source": entries[0]["mask_source"],
             "output": first["output"],
             "height": first["height"],
@@ -169,11 +147,12 @@ class RowState:
             "gate_score": None if verdict is None else verdict["score"],
             "gate": None if verdict is None else {"values": verdict["values"], "reason": verdict["reason"]},
             "attempts": len(entries),
-            "images": self.kept,
+            "images": kept,
             "notes": notes or None,
             "seconds": sum(times.values()),
             **times,
         }
+        return result, files
 
     def fail(self, failure: Failure) -> None:
         """Settle the row as failed."""

@@ -4,13 +4,13 @@ work."""
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from cyclorama.errors import InputError
 from cyclorama.generation.plan import load_plan
-from cyclorama.jobs.journal import parse_entries
-from cyclorama.jobs.store import ShardStore
+from cyclorama.jobs.store import ShardStore, parse_entries
 
 SHOWN = 5
 
@@ -31,7 +31,9 @@ def read_status(out: Path) -> dict[str, Any]:
     for shard, key in enumerate(plan.keys):
         mark = store.load_mark(shard, key)
         if mark is None:
-            counts["in work"] += count_journal(store, shard)
+            with suppress(OSError):
+                entries = parse_entries(store.get_journal(shard).read_bytes())
+                counts["in work"] += len({entry["row"] for entry in entries if "result" in entry})
             continue
         counts.update(shards=1, done=mark["done"], failed=mark["failed"], images=mark["images"])
         counts["bytes"] += sum(size for _, size in mark["files"])
@@ -76,12 +78,3 @@ def format_status(status: dict[str, Any]) -> str:
     for failure in status["failures"][:SHOWN]:
         lines.append(f"{failure['count']:>8} {failure['error']}: {failure['example']}")
     return "\n".join(lines)
-
-
-def count_journal(store: ShardStore, shard: int) -> int:
-    """Rows that are finished in a shard that is not."""
-    try:
-        data = store.get_journal(shard).read_bytes()
-    except OSError:
-        return 0
-    return len({entry["row"] for entry in parse_entries(data) if "result" in entry})

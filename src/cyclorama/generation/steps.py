@@ -11,11 +11,12 @@ import hashlib
 import threading
 import time
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cyclorama.data.table import open_file
 from cyclorama.errors import UnreadableImageError
@@ -23,18 +24,17 @@ from cyclorama.files import refuse, write_atomic
 from cyclorama.generation import thumbs
 from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import FILES
+from cyclorama.generation.job import ImageRun
 from cyclorama.generation.plan import PlanRow
-from cyclorama.imaging.product import Product, RembgNetwork
+from cyclorama.generation.result import Generated
+from cyclorama.imaging.product import Product, Reference, RembgNetwork
 from cyclorama.jobs.store import compute_key
-from cyclorama.types import Size
-
-if TYPE_CHECKING:
-    from cyclorama.generation.job import ImageRun
-    from cyclorama.generation.result import Generated
-    from cyclorama.imaging.product import Reference
+from cyclorama.types import Matte, Pixels, Size
 
 _EXIF_ORIENTATION = 0x0112
 _BLOCK = 1 << 20
+REFERENCE_BYTES = 1 << 30
+"""Decoded references that a worker keeps."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
         if address is None:
             continue
         path = paths[column] = _fetch(job, address, scratch)
-        digests[column] = _hash_shared(path, _stamp(path)) if "reference" in column else hash_file(path)
+        digests[column] = _hash_shared(*_stamp(path)) if "reference" in column else hash_file(path)
     size = read_size(paths["image"])
     for layout in job.layouts:
         job.config.settings.check_canvas(layout.compute_size(size))
     if "reference" in paths:
-        _read_shared_size(paths["reference"], _stamp(paths["reference"]))
+        _read_shared_size(*_stamp(paths["reference"]))
     values = job.describe() | {
         "files": digests,
         "mask_means": row.mask_means,
@@ -89,42 +89,83 @@ def load_product(job: ImageRun, row: PlanRow, files: RowFiles) -> tuple[Product,
     return product, time.perf_counter() - start
 
 
+class ReferenceCache:
+    """The references used last, decoded once for all products that follow them; known by content."""
+
+    def __init__(self, capacity: int = REFERENCE_BYTES) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[str, ...], Reference] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self.decoded = 0
+        """How many have been decoded."""
+
+    def load(self, row: PlanRow, files: RowFiles) -> Reference | None:
+        """The reference of ``row``, or None. Raises the errors of loader and masks."""
+        if "reference" not in files.paths:
+            return None
+        key = (
+            files.digests["reference"],
+            files.digests.get("reference_mask", ""),
+            (row.mask_means or "") if "reference_mask" in files.paths else "",
+        )
+        with self._lock:  # held while decoding, so that one brand's first batch decodes its reference once
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            mask = files.paths.get("reference_mask")
+            reference = Reference.from_image(files.paths["reference"], mask, mask_means=row.mask_means)
+            self.decoded += 1
+            self._kept[key] = reference
+            self._bytes += _count_bytes(reference)
+            while self._bytes > self._capacity and len(self._kept) > 1:
+                _, old = self._kept.popitem(last=False)
+                self._bytes -= _count_bytes(old)
+            return reference
+
+
+def _count_bytes(reference: Reference) -> int:
+    mask = reference.product_mask
+    return int(reference.pixels.nbytes) + (0 if mask is None else int(mask.nbytes))
+
+
 @lru_cache(1)
 def open_network(name: str | None) -> Any:
     """The cut-out network called ``name``, one per process, or None. Raises MissingDependencyError."""
     return None if name is None else RembgNetwork(name)
 
 
-@dataclass(frozen=True)
-class Making:
-    """Which image of which row: what goes with it into its files."""
-
-    row: PlanRow
-    recipe: dict[str, Any]
-    target: Path
-    """Where its files are staged, without suffix."""
-    thumbnails: Mapping[str, str]
-    """Kind (result, product, reference) to the thumbnail's name; empty beyond the sheet's rows."""
-
-
 def finish_image(
-    job: ImageRun, made: Generated, product: Product, reference: Reference | None, making: Making
+    job: ImageRun,
+    made: Generated,
+    product: Product,
+    reference: Reference | None,
+    recipe: dict[str, Any],
+    target: Path,
+    thumbnails: Mapping[str, str],
 ) -> dict[str, Any]:
     """Judge, encode and stage one image; its entry as plain values. ``product`` is on the image's canvas.
 
-    Raises OutputError.
+    ``recipe``: what goes into its files. ``target``: where these are staged, without suffix. ``thumbnails``:
+    kind (result, product, reference) to name; empty beyond the sheet's rows. Raises OutputError.
     """
     start = time.perf_counter()
     verdict = None if job.gate is None else job.gate(made, product, reference)
     encoder, files = ImageEncoder.of(job.config.settings), []
-    encoded = encoder(made, product, making.recipe)
+    encoded = encoder(made, product, recipe)
     measured = encoder.measure(encoded, product)
     for suffix, data in encoded.items():
-        staged = making.target.with_name(making.target.name + suffix)
+        staged = target.with_name(target.name + suffix)
         write_atomic(staged, data)
         digest = hashlib.sha256(data).hexdigest()
         files.append({"staged": staged.name, "suffix": suffix, "bytes": len(data), "sha256": digest})
-    _write_thumbnails(job.out, making, made, product, reference)
+    shown: dict[str, tuple[Pixels, Matte | None]]
+    shown = {"result": (made.pixels, None), "product": (product.pixels, product.matte)}
+    if reference is not None:
+        shown["reference"] = (reference.pixels, None)
+    for kind, name in thumbnails.items():
+        if kind in shown and not (kind == "reference" and (job.out / name).exists()):
+            thumbs.write_thumbnail(job.out, name, *shown[kind])
     height, width = made.pixels.shape[:2]
     return {
         "seed": made.seed,
@@ -138,27 +179,17 @@ def finish_image(
     }
 
 
-def _write_thumbnails(
-    out: Path, making: Making, made: Generated, product: Product, reference: Reference | None
-) -> None:
-    names = making.thumbnails
-    if "result" in names:
-        thumbs.write_thumbnail(out, names["result"], made.pixels)
-    if "product" in names:
-        thumbs.write_thumbnail(out, names["product"], product.pixels, product.matte)
-    if reference is not None and "reference" in names and not (out / names["reference"]).exists():
-        thumbs.write_thumbnail(out, names["reference"], reference.pixels)
-
-
 def hash_file(path: Path) -> str:
     """sha256 of a file's bytes. Raises UnreadableImageError."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UnreadableImageError(
-            f"cannot read {path}: {error.strerror}; check the path and its rights"
-        ) from error
+        raise _explain(path, error) from error
+
+
+def _explain(path: Path, error: OSError) -> UnreadableImageError:
+    return UnreadableImageError(f"cannot read {path}: {error.strerror}; check the path and its rights")
 
 
 def read_size(path: Path) -> Size:
@@ -190,24 +221,17 @@ def read_size(path: Path) -> Size:
     return (width, height) if turned else (height, width)
 
 
-@lru_cache(4096)
-def _hash_shared(path: Path, stamp: tuple[int, int]) -> str:
-    return hash_file(path)
-
-
-@lru_cache(4096)
-def _read_shared_size(path: Path, stamp: tuple[int, int]) -> Size:
-    return read_size(path)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[Path, int, int]:
     try:
         found = path.stat()
     except OSError as error:
-        raise UnreadableImageError(
-            f"cannot read {path}: {error.strerror}; check the path and its rights"
-        ) from error
-    return found.st_size, found.st_mtime_ns
+        raise _explain(path, error) from error
+    return path, found.st_size, found.st_mtime_ns
+
+
+# Many rows share a reference: its file is read once as long as it keeps its size and time.
+_hash_shared = lru_cache(4096)(lambda path, size, changed: hash_file(path))
+_read_shared_size = lru_cache(4096)(lambda path, size, changed: read_size(path))
 
 
 def _fetch(job: ImageRun, address: str, scratch: Path) -> Path:

@@ -10,24 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 
 from cyclorama.errors import OutputError
 from cyclorama.generation.embed import describe_image
-from cyclorama.generation.engine import Task
+from cyclorama.generation.engine import Sampler, Task
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun
 from cyclorama.generation.names import build_ending
-from cyclorama.generation.references import ReferenceCache
-from cyclorama.generation.sampler import Sampler
 from cyclorama.generation.shard import RowState, ShardBatch, ShardState, Spot
 from cyclorama.generation.steps import (
-    Making,
+    ReferenceCache,
     finish_image,
     inspect_row,
     load_product,
@@ -36,10 +34,10 @@ from cyclorama.generation.steps import (
 )
 from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.jobs.job import LANES, Hooks, ShardReport
-from cyclorama.jobs.journal import Journal
-from cyclorama.jobs.store import ShardStore
+from cyclorama.jobs.job import SHARDS_AT_A_TIME, Hooks, ShardReport
+from cyclorama.jobs.store import Journal, ShardStore
 
+T = TypeVar("T")
 _Made = list[tuple[Spot, dict[str, Any] | Exception]]
 """An image's entry, or why there is none."""
 
@@ -59,7 +57,7 @@ class ImageWorker:
         self._device = device
         self._sampler: Sampler | None = None
         self.pool = pool or ThreadPoolExecutor(job.engine.loaders, thread_name_prefix="cyclorama-step")
-        flying = LANES * job.config.run.in_flight
+        flying = SHARDS_AT_A_TIME * job.config.run.in_flight
         self.batches = ThreadPoolExecutor(flying, thread_name_prefix="cyclorama-batch")
         self.references = ReferenceCache()
         self._lock, self._loading = threading.Lock(), threading.Lock()
@@ -97,26 +95,14 @@ class ImageWorker:
                 self._since = (time.perf_counter(), self.busy_seconds)
             self._active += 1
         try:
-            return self._process(shard, hooks)
+            with self.store.open_journal(shard) as journal:
+                report = _ShardRun(self, shard, journal, hooks).work()
         finally:
-            with self._lock:
+            with self._lock:  # times count from the report before, since shards overlap
+                before, self._since = self._since, (time.perf_counter(), self.busy_seconds)
+                now = self._since
                 self._active -= 1
-
-    def _process(self, shard: int, hooks: Hooks) -> ShardReport:
-        with self.store.open_journal(shard) as journal:
-            run = _ShardRun(self, shard, journal, hooks)
-            finished = run.work()
-            report = run.report(finished)
-            if finished:
-                run.close()
-        with self._lock:  # times count from the report before, since shards overlap
-            before, now = self._since, (time.perf_counter(), self.busy_seconds)
-            self._since = now
-        return replace(
-            report,
-            wall_seconds=now[0] - before[0],
-            busy_seconds=now[1] - before[1],
-        )
+        return replace(report, wall_seconds=now[0] - before[0], busy_seconds=now[1] - before[1])
 
 
 class ImageJob(ImageRun):
@@ -141,38 +127,37 @@ class _ShardRun:
         self.advanced = 0
         self.notes: tuple[str, ...] = ()
 
-    def work(self) -> bool:
-        """Whether the shard is finished; False if the run was stopped before."""
+    def work(self) -> ShardReport:
+        """Finish the shard, write its rows and mark, and clear its work folder; or end early if the run is
+        stopped."""
         self._inspect()
-        if all(row.settled for row in self.state.rows):
-            return True
-        for number in range(1 + self.job.config.run.attempts):
-            if not self._run(self.state.build_batches(self.worker.sampler.model, number)):
-                return False
-            for row in self.state.rows:
-                self._settle(row, last=number == self.job.config.run.attempts)
-        return True
-
-    def close(self) -> None:
-        """Write the shard's rows and mark, and clear its work folder."""
-        rows = [row.result or {} for row in self.state.rows]
-        self.job.writer.close_shard(self.shard, rows)
-        key = self.job.plan.keys[self.shard]
-        self.worker.store.save_shard(self.shard, key, rows, self.state.build_mark())
-
-    def report(self, finished: bool) -> ShardReport:
-        """Counts of this run."""
-        settled = [row.result["status"] for row in self.state.rows if row.result is not None]
+        finished = all(row.settled for row in self.state.rows) or self._make()
+        results = [row.result for row in self.state.rows if row.result is not None]
+        if finished:
+            self.job.writer.close_shard(self.shard, results)
+            key = self.job.plan.keys[self.shard]
+            self.worker.store.save_shard(self.shard, key, results, self.state.build_mark())
+        done = sum(result["status"] == "done" for result in results)
         return ShardReport(
             shard=self.shard,
-            done=settled.count("done"),
-            failed=settled.count("failed"),
+            done=done,
+            failed=len(results) - done,
             reused=sum(row.reused for row in self.state.rows),
             made=self.state.sampled,
             advanced=self.advanced,
             finished=finished,
             notes=self.notes,
         )
+
+    def _make(self) -> bool:
+        """Whether everything is made; False if the run was stopped before."""
+        last = self.job.config.run.attempts
+        for number in range(1 + last):
+            if not self._run(self.state.build_batches(self.worker.sampler.model, number)):
+                return False
+            for row in self.state.rows:
+                self._settle(row, last=number == last)
+        return True
 
     def _inspect(self) -> None:
         """Headers and digests of all rows that are not finished; what is finished under equal contents is
@@ -181,13 +166,11 @@ class _ShardRun:
         todo = [row for row in self.state.rows if not row.settled]
         futures = [self.worker.pool.submit(inspect_row, self.job, row.plan, scratch) for row in todo]
         for row, future in zip(todo, futures, strict=True):
-            try:
-                row.files = future.result()
-            except OutputError:
-                raise
-            except Exception as error:  # whatever a file does to us is this row's failure, not the run's
-                self._fail(row, error)
+            files = _try(future.result)
+            if isinstance(files, Exception):
+                self._fail(row, files)
                 continue
+            row.files = files
             self.state.reuse_by_content(row)
 
     def _run(self, batches: Sequence[ShardBatch]) -> bool:
@@ -222,18 +205,11 @@ class _ShardRun:
         results: _Made = []
         ready: list[tuple[Spot, Product, Reference | None, dict[str, Any]]] = []
         for spot in batch.spots:
-            row = self.state.rows[spot.row]
-            try:
-                product, seconds = self.loads[spot.row].result()
-                layout = self.job.layouts[spot.layout]
-                placed = layout.place(product)
-                placement = {} if layout.is_plain else layout.compute_placement(product).describe()
-                reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
-                ready.append((spot, placed, reference, {"load_seconds": seconds, "placement": placement}))
-            except OutputError:
-                raise
-            except Exception as error:  # as above
-                results.append((spot, error))
+            prepared = _try(self._prepare, spot)
+            if isinstance(prepared, Exception):
+                results.append((spot, prepared))
+            else:
+                ready.append((spot, *prepared))
         if not ready:
             return results
         tasks = [self._build_task(spot, product, reference) for spot, product, reference, _ in ready]
@@ -243,20 +219,24 @@ class _ShardRun:
             if isinstance(made, Exception):
                 results.append((spot, made))
                 continue
-            making = self._describe(spot, product)
-            future = self.worker.pool.submit(finish_image, self.job, made, product, reference, making)
+            files = self._describe(spot, product)
+            future = self.worker.pool.submit(finish_image, self.job, made, product, reference, *files)
             finishing.append((spot, future, known | {"model_seconds": share, "places": places}))
         for spot, future, known in finishing:
-            try:
-                results.append((spot, future.result() | known))
-            except OutputError:
-                raise
-            except Exception as error:  # an encoder or gate that does not take this image
-                results.append((spot, error))
+            entry = _try(future.result)
+            results.append((spot, entry if isinstance(entry, Exception) else entry | known))
         return results
 
-    def _describe(self, spot: Spot, product: Product) -> Making:
-        """What goes with an image into its files."""
+    def _prepare(self, spot: Spot) -> tuple[Product, Reference | None, dict[str, Any]]:
+        """The product on its canvas, its reference, and what its entry says of both."""
+        row, layout = self.state.rows[spot.row], self.job.layouts[spot.layout]
+        product, seconds = self.loads[spot.row].result()
+        placement = {} if layout.is_plain else layout.compute_placement(product).describe()
+        reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
+        return layout.place(product), reference, {"load_seconds": seconds, "placement": placement}
+
+    def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
+        """What goes with an image into its files, where these are staged, and its thumbnails' names."""
         state, settings = self.state.rows[spot.row], self.job.config.settings
         row, layout = state.plan, self.job.layouts[spot.layout]
         recipe = describe_image(
@@ -276,7 +256,7 @@ class _ShardRun:
             digest = None if state.files is None else state.files.digests.get("reference")
             names = name_thumbnails(row.output, ending, spot.layout == spot.candidate == 0, digest)
         target = self.folder / f"{row.key}-{spot.layout}-{spot.candidate}"
-        return Making(row, recipe, target, names)
+        return recipe, target, names
 
     def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
         row = self.state.rows[spot.row]
@@ -310,9 +290,9 @@ class _ShardRun:
         """Publish a row whose images are all there."""
         if row.settled or not row.is_complete(last):
             return
-        files = row.select(self.folder)
-        self.job.writer.publish(self.shard, files)
-        row.finish()
+        result, files = row.conclude()
+        self.job.writer.publish(self.shard, self.folder, files)
+        row.result = result
         self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.result})
 
     def _fail(self, row: RowState, error: Exception) -> None:
@@ -322,3 +302,14 @@ class _ShardRun:
         failure = replace(failure, reason=rename_paths(row.plan, row.files, failure.reason))
         row.fail(failure)
         self.journal.append({"row": row.plan.row, "key": row.plan.key, "result": row.result})
+
+
+def _try(function: Callable[..., T], *arguments: Any) -> T | Exception:
+    """What ``function`` returns or raises: whatever a file, encoder or gate does to us is this row's failure,
+    not the run's; a disk that refuses is the run's."""
+    try:
+        return function(*arguments)
+    except OutputError:
+        raise
+    except Exception as error:
+        return error

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cyclorama.errors import OutputError
 from cyclorama.files import refuse, write_atomic
@@ -21,71 +21,42 @@ _STATED = ("row", "name", "id", "category", "identifier", "reference", "mask_sou
 
 
 @dataclass(frozen=True)
-class StagedFile:
-    """A file that lies in a shard's work folder, complete."""
+class FileWriter:
+    """``DIR/images/…``, sub-folders and names of the inputs kept.
 
-    staged: Path
-    name: str
-    """As the writer's ``build_names`` gave it."""
-    bytes: int
-    sha256: str
+    Every step may be repeated after a kill without harm.
+    """
 
-
-class Writer(Protocol):
-    """Where finished images go. Every step may be repeated after a kill without harm."""
+    out: Path
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
-        """The names of one image's files, that of the image first, as :meth:`publish` takes them.
+        """The names of one image's files: ``images/STEM…``, and ``layers/STEM…`` of what belongs to it.
 
         ``stem`` is the path without suffix of all images of ``row``; ``ending`` names layout and candidate.
         """
+        image = f"images/{stem}{ending}{suffixes[0]}"
+        return [image, *(build_layer_name(image, suffix) for suffix in suffixes[1:])]
 
     def locate(self, shard: int, name: str) -> str:
         """The address of file ``name`` of ``shard`` as result rows state it, below the output folder."""
+        return name
 
-    def publish(self, shard: int, files: Sequence[StagedFile]) -> None:
-        """Put a finished row's files into their places. Raises OutputError."""
+    def publish(self, shard: int, work: Path, files: Sequence[Mapping[str, Any]]) -> None:
+        """Move a finished row's files, staged in ``work``, into place; what is moved already stays.
+
+        Raises OutputError.
+        """
+        _move(work, files, self.out)
 
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
-        """Whether an earlier run's files, (name, bytes), are in place for ``shard``, brought back if need
-        be."""
+        """Whether an earlier run's files, (name, bytes), are in place, brought back if need be."""
+        return all(_has_size(self.out / name, size) for name, size in files)
 
     def close_shard(self, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Finish ``shard``, whose result ``rows`` are given in order. Raises OutputError."""
 
     def is_complete(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether a finished shard's files, (name, bytes), are still there, without reading them."""
-
-
-@dataclass(frozen=True)
-class FileWriter:
-    """``DIR/images/…``, sub-folders and names of the inputs kept."""
-
-    out: Path
-
-    def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
-        """``images/STEM…`` of the image, ``layers/STEM…`` of what belongs to it, as ``generate`` has
-        it."""
-        image = f"images/{stem}{ending}{suffixes[0]}"
-        return [image, *(build_layer_name(image, suffix) for suffix in suffixes[1:])]
-
-    def locate(self, shard: int, name: str) -> str:
-        """The name itself."""
-        return name
-
-    def publish(self, shard: int, files: Sequence[StagedFile]) -> None:
-        """Move the files into place; those that an interrupted run has moved already stay."""
-        _move(files, self.out)
-
-    def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
-        """Whether all are there in full."""
-        return all(_has_size(self.out / name, size) for name, size in files)
-
-    def close_shard(self, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Nothing is left to do."""
-
-    def is_complete(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
-        """Whether each file has its size."""
         folder = str(self.out)
         for name, size in files:
             try:
@@ -97,13 +68,11 @@ class FileWriter:
 
 
 @dataclass(frozen=True)
-class TarWriter:
+class TarWriter(FileWriter):
     """``DIR/webdataset/shard-000000.tar``: per image ``000000012.png`` and ``.json``, named by row.
 
     The tar is written when its shard is finished; until then its files wait in the shard's work folder.
     """
-
-    out: Path
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
         """The row's number with the ending, without a dot or slash: WebDataset cuts keys at the first dot."""
@@ -114,9 +83,9 @@ class TarWriter:
         """``webdataset/shard-000000.tar:NAME``."""
         return f"webdataset/{self._tar(shard).name}:{name}"
 
-    def publish(self, shard: int, files: Sequence[StagedFile]) -> None:
+    def publish(self, shard: int, work: Path, files: Sequence[Mapping[str, Any]]) -> None:
         """Set the files aside for the tar."""
-        _move(files, self._waiting(shard))
+        _move(work, files, self._waiting(shard))
 
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether all wait for the tar, those of the shard's former tar taken out of it."""
@@ -189,13 +158,13 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def _move(files: Sequence[StagedFile], folder: Path) -> None:
+def _move(work: Path, files: Sequence[Mapping[str, Any]], folder: Path) -> None:
     for file in files:
-        target = folder / file.name
+        staged, target = work / file["staged"], folder / file["name"]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if file.staged.exists() or not _has_size(target, file.bytes):
-                file.staged.replace(target)
+            if staged.exists() or not _has_size(target, file["bytes"]):
+                staged.replace(target)
         except OSError as error:
             raise refuse(target, error) from error
 

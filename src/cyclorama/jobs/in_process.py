@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from cyclorama.errors import CycloramaError, ModelError
-from cyclorama.jobs.job import DEATHS, LANES, EngineSettings, Hooks, Job, ShardReport, Worker
+from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, Job, ShardReport, Worker
 
 _POLL = 0.2
 
 
-def choose_worker_devices(device: str, workers: int) -> list[str]:
-    """A device per worker: ``cuda`` spreads them over all CUDA devices, any other is shared."""
+def _list_devices(device: str) -> list[str]:
+    """The devices that workers share: with ``cuda`` all CUDA devices."""
     if device != "cuda":
-        return [device] * workers
+        return [device]
     import torch
 
-    count = max(1, torch.cuda.device_count())
-    return [f"cuda:{number % count}" for number in range(workers)]
+    return [f"cuda:{number}" for number in range(max(1, torch.cuda.device_count()))]
 
 
 def set_threads(threads: int | None) -> None:
@@ -46,14 +46,7 @@ class InProcessEngine:
 
     def settle(self, settings: EngineSettings) -> EngineSettings:
         """``settings`` with one worker per CUDA device, or one, if no number is given."""
-        if settings.workers is not None:
-            return settings
-        count = 1
-        if settings.device == "cuda":
-            import torch
-
-            count = max(1, torch.cuda.device_count())
-        return settings.replace(workers=count)
+        return settings.replace(workers=settings.workers or len(_list_devices(settings.device)))
 
     def call(self, settings: EngineSettings, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(*arguments)`` in this process, with the settings' threads."""
@@ -69,14 +62,14 @@ class InProcessEngine:
         if not shards or hooks.stopping():
             return
         set_threads(job.engine.threads)
-        worker = job.open_worker(choose_worker_devices(job.engine.device, 1)[0])
+        worker = job.open_worker(_list_devices(job.engine.device)[0])
         try:
-            yield from _work_in_lanes(worker, shards, hooks)
+            yield from _work_overlapping(worker, shards, hooks)
         finally:
             worker.close()
 
 
-def _work_in_lanes(worker: Worker, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
+def _work_overlapping(worker: Worker, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
     """Reports of ``shards`` as they finish, two in work at a time, until the run is stopped."""
     waiting, broken, lock = deque(shards), threading.Event(), threading.Lock()
 
@@ -85,11 +78,11 @@ def _work_in_lanes(worker: Worker, shards: Sequence[int], hooks: Hooks) -> Itera
             hooks.advanced(count)
 
     inner = Hooks(advanced=advance, stopping=lambda: broken.is_set() or hooks.stopping())
-    with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
+    with ThreadPoolExecutor(SHARDS_AT_A_TIME, thread_name_prefix="cyclorama-shard") as pool:
         flying: set[Future[ShardReport]] = set()
         try:
             while True:
-                while waiting and len(flying) < LANES and not inner.stopping():
+                while waiting and len(flying) < SHARDS_AT_A_TIME and not inner.stopping():
                     flying.add(pool.submit(worker.process, waiting.popleft(), inner))
                 if not flying:
                     return
@@ -118,41 +111,42 @@ class _Team:
         self._job = job
         self._hooks = hooks
         self._context = multiprocessing.get_context("spawn")
-        self._devices = choose_worker_devices(job.engine.device, workers)
+        self._devices = list(islice(cycle(_list_devices(job.engine.device)), workers))
         self._members: list[_Member] = []
+        self._waiting: deque[int] = deque()
         self._deaths: Counter[int] = Counter()
+        self._told = False
 
     def run(self, shards: Sequence[int]) -> Iterator[ShardReport]:
-        waiting = deque(shards)
-        told = False
+        self._waiting.extend(shards)
         try:
             self._members = [self._start(device) for device in self._devices]
             while True:
-                if self._hooks.stopping() and not told:
-                    told = True
+                if self._hooks.stopping() and not self._told:
+                    self._told = True
                     for member in self._members:
                         _send(member, ("stop",))
-                for _ in range(LANES):  # one to each first, so that no worker waits while another has two
+                for _ in range(SHARDS_AT_A_TIME):  # one to each first: nobody waits while another has two
                     for member in sorted(self._members, key=lambda m: len(m.shards)):
-                        if len(member.shards) < LANES and waiting and not told:
-                            shard = waiting.popleft()
+                        if len(member.shards) < SHARDS_AT_A_TIME and self._waiting and not self._told:
+                            shard = self._waiting.popleft()
                             member.shards.add(shard)
                             _send(member, ("shard", shard))
                 if not any(member.shards for member in self._members):
                     return
                 ready = wait([member.connection for member in self._members], timeout=_POLL)
                 for member in [m for m in self._members if m.connection in ready]:
-                    report = self._receive(member, waiting, told)
+                    report = self._receive(member)
                     if report is not None:
                         yield report
         finally:
             self._dismiss()
 
-    def _receive(self, member: _Member, waiting: deque[int], told: bool) -> ShardReport | None:
+    def _receive(self, member: _Member) -> ShardReport | None:
         try:
             kind, value = member.connection.recv()
         except (EOFError, OSError):
-            self._replace(member, waiting, told)
+            self._replace(member)
             return None
         if kind == "error":
             raise value
@@ -163,7 +157,7 @@ class _Team:
         member.shards.discard(value.shard)
         return value
 
-    def _replace(self, member: _Member, waiting: deque[int], told: bool) -> None:
+    def _replace(self, member: _Member) -> None:
         member.process.join()
         code = member.process.exitcode
         for shard in sorted(member.shards, reverse=True):
@@ -173,12 +167,11 @@ class _Team:
                     f"{DEATHS} workers have died at shard {shard} (exit code {code}); give them more memory "
                     f"or a smaller --batch-size and run again to go on"
                 )
-            waiting.appendleft(shard)
+            self._waiting.appendleft(shard)
         fresh = self._start(member.device)
         member.process, member.connection, member.shards = fresh.process, fresh.connection, set()
-        if told:
+        if self._told:
             _send(member, ("stop",))
-            waiting.clear()
 
     def _start(self, device: str) -> _Member:
         ours, theirs = self._context.Pipe()
@@ -229,12 +222,16 @@ def _serve(job: Job, device: str, connection: Connection) -> None:
             connection.send((kind, value))
 
     def work(worker: Worker) -> None:
-        while (shard := orders.get()) is not None:
-            if not stopping.is_set():
-                tell("report", worker.process(shard, hooks))
-            else:
-                tell("report", ShardReport(shard, finished=False))
-        orders.put(None)
+        try:
+            while (shard := orders.get()) is not None:
+                stopped = ShardReport(shard, finished=False)
+                tell("report", stopped if stopping.is_set() else worker.process(shard, hooks))
+            orders.put(None)
+        except CycloramaError as error:  # ends the run, in the parent
+            tell("error", type(error)(*error.args))
+        except BaseException:  # the parent takes it for a death
+            traceback.print_exc()
+            os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()
     hooks = Hooks(advanced=lambda count: tell("advanced", count), stopping=stopping.is_set)
@@ -242,23 +239,9 @@ def _serve(job: Job, device: str, connection: Connection) -> None:
         set_threads(job.engine.threads)
         worker = job.open_worker(device)
         try:
-            with ThreadPoolExecutor(LANES, thread_name_prefix="cyclorama-shard") as pool:
-                lanes = [pool.submit(_guard, work, worker, tell) for _ in range(LANES)]
-                for lane in lanes:
-                    lane.result()
+            with ThreadPoolExecutor(SHARDS_AT_A_TIME, thread_name_prefix="cyclorama-shard") as pool:
+                list(pool.map(work, [worker] * SHARDS_AT_A_TIME))
         finally:
             worker.close()
     except CycloramaError as error:
         tell("error", type(error)(*error.args))
-
-
-def _guard(work: Callable[[Worker], None], worker: Worker, tell: Callable[[str, Any], None]) -> None:
-    """Errors that end the run reach the parent; any other ends the process, which the parent takes for a
-    death."""
-    try:
-        work(worker)
-    except CycloramaError as error:
-        tell("error", type(error)(*error.args))
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)

@@ -19,8 +19,8 @@ from pydantic import Field, model_validator
 from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
 
-LANES = 2
-"""Shards a worker has in work at a time: while one reads or writes files, the other one calculates."""
+SHARDS_AT_A_TIME = 2
+"""Of one worker: while one reads or writes files, the other one calculates."""
 DEATHS = 3
 """A shard that has killed so many workers is not tried again."""
 MAX_WORKERS = 1024
@@ -51,6 +51,10 @@ class EngineSettings(Settings):
     def _check_address(self) -> Self:
         if self.address is not None and self.engine == "in-process":
             raise SettingsError("--address is for --engine ray; the in-process engine has no cluster")
+        if self.engine == "ray" and self.device.startswith("cuda:"):
+            raise SettingsError(
+                f"--device {self.device} names one GPU, but Ray gives every worker its own; use --device cuda"
+            )
         return self
 
 
@@ -132,20 +136,3 @@ class Engine(Protocol):
 
         Raises OutputError (disk), ModelError (model cannot be loaded, or fails on everything).
         """
-
-
-def build_engine(settings: EngineSettings) -> Engine:
-    """The engine that ``settings`` name. Raises MissingDependencyError if its package is not installed."""
-    if settings.engine == "in-process":
-        from cyclorama.jobs.in_process import InProcessEngine
-
-        return InProcessEngine()
-    try:
-        from cyclorama.jobs.ray import build_ray_engine
-    except ImportError as error:
-        from cyclorama.errors import MissingDependencyError
-
-        raise MissingDependencyError(
-            f"engine {settings.engine!r} needs a further package: pip install 'cyclorama[{settings.engine}]'"
-        ) from error
-    return build_ray_engine(settings)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+from typing import Any, Self, TextIO
 
 _PATIENCE = 2.0
 _LINE_EVERY = 10.0
@@ -21,21 +17,16 @@ class ProgressReport:
     """
 
     def __init__(self, total: int = 0, *, quiet: bool = False, stream: TextIO | None = None) -> None:
-        self.total = total
         self.done = 0
         self._quiet = quiet
         self._stream = sys.stderr if stream is None else stream
-        self._start = time.monotonic()
-        self._last_line = self._start - _LINE_EVERY + _PATIENCE
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
+        self._bar: Any = None
+        self.start(total)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 
@@ -67,17 +58,11 @@ class ProgressReport:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        if self._bar is None:
-            self._bar = Progress(
-                TextColumn("images"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:.2f}/s"),
-                TimeRemainingColumn(),
-                console=Console(file=self._stream),
-            )
-            self._task = self._bar.add_task("images", total=self.total, rate=0.0)
-            self._bar.start()
-        assert self._task is not None
         rate = self.done / max(time.monotonic() - self._start, 1e-9)
-        self._bar.update(self._task, completed=self.done, rate=rate)
+        if self._bar is None:
+            speed = TextColumn("{task.fields[rate]:.2f}/s")
+            columns = (TextColumn("images"), BarColumn(), MofNCompleteColumn(), speed, TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(file=self._stream))
+            self._bar.add_task("images", total=self.total, rate=rate)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=self.done, rate=rate)

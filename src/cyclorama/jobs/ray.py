@@ -21,10 +21,10 @@ from typing import Any, Literal
 
 import ray
 
-from cyclorama.errors import CycloramaError, ModelError, OutputError, SettingsError
+from cyclorama.errors import CycloramaError, ModelError, OutputError
 from cyclorama.files import write_atomic
 from cyclorama.jobs.in_process import set_threads
-from cyclorama.jobs.job import DEATHS, LANES, EngineSettings, Hooks, Job, ShardReport
+from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, Job, ShardReport
 from cyclorama.jobs.ray_cluster import (
     Cluster,
     count_places,
@@ -32,6 +32,7 @@ from cyclorama.jobs.ray_cluster import (
     is_local,
     join_cluster,
     measure_cluster,
+    shorten,
 )
 from cyclorama.jobs.ray_worker import ClusterWorker, Surroundings, call_here
 
@@ -44,15 +45,6 @@ _POLL = 0.2
 _COUNT_SECONDS = 0.5
 
 StepPlace = Literal["auto", "tasks", "threads"]
-
-
-def build_ray_engine(settings: EngineSettings) -> RayEngine:
-    """The engine. Raises SettingsError for a device that Ray would have to choose itself."""
-    if settings.device.startswith("cuda:"):
-        raise SettingsError(
-            f"--device {settings.device} names one GPU, but Ray gives every worker its own; use --device cuda"
-        )
-    return RayEngine()
 
 
 class RayEngine:
@@ -86,7 +78,15 @@ class RayEngine:
             place = Surroundings(Path.cwd(), None, _count_threads(settings), parallel_steps=False)
             task: Any = ray.remote(call_here)
             options = {"num_cpus": get_worker_cpus(settings) if gpus == 0 else 0, "num_gpus": gpus}
-            return _get(task.options(**options).remote(place, function, *arguments), START_SECONDS)
+            try:
+                answer = task.options(**options).remote(place, function, *arguments)
+                return ray.get(answer, timeout=START_SECONDS)
+            except ray.exceptions.RayTaskError as error:
+                raise _unwrap(error) from None
+            except ray.exceptions.RayError as error:
+                raise ModelError(
+                    f"the cluster gave no answer ({shorten(error)}); see `ray status` for free CPUs and GPUs"
+                ) from error
 
     def run(self, job: Job, shards: Sequence[int], hooks: Hooks) -> Iterator[ShardReport]:
         """A report per shard as they finish.
@@ -108,7 +108,7 @@ class RayEngine:
             except ray.exceptions.RayTaskError:
                 raise
             except ray.exceptions.RayError as error:
-                said = " ".join(str(error).split())[:300]
+                said = shorten(error)
                 raise ModelError(f"the Ray cluster was lost ({said}); run again to go on") from error
 
     def _uses_tasks(self, job: Job, settings: EngineSettings, cluster: Cluster) -> bool:
@@ -143,7 +143,10 @@ class _Team:
         self, job: Job, place: Surroundings, settings: EngineSettings, workers: int, hooks: Hooks
     ) -> None:
         self._job = ray.put(job)
-        self._settings = settings
+        self._needs = {
+            "num_cpus": get_worker_cpus(settings),
+            "num_gpus": 1 if settings.device == "cuda" else 0,
+        }
         self._place = place
         self._workers = workers
         self._hooks = hooks
@@ -177,8 +180,8 @@ class _Team:
 
     def _start(self) -> _Member:
         remote: Any = ray.remote
-        groups = {"shards": LANES, "control": 1}
-        build = remote(concurrency_groups=groups, **_build_options(self._settings))(ClusterWorker)
+        groups = {"shards": SHARDS_AT_A_TIME, "control": 1}
+        build = remote(concurrency_groups=groups, **self._needs)(ClusterWorker)
         actor = build.remote(self._job, self._place)
         return _Member(actor, actor.load.remote())
 
@@ -197,9 +200,9 @@ class _Team:
         if self._told:
             return
         now = time.monotonic()
-        for lane in range(LANES):  # one to each first, so that no worker waits while another has two
+        for most in range(SHARDS_AT_A_TIME):  # one to each first: nobody waits while another has two
             for member in self._members:
-                if member.loading is not None or len(member.shards) > lane:
+                if member.loading is not None or len(member.shards) > most:
                     continue
                 shard = next((s for s in self._waiting if self._resting.get(s, 0.0) <= now), None)
                 if shard is None:
@@ -253,7 +256,7 @@ class _Team:
             member.counted = count
 
     def _replace(self, member: _Member, error: Exception) -> None:
-        said = " ".join(str(error).split())[:300]
+        said = shorten(error)
         with suppress(ray.exceptions.RayError):  # it may live on behind a broken connection
             ray.kill(member.actor)
         self._members.remove(member)
@@ -287,7 +290,12 @@ class _Team:
         if any(member.loading is None for member in self._members):
             self._deadline = time.monotonic() + START_SECONDS
         elif time.monotonic() > self._deadline:
-            raise _build_place_error(self._settings)
+            needs, has = self._needs, measure_cluster()
+            raise ModelError(
+                f"no worker found a place within {START_SECONDS:g} s: each needs {needs['num_cpus']} CPUs "
+                f"and {needs['num_gpus']} GPUs, and the cluster has {has.cpus:g} and {has.gpus:g}, some "
+                f"perhaps in use; see `ray status`, use fewer --threads, or --device cpu"
+            )
 
     def _dismiss(self) -> None:
         with suppress(ray.exceptions.RayError):
@@ -302,37 +310,11 @@ class _Team:
                 ray.kill(member.actor)
 
 
-def _build_options(settings: EngineSettings) -> dict[str, Any]:
-    """What Ray sets aside for a worker."""
-    return {"num_cpus": get_worker_cpus(settings), "num_gpus": 1 if settings.device == "cuda" else 0}
-
-
-def _build_place_error(settings: EngineSettings) -> ModelError:
-    needs, has = _build_options(settings), measure_cluster()
-    return ModelError(
-        f"no worker found a place within {START_SECONDS:g} s: each needs {needs['num_cpus']} CPUs and "
-        f"{needs['num_gpus']} GPUs, and the cluster has {has.cpus:g} and {has.gpus:g}, some perhaps in use; "
-        f"see `ray status`, use fewer --threads, or --device cpu"
-    )
-
-
 def _count_threads(settings: EngineSettings) -> int:
     """Threads of a worker's arithmetic: torch's own number here if none is asked for, as in-process."""
     import torch
 
     return settings.threads or torch.get_num_threads()
-
-
-def _get(reference: Any, seconds: float) -> Any:
-    try:
-        return ray.get(reference, timeout=seconds)
-    except ray.exceptions.RayTaskError as error:
-        raise _unwrap(error) from None
-    except ray.exceptions.RayError as error:
-        said = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"the cluster gave no answer ({said}); see `ray status` for free CPUs and GPUs"
-        ) from error
 
 
 def _unwrap(error: ray.exceptions.RayTaskError) -> Exception:

@@ -98,29 +98,33 @@ def _find_address(settings: EngineSettings) -> str:
     return settings.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
 
+def shorten(error: Exception) -> str:
+    """What ``error`` says, in one line."""
+    return " ".join(str(error).split())[:300]
+
+
 def measure_cluster() -> Cluster:
     """What the cluster we are connected to has."""
-    list_resources: Any = ray.cluster_resources
-    found = list_resources()
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Cluster(found.get("CPU", 0.0), found.get("GPU", 0.0))
 
 
 def _leave() -> None:
-    with _keep_handlers():
+    with _keep_surroundings():
         ray.shutdown()
 
 
 def _connect(address: str, options: dict[str, Any]) -> None:
     for tries_left in reversed(range(START_TRIES if address == LOCAL else 1)):
         try:
-            with _keep_handlers(), _set_environment():
+            with _keep_surroundings():
                 ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **options)
             return
         except Exception as error:  # Ray raises plain exceptions, too
             _end_half_started(error)
             if tries_left:
                 continue
-            said = " ".join(str(error).split())[:300]
+            said = shorten(error)
             if address == LOCAL:
                 raise ModelError(
                     f"Ray cannot be started on this machine, in {START_TRIES} tries ({said}); use --engine "
@@ -195,25 +199,20 @@ def _make_folder() -> Path:
 
 
 @contextmanager
-def _keep_handlers() -> Iterator[None]:
-    """Ray sets its own handler of SIGTERM, which would end the run without finishing the batch in hand."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _keep_surroundings() -> Iterator[None]:
+    """Give Ray its variables, and the caller his handlers back.
+
+    Ray's own handler of SIGTERM would end the run without finishing the batch in hand.
+    """
+    missing = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(missing)
+    in_main = threading.current_thread() is threading.main_thread()  # elsewhere Ray sets no handlers
+    signals = (signal.SIGINT, signal.SIGTERM) if in_main else ()
+    former = {number: signal.getsignal(number) for number in signals}
     try:
         yield
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _set_environment() -> Iterator[None]:
-    missing = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
-    os.environ.update(missing)
-    try:
-        yield
-    finally:
         for name in missing:
             os.environ.pop(name, None)

@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cyclorama.jobs.job import Engine, Hooks, Job, build_engine
+from cyclorama.errors import MissingDependencyError
+from cyclorama.jobs.in_process import InProcessEngine
+from cyclorama.jobs.job import Engine, EngineSettings, Hooks, Job
 
 
 @dataclass
@@ -28,6 +30,19 @@ class Totals:
     def idle_share(self) -> float:
         """Share of the workers' time in which their arithmetic did not work, 0 to 1."""
         return max(0.0, 1 - self.busy_seconds / self.worker_seconds) if self.worker_seconds > 0 else 0.0
+
+
+def build_engine(settings: EngineSettings) -> Engine:
+    """The engine that ``settings`` name. Raises MissingDependencyError if its package is not installed."""
+    if settings.engine == "in-process":
+        return InProcessEngine()
+    try:
+        from cyclorama.jobs.ray import RayEngine
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"engine {settings.engine!r} needs a further package: pip install 'cyclorama[{settings.engine}]'"
+        ) from error
+    return RayEngine()
 
 
 def run_shards(job: Job, items: Mapping[int, int], hooks: Hooks, engine: Engine | None = None) -> Totals:

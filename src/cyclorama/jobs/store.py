@@ -9,7 +9,9 @@
     DIR/journal/work/shard-000000/              journal and unfinished files of a shard in work
     DIR/lock
 
-A shard is finished if its mark stands and it has no journal.
+A shard is finished if its mark stands and it has no journal. A journal has one JSON object a line, appended
+and flushed after what it tells of is in place, so that a kill costs nothing that lies complete on the disk:
+a torn line costs what it told of, and nothing else. While a worker is at the shard, its journal is locked.
 """
 
 from __future__ import annotations
@@ -17,16 +19,31 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cyclorama.errors import OutputError
-from cyclorama.files import hold_folder, write_atomic
-from cyclorama.jobs.journal import Journal, open_journal
+from cyclorama.files import append_json, hold_folder, open_locked, write_atomic
 
 RUN_FILE = "run.json"
+PATIENCE = 30.0
+"""Seconds to wait for a worker of a killed run to notice and let go of a journal."""
+
+
+class Journal:
+    """What is finished of one shard."""
+
+    def __init__(self, path: Path, file: IO[bytes], entries: list[dict[str, Any]]) -> None:
+        self._path = path
+        self._file = file
+        self.entries = entries
+        """What earlier runs recorded, in order."""
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Record ``entry``. Raises OutputError if the disk refuses; then nothing of it stays."""
+        append_json(self._file, self._path, entry)
 
 
 class ShardStore:
@@ -78,9 +95,17 @@ class ShardStore:
         text = json.dumps(values, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomic(self.folder / name, text.encode("utf-8", "backslashreplace"))
 
-    def open_journal(self, shard: int) -> AbstractContextManager[Journal]:
-        """A context with the journal of ``shard``, locked."""
-        return open_journal(self.get_journal(shard))
+    @contextmanager
+    def open_journal(self, shard: int, patience: float = PATIENCE) -> Iterator[Journal]:
+        """The journal of ``shard``, made if need be and locked. Raises OutputError (disk, another worker)."""
+        path = self.get_journal(shard)
+        with open_locked(path, patience) as file:
+            file.seek(0)
+            data = file.read()
+            end = data.rfind(b"\n") + 1
+            if end < len(data):  # the line that a kill has torn; a new one must not be joined to it
+                file.truncate(end)
+            yield Journal(path, file, list(parse_entries(data)))
 
     def save_shard(
         self, shard: int, key: str, rows: Iterable[Mapping[str, Any]], values: Mapping[str, Any]
@@ -125,6 +150,17 @@ class ShardStore:
     def clear_work(self) -> None:
         """Remove what is left of finished work."""
         shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+
+def parse_entries(data: bytes) -> Iterator[dict[str, Any]]:
+    """The entries of a journal that are whole; also of one that is being written."""
+    for line in data.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 def encode_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
