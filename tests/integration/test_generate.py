@@ -20,7 +20,7 @@ from PIL import Image
 
 from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
-from cyclorama.generation import sampler, steps
+from cyclorama.generation import engine, steps
 from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.status import read_status
@@ -246,23 +246,16 @@ def test_not_a_number_is_a_failed_row(model: Path, tmp_path: Path, monkeypatch: 
     for i in range(2):
         (tmp_path / "in").mkdir(exist_ok=True)
         draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
-    original = sampler.sample_images
-    from cyclorama.generation import engine
+    original = engine.sample_images
 
-    def spoil(pipeline: Any, tasks: Any, *rest: Any) -> Any:
-        class Spoiled:
-            registry = pipeline.registry
-            image_size = pipeline.image_size
-            image_multiple = pipeline.image_multiple
+    def spoil(pipeline: Any, tasks: Any, settings: Any, places: int, call: Any) -> Any:
+        def spoiled(*args: Any, **kwargs: Any) -> torch.Tensor:
+            images = call(*args, **kwargs)
+            return images * float("nan") if tasks[0].name == "p0.png" else images
 
-            def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-                images = pipeline(*args, **kwargs)
-                return images * float("nan") if tasks[0].name == "p0.png" else images
+        return original(pipeline, tasks, settings, places, spoiled)
 
-        return original(Spoiled(), tasks, *rest)
-
-    assert engine.sample_images is original
-    monkeypatch.setattr(sampler, "sample_images", spoil)
+    monkeypatch.setattr(engine, "sample_images", spoil)
     out = tmp_path / "out"
     assert run_command(tmp_path / "in", "--out", out, "--model", model, "--category", "fruit") == 1
     assert [(r["status"], r.get("error")) for r in read_rows(out)] == [
@@ -280,7 +273,7 @@ def test_a_stop_ends_after_the_batches_in_hand(
 ) -> None:
     whole, out = tmp_path / "whole", tmp_path / "out"
     run_command(catalogue, "--out", whole, "--model", model)
-    original = sampler.sample_images
+    original = engine.sample_images
 
     sent: list[int] = []
 
@@ -290,7 +283,7 @@ def test_a_stop_ends_after_the_batches_in_hand(
             os.kill(os.getpid(), signal.SIGINT)
         return original(*arguments)
 
-    monkeypatch.setattr(sampler, "sample_images", interrupted)
+    monkeypatch.setattr(engine, "sample_images", interrupted)
     assert run_command(catalogue, "--out", out, "--model", model) == 130
     status = read_status(out)
     assert (status["rows"], status["done"]) == (4, 0)
