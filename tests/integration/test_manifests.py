@@ -1,7 +1,7 @@
 """What each kind of table, feed and folder gives: exact rows, what is said about it, or the named error.
 
 docs/tables.md shows the same table in words. Holds cyclorama.data.table, cyclorama.data.text,
-cyclorama.data.columns, cyclorama.data.opening, cyclorama.data.structured, cyclorama.data.structured and
+cyclorama.data.columns, cyclorama.data.opening, cyclorama.data.structured and
 cyclorama.data.addresses to it.
 """
 
