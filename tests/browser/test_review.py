@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from cyclorama.curate.decisions import load_decisions, load_log
 from cyclorama.curate.records import Box
-from cyclorama.curate.report_images import encode_evidence
-from cyclorama.curate.review import Desk, ReviewImage, ReviewItem, save_review_items
-from cyclorama.curate.review_server import ReviewServer
+from cyclorama.curate.review import (
+    Desk,
+    ReviewImage,
+    ReviewItem,
+    ReviewServer,
+    load_decisions,
+    load_log,
+    save_review_items,
+)
+from cyclorama.curate.reviewing import encode_evidence
 
 COUNT = 4
 

@@ -22,7 +22,7 @@ from _curating import (
 )
 
 from cyclorama.curate.config import CurateConfig
-from cyclorama.curate.decisions import FILE_NAME, Decision, save_decision
+from cyclorama.curate.review import FILE_NAME, Decision, save_decision
 from cyclorama.curate.run import run_curate
 from cyclorama.data.decode import open_image
 from cyclorama.data.shards import read_shards

@@ -25,9 +25,9 @@ from cyclorama.lab.planted.measure import (
     open_image,
     read_records,
     read_truth,
+    write_sheet,
 )
-from cyclorama.lab.planted.scores import compute_wilson, has_fired, score_groups, score_rule
-from cyclorama.lab.planted.sheet import write_sheet
+from cyclorama.lab.planted.report import compute_wilson, has_fired, score_groups, score_rule
 
 DEMO = Path(cyclorama.__file__).parent / "weights" / "demo" / "references"
 WHOLE = (

@@ -11,11 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from _curating import SIDE, draw_image, encode
 
-from cyclorama.curate.cache import ImageCache
+from cyclorama.curate.cache import ImageCache, decode_record
 from cyclorama.curate.config import ReadingSettings
-from cyclorama.curate.decoding import decode_record
-from cyclorama.curate.files import read_stamps
-from cyclorama.curate.reading import read_input
+from cyclorama.curate.reading import read_input, read_stamps
 from cyclorama.curate.records import Record
 from cyclorama.data.addresses import read_bytes
 from cyclorama.errors import DataError, ManifestError, MaskSizeError

@@ -26,14 +26,14 @@ from cyclorama.curate.duplicates_index import (
     whiten,
 )
 from cyclorama.curate.records import Finding, Record, RuleImage, Summary, Verdict
-from cyclorama.curate.signature import (
+from cyclorama.curate.summary import (
     THUMBNAIL_SIDE,
+    build_summary,
     compute_hashes,
     compute_phash,
     compute_sharpness,
     compute_thumbnail,
 )
-from cyclorama.curate.summary import build_summary
 from cyclorama.curate.summary import summarise as summarise_image
 from cyclorama.errors import ConfigError, SettingsError
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cyclorama.curate.decisions import pair_key
-from cyclorama.curate.pairs import PairsSettings, compute_shape_similarity, propose_pairs
 from cyclorama.curate.records import SHAPE_SIDE, Record, Summary
+from cyclorama.curate.review import pair_key
+from cyclorama.curate.splits import PairsSettings, compute_shape_similarity, propose_pairs
 from cyclorama.errors import ConfigError
 
 

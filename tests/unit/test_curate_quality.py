@@ -9,9 +9,16 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
 from cyclorama.curate.borders import Frame, find_frame, find_seam
-from cyclorama.curate.quality import QualityRule, QualitySettings, measure_blurs
+from cyclorama.curate.quality import (
+    QualityRule,
+    QualitySettings,
+    get_luminance,
+    measure_blockiness,
+    measure_blur,
+    measure_blurs,
+    read_jpeg_quality,
+)
 from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError
 

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.curate.decisions import Decision
 from cyclorama.curate.records import Box, Finding, Record, Verdict
 from cyclorama.curate.report import ReportSample, choose_samples, format_card, format_report
-from cyclorama.curate.report_images import encode_evidence
-from cyclorama.curate.report_plots import draw_funnel, draw_long_tail
-from cyclorama.curate.report_statistics import collect_statistics, compute_long_tail
+from cyclorama.curate.report_statistics import (
+    collect_statistics,
+    compute_long_tail,
+    draw_funnel,
+    draw_long_tail,
+)
+from cyclorama.curate.review import Decision
+from cyclorama.curate.reviewing import encode_evidence
 from cyclorama.curate.settling import JudgedRow
 
 

@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cyclorama.curate.decisions import (
+from cyclorama.curate.review import (
     Decision,
+    Desk,
+    ReviewImage,
+    ReviewItem,
+    ReviewServer,
     load_decisions,
     load_log,
+    load_review_items,
     pair_key,
     save_decision,
+    save_review_items,
     undo,
 )
-from cyclorama.curate.report_images import encode_evidence
-from cyclorama.curate.review import Desk, ReviewImage, ReviewItem, load_review_items, save_review_items
-from cyclorama.curate.review_server import ReviewServer
+from cyclorama.curate.reviewing import encode_evidence
 from cyclorama.errors import DataError, OutputError, SettingsError
 from cyclorama.local_server import MAX_REQUEST_BYTES
 

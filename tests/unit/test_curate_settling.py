@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cyclorama.curate.cache import FROM_FILE
-from cyclorama.curate.decisions import Decision
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
+from cyclorama.curate.review import Decision
 from cyclorama.curate.settling import JudgedRow, settle_rows
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cyclorama.config import build_config
+from cyclorama.curate.quality import SizeRule, SizeSettings
 from cyclorama.curate.records import Record, RuleImage, Verdict
-from cyclorama.curate.size import SizeRule, SizeSettings
 from cyclorama.errors import ConfigError
 
 

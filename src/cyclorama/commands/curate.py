@@ -100,8 +100,7 @@ def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610) -> int
     """
     import signal
 
-    from cyclorama.curate.review import Desk
-    from cyclorama.curate.review_server import ReviewServer
+    from cyclorama.curate.review import Desk, ReviewServer
 
     desk = Desk(folder)
     with ReviewServer(desk, host, port) as server:

@@ -9,18 +9,14 @@ over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Planes = npt.NDArray[np.float32]
-    """(P, S, S): smoothed thumbnails, or samples or blocks of them."""
-    Windows = npt.NDArray[np.float64]
-    """(P, 4): top, left, bottom, right in shares of the sides; may reach outside 0 to 1."""
+Planes = npt.NDArray[np.float32]
+"""(P, S, S): smoothed thumbnails, or samples or blocks of them."""
+Windows = npt.NDArray[np.float64]
+"""(P, 4): top, left, bottom, right in shares of the sides; may reach outside 0 to 1."""
 
 SAMPLES = 64
 """Samples per side at which aligned thumbnails are compared."""

@@ -6,25 +6,21 @@ have no structure: nothing in them changes quickly. Only what lies outside the p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, PositiveFloat
 from scipy import ndimage
 
 from cyclorama.config import Order, Settings, Share
-from cyclorama.curate.records import Finding, Verdict
+from cyclorama.curate.records import Finding, RuleImage, Verdict
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.curate.records import RuleImage
-    from cyclorama.types import Matte, Pixels
-
-    Flags = npt.NDArray[np.bool_]
+Flags = npt.NDArray[np.bool_]
 
 
 class BlankSettings(Settings):
@@ -85,12 +81,8 @@ def measure_structure(
     if not total:
         return 0.0, 0.0
     lab = _fill_product(to_lab(resize_pixels(pixels, size)), background)
-    slope = np.hypot(
-        *(
-            np.linalg.norm(ndimage.gaussian_filter(lab, (1.5, 1.5, 0), order=order), axis=2)
-            for order in ((1, 0, 0), (0, 1, 0))
-        )
-    )
+    slopes = (ndimage.gaussian_filter(lab, (1.5, 1.5, 0), order=way) for way in ((1, 0, 0), (0, 1, 0)))
+    slope = np.hypot(*(np.linalg.norm(one, axis=2) for one in slopes))
     busy = (slope >= settings.busy_slope) & background
     return float(busy.sum()) / total, float(background.mean())
 

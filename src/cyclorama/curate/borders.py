@@ -9,19 +9,16 @@ each other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cyclorama.imaging.colour import to_lab
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
-
-    Lab = npt.NDArray[np.float32]
+Lab = npt.NDArray[np.float32]
 
 _STEP = 4.0  # L*a*b* units; a smaller step is no edge
 _RINGING = 16  # rows; a JPEG block of subsampled colour before the step may ring
@@ -71,14 +68,15 @@ def find_frame(
     sides = {"top": lab, "bottom": lab[::-1], "left": lab.swapaxes(0, 1), "right": lab.swapaxes(0, 1)[::-1]}
     widths = {side: _find_strip(turned, max_share, min_cover) for side, turned in sides.items()}
     # beside a bar at the top, the left strip's end is seen only below that bar
-    inner = lab[widths["top"] : height - widths["bottom"]]
-    if widths["top"] or widths["bottom"]:
-        widths["left"] = widths["left"] or _find_strip(inner.swapaxes(0, 1), max_share, min_cover)
-        widths["right"] = widths["right"] or _find_strip(inner.swapaxes(0, 1)[::-1], max_share, min_cover)
-    inner = lab[:, widths["left"] : width - widths["right"]]
-    if widths["left"] or widths["right"]:
-        widths["top"] = widths["top"] or _find_strip(inner, max_share, min_cover)
-        widths["bottom"] = widths["bottom"] or _find_strip(inner[::-1], max_share, min_cover)
+    for turned, ends, others in (
+        (lab, ("top", "bottom"), ("left", "right")),
+        (lab.swapaxes(0, 1), ("left", "right"), ("top", "bottom")),
+    ):
+        first, last = (widths[side] for side in ends)
+        if first or last:
+            inner = turned[first : len(turned) - last].swapaxes(0, 1)
+            for side, view in zip(others, (inner, inner[::-1]), strict=True):
+                widths[side] = widths[side] or _find_strip(view, max_share, min_cover)
     frame = Frame(**widths)
     shares = frame.measure_shares(height, width)
     both_ways = bool({"top", "bottom"} & set(shares)) and bool({"left", "right"} & set(shares))
@@ -190,10 +188,8 @@ def _measure_variety(lab: Lab, row: int) -> float:
     """
     above = lab[max(0, row - 2) : row + 1].mean(axis=0)
     below = lab[row + 1 : row + 4].mean(axis=0)
-    step = below - above
-    usual = np.median(step, axis=0)
-    spread = float(np.median(np.linalg.norm(step - usual, axis=1)))
-    plainer = min(_measure_spread(above), _measure_spread(below))
+    spread, plainer = _measure_spread(below - above), min(_measure_spread(above), _measure_spread(below))
+    usual = np.median(below - above, axis=0)
     return min(1.0, spread / max(0.6 * float(np.linalg.norm(usual)), 4.0)) * min(1.0, plainer / 6.0)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -24,9 +24,7 @@ from cyclorama.models.registry import Category, CategoryRegistry
 
 Small = Literal["keep", "parent", "review", "drop"]
 _LEVELS = re.compile(r"\s*[>|›»/]\s*")
-_DIFFERENT_IN_PLURAL = frozenset(
-    {"glasses", "spirits", "arms", "customs", "goods", "irons", "papers", "greens"}
-)
+_DIFFERENT_IN_PLURAL = {"glasses", "spirits", "arms", "customs", "goods", "irons", "papers", "greens"}
 """English words whose plural means another thing than their singular."""
 
 
@@ -93,9 +91,7 @@ def _make_singular(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
-    if word.endswith(("ss", "us", "is")) or not word.endswith("s"):
-        return word
-    return word[:-1]
+    return word if word.endswith(("ss", "us", "is")) else word.removesuffix("s")
 
 
 class CategoryRule:
@@ -131,15 +127,16 @@ class CategoryRule:
         counts = Counter(place.key for place in placed if place is not None)
         if self.settings.small == "parent":
             placed = [self._lift(place, counts) for place in placed]
-        self._register(place for place in placed if place is not None)
+        for place in placed:  # a new category stands under the spelling its first row has
+            if place is not None and place.key not in self._by_key:
+                self._by_key[place.key] = self.registry.add(place.name)
         return [self._judge(record, place, counts) for record, place in zip(records, placed, strict=True)]
 
     def _place(self, given: str | None) -> Placed | None:
         """The category that ``given`` names; None if it names none."""
         if given is None:
             return None
-        levels = [normalise_name(part) for part in _LEVELS.split(given)] if self.settings.paths else []
-        levels = [level for level in levels if level]
+        levels = [*filter(None, map(normalise_name, _LEVELS.split(given) if self.settings.paths else ()))]
         whole = normalise_name(given)
         if self._fold(whole) in self._aliases or len(levels) < 2:
             levels = [whole]
@@ -162,12 +159,6 @@ class CategoryRule:
             return place
         return Placed(place.parent, self._spelling[place.parent], self._parents.get(place.parent))
 
-    def _register(self, placed: Iterable[Placed]) -> None:
-        """Enter the categories that are new, each under the spelling its first row has."""
-        for place in placed:
-            if place.key not in self._by_key:
-                self._by_key[place.key] = self.registry.add(place.name)
-
     def _judge(self, record: Record, place: Placed | None, counts: Mapping[str, int]) -> Finding:
         if place is None:
             reason = "names no category; fill the column, or name the image's folder after it"
@@ -186,10 +177,8 @@ class CategoryRule:
         size = counts[place.key]
         numbers = {"images": float(size)}
         if len(category.name) > self.settings.longest:
-            reason = (
-                f"category name has {len(category.name)} characters, at most {self.settings.longest}; "
-                "it looks like a title: map it in the aliases"
-            )
+            reason = f"category name has {len(category.name)} characters, at most {self.settings.longest}"
+            reason += "; it looks like a title: map it in the aliases"
             return Finding(self.name, Verdict.REVIEW, reason, numbers, values=values)
         if self.settings.small in ("review", "drop") and size < self.settings.minimum_images:
             reason = f"category {category.name!r} has {size} images, at least {self.settings.minimum_images}"

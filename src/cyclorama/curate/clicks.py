@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import special
 
 from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.errors import SettingsError
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 Interval = Literal["wilson", "beta"]
 """``wilson``: Wilson's score. ``beta``: Jeffreys' interval, quantiles of Beta(k + 1/2, n - k + 1/2)."""
@@ -89,33 +87,25 @@ class ClicksRule:
     def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
         """One finding per row: numbers ``impressions``, ``clicks``, ``rate``, ``lower_bound``, ``bar``."""
         records = [row if isinstance(row, Record) else row.record for row in rows]
-        broken = [_find_fault(record) for record in records]
-        sound = [r for r, fault in zip(records, broken, strict=True) if not fault]
+        sound = [record for record in records if not _find_fault(record)]
         taken = choose_products(sound, self.settings.impressions_total)
         bars = self._compute_bars(sound)
-        return [
-            Finding(self.name, Verdict.REVIEW, fault) if fault else self._judge(record, taken, bars)
-            for record, fault in zip(records, broken, strict=True)
-        ]
+        return [self._judge(record, taken, bars) for record in records]
 
     def _judge(self, record: Record, taken: set[str] | None, bars: dict[str | None, float]) -> Finding:
+        if fault := _find_fault(record):
+            return Finding(self.name, Verdict.REVIEW, fault)
         if record.impressions is None:
             return Finding(self.name, Verdict.KEEP)
         numbers: dict[str, float] = {"impressions": record.impressions}
         if taken is not None and _get_product(record) not in taken:
-            reason = (
-                f"its product is not among the most seen ones, whose impressions sum to "
-                f"{self.settings.impressions_total:,}"
-            )
-            return Finding(self.name, Verdict.DROP, reason, numbers)
+            most = f"the most seen ones, whose impressions sum to {self.settings.impressions_total:,}"
+            return Finding(self.name, Verdict.DROP, f"its product is not among {most}", numbers)
         if record.clicks is None or not bars:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)
         bar = bars.get(self._get_peers(record), bars[None])
-        bound = float(
-            compute_lower_bound(
-                record.clicks, record.impressions, self.settings.interval, self.settings.confidence
-            )
-        )
+        how = self.settings.interval, self.settings.confidence
+        bound = float(compute_lower_bound(record.clicks, record.impressions, *how))
         rate = record.clicks / max(1, record.impressions)
         numbers |= {"clicks": record.clicks, "rate": rate, "lower_bound": bound, "bar": bar}
         if bound >= bar:

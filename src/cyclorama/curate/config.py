@@ -14,11 +14,9 @@ from cyclorama.curate.clicks import ClicksSettings
 from cyclorama.curate.duplicates import DuplicatesSettings
 from cyclorama.curate.licence import LicenceSettings
 from cyclorama.curate.mask import MaskSettings
-from cyclorama.curate.pairs import PairsSettings
 from cyclorama.curate.people import PeopleSettings
-from cyclorama.curate.quality import QualitySettings
-from cyclorama.curate.size import SizeSettings
-from cyclorama.curate.splits import SplitSettings
+from cyclorama.curate.quality import QualitySettings, SizeSettings
+from cyclorama.curate.splits import PairsSettings, SplitSettings
 from cyclorama.curate.text import TextSettings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.fetch import UrlPolicy

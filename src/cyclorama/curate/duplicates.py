@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from math import log2
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, NonNegativeInt
 from scipy import sparse
 from scipy.sparse import csgraph
@@ -21,19 +22,15 @@ from scipy.sparse import csgraph
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
 from cyclorama.curate.duplicates_index import (
+    Pairs,
     build_windows,
     find_embedding_pairs,
     find_hash_pairs,
     join_pairs,
 )
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
-from cyclorama.curate.signature import THUMBNAIL_SIDE, compute_hashes
+from cyclorama.curate.summary import THUMBNAIL_SIDE, compute_hashes
 from cyclorama.errors import SettingsError
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.curate.duplicates_index import Pairs
 
 _BLOCK = 512
 _EVEN = 4.0
@@ -88,8 +85,7 @@ class DuplicatesRule:
         Raises SettingsError (rows without summary or thumbnail).
         """
         summaries = _check(rows)
-        order = sorted(range(len(rows)), key=lambda place: summaries[place].record.key)
-        ordered = [summaries[place] for place in order]
+        ordered = sorted(summaries, key=lambda summary: summary.record.key)
         pairs, likeness = find_copies(ordered, self.settings)
         nearest: dict[int, float] = defaultdict(float)
         links: list[tuple[int, int]] = []
@@ -110,14 +106,13 @@ class DuplicatesRule:
         sizes: dict[int, int] = defaultdict(int)
         for kept in kept_by.values():
             sizes[kept] += 1
-        findings: list[Finding | None] = [None] * len(rows)
+        found: dict[int, Finding] = {}
         for place, summary in enumerate(ordered):
             kept = kept_by.get(place, place)
-            findings[order[place]] = self._judge(
-                summary, ordered[kept], ordered[doubts[place]] if place in doubts else None,
-                {"likeness": nearest[place], "copies": float(sizes.get(kept, 1))},
-            )  # fmt: skip
-        return [finding for finding in findings if finding is not None]
+            doubt = ordered[doubts[place]] if place in doubts else None
+            numbers = {"likeness": nearest[place], "copies": float(sizes.get(kept, 1))}
+            found[id(summary)] = self._judge(summary, ordered[kept], doubt, numbers)
+        return [found[id(summary)] for summary in summaries]
 
     def _judge(
         self, row: Summary, kept: Summary, doubt: Summary | None, numbers: dict[str, float]
@@ -147,16 +142,14 @@ def find_copies(
     if settings.neighbours:
         parts.append(find_embedding_pairs(np.stack([row.embedding for row in rows]), settings.neighbours))
     pairs = join_pairs(parts)
-    pairs = pairs[~_contains(same, pairs, len(rows))]
+    known, numbers = (some[:, 0] * len(rows) + some[:, 1] for some in (same, pairs))
+    pairs = pairs[~np.isin(numbers, known)]
     views = np.array(windows)
-    likeness = np.concatenate(
-        [np.zeros(0, np.float32)]
-        + [
-            _compare(thumbnails, hashes, views, pairs[start : start + _BLOCK], settings)
-            for start in range(0, len(pairs), _BLOCK)
-        ]
-    )
-    return np.concatenate([same, pairs]), np.concatenate([np.ones(len(same), np.float32), likeness])
+    likeness = [
+        _compare(thumbnails, hashes, views, pairs[start : start + _BLOCK], settings)
+        for start in range(0, len(pairs), _BLOCK)
+    ]
+    return np.concatenate([same, pairs]), np.concatenate([np.ones(len(same), np.float32), *likeness])
 
 
 def compute_product_likeness(first: Summary, second: Summary) -> float:
@@ -165,15 +158,11 @@ def compute_product_likeness(first: Summary, second: Summary) -> float:
     One is the silhouettes' intersection over union, each centred and brought to one size; the other the
     correlation of their luminance where both are product, 1 where both are nearly of one luminance.
     """
-    if (
-        first.mask_shape is None
-        or second.mask_shape is None
-        or first.product is None
-        or second.product is None
-    ):
+    one, other = first.mask_shape, second.mask_shape
+    if one is None or other is None or first.product is None or second.product is None:
         return 1.0
-    both = np.minimum(first.mask_shape, second.mask_shape)
-    shape = float(both.sum()) / max(float(np.maximum(first.mask_shape, second.mask_shape).sum()), 1e-6)
+    both = np.minimum(one, other)
+    shape = float(both.sum()) / max(float(np.maximum(one, other).sum()), 1e-6)
     weight = both / max(float(both.sum()), 1e-6)
     a, b = (product.astype(np.float32) for product in (first.product, second.product))
     a, b = a - (a * weight).sum(), b - (b * weight).sum()
@@ -196,11 +185,8 @@ def compute_rank(row: Summary) -> tuple[float, float, str]:
     detail = log2(pixels) + log2(1 + numbers.get("sharpness", 0.0))
     compression = 0.5 * log2(max(1.0, numbers.get("quality.jpeg_quality", 100.0)))
     blocks = max(0.0, numbers.get("quality.blockiness", 1.0) - 1)
-    return (
-        -float(severity),
-        detail + compression - blocks + 0.1 * log2(1 + (row.record.clicks or 0)),
-        row.record.key,
-    )
+    quality = detail + compression - blocks + 0.1 * log2(1 + (row.record.clicks or 0))
+    return -float(severity), quality, row.record.key
 
 
 def _check(rows: Sequence[Record | Summary]) -> list[Summary]:
@@ -209,10 +195,8 @@ def _check(rows: Sequence[Record | Summary]) -> list[Summary]:
         if not isinstance(row, Summary) or row.thumbnail is None:
             raise SettingsError("duplicates are found in summaries with thumbnails; run the images first")
         if row.thumbnail.shape != (THUMBNAIL_SIDE, THUMBNAIL_SIDE):
-            raise SettingsError(
-                f"{row.record.key}: thumbnail is {row.thumbnail.shape}, must be {THUMBNAIL_SIDE} pixels "
-                "square"
-            )
+            side = f"{THUMBNAIL_SIDE} pixels square"
+            raise SettingsError(f"{row.record.key}: thumbnail is {row.thumbnail.shape}, must be {side}")
         summaries.append(row)
     return summaries
 
@@ -226,10 +210,6 @@ def _find_same_files(rows: Sequence[Summary]) -> Pairs:
         if row.digest and first.setdefault(row.digest, place) != place
     ]
     return np.array(found, np.int64).reshape(-1, 2)
-
-
-def _contains(known: Pairs, pairs: Pairs, count: int) -> npt.NDArray[np.bool_]:
-    return np.isin(pairs[:, 0] * count + pairs[:, 1], known[:, 0] * count + known[:, 1])
 
 
 def _compare(

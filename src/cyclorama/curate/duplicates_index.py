@@ -10,18 +10,15 @@ image.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from cyclorama.curate.signature import HASH_SIDE, WHOLE, Window
+from cyclorama.curate.summary import HASH_SIDE, WHOLE, Window
 from cyclorama.seeding import build_numpy_generator
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Pairs = npt.NDArray[np.int64]
-    """(P, 2) row numbers, the smaller first, sorted, each pair once."""
+Pairs = npt.NDArray[np.int64]
+"""(P, 2) row numbers, the smaller first, sorted, each pair once."""
 
 BITS = HASH_SIDE * HASH_SIDE
 BUCKET = 200
@@ -86,21 +83,15 @@ def find_embedding_pairs(embeddings: npt.NDArray[np.float32], neighbours: int) -
         return np.zeros((0, 2), np.int64)
     vectors = whiten(embeddings)
     cells = max(1, count // _CELL)
-    centres = vectors[:0]
     if cells > _CELLS_SEARCHED:
-        centres = _find_centres(vectors, cells)
-        nearest = _find_cells(vectors, centres, _CELLS_SEARCHED)
+        nearest = _find_cells(vectors, _find_centres(vectors, cells), _CELLS_SEARCHED)
         members = [np.flatnonzero(nearest[:, 0] == cell) for cell in range(cells)]
+    else:
+        members = [np.arange(begin, min(count, begin + _BLOCK)) for begin in range(0, count, _BLOCK)]
+        nearest = np.tile(np.arange(len(members)), (count, 1))
     found = []
-    for begin in range(0, count, _BLOCK) if not len(centres) else range(cells):
-        if not len(centres):
-            rows, others = np.arange(begin, min(count, begin + _BLOCK)), np.arange(count)
-        else:
-            rows = members[begin]
-            if not len(rows):
-                continue
-            around = np.unique(nearest[rows])
-            others = np.concatenate([members[cell] for cell in around])
+    for rows in filter(len, members):
+        others = np.concatenate([members[cell] for cell in np.unique(nearest[rows])])
         likeness = vectors[rows] @ vectors[others].T
         likeness[rows[:, None] == others[None, :]] = -2
         kept = min(wanted, len(others) - 1)

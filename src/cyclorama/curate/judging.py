@@ -1,22 +1,33 @@
-"""One row through the image rules: read, judge what is not known yet, keep every answer."""
+"""Rows through the image rules: read, judge what is not known yet, keep every answer.
+
+A worker takes a range of rows in turn and writes down what the image rules say of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from cyclorama.curate.cache import FROM_FILE, ImageCache, Layers, from_values, to_values
-from cyclorama.curate.decoding import (
+from cyclorama.curate.cache import (
+    FROM_FILE,
+    ImageCache,
+    Layers,
     compute_changed_digest,
     compute_content_digest,
     decode_record,
     settle,
+    to_values,
 )
+from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Finding, ImageRule, Record, RuleImage, Verdict
 from cyclorama.curate.rules import Rules
+from cyclorama.curate.store import CurateStore
 from cyclorama.curate.summary import summarise
 from cyclorama.errors import (
     ConfigError,
@@ -26,6 +37,7 @@ from cyclorama.errors import (
     ModelError,
     OutputError,
 )
+from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.store import compute_key
 
 READING = "reading"
@@ -84,17 +96,14 @@ class Judge:
             data = self.cache.read(record.image)
             mask_data = None if record.mask is None else self.cache.read(record.mask)
         except DataError as error:
-            return _fail(str(error))
+            return Judged((_refuse(str(error)),), dict(FROM_FILE))
         self.clock.add(READING, start)
         return _Row(self, record, data, mask_data).judge(accepted)
 
 
 class _Row:
     def __init__(self, judge: Judge, record: Record, data: bytes, mask_data: bytes | None) -> None:
-        self._judge = judge
-        self._record = record
-        self._data = data
-        self._mask_data = mask_data
+        self._judge, self._record, self._data, self._mask_data = judge, record, data, mask_data
         self._content = compute_content_digest(record, data, mask_data)
         self._answers = judge.cache.load(self._content)
         self._known = len(self._answers)
@@ -105,21 +114,18 @@ class _Row:
 
     def judge(self, accepted: bool) -> Judged:
         findings: list[dict[str, Any]] = []
-        dropped = False
         summary: Mapping[str, Any] | None = None
         try:
             for rule in self._judge.rules.images:
                 seen = dict(self._layers)
                 values = self._ask(rule)
                 findings.append(values | {"layers": seen})
-                if values["verdict"] == Verdict.DROP:
-                    dropped = True
-                    if not accepted:
-                        break
-            if accepted or not dropped:
+                if values["verdict"] == Verdict.DROP and not accepted:
+                    break
+            if accepted or all(values["verdict"] != Verdict.DROP for values in findings):
                 summary = self._summarise()
         except InputError as error:  # of the decoder: the file, or its mask, is none
-            findings = [to_values(Finding(READING, Verdict.DROP, _say(error))) | {"layers": dict(FROM_FILE)}]
+            findings = [_refuse(_say(error))]
         if len(self._answers) > self._known:
             self._judge.cache.save(self._content, self._answers)
         digest = hashlib.sha256(self._data).hexdigest()
@@ -138,21 +144,18 @@ class _Row:
         start = time.process_time()
         try:
             finding = rule.judge(image)
-            following = self._take(image, finding.repaired)
+            following = None if finding.repaired is None else self._take(image, finding.repaired)
         except ENDS_RUN:
             raise
         except Exception as error:  # whatever an image does to a rule is this row's failure, not the run's
-            finding = Finding(rule.name, Verdict.DROP, f"the rule failed: {_say(error)}")
+            return to_values(Finding(rule.name, Verdict.DROP, f"the rule failed: {_say(error)}"))
+        finally:
             self._judge.clock.add(rule.name, start)
-            return to_values(finding)
-        self._judge.clock.add(rule.name, start)
         values = to_values(replace(finding, rule=rule.name))
         self._answers[key] = {"finding": values, "next": following}
         return values
 
-    def _take(self, former: RuleImage, repaired: RuleImage | None) -> dict[str, Any] | None:
-        if repaired is None:
-            return None
+    def _take(self, former: RuleImage, repaired: RuleImage) -> dict[str, Any]:
         image = settle(repaired, former)
         state = compute_changed_digest(self._state, image)
         layers = self._judge.cache.put(state, former, self._layers, image)
@@ -167,9 +170,8 @@ class _Row:
         """The image as it is now, decoded when first needed. Raises InputError."""
         if self._original is None:
             start = time.process_time()
-            self._original = decode_record(
-                self._record, self._data, self._mask_data, self._judge.cache.limits
-            )
+            limits = self._judge.cache.limits
+            self._original = decode_record(self._record, self._data, self._mask_data, limits)
             self._judge.clock.add("decoding", start)
         if self._image is None:
             self._image = self._judge.cache.get(self._original, self._layers)
@@ -186,23 +188,70 @@ class _Row:
         return found
 
 
-def find_worst(findings: tuple[Finding, ...]) -> Verdict:
+def find_worst(findings: Iterable[Finding]) -> Verdict:
     """The worst verdict of ``findings``; KEEP of none."""
-    return max(
-        (finding.verdict for finding in findings), key=lambda verdict: verdict.severity, default=Verdict.KEEP
-    )
+    return max((f.verdict for f in findings), key=lambda verdict: verdict.severity, default=Verdict.KEEP)
 
 
-def read_findings(values: list[dict[str, Any]]) -> tuple[Finding, ...]:
-    """Findings out of a row's plain values."""
-    return tuple(from_values(finding) for finding in values)
-
-
-def _fail(reason: str) -> Judged:
-    finding = to_values(Finding(READING, Verdict.DROP, reason)) | {"layers": dict(FROM_FILE)}
-    return Judged((finding,), dict(FROM_FILE))
+def _refuse(reason: str) -> dict[str, Any]:
+    return to_values(Finding(READING, Verdict.DROP, reason)) | {"layers": dict(FROM_FILE)}
 
 
 def _say(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) and text else f"{type(error).__name__}: {text}"
+
+
+@dataclass(frozen=True)
+class CurateJob:
+    """What every worker must know; all fields can be pickled."""
+
+    out: Path
+    engine: EngineSettings
+    recipe: CurateConfig
+    build_rules: Callable[[CurateConfig], Rules]
+    keys: tuple[str, ...]
+    """Of every shard: what it is finished under."""
+    parallel_steps: bool = False
+    """Rules keep their models; nothing is done elsewhere."""
+
+    def open_worker(self, device: str, pool: Executor | None = None) -> CurateWorker:
+        """A worker in this process; the rules' models run on the CPU."""
+        return CurateWorker(self)
+
+
+class CurateWorker:
+    """The rules of one process. Shards may be asked for from several threads; they are done in turn."""
+
+    def __init__(self, job: CurateJob) -> None:
+        self._job = job
+        self._store = CurateStore(job.out)
+        self._judge = Judge(job.build_rules(job.recipe), ImageCache(self._store.cache, job.recipe.reading))
+        self._turn = threading.Lock()
+
+    def process(self, shard: int, hooks: Hooks) -> ShardReport:
+        """Judge the rows of ``shard``, or as many as there were before a stop was asked for.
+
+        What is judged is kept row by row, so that nothing of it is done again. Raises OutputError,
+        ModelError, MissingDependencyError, ConfigError.
+        """
+        with self._turn:
+            start = time.perf_counter()
+            results: list[dict[str, Any]] = []
+            self._judge.clock = Clock()
+            for row in self._store.load_plan(shard):
+                if hooks.stopping():
+                    return ShardReport(shard, advanced=len(results), finished=False)
+                results.append(self._judge_row(row))
+                hooks.advanced(1)
+            self._store.save_shard(shard, self._job.keys[shard], results, asdict(self._judge.clock))
+        count, seconds = len(results), time.perf_counter() - start
+        return ShardReport(shard, done=count, made=count, advanced=count, wall_seconds=seconds)
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+    def _judge_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        record = Record(**row["record"])
+        judged = Judged((), {}) if row["skip"] else self._judge.judge(record, row["accepted"])
+        return {"key": record.key} | asdict(judged)

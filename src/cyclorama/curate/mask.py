@@ -8,24 +8,22 @@ frame, and whether its outline lies on an edge of the image.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy import ndimage
 
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, is_box, measure_blocks, measure_edges
-from cyclorama.curate.records import Box, Finding, Verdict
+from cyclorama.curate.records import Box, Finding, RuleImage, Verdict
 from cyclorama.errors import MaskError
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, has_shape
 from cyclorama.imaging.product import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
-
-if TYPE_CHECKING:
-    from cyclorama.curate.records import RuleImage
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte
 
 
 class MaskSettings(Settings):
@@ -119,10 +117,11 @@ class MaskRule:
         except MaskError as error:
             return Finding(self.name, Verdict.DROP, str(error), numbers)
         shape = measure_shape(mask, self.settings)
-        numbers |= {name: float(value) for name, value in asdict(shape).items()} | {
-            "inverted": float(inverted)
-        }
-        fit = _measure_fit(image.pixels, mask, self.settings)
+        numbers |= {name: float(value) for name, value in asdict(shape).items()}
+        numbers["inverted"] = float(inverted)
+        size = reduce_size(mask.shape, self.settings.working_side)
+        small = np.clip(resize_plane(mask, size), 0, 1)
+        fit = measure_edges(resize_pixels(image.pixels, size), small, self.settings.edges)
         if fit is not None:
             numbers |= {name: value for name, value in asdict(fit).items() if name != "shift"}
         hopeless = _find_hopeless(shape, fit, self.settings)
@@ -134,9 +133,8 @@ class MaskRule:
             numbers["doubt"] = max(2.0, numbers["doubt"])
         verdict = Verdict.DROP if hopeless else Verdict.REVIEW if doubts else Verdict.KEEP
         reason = "; ".join(hopeless or doubts)
-        if verdict is Verdict.DROP:
-            return Finding(self.name, verdict, reason, numbers, _get_box(mask))
-        return Finding(self.name, verdict, reason, numbers, _get_box(mask), replace(image, mask=mask))
+        repaired = None if hopeless else replace(image, mask=mask)
+        return Finding(self.name, verdict, reason, numbers, _get_box(mask), repaired)
 
     def _get_mask(self, image: RuleImage) -> tuple[Matte | None, str]:
         """The mask, or None and why there is none."""
@@ -181,33 +179,19 @@ def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShap
     )
 
 
-def _measure_parts(
-    flags: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _measure_parts(flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     labels, count = ndimage.label(flags, structure=np.ones((3, 3)))
-    areas: np.ndarray[tuple[int, ...], np.dtype[np.int64]] = np.bincount(labels.ravel(), minlength=count + 1)[
-        1:
-    ]
-    return areas
-
-
-def _measure_fit(pixels: Pixels, mask: Matte, settings: MaskSettings) -> EdgeAgreement | None:
-    size = reduce_size(mask.shape, settings.working_side)
-    return measure_edges(resize_pixels(pixels, size), np.clip(resize_plane(mask, size), 0, 1), settings.edges)
+    return np.asarray(np.bincount(labels.ravel(), minlength=count + 1)[1:], np.int64)
 
 
 def _find_hopeless(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) -> list[str]:
     found = []
     if not settings.min_area <= shape.area <= settings.max_area:
-        found.append(
-            f"the product covers {shape.area:.1%} of the image, "
-            f"the limits are {settings.min_area:.1%} and {settings.max_area:.1%}"
-        )
+        limits = f"the limits are {settings.min_area:.1%} and {settings.max_area:.1%}"
+        found.append(f"the product covers {shape.area:.1%} of the image, {limits}")
     if fit is not None and fit.agreement < settings.hopeless_agreement:
-        found.append(
-            f"the outline follows {fit.agreement:.2f} of the image's edges, "
-            f"{settings.hopeless_agreement:.2f} is the least"
-        )
+        least = f"{settings.hopeless_agreement:.2f} is the least"
+        found.append(f"the outline follows {fit.agreement:.2f} of the image's edges, {least}")
     return found
 
 
@@ -226,14 +210,11 @@ def _weigh(shape: MaskShape, fit: EdgeAgreement | None, settings: MaskSettings) 
         return [*found, (2.0, "it has no outline inside the image")]
     box = max(settings.min_agreement, settings.min_box_agreement if shape.box else 0.0)
     outline = "the outline, a box," if shape.box else "the outline"
+    straight = "a straight stretch of the outline follows {:.2f} of the edges"
     least = (
         (fit.agreement, box, f"{outline} follows {{:.2f}} of the image's edges"),
         (fit.weakest_side, settings.min_weakest_side, "on one side the outline follows {:.2f} of the edges"),
-        (
-            fit.straight,
-            settings.min_straight,
-            "a straight stretch of the outline follows {:.2f} of the edges",
-        ),
+        (fit.straight, settings.min_straight, straight),
     )
     found += [((1 - v) / (1 - low), f"{words.format(v)}, {low:.2f} is the least") for v, low, words in least]
     gain, limit = fit.shift_gain, settings.max_shift_gain

@@ -7,22 +7,18 @@ edge crossing the outline does not pass for the product's own. All lengths are p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from scipy import ndimage
 
 from cyclorama.config import Settings, Share
 from cyclorama.imaging.colour import to_lab
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
-
-    Plane = npt.NDArray[np.float32]
-    Flags = npt.NDArray[np.bool_]
+Plane = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 _STEPS = (2, 3, 4, 5, 6)
 """Rows from a cut, in pixels, at which the edges that it cuts are compared."""
@@ -87,12 +83,9 @@ def measure_edges(pixels: Pixels, mask: Matte, settings: EdgeSettings | None = N
     if len(rows) == 0:
         return None
     across = _Across(pixels)
-    profile = np.stack(
-        [
-            across.sample(rows + normals[:, 0] * offset, columns + normals[:, 1] * offset, normals)
-            for offset in range(-settings.reach, settings.reach + 1)
-        ]
-    )
+    offsets = range(-settings.reach, settings.reach + 1)
+    places = [(rows + normals[:, 0] * step, columns + normals[:, 1] * step) for step in offsets]
+    profile = np.stack([across.sample(*place, normals) for place in places])
     middle = settings.reach
     here = profile[middle - settings.tolerance : middle + settings.tolerance + 1].max(axis=0)
     support = np.minimum(1.0, here / np.maximum(profile.max(axis=0), settings.faint))
@@ -111,12 +104,9 @@ class _Across:
 
     def __init__(self, pixels: Pixels) -> None:
         lab = to_lab(pixels)
-        self.down = ndimage.gaussian_filter1d(
-            ndimage.gaussian_filter1d(lab, 1.0, axis=0, order=1), 1.0, axis=1
-        )
-        self.right = ndimage.gaussian_filter1d(
-            ndimage.gaussian_filter1d(lab, 1.0, axis=1, order=1), 1.0, axis=0
-        )
+        self.down = ndimage.gaussian_filter(lab, (1, 1, 0), order=(1, 0, 0))
+        turned = ndimage.gaussian_filter(lab.swapaxes(0, 1), (1, 1, 0), order=(1, 0, 0))
+        self.right = turned.swapaxes(0, 1)
 
     def sample(self, rows: Plane, columns: Plane, normals: Plane) -> Plane:
         """(N,) L*a*b* units per pixel along ``normals`` (N, 2) at (N,) positions; 0 beyond the frame."""
@@ -137,14 +127,10 @@ def _trace_outline(solid: Flags, settings: EdgeSettings) -> tuple[Plane, Plane, 
     rows, columns = np.nonzero(outline)
     step = max(1, len(rows) // settings.points)
     rows, columns = rows[::step], columns[::step]
-    normals = slope[rows, columns]
-    length = np.linalg.norm(normals, axis=1)
-    usable = length > 1e-6
-    return (
-        rows[usable].astype(np.float32),
-        columns[usable].astype(np.float32),
-        (normals[usable] / length[usable, None]).astype(np.float32),
-    )
+    length = np.linalg.norm(slope[rows, columns], axis=1)
+    rows, columns, length = (values[length > 1e-6] for values in (rows, columns, length))
+    normals = slope[rows, columns] / length[:, None]
+    return rows.astype(np.float32), columns.astype(np.float32), normals.astype(np.float32)
 
 
 def _find_weakest(support: Plane, normals: Plane) -> float:
@@ -156,11 +142,7 @@ def _find_weakest(support: Plane, normals: Plane) -> float:
 
 
 def _find_straight(
-    across: _Across,
-    solid: Flags,
-    support: Plane,
-    outline: tuple[Plane, Plane, Plane],
-    settings: EdgeSettings,
+    across: _Across, solid: Flags, support: Plane, outline: tuple[Plane, Plane, Plane], settings: EdgeSettings
 ) -> float:
     """The least mean ``support`` over straight stretches beyond which edges go on; 1 if there is none."""
     rows, columns, normals = outline
@@ -180,9 +162,8 @@ def _find_straight(
             here = index == line
             ends = others[level][here]
             inward = 1 if along[level][here].mean() > 0 else -1
-            going_on = _measure_continuation(
-                strength, mask, int(line), (int(ends.min()), int(ends.max())), inward, settings.faint
-            )
+            both = (int(ends.min()), int(ends.max()))
+            going_on = _measure_continuation(strength, mask, int(line), both, inward, settings.faint)
             if going_on >= settings.continues:
                 means.append(float(support[level][here].mean()))
     return min(means)
@@ -237,9 +218,8 @@ def _find_shift(
         values = across.sample(rows + down, columns + right, normals)
         return float(np.minimum(values, 12.0).mean())
 
-    here = max(
-        strength(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)
-    )  # the outline is drawn on the inner side of its edge
+    # the outline is drawn on the inner side of its edge
+    here = max(strength(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
     steps = range(-reach, reach + 1, 2)
     best = max((strength(down, right), (down, right)) for down in steps for right in steps)
     if best[0] <= here:

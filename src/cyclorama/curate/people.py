@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -24,14 +24,11 @@ from cyclorama.curate.people_finding import (
     build_cascade_finder,
     build_model_finder,
 )
-from cyclorama.curate.records import Finding, Verdict
+from cyclorama.curate.records import Finding, RuleImage, Verdict
 from cyclorama.errors import ConfigError
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    from cyclorama.curate.records import RuleImage
-    from cyclorama.types import Matte, Pixels
-
-PersonFinder = Callable[["Pixels"], list[FoundPerson]]
+PersonFinder = Callable[[Pixels], list[FoundPerson]]
 """Pixels uint8 (H, W, 3) -> everyone in them, however unsure."""
 
 
@@ -96,31 +93,25 @@ class PeopleRule:
             self._finders = _build_finders(self.settings)
         found = [person for finder in self._finders for person in finder(image.pixels)]
         mask = image.product
-        on_product = [_is_on_product(person, mask, self.settings) for person in found]
-        behind = [person for person, on in zip(found, on_product) if not on]
+        on = [person for person in found if _is_on_product(person, mask, self.settings)]
+        behind = [person for person in found if not any(person is other for other in on)]
         sure = [person for person in behind if person.ratio >= 1]
-        printed = [
-            person
-            for person, on in zip(found, on_product)
-            if on and person.ratio >= 1 and person.box.label != "body"
-        ]
+        printed = [person for person in on if person.ratio >= 1 and person.box.label != "body"]
         numbers = {
             "score": max((person.ratio for person in behind), default=0.0),
             "people": float(len(sure)),
-            "product_score": max((person.ratio for person, on in zip(found, on_product) if on), default=0.0),
+            "product_score": max((person.ratio for person in on), default=0.0),
         }
         for person in found:
             name = person.box.label.replace(" ", "_")
             numbers[name] = max(numbers.get(name, 0.0), person.ratio)
         boxes = tuple(person.box for person in (*sure, *printed))
-        if sure:
-            best = max(sure, key=lambda person: person.ratio)
-            reason = f"{best.box.label} with {best.ratio:.2f} of the score that counts"
-            return Finding(self.name, Verdict.DROP, reason, numbers, boxes)
-        if printed and not self.settings.keep_on_product:
-            best = max(printed, key=lambda person: person.ratio)
-            reason = f"{best.box.label} on the product, {best.ratio:.2f} of the score that counts"
-            return Finding(self.name, Verdict.REVIEW, reason, numbers, boxes)
+        doubted = [] if self.settings.keep_on_product else printed
+        if sure or doubted:
+            best = max(sure or doubted, key=lambda person: person.ratio)
+            where = " with" if sure else " on the product,"
+            reason = f"{best.box.label}{where} {best.ratio:.2f} of the score that counts"
+            return Finding(self.name, Verdict.DROP if sure else Verdict.REVIEW, reason, numbers, boxes)
         return Finding(self.name, Verdict.KEEP, numbers=numbers, boxes=boxes)
 
 
@@ -135,25 +126,19 @@ def _is_on_product(person: FoundPerson, mask: Matte | None, settings: PeopleSett
 
 def _build_finders(settings: PeopleSettings) -> tuple[PersonFinder, ...]:
     finders: list[PersonFinder] = []
+    side, smallest = settings.working_side, settings.smallest
     for limit, file, label, mirrored in (
         (settings.face, "haarcascade_frontalface_alt2.xml", "face", False),
         (settings.profile, "haarcascade_profileface.xml", "profile", True),
     ):
         if limit is not None:
-            finders.append(
-                build_cascade_finder(
-                    file, label, limit, settings.working_side, settings.smallest, mirrored=mirrored
-                )
-            )
+            finders.append(build_cascade_finder(file, label, limit, side, smallest, mirrored=mirrored))
     if settings.body is not None:
-        finders.append(build_body_finder(settings.body, settings.working_side))
+        finders.append(build_body_finder(settings.body, side))
     if settings.blaze is not None:
-        limits = ((FACE, settings.blaze_face), (BODY, settings.blaze_body))
-        finders += [
-            build_blaze_finder(settings.blaze, net, least, settings.smallest) for net, least in limits
-        ]
+        for network, least in ((FACE, settings.blaze_face), (BODY, settings.blaze_body)):
+            finders.append(build_blaze_finder(settings.blaze, network, least, smallest))
     if settings.model is not None:
-        finders.append(
-            build_model_finder(settings.model, settings.model_labels, settings.model_score, settings.smallest)
-        )
+        labels, least = settings.model_labels, settings.model_score
+        finders.append(build_model_finder(settings.model, labels, least, smallest))
     return tuple(finders)

@@ -12,23 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cyclorama.curate.people_finding import FoundPerson
 from cyclorama.curate.records import Box
 from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
 from cyclorama.imaging.transforms import resize_pixels
+from cyclorama.types import Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+Values = npt.NDArray[np.float32]
 
-    from cyclorama.types import Pixels
-
-    Values = npt.NDArray[np.float32]
-
-Network = Callable[["Values"], "tuple[Values, Values]"]
+Network = Callable[[Values], tuple[Values, Values]]
 """Input float32 (1, side, side, 3) in [-1, 1] -> (regressions (N, R), logits (N,)) of its N anchors."""
 
 _QUARTER = 0.6
@@ -93,15 +90,9 @@ def build_blaze_finder(
                 if chances[place] < 0.25 * limit:
                     break
                 box = decode_box(regressions[place], anchors[place], layout, scale, view.shape[:2])
-                box = Box(
-                    box.left + left,
-                    box.top + top,
-                    box.right + left,
-                    box.bottom + top,
-                    layout.label,
-                    float(chances[place]),
-                )
-                found.append(FoundPerson(box, float(chances[place]) / limit))
+                corners = (box.left + left, box.top + top, box.right + left, box.bottom + top)
+                chance = float(chances[place])
+                found.append(FoundPerson(Box(*corners, layout.label, chance), chance / limit))
         least = smallest * min(pixels.shape[:2])
         large = [p for p in found if min(p.box.right - p.box.left, p.box.bottom - p.box.top) >= least]
         return keep_best(large)
@@ -148,14 +139,8 @@ def decode_box(
     margins = [(layout.side - round(length * scale)) // 2 for length in shape]
     left, right = ((x + turn * width / 2 - margins[1]) / scale for turn in (-1, 1))
     top, bottom = ((y + turn * height / 2 - margins[0]) / scale for turn in (-1, 1))
-    return Box(
-        round(max(0.0, left)),
-        round(max(0.0, top)),
-        round(min(shape[1], right)),
-        round(min(shape[0], bottom)),
-        layout.label,
-        0.0,
-    )
+    left, top, right, bottom = max(0.0, left), max(0.0, top), min(shape[1], right), min(shape[0], bottom)
+    return Box(round(left), round(top), round(right), round(bottom), layout.label, 0.0)
 
 
 def keep_best(found: list[FoundPerson]) -> list[FoundPerson]:
@@ -184,23 +169,21 @@ def _load_network(folder: Path, layout: BlazeLayout) -> Network:
             "(pip download --no-deps mediapipe==0.10.21), or set 'people: {blaze: null}'"
         )
     try:
-        interpreter = import_module("ai_edge_litert.interpreter").Interpreter(str(files[0]), num_threads=1)
+        interpreter: Any = import_module("ai_edge_litert.interpreter").Interpreter(
+            str(files[0]), num_threads=1
+        )
     except ImportError as error:
         raise MissingDependencyError(
             "people.blaze needs LiteRT: pip install ai-edge-litert; or set 'people: {blaze: null}'"
         ) from error
     except (ValueError, RuntimeError) as error:
         raise ModelFormatError(f"people.blaze: {files[0]} cannot be read: {error}") from error
-    return _wrap(interpreter, files[0], layout)
-
-
-def _wrap(interpreter: Any, file: Path, layout: BlazeLayout) -> Network:
     interpreter.allocate_tensors()
     entrance = interpreter.get_input_details()[0]
     exits = sorted(interpreter.get_output_details(), key=lambda details: -int(details["shape"][-1]))
     if tuple(entrance["shape"]) != (1, layout.side, layout.side, 3) or len(exits) != 2:
         raise ModelFormatError(
-            f"people.blaze: {file} takes {tuple(int(n) for n in entrance['shape'])} and has {len(exits)} "
+            f"people.blaze: {files[0]} takes {tuple(int(n) for n in entrance['shape'])} and has {len(exits)} "
             f"outputs; (1, {layout.side}, {layout.side}, 3) and 2 are needed"
         )
 

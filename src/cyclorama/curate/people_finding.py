@@ -11,20 +11,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cyclorama.curate.records import Box
 from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
 from cyclorama.imaging.transforms import resize_pixels
+from cyclorama.types import Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Pixels
-
-    Plane = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.uint8]
 
 _MODEL_SIDE = 640
 """Longest side, in pixels, that an object detection model sees."""
@@ -76,11 +73,8 @@ def build_body_finder(limit: float, working_side: int) -> Callable[[Pixels], lis
         detector = _load_body_detector()
         grey, scale = _prepare(pixels, working_side)
         places, scores = detector.detectMultiScale(grey, winStride=(8, 8), padding=(16, 16), scale=1.08)
-        scores = np.ravel(scores)
-        return [
-            _describe(tuple(place), scale, "body", float(score), limit)
-            for place, score in zip(places, scores)
-        ]
+        found = zip(places, np.ravel(scores))
+        return [_describe(tuple(place), scale, "body", float(score), limit) for place, score in found]
 
     return find
 
@@ -108,10 +102,8 @@ def build_model_finder(
         inputs = processor(images=small, return_tensors="pt")
         with torch.inference_mode():
             outputs = model(**inputs)
-        sizes = torch.tensor([[height, width]])
-        result = processor.post_process_object_detection(outputs, threshold=0.25 * limit, target_sizes=sizes)[
-            0
-        ]
+        sizes, least = torch.tensor([[height, width]]), 0.25 * limit
+        (result,) = processor.post_process_object_detection(outputs, threshold=least, target_sizes=sizes)
         found = []
         for score, label, corners in zip(result["scores"], result["labels"], result["boxes"]):
             if model.config.id2label[int(label)].lower() not in wanted:
@@ -172,21 +164,22 @@ def _load_cascade(file: str) -> Any:
     cv2 = import_cv2("people", "people: null")
     path = Path(cv2.data.haarcascades) / file
     if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
-        raise MissingDependencyError(
-            f"OpenCV {cv2.__version__} carries no cascade {file}; install 'opencv-python-headless<5', set "
-            "'people: {face: null, profile: null}' or give people.model"
-        )
+        raise _report_lacking(cv2, f"cascade {file}", "face: null, profile: null")
     return cv2.CascadeClassifier(str(path))
+
+
+def _report_lacking(cv2: Any, what: str, switch: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"OpenCV {cv2.__version__} carries no {what}; install 'opencv-python-headless<5', set "
+        f"'people: {{{switch}}}' or give people.model"
+    )
 
 
 @cache
 def _load_body_detector() -> Any:
     cv2 = import_cv2("people", "people: null")
     if not hasattr(cv2, "HOGDescriptor"):
-        raise MissingDependencyError(
-            f"OpenCV {cv2.__version__} carries no people detector; install 'opencv-python-headless<5', set "
-            "'people: {body: null}' or give people.model"
-        )
+        raise _report_lacking(cv2, "people detector", "body: null")
     detector = cv2.HOGDescriptor()
     detector.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
     return detector

@@ -1,27 +1,112 @@
-"""Is the image sharp, cleanly coded, whole, and without a frame?
+"""Is the image large enough, sharp, cleanly coded, whole, and without a frame?
 
 Every fault has a measure and a limit; measure over limit is its score. Above 1 an image goes to review,
-above ``drop_from`` it is dropped.
+above ``drop_from`` it is dropped. Blur is the width of edges: an ideal step blurred by ``s`` has, under
+Gaussian derivatives of width ``a`` and ``b``, slopes in the ratio ``sqrt((s^2 + b^2) / (s^2 + a^2))``, from
+which ``s`` follows (Zhuo and Sim, Defocus map estimation from a single image, 2011). Unlike the energy of the
+Laplacian it does not depend on contrast.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import io
+from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+import numpy.typing as npt
+from PIL import Image
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy import ndimage
 
-from cyclorama.config import Settings
-from cyclorama.curate.blur import get_luminance, measure_blockiness, measure_blur, read_jpeg_quality
+from cyclorama.config import Order, Settings
 from cyclorama.curate.borders import Frame, find_frame, find_seam
-from cyclorama.curate.records import Box, Finding, Verdict
+from cyclorama.curate.records import Box, Finding, RuleImage, Verdict
 from cyclorama.imaging.keying import key_studio_background
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    from cyclorama.curate.records import RuleImage
-    from cyclorama.types import Matte, Pixels
+Plane = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
+
+UNITS = 256
+"""Blur is told in 1/256 of the shorter side."""
+_FINE, _COARSE = 1.0, 2.0
+_FAINT = 1.5  # grey levels per pixel below which a slope is noise
+_FEWEST = 24
+
+_STANDARD_LUMINANCE = (  # ITU-T T.81, table K.1, row by row
+    (16, 11, 10, 16, 24, 40, 51, 61),
+    (12, 12, 14, 19, 26, 58, 60, 55),
+    (14, 13, 16, 24, 40, 57, 69, 56),
+    (14, 17, 22, 29, 51, 87, 80, 62),
+    (18, 22, 37, 56, 68, 109, 103, 77),
+    (24, 35, 55, 64, 81, 104, 113, 92),
+    (49, 64, 78, 87, 103, 121, 120, 101),
+    (72, 92, 95, 98, 112, 100, 103, 99),
+)
+
+
+def get_luminance(pixels: Pixels) -> Plane:
+    """Luma (BT.601), float32 (H, W) in [0, 255]."""
+    luma: Plane = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    return luma
+
+
+def measure_blur(luminance: Plane, region: Flags | None = None) -> float | None:
+    """Width of the sharper edges in ``region`` (H, W): standard deviation in 1/256 of the shorter side.
+
+    The lower quartile over the strongest edges, 0 or more. None where there are too few edges to tell.
+    Invariant: independent of brightness and contrast.
+    """
+    fine, coarse = (ndimage.gaussian_gradient_magnitude(luminance, width) for width in (_FINE, _COARSE))
+    edge = (fine >= ndimage.maximum_filter(fine, 3)) & (fine >= _FAINT)
+    if region is not None:
+        edge &= region
+    if int(edge.sum()) < _FEWEST:
+        return None
+    strong = edge & (fine >= np.quantile(fine[edge], 0.6))
+    ratio = (fine[strong] / np.maximum(coarse[strong], 1e-6)).astype(np.float64) ** 2
+    ratio = np.clip(ratio, 1.02, (_COARSE / _FINE) ** 2)
+    width = np.sqrt((_COARSE**2 - ratio * _FINE**2) / (ratio - 1))
+    units: float = float(np.quantile(width, 0.25)) * UNITS / min(luminance.shape)
+    return units
+
+
+def measure_blockiness(luminance: Plane) -> float:
+    """Grey levels by which steps every 8 pixels exceed those between, about 0 without a coding grid.
+
+    The lesser of both directions, at the grid's best phase; steps are capped and medians taken, so that a few
+    true edges do not count. Finds the blocks of JPEG also in files saved anew in another format.
+    """
+    return min(_measure_grid(luminance), _measure_grid(luminance.T))
+
+
+def _measure_grid(luminance: Plane) -> float:
+    second = np.abs(luminance[:, 3:] - 3 * luminance[:, 2:-1] + 3 * luminance[:, 1:-2] - luminance[:, :-3])
+    columns = np.minimum(second, 24.0).mean(axis=0)
+    phases = np.array([float(np.median(columns[phase::8])) for phase in range(8)])
+    best = int(phases.argmax())
+    others = float(np.median(np.delete(phases, best)))
+    return max(0.0, float(phases[best]) - others) / 2  # a step of h gives 2 h
+
+
+def read_jpeg_quality(raw: bytes) -> float | None:
+    """Quality setting, about 1-100, that the luminance table of a JPEG file ``raw`` corresponds to.
+
+    In the scale of the IJG library; None for other formats.
+    """
+    if not raw.startswith(b"\xff\xd8"):
+        return None
+    with Image.open(io.BytesIO(raw)) as image:
+        tables = getattr(image, "quantization", None)
+    if not tables:
+        return None
+    table = np.sort(np.asarray(tables[min(tables)], dtype=np.float64))
+    standard = np.sort(np.asarray(_STANDARD_LUMINANCE, dtype=np.float64).ravel())
+    scale = 100 * float(np.median(table / standard))
+    quality = 5000 / scale if scale > 100 else (200 - scale) / 2
+    return float(np.clip(quality, 1, 100))
 
 
 _RECTANGLE = 0.97
@@ -131,10 +216,50 @@ def measure_blurs(
 
 def _get_boxes(frame: Frame, pixels: Pixels) -> tuple[Box, ...]:
     height, width = pixels.shape[:2]
-    strips = (
-        Box(0, 0, width, frame.top, "frame", 1.0),
-        Box(0, height - frame.bottom, width, height, "frame", 1.0),
-        Box(0, 0, frame.left, height, "frame", 1.0),
-        Box(width - frame.right, 0, width, height, "frame", 1.0),
-    )
-    return tuple(box for box in strips if box.right > box.left and box.bottom > box.top)
+    low, right = height - frame.bottom, width - frame.right
+    places = ((0, 0, width, frame.top), (0, low, width, height), (0, 0, frame.left, height))
+    boxes = [Box(a, b, c, d, "frame", 1.0) for a, b, c, d in (*places, (right, 0, width, height))]
+    return tuple(box for box in boxes if box.right > box.left and box.bottom > box.top)
+
+
+class SizeSettings(Settings):
+    """The sizes that are taken."""
+
+    ordered: ClassVar[Order] = (("min_side", "wanted_side"),)
+    min_side: PositiveInt = 256
+    """Least shorter side in pixels; a smaller image is dropped."""
+    wanted_side: PositiveInt = 256
+    """Shorter side in pixels below which an image goes to review; equal to ``min_side`` = never."""
+    max_pixels: PositiveInt = 50_000_000
+    """Most pixels, width times height; a larger image is dropped."""
+    max_aspect: Annotated[float, Field(ge=1)] = 2.5
+    """Greatest longer side over shorter side; beyond it an image is dropped."""
+
+
+class SizeRule:
+    """Drops images that are too small, too large or too long."""
+
+    name = "size"
+
+    def __init__(self, settings: SizeSettings | None = None) -> None:
+        self.settings = settings or SizeSettings()
+
+    def judge(self, image: RuleImage) -> Finding:
+        """Drop outside the limits, review between ``min_side`` and ``wanted_side``, else keep."""
+        settings = self.settings
+        height, width = image.pixels.shape[:2]
+        side, aspect = min(height, width), max(height, width) / min(height, width)
+        numbers = {"height": float(height), "width": float(width), "aspect": aspect}
+        faults = []
+        if side < settings.min_side:
+            faults.append(f"the shorter side has {side} pixels, the least is {settings.min_side}")
+        if height * width > settings.max_pixels:
+            faults.append(f"{height * width:,} pixels, the limit is {settings.max_pixels:,}")
+        if aspect > settings.max_aspect:
+            faults.append(f"its sides are as 1 to {aspect:.2f}, the limit is {settings.max_aspect:.2f}")
+        if faults:
+            return Finding(self.name, Verdict.DROP, "; ".join(faults), numbers)
+        if side < settings.wanted_side:
+            reason = f"the shorter side has {side} pixels, {settings.wanted_side} are wanted"
+            return Finding(self.name, Verdict.REVIEW, reason, numbers)
+        return Finding(self.name, Verdict.KEEP, numbers=numbers)

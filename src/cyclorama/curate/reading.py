@@ -7,14 +7,16 @@ stands in the row.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.records import Record
-from cyclorama.data.addresses import is_remote
+from cyclorama.data.addresses import is_remote, is_url, open_system
 from cyclorama.data.opening import IMAGE_FOLDERS
 from cyclorama.data.table import Row, Table, open_table
 from cyclorama.errors import ManifestError
@@ -107,22 +109,12 @@ def _read_published(
     notes.append(found.detection.describe())
     language = {"chinese": "zh"}.get(found.detection.category_script.value)
     for record in found.records:
-        extra = {"subset": name}
-        if record.mask_means is not None:
-            extra["mask_means"] = record.mask_means
-        if record.reference is not None:
-            extra["reference"] = str(record.reference)
+        others = {"mask_means": record.mask_means, "reference": record.reference}
+        extra = {"subset": name} | {k: str(value) for k, value in others.items() if value is not None}
+        mask = None if record.mask is None else str(record.mask)
+        same = {field: getattr(record, field) for field in ("product_id", "category", "licence")}
         yield InputRow(
-            Record(
-                key=record.id,
-                image=str(record.image),
-                product_id=record.product_id,
-                category=record.category,
-                mask=None if record.mask is None else str(record.mask),
-                licence=record.licence,
-                language=language,
-                extra=extra,
-            )
+            Record(record.id, str(record.image), mask=mask, language=language, extra=extra, **same)
         )
     for line in found.rejected:
         row = Record(f"{name}/line-{line.row}", "", extra={"subset": name, **line.values})
@@ -147,3 +139,38 @@ def _complete(rows: Iterable[InputRow], settings: ReadingSettings) -> list[Input
         record = replace(record, key=key, licence=licence, language=language, extra=extra)
         done.append(replace(row, record=record))
     return done
+
+
+REMOTE_THREADS = 16
+"""Remote files asked for their state at a time."""
+
+
+def read_stamps(addresses: Iterable[str]) -> list[str]:
+    """For each address a text that changes when the file may have changed; empty where there is none.
+
+    Local files: size and time of change. Remote ones: whatever their file system tells of them. Files of web
+    servers are read once and have no stamp.
+    """
+    wanted = list(addresses)
+    remote = sorted(filter(is_remote, set(wanted)))
+    with ThreadPoolExecutor(REMOTE_THREADS) as pool:  # starts no thread without work
+        known = dict(zip(remote, pool.map(_read_remote_stamp, remote), strict=True))
+    return [known[address] if address in known else _read_local_stamp(address) for address in wanted]
+
+
+def _read_local_stamp(address: str) -> str:
+    try:
+        found = os.stat(address)  # noqa: PTH116 - a Path per file costs more than the call itself
+    except (OSError, ValueError):
+        return ""
+    return f"{found.st_size}:{found.st_mtime_ns}"
+
+
+def _read_remote_stamp(address: str) -> str:
+    if is_url(address):
+        return ""
+    try:
+        system, path = open_system(address)
+        return str(system.ukey(path))
+    except (OSError, ValueError, NotImplementedError, ManifestError):
+        return ""

@@ -1,9 +1,8 @@
 """What a row is, what a rule says of it, and what a rule must offer.
 
-A curating run hands a :class:`Record` (one input row) to the rules that need no pixels, a
-:class:`Image` (the decoded row) to one image rule after another, and :class:`Summary` objects (what
-is left of an image once its pixels are gone) to the rules that compare images with each other. Every
-rule answers with one :class:`Finding` per row and changes nothing: a repaired image is a new one.
+A :class:`Record` (one input row) goes to the rules that need no pixels, a :class:`RuleImage` (the decoded
+row) to one image rule after another, and a :class:`Summary` to the rules that compare images. Every rule
+answers with one :class:`Finding` per row and changes nothing: a repaired image is a new one.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
+import numpy.typing as npt
 
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 SHAPE_SIDE = 32
 """Side of :attr:`Summary.mask_shape`, in cells."""
@@ -134,7 +132,7 @@ class Summary:
     digest: str = ""
     """SHA-256 of the file's bytes, in hexadecimal digits."""
     thumbnail: npt.NDArray[np.uint8] | None = None
-    """uint8, THUMBNAIL_SIDE of :mod:`.signature` squared: luminance of the whole image, aspect not kept."""
+    """uint8, THUMBNAIL_SIDE of :mod:`.summary` squared: luminance of the whole image, aspect not kept."""
 
 
 @runtime_checkable

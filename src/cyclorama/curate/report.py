@@ -16,8 +16,15 @@ from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Verdict
-from cyclorama.curate.report_plots import draw_distribution, draw_funnel, draw_long_tail
-from cyclorama.curate.report_statistics import FEW, MANY, Statistics, collect_statistics
+from cyclorama.curate.report_statistics import (
+    FEW,
+    MANY,
+    Statistics,
+    collect_statistics,
+    draw_distribution,
+    draw_funnel,
+    draw_long_tail,
+)
 from cyclorama.curate.reviewing import draw_evidence
 from cyclorama.curate.settling import JudgedRow
 from cyclorama.curate.splits import find_unseen_categories
@@ -73,10 +80,7 @@ def write_report(
     card = format_card(
         statistics,
         recipe=yaml.safe_dump(to_plain(config), sort_keys=False, allow_unicode=True),
-        digests={
-            path.relative_to(store.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(store.set.glob("*.tar"))
-        },
+        digests=store.compute_digests(sorted(store.set.glob("*.tar"))),
         unseen=find_unseen_categories([row.category for row in kept], [row.split for row in kept]),
     )
     write_atomic(store.out / CARD_FILE, card.encode("utf-8", "backslashreplace"))
@@ -142,8 +146,7 @@ def format_report(
     bottom = ["<h2>Samples per decision</h2>"]
     for rule in dict.fromkeys(order):
         for verdict in reversed(Verdict):
-            shown = [_format_sample(s) for s in samples if s.rule == rule and s.verdict == verdict]
-            if shown:
+            if shown := [_format_sample(s) for s in samples if (s.rule, s.verdict) == (rule, verdict)]:
                 bottom += [f'<h3>{escape(rule)}: {verdict.value}</h3><div class="cells">', *shown, "</div>"]
     legend = _format_legend({"keep": "kept by the rule", "drop": "others"})
     bottom.append(
@@ -193,20 +196,17 @@ def format_card(
 
 
 def _build_text(
-    statistics: Statistics,
-    title: str,
-    facts: Sequence[str],
-    categories: int,
-    *tables: ReportTable,
+    statistics: Statistics, title: str, facts: Sequence[str], categories: int, *tables: ReportTable
 ) -> ReportText:
     counts, tail = statistics.verdicts, statistics.long_tail
-    funnel = [
-        [step.rule, step.seen, *(step.verdicts.get(v.value, 0) for v in Verdict)]
-        for step in statistics.funnel
-    ]
+    steps = statistics.funnel
+    funnel = [[step.rule, step.seen, *(step.verdicts.get(v, 0) for v in Verdict)] for step in steps]
     known = {step.rule for step in statistics.funnel}
     funnel += [[rule, *["–"] * 5] for rule in statistics.dropped_by if rule not in known]
     last = [statistics.dropped_by.get(str(row[0]), 0) for row in funnel]
+    heads = ("rule", "rows", *_WORDS.values(), "taken out by its word")
+    languages = list(statistics.languages.items()) if any(statistics.languages) else []
+    splits = [(split or "(none)", *both) for split, both in statistics.splits.items()]
     return ReportText(
         title,
         facts,
@@ -223,22 +223,10 @@ def _build_text(
         [
             table
             for table in (
-                _tabulate(
-                    "How it was chosen",
-                    ("rule", "rows", *_WORDS.values(), "taken out by its word"),
-                    [[*row, out] for row, out in zip(funnel, last)],
-                ),
+                _tabulate("How it was chosen", heads, [[*row, out] for row, out in zip(funnel, last)]),
                 _tabulate("Categories", ("category", "images"), list(tail.counts.items())[:categories]),
-                _tabulate(
-                    "Languages of the categories' names",
-                    ("language", "images"),
-                    list(statistics.languages.items()) if any(statistics.languages) else [],
-                ),
-                _tabulate(
-                    "Splits",
-                    ("split", "images", "products"),
-                    [(split or "(none)", *both) for split, both in statistics.splits.items()],
-                ),
+                _tabulate("Languages of the categories' names", ("language", "images"), languages),
+                _tabulate("Splits", ("split", "images", "products"), splits),
                 _tabulate("Licences", ("licence", "images"), list(statistics.licence.counts.items())),
                 *tables,
             )

@@ -1,11 +1,14 @@
-"""What came of all rows: the funnel of the rules, the spread of their numbers, the kept set by category."""
+"""What came of all rows, in numbers and drawn as SVG: the funnel of the rules, the spread of their numbers,
+the kept set by category (as in the paper's Fig. 8)."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 
@@ -53,20 +56,17 @@ class LongTail:
     @property
     def share_many(self) -> float:
         """Share of the categories with more than 100 images; 0 without categories."""
-        return self._share(sum(count > MANY for count in self.counts.values()))
+        return sum(count > MANY for count in self.counts.values()) / max(1, len(self.counts))
 
     @property
     def share_few(self) -> float:
         """Share of the categories with fewer than 10 images; 0 without categories."""
-        return self._share(sum(count < FEW for count in self.counts.values()))
+        return sum(count < FEW for count in self.counts.values()) / max(1, len(self.counts))
 
     @property
     def median(self) -> float:
         """Images of the category in the middle; 0 without categories."""
         return float(statistics.median(self.counts.values())) if self.counts else 0.0
-
-    def _share(self, count: int) -> float:
-        return count / len(self.counts) if self.counts else 0.0
 
 
 @dataclass(frozen=True)
@@ -114,13 +114,12 @@ def collect_statistics(rows: Sequence[JudgedRow], rules: Sequence[str] = ()) -> 
             for name, number in finding.numbers.items():
                 values[f"{finding.rule}.{name}"][finding.verdict != Verdict.KEEP].append(number)
     kept = [row for row in rows if row.is_kept]
-    verdicts = Counter({verdict.value: 0 for verdict in Verdict})
-    verdicts.update(row.verdict.value for row in rows)
+    verdicts = {verdict.value: 0 for verdict in Verdict} | Counter(row.verdict.value for row in rows)
     dropped = Counter(row.rule or "unknown" for row in rows if row.verdict == Verdict.DROP)
     splits = {split: [row for row in kept if row.split == split] for split in sorted({r.split for r in kept})}
     return Statistics(
         rows=len(rows),
-        verdicts=dict(verdicts),
+        verdicts=verdicts,
         funnel=tuple(FunnelStep(rule, dict(counts)) for rule, counts in steps.items() if counts),
         decided=sum(row.decision is not None for row in rows),
         long_tail=compute_long_tail(row.category for row in kept),
@@ -141,17 +140,102 @@ def _count_products(rows: Sequence[JudgedRow]) -> int:
 
 def _compute_distribution(name: str, kept: list[float], others: list[float]) -> Distribution | None:
     """Counts from the 0.5th to the 99.5th percentile, the rest at the ends; None for a constant."""
-    both = np.array(kept + others, np.float64)
-    both = both[np.isfinite(both)]
-    if not len(both):
+    groups = [np.array([v for v in group if np.isfinite(v)], np.float64) for group in (kept, others)]
+    both = np.concatenate(groups)
+    if not len(both) or not np.ptp(both):
         return None
-    low, high = (float(value) for value in np.percentile(both, [0.5, 99.5]))
+    low, high = np.percentile(both, [0.5, 99.5]).tolist()
     if high <= low:
         low, high = float(both.min()), float(both.max())
-    if high <= low:
-        return None
-    counts = [
-        np.histogram(np.clip([v for v in one if np.isfinite(v)], low, high), BINS, (low, high))[0].tolist()
-        for one in (kept, others)
+    clipped = (np.clip(group, low, high) for group in groups)
+    first, second = (tuple(np.histogram(group, BINS, (low, high))[0].tolist()) for group in clipped)
+    return Distribution(name, low, high, first, second, float(np.median(both)))
+
+
+_WIDTH, _ROW, _LEFT, _RIGHT = 640, 26, 110, 70
+_BARS = 160
+"""Bars of the long tail; with more categories each bar stands for several."""
+
+
+def draw_funnel(steps: Sequence[FunnelStep], rows: int) -> str:
+    """One bar per rule: rows that came to it, parted by verdict. ``rows`` is the input's number."""
+    scale = (_WIDTH - _LEFT - _RIGHT) / max(1, rows)
+    parts = []
+    for place, step in enumerate(steps):
+        y, x = _ROW * place, float(_LEFT)
+        parts.append(f'<text x="0" y="{y + 16}">{escape(step.rule)}</text>')
+        for verdict in Verdict:
+            width = step.verdicts.get(verdict, 0) * scale
+            if width > 0:
+                size = f'width="{width:.2f}" height="{_ROW - 8}"'
+                parts.append(f'<rect class="{verdict}" x="{x:.1f}" y="{y + 3}" {size}/>')
+                x += width
+        parts.append(f'<text class="soft" x="{x + 6:.1f}" y="{y + 16}">{step.seen:,}</text>')
+    label = "; ".join(
+        f"{step.rule}: " + ", ".join(f"{count} {name}" for name, count in sorted(step.verdicts.items()))
+        for step in steps
+    )
+    return _wrap(parts, max(1, len(steps)) * _ROW, label)
+
+
+def draw_long_tail(tail: LongTail) -> str:
+    """Images per category, most first, on a logarithmic scale, with lines at 100 and 10."""
+    counts = list(tail.counts.values())
+    if not counts:
+        return "<p>No category has an image.</p>"
+    height, base = 190, 170
+    top = max(math.log10(max(counts)), math.log10(MANY)) + 0.1
+    left, width = 40, _WIDTH - 50
+
+    def place(count: float) -> float:
+        return base - (base - 10) * math.log10(max(count, 1)) / top
+
+    per_bar = math.ceil(len(counts) / _BARS)
+    means = [statistics.fmean(counts[n : n + per_bar]) for n in range(0, len(counts), per_bar)]
+    step = width / len(means)
+    parts = [
+        f'<rect class="keep" x="{left + n * step:.2f}" y="{place(mean):.1f}" '
+        f'width="{max(0.8, step * 0.85):.2f}" height="{max(1.0, base - place(mean)):.1f}"/>'
+        for n, mean in enumerate(means)
     ]
-    return Distribution(name, low, high, tuple(counts[0]), tuple(counts[1]), float(np.median(both)))
+    for count in (1, FEW, MANY, 1000, 10000):
+        y = place(count)
+        if y >= 5:
+            marked = ' stroke-dasharray="4 3"' if count in (FEW, MANY) else ""
+            parts.append(
+                f'<line x1="{left}" x2="{left + width}" y1="{y:.1f}" y2="{y:.1f}"{marked}/>'
+                f'<text class="soft" x="{left - 5}" y="{y + 4:.1f}" text-anchor="end">{count}</text>'
+            )
+    grouped = f", {per_bar} a bar" if per_bar > 1 else ""
+    caption = f"{len(counts)} categories, most images first{grouped}"
+    parts.append(f'<text class="soft" x="{left}" y="{height - 3}">{caption}</text>')
+    spread = f"largest {counts[0]}, median {tail.median:g}, smallest {counts[-1]} images"
+    return _wrap(parts, height, f"{len(counts)} categories; {spread}")
+
+
+def draw_distribution(distribution: Distribution) -> str:
+    """A histogram: kept rows below, the others on top of them."""
+    height, base, left, width = 96, 78, 4, 292
+    tallest = max(1, *(a + b for a, b in zip(distribution.kept, distribution.others, strict=True)))
+    step = width / len(distribution.kept)
+    parts = []
+    for n, (kept, others) in enumerate(zip(distribution.kept, distribution.others, strict=True)):
+        x, y = left + n * step, float(base)
+        for name, count in (("keep", kept), ("drop", others)):
+            tall = (base - 6) * count / tallest
+            y -= tall
+            if count:
+                size = f'width="{step - 1:.1f}" height="{tall:.1f}"'
+                parts.append(f'<rect class="{name}" x="{x:.1f}" y="{y:.1f}" {size}/>')
+    low, high, middle = (f"{v:.4g}" for v in (distribution.low, distribution.high, distribution.median))
+    place = f'y="{height - 4}"'
+    parts.append(f'<text class="soft" x="{left}" {place}>{low}</text>')
+    parts.append(f'<text class="soft" x="{left + width}" {place} text-anchor="end">{high}</text>')
+    return _wrap(parts, height, f"{distribution.name}: from {low} to {high}, median {middle}", 300)
+
+
+def _wrap(parts: Sequence[str], height: int, label: str, width: int = _WIDTH) -> str:
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}">{"".join(parts)}</svg>'
+    )

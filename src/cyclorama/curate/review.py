@@ -1,27 +1,137 @@
-"""What is a person asked to look at, and where do the answers go?
+"""What is a person asked to look at, where do the answers go, and how does the page come and go by HTTP?
 
 A run writes ``review.jsonl`` and the images in ``review/``; the review page shows them and keeps decisions
 in ``decisions.sqlite``, which the next run takes in. Decided items stay in the list, so that a decision can
-be taken back.
+be taken back: that marks its row instead of deleting it, so that the file also is the log of the review. The
+decision that counts for a key is the newest that was not taken back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass, field
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
+from urllib.parse import unquote
 
 from pydantic import TypeAdapter
 
-from cyclorama.curate.decisions import FILE_NAME as DECISIONS_NAME
-from cyclorama.curate.decisions import Choice, Decision, load_decisions, save_decision, undo
-from cyclorama.errors import DataError, SettingsError
+from cyclorama.errors import DataError, OutputError, SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.local_server import build_page
+from cyclorama.local_server import LocalHandler, LocalServer, build_page
+
+FILE_NAME = "decisions.sqlite"
+"""The file's name in the folder of a curating run."""
+Choice = Literal["accept", "reject"]
+MAX_TEXT = 2000
+"""Longest key, name or reason, in characters."""
+_WAIT_SECONDS = 30.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS decisions (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, choice TEXT NOT NULL, who TEXT NOT NULL,
+    made REAL NOT NULL, reason TEXT NOT NULL, basis TEXT NOT NULL, undone REAL
+);
+CREATE INDEX IF NOT EXISTS decisions_by_key ON decisions (key);
+"""
+_COLUMNS = "key, choice, who, made, reason, basis"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One person's decision about one image or pair."""
+
+    key: str
+    """The row's key, or :func:`pair_key` of a pair."""
+    choice: Choice
+    who: str
+    when: float
+    """Seconds since 1970, UTC."""
+    reason: str = ""
+    """What the person wrote, if anything."""
+    basis: str = ""
+    """Digest of what the person was shown; another one now means that image or evidence changed."""
+
+    def __post_init__(self) -> None:
+        if self.choice not in get_args(Choice):
+            raise SettingsError(f"choice is {self.choice!r}; it must be 'accept' or 'reject'")
+        for name, text in (("key", self.key), ("who", self.who)):
+            if not text.strip():
+                raise SettingsError(f"a decision needs a {name}; got an empty text")
+        longest = max(len(text) for text in (self.key, self.who, self.reason, self.basis))
+        if longest > MAX_TEXT:
+            raise SettingsError(f"a decision's text has {longest} characters, at most {MAX_TEXT}; shorten it")
+
+
+def pair_key(product_key: str, reference_key: str) -> str:
+    """The key under which a pair of a product and a reference is decided."""
+    return f"pair:{product_key}|{reference_key}"
+
+
+def load_decisions(path: str | Path) -> dict[str, Decision]:
+    """Key -> the decision that counts; nothing if there is no such file. Raises OutputError."""
+    return {decision.key: decision for decision, undone in load_log(path) if undone is None}
+
+
+def load_log(path: str | Path) -> list[tuple[Decision, float | None]]:
+    """Every decision in the order of their making, each with the time it was taken back (None: it stands)."""
+    path = Path(path)
+    if not path.is_file():
+        return []
+    with _connect(path) as connection:
+        rows = connection.execute(f"SELECT {_COLUMNS}, undone FROM decisions ORDER BY number").fetchall()
+    return [(Decision(*row[:-1]), row[-1]) for row in rows]
+
+
+def save_decision(path: str | Path, decision: Decision) -> None:
+    """Add ``decision``; it is on the disk when this returns. Raises OutputError."""
+    with _connect(Path(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", astuple(decision))
+
+
+def undo(path: str | Path, who: str, when: float) -> Decision | None:
+    """Take back the newest standing decision of ``who``; that decision, or None if there was none.
+
+    Invariant: after it, the decision that ``load_decisions`` gives for the key is the one before.
+    """
+    with _connect(Path(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        row = connection.execute(
+            f"SELECT number, {_COLUMNS} FROM decisions WHERE who = ? AND undone IS NULL "
+            "ORDER BY number DESC LIMIT 1",
+            (who,),
+        ).fetchone()
+        if row is None:
+            return None
+        connection.execute("UPDATE decisions SET undone = ? WHERE number = ?", (when, row[0]))
+        return Decision(*row[1:])
+
+
+@contextmanager
+def _connect(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection whose changes are committed at the end, or rolled back on any error."""
+    try:
+        connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot open the decisions in {path}: {error}") from error
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(_TABLES)
+        yield connection
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise OutputError(f"cannot use the decisions in {path}: {error}") from error
+    finally:
+        connection.close()
+
 
 ITEMS_NAME = "review.jsonl"
 IMAGE_FOLDER = "review"
@@ -41,7 +151,7 @@ class ReviewItem:
     """An image or a pair that somebody must decide about."""
 
     key: str
-    """The row's key, or :func:`cyclorama.curate.decisions.pair_key`."""
+    """The row's key, or :func:`cyclorama.curate.review.pair_key`."""
     kind: Kind
     title: str
     images: tuple[ReviewImage, ...]
@@ -79,21 +189,16 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
     items: dict[str, ReviewItem] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            item = _parse_item(line)
+            item = TypeAdapter(ReviewItem).validate_json(line)
+            for image in item.images:
+                if PurePosixPath(image.path).parent != PurePosixPath(IMAGE_FOLDER):
+                    raise ValueError(f"image {image.path!r} does not lie in {IMAGE_FOLDER}/")
         except ValueError as error:
             raise DataError(f"{path}, line {number}: {error}; run cyclorama curate again") from error
         if item.key in items:
             raise DataError(f"{path}, line {number}: key {item.key!r} is there twice")
         items[item.key] = item
     return list(items.values())
-
-
-def _parse_item(line: str) -> ReviewItem:
-    item = TypeAdapter(ReviewItem).validate_json(line)
-    for image in item.images:
-        if PurePosixPath(image.path).parent != PurePosixPath(IMAGE_FOLDER):
-            raise ValueError(f"image {image.path!r} does not lie in {IMAGE_FOLDER}/")
-    return item
 
 
 class Desk:
@@ -103,10 +208,9 @@ class Desk:
         """Raises DataError (no review list in ``folder``)."""
         self._folder = Path(folder)
         self._items = {item.key: item for item in load_review_items(folder)}
-        self._images = {
-            PurePosixPath(image.path).name for item in self._items.values() for image in item.images
-        }
-        self._database = self._folder / DECISIONS_NAME
+        shown = [image.path for item in self._items.values() for image in item.images]
+        self._images = {PurePosixPath(path).name for path in shown}
+        self._database = self._folder / FILE_NAME
         title = f"Review · {self._folder.resolve().name}"
         needs = "This page needs JavaScript."
         self.page = build_page("cyclorama.curate", "review_page", title, "review", needs).encode()
@@ -136,11 +240,9 @@ class Desk:
         key, choice, who = (_get_text(values, name) for name in ("key", "choice", "who"))
         if key not in self._items:
             raise SettingsError(f"nothing under review has the key {key!r}; reload the page")
-        known: Choice = "accept" if choice == "accept" else "reject"
-        if choice != known:
-            raise SettingsError(f"choice is {choice!r}; it must be 'accept' or 'reject'")
         reason = _get_text(values, "reason") if "reason" in values else ""
-        decision = Decision(key, known, who.strip(), time.time(), reason.strip(), self._items[key].basis)
+        basis = self._items[key].basis
+        decision = Decision(key, cast("Choice", choice), who.strip(), time.time(), reason.strip(), basis)
         save_decision(self._database, decision)
         return {"decision": asdict(decision)}
 
@@ -158,3 +260,36 @@ def _get_text(values: Any, name: str) -> str:
         raise SettingsError(f"a request must be a JSON object with the text {name!r}")
     text: str = values[name]
     return text
+
+
+_IMAGE = re.compile(r"/images/([A-Za-z0-9][\w.-]{0,200}\.jpg)")
+
+
+class ReviewServer(LocalServer):
+    """Serves one review desk; a decision is on the disk when its request is answered."""
+
+    def __init__(self, desk: Desk, host: str, port: int) -> None:
+        """Raises SettingsError (address not free)."""
+        self.desk = desk
+        super().__init__(host, port, _Handler)
+
+
+class _Handler(LocalHandler):
+    server: ReviewServer
+    server_version = "cyclorama-review"
+
+    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
+        desk = self.server.desk
+        match = _IMAGE.fullmatch(unquote(place))
+        image = desk.load_image(match[1]) if match else None
+        if place == "/":
+            self.answer(HTTPStatus.OK, desk.page, "text/html; charset=utf-8")
+        elif place == "/items":
+            self.answer_json(desk.load_state())
+        elif image is not None:
+            self.answer(HTTPStatus.OK, image, "image/jpeg", "private, no-cache")
+        else:
+            self.refuse(HTTPStatus.NOT_FOUND, "no such image" if match else "nothing here")
+
+    def find_action(self, place: str) -> Callable[[Any], Any] | None:
+        return {"/decisions": self.server.desk.decide, "/undo": self.server.desk.undo}.get(place)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from cyclorama.curate.cache import FROM_FILE, ImageCache
 from cyclorama.curate.config import CurateConfig
-from cyclorama.curate.decisions import Decision
-from cyclorama.curate.pairs import PairProposal, propose_pairs
-from cyclorama.curate.records import RuleImage, Verdict
-from cyclorama.curate.report_images import encode_evidence
-from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem, save_review_items
+from cyclorama.curate.records import Box, RuleImage, Verdict
+from cyclorama.curate.review import IMAGE_FOLDER, Decision, ReviewImage, ReviewItem, save_review_items
 from cyclorama.curate.settling import (
     JudgedRow,
     build_review_item,
@@ -22,11 +21,47 @@ from cyclorama.curate.settling import (
     get_layers_after,
     list_against,
 )
-from cyclorama.curate.splits import BGPAIR
+from cyclorama.curate.splits import BGPAIR, PairProposal, propose_pairs
 from cyclorama.curate.store import CurateStore
 from cyclorama.errors import DataError, InputError
 from cyclorama.files import write_atomic
 from cyclorama.jobs.store import encode_lines
+from cyclorama.types import Pixels
+
+_COLOURS = ("#e6194b", "#0082c8", "#f58231", "#3cb44b", "#911eb4")
+"""Of the boxes, by the order in which their labels come."""
+_QUALITY = 85
+
+
+def encode_evidence(pixels: Pixels, boxes: Sequence[Box], side: int = 768) -> bytes:
+    """A JPEG of ``pixels`` (H, W, 3), at most ``side`` long, with ``boxes`` and their labels drawn in.
+
+    Boxes are in pixels of the full size. Equal input gives equal bytes.
+    """
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    scale_x, scale_y = image.width / pixels.shape[1], image.height / pixels.shape[0]
+    draw = ImageDraw.Draw(image)
+    width = max(2, round(max(image.size) / 200))
+    font = ImageFont.load_default(size=max(10, width * 5))
+    labels = list(dict.fromkeys(box.label for box in boxes))
+    for box in boxes:
+        colour = _COLOURS[labels.index(box.label) % len(_COLOURS)]
+        left, top = box.left * scale_x, box.top * scale_y
+        right = max(left + 1, box.right * scale_x - 1)
+        bottom = max(top + 1, box.bottom * scale_y - 1)
+        draw.rectangle((left, top, right, bottom), outline="white", width=width + 2)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=width)
+        text = f"{box.label} {box.score:.2f}"
+        _, _, text_width, text_height = draw.textbbox((0, 0), text, font=font)
+        x = min(max(0.0, left), max(0.0, image.width - text_width - 4))
+        y = top - text_height - 4 if top > text_height + 4 else top + width
+        draw.rectangle((x, y, x + text_width + 4, y + text_height + 4), fill=colour)
+        draw.text((x + 2, y + 1), text, fill="white", font=font)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()
+
 
 PAIRS_FILE = "pairs.jsonl"
 REVIEW_SIDE = 768
@@ -47,17 +82,23 @@ def write_review(
 
     Images that are there already are not made again. Raises OutputError.
     """
-    items = [build_review_item(row) for row in rows if _is_for_review(row)]
-    wanted = {image.path for item in items for image in item.images}
+    items = []
     for row in rows:
-        if _is_for_review(row):
-            _write_evidence(store.out, row, cache)
+        if row.digest and (row.verdict == Verdict.REVIEW or row.decision is not None):
+            items.append(build_review_item(row))
+            _write_evidence(store.out, items[-1], row, cache)
+    wanted = {image.path for item in items for image in item.images}
     pairs = _write_pairs(store, rows, config, decisions, set_keys)
     for item, members in pairs:
         wanted |= {image.path for image in item.images}
         for image, place in zip(item.images, members, strict=True):
-            _write_plain(store.out / image.path, rows[place], cache)
-    _remove_others(store.out / IMAGE_FOLDER, wanted)
+            path, row = store.out / image.path, rows[place]
+            loaded = None if path.is_file() else _try_load(row, row.layers, cache)
+            if loaded is not None:
+                write_atomic(path, encode_evidence(loaded.pixels, ()), durable=False)
+    for path in (store.out / IMAGE_FOLDER).glob("*"):
+        if f"{IMAGE_FOLDER}/{path.name}" not in wanted:
+            path.unlink(missing_ok=True)
     save_review_items(store.out, [*items, *(item for item, _ in pairs)])
 
 
@@ -68,23 +109,17 @@ def draw_evidence(
 
     None if the file cannot be read.
     """
+    layers = FROM_FILE if place is None else row.seen[place] or FROM_FILE
+    places = list_against(row) if place is None else [place]
     if place is None:
-        layers = FROM_FILE
-        unchanged = [p for p in list_against(row) if row.seen[p].get("pixels", "file") == "file"]
-        boxes = [box for p in unchanged for box in row.findings[p].boxes]
-    else:
-        layers = row.seen[place] or FROM_FILE
-        boxes = list(row.findings[place].boxes)
+        places = [p for p in places if row.seen[p].get("pixels", "file") == "file"]
+    boxes = [box for p in places for box in row.findings[p].boxes]
     loaded = _try_load(row, layers | {"mask": "none"}, cache)
     return None if loaded is None else encode_evidence(loaded.pixels, boxes, side)
 
 
-def _is_for_review(row: JudgedRow) -> bool:
-    return bool(row.digest) and (row.verdict == Verdict.REVIEW or row.decision is not None)
-
-
-def _write_evidence(out: Path, row: JudgedRow, cache: ImageCache) -> None:
-    for image in build_review_item(row).images:
+def _write_evidence(out: Path, item: ReviewItem, row: JudgedRow, cache: ImageCache) -> None:
+    for image in item.images:
         path = out / image.path
         if path.is_file():
             continue
@@ -98,13 +133,6 @@ def _write_evidence(out: Path, row: JudgedRow, cache: ImageCache) -> None:
             data = encode_evidence(np.rint(loaded.pixels * shade).astype(np.uint8), (), REVIEW_SIDE)
         if data is not None:
             write_atomic(path, data, durable=False)
-
-
-def _write_plain(path: Path, row: JudgedRow, cache: ImageCache) -> None:
-    if not path.is_file():
-        loaded = _try_load(row, row.layers, cache)
-        if loaded is not None:
-            write_atomic(path, encode_evidence(loaded.pixels, ()), durable=False)
 
 
 def _try_load(row: JudgedRow, layers: Mapping[str, str], cache: ImageCache) -> RuleImage | None:
@@ -132,19 +160,13 @@ def _write_pairs(
     items, lines = [], []
     for proposal in proposals:
         product, reference = (places[key] for key in (proposal.product_key, proposal.reference_key))
-        item = ReviewItem(
-            proposal.key,
-            "pair",
-            f"{proposal.product_key} in the style of {proposal.reference_key}",
-            tuple(
-                ReviewImage(f"{IMAGE_FOLDER}/{rows[place].state[:32]}.jpg", label)
-                for place, label in ((product, "product"), (reference, "reference"))
-            ),
-            (proposal.reason,),
-            proposal.numbers,
+        images = tuple(
+            ReviewImage(f"{IMAGE_FOLDER}/{rows[place].state[:32]}.jpg", label)
+            for place, label in ((product, "product"), (reference, "reference"))
         )
+        title = f"{proposal.product_key} in the style of {proposal.reference_key}"
+        item = ReviewItem(proposal.key, "pair", title, images, (proposal.reason,), proposal.numbers)
         decision = decisions.get(proposal.key)
-        counts = decision is not None and decision.basis in ("", item.basis)
         line: dict[str, object] = {
             "product": set_keys[product],
             "reference": set_keys[reference],
@@ -154,20 +176,10 @@ def _write_pairs(
             "reason": proposal.reason,
             "state": "proposed",
         }
-        if counts and decision is not None:
-            line |= {
-                "state": f"{decision.choice}ed",
-                "decided_by": decision.who,
-                "decided_at": format_time(decision.when),
-            }
+        if decision is not None and decision.basis in ("", item.basis):
+            line |= {"state": f"{decision.choice}ed", "decided_by": decision.who}
+            line["decided_at"] = format_time(decision.when)
         items.append((item, (product, reference)))
         lines.append(line)
     write_atomic(store.out / PAIRS_FILE, encode_lines(lines))
     return items
-
-
-def _remove_others(folder: Path, wanted: Iterable[str]) -> None:
-    names = {Path(path).name for path in wanted}
-    for path in folder.glob("*"):
-        if path.name not in names:
-            path.unlink(missing_ok=True)

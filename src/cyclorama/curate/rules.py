@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from cyclorama.config import to_plain
 from cyclorama.curate.blank import BlankRule
@@ -18,19 +21,13 @@ from cyclorama.curate.duplicates import DuplicatesRule
 from cyclorama.curate.licence import LicenceRule
 from cyclorama.curate.mask import MaskRule
 from cyclorama.curate.people import PeopleRule
-from cyclorama.curate.quality import QualityRule
+from cyclorama.curate.quality import QualityRule, SizeRule
 from cyclorama.curate.records import ImageRule, SetRule
-from cyclorama.curate.signature import Embedder
-from cyclorama.curate.size import SizeRule
+from cyclorama.curate.summary import Embedder
 from cyclorama.curate.text import TextRule
 from cyclorama.errors import ConfigError, ModelNotFoundError
 from cyclorama.jobs.store import compute_key
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from cyclorama.types import Pixels
+from cyclorama.types import Pixels
 
 GROUP = "cyclorama.curate_rules"
 """Entry points of this group are factories: a mapping of settings in, a rule out."""
@@ -74,11 +71,8 @@ def build_rules(config: CurateConfig) -> Rules:
     erase = None if config.erase is None else Eraser(config.erase)
     options = {"text": {"erase": erase}}
     settings = {rule.name: getattr(config, rule.name) for rule in OWN} | config.further
-    rules: list[Any] = [
-        rule(settings[rule.name], **options.get(rule.name, {}))
-        for rule in OWN
-        if settings[rule.name] is not None
-    ]
+    asked = [rule for rule in OWN if settings[rule.name] is not None]
+    rules: list[Any] = [rule(settings[rule.name], **options.get(rule.name, {})) for rule in asked]
     rules += [load_rule(name, values) for name, values in config.further.items()]
     names = [rule.name for rule in rules]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -89,14 +83,13 @@ def build_rules(config: CurateConfig) -> Rules:
     identities = {rule.name: identify(rule, settings[rule.name]) for rule in images}
     if "text" in identities:
         identities["text"] = compute_key({"text": identities["text"], "erase": identify_eraser(config.erase)})
+    features = identify_features(config.output.features)
     return Rules(
         before=tuple(rule for rule in sets if not rule.needs_images),
         images=tuple(images),
         after=tuple(rule for rule in sets if rule.needs_images),
         identities=identities,
-        summary=compute_key(
-            {"summary": SUMMARY_VERSION, "features": identify_features(config.output.features)}
-        ),
+        summary=compute_key({"summary": SUMMARY_VERSION, "features": features}),
         compute_embedding=Embedder(config.output.features).compute_one,
     )
 
@@ -105,15 +98,14 @@ def load_rule(name: str, settings: Mapping[str, Any]) -> ImageRule | SetRule:
     """The installed rule called ``name``. Raises ConfigError."""
     found = {point.name: point for point in metadata.entry_points(group=GROUP)}
     if name not in found:
+        there = ", ".join(sorted(found)) or "none"
         raise ConfigError(
-            f"further: no installed package has a rule {name!r} (entry points {GROUP}); installed: "
-            f"{', '.join(sorted(found)) or 'none'}"
+            f"further: no installed package has a rule {name!r} (entry points {GROUP}); installed: {there}"
         )
     rule: ImageRule | SetRule = found[name].load()(dict(settings))
     if rule.name != name:
-        raise ConfigError(
-            f"further: entry point {name!r} gives a rule called {rule.name!r}; names must agree"
-        )
+        other = f"gives a rule called {rule.name!r}"
+        raise ConfigError(f"further: entry point {name!r} {other}; names must agree")
     if not isinstance(rule, ImageRule | SetRule):
         raise ConfigError(f"further: {name!r} gives a {type(rule).__name__} with neither judge nor judge_all")
     return rule
@@ -121,13 +113,9 @@ def load_rule(name: str, settings: Mapping[str, Any]) -> ImageRule | SetRule:
 
 def identify(rule: ImageRule, settings: Any) -> str:
     """A digest of the rule's name, version and settings, and of files that the settings name."""
-    return compute_key(
-        {
-            "rule": rule.name,
-            "version": str(getattr(rule, "version", "1")),
-            "settings": _with_file_digests(to_plain(settings)),
-        }
-    )
+    version = str(getattr(rule, "version", "1"))
+    values = _with_file_digests(to_plain(settings))
+    return compute_key({"rule": rule.name, "version": version, "settings": values})
 
 
 def identify_eraser(settings: EraseSettings | None) -> dict[str, Any]:

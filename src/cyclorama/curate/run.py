@@ -14,20 +14,17 @@ from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
 from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig
-from cyclorama.curate.decisions import FILE_NAME, Decision, load_decisions
-from cyclorama.curate.files import read_stamps
-from cyclorama.curate.judging import READING
-from cyclorama.curate.reading import Input, read_input
+from cyclorama.curate.judging import READING, CurateJob
+from cyclorama.curate.outputs import write_rejects, write_results, write_training_set
+from cyclorama.curate.reading import Input, read_input, read_stamps
 from cyclorama.curate.records import Finding, SetRule, Verdict
 from cyclorama.curate.report import write_report
+from cyclorama.curate.review import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.rules import Rules, build_rules
 from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
 from cyclorama.curate.store import TIMINGS_FILE, CurateStore
-from cyclorama.curate.tables import write_rejects, write_results
-from cyclorama.curate.training_set import write_training_set
-from cyclorama.curate.worker import CurateJob
 from cyclorama.files import write_atomic
 from cyclorama.jobs.job import Engine, EngineSettings, Hooks
 from cyclorama.jobs.run import run_shards
@@ -81,11 +78,8 @@ def run_curate(
         store.save_values({"input": source, "kind": found.kind, "recipe": to_plain(config)})
         decisions = load_decisions(out / FILE_NAME)
         # with the identifiers of earlier runs, so that no category ever changes its own
-        categories = {
-            rule.name: CategoryRule(rule.settings, load_registry(out))
-            for rule in rules.before
-            if isinstance(rule, CategoryRule)
-        }
+        known = [rule for rule in rules.before if isinstance(rule, CategoryRule)]
+        categories = {rule.name: CategoryRule(rule.settings, load_registry(out)) for rule in known}
         before = judge_records(found, [categories.get(r.name, r) for r in rules.before], decisions)
         plans = _plan(found, before, decisions, settings.shard_size)
         keys = _build_keys(plans, rules)
@@ -108,12 +102,22 @@ def run_curate(
             with tempfile.TemporaryDirectory() as folder:
                 save_registry(rule.registry, folder)
                 write_atomic(out / REGISTRY, (Path(folder) / REGISTRY).read_bytes())
-        shards = _write_outputs(store, cache, found, rows, config, rules, decisions)
+        kept = [row for row in rows if row.is_kept]
+        splits = assign_set_splits([row.record for row in kept], config.output.seed, config.splits)
+        for row, split in zip(kept, splits, strict=True):
+            row.split = split
+        # in an order that a kill at any moment does not harm
+        set_keys = write_training_set(store, cache, rows, config.output.shard_size)
+        write_results(store, rows, set_keys)
+        write_rejects(store, rows, rules.names)
+        write_review(store, cache, rows, config, decisions, set_keys)
+        write_report(store, cache, rows, config, rules.names, found.notes)
         store.save_values(_sum_timings(store, len(plans)), TIMINGS_FILE)
         cache.sweep()
         store.save_outcome()
     verdicts = {verdict.value: 0 for verdict in Verdict} | Counter(row.verdict.value for row in rows)
     reasons = Counter(row.rule for row in rows if row.verdict == Verdict.DROP)
+    shards = -(-len(kept) // config.output.shard_size)
     return CurateResult(len(rows), verdicts, dict(sorted(reasons.items())), looked_at, shards, finished=True)
 
 
@@ -127,21 +131,17 @@ def judge_records(
     findings: list[list[Finding]] = [
         [Finding(READING, Verdict.DROP, row.problem)] if row.problem else [] for row in found.rows
     ]
+    accepted = {key for key, decision in decisions.items() if decision.choice == "accept"}
     for rule in rules:
         shown = [
             place
             for place, row in enumerate(found.rows)
-            if not row.problem
-            and (_is_accepted(row.record.key, decisions) or not _is_dropped(findings[place]))
+            if not row.problem and (row.record.key in accepted or not _is_dropped(findings[place]))
         ]
         answers = ask_set_rule(rule, [found.rows[place].record for place in shown])
         for place, answer in zip(shown, answers, strict=True):
             findings[place].append(answer)
     return [tuple(row) for row in findings]
-
-
-def _is_accepted(key: str, decisions: Mapping[str, Decision]) -> bool:
-    return key in decisions and decisions[key].choice == "accept"
 
 
 def _is_dropped(findings: Sequence[Finding]) -> bool:
@@ -154,7 +154,8 @@ def _plan(
     """Per shard, what its worker is told of every row."""
     rows = []
     for row, findings in zip(found.rows, before, strict=True):
-        accepted = _is_accepted(row.record.key, decisions)
+        decision = decisions.get(row.record.key)
+        accepted = decision is not None and decision.choice == "accept"
         skip = bool(row.problem) or (_is_dropped(findings) and not accepted)
         rows.append({"record": asdict(row.record), "accepted": accepted, "skip": skip})
     return [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -162,15 +163,8 @@ def _plan(
 
 def _build_keys(plans: Sequence[Sequence[dict[str, Any]]], rules: Rules) -> list[str]:
     """Per shard, a digest of all that its results depend on; files by their stamps."""
-    addresses = sorted(
-        {
-            row["record"][name]
-            for plan in plans
-            for row in plan
-            for name in ("image", "mask")
-            if not row["skip"] and row["record"][name]
-        }
-    )
+    seen_rows = [row["record"] for plan in plans for row in plan if not row["skip"]]
+    addresses = sorted({record[name] for record in seen_rows for name in ("image", "mask") if record[name]})
     stamps = dict(zip(addresses, read_stamps(addresses), strict=True))
     asked = {"format": FORMAT, "rules": [*rules.identities.items()], "summary": rules.summary}
     keys = []
@@ -181,32 +175,6 @@ def _build_keys(plans: Sequence[Sequence[dict[str, Any]]], rules: Rules) -> list
             lines.append(json.dumps([row if not row["skip"] else row["record"]["key"], seen], sort_keys=True))
         keys.append(compute_key(asked | {"rows": lines}))
     return keys
-
-
-def _write_outputs(
-    store: CurateStore,
-    cache: ImageCache,
-    found: Input,
-    rows: Sequence[JudgedRow],
-    config: CurateConfig,
-    rules: Rules,
-    decisions: Mapping[str, Decision],
-) -> int:
-    """Write splits, training set, tables, review and report, in an order that a kill at any moment does not
-    harm; the number of the set's shards.
-
-    Raises OutputError, DataError (a file that has gone since it was judged).
-    """
-    kept = [row for row in rows if row.is_kept]
-    splits = assign_set_splits([row.record for row in kept], config.output.seed, config.splits)
-    for row, split in zip(kept, splits, strict=True):
-        row.split = split
-    keys = write_training_set(store, cache, rows, config.output.shard_size)
-    write_results(store, rows, keys)
-    write_rejects(store, rows, rules.names)
-    write_review(store, cache, rows, config, decisions, keys)
-    write_report(store, cache, rows, config, rules.names, found.notes)
-    return -(-len(kept) // config.output.shard_size)
 
 
 def _sum_timings(store: CurateStore, shards: int) -> dict[str, dict[str, float]]:

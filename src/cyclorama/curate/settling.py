@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cyclorama.curate.cache import FROM_FILE, Layers, to_values
-from cyclorama.curate.decisions import Decision
-from cyclorama.curate.judging import find_worst, read_findings
+from cyclorama.curate.cache import FROM_FILE, Layers, from_values, to_values
+from cyclorama.curate.judging import find_worst
 from cyclorama.curate.records import Finding, Record, SetRule, Summary, Verdict
-from cyclorama.curate.review import IMAGE_FOLDER, ReviewImage, ReviewItem
+from cyclorama.curate.review import IMAGE_FOLDER, Decision, ReviewImage, ReviewItem
 from cyclorama.curate.summary import build_summary
 from cyclorama.errors import CycloramaError
 from cyclorama.jobs.store import compute_key
@@ -53,21 +52,15 @@ class JudgedRow:
     def build(cls, record: Record, before: Sequence[Finding], judged: Mapping[str, Any]) -> JudgedRow:
         """A row from what the rules before the images found and what a worker wrote down."""
         found = judged["findings"]
-        findings = (*before, *read_findings(found))
+        findings = (*before, *map(from_values, found))
         summary = None
         if judged["summary"] is not None:
             summary = build_summary(record, findings, judged["summary"], judged["digest"])
-        row = cls(
-            record=record,
-            findings=list(findings),
-            seen=[{} for _ in before] + [finding["layers"] for finding in found],
-            layers=judged["layers"] or dict(FROM_FILE),
-            digest=judged["digest"],
-            content=judged["content"],
-            state=judged["state"],
-            summary=summary,
-            judged=len(findings),
-        )
+        seen = [{} for _ in before] + [finding["layers"] for finding in found]
+        layers = judged["layers"] or dict(FROM_FILE)
+        digests = {name: judged[name] for name in ("digest", "content", "state")}
+        count = len(findings)
+        row = cls(record, list(findings), seen, layers, summary=summary, judged=count, **digests)
         row.basis = compute_basis(row)
         return row
 
@@ -110,16 +103,14 @@ def build_review_item(row: JudgedRow) -> ReviewItem:
     after = get_layers_after(row)
     if after["pixels"] != "file":
         images.append(ReviewImage(f"{IMAGE_FOLDER}/{row.basis}-after.jpg", "as it would be kept"))
-    if has_mask(row, after):
+    named = after["mask"] == "file" and row.record.mask is not None
+    if row.digest and (named or after["mask"] not in ("file", "none")):
         images.append(ReviewImage(f"{IMAGE_FOLDER}/{row.basis}-mask.jpg", "the product by its mask"))
     compared = [f"{f.rule}: {f.reason}" for f in row.findings[row.judged :] if f.verdict != Verdict.KEEP]
     title = " · ".join([row.record.key, *([row.category] if row.category else []), *compared])
-    reasons = tuple(f"{row.findings[p].rule}: {row.findings[p].reason}" for p in against)
-    numbers = {
-        f"{row.findings[p].rule}.{name}": value
-        for p in against
-        for name, value in row.findings[p].numbers.items()
-    }
+    reasons = tuple(f"{row.findings[place].rule}: {row.findings[place].reason}" for place in against)
+    findings = [row.findings[place] for place in against]
+    numbers = {f"{f.rule}.{name}": value for f in findings for name, value in f.numbers.items()}
     return ReviewItem(row.record.key, "image", title, tuple(images), reasons, numbers)
 
 
@@ -127,12 +118,6 @@ def get_layers_after(row: JudgedRow) -> Layers:
     """Where the image lay after the last finding that speaks against it, which a reviewer is shown."""
     against = list_against(row)
     return _get_following(row, against[-1]) if against else row.layers
-
-
-def has_mask(row: JudgedRow, layers: Layers) -> bool:
-    """Whether ``layers`` of ``row`` hold a product mask."""
-    named = layers["mask"] == "file" and row.record.mask is not None
-    return bool(row.digest) and (named or layers["mask"] not in ("file", "none"))
 
 
 def list_repairs(row: JudgedRow) -> list[str]:
@@ -161,7 +146,7 @@ def settle_rows(
             row.decision = decision
     for rule in rules:
         shown = [row for row in rows if row.summary is not None and _is_in(row)]
-        answers = ask_set_rule(rule, [row.summary for row in shown if row.summary is not None])
+        answers = ask_set_rule(rule, [row.summary for row in shown])
         for row, answer in zip(shown, answers, strict=True):
             row.findings.append(replace(answer, boxes=()))
             row.seen.append({})
@@ -180,16 +165,15 @@ def ask_set_rule(rule: SetRule, rows: Sequence[Any]) -> list[Finding]:
 def _is_in(row: JudgedRow) -> bool:
     if row.decision is not None:
         return row.decision.choice == "accept"
-    return find_worst(tuple(row.findings)) != Verdict.DROP
+    return find_worst(row.findings) != Verdict.DROP
 
 
 def _settle(row: JudgedRow) -> None:
     for finding in row.findings:
         row.values |= finding.values
-    worst = find_worst(tuple(row.findings))
-    blamed = next((f for f in row.findings if f.verdict == worst and worst != Verdict.KEEP), None)
-    row.verdict, row.rule, row.reason = worst, "", ""
-    if blamed is not None:
+    row.verdict = worst = find_worst(row.findings)
+    if worst != Verdict.KEEP:
+        blamed = next(finding for finding in row.findings if finding.verdict == worst)
         row.rule, row.reason = blamed.rule, blamed.reason
     decision = row.decision
     if decision is not None and decision.choice == "reject":
@@ -198,10 +182,8 @@ def _settle(row: JudgedRow) -> None:
     elif decision is not None:
         row.verdict = Verdict.REPAIR if list_repairs(row) else Verdict.KEEP
         row.reason = f"accepted by {decision.who}" + (f" despite: {row.reason}" if row.reason else "")
-    if row.is_kept:
-        lacking = _find_lacking(row)
-        if lacking:
-            row.verdict, row.rule, row.reason = Verdict.DROP, OUTPUT, lacking
+    if row.is_kept and (lacking := _find_lacking(row)):
+        row.verdict, row.rule, row.reason = Verdict.DROP, OUTPUT, lacking
 
 
 def _find_lacking(row: JudgedRow) -> str:

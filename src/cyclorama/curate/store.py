@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.errors import OutputError
-from cyclorama.files import hold_folder, write_atomic
+from cyclorama.files import write_atomic
 from cyclorama.jobs.store import RUN_FILE, ShardStore, decode_lines, encode_lines
 
 DONE_FILE, TIMINGS_FILE = "done.json", "timings.json"
@@ -45,15 +45,12 @@ class CurateStore(ShardStore):
         self.cache, self.set, self.rejects = out / "cache", out / "set", out / "rejects"
 
     def lock(
-        self, results: Sequence[str] = ("set",), noted: Callable[[str], None] = lambda text: None
+        self, results: Sequence[str] = (), noted: Callable[[str], None] = lambda text: None
     ) -> AbstractContextManager[None]:
         """A context that holds the output folder against a second run. Raises OutputError."""
-        for name in results if not (self.folder / RUN_FILE).exists() else ():
-            if (self.out / name).exists():
-                raise OutputError(
-                    f"{self.out / name} was not made by a curating run; choose another folder with --out"
-                )
-        return hold_folder(self.out, noted)
+        if self.set.exists() and not (self.folder / RUN_FILE).exists():
+            raise OutputError(f"{self.set} was not made by a curating run; choose another folder with --out")
+        return super().lock(results, noted)
 
     def _get_plan(self, shard: int) -> Path:
         return self.plan_folder / f"shard-{shard:06d}.jsonl"
@@ -84,11 +81,12 @@ class CurateStore(ShardStore):
         """Remove the plan and write the run's own mark. Raises OutputError."""
         shutil.rmtree(self.plan_folder, ignore_errors=True)
         self.clear_work()
-        digests = {
-            path.relative_to(self.out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in self.list_stable()
-        }
-        self.save_values({"files": digests}, DONE_FILE)
+        self.save_values({"files": self.compute_digests(self.list_stable())}, DONE_FILE)
+
+    def compute_digests(self, paths: Iterable[Path]) -> dict[str, str]:
+        """Place below the output folder to SHA-256, of the files at ``paths``."""
+        digests = ((path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
+        return {path.relative_to(self.out).as_posix(): digest for path, digest in digests}
 
     def list_stable(self) -> list[Path]:
         """All files that are equal for equal runs, in the order of their names."""

@@ -9,30 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import NonNegativeFloat, PositiveInt
 
 from cyclorama.config import Order, Settings, Share
-from cyclorama.curate.records import Finding, Verdict
+from cyclorama.curate.records import Finding, RuleImage, Verdict
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
 from cyclorama.evaluation.preservation import compute_edit_distance
 from cyclorama.evaluation.rim import build_rim
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
+from cyclorama.types import Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
+Flags = npt.NDArray[np.bool_]
 
-    from cyclorama.curate.records import RuleImage
-    from cyclorama.types import Pixels
-
-    Flags = npt.NDArray[np.bool_]
-
-TextFinder = Callable[["Pixels"], list[FoundText]]
+TextFinder = Callable[[Pixels], list[FoundText]]
 """Pixels uint8 (H, W, 3) -> all places that may be text, however unsure."""
-Erase = Callable[["Pixels", "Flags"], "Pixels"]
+Erase = Callable[[Pixels, Flags], Pixels]
 """(pixels uint8 (H, W, 3), hole bool (H, W)) -> pixels with the hole filled."""
 
 
@@ -97,8 +93,7 @@ class TextRule:
         Invariant: the repaired image differs from ``image`` only where text or its margin was, and
         nowhere on the product. Raises MissingDependencyError if RapidOCR is not installed.
         """
-        settings = self.settings
-        product = _get_product(image)
+        settings, product = self.settings, _get_product(image)
         places = self._sort(self._finder(image.pixels), product)
         behind = self._choose(places)
         kept = [text for text, share in places if share >= settings.product_overlap and self._is_text(text)]
@@ -120,12 +115,10 @@ class TextRule:
         words = _quote([text for text, _ in behind])
         hole = self._cut([text for text, _ in behind], product)
         numbers |= {"erased_share": float(hole.mean()), "overlap": max(share for _, share in behind)}
-        free = max(1, int((~product).sum()))
-        if float(hole.sum()) / free > settings.hopeless_erased:
-            reason = (
-                f"text takes {float(hole.sum()) / free:.0%} of the background, "
-                f"the limit is {settings.hopeless_erased:.0%}: {words}"
-            )
+        taken = float(hole.sum()) / max(1, int((~product).sum()))
+        if taken > settings.hopeless_erased:
+            limit = f"the limit is {settings.hopeless_erased:.0%}"
+            reason = f"text takes {taken:.0%} of the background, {limit}: {words}"
             return Finding(self.name, Verdict.DROP, reason, numbers, boxes)
         if self._erase is None:
             return Finding(self.name, Verdict.REVIEW, f"text on the background: {words}", numbers, boxes)
@@ -144,30 +137,28 @@ class TextRule:
         settings = self.settings
         return text.confidence >= settings.min_confidence or text.detection >= settings.sure_detection
 
-    def _is_plausible(self, text: FoundText, side: int) -> bool:
-        """Whether a place is no higher than text is, or can be read; ``side`` is the shorter one."""
-        settings = self.settings
-        return text.reading >= settings.large_confidence or text.height < settings.large * side
-
     def _sort(self, texts: list[FoundText], product: Flags) -> list[tuple[FoundText, float]]:
-        """Each text with the share of it that lies on the product, 0-1, but of what is too large."""
-        texts = [text for text in texts if self._is_plausible(text, min(product.shape))]
-        places = [draw_texts([text], product.shape[:2]) for text in texts]
-        return [
-            (text, float(product[place].mean()) if place.any() else 0.0) for text, place in zip(texts, places)
-        ]
+        """Each text with the share of it that lies on the product, 0-1, but of what is too large to be text
+        and cannot be read."""
+        found, highest = [], self.settings.large * min(product.shape)
+        for text in texts:
+            if text.reading >= self.settings.large_confidence or text.height < highest:
+                place = draw_texts([text], product.shape[:2])
+                found.append((text, float(product[place].mean()) if place.any() else 0.0))
+        return found
 
     def _choose(self, places: list[tuple[FoundText, float]]) -> list[tuple[FoundText, float]]:
         """What is text behind the product, and the unsure places beside it: the rest of its letters."""
         off = [(text, share) for text, share in places if share < self.settings.product_overlap]
         sure = [(text, share) for text, share in off if self._is_text(text)]
-        chosen = list(sure)
-        for text, share in off:
-            if any(text is known for known, _ in sure) or share > self.settings.stray_overlap:
-                continue
-            if any(text.is_near(known, self.settings.join) for known, _ in sure):
-                chosen.append((text, share))
-        return chosen
+        beside = [
+            (text, share)
+            for text, share in off
+            if share <= self.settings.stray_overlap
+            and not any(text is known for known, _ in sure)
+            and any(text.is_near(known, self.settings.join) for known, _ in sure)
+        ]
+        return sure + beside
 
     def _cut(self, texts: list[FoundText], product: Flags) -> Flags:
         hole = draw_texts(texts, product.shape[:2], self.settings.grow, self.settings.extra)
@@ -200,21 +191,15 @@ class TextRule:
         settings, doubts = self.settings, []
         changed = int((repaired != image.pixels).any(axis=2)[~hole].sum())
         seam = measure_seam(repaired, hole, _get_product(image))
-        numbers |= {
-            "erased_share": float(hole.mean()),
-            "left": float(len(left)),
-            "seam": seam,
-            "changed_outside": float(changed),
-        }
+        numbers |= {"erased_share": float(hole.mean()), "left": float(len(left))}
+        numbers |= {"seam": seam, "changed_outside": float(changed)}
         if left:
             doubts.append(f"{len(left)} texts are left: {_quote(left)}")
         if changed:
             doubts.append(f"{changed} pixels outside the erased part changed, none may")
         if numbers["overlap"] > settings.stray_overlap:
-            doubts.append(
-                f"{numbers['overlap']:.0%} of a text lies on the product, "
-                f"the limit is {settings.stray_overlap:.0%}"
-            )
+            limit = f"the limit is {settings.stray_overlap:.0%}"
+            doubts.append(f"{numbers['overlap']:.0%} of a text lies on the product, {limit}")
         if hole.mean() > settings.max_erased:
             doubts.append(f"{hole.mean():.1%} of the image is erased, the limit is {settings.max_erased:.1%}")
         if seam > settings.max_seam:
@@ -249,19 +234,13 @@ def count_repeats(behind: list[FoundText], on_product: list[FoundText]) -> int:
     Readings that differ in a third of their letters at most are the same, case and spaces apart. Words of
     fewer than three letters are not counted.
     """
-    readings = [_normalise(text.text) for text in (*on_product, *behind)]
-    most = 0
-    for words in readings[: len(on_product)]:
-        if len(words) >= 3:
-            most = max(
-                most,
-                sum(3 * compute_edit_distance(words, other) <= len(words) for other in readings),
-            )
-    return most if behind else 0
-
-
-def _normalise(words: str) -> str:
-    return "".join(character for character in words.lower() if character.isalnum())
+    readings = ["".join(filter(str.isalnum, text.text.lower())) for text in (*on_product, *behind)]
+    counts = [
+        sum(3 * compute_edit_distance(words, other) <= len(words) for other in readings)
+        for words in readings[: len(on_product)]
+        if len(words) >= 3
+    ]
+    return max(counts, default=0) if behind else 0
 
 
 def _get_product(image: RuleImage) -> Flags:

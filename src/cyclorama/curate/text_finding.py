@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from cyclorama.config import Order, Settings, Share
@@ -21,13 +22,9 @@ from cyclorama.curate.people_finding import import_cv2
 from cyclorama.curate.records import Box
 from cyclorama.errors import MissingDependencyError
 from cyclorama.imaging.transforms import resize_pixels
+from cyclorama.types import Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Pixels
-
-    Flags = npt.NDArray[np.bool_]
+Flags = npt.NDArray[np.bool_]
 
 _BOXES = frozenset("0OoD1Il一二三口日曰目回田由品")
 """What furniture is read as."""
@@ -171,11 +168,9 @@ def draw_texts(
         along = along / max(float(np.linalg.norm(along)), 1e-6)
         across = np.array([-along[1], along[0]])
         offsets = text.polygon - middle
-        moved = (
-            text.polygon
-            + margin * np.sign(offsets @ along)[:, None] * along
-            + margin * np.sign(offsets @ across)[:, None] * across
-        )
+        moved = text.polygon
+        for way in (along, across):
+            moved = moved + margin * np.sign(offsets @ way)[:, None] * way
         cv2.fillPoly(drawn, [np.rint(moved).astype(np.int32)], 1)
     return drawn.astype(bool)
 

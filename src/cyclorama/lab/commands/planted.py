@@ -39,7 +39,7 @@ def bodies(assets: Path, out: Path, /, *, count: int = 24) -> int:
     count
         People.
     """
-    from cyclorama.lab.planted.bodies import render_bodies
+    from cyclorama.lab.planted.people import render_bodies
 
     render_bodies(assets, out, count)
     return 0
@@ -160,8 +160,7 @@ def sheet(source: Path, out: Path, /, *, config: Recipe = None) -> int:
     out
         The JPEG.
     """
-    from cyclorama.lab.planted.measure import read_records, read_truth
-    from cyclorama.lab.planted.sheet import choose_texts, write_sheet
+    from cyclorama.lab.planted.measure import choose_texts, read_records, read_truth, write_sheet
 
     is_set = (source / "truth.csv").is_file()
     records = read_records(source / "manifest.csv" if is_set else source)

@@ -12,13 +12,12 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -38,8 +37,7 @@ _LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "own photographs", "")
 _RESTRICTED = ("CC-BY-NC-4.0", "CC BY-NC-SA 4.0", "for academic use only", "non-commercial research")
 
 
-@dataclass(frozen=True)
-class PlantedRow:
+class PlantedRow(NamedTuple):
     """What a row is to be."""
 
     number: int
@@ -47,11 +45,6 @@ class PlantedRow:
     bases: tuple[int, ...]
     group: str = ""
     """Of an image and its copies."""
-
-    @property
-    def key(self) -> str:
-        """The row's id."""
-        return f"p{self.number:05d}"
 
 
 @dataclass(frozen=True)
@@ -81,12 +74,8 @@ def plan_rows(count: int, images: int, seed: int, kinds: Mapping[str, Kind]) -> 
     if needed > images:
         raise DataError(f"{needed} rendered images are needed for {count} rows, {images} are there")
     order = iter(chance.permutation(images).tolist())
-    wanted: list[tuple[str, tuple[int, ...], str]] = [
-        (name, tuple(next(order) for _ in range(kind.bases)), "")
-        for name, kind in kinds.items()
-        if not kind.copy
-        for _ in range(numbers[name])
-    ]
+    names = [name for name, kind in kinds.items() if not kind.copy for _ in range(numbers[name])]
+    wanted = [(name, tuple(next(order) for _ in range(kinds[name].bases)), "") for name in names]
     originals = iter([place for place, (name, _, _) in enumerate(wanted) if name == "clean"])
     for name, kind in kinds.items():
         for _ in range(numbers[name] if kind.copy else 0):
@@ -102,13 +91,8 @@ def open_bases(places: Sequence[int], shards: Path, seed: int) -> list[Base]:
     found = []
     for place in places:
         chance = np.random.default_rng([seed, 2, place])
-        found.append(open_base(_list_bases(shards)[place], int(chance.choice(SIDES)), chance))
+        found.append(open_base(list_bases(shards)[place], int(chance.choice(SIDES)), chance))
     return found
-
-
-_list_bases = cache(list_bases)
-_find_fonts = cache(find_fonts)
-_find_people = cache(find_people)
 
 
 def encode(plant: Plant, chance: Chance) -> tuple[str, bytes]:
@@ -121,10 +105,12 @@ def encode(plant: Plant, chance: Chance) -> tuple[str, bytes]:
         image.putalpha(_to_image(plant.alpha))
     stream = io.BytesIO()
     quality = plant.quality or int(chance.integers(86, 96))
-    options: dict[str, Any] = {"jpg": {"quality": quality}, "png": {"compress_level": 4}}.get(
-        suffix, {"quality": quality, "method": 2}
-    )
-    image.save(stream, "JPEG" if suffix == "jpg" else suffix.upper(), **options)
+    formats: dict[str, dict[str, Any]] = {
+        "jpg": {"format": "JPEG", "quality": quality},
+        "png": {"format": "PNG", "compress_level": 4},
+        "webp": {"format": "WEBP", "quality": quality, "method": 2},
+    }
+    image.save(stream, **formats[suffix])
     return suffix, stream.getvalue()
 
 
@@ -156,19 +142,19 @@ def make_row(row: PlantedRow, job: PlantingJob) -> dict[str, str]:
     """Write one row's files; its cells of both tables. A kind that cannot be made becomes a clean row."""
     bases = open_bases(row.bases, job.shards, job.seed)
     chance = np.random.default_rng([job.seed, 3, row.number])
-    people = _find_people(job.assets, job.bodies)
-    plant = KINDS[row.kind].make(Scene(bases, _find_fonts(job.assets), people, chance))
+    people = find_people(job.assets, job.bodies)
+    plant = KINDS[row.kind].make(Scene(bases, find_fonts(job.assets), people, chance))
     if plant is None:
-        row = replace(row, kind="clean", group="")
+        row = row._replace(kind="clean", group="")
         plant = Plant(bases[0].pixels, bases[0].mask)
-    kind = KINDS[row.kind]
+    kind, key = KINDS[row.kind], f"p{row.number:05d}"
     chance = np.random.default_rng([job.seed, 4, row.number])
     suffix, data = encode(plant, chance)
-    (job.out / "images" / f"{row.key}.{suffix}").write_bytes(data)
+    (job.out / "images" / f"{key}.{suffix}").write_bytes(data)
     for name, mask in (
-        (f"masks/{row.key}.png", plant.mask),
-        (f"truth/{row.key}.text.png", plant.text),
-        (f"truth/{row.key}.mask.png", plant.truth),
+        (f"masks/{key}.png", plant.mask),
+        (f"truth/{key}.text.png", plant.text),
+        (f"truth/{key}.mask.png", plant.truth),
     ):
         if mask is not None:
             _to_image(mask).save(job.out / name, compress_level=4)
@@ -178,9 +164,9 @@ def make_row(row: PlantedRow, job: PlantingJob) -> dict[str, str]:
     restricted = chance.random() < 0.05
     licence = str(chance.choice(_RESTRICTED if restricted else _LICENCES))
     return {
-        "id": row.key, "image": f"images/{row.key}.{suffix}", "kind": row.kind, "expect": kind.expect,
-        "mask": "" if plant.mask is None else f"masks/{row.key}.png",
-        "product_id": f"{labels['product_id']}-{row.key}" if own else labels["product_id"],
+        "id": key, "image": f"images/{key}.{suffix}", "kind": row.kind, "expect": kind.expect,
+        "mask": "" if plant.mask is None else f"masks/{key}.png",
+        "product_id": f"{labels['product_id']}-{key}" if own else labels["product_id"],
         "brand": labels["brand"] or "", "impressions": str(seen), "clicks": str(clicked), "licence": licence,
         "language": "en", "allow": kind.allow, "group": row.group, "base": str(row.bases[0]),
         "category": write_category(labels["category"], chance), "canonical": labels["category"],
@@ -188,21 +174,17 @@ def make_row(row: PlantedRow, job: PlantingJob) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _make_rows(rows: Sequence[PlantedRow], job: PlantingJob, workers: int) -> Iterator[dict[str, str]]:
-    """All rows' cells, in order."""
-    if workers == 1:
-        yield from (make_row(row, job) for row in rows)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        yield from pool.map(make_row, rows, [job] * len(rows), chunksize=8)
-
-
 def build_set(job: PlantingJob, count: int, workers: int = 1) -> Counter[str]:
     """The set of about ``count`` rows in ``job.out``; rows by kind."""
     for name in ("images", "masks", "truth"):
         (job.out / name).mkdir(parents=True, exist_ok=True)
     kinds = {name: kind for name, kind in KINDS.items() if name in job.kinds or not job.kinds}
-    cells = list(_make_rows(plan_rows(count, len(_list_bases(job.shards)), job.seed, kinds), job, workers))
+    rows = plan_rows(count, len(list_bases(job.shards)), job.seed, kinds)
+    if workers == 1:
+        cells = [make_row(row, job) for row in rows]
+    else:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            cells = list(pool.map(make_row, rows, [job] * len(rows), chunksize=8))
     groups = Counter(cell["group"] for cell in cells)
     totals: Counter[str] = Counter()
     for cell in cells:

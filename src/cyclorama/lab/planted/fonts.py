@@ -7,6 +7,7 @@ folder, each with the scripts it can write (found by looking for its glyphs, not
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "korean": ("오늘만 할인", "무료 배송", "신상품 출시", "한정 판매", "특가 세일"),
 }  # fmt: skip
 """What advertisements say, by script."""
-_PROBES = {
-    "latin": "Aag%", "accented": "äéñ", "cyrillic": "Скж", "greek": "Πφω", "chinese": "惠旗满",
-    "japanese": "期セげ",
-    "korean": "할배송",
-}  # fmt: skip
 _BRANDS = ("Novera", "LUMO", "Kestrel", "Arbor & Co", "VANTE", "Ostrea", "Milbo", "HALDEN", "Pirou", "Quill")
 _BLANK = ImageDraw.Draw(Image.new("L", (1, 1)))
 _NO_TEXT_FONTS = ("cmex", "cmmi", "cmsy", "Siz", "NonUni", "Display", "LastResort")  # codespell:ignore
@@ -59,6 +55,7 @@ class Fonts:
         return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
 
 
+@cache
 def find_fonts(folder: Path | None) -> Fonts:
     """Pillow's font and all below ``folder``."""
     found: dict[str, list[str]] = {script: [] for script in PHRASES}
@@ -69,8 +66,8 @@ def find_fonts(folder: Path | None) -> Fonts:
             continue
         font = ImageFont.truetype(str(path), 24)
         missing = bytes(font.getmask("\U0010fffe"))
-        for script, letters in _PROBES.items():
-            if all(bytes(font.getmask(letter)) != missing for letter in letters):
+        for script, phrases in PHRASES.items():
+            if all(bytes(font.getmask(letter)) != missing for letter in set("".join(phrases))):
                 found[script].append(str(path))
     return Fonts({script: tuple(names) for script, names in found.items() if names})
 
@@ -92,23 +89,16 @@ class TextStyle:
     lines: int = 1
 
 
-def pick_phrase(style: TextStyle, fonts: Fonts, chance: Chance) -> tuple[str, str]:
-    """(text, script) of scripts that there is a font for."""
+def draw_sprite(style: TextStyle, side: int, ground: int, fonts: Fonts, chance: Chance) -> Image.Image:
+    """An RGBA image of a text, cropped to it; readable on a background of brightness ``ground``."""
     scripts = [s for s in style.scripts if s in fonts.by_script] or ["latin"]
     script = scripts[int(chance.integers(len(scripts)))]
     words = _BRANDS if style.symbol else PHRASES[script]
-    picked = [words[int(chance.integers(len(words)))] for _ in range(style.lines)]
-    return "\n".join(picked), script
-
-
-def draw_sprite(style: TextStyle, side: int, ground: int, fonts: Fonts, chance: Chance) -> Image.Image:
-    """An RGBA image of a text, cropped to it; readable on a background of brightness ``ground``."""
-    text, script = pick_phrase(style, fonts, chance)
+    text = "\n".join(words[int(chance.integers(len(words)))] for _ in range(style.lines))
     size = max(11, int(chance.uniform(*style.size) * side))
     font = fonts.pick(script, size, chance)
     stroke = max(1, size // 12) if style.outline else 0
-    box = _BLANK.multiline_textbbox((0, 0), text, font, stroke_width=stroke)
-    left, top, right, bottom = (int(v) for v in box)
+    left, top, right, bottom = map(int, _BLANK.multiline_textbbox((0, 0), text, font, stroke_width=stroke))
     pad = size // 2 if style.badge else 2
     sign = size + size // 3 if style.symbol else 0
     wide, high = right - left + 2 * pad + sign, bottom - top + 2 * pad
@@ -195,13 +185,11 @@ def find_place(
 
 def paste(pixels: Pixels, sprite: Image.Image, place: tuple[int, int]) -> tuple[Pixels, Mask]:
     """``pixels`` with ``sprite`` at ``place``, and the sprite's opacity (H, W)."""
-    share = np.zeros(pixels.shape[:2], np.float32)
-    colour = pixels.astype(np.float32)
-    window = (slice(place[1], place[1] + sprite.height), slice(place[0], place[0] + sprite.width))
-    drawn = np.asarray(sprite, np.float32)
-    share[window] = drawn[..., 3] / 255
-    colour[window] = drawn[..., :3]
-    return mix(pixels, colour, share), share
+    layer = Image.new("RGBA", (pixels.shape[1], pixels.shape[0]))
+    layer.paste(sprite, place)
+    drawn = np.asarray(layer, np.float32)
+    share = drawn[..., 3] / np.float32(255)
+    return mix(pixels, drawn[..., :3], share), share
 
 
 def measure_roughness(pixels: Pixels) -> Mask:
@@ -244,9 +232,8 @@ def draw_watermark(pixels: Pixels, tiled: bool, fonts: Fonts, chance: Chance) ->
     size = int(side * (chance.uniform(0.04, 0.06) if tiled else chance.uniform(0.11, 0.17)))
     script = str(chance.choice([s for s in ("latin", "latin", "chinese") if s in fonts.by_script]))
     font = fonts.pick(script, size, chance)
-    words = ("© " if script == "latin" else "") + str(
-        chance.choice(PHRASES["chinese"] if script == "chinese" else _BRANDS)
-    )
+    words = str(chance.choice(PHRASES["chinese"] if script == "chinese" else _BRANDS))
+    words = f"© {words}" if script == "latin" else words
     box = _BLANK.textbbox((0, 0), words, font)
     wide, high = int(box[2] - box[0]), int(box[3] - box[1])
     layer = Image.new("L", (2 * side, 2 * side), 0)

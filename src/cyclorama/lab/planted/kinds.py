@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from cyclorama.lab.planted.fonts import (
     plant_text,
 )
 from cyclorama.lab.planted.people import People
-from cyclorama.lab.planted.scenes import Base, Chance, Mask, Pixels, mix, resize, resize_mask
+from cyclorama.lab.planted.scenes import Base, Chance, Mask, Pixels, mix, resize, resize_mask, to_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,27 +101,32 @@ def repaint(draw: Callable[..., Pixels], *arguments: Any) -> Callable[[Scene], P
     return lambda scene: Plant(draw(scene.pixels, *arguments, scene.chance), scene.mask)
 
 
-def write(style: TextStyle, busy: bool | None, scene: Scene) -> Plant | None:
-    """With text on the background."""
-    made = plant_text(scene.pixels, scene.free, style, scene.fonts, scene.chance, busy)
+def write(
+    style: TextStyle, busy: bool | None, scene: Scene, pixels: Pixels | None = None, free: Mask | None = None
+) -> Plant | None:
+    """With text on the background, or where ``free`` is 1 of other ``pixels``."""
+    pixels, free = scene.pixels if pixels is None else pixels, scene.free if free is None else free
+    made = plant_text(pixels, free, style, scene.fonts, scene.chance, busy)
     return None if made is None else Plant(made[0], scene.mask, text=made[1])
 
 
 def write_two(style: TextStyle, scene: Scene) -> Plant | None:
     """With two texts on the background."""
-    first = plant_text(scene.pixels, scene.free, style, scene.fonts, scene.chance)
-    if first is None:
+    first = write(style, None, scene)
+    if first is None or first.text is None:
         return None
-    free = scene.free * (ndimage.maximum_filter(first[1], 9) < 0.01)
-    second = plant_text(first[0], free, style, scene.fonts, scene.chance)
-    return None if second is None else Plant(second[0], scene.mask, text=np.maximum(first[1], second[1]))
+    free = scene.free * (ndimage.maximum_filter(first.text, 9) < 0.01)
+    second = write(style, None, scene, first.pixels, free)
+    if second is None or second.text is None:
+        return None
+    return replace(second, text=np.maximum(first.text, second.text))
 
 
 def write_on_product(scene: Scene) -> Plant | None:
     """With a text on the product, well inside it."""
     inside = ndimage.minimum_filter((scene.mask > 0.99).astype(np.float32), 9)
-    made = plant_text(scene.pixels, inside, TextStyle(ALL, (0.03, 0.07)), scene.fonts, scene.chance)
-    return None if made is None else Plant(made[0], scene.mask)
+    made = write(TextStyle(ALL, (0.03, 0.07)), None, scene, free=inside)
+    return None if made is None else replace(made, text=None)
 
 
 def place_icon(scene: Scene) -> Plant | None:
@@ -153,8 +158,7 @@ def set_before(backdrop: str, scene: Scene) -> Plant:
 def set_before_and_write(scene: Scene) -> Plant | None:
     """The product before a plain backdrop, with advertising text."""
     plain = set_before(str(scene.chance.choice(["white", "uniform", "gradient"])), scene).pixels
-    made = plant_text(plain, scene.free, TextStyle(ALL), scene.fonts, scene.chance)
-    return None if made is None else Plant(made[0], scene.mask, text=made[1])
+    return write(TextStyle(ALL), None, scene, plain)
 
 
 def cut_out(scene: Scene) -> Plant:
@@ -176,15 +180,21 @@ def misguide(fault: str, scene: Scene) -> Plant:
 
 
 def copy(change: str, scene: Scene) -> Plant | None:
-    """A near-duplicate of a clean row."""
-    pixels, mask = scenes.change_copy(scene.pixels, scene.mask, change, scene.chance)
+    """A near-duplicate of a clean row: overlay, recompress, resize, crop, colour."""
+    pixels, mask, chance = scene.pixels, scene.mask, scene.chance
     if change == "overlay":
-        style = TextStyle(ALL, (0.05, 0.08), badge=True)
-        made = plant_text(pixels, scene.free, style, scene.fonts, scene.chance)
-        return None if made is None else Plant(made[0], mask, text=made[1])
+        return write(TextStyle(ALL, (0.05, 0.08), badge=True), None, scene)
     if change == "recompress":
-        return Plant(pixels, mask, suffix="jpg", quality=int(scene.chance.integers(30, 60)))
-    return Plant(pixels, mask)
+        return Plant(pixels, mask, suffix="jpg", quality=int(chance.integers(30, 60)))
+    if change == "resize":
+        small = round(pixels.shape[0] * chance.uniform(0.62, 0.85))
+        return Plant(resize(pixels, small), resize_mask(mask, small))
+    if change == "crop":
+        left, top, right, bottom = (int(v) for v in (chance.uniform(0.01, 0.05, 4) * pixels.shape[0]))
+        window = (slice(top, pixels.shape[0] - bottom), slice(left, pixels.shape[0] - right))
+        return Plant(pixels[window], mask[window])
+    gain = 1 + chance.uniform(-0.08, 0.08, 3)
+    return Plant(to_bytes(pixels * gain + chance.uniform(-12, 12)), mask)
 
 
 def shrink(scene: Scene) -> Plant:

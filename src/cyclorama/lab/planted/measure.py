@@ -1,8 +1,9 @@
 """What does each rule say of each planted image, at which cost, and what is left after erasing?
 
 Every rule is asked by itself, so that none hides what another lets through; only the product mask is handed
-on to the rules that need one. Answers are kept line by line in ``RULE.jsonl``; a run that was stopped goes on
-where it was, and a changed rule is measured anew by deleting its file.
+on to the rules that need one. A sheet shows images as the rules see and leave them. Answers are kept line by
+line in ``RULE.jsonl``; a run that was stopped goes on where it was, and a changed rule is measured anew by
+deleting its file.
 """
 
 from __future__ import annotations
@@ -10,24 +11,23 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cyclorama.curate.cache import to_values
+from cyclorama.curate.cache import decode_record, from_values, to_values
 from cyclorama.curate.config import CurateConfig, EraseSettings, ReadingSettings
-from cyclorama.curate.decoding import decode_record
 from cyclorama.curate.reading import read_input
-from cyclorama.curate.records import Finding, Record, RuleImage, Verdict
-from cyclorama.curate.rules import Eraser
-from cyclorama.curate.signature import Embedder
-from cyclorama.curate.summary import build_summary, summarise
+from cyclorama.curate.records import Box, Finding, Record, RuleImage
+from cyclorama.curate.rules import OWN, Eraser
+from cyclorama.curate.summary import Embedder, build_summary, summarise
 from cyclorama.errors import InputError
 from cyclorama.imaging.loading import LoadLimits
 from cyclorama.lab.planted.build import open_bases
@@ -76,14 +76,8 @@ class WatchedEraser:
 
 def build_rule(name: str, config: CurateConfig, **options: Any) -> Any:
     """The rule called ``name`` with the recipe's settings."""
-    module = import_module(f"cyclorama.curate.{name}")
-    return getattr(module, f"{name.title()}Rule")(getattr(config, name), **options)
-
-
-def read_words(engine: Any, pixels: Pixels) -> list[tuple[npt.NDArray[Any], str]]:
-    """(polygon (4, 2), words) of every text that RapidOCR reads as its package sets it up."""
-    found = engine(np.ascontiguousarray(pixels[..., ::-1]))
-    return [] if found.boxes is None else list(zip(found.boxes, found.txts))
+    rule = next(rule for rule in OWN if rule.name == name)
+    return rule(getattr(config, name), **options)
 
 
 def check_erased(
@@ -98,7 +92,8 @@ def check_erased(
     product = image.mask > 0.02 if image.mask is not None else np.zeros(changed.shape, bool)
     near = ndimage.binary_dilation(text > 0.05, iterations=4)
     left, touching = [], []
-    for polygon, words in read_words(engine, repaired):
+    found = engine(np.ascontiguousarray(repaired[..., ::-1]))  # as its package sets it up
+    for polygon, words in [] if found.boxes is None else zip(found.boxes, found.txts):
         low, high = np.floor(polygon.min(0)).astype(int).clip(0), np.ceil(polygon.max(0)).astype(int)
         window = (slice(low[1], high[1] + 1), slice(low[0], high[0] + 1))
         if near[window].any() and product[window].mean() < 0.5:
@@ -166,7 +161,9 @@ class Measurer:
             self._engine = self._engine or import_module("rapidocr").RapidOCR(
                 params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": 1}
             )
-            clean = self._open_clean(truth, image)
+            clean = image.pixels  # where it is not known what it was before it was written on
+            if self._shards is not None and truth["kind"].startswith(("text", "logo")):
+                clean = open_bases([int(truth["base"])], self._shards, self._seed)[0].pixels
             hole = self._eraser.hole
             line["check"] = check_erased(image, repaired.pixels, hole, clean, text, self._engine)
         return line
@@ -174,12 +171,6 @@ class Measurer:
     def _open_truth(self, truth: Truth, what: str) -> npt.NDArray[np.float32] | None:
         path = self._folder / "truth" / f"{truth['id']}.{what}.png"
         return np.asarray(Image.open(path), np.float32) / np.float32(255) if path.exists() else None
-
-    def _open_clean(self, truth: Truth, image: RuleImage) -> Pixels:
-        """The image before it was written on; the image itself where that is not known."""
-        if self._shards is None or not truth["kind"].startswith(("text", "logo")):
-            return image.pixels
-        return open_bases([int(truth["base"])], self._shards, self._seed)[0].pixels
 
 
 def read_lines(path: Path) -> list[Line]:
@@ -202,10 +193,7 @@ def judge_sets(
     for key, line in found.get("summary", {}).items():
         if "summary" in line:
             said = [found[name][key] for name in IMAGE_RULES if key in found.get(name, {})]
-            findings = tuple(
-                Finding(f["rule"], Verdict(f["verdict"]), f["reason"], f["numbers"]) for f in said
-            )
-            rows.append(build_summary(by_key[key], findings, line["summary"], ""))
+            rows.append(build_summary(by_key[key], tuple(map(from_values, said)), line["summary"], ""))
     for name in SET_RULES:
         asked: list[Any] = rows if name == "duplicates" else records
         start = time.process_time()
@@ -213,3 +201,68 @@ def judge_sets(
         seconds = (time.process_time() - start) / max(1, len(asked))
         keys = [row.record.key for row in rows] if name == "duplicates" else [r.key for r in records]
         yield name, {key: to_values(f) | {"seconds": seconds} for key, f in zip(keys, findings)}
+
+
+SIDE = 236
+LARGEST = 600_000
+"""Bytes of a sheet."""
+
+
+def write_sheet(records: Iterable[Record], config: CurateConfig, out: Path, columns: int = 4) -> list[str]:
+    """Ask the image rules about ``records`` and draw a sheet; lines that say what they found."""
+    eraser = WatchedEraser(config.erase or EraseSettings())
+    rules = {n: build_rule(n, config, **({"erase": eraser} if n == "text" else {})) for n in IMAGE_RULES}
+    cells: list[Image.Image] = []
+    lines: list[str] = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for record in records:
+        image = open_image(record)
+        image = rules["mask"].judge(image).repaired or image
+        found: dict[str, Finding] = {name: rule.judge(image) for name, rule in rules.items()}
+        counts.update((name, finding.verdict.value) for name, finding in found.items())
+        fired = {name: finding for name, finding in found.items() if finding.verdict != "keep"}
+        lines += [f"{record.key}: {name} {f.verdict}: {f.reason}" for name, f in fired.items()]
+        said = ", ".join(f"{name} {finding.verdict}" for name, finding in fired.items())
+        repaired = found["text"].repaired
+        cells.append(_draw_cell(image, found["text"].boxes, repaired, f"{record.key[-34:]}\n{said}"))
+    width, height = cells[0].size
+    sheet = Image.new("RGB", (columns * (width + 8), -(-len(cells) // columns) * (height + 4)), "white")
+    for number, cell in enumerate(cells):
+        sheet.paste(cell, (number % columns * (width + 8), number // columns * (height + 4)))
+    for quality in range(88, 30, -6):
+        sheet.save(out, "JPEG", quality=quality, optimize=True)
+        if out.stat().st_size <= LARGEST:
+            break
+    return [*lines, *(f"{name}: {count} {verdict}" for (name, verdict), count in sorted(counts.items()))]
+
+
+def choose_texts(records: Iterable[Record], truth: dict[str, Truth], each: int = 2) -> list[Record]:
+    """The first planted texts of every kind."""
+    taken: Counter[str] = Counter()
+    chosen = []
+    for record in records:
+        kind = truth[record.key]["kind"] if record.key in truth else ""
+        if kind.startswith(("text_", "logo_word", "pack_text")) and taken[kind] < each:
+            taken[kind] += 1
+            chosen.append(record)
+    return chosen
+
+
+def _draw_cell(image: RuleImage, boxes: Iterable[Box], repaired: RuleImage | None, words: str) -> Image.Image:
+    """The image with its product's outline and the texts found, beside it what was left; words below."""
+    before = Image.fromarray(image.pixels)
+    if image.mask is not None:
+        product = image.mask > 0.5
+        edge = product ^ np.roll(product, 2, 0) | product ^ np.roll(product, 2, 1)
+        before.paste((0, 160, 220), mask=Image.fromarray((edge * 255).astype(np.uint8)))
+    draw = ImageDraw.Draw(before)
+    for box in boxes:
+        colour = (30, 150, 60) if "product" in box.label else (230, 60, 30)
+        draw.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=3)
+    shown: list[Any] = [before] if repaired is None else [before, Image.fromarray(repaired.pixels)]
+    cell = Image.new("RGB", (2 * SIDE + 4, SIDE + 32), "white")
+    for place, view in enumerate(shown):
+        view.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        cell.paste(view, (place * (SIDE + 4), 0))
+    ImageDraw.Draw(cell).multiline_text((2, SIDE + 2), words, "black", ImageFont.load_default(12))
+    return cell

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from scipy import ndimage
 
 from cyclorama.data.shards import ShardEntry, scan_shard
@@ -33,6 +34,7 @@ class Base:
     labels: dict[str, Any]
 
 
+@cache
 def list_bases(folder: Path) -> list[ShardEntry]:
     """Where the members of every rendered image lie, in the order of their keys."""
     found = {entry.key: entry for shard in sorted(folder.glob("*.tar")) for entry in scan_shard(str(shard))}
@@ -77,8 +79,7 @@ def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
     """
     rows, columns = np.mgrid[0:side, 0:side] / (side - 1)
     if kind == "white":
-        level = float(chance.choice([255, 255, 255, 254, 250, 246]))
-        return np.full((side, side, 3), level, np.float32).astype(np.uint8)
+        return np.full((side, side, 3), chance.choice([255, 255, 255, 254, 250, 246]), np.uint8)
     if kind == "uniform":
         colour = np.array(pick_colour(chance, 20, 245), np.float32)
         return to_bytes(colour + chance.normal(0, chance.uniform(0, 1.2), (side, side, 3)))
@@ -89,8 +90,7 @@ def draw_backdrop(kind: str, side: int, mask: Mask, chance: Chance) -> Pixels:
         share = (rows - 0.5) * np.sin(angle) + (columns - 0.5) * np.cos(angle) + 0.5
         if chance.random() < 0.5:
             share = np.hypot(rows - chance.uniform(0.3, 0.6), columns - chance.uniform(0.35, 0.65))
-        plain = np.repeat(first[None, None], side, 0).repeat(side, 1)
-        return mix(plain, second[None, None], share.clip(0, 1))
+        return mix(first, second, share.clip(0, 1))
     if kind == "vignette":
         colour = np.array(pick_colour(chance, 140, 250), np.float32)
         far = np.hypot(rows - 0.45, columns - 0.5)
@@ -114,15 +114,12 @@ def draw_frame(pixels: Pixels, style: str, chance: Chance) -> Pixels:
     draw = ImageDraw.Draw(image)
     wide = max(3, int(chance.uniform(0.02, 0.07) * width))
     colour = pick_colour(chance)
-    if style == "solid":
+    if style in ("solid", "double"):
         draw.rectangle((0, 0, width - 1, height - 1), outline=colour, width=wide)
-    elif style == "double":
-        draw.rectangle((0, 0, width - 1, height - 1), outline=colour, width=wide)
-        inner = wide + max(3, wide // 3)
-        line = max(2, wide // 6)
-        draw.rectangle(
-            (inner, inner, width - 1 - inner, height - 1 - inner), outline=pick_colour(chance), width=line
-        )
+        if style == "double":
+            inner = wide + max(3, wide // 3)
+            box = (inner, inner, width - 1 - inner, height - 1 - inner)
+            draw.rectangle(box, outline=pick_colour(chance), width=max(2, wide // 6))
     elif style == "round":
         hole = Image.new("L", (width, height), 255)
         box = (wide, wide, width - 1 - wide, height - 1 - wide)
@@ -142,10 +139,7 @@ def build_collage(bases: list[Base], side: int, chance: Chance) -> tuple[Pixels,
     half = (side - gap) // 2
     far = side - half
     layouts = {
-        2: [
-            [(0, 0, half, side), (far, 0, half, side)],
-            [(0, 0, side, half), (0, far, side, half)],
-        ],
+        2: [[(0, 0, half, side), (far, 0, half, side)], [(0, 0, side, half), (0, far, side, half)]],
         3: [[(0, 0, half, side), (far, 0, half, half), (far, far, half, half)]],
         4: [[(0, 0, half, half), (far, 0, half, half), (0, far, half, half), (far, far, half, half)]],
     }
@@ -154,22 +148,13 @@ def build_collage(bases: list[Base], side: int, chance: Chance) -> tuple[Pixels,
     pixels = np.full((side, side, 3), back, np.uint8)
     mask = np.zeros((side, side), np.float32)
     for base, (left, top, width, height) in zip(bases, cells):
-        image, product = (
-            fill_cell(Image.fromarray(base.pixels), width, height),
-            fill_cell(Image.fromarray((base.mask * 255).astype(np.uint8)), width, height),
+        image, product = (  # the middle that fills the cell
+            np.asarray(ImageOps.fit(Image.fromarray(layer), (width, height), Image.Resampling.LANCZOS))
+            for layer in (base.pixels, (base.mask * 255).astype(np.uint8))
         )
-        pixels[top : top + height, left : left + width] = np.asarray(image)
-        mask[top : top + height, left : left + width] = np.asarray(product, np.float32) / 255
+        pixels[top : top + height, left : left + width] = image
+        mask[top : top + height, left : left + width] = product.astype(np.float32) / 255
     return pixels, mask
-
-
-def fill_cell(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle of ``image`` that fills ``width`` by ``height``."""
-    scale = max(width / image.width, height / image.height)
-    size = (round(image.width * scale), round(image.height * scale))
-    large = image.resize(size, Image.Resampling.LANCZOS)
-    left, top = (large.width - width) // 2, (large.height - height) // 2
-    return large.crop((left, top, left + width, top + height))
 
 
 def blur(pixels: Pixels, chance: Chance) -> Pixels:
@@ -191,49 +176,24 @@ def blur(pixels: Pixels, chance: Chance) -> Pixels:
 def break_mask(mask: Mask, fault: str, other: Mask, chance: Chance) -> Mask:
     """``mask`` as a careless step would have left it; ``other`` is another product's."""
     side = mask.shape[0]
-    if fault == "inverted":
-        return 1 - mask
-    if fault == "empty":
-        return np.zeros_like(mask)
-    if fault == "full":
-        return np.ones_like(mask)
-    if fault == "other":
-        return other
+    simple = {"inverted": 1 - mask, "empty": np.zeros_like(mask), "full": np.ones_like(mask), "other": other}
+    if fault in simple:
+        return simple[fault]
     if fault == "shifted":
         length = chance.uniform(0.07, 0.15) * side
         angle = chance.uniform(0, 2 * np.pi)
         shift = (length * np.sin(angle), length * np.cos(angle))
         return np.asarray(ndimage.shift(mask, shift, order=0), np.float32)
     if fault == "half":
-        rows = np.flatnonzero((mask > 0.5).any(1))
-        columns = np.flatnonzero((mask > 0.5).any(0))
         broken = mask.copy()
-        if chance.random() < 0.5:
-            broken[: (rows[0] + rows[-1]) // 2] = 0
-        else:
-            broken[:, : (columns[0] + columns[-1]) // 2] = 0
+        turned = broken if chance.random() < 0.5 else broken.T  # a view: what it loses, broken loses
+        places = np.flatnonzero((turned > 0.5).any(1))
+        turned[: (places[0] + places[-1]) // 2] = 0
         return broken
     cell = side // int(chance.choice([10, 14, 18]))  # blocky
     small = Image.fromarray((mask * 255).astype(np.uint8)).resize((side // cell, side // cell))
     blocks = np.asarray(small.resize((side, side), Image.Resampling.NEAREST))
     return (blocks > 127).astype(np.float32)
-
-
-def change_copy(pixels: Pixels, mask: Mask, change: str, chance: Chance) -> tuple[Pixels, Mask]:
-    """A near-duplicate: ``resize``, ``crop``, ``colour``; anything else leaves the pixels as they are."""
-    side = pixels.shape[0]
-    if change == "resize":
-        small = round(side * chance.uniform(0.62, 0.85))
-        return resize(pixels, small), resize_mask(mask, small)
-    if change == "crop":
-        left, top, right, bottom = (int(v) for v in (chance.uniform(0.01, 0.05, 4) * side))
-        window = (slice(top, side - bottom), slice(left, side - right))
-        return pixels[window], mask[window]
-    if change == "colour":
-        gain = 1 + chance.uniform(-0.08, 0.08, 3)
-        lift = chance.uniform(-12, 12)
-        return to_bytes(pixels * gain + lift), mask
-    return pixels, mask
 
 
 def resize(pixels: Pixels, side: int) -> Pixels:
