@@ -200,11 +200,9 @@ def _find_boundary(solid: Flags, row: int, near: int) -> int | None:
     """The column in ``row`` where the mask begins or ends closest to ``near``; None if it does nowhere."""
     if not 0 <= row < len(solid):
         return None
-    places = np.flatnonzero(solid[row, 1:] != solid[row, :-1])
-    if not len(places):
-        return None
-    closest = int(places[np.argmin(np.abs(places - near))])
-    return closest if abs(closest - near) <= _FARTHEST else None
+    places = np.flatnonzero(solid[row, 1:] != solid[row, :-1]).tolist()
+    closest: int | None = min(places, key=lambda place: abs(place - near), default=None)
+    return closest if closest is not None and abs(closest - near) <= _FARTHEST else None
 
 
 def _find_shift(
@@ -233,11 +231,11 @@ def measure_blocks(mask: Matte) -> int:
     A mask enlarged from a coarse grid steps only at its lines, which never lie side by side. Straight,
     upright products do so too but have few different steps: fewer than four tell nothing.
     """
-    across, down = _find_steps(mask)
-    if min(len(across), len(down)) < _MANY:
+    steps = _find_steps(mask)
+    if min(map(len, steps)) < _MANY:
         return 1
-    sides = [int(np.diff(places).min()) for places in (across, down)]
-    return min(sides) if min(sides) >= _FINEST else 1
+    side = min(int(np.diff(places).min()) for places in steps)
+    return side if side >= _FINEST else 1
 
 
 def is_box(mask: Matte) -> bool:
@@ -248,6 +246,5 @@ def is_box(mask: Matte) -> bool:
 def _find_steps(mask: Matte) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """The columns and the rows at which the outline steps."""
     solid = mask >= 0.5
-    across = np.flatnonzero((solid[:, 1:] != solid[:, :-1]).any(axis=0)) + 1
-    down = np.flatnonzero((solid[1:] != solid[:-1]).any(axis=1)) + 1
-    return across, down
+    across, down = (np.diff(solid, axis=axis).any(axis=1 - axis) for axis in (1, 0))
+    return np.flatnonzero(across) + 1, np.flatnonzero(down) + 1

@@ -103,11 +103,8 @@ def undo(path: str | Path, who: str, when: float) -> Decision | None:
     """
     with _connect(Path(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        row = connection.execute(
-            f"SELECT number, {_COLUMNS} FROM decisions WHERE who = ? AND undone IS NULL "
-            "ORDER BY number DESC LIMIT 1",
-            (who,),
-        ).fetchone()
+        own = "FROM decisions WHERE who = ? AND undone IS NULL ORDER BY number DESC LIMIT 1"
+        row = connection.execute(f"SELECT number, {_COLUMNS} {own}", (who,)).fetchone()
         if row is None:
             return None
         connection.execute("UPDATE decisions SET undone = ? WHERE number = ?", (when, row[0]))

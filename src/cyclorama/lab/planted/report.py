@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
+from cyclorama.curate.clicks import compute_lower_bound
 from cyclorama.curate.config import CurateConfig
 from cyclorama.evaluation.tables import ReportTable, ReportText, format_markdown
 from cyclorama.lab.planted.measure import IMAGE_RULES, SET_RULES, Line, Truth
@@ -84,10 +84,7 @@ class Score(NamedTuple):
 
 def compute_wilson(hits: int, total: int) -> tuple[float, float]:
     """The 95 % interval of ``hits`` of ``total``; (0, 1) of none."""
-    if total == 0:
-        return 0.0, 1.0
-    interval = stats.binomtest(hits, total).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    return float(compute_lower_bound(hits, total)), 1 - float(compute_lower_bound(total - hits, total))
 
 
 def format_rate(hits: int, total: int) -> str:
