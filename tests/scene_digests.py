@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from cyclorama.scenes.compose import ItemPlan, build_product, build_stage
-from cyclorama.scenes.family import Category
-from cyclorama.scenes.library import NAMES, load_category
-from cyclorama.scenes.stage import Part
+from cyclorama.scenes.grammar.reader import NAMES, load_category
+from cyclorama.scenes.stage import Category, Part
 
 STORED = Path(__file__).with_name("scene_digests.json")
 PRODUCTS, STAGES = 40, 24

@@ -1,4 +1,4 @@
-"""Held-out sets, rendered: a pair shares its scene, equal bytes for any workers, files for ``generate``."""
+"""Proves of rendered held-out sets: a pair shares its scene, equal bytes for any workers, unpacked files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from cyclorama.errors import OutputError
 from cyclorama.generation.items import ItemSource
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.scenes import geometry as g
-from cyclorama.scenes.items import RenderedItem, RunConfig
-from cyclorama.scenes.pairs import clear_shared_view, render_held_out_item
+from cyclorama.scenes.items import RenderedItem, RunConfig, clear_shared_view, render_held_out_item
 from cyclorama.scenes.render import render_mask
 from cyclorama.scenes.runner import render_set
 from cyclorama.scenes.stage import Camera, Part, Stage

@@ -1,4 +1,4 @@
-"""The rendered set, rendered: masks, visibility, equal bytes for any worker count and after a kill."""
+"""Proves of rendered sets: masks, visibility, equal bytes for any worker count and after a kill."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from cyclorama import cli
 from cyclorama.errors import OutputError
 from cyclorama.scenes import geometry as g
 from cyclorama.scenes.compose import ItemPlan, build_stage
+from cyclorama.scenes.grammar.reader import NAMES, load_category
 from cyclorama.scenes.items import RunConfig, render_item
-from cyclorama.scenes.library import load_categories
 from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.runner import list_open_shards, render_set
 from cyclorama.scenes.shards import shard_path
 from cyclorama.scenes.stage import Camera, Part, Stage
 from cyclorama.scenes.surface import light, matte
 
-CATEGORIES = load_categories()
+CATEGORIES = tuple(load_category(name) for name in NAMES)
 pytestmark = pytest.mark.scenes
 
 TINY = RunConfig(seed=5, size=32, samples=1, categories=("perfume", "laptop"), shard_size=2)

@@ -1,4 +1,4 @@
-"""Every category file gives the products and stages it gave when its digests were stored.
+"""Proves that every category file gives the products and stages it gave when its digests were stored.
 
 The digests were made from the Python modules that the files replaced. ``scene_digests.py`` explains them;
 ``python tests/scene_digests.py > tests/scene_digests.json`` stores new ones after a change that is meant.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclorama.scenes.library import NAMES, load_category
+from cyclorama.scenes.grammar.reader import NAMES, load_category
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from scene_digests import STORED, digest_category

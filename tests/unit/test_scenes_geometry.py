@@ -1,4 +1,4 @@
-"""Meshes of the rendered set: volumes, areas and normals against closed formulas."""
+"""Proves volumes, areas and normals of the meshes against closed formulas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Category files: what rows and expressions give, and that every fault is named with file, line and field."""
+"""Proves what rows and expressions of category files give; every fault names file, line and field."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import ConfigError
-from cyclorama.scenes.family import Category
+from cyclorama.scenes.grammar.document import Place, read_document
+from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Names, Scope, compile_text
 from cyclorama.scenes.grammar.reader import read_category
-from cyclorama.scenes.stage import Part, Stage
+from cyclorama.scenes.grammar.rows import ACTIONS, MODIFIERS, Piece
+from cyclorama.scenes.grammar.vocabulary import functions, shapes
+from cyclorama.scenes.stage import Category, Part, Stage
 
 FILE = """\
 name: toy
@@ -237,19 +240,7 @@ def test_a_fault_is_named_with_file_line_and_field(
             "unknown element 'bals'; did you mean balls",
         ),
         ("name: toy", "namee: toy", 1, "did you mean name"),
-        (
-            "elements: [balls, rows]",
-            "elements: [bals, rows]",
-            5,
-            "unknown element 'bals'; did you mean balls",
-        ),
         ("name: toy", "name: &a toy", 1, None),
-        (
-            "elements: [balls, rows]",
-            "elements: [bals, rows]",
-            5,
-            "unknown element 'bals'; did you mean balls",
-        ),
         ("name: toy", "name: [toy", 2, "not valid YAML"),
         ("  pair(gap, size=0.5):", "  pair(gap, *size):", 18, "expected plain names"),
         ("  pair(gap, size=0.5):", "  sphere(gap):", 18, "'sphere' is known already"),
@@ -320,3 +311,81 @@ def test_the_example_of_the_documentation_is_a_category(tmp_path: Path) -> None:
         path.write_text(text.replace(old, new))
         with pytest.raises(ConfigError, match=f"ball.yaml:{words}"):
             read_category(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7 - 2 - 1", 4),
+        ("7 // 2 + 7 % 4", 6),
+        ("2 ** -1", 0.5),
+        ("-3 + +1", -2),
+        ("1 < 2 <= 2 != 3", True),
+        ("3 > 3 or 3 >= 3", True),
+        ("not 1 == 1", False),
+        ("2 in [1, 2]", True),
+        ("0 or 5 and 6", 6),
+        ("1 and 0 or None", None),
+        ("'a' if 1 > 2 else 'b'", "b"),
+        ("[x * y for x, y in [[1, 2], [3, 4], [5, 6]] if x > 1]", (12, 30)),
+        ("[0, *[1, 2], 3][1:-1]", (1, 2)),
+        ("max(1, 4, 2) + len([1, 2])", 6),
+        ("whole(2.9) + whole(-0.5)", 1),
+        ("reverse([1, 2, 3])", [3, 2, 1]),
+        ("interpolate(1.5, [1, 2], [10, 20])", 15.0),
+        ("linspace(0, 1, 5)[1]", 0.25),
+        ("degrees(atan2(1, 1))", pytest.approx(45.0)),
+        ("cos(pi) + sqrt(9)", pytest.approx(2.0)),
+        ("mix([0, 0, 0], [1, 1, 1], 0.25)", (0.25, 0.25, 0.25)),
+        ("top(sphere_at(2)) - bottom(sphere_at(2))", pytest.approx(1.0)),
+    ],
+)
+def test_expressions_have_their_values(text: str, value: object) -> None:
+    ball = shapes()["sphere"]
+    known = {
+        **functions(),
+        "sphere_at": ball.__class__(lambda s, z: ball.run(s, 0.5).moved(z=z), ball.signature),
+    }
+    run = compile_text(text, Place("a.yaml", 1, "x"), Names(known, {"pi"}))
+    assert run(Scope(None, {}, {"pi": np.pi})) == value
+
+
+def test_a_functions_inner_values_are_not_a_files_to_set() -> None:
+    with pytest.raises(ConfigError, match="unknown value of sin"):
+        compile_text("sin(1, f=2)", Place("a.yaml", 1, "x"), Names(functions(), set()))
+
+
+def test_the_longest_loop_is_allowed_and_one_more_is_not() -> None:
+    names = Names(functions(), {"n"})
+    run = compile_text("len([x for x in range(n)])", Place("a.yaml", 1, "x"), names)
+    assert run(Scope(None, {}, {"n": MAX_ITEMS})) == MAX_ITEMS
+    with pytest.raises(ConfigError, match="more than 20,000 turns"):
+        run(Scope(None, {}, {"n": MAX_ITEMS + 1}))
+
+
+def test_a_count_at_its_limit_is_allowed() -> None:
+    run = compile_text(
+        "gradient([0, 0, 0], [1, 1, 1], 2048)", Place("a.yaml", 1, "x"), Names(functions(), set())
+    )
+    assert run(Scope(None)).shape == (2048, 2048, 3)
+
+
+def test_moves_of_a_piece_add_up_and_are_carried_out_once() -> None:
+    piece = Piece(shapes()["sphere"].run(None, 0.5)).moved(1, 2, 3).moved(0, 0, -1)
+    assert piece.shift == (1, 2, 2)
+    assert piece.settled().vertices.mean(0) == pytest.approx([1, 2, 2], abs=0.05)
+
+
+def test_entries_tell_their_lines_and_fields(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("name: x\nrows:\n- 1\n- {at: 2}\n")
+    keys = read_document(path).mapping()
+    assert (keys["rows"].place.line, keys["rows"].place.field) == (2, "rows")
+    second = keys["rows"].items()[1]
+    assert (second.place.line, second.place.field) == (4, "rows[1]")
+    for call, words in ((keys["rows"].text, "expected a value, got a list"), (keys["name"].items, "got 'x'")):
+        with pytest.raises(ConfigError, match=words):
+            call()
+    with pytest.raises(ConfigError, match="a.yaml:1: name: expected keys with values, got 'x'"):
+        keys["name"].mapping()
+    assert not ACTIONS & MODIFIERS

@@ -1,4 +1,4 @@
-"""Held-out items: which products and scenes they show, and that a pair shares its scene."""
+"""Proves which products and scenes held-out items show, and that a pair shares its scene."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from cyclorama.scenes.compose import (
     plan_item,
     select_split,
 )
-from cyclorama.scenes.family import Category
-from cyclorama.scenes.items import RunConfig
-from cyclorama.scenes.library import load_categories
-from cyclorama.scenes.pairs import HeldOutPlan, name_item, plan_held_out
-from cyclorama.scenes.stage import Part, Stage, project
+from cyclorama.scenes.grammar.reader import NAMES, load_category
+from cyclorama.scenes.items import HeldOutPlan, RunConfig, name_item, plan_held_out
+from cyclorama.scenes.stage import Category, Part, Stage, project
 from cyclorama.scenes.surface import Surface
 
-CATEGORIES = load_categories()
+CATEGORIES = tuple(load_category(name) for name in NAMES)
 KINDS = ("bg1k", "bgpair")
 ITEMS = 4 * len(CATEGORIES)
 

@@ -1,4 +1,4 @@
-"""What the items of a rendered set are, before anything is rendered."""
+"""Proves what the items of a rendered set are, before anything is rendered."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 from cyclorama.errors import MissingDependencyError, SettingsError
 from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, plan_item
-from cyclorama.scenes.cutouts import list_products
+from cyclorama.scenes.grammar.reader import NAMES, load_category
 from cyclorama.scenes.items import RunConfig
-from cyclorama.scenes.library import NAMES, load_categories
 from cyclorama.scenes.render import tone_map
+from cyclorama.scenes.runner import list_products
 from cyclorama.scenes.stage import compute_bounds, project
 
-CATEGORIES = load_categories()
+CATEGORIES = tuple(load_category(name) for name in NAMES)
 
 
 def test_an_item_depends_on_seed_and_index_alone() -> None:

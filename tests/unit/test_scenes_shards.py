@@ -1,4 +1,4 @@
-"""Shards of a rendered set: bytes, done marks and whose folder it is."""
+"""Proves bytes, done marks and ownership of a rendered set's shards."""
 
 from __future__ import annotations
 

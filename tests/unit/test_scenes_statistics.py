@@ -1,4 +1,4 @@
-"""Counts, contact sheet and single files of a set, from shards written by hand."""
+"""Proves counts, contact sheet and single files of a set, from shards written by hand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from cyclorama.files import write_atomic
 from cyclorama.generation.items import ItemSource
 from cyclorama.scenes import shards
 from cyclorama.scenes.items import RenderedItem
+from cyclorama.scenes.shards import MANIFEST_NAME, unpack_set
 from cyclorama.scenes.statistics import compute_share, write_summary
-from cyclorama.scenes.unpack import MANIFEST_NAME, unpack_set
 
 
 def encode(pixels: np.ndarray) -> bytes:

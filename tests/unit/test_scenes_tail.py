@@ -1,4 +1,4 @@
-"""Which category an item shows: all in turn, or by the long-tailed law."""
+"""Proves which category an item shows: all in turn, or by the long-tailed law."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import SettingsError
-from cyclorama.scenes.items import RunConfig, select_category
-from cyclorama.scenes.library import NAMES
-from cyclorama.scenes.tail import compute_tail_shares, place_item
+from cyclorama.scenes.grammar.reader import NAMES
+from cyclorama.scenes.items import RunConfig, compute_tail_shares, place_item, select_category
 
 CATEGORY_COUNT = 27
 

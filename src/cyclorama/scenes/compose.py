@@ -8,9 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from cyclorama.scenes.family import Category
-from cyclorama.scenes.lights import add_key_light
-from cyclorama.scenes.stage import Camera, Light, Part, Stage, compute_bounds
+from cyclorama.scenes.stage import Camera, Category, Light, Part, Stage, add_key_light, compute_bounds
 from cyclorama.scenes.surface import Style
 
 PRODUCTS_PER_CATEGORY = 512
@@ -57,14 +55,9 @@ class ItemPlan:
     scene_seed: int
 
     @property
-    def slug(self) -> str:
-        """The category's name without spaces."""
-        return slug_of(self.category.name)
-
-    @property
     def brand_name(self) -> str | None:
         """Name of the fictional brand, or None."""
-        return None if self.brand is None else f"{self.slug}-brand-{'abc'[self.brand]}"
+        return None if self.brand is None else f"{slug_of(self.category.name)}-brand-{'abc'[self.brand]}"
 
     @property
     def product_id(self) -> str:
@@ -74,7 +67,8 @@ class ItemPlan:
     @property
     def scene_id(self) -> str:
         """Name of the scene (style, arrangement and camera)."""
-        return f"{self.slug}-{'u' if self.brand is None else 'abc'[self.brand]}-{self.scene_seed:016x}"
+        brand = "u" if self.brand is None else "abc"[self.brand]
+        return f"{slug_of(self.category.name)}-{brand}-{self.scene_seed:016x}"
 
     @property
     def split(self) -> str:
@@ -129,9 +123,8 @@ def build_stages(plan: ItemPlan, products: tuple[int, ...]) -> tuple[list[Stage]
     scene = Stage(product=[part for parts in shown for part in parts])
     _frame(scene, category, rng)
     category.dress(scene, rng, style)
-    return [
-        replace(scene, product=parts, parts=list(scene.parts), lights=list(scene.lights)) for parts in shown
-    ], style
+    parts, lights = scene.parts, scene.lights
+    return [replace(scene, product=p, parts=list(parts), lights=list(lights)) for p in shown], style
 
 
 def build_stage(plan: ItemPlan) -> tuple[Stage, Style]:

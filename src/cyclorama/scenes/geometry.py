@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int32]
+Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ def merge_meshes(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
+def _build(points: Points, faces: IntArray, normals: Points, uv: Points) -> Mesh:
+    """A mesh of arrays (..., 3) and (..., 2), faces (M, 3)."""
+    v, n, t = (np.asarray(a, np.float32).reshape(-1, a.shape[-1]) for a in (points, normals, uv))
+    return Mesh(v, faces, n, t)
+
+
 def _grid_faces(rows: int, columns: int) -> IntArray:
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
     a = (i * columns + j).ravel()
@@ -99,12 +106,7 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 36, crease: fl
     faces = _grid_faces(len(r), segments + 1)
     row_of_face = np.tile(np.repeat(np.arange(len(r) - 1), segments), 2)
     keep = ~np.isin(row_of_face, breaks)
-    return Mesh(
-        v.reshape(-1, 3).astype(np.float32),
-        faces[keep],
-        nn.reshape(-1, 3).astype(np.float32),
-        uv.reshape(-1, 2).astype(np.float32),
-    )
+    return _build(v, faces[keep], nn, uv)
 
 
 def smooth_profile(points: Sequence[tuple[float, float]], rounds: int = 2) -> list[tuple[float, float]]:
@@ -161,14 +163,7 @@ def rounded_box(width: float, depth: float, height: float, bevel: float) -> Mesh
             f = _grid_faces(len(tj), len(ti))
             if (sign > 0) == (axis == 1):
                 f = f[:, ::-1]
-            meshes.append(
-                Mesh(
-                    p.reshape(-1, 3).astype(np.float32),
-                    np.ascontiguousarray(f),
-                    n.reshape(-1, 3).astype(np.float32),
-                    uv.reshape(-1, 2).astype(np.float32),
-                )
-            )
+            meshes.append(_build(p, np.ascontiguousarray(f), n, uv))
     return merge_meshes(meshes).moved(z=height / 2)
 
 
@@ -182,19 +177,13 @@ def grid_surface(points: NDArray[np.float64], uv: NDArray[np.float64] | None = N
     if uv is None:
         u, v = np.meshgrid(np.linspace(0, 1, p.shape[1]), np.linspace(0, 1, p.shape[0]))
         uv = np.stack([u, v], -1)
-    return Mesh(
-        p.reshape(-1, 3).astype(np.float32),
-        _grid_faces(p.shape[0], p.shape[1]),
-        n.reshape(-1, 3).astype(np.float32),
-        uv.reshape(-1, 2).astype(np.float32),
-    )
+    return _build(p, _grid_faces(p.shape[0], p.shape[1]), n, uv)
 
 
 def quad(width: float, height: float) -> Mesh:
     """An upright rectangle in the plane y = 0, centred in x, standing on z = 0, facing the camera."""
     w = width / 2
-    p = np.array([[[-w, 0, 0], [w, 0, 0]], [[-w, 0, height], [w, 0, height]]], np.float64)
-    return grid_surface(p)
+    return grid_surface(np.array([[[-w, 0, 0], [w, 0, 0]], [[-w, 0, height], [w, 0, height]]], np.float64))
 
 
 def floor(width: float, near: float, far: float) -> Mesh:
@@ -206,11 +195,8 @@ def floor(width: float, near: float, far: float) -> Mesh:
 def sweep(width: float, near: float, far: float, height: float, radius: float) -> Mesh:
     """A cyclorama: floor, rounded corner and wall in one smooth surface."""
     a = np.linspace(0, np.pi / 2, 10)
-    yz = [
-        (near, 0.0),
-        *[(far - radius + radius * np.sin(t), radius - radius * np.cos(t)) for t in a],
-        (far, height),
-    ]
+    corner = [(far - radius + radius * np.sin(t), radius - radius * np.cos(t)) for t in a]
+    yz = [(near, 0.0), *corner, (far, height)]
     rows = [[[-width / 2, y, z], [width / 2, y, z]] for y, z in yz]
     return grid_surface(np.array(rows, np.float64))
 
@@ -230,12 +216,7 @@ def tube(
     ring = np.cos(a)[None, :, None] * side[:, None] + np.sin(a)[None, :, None] * up[:, None]
     v = p[:, None] + r[:, None, None] * ring
     u, w = np.meshgrid(np.linspace(0, 1, segments + 1), np.linspace(0, 1, len(p)))
-    return Mesh(
-        v.reshape(-1, 3).astype(np.float32),
-        _grid_faces(len(p), segments + 1),
-        ring.reshape(-1, 3).astype(np.float32),
-        np.stack([u, w], -1).reshape(-1, 2).astype(np.float32),
-    )
+    return _build(v, _grid_faces(len(p), segments + 1), ring, np.stack([u, w], -1))
 
 
 def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: float, height: float) -> Mesh:
@@ -244,12 +225,8 @@ def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: flo
     k = np.arange(1, len(outline))
     vertices = np.stack([front[:, 0], 0 * front[:, 0], front[:, 1]], 1)
     uv = np.stack([front[:, 0] / width + 0.5, front[:, 1] / height], 1)
-    return Mesh(
-        vertices.astype(np.float32),
-        np.stack([np.zeros_like(k), k, k + 1], 1).astype(np.int32),
-        np.tile(np.array([0, -1, 0], np.float32), (len(front), 1)),
-        uv.astype(np.float32),
-    )
+    faces = np.stack([np.zeros_like(k), k, k + 1], 1).astype(np.int32)
+    return _build(vertices, faces, np.tile([0.0, -1.0, 0.0], (len(front), 1)), uv)
 
 
 def arch(width: float, height: float, depth: float) -> Mesh:

@@ -1,9 +1,15 @@
-"""What is written for one item?  Image, mask and metadata as bytes, a pure function of run and index."""
+"""What is written for one item?  Images, masks and metadata as bytes, a pure function of run and index.
+
+Kind ``train``: a product in a scene.  Kind ``bg1k``: the same of a held-out product, and the product alone.
+Kind ``bgpair``: also a reference, which shows another product in the very same scene, a brand's.  Held-out
+products are of the split ``test``; their scenes are drawn apart from those of the training set.
+"""
 
 from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -14,11 +20,21 @@ from pydantic import AfterValidator, Field, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
-from cyclorama.scenes.compose import ItemPlan, build_stage, build_studio, derive, plan_item
-from cyclorama.scenes.family import Category
-from cyclorama.scenes.library import NAMES, check_name, load_category
-from cyclorama.scenes.render import render_image, render_mask
-from cyclorama.scenes.tail import place_item
+from cyclorama.scenes.compose import (
+    BRANDED_SHARE,
+    ItemPlan,
+    build_neutral,
+    build_stage,
+    build_stages,
+    build_studio,
+    derive,
+    list_held_out,
+    name_product,
+    plan_item,
+)
+from cyclorama.scenes.grammar.reader import NAMES, check_name, load_category
+from cyclorama.scenes.render import clear_view, render_image, render_mask
+from cyclorama.scenes.stage import Category, Stage
 from cyclorama.seeding import MAX_SEED
 
 RENDERER = "cyclorama-synth/2"
@@ -26,10 +42,19 @@ LICENCE = "CC0-1.0"
 MASK_SAMPLES = 16
 
 Kind = Literal["train", "bg1k", "bgpair"]
-"""What a set is for: training, or judging a model without and with a reference (see ``pairs``)."""
+"""What a set is for: training, or judging a model without and with a reference."""
 
 IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3}
 """Images rendered for an item, masks not counted."""
+
+TAIL_EXPONENT = 1.5
+"""The category in place r of the list has a share proportional to r ** -1.5 (Zipf's law).
+
+With 27 categories and 841 images, 31 a category as in BG60k (arXiv 2312.13309, section 4.2), it gives
+that set's shares: about 6 % of the categories above 100 images, over half of them below 10.
+"""
+
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 def _check_square(value: int) -> int:
@@ -58,7 +83,7 @@ class RunConfig(Settings):
     kind: Kind = "train"
     """What the set is for."""
     long_tail: bool = False
-    """Long-tailed category counts (see ``tail``) instead of equal ones."""
+    """Long-tailed category counts instead of equal ones."""
 
     @model_validator(mode="after")
     def _check_categories(self) -> Self:
@@ -69,6 +94,27 @@ class RunConfig(Settings):
             if self.categories.count(name) > 1:
                 raise SettingsError(f"a category is named twice in {', '.join(self.categories)}")
         return self
+
+
+def compute_tail_shares(count: int) -> NDArray[np.float64]:
+    """Shares (count,) of the categories in the order of their list; they fall and sum to 1."""
+    weights = np.arange(1, count + 1, dtype=np.float64) ** -TAIL_EXPONENT
+    return np.asarray(weights / weights.sum())
+
+
+def place_item(seed: int, index: int, count: int, long_tail: bool) -> tuple[int, int]:
+    """(place in the list of ``count`` categories, number of earlier items in that place) of item ``index``.
+
+    With ``long_tail`` the items take the points of the golden-ratio sequence, whose every stretch is spread
+    evenly over [0, 1): the first n items of any run hold each category's share of n to within a few items.
+    """
+    if not long_tail:
+        return index % count, index // count
+    start = derive("tail", seed) / 2**63
+    points = (start + _GOLDEN * np.arange(index + 1)) % 1.0
+    ends = np.cumsum(compute_tail_shares(count))
+    places = np.minimum(np.searchsorted(ends, points, side="right"), count - 1)
+    return int(places[-1]), int((places[:-1] == places[-1]).sum())
 
 
 def select_category(config: RunConfig, index: int) -> tuple[Category, int]:
@@ -98,12 +144,17 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return out.getvalue()
 
 
+def name_item(config: RunConfig, index: int) -> str:
+    """The key of item ``index``."""
+    return f"{'' if config.kind == 'train' else config.kind + '-'}{config.seed}-{index:06d}"
+
+
 def describe_item(
     plan: ItemPlan, config: RunConfig, palette: tuple[tuple[float, float, float], ...]
 ) -> dict[str, object]:
     """The item's metadata; ``palette`` as "#rrggbb" of wall, floor, prop and accent."""
     return {
-        "id": f"{config.seed}-{plan.index:06d}",
+        "id": name_item(config, plan.index),
         "category": plan.category.name,
         "brand": plan.brand_name,
         "product_id": plan.product_id,
@@ -125,7 +176,7 @@ def render_item(config: RunConfig, index: int) -> RenderedItem:
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)
     image = render_image(stage, config.size, config.samples, seed, mask)
     metadata = json.dumps(describe_item(plan, config, style.palette), sort_keys=True).encode()
-    return RenderedItem(f"{config.seed}-{index:06d}", encode_png(image), encode_png(mask), metadata)
+    return RenderedItem(name_item(config, index), encode_png(image), encode_png(mask), metadata)
 
 
 def render_cutout(category: Category, number: int, size: int, samples: int) -> bytes:
@@ -134,3 +185,74 @@ def render_cutout(category: Category, number: int, size: int, samples: int) -> b
     seed = derive("studio", category.name, number) % 2**31
     mask = render_mask(stage, size, MASK_SAMPLES, seed)
     return encode_png(np.dstack([render_image(stage, size, samples, seed), mask]))
+
+
+@dataclass(frozen=True)
+class HeldOutPlan:
+    """All that determines one item.
+
+    Attributes:
+        item: the target product and its scene.
+        reference: number of the product that the reference shows in that scene; None for kind ``bg1k``.
+    """
+
+    item: ItemPlan
+    reference: int | None = None
+
+    @property
+    def products(self) -> tuple[int, ...]:
+        """Numbers of the target and, if there is one, of the reference's product."""
+        return (self.item.product,) if self.reference is None else (self.item.product, self.reference)
+
+
+def plan_held_out(config: RunConfig, index: int) -> HeldOutPlan:
+    """What item ``index`` of a run of kind ``bg1k`` or ``bgpair`` shows; independent of every other item.
+
+    A category's held-out products take turns in an order of the run's own, so that none comes twice before
+    all came once.  Pairs are always branded, the others as often as in the training set.
+    """
+    category, turn = select_category(config, index)
+    words = (config.kind, config.seed)
+    order = np.random.default_rng(derive("order", *words, category.name)).permutation(
+        np.array(list_held_out(category.name))
+    )
+    product = int(order[turn % len(order)])
+    rng = np.random.default_rng(derive("plan", *words, index, category.name))
+    pair = config.kind == "bgpair"
+    brand = int(rng.integers(3)) if rng.random() < BRANDED_SHARE or pair else None
+    scene_seed = derive("scene", *words, index, category.name)
+    reference = int(rng.choice(order[order != product])) if pair else None
+    return HeldOutPlan(ItemPlan(index, category, brand, product, scene_seed), reference)
+
+
+def clear_shared_view(stages: Sequence[Stage], masks: Sequence[NDArray[np.uint8]]) -> None:
+    """Take off every one of ``stages``, which share a scene, what hides the product of any of them."""
+    for stage, mask in zip(stages, masks, strict=True):
+        clear_view(stage, mask)
+        for other in stages:
+            other.parts = list(stage.parts)
+
+
+def render_held_out_item(config: RunConfig, index: int) -> RenderedItem:
+    """Item ``index`` of a run of kind ``bg1k`` or ``bgpair``: the same bytes whatever else is rendered.
+
+    ``image`` and ``mask`` are the truth.  The extras are ``product.png``, the target in neutral studio
+    light as the truth's camera sees it (straight alpha, the truth's mask), and for pairs ``reference.png``
+    and ``reference_mask.png``.
+    """
+    plan = plan_held_out(config, index)
+    seed = derive("render", config.kind, config.seed, index) % 2**31
+    stages, style = build_stages(plan.item, plan.products)
+    masks = [render_mask(stage, config.size, MASK_SAMPLES, seed) for stage in stages]
+    clear_shared_view(stages, masks)
+    images = [render_image(stage, config.size, config.samples, seed) for stage in stages]
+    alone = render_image(build_neutral(stages[0]), config.size, config.samples, seed)
+    extras = [("product.png", encode_png(np.dstack([alone, masks[0]])))]
+    metadata = {**describe_item(plan.item, config, style.palette), "kind": config.kind}
+    if plan.reference is not None:
+        extras += [("reference.png", encode_png(images[1])), ("reference_mask.png", encode_png(masks[1]))]
+        metadata["reference_product_id"] = name_product(plan.item.category.name, plan.reference)
+    text = json.dumps(metadata, sort_keys=True).encode()
+    return RenderedItem(
+        name_item(config, index), encode_png(images[0]), encode_png(masks[0]), text, tuple(extras)
+    )

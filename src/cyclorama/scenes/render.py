@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import Camera, Stage, project
+from cyclorama.scenes.stage import Camera, Stage, compute_axes, project
 from cyclorama.scenes.surface import Surface
 
 _STATE: dict[str, Any] = {}
 _GUIDE_SAMPLES = 4
+_BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
 
 
 def load_mitsuba() -> Any:
@@ -167,11 +168,7 @@ def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8]
     chosen = np.unique(np.linspace(0, len(rows) - 1, rays).astype(int))
     camera, size = stage.camera, mask.shape[0]
     origin = np.array(camera.origin)
-    forward = np.array(camera.target) - origin
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, [0.0, 0.0, 1.0])
-    right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
+    right, up, forward = compute_axes(camera)
     half = np.tan(np.deg2rad(camera.fov) / 2)
     u = ((columns[chosen] + 0.5) / size * 2 - 1) * half
     v = (1 - (rows[chosen] + 0.5) / size * 2) * half
@@ -214,7 +211,7 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
     """
     entries: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": 1}}
     entries["sensor"] = _camera(mi, stage.camera, size, (0, 0, size, size), _GUIDE_SAMPLES)
-    black = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}, parallel=False)
+    black = mi.load_dict(_BLACK, parallel=False)
     for k, part in enumerate([*stage.product, *stage.parts]):
         if part.surface.kind == "glass":
             continue
@@ -260,9 +257,9 @@ def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.
         "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1, "hide_emitters": True},
         "sensor": _camera(mi, stage.camera, size, crop, samples),
     }
-    dull = mi.load_dict({"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}, parallel=False)
+    black = mi.load_dict(_BLACK, parallel=False)
     for k, part in enumerate(stage.product):
-        entries[f"part{k:04d}"] = _shape(mi, part.mesh, dull)
+        entries[f"part{k:04d}"] = _shape(mi, part.mesh, black)
     scene = mi.load_dict(entries, parallel=False)
     alpha = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., 3]
     mask = np.zeros((size, size), np.uint8)

@@ -1,7 +1,8 @@
-"""How does a run become files that survive a kill?  Tar shards with a done mark written last."""
+"""How does a run become files that survive a kill?  Tar shards, done marks written last, and single files."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -12,10 +13,39 @@ from pathlib import Path
 
 from cyclorama.errors import OutputError
 from cyclorama.files import write_atomic
-from cyclorama.scenes.items import RenderedItem, RunConfig, render_item
-from cyclorama.scenes.pairs import render_held_out_item
+from cyclorama.scenes.compose import derive
+from cyclorama.scenes.items import RenderedItem, RunConfig, render_held_out_item, render_item
 
 CONFIG_NAME = "config.json"
+MANIFEST_NAME = "manifest.csv"
+
+FOLDERS = {
+    "png": "truth",
+    "mask.png": "mask",
+    "product.png": "product",
+    "reference.png": "reference",
+    "reference_mask.png": "reference_mask",
+}
+"""The folder of each member of a shard's item."""
+
+COLUMNS = (
+    "id",
+    "image",
+    "mask",
+    "mask_means",
+    "category",
+    "brand",
+    "product_id",
+    "reference",
+    "reference_mask",
+    "seed",
+    "split",
+    "licence",
+    "truth",
+    "product",
+    "reference_product_id",
+    "scene_id",
+)
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -123,3 +153,31 @@ def read_items(folder: Path) -> Iterator[StoredItem]:
                     metadata = json.loads(members.pop("json"))
                     yield StoredItem(key, metadata, members)
                     members = {}
+
+
+def unpack_set(folder: Path) -> int:
+    """Write the finished shards' images as ``{truth,mask,...}/{key}.png``, then the table; the items.
+
+    Files that are there already stay as they are.  ``image`` is the image to take the product from: for
+    pairs the product in neutral light, which tells nothing of the true scene; else the truth itself, as
+    with a photo.  ``mask`` fits both.  ``seed`` depends on the item alone.
+
+    Raises:
+        OutputError: if the folder cannot be written.
+    """
+    rows = []
+    for item in read_items(folder):
+        files = {FOLDERS[member]: f"{FOLDERS[member]}/{item.key}.png" for member in item.members}
+        for name, data in zip(files.values(), item.members.values(), strict=True):
+            if not (folder / name).exists():  # if it is there, it is whole: it was written in one step
+                write_atomic(folder / name, data)
+        row = {name: value for name in COLUMNS if (value := item.metadata.get(name)) is not None}
+        row |= {"mask_means": "product", "seed": str(derive("generate", item.key)), **files}
+        rows.append({**row, "image": files["product" if "reference" in files else "truth"]})
+    columns = [name for name in COLUMNS if any(row.get(name) for row in rows)]
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_atomic(folder / MANIFEST_NAME, text.getvalue().encode())
+    return len(rows)

@@ -1,13 +1,17 @@
-"""What stands in the image?  A list of meshes with surfaces, lights and a camera; the product apart."""
+"""What is a scene?  Meshes with surfaces, lights and a camera, the product apart; and its category."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import numpy as np
+from pydantic import AfterValidator, Field
 
+from cyclorama.config import Settings
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.surface import Colour, Surface
+from cyclorama.scenes.surface import Colour, Style, Surface
 
 
 @dataclass(frozen=True)
@@ -60,15 +64,81 @@ def compute_bounds(parts: list[Part]) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def project(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Image positions (N, 2) of world ``points`` (N, 3): x to the right, y down, in [0, 1] if inside."""
-    origin = np.array(camera.origin)
-    forward = np.array(camera.target) - origin
+def compute_axes(camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors (3,) to the camera's right, up and forward."""
+    forward = np.array(camera.target) - np.array(camera.origin)
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
-    up = np.cross(right, forward)
-    d = points - origin
+    return right, np.cross(right, forward), forward
+
+
+def project(points: np.ndarray, camera: Camera) -> np.ndarray:
+    """Image positions (N, 2) of world ``points`` (N, 3): x to the right, y down, in [0, 1] if inside."""
+    right, up, forward = compute_axes(camera)
+    d = points - np.array(camera.origin)
     depth = np.maximum(d @ forward, 1e-6)
     scale = 0.5 / np.tan(np.deg2rad(camera.fov) / 2)
     return np.stack([0.5 + scale * (d @ right) / depth, 0.5 - scale * (d @ up) / depth], 1)
+
+
+def add_key_light(
+    stage: Stage, style: Style, radiance: float = 11.0, size: float = 2.6, height: float = 3.4
+) -> None:
+    """A large soft box above and in front, on the style's side, and the sky's fill."""
+    w = style.key_warmth
+    tint = (1.0 + 0.22 * w, 1.0 + 0.02 * w, 1.0 - 0.30 * w)
+    r = radiance * style.key_strength
+    side = style.key_side
+    stage.lights.append(
+        Light((2.6 * side, -2.6, height), (0.0, 0.2, 0.3), size, (tint[0] * r, tint[1] * r, tint[2] * r))
+    )
+    f = 0.42 * style.fill
+    stage.sky = (f * (1 - 0.05 * w), f, f * (1 + 0.06 * w))
+
+
+def _check_order(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("(lowest, highest) in this order")
+    return value
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Angle = Annotated[float, Field(ge=-180, le=180)]
+Elevation = Annotated[float, Field(ge=0, le=80)]
+
+
+class Framing(Settings):
+    """How the photographer stands; ranges are (lowest, highest)."""
+
+    share: Annotated[tuple[Share, Share], AfterValidator(_check_order)] = (0.52, 0.68)
+    """The product's larger side (height, or 0.8 of its width) as a share of the image."""
+    elevation: Annotated[tuple[Elevation, Elevation], AfterValidator(_check_order)] = (6.0, 11.0)
+    """Camera's angle above the product's middle, degrees."""
+    turn: Annotated[tuple[Angle, Angle], AfterValidator(_check_order)] = (-18.0, 18.0)
+    """The product's turn about its upright axis, degrees."""
+    fov: Annotated[float, Field(ge=5, le=90)] = 27.0
+    """Full angle of view, degrees."""
+    offset: Annotated[float, Field(ge=0, le=0.2)] = 0.07
+    """Largest shift of the product from the middle of the image, as a share of the image."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """One product category of the set, as its file gives it.
+
+    Attributes:
+        name: the category's name as prompts use it.
+        brands: three narrow styles.
+        sample_style: draws an unbranded style from the category's whole range.
+        build_product: a product standing on z = 0 about the origin; any size (it is scaled to 1).
+        dress: puts surfaces, props and lights around a product of size 1 that stands at the origin.
+        framing: camera.
+    """
+
+    name: str
+    brands: tuple[Style, Style, Style]
+    sample_style: Callable[[np.random.Generator], Style]
+    build_product: Callable[[np.random.Generator], list[Part]]
+    dress: Callable[[Stage, np.random.Generator, Style], None]
+    framing: Framing

@@ -1,24 +1,43 @@
-"""What is in a rendered set?  Counts by category, brand and split, and what the contact sheet shows."""
+"""What is in a rendered set?  Counts by category, brand and split, and a page of samples to look over."""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import slug_of
 from cyclorama.scenes.shards import read_items
-from cyclorama.scenes.sheet import Cell, build_sheet
 
 STATISTICS_NAME = "statistics.json"
 SHEET_NAME = "index.html"
 PER_GROUP = 4
+THUMBNAIL = 96
 SHOWN_MEMBERS = ("product.png", "reference.png", "png")
 MANY, FEW = 100, 10
 """Limits at which the paper describes its set's long tail (arXiv 2312.13309, section 4.2)."""
+
+_STYLE = (
+    "body{font:14px system-ui,sans-serif;margin:2rem;color:#222}td,th{padding:.3rem .6rem;text-align:left;"
+    "vertical-align:top}img{margin:1px;border-radius:3px}th{font-weight:600;white-space:nowrap}"
+    "small{display:block;color:#666;font-weight:400}td div{white-space:nowrap}"
+)
+
+
+@dataclass
+class Cell:
+    """The items of one category and brand: how many, and the PNG images of the few that are shown."""
+
+    count: int = 0
+    shown: list[list[bytes]] = field(default_factory=list)
 
 
 @dataclass
@@ -56,7 +75,9 @@ def write_summary(folder: Path) -> dict[str, object]:
         data = item.metadata
         total.add(data)
         splits.setdefault(str(data["split"]), _Tally()).add(data)
-        cell = cells.setdefault((str(data["category"]), _name_column(data)), Cell())
+        category = str(data["category"])
+        brand = (data["brand"] or "unbranded").removeprefix(f"{slug_of(category)}-").replace("-", " ")
+        cell = cells.setdefault((category, brand), Cell())
         cell.count += 1
         if len(cell.shown) < PER_GROUP:
             cell.shown.append([item.members[m] for m in SHOWN_MEMBERS if m in item.members])
@@ -73,14 +94,47 @@ def write_summary(folder: Path) -> dict[str, object]:
     return statistics
 
 
-def _name_column(metadata: dict[str, str | None]) -> str:
-    """The brand's name without its category, or "unbranded"."""
-    brand = metadata["brand"]
-    if brand is None:
-        return "unbranded"
-    return brand.removeprefix(f"{slug_of(str(metadata['category']))}-").replace("-", " ")
-
-
 def compute_share(holds: Sequence[bool]) -> float:
     """The share of true entries, rounded to four digits; 0 for none at all."""
     return round(sum(holds) / len(holds), 4) if holds else 0.0
+
+
+def build_sheet(cells: dict[tuple[str, str], Cell]) -> str:
+    """The page as HTML; the keys of ``cells`` are (category, brand)."""
+    categories = sorted({category for category, _ in cells})
+    brands = sorted({brand for _, brand in cells})
+    heads = "".join(f"<th>{html.escape(brand)}</th>" for brand in brands)
+    rows = []
+    for category in categories:
+        row = [cells.get((category, brand), Cell()) for brand in brands]
+        number = sum(cell.count for cell in row)
+        rows.append(
+            f"<tr><th>{html.escape(category)}<small>{number}</small></th>"
+            f"{''.join(_build_cell(cell) for cell in row)}</tr>"
+        )
+    total = sum(cell.count for cell in cells.values())
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Rendered set</title><style>{_STYLE}'
+        f"</style><h1>Rendered set: {total} images</h1><table><tr><th></th>{heads}</tr>"
+        f"{''.join(rows)}</table></html>\n"
+    )
+
+
+def _build_cell(cell: Cell) -> str:
+    groups = [
+        "".join(f'<img alt="" src="{_encode_thumbnail(image)}">' for image in group) for group in cell.shown
+    ]
+    if all(len(group) == 1 for group in cell.shown):  # single images: two in a line
+        groups = ["".join(groups[k : k + 2]) for k in range(0, len(groups), 2)]
+    lines = "".join(f"<div>{group}</div>" for group in groups)
+    return f"<td><small>{cell.count}</small>{lines}</td>"
+
+
+def _encode_thumbnail(png: bytes) -> str:
+    """A JPEG data address; transparent parts are shown on white."""
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    white = Image.new("RGBA", image.size, "white")
+    out = io.BytesIO()
+    Image.alpha_composite(white, image).convert("RGB").save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -131,10 +131,6 @@ class Style(Settings):
     fill: Annotated[float, Field(ge=0, le=10)] = 1.0
     """Factor on the sky's constant light."""
 
-    def has(self, element: str) -> bool:
-        """Whether the style uses ``element``."""
-        return element in self.elements
-
     def varied(self, rng: np.random.Generator) -> Style:
         """The style as one image of a campaign shows it: slightly different colours and light."""
         return self.replace(

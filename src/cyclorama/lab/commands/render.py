@@ -58,12 +58,11 @@ def render(
     from cyclorama.errors import SettingsError
     from cyclorama.files import check_output_folder
     from cyclorama.jobs.progress import ProgressReport
-    from cyclorama.scenes.cutouts import TABLE_NAME, write_cutouts
+    from cyclorama.scenes.grammar.reader import NAMES
     from cyclorama.scenes.items import IMAGES_PER_ITEM, RunConfig
-    from cyclorama.scenes.library import NAMES
-    from cyclorama.scenes.runner import render_set
+    from cyclorama.scenes.runner import TABLE_NAME, render_set, write_cutouts
+    from cyclorama.scenes.shards import MANIFEST_NAME, unpack_set
     from cyclorama.scenes.statistics import SHEET_NAME, write_summary
-    from cyclorama.scenes.unpack import MANIFEST_NAME, unpack_set
 
     for name, value in (("--count", count), ("--workers", workers)):
         if value < 1:

@@ -83,15 +83,9 @@ class Entry:
         return entries
 
     def _kind(self) -> str:
-        if self.is_mapping:
-            return "keys with values"
-        return (
-            "a list"
-            if isinstance(self.node, yaml.SequenceNode)
-            else f"{self.node.value!r}"
-            if self.node.value
-            else "nothing"
-        )
+        if isinstance(self.node, yaml.ScalarNode):
+            return repr(self.node.value) if self.node.value else "nothing"
+        return "keys with values" if self.is_mapping else "a list"
 
 
 def read_document(path: Path) -> Entry:

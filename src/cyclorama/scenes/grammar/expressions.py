@@ -54,10 +54,6 @@ class Scope:
     shared: Mapping[str, Any] = field(default_factory=dict)
     stage: Any = None
 
-    def fresh(self, values: dict[str, Any]) -> Scope:
-        """A scope of other values with the same draws, shared values and stage."""
-        return replace(self, values=values)
-
 
 Value = Callable[[Scope], Any]
 
@@ -109,15 +105,8 @@ def compile_value(entry: Entry, names: Names) -> Value:
         found: list[Any] = []
         for item, may_spread in zip(items, spread, strict=True):
             value = item(scope)
-            if (
-                may_spread
-                and isinstance(value, list | tuple)
-                and value
-                and isinstance(value[0], list | tuple)
-            ):
-                found.extend(value)
-            else:
-                found.append(value)
+            many = isinstance(value, list | tuple) and value and isinstance(value[0], list | tuple)
+            found += value if may_spread and many else [value]
         return tuple(found)
 
     return build
@@ -183,8 +172,8 @@ class _Compiler:
     def _binop(self, node: ast.BinOp) -> Value:
         left, right, apply = self.compile(node.left), self.compile(node.right), self._operator(node, node.op)
         if isinstance(node.op, ast.Pow):
-            return lambda scope: _power(left(scope), right(scope))
-        if isinstance(node.op, ast.Mult | ast.Mod):
+            apply = math.pow  # numbers alone, never a huge whole number
+        if isinstance(node.op, ast.Pow | ast.Mult | ast.Mod):
             return lambda scope: apply(_number(left(scope)), _number(right(scope)))
         return lambda scope: apply(left(scope), right(scope))
 
@@ -226,16 +215,11 @@ class _Compiler:
         return lambda scope: yes(scope) if test(scope) else no(scope)
 
     def _list(self, node: ast.List | ast.Tuple) -> Value:
-        parts = [
-            (
-                isinstance(part, ast.Starred),
-                self.compile(part.value if isinstance(part, ast.Starred) else part),
-            )
-            for part in node.elts
-        ]
+        spread = [isinstance(part, ast.Starred) for part in node.elts]
+        parts = [self.compile(part.value if isinstance(part, ast.Starred) else part) for part in node.elts]
 
         def run(scope: Scope) -> tuple[Any, ...]:
-            values = ((value(scope) if many else (value(scope),)) for many, value in parts)
+            values = (p(scope) if many else (p(scope),) for many, p in zip(spread, parts, strict=True))
             return tuple(itertools.chain.from_iterable(values))
 
         return run
@@ -317,7 +301,3 @@ def _number(value: Any) -> Any:
     if isinstance(value, str | list | tuple):
         raise TypeError(f"{value!r} is no number")
     return value
-
-
-def _power(base: Any, exponent: Any) -> float:
-    return math.pow(_number(base), _number(exponent))

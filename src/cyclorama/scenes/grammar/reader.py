@@ -1,4 +1,4 @@
-"""How does a category file become a category?  Its keys are checked, its rows compiled once."""
+"""Which categories are there, and how does a file become one?  Keys are checked, rows compiled once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,74 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cyclorama.errors import ConfigError
-from cyclorama.scenes.family import Category, Framing
+from cyclorama.errors import ConfigError, SettingsError
 from cyclorama.scenes.grammar.document import Entry, read_document
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
 from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
-from cyclorama.scenes.grammar.vocabulary import CONSTANTS, describe_product, functions, shapes
-from cyclorama.scenes.stage import Part, Stage
+from cyclorama.scenes.grammar.vocabulary import CONSTANTS, PRODUCT_SIDES, describe_product, functions, shapes
+from cyclorama.scenes.stage import Category, Framing, Part, Stage
 from cyclorama.scenes.surface import Style
 
 KEYS = ("name", "about", "constants", "definitions", "framing", "product", "brands", "style", "scene")
 NEEDED = ("name", "framing", "product", "brands", "style", "scene")
 STYLE_KEYS = tuple(Style.model_fields)
 STYLE_NEEDED = ("wall", "floor", "prop", "accent", "elements")
-PRODUCT_NAMES = tuple(f"product_{side}" for side in ("left", "front", "bottom", "right", "back", "top"))
 HAS = Function(
-    lambda scope, element: scope.shared["style"].has(element), inspect.signature(lambda element: None)
+    lambda scope, element: element in scope.shared["elements"], inspect.signature(lambda element: None)
 )
 """Whether the scene's style has an element."""
 BRANDS = 3
-PROPS = Path(__file__).parents[1] / "props.yaml"
+SCENES = Path(__file__).parents[1]
+
+NAMES: tuple[str, ...] = (
+    "perfume",
+    "skincare bottle",
+    "cream jar",
+    "lipstick",
+    "shampoo",
+    "hand cream",
+    "laptop",
+    "phone",
+    "speaker",
+    "camera",
+    "game console",
+    "suitcase",
+    "rice cooker",
+    "kettle",
+    "refrigerator",
+    "washing machine",
+    "armchair",
+    "cabinet",
+    "table lamp",
+    "whisky",
+    "sauce",
+    "drink can",
+    "juice carton",
+    "milk carton",
+    "coffee",
+    "mug",
+    "fruit",
+)
+"""All categories in the order in which items cycle through them."""
 
 S = TypeVar("S", Framing, Style)
+
+
+def check_name(name: str) -> None:
+    """Raise SettingsError for a name that the set does not have."""
+    if name not in NAMES:
+        raise SettingsError(f"no category {name!r} in the rendered set; known: {', '.join(NAMES)}")
+
+
+@cache
+def load_category(name: str) -> Category:
+    """The category called ``name``.
+
+    Raises:
+        SettingsError: for a name that the set does not have.
+    """
+    check_name(name)
+    return read_category(SCENES / "categories" / f"{name.replace(' ', '_')}.yaml")
 
 
 def read_category(path: Path) -> Category:
@@ -58,7 +104,7 @@ def read_category(path: Path) -> Category:
 @cache
 def _read_props() -> dict[str, Function]:
     """The props that all categories share."""
-    keys = read_document(PROPS).mapping(("about", "definitions"), ("definitions",))
+    keys = read_document(SCENES / "props.yaml").mapping(("about", "definitions"), ("definitions",))
     reader = _Reader({})
     reader.read_definitions(keys["definitions"])
     return reader.own
@@ -131,7 +177,7 @@ class _Reader:
 
     def read_scene(self, entry: Entry) -> Callable[[Stage, np.random.Generator, Style], None]:
         """What dresses a stage."""
-        build = self._compiler((*STYLE_KEYS, *PRODUCT_NAMES), True, has_stage=True).compile_parts(entry)
+        build = self._compiler((*STYLE_KEYS, *PRODUCT_SIDES), True, has_stage=True).compile_parts(entry)
 
         def dress(stage: Stage, rng: np.random.Generator, style: Style) -> None:
             shared = {**self.constants, **dict(style), "style": style, **describe_product(stage.product)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from cyclorama.scenes.geometry import Mesh, merge_meshes
@@ -20,8 +21,7 @@ from cyclorama.scenes.grammar.expressions import (
     limited,
     read_targets,
 )
-from cyclorama.scenes.lights import add_key_light
-from cyclorama.scenes.stage import Light, Part
+from cyclorama.scenes.stage import Light, Part, add_key_light
 from cyclorama.scenes.surface import Surface
 
 
@@ -359,7 +359,7 @@ def build_definition(parameters: inspect.Signature, rows: Run) -> Function:
     def run(scope: Scope, *arguments: Any, **named: Any) -> Any:
         bound = parameters.bind(*arguments, **named)
         bound.apply_defaults()
-        inner = scope.fresh(bound.arguments)
+        inner = replace(scope, values=bound.arguments)
         pieces: list[Piece] = []
         rows(inner, pieces)
         return inner.values.get("give", pieces)

@@ -13,7 +13,7 @@ import numpy as np
 
 from cyclorama.scenes import geometry, surface
 from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Function, Scope
-from cyclorama.scenes.shapes import cloth, handles, nature, panels
+from cyclorama.scenes.shapes import cloth, nature, panels
 from cyclorama.scenes.stage import compute_bounds
 from cyclorama.scenes.textures import basic, materials, packages, prints, views
 
@@ -84,16 +84,6 @@ def bottom(mesh: geometry.Mesh) -> float:
     return float(mesh.vertices[:, 2].min())
 
 
-def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The value at ``x`` of the line through the points of ``xs`` (rising) and ``ys``."""
-    return float(np.interp(x, xs, ys))
-
-
-def atan2(y: float, x: float) -> float:
-    """The angle of the direction (x, y), radians."""
-    return math.atan2(y, x)
-
-
 def half(texture: surface.Texture, side: int) -> surface.Texture:
     """The left (-1) or right (1) half of a texture."""
     middle = texture.shape[1] // 2
@@ -105,21 +95,8 @@ def is_plain(colour: Any) -> bool:
     return not isinstance(colour, np.ndarray)
 
 
-def whole(x: float) -> int:
-    """The whole number at or below ``x``."""
-    return math.floor(x)
-
-
-def reverse(values: Sequence[Any]) -> list[Any]:
-    """``values`` from the last to the first."""
-    return list(values)[::-1]
-
-
-def _number_function(function: Callable[..., Any]) -> Callable[[float], float]:
-    def compute(x: float) -> float:
-        return float(function(x))
-
-    return compute
+def _of_number(function: Callable[..., Any]) -> Callable[[float], float]:
+    return lambda x: float(function(x))
 
 
 COUNTS = ("segments", "size", "count", "sides", "ribs", "planks", "cells", "across", "down", "folds")
@@ -129,10 +106,16 @@ MAX_COUNT = 2048
 DRAWS = (uniform, normal, integer, chance, choice, pick)
 COLOURS = (surface.hsv, surface.mix, surface.shade, materials.fruit_colour)
 SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
-PLAIN = (linspace, smooth, top, bottom, interpolate, atan2, half, is_plain, whole, reverse)
+PLAIN = (linspace, smooth, top, bottom, half, is_plain, math.atan2)
+NAMED: dict[str, Callable[..., Any]] = {
+    "interpolate": lambda x, xs, ys: float(np.interp(x, xs, ys)),
+    "whole": lambda x: math.floor(x),
+    "reverse": lambda values: list(values)[::-1],
+}
 NUMBERS = ("sin", "cos", "tan", "sqrt", "exp", "sign", "radians", "degrees", "arccos")
+"""Functions of numpy that take one number."""
 BUILTINS: tuple[Any, ...] = (abs, min, max, sum, len, round, range, zip)
-SHAPES: tuple[ModuleType, ...] = (geometry, panels, handles, nature, cloth)
+SHAPES: tuple[ModuleType, ...] = (geometry, panels, nature, cloth)
 TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
 
 
@@ -198,17 +181,16 @@ def functions() -> dict[str, Function]:
     plain: list[Callable[..., Any]] = [*DRAWS, *COLOURS, *SURFACES, *PLAIN, *of_textures, *of_shapes]
     return {
         **{f.__name__: wrap(f) for f in plain},
-        **{name: wrap(_number_function(getattr(np, name))) for name in NUMBERS},
+        **{name: wrap(_of_number(getattr(np, name))) for name in NUMBERS},
+        **{name: wrap(function) for name, function in NAMED.items()},
         **{f.__name__: wrap(f) for f in BUILTINS},
     }
+
+
+PRODUCT_SIDES = tuple(f"product_{side}" for side in ("left", "front", "bottom", "right", "back", "top"))
 
 
 def describe_product(parts: Any) -> dict[str, float]:
     """Names for the product's size that a scene may mind."""
     low, high = compute_bounds(parts)
-    names = ("left", "front", "bottom"), ("right", "back", "top")
-    return {
-        f"product_{name}": float(value)
-        for group, values in zip(names, (low, high), strict=True)
-        for name, value in zip(group, values, strict=True)
-    }
+    return {name: float(value) for name, value in zip(PRODUCT_SIDES, (*low, *high), strict=True)}

@@ -59,15 +59,6 @@ class Satin:
         fall = 0.11 * np.clip((0.3 - y) / 0.6, 0, 1)
         return np.asarray(self.level + share * (0.062 * wide**1.5 + 0.022 * fine - fall))
 
-    def at(self, x: float, y: float) -> float:
-        """Height of the cloth at one place."""
-        return float(self.height(np.array(x), np.array(y)))
-
-    def build(self, far: float) -> g.Mesh:
-        """The cloth from before the camera to y = ``far``."""
-        x, y = np.meshgrid(np.linspace(-2.1, 2.1, 96), np.linspace(-2.3, far, 84))
-        return g.grid_surface(np.stack([x, y, self.height(x, y)], -1))
-
 
 def satin(rng: np.random.Generator, level: float, flat: float, winding: bool) -> Satin:
     """A cloth for ``satin_cloth`` and ``cloth_height``."""
@@ -76,12 +67,13 @@ def satin(rng: np.random.Generator, level: float, flat: float, winding: bool) ->
 
 def satin_cloth(cloth: Satin, far: float) -> g.Mesh:
     """The cloth from before the camera to y = ``far``."""
-    return cloth.build(far)
+    x, y = np.meshgrid(np.linspace(-2.1, 2.1, 96), np.linspace(-2.3, far, 84))
+    return g.grid_surface(np.stack([x, y, cloth.height(x, y)], -1))
 
 
 def cloth_height(cloth: Satin, x: float, y: float) -> float:
     """Height of the cloth at one place."""
-    return cloth.at(x, y)
+    return float(cloth.height(np.array(x), np.array(y)))
 
 
 def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
@@ -97,7 +89,7 @@ def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
     ]
     for a, b, r in ((-0.84, -0.34, 0.085), (-1.0, 0.05, 0.07), (-0.84, 0.4, 0.11), (-0.62, -0.62, 0.07)):
         spots.append((side * a + rng.uniform(-0.04, 0.04), b, r))
-    beads = [g.sphere(r, 18).moved(a, b, cloth.at(a, b) + r * 0.9) for a, b, r in spots]
+    beads = [g.sphere(r, 18).moved(a, b, cloth_height(cloth, a, b) + r * 0.9) for a, b, r in spots]
     return g.merge_meshes(beads)
 
 

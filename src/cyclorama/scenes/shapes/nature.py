@@ -29,67 +29,8 @@ def scatter(
     return g.merge_meshes(placed) if placed else None
 
 
-FRUIT_PROFILES: dict[str, list[tuple[float, float]]] = {
-    "apple": [
-        (0, 0.18),
-        (0.25, 0.04),
-        (0.55, 0.08),
-        (0.9, 0.6),
-        (1, 1.1),
-        (0.85, 1.62),
-        (0.45, 1.82),
-        (0.12, 1.66),
-        (0, 1.55),
-    ],
-    "tomato": [(0, 0.05), (0.5, 0.02), (0.95, 0.45), (1, 0.85), (0.8, 1.35), (0.35, 1.5), (0, 1.38)],
-    "lemon": [
-        (0, -1.42),
-        (0.16, -1.36),
-        (0.3, -1.18),
-        (0.8, -0.75),
-        (0.98, 0),
-        (0.8, 0.75),
-        (0.3, 1.18),
-        (0.16, 1.36),
-        (0, 1.42),
-    ],
-    "pear": [
-        (0, 0.1),
-        (0.5, 0.02),
-        (0.98, 0.5),
-        (0.98, 1.1),
-        (0.62, 1.8),
-        (0.42, 2.3),
-        (0.25, 2.55),
-        (0, 2.5),
-    ],
-}
-FRUIT_SPHERES = {"plum": (0.9, 1.1, 0.98), "peach": (1.0, 0.94, 0.94), "orange": (1.0, 0.95, 0.95)}
-"""Radius, height as a factor, and height of the middle."""
-
-
-def fruit_body(kind: str) -> g.Mesh:
-    """A fruit of radius about 1 resting on z = 0."""
-    if kind in FRUIT_SPHERES:
-        radius, height, middle = FRUIT_SPHERES[kind]
-        return g.sphere(radius).scaled(1, 1, height).moved(z=middle)
-    if kind == "lime":
-        return fruit_body("lemon").scaled(0.85)
-    body = g.lathe(g.smooth_profile(FRUIT_PROFILES[kind]), crease=70)
-    return body.turned("y", 90).moved(z=0.95) if kind == "lemon" else body
-
-
-def banana() -> g.Mesh:
-    """A banana lying on its back, its ends up."""
-    t = np.linspace(-1.15, 1.15, 16)
-    path = [(float(1.5 * np.sin(a)), 0.0, float(1.5 - 1.5 * np.cos(a))) for a in t]
-    r = 0.27 * np.clip(np.cos(t / 1.15 * 1.42), 0.05, 1) ** 0.45
-    r[0], r[-1] = 0.05, 0.07
-    return g.tube(path, [float(v) for v in r], 10).moved(z=0.27)
-
-
 def coffee_bean(size: float) -> g.Mesh:
-    """A coffee coffee_bean lying on z = 0, its crease upwards."""
+    """A coffee bean lying on z = 0, its crease upwards."""
     m = g.sphere(size, 14)
     v = m.vertices.copy()
     dent = 0.55 * size * np.exp(-((v[:, 1] / (0.22 * size)) ** 2)) * (v[:, 2] > 0)

@@ -1,4 +1,4 @@
-"""Which flat and round bodies are more than one primitive?  Plates, slabs, prisms, discs and caps."""
+"""Which bodies are more than one primitive?  Plates, slabs, prisms, discs, caps and handles."""
 
 from __future__ import annotations
 
@@ -48,16 +48,6 @@ def slab(width: float, height: float, depth: float, corner: float, edge: float) 
     front = plate(width - 2 * edge, height - 2 * edge, corner - edge).moved(z=edge)
     back = front.turned("z", 180).moved(y=depth / 2)
     return g.merge_meshes([g.grid_surface(np.array(rows)), front.moved(y=-depth / 2), back])
-
-
-def roof_prism(width: float, top: float, depth: float, height: float) -> g.Mesh:
-    """The prism housing of a reflex camera: a roof with slanting sides on z = 0."""
-    w, t, d = width / 2, top / 2, depth / 2
-    b = np.array([[-w, -d, 0], [w, -d, 0], [w, d, 0], [-w, d, 0]], np.float64)
-    f, r, h = -d * 0.86, d * 0.7, height
-    u = np.array([[-t, f, h], [t, f, h], [t, r, h], [-t, r, h]])
-    sides = [g.grid_surface(np.array([[b[i], b[(i + 1) % 4]], [u[i], u[(i + 1) % 4]]])) for i in range(4)]
-    return g.merge_meshes([*sides, g.grid_surface(np.array([[u[0], u[1]], [u[3], u[2]]]))])
 
 
 def prism(profile: Sequence[tuple[float, float]], sides: int) -> g.Mesh:
@@ -221,18 +211,18 @@ def round_cushion(radius: float, height: float) -> g.Mesh:
     return g.Mesh(v, mesh.faces, mesh.normals, uv)
 
 
-def airliner(part: str) -> g.Mesh:
-    """An airliner of length 1 that flies along -x: its white ``hull``, or its ``tail`` and engines."""
-    s = np.array([-0.5, -0.46, -0.3, 0.0, 0.3, 0.44, 0.5])
-    radii = np.array([0.0, 0.035, 0.06, 0.062, 0.055, 0.03, 0.012])
-    if part == "hull":
-        wing = [[[-0.1, 0.05, 0], [0.08, 0.05, 0]], [[0.13, 0.5, 0.05], [0.18, 0.5, 0.05]]]
-        flap = [[[0.36, 0.02, 0.01], [0.46, 0.02, 0.01]], [[0.47, 0.17, 0.03], [0.5, 0.17, 0.03]]]
-        fins = [g.grid_surface(np.array(q) * [1, sign, 1]) for q in (wing, flap) for sign in (1.0, -1.0)]
-        return g.merge_meshes([g.tube([(float(t), 0.0, 0.0) for t in s], radii.tolist(), 14), *fins])
-    engines = [
-        g.tube([(-0.06, sign * 0.2, -0.03), (0.07, sign * 0.2, -0.03)], [0.026, 0.02], 10)
-        for sign in (1.0, -1.0)
-    ]
-    rudder = g.grid_surface(np.array([[[0.34, 0, 0.03], [0.48, 0, 0.02]], [[0.45, 0, 0.2], [0.53, 0, 0.2]]]))
-    return g.merge_meshes([rudder, *engines])
+def cup_handle(rng: np.random.Generator, outer: Sequence[tuple[float, float]], side: float) -> g.Mesh:
+    """A handle from the upper to the lower part of the wall ``outer``, on the right (1) or left (-1)."""
+    radii, heights = np.array([p for p, _ in outer]), np.array([q for _, q in outer])
+    top = float(heights[-1])
+    low, high = top * rng.uniform(0.2, 0.3), top * rng.uniform(0.78, 0.86)
+    reach, square = rng.uniform(0.2, 0.28), rng.choice([1.0, 0.75, 0.5])
+    droop = rng.choice([0.0, 0.0, 0.35])
+    a = np.linspace(-np.pi / 2, np.pi / 2, 19)
+    along = np.sign(np.sin(a)) * np.abs(np.sin(a)) ** square
+    z = (low + high) / 2 + (high - low) / 2 * along
+    out = reach * np.abs(np.cos(a)) ** square * (1 + droop * np.sin(a))
+    x = np.interp(z, heights, radii) - 0.018 + out
+    width = rng.uniform(0.04, 0.055)
+    path = [(side * float(p), 0.0, float(q)) for p, q in zip(x, z, strict=True)]
+    return g.tube(path, width).scaled(1, 1.35, 1)
