@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama import cli
 from cyclorama.errors import ModelFormatError, SettingsError
-from cyclorama.evaluation.features import load_features
+from cyclorama.evaluation.published import load_features
 from cyclorama.generation.embed import load_metadata
 from cyclorama.lab.baselines.inpaint import widen_unet
 from cyclorama.lab.baselines.options import BASELINES

@@ -36,10 +36,9 @@ from cyclorama.evaluation.features import (
     check_same_features,
     compute_similarity,
     extract_features,
-    load_features,
 )
 from cyclorama.evaluation.following import compute_category_hits
-from cyclorama.evaluation.published import FILE_NAME, Inception, get_processor_class
+from cyclorama.evaluation.published import FILE_NAME, Inception, get_processor_class, load_features
 from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.evaluation.resize import NEUTRAL, fill_product, resize_planes, resize_to
 from cyclorama.lab.features.data import augment, load_training_set, prepare_batch

@@ -75,14 +75,14 @@ class Embedder:
     """Unit feature vectors of images, by the bundled network, loaded when first used."""
 
     def __init__(self, features: str = "cyclorama") -> None:
-        """``features`` names the network as ``cyclorama.evaluation.features.load_features`` takes it."""
+        """``features`` names the network as ``cyclorama.evaluation.published.load_features`` takes it."""
         self._choice = features
         self._network: Network | None = None
 
     def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
         """float32 (N, D), each row of length 1, of ``images``, uint8 (H, W, 3) of any size."""
         if self._network is None:
-            from cyclorama.evaluation.features import load_features
+            from cyclorama.evaluation.published import load_features
 
             self._network = load_features(self._choice)
         values = self._network.compute(images)

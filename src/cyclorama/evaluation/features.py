@@ -25,7 +25,6 @@ from cyclorama.errors import (
     DataError,
     MissingImageError,
     MixedFeaturesError,
-    SettingsError,
 )
 from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.resize import fill_product, resize_planes
@@ -226,32 +225,6 @@ class CycloramaNetwork(Network):
 def find_bundled_features() -> Path:
     """Where the bundled feature network lies."""
     return Path(cyclorama.__file__).parent / "weights" / "features"
-
-
-def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
-    """The network that ``choice`` names: ``NAME`` or ``NAME=FILE_FOLDER_OR_ID``.
-
-    ``cyclorama`` (the bundled one, or a folder), ``inception=FILE``, ``clip=FOLDER_OR_HUB_ID``.
-    Raises SettingsError for an unknown name, ModelNotFoundError, ModelFormatError.
-    """
-    name, _, place = choice.partition("=")
-    if name == "cyclorama":
-        from cyclorama.evaluation.feature_network import load_network
-
-        return CycloramaNetwork(*load_network(Path(place) if place else find_bundled_features()), device)
-    if name == "inception":
-        from cyclorama.evaluation.published import FILE_NAME, InceptionNetwork
-
-        return InceptionNetwork(Path(place or FILE_NAME), device)
-    if name == "clip":
-        if not place:
-            raise SettingsError(
-                "clip needs a model: --features clip=FOLDER or clip=openai/clip-vit-base-patch32"
-            )
-        from cyclorama.evaluation.published import ClipNetwork
-
-        return ClipNetwork(place, device)
-    raise SettingsError(f"no feature network {name!r}; known: {', '.join(NETWORKS)}")
 
 
 FORMAT = "cyclorama-features-2"

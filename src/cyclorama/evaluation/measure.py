@@ -19,7 +19,6 @@ from cyclorama.evaluation.features import (
     Region,
     compute_cosines,
     compute_similarity,
-    load_features,
 )
 from cyclorama.evaluation.following import (
     compute_category_hits,
@@ -174,6 +173,8 @@ def count_steps(partners: Partners) -> int:
 
 def load_networks(settings: EvaluationSettings) -> tuple[Network, CycloramaNetwork | None]:
     """(network of distances and similarities, our own for categories and perceptual distance or None)."""
+    from cyclorama.evaluation.published import load_features
+
     network = load_features(settings.features, settings.device)
     try:
         own = network if network.name == "cyclorama" else load_features("cyclorama", settings.device)

@@ -15,9 +15,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
-from cyclorama.evaluation.feature_network import compute_tensor_hash
-from cyclorama.evaluation.features import Network
+from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.evaluation.feature_network import compute_tensor_hash, load_network
+from cyclorama.evaluation.features import NETWORKS, CycloramaNetwork, Network, find_bundled_features
 
 if TYPE_CHECKING:
     from cyclorama.types import Pixels
@@ -250,3 +250,23 @@ def get_processor_class() -> Any:
         if hasattr(transformers, name):
             return getattr(transformers, name)
     raise MissingDependencyError("this transformers has no CLIP image processor; install transformers>=4.56")
+
+
+def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
+    """The network that ``choice`` names: ``NAME`` or ``NAME=FILE_FOLDER_OR_ID``.
+
+    ``cyclorama`` (the bundled one, or a folder), ``inception=FILE``, ``clip=FOLDER_OR_HUB_ID``.
+    Raises SettingsError for an unknown name, ModelNotFoundError, ModelFormatError.
+    """
+    name, _, place = choice.partition("=")
+    if name == "cyclorama":
+        return CycloramaNetwork(*load_network(Path(place) if place else find_bundled_features()), device)
+    if name == "inception":
+        return InceptionNetwork(Path(place or FILE_NAME), device)
+    if name == "clip":
+        if not place:
+            raise SettingsError(
+                "clip needs a model: --features clip=FOLDER or clip=openai/clip-vit-base-patch32"
+            )
+        return ClipNetwork(place, device)
+    raise SettingsError(f"no feature network {name!r}; known: {', '.join(NETWORKS)}")

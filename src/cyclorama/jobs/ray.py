@@ -102,7 +102,7 @@ class RayEngine:
                 Path.cwd(), probe, _count_threads(settings), self._uses_tasks(job, settings, cluster)
             )
             try:
-                yield from _Team(job, place, settings, min(settings.workers or 1, len(shards)), hooks).run(
+                yield from _Actors(job, place, settings, min(settings.workers or 1, len(shards)), hooks).run(
                     shards
                 )
             except ray.exceptions.RayTaskError:
@@ -121,7 +121,7 @@ class RayEngine:
 
 
 @dataclass
-class _Member:
+class _Actor:
     actor: Any
     loading: Any
     """The opening of its worker; None once that is done."""
@@ -136,7 +136,7 @@ class _Member:
         return [*self.shards, *(r for r in (self.loading, self.count) if r is not None)]
 
 
-class _Team:
+class _Actors:
     """Actors and the shards they are at."""
 
     def __init__(
@@ -150,7 +150,7 @@ class _Team:
         self._place = place
         self._workers = workers
         self._hooks = hooks
-        self._members: list[_Member] = []
+        self._members: list[_Actor] = []
         self._waiting: deque[int] = deque()
         self._resting: dict[int, float] = {}
         self._deaths: Counter[int] = Counter()
@@ -178,12 +178,12 @@ class _Team:
         finally:
             self._dismiss()
 
-    def _start(self) -> _Member:
+    def _start(self) -> _Actor:
         remote: Any = ray.remote
         groups = {"shards": SHARDS_AT_A_TIME, "control": 1}
         build = remote(concurrency_groups=groups, **self._needs)(ClusterWorker)
         actor = build.remote(self._job, self._place)
-        return _Member(actor, actor.load.remote())
+        return _Actor(actor, actor.load.remote())
 
     def _has_work(self) -> bool:
         return any(member.shards for member in self._members) or (bool(self._waiting) and not self._told)
@@ -250,12 +250,12 @@ class _Team:
         assert isinstance(report, ShardReport)
         return report
 
-    def _advance(self, member: _Member, count: int) -> None:
+    def _advance(self, member: _Actor, count: int) -> None:
         if count > member.counted:
             self._hooks.advanced(count - member.counted)
             member.counted = count
 
-    def _replace(self, member: _Member, error: Exception) -> None:
+    def _replace(self, member: _Actor, error: Exception) -> None:
         said = shorten(error)
         with suppress(ray.exceptions.RayError):  # it may live on behind a broken connection
             ray.kill(member.actor)

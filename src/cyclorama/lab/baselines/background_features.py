@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cyclorama.errors import SettingsError
-from cyclorama.evaluation.features import load_features
+from cyclorama.evaluation.published import load_features
 from cyclorama.evaluation.resize import GROWTH, NEUTRAL
 
 
