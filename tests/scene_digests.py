@@ -15,7 +15,7 @@ import numpy as np
 
 from cyclorama.scenes.compose import ItemPlan, build_product, build_stage
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.stage import Category, Part
+from cyclorama.scenes.stage import Part, SceneCategory
 
 STORED = Path(__file__).with_name("scene_digests.json")
 PRODUCTS, STAGES = 40, 24
@@ -40,14 +40,14 @@ def _update_parts(digest: hashlib._Hash, parts: list[Part]) -> None:
             _update(digest, surface.roughness)
 
 
-def digest_product(category: Category, number: int) -> str:
+def digest_product(category: SceneCategory, number: int) -> str:
     """Digest of one product's meshes and surfaces."""
     digest = hashlib.sha256()
     _update_parts(digest, build_product(category, number))
     return digest.hexdigest()[:10]
 
 
-def digest_stage(category: Category, number: int) -> str:
+def digest_stage(category: SceneCategory, number: int) -> str:
     """Digest of a dressed stage: brands a, b, c, then a sampled style, in turn."""
     brand = (0, 1, 2, None)[number % 4]
     stage, style = build_stage(ItemPlan(0, category, brand, number, 7000 + number))
@@ -63,7 +63,7 @@ def digest_stage(category: Category, number: int) -> str:
 
 
 def digest_category(
-    category: Category, products: int = PRODUCTS, stages: int = STAGES
+    category: SceneCategory, products: int = PRODUCTS, stages: int = STAGES
 ) -> dict[str, list[str]]:
     """Digests of the first products and stages of ``category``."""
     return {

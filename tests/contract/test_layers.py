@@ -123,3 +123,13 @@ def test_no_pickled_weights_and_no_file_above_sixteen_megabytes() -> None:
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.suffix not in forbidden, path
             assert path.stat().st_size <= 16 * 2**20, path
+
+
+def test_no_class_name_is_used_for_two_things() -> None:
+    classes = [
+        node.name
+        for path in SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted({name for name in classes if classes.count(name) > 1}) == []

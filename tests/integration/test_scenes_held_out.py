@@ -20,7 +20,7 @@ from cyclorama.errors import OutputError
 from cyclorama.generation.items import ItemSource
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.scenes import geometry as g
-from cyclorama.scenes.items import RenderedItem, RunConfig, clear_shared_view, render_held_out_item
+from cyclorama.scenes.items import RenderConfig, RenderedItem, clear_shared_view, render_held_out_item
 from cyclorama.scenes.render import render_mask
 from cyclorama.scenes.runner import render_set
 from cyclorama.scenes.stage import Camera, Part, Stage
@@ -28,7 +28,7 @@ from cyclorama.scenes.surface import matte
 
 pytestmark = pytest.mark.scenes
 
-PAIRS = RunConfig(
+PAIRS = RenderConfig(
     seed=3,
     size=32,
     categories=("perfume", "washing machine", "cabinet", "game console"),
@@ -96,7 +96,9 @@ def test_metadata_names_both_products_and_the_scene(pairs) -> None:
 
 
 def test_a_single_item_has_truth_mask_and_cutout_only() -> None:
-    item = render_held_out_item(RunConfig(seed=3, size=16, samples=1, categories=("whisky",), kind="bg1k"), 0)
+    item = render_held_out_item(
+        RenderConfig(seed=3, size=16, samples=1, categories=("whisky",), kind="bg1k"), 0
+    )
     assert [name for name, _ in item.extras] == ["product.png"]
     data = json.loads(item.metadata)
     assert (data["kind"], data["split"], data["id"]) == ("bg1k", "test", "bg1k-3-000000")

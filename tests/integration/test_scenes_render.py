@@ -20,7 +20,7 @@ from cyclorama.errors import OutputError
 from cyclorama.scenes import geometry as g
 from cyclorama.scenes.compose import ItemPlan, build_stage
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.items import RunConfig, render_item
+from cyclorama.scenes.items import RenderConfig, render_item
 from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.runner import list_open_shards, render_set
 from cyclorama.scenes.shards import shard_path
@@ -30,7 +30,7 @@ from cyclorama.scenes.surface import light, matte
 CATEGORIES = tuple(load_category(name) for name in NAMES)
 pytestmark = pytest.mark.scenes
 
-TINY = RunConfig(seed=5, size=32, samples=1, categories=("perfume", "laptop"), shard_size=2)
+TINY = RenderConfig(seed=5, size=32, samples=1, categories=("perfume", "laptop"), shard_size=2)
 
 
 def as_pixels(png: bytes) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_scene_grammars_hide_next_to_nothing(category, brand) -> None:
 
 
 def test_every_category_renders_and_differs_in_its_background() -> None:
-    items = [render_item(RunConfig(seed=2, size=32, samples=1), k) for k in range(len(CATEGORIES))]
+    items = [render_item(RenderConfig(seed=2, size=32, samples=1), k) for k in range(len(CATEGORIES))]
     images = [as_pixels(i.image) for i in items]
     assert {p.shape for p in images} == {(32, 32, 3)}
     for item, image in zip(items, images, strict=True):
@@ -135,7 +135,7 @@ def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> 
     assert before == {name: (two / name).read_bytes() for name in names}
     assert render_set(two, TINY, 5, 1) == 0
     with pytest.raises(OutputError, match="seed: 5 there, 6 asked"):
-        render_set(two, RunConfig(seed=6, size=32, samples=1, categories=TINY.categories, shard_size=2), 5)
+        render_set(two, RenderConfig(seed=6, size=32, samples=1, categories=TINY.categories, shard_size=2), 5)
 
 
 def run(*words: str) -> int:

@@ -13,7 +13,7 @@ from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Names, Scope, compil
 from cyclorama.scenes.grammar.reader import read_category
 from cyclorama.scenes.grammar.rows import ACTIONS, MODIFIERS, Piece
 from cyclorama.scenes.grammar.vocabulary import functions, shapes
-from cyclorama.scenes.stage import Category, Part, Stage
+from cyclorama.scenes.stage import Part, SceneCategory, Stage
 
 FILE = """\
 name: toy
@@ -47,7 +47,7 @@ PRODUCT = "- sphere: 0.5\n  surface: matte([1, 0, 0])"
 SCENE = "- floor: {width: 2, near: -1, far: 1}\n  surface: matte(floor)"
 
 
-def read(tmp_path: Path, product: str = PRODUCT, scene: str = SCENE) -> Category:
+def read(tmp_path: Path, product: str = PRODUCT, scene: str = SCENE) -> SceneCategory:
     path = tmp_path / "toy.yaml"
     path.write_text(FILE.format(product=product, scene=scene))
     return read_category(path)

@@ -18,8 +18,8 @@ from cyclorama.scenes.compose import (
     select_split,
 )
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.items import HeldOutPlan, RunConfig, name_item, plan_held_out
-from cyclorama.scenes.stage import Category, Part, Stage, project
+from cyclorama.scenes.items import HeldOutPlan, RenderConfig, name_item, plan_held_out
+from cyclorama.scenes.stage import Part, SceneCategory, Stage, project
 from cyclorama.scenes.surface import Surface
 
 CATEGORIES = tuple(load_category(name) for name in NAMES)
@@ -28,14 +28,14 @@ ITEMS = 4 * len(CATEGORIES)
 
 
 def plan_all(kind: str, seed: int = 1, count: int = ITEMS) -> list[HeldOutPlan]:
-    config = RunConfig(seed=seed, kind=kind)  # type: ignore[arg-type]
+    config = RenderConfig(seed=seed, kind=kind)  # type: ignore[arg-type]
     return [plan_held_out(config, i) for i in range(count)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_item_depends_on_kind_seed_and_index_alone(kind: str) -> None:
     forwards = plan_all(kind)
-    config = RunConfig(seed=1, kind=kind)  # type: ignore[arg-type]
+    config = RenderConfig(seed=1, kind=kind)  # type: ignore[arg-type]
     assert [plan_held_out(config, i) for i in reversed(range(ITEMS))] == forwards[::-1]
     other = plan_all(kind, 2)
     assert all(a.item.scene_seed != b.item.scene_seed for a, b in zip(forwards, other, strict=True))
@@ -57,7 +57,7 @@ def test_no_product_or_scene_is_one_of_the_training_split(kind: str) -> None:
 def test_kinds_share_no_scene_and_no_key() -> None:
     one, two = ({p.item.scene_seed for p in plan_all(kind)} for kind in KINDS)
     assert not one & two
-    assert name_item(RunConfig(seed=7, kind="bg1k"), 12) == "bg1k-7-000012"
+    assert name_item(RenderConfig(seed=7, kind="bg1k"), 12) == "bg1k-7-000012"
 
 
 def test_pairs_are_branded_and_name_another_product() -> None:
@@ -72,7 +72,7 @@ def test_pairs_are_branded_and_name_another_product() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_held_out_product_comes_once_before_any_comes_twice(kind: str) -> None:
     held_out = list_held_out("mug")
-    config = RunConfig(seed=4, categories=("mug",), kind=kind)  # type: ignore[arg-type]
+    config = RenderConfig(seed=4, categories=("mug",), kind=kind)  # type: ignore[arg-type]
     shown = [plan_held_out(config, i).item.product for i in range(2 * len(held_out))]
     assert sorted(shown[: len(held_out)]) == list(held_out)
     assert shown[len(held_out) :] == shown[: len(held_out)]
@@ -97,7 +97,7 @@ def describe_air(stage: Stage) -> tuple[object, ...]:
 
 
 @pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.name)
-def test_a_pair_shares_all_but_the_product_and_both_fit_the_image(category: Category) -> None:
+def test_a_pair_shares_all_but_the_product_and_both_fit_the_image(category: SceneCategory) -> None:
     numbers = list_held_out(category.name)[:2]
     (target, reference), style = build_stages(ItemPlan(0, category, 1, numbers[0], 77), numbers)
     assert are_same_parts(target.parts, reference.parts)

@@ -13,7 +13,7 @@ import pytest
 from cyclorama.errors import MissingDependencyError, SettingsError
 from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, plan_item
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.items import RunConfig
+from cyclorama.scenes.items import RenderConfig
 from cyclorama.scenes.render import tone_map
 from cyclorama.scenes.runner import list_products
 from cyclorama.scenes.stage import compute_bounds, project
@@ -104,7 +104,7 @@ def test_tone_map_keeps_order_and_ends_at_white() -> None:
 
 def test_cutouts_start_with_products_never_trained_on() -> None:
     count = 3 * len(NAMES)
-    chosen = list_products(RunConfig(seed=0), count)
+    chosen = list_products(RenderConfig(seed=0), count)
     assert [c for c, _ in chosen] == 3 * list(NAMES)
     assert len(set(chosen)) == count
     by_name = {c.name: c for c in CATEGORIES}
@@ -125,12 +125,12 @@ def test_cutouts_start_with_products_never_trained_on() -> None:
 )
 def test_a_wrong_setting_is_named(changes: dict[str, object], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        RunConfig(**{"seed": 0, **changes})  # type: ignore[arg-type]
+        RenderConfig(**{"seed": 0, **changes})  # type: ignore[arg-type]
 
 
 def test_more_cutouts_than_products_is_an_error() -> None:
     with pytest.raises(SettingsError, match="above the 512 products of 1 categories"):
-        list_products(RunConfig(seed=0, categories=("fruit",)), 513)
+        list_products(RenderConfig(seed=0, categories=("fruit",)), 513)
 
 
 def test_missing_renderer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

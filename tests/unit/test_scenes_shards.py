@@ -13,7 +13,7 @@ from cyclorama.config import to_plain
 from cyclorama.errors import OutputError
 from cyclorama.files import write_atomic
 from cyclorama.scenes import shards
-from cyclorama.scenes.items import RenderedItem, RunConfig
+from cyclorama.scenes.items import RenderConfig, RenderedItem
 
 ITEMS = [RenderedItem(f"0-{k:06d}", b"image%d" % k, b"mask%d" % k, b'{"id": %d}' % k) for k in range(3)]
 
@@ -52,13 +52,13 @@ def test_each_kind_is_rendered_by_its_own_function(tmp_path: Path, monkeypatch, 
         said = b"train" if name == "render_item" else b"other"
         made = RenderedItem("k", said, b"mask", b'{"id": 0}')
         monkeypatch.setattr(shards, name, lambda config, index, made=made: made)
-    shards.write_shard(tmp_path, RunConfig(seed=0, kind=kind), 0, 1)
+    shards.write_shard(tmp_path, RenderConfig(seed=0, kind=kind), 0, 1)
     assert [i.members["png"] for i in shards.read_items(tmp_path)] == [used.encode()]
 
 
 def test_a_shard_is_done_only_with_mark_count_and_bytes(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shards, "render_item", lambda config, index: ITEMS[index])
-    shards.write_shard(tmp_path, RunConfig(seed=0), 0, 3)
+    shards.write_shard(tmp_path, RenderConfig(seed=0), 0, 3)
     assert shards.is_done(tmp_path, 0, 3)
     assert not shards.is_done(tmp_path, 0, 4)
     assert not shards.is_done(tmp_path, 1, 3)
@@ -72,16 +72,16 @@ def test_a_shard_is_done_only_with_mark_count_and_bytes(tmp_path: Path, monkeypa
 
 def test_a_kill_before_the_mark_leaves_the_shard_open(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shards, "render_item", lambda config, index: ITEMS[index])
-    shards.write_shard(tmp_path, RunConfig(seed=0), 0, 3)
+    shards.write_shard(tmp_path, RenderConfig(seed=0), 0, 3)
     shards.done_path(tmp_path, 0).unlink()
     assert not shards.is_done(tmp_path, 0, 3)
 
 
 def test_another_config_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    shards.claim_folder(tmp_path, to_plain(RunConfig(seed=0, size=64)))
-    shards.claim_folder(tmp_path, to_plain(RunConfig(seed=0, size=64)))
+    shards.claim_folder(tmp_path, to_plain(RenderConfig(seed=0, size=64)))
+    shards.claim_folder(tmp_path, to_plain(RenderConfig(seed=0, size=64)))
     with pytest.raises(OutputError, match="size: 64 there, 128 asked"):
-        shards.claim_folder(tmp_path, to_plain(RunConfig(seed=0, size=128)))
+        shards.claim_folder(tmp_path, to_plain(RenderConfig(seed=0, size=128)))
     assert json.loads((tmp_path / "config.json").read_text())["size"] == 64
 
 
@@ -89,9 +89,9 @@ def test_foreign_shards_or_config_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "shard-000000.tar").touch()
     with pytest.raises(OutputError, match=r"shards but no config\.json"):
-        shards.claim_folder(tmp_path / "a", to_plain(RunConfig(seed=0)))
+        shards.claim_folder(tmp_path / "a", to_plain(RenderConfig(seed=0)))
     (tmp_path / "config.json").write_text("not json")
     with pytest.raises(OutputError, match="is not a run's config"):
-        shards.claim_folder(tmp_path, to_plain(RunConfig(seed=0)))
+        shards.claim_folder(tmp_path, to_plain(RenderConfig(seed=0)))
     with pytest.raises(OutputError, match="cannot make the folder"):
-        shards.claim_folder(tmp_path / "config.json", to_plain(RunConfig(seed=0)))
+        shards.claim_folder(tmp_path / "config.json", to_plain(RenderConfig(seed=0)))

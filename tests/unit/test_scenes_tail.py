@@ -9,7 +9,7 @@ import pytest
 
 from cyclorama.errors import SettingsError
 from cyclorama.scenes.grammar.reader import NAMES
-from cyclorama.scenes.items import RunConfig, compute_tail_shares, place_item, select_category
+from cyclorama.scenes.items import RenderConfig, compute_tail_shares, place_item, select_category
 
 CATEGORY_COUNT = 27
 
@@ -53,13 +53,13 @@ def test_the_turn_counts_the_earlier_items_of_the_category(long_tail: bool) -> N
 
 def test_without_a_long_tail_all_categories_take_turns() -> None:
     assert count_places(3, 2 * CATEGORY_COUNT, long_tail=False) == [2] * CATEGORY_COUNT
-    names = [select_category(RunConfig(seed=3), i)[0].name for i in range(len(NAMES))]
+    names = [select_category(RenderConfig(seed=3), i)[0].name for i in range(len(NAMES))]
     assert names == list(NAMES)
 
 
 def test_the_list_of_categories_is_the_order_of_frequency() -> None:
-    config = RunConfig(seed=0, categories=("mug", "fruit", "camera"), long_tail=True)
+    config = RenderConfig(seed=0, categories=("mug", "fruit", "camera"), long_tail=True)
     counts = Counter(select_category(config, i)[0].name for i in range(100))
     assert [name for name, _ in counts.most_common()] == ["mug", "fruit", "camera"]
     with pytest.raises(SettingsError, match="no category 'tank'"):
-        RunConfig(seed=0, categories=("tank",), long_tail=True)
+        RenderConfig(seed=0, categories=("tank",), long_tail=True)

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from cyclorama.scenes.stage import Camera, Category, Light, Part, Stage, add_key_light, compute_bounds
+from cyclorama.scenes.stage import Camera, Light, Part, SceneCategory, Stage, add_key_light, compute_bounds
 from cyclorama.scenes.surface import Style
 
 PRODUCTS_PER_CATEGORY = 512
@@ -49,7 +49,7 @@ class ItemPlan:
     """All that determines one image."""
 
     index: int
-    category: Category
+    category: SceneCategory
     brand: int | None
     product: int
     scene_seed: int
@@ -76,7 +76,7 @@ class ItemPlan:
         return select_split(self.product_id)
 
 
-def plan_item(seed: int, index: int, categories: tuple[Category, ...]) -> ItemPlan:
+def plan_item(seed: int, index: int, categories: tuple[SceneCategory, ...]) -> ItemPlan:
     """What item ``index`` of run ``seed`` shows; independent of every other item."""
     category = categories[index % len(categories)]
     rng = np.random.default_rng(derive("plan", seed, index, category.name))
@@ -85,7 +85,7 @@ def plan_item(seed: int, index: int, categories: tuple[Category, ...]) -> ItemPl
     return ItemPlan(index, category, brand, product, derive("scene", seed, index, category.name))
 
 
-def build_product(category: Category, number: int, turn: float = 0.0) -> list[Part]:
+def build_product(category: SceneCategory, number: int, turn: float = 0.0) -> list[Part]:
     """Product ``number`` of ``category``, its larger side 1, standing on z = 0 about the origin."""
     rng = np.random.default_rng(derive("product", category.name, number))
     parts = [Part(p.mesh.turned("z", turn), p.surface) for p in category.build_product(rng)]
@@ -95,7 +95,7 @@ def build_product(category: Category, number: int, turn: float = 0.0) -> list[Pa
     return [Part(p.mesh.moved(-cx, -cy, -float(low[2])).scaled(1 / size), p.surface) for p in parts]
 
 
-def _frame(stage: Stage, category: Category, rng: np.random.Generator) -> None:
+def _frame(stage: Stage, category: SceneCategory, rng: np.random.Generator) -> None:
     framing = category.framing
     low, high = compute_bounds(stage.product)
     half = np.tan(np.deg2rad(framing.fov) / 2)
@@ -133,7 +133,7 @@ def build_stage(plan: ItemPlan) -> tuple[Stage, Style]:
     return stages[0], style
 
 
-def build_studio(category: Category, number: int) -> Stage:
+def build_studio(category: SceneCategory, number: int) -> Stage:
     """Product ``number`` in neutral studio light with nothing around it."""
     rng = np.random.default_rng(derive("studio", category.name, number))
     turn = rng.uniform(*category.framing.turn)

@@ -34,7 +34,7 @@ from cyclorama.scenes.compose import (
 )
 from cyclorama.scenes.grammar.reader import NAMES, check_name, load_category
 from cyclorama.scenes.render import clear_view, render_image, render_mask
-from cyclorama.scenes.stage import Category, Stage
+from cyclorama.scenes.stage import SceneCategory, Stage
 from cyclorama.seeding import MAX_SEED
 
 RENDERER = "cyclorama-synth/2"
@@ -63,7 +63,7 @@ def _check_square(value: int) -> int:
     return value
 
 
-class RunConfig(Settings):
+class RenderConfig(Settings):
     """What decides the bytes of a run."""
 
     error_type = SettingsError
@@ -117,7 +117,7 @@ def place_item(seed: int, index: int, count: int, long_tail: bool) -> tuple[int,
     return int(places[-1]), int((places[:-1] == places[-1]).sum())
 
 
-def select_category(config: RunConfig, index: int) -> tuple[Category, int]:
+def select_category(config: RenderConfig, index: int) -> tuple[SceneCategory, int]:
     """The category of item ``index`` and how many items before it show the same one."""
     place, turn = place_item(config.seed, index, len(config.categories), config.long_tail)
     return load_category(config.categories[place]), turn
@@ -144,13 +144,13 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return out.getvalue()
 
 
-def name_item(config: RunConfig, index: int) -> str:
+def name_item(config: RenderConfig, index: int) -> str:
     """The key of item ``index``."""
     return f"{'' if config.kind == 'train' else config.kind + '-'}{config.seed}-{index:06d}"
 
 
 def describe_item(
-    plan: ItemPlan, config: RunConfig, palette: tuple[tuple[float, float, float], ...]
+    plan: ItemPlan, config: RenderConfig, palette: tuple[tuple[float, float, float], ...]
 ) -> dict[str, object]:
     """The item's metadata; ``palette`` as "#rrggbb" of wall, floor, prop and accent."""
     return {
@@ -167,7 +167,7 @@ def describe_item(
     }
 
 
-def render_item(config: RunConfig, index: int) -> RenderedItem:
+def render_item(config: RenderConfig, index: int) -> RenderedItem:
     """Item ``index`` of a run of kind ``train``: the same bytes whatever else is rendered."""
     category, _ = select_category(config, index)
     plan = plan_item(config.seed, index, (category,))
@@ -179,7 +179,7 @@ def render_item(config: RunConfig, index: int) -> RenderedItem:
     return RenderedItem(name_item(config, index), encode_png(image), encode_png(mask), metadata)
 
 
-def render_cutout(category: Category, number: int, size: int, samples: int) -> bytes:
+def render_cutout(category: SceneCategory, number: int, size: int, samples: int) -> bytes:
     """Product ``number`` in studio light as a PNG with straight alpha (size, size, 4)."""
     stage = build_studio(category, number)
     seed = derive("studio", category.name, number) % 2**31
@@ -205,7 +205,7 @@ class HeldOutPlan:
         return (self.item.product,) if self.reference is None else (self.item.product, self.reference)
 
 
-def plan_held_out(config: RunConfig, index: int) -> HeldOutPlan:
+def plan_held_out(config: RenderConfig, index: int) -> HeldOutPlan:
     """What item ``index`` of a run of kind ``bg1k`` or ``bgpair`` shows; independent of every other item.
 
     A category's held-out products take turns in an order of the run's own, so that none comes twice before
@@ -233,7 +233,7 @@ def clear_shared_view(stages: Sequence[Stage], masks: Sequence[NDArray[np.uint8]
             other.parts = list(stage.parts)
 
 
-def render_held_out_item(config: RunConfig, index: int) -> RenderedItem:
+def render_held_out_item(config: RenderConfig, index: int) -> RenderedItem:
     """Item ``index`` of a run of kind ``bg1k`` or ``bgpair``: the same bytes whatever else is rendered.
 
     ``image`` and ``mask`` are the truth.  The extras are ``product.png``, the target in neutral studio

@@ -18,7 +18,7 @@ from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, list_held_out, name_product, slug_of
 from cyclorama.scenes.grammar.reader import load_category
-from cyclorama.scenes.items import RunConfig, render_cutout
+from cyclorama.scenes.items import RenderConfig, render_cutout
 from cyclorama.scenes.render import load_mitsuba
 from cyclorama.scenes.shards import claim_folder, is_done, write_shard
 
@@ -73,7 +73,7 @@ def run_tasks(tasks: Sequence[Callable[[], None]], workers: int, progress: Progr
     pool.shutdown()
 
 
-def list_open_shards(folder: Path, config: RunConfig, count: int) -> list[tuple[int, int]]:
+def list_open_shards(folder: Path, config: RenderConfig, count: int) -> list[tuple[int, int]]:
     """(number, items) of every shard of the first ``count`` items that is still to be rendered."""
     size = config.shard_size
     shards = [(k, min(size, count - k * size)) for k in range((count + size - 1) // size)]
@@ -81,7 +81,7 @@ def list_open_shards(folder: Path, config: RunConfig, count: int) -> list[tuple[
 
 
 def render_set(
-    folder: Path, config: RunConfig, count: int, workers: int = 1, progress: Progress | None = None
+    folder: Path, config: RenderConfig, count: int, workers: int = 1, progress: Progress | None = None
 ) -> int:
     """Render what is missing of the first ``count`` items into ``folder``; the number of items rendered now.
 
@@ -99,7 +99,7 @@ def render_set(
     return sum(n for _, n in todo)
 
 
-def list_products(config: RunConfig, count: int) -> list[tuple[str, int]]:
+def list_products(config: RenderConfig, count: int) -> list[tuple[str, int]]:
     """(category, product number) of ``count`` products, cycling through the categories.
 
     Products of the test split come first, so that a small selection was never trained on.
@@ -117,7 +117,7 @@ def list_products(config: RunConfig, count: int) -> list[tuple[str, int]]:
 
 
 def write_cutouts(
-    folder: Path, config: RunConfig, count: int, workers: int = 1, progress: Progress | None = None
+    folder: Path, config: RenderConfig, count: int, workers: int = 1, progress: Progress | None = None
 ) -> int:
     """Write ``{category}/{product}.png`` (RGBA, straight alpha), ``products.csv``; the number rendered now.
 
@@ -139,6 +139,6 @@ def write_cutouts(
     return len(todo)
 
 
-def _write_cutout(path: Path, config: RunConfig, product: tuple[str, int]) -> None:
+def _write_cutout(path: Path, config: RenderConfig, product: tuple[str, int]) -> None:
     write_atomic(path, render_cutout(load_category(product[0]), product[1], config.size, config.samples))
     count_one()

@@ -14,7 +14,7 @@ from pathlib import Path
 from cyclorama.errors import OutputError
 from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import derive
-from cyclorama.scenes.items import RenderedItem, RunConfig, render_held_out_item, render_item
+from cyclorama.scenes.items import RenderConfig, RenderedItem, render_held_out_item, render_item
 
 CONFIG_NAME = "config.json"
 MANIFEST_NAME = "manifest.csv"
@@ -114,7 +114,7 @@ def is_done(folder: Path, number: int, count: int) -> bool:
 
 
 def write_shard(
-    folder: Path, config: RunConfig, number: int, count: int, on_item: Callable[[], None] | None = None
+    folder: Path, config: RenderConfig, number: int, count: int, on_item: Callable[[], None] | None = None
 ) -> None:
     """Render and write shard ``number`` with its first ``count`` items, then its done mark."""
     render = render_item if config.kind == "train" else render_held_out_item

@@ -124,7 +124,7 @@ class Framing(Settings):
 
 
 @dataclass(frozen=True)
-class Category:
+class SceneCategory:
     """One product category of the set, as its file gives it.
 
     Attributes:

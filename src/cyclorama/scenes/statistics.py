@@ -33,7 +33,7 @@ _STYLE = (
 
 
 @dataclass
-class Cell:
+class SheetCell:
     """The items of one category and brand: how many, and the PNG images of the few that are shown."""
 
     count: int = 0
@@ -70,14 +70,14 @@ def write_summary(folder: Path) -> dict[str, object]:
     """
     total = _Tally()
     splits: dict[str, _Tally] = {}
-    cells: dict[tuple[str, str], Cell] = {}
+    cells: dict[tuple[str, str], SheetCell] = {}
     for item in read_items(folder):
         data = item.metadata
         total.add(data)
         splits.setdefault(str(data["split"]), _Tally()).add(data)
         category = str(data["category"])
         brand = (data["brand"] or "unbranded").removeprefix(f"{slug_of(category)}-").replace("-", " ")
-        cell = cells.setdefault((category, brand), Cell())
+        cell = cells.setdefault((category, brand), SheetCell())
         cell.count += 1
         if len(cell.shown) < PER_GROUP:
             cell.shown.append([item.members[m] for m in SHOWN_MEMBERS if m in item.members])
@@ -99,14 +99,14 @@ def compute_share(holds: Sequence[bool]) -> float:
     return round(sum(holds) / len(holds), 4) if holds else 0.0
 
 
-def build_sheet(cells: dict[tuple[str, str], Cell]) -> str:
+def build_sheet(cells: dict[tuple[str, str], SheetCell]) -> str:
     """The page as HTML; the keys of ``cells`` are (category, brand)."""
     categories = sorted({category for category, _ in cells})
     brands = sorted({brand for _, brand in cells})
     heads = "".join(f"<th>{html.escape(brand)}</th>" for brand in brands)
     rows = []
     for category in categories:
-        row = [cells.get((category, brand), Cell()) for brand in brands]
+        row = [cells.get((category, brand), SheetCell()) for brand in brands]
         number = sum(cell.count for cell in row)
         rows.append(
             f"<tr><th>{html.escape(category)}<small>{number}</small></th>"
@@ -120,7 +120,7 @@ def build_sheet(cells: dict[tuple[str, str], Cell]) -> str:
     )
 
 
-def _build_cell(cell: Cell) -> str:
+def _build_cell(cell: SheetCell) -> str:
     groups = [
         "".join(f'<img alt="" src="{_encode_thumbnail(image)}">' for image in group) for group in cell.shown
     ]

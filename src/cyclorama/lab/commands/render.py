@@ -59,7 +59,7 @@ def render(
     from cyclorama.files import check_output_folder
     from cyclorama.jobs.progress import ProgressReport
     from cyclorama.scenes.grammar.reader import NAMES
-    from cyclorama.scenes.items import IMAGES_PER_ITEM, RunConfig
+    from cyclorama.scenes.items import IMAGES_PER_ITEM, RenderConfig
     from cyclorama.scenes.runner import TABLE_NAME, render_set, write_cutouts
     from cyclorama.scenes.shards import MANIFEST_NAME, unpack_set
     from cyclorama.scenes.statistics import SHEET_NAME, write_summary
@@ -75,7 +75,7 @@ def render(
     names = NAMES
     if categories is not None:
         names = tuple(n.strip().replace("_", " ") for n in categories.split(",") if n.strip())
-    config = RunConfig(
+    config = RenderConfig(
         seed=seed, size=size, samples=samples, categories=names, kind=kind, long_tail=long_tail
     )
     start, cpu_start = time.monotonic(), _measure_cpu()

@@ -16,7 +16,7 @@ from cyclorama.scenes.grammar.document import Entry, read_document
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
 from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
 from cyclorama.scenes.grammar.vocabulary import CONSTANTS, PRODUCT_SIDES, describe_product, functions, shapes
-from cyclorama.scenes.stage import Category, Framing, Part, Stage
+from cyclorama.scenes.stage import Framing, Part, SceneCategory, Stage
 from cyclorama.scenes.surface import Style
 
 KEYS = ("name", "about", "constants", "definitions", "framing", "product", "brands", "style", "scene")
@@ -71,7 +71,7 @@ def check_name(name: str) -> None:
 
 
 @cache
-def load_category(name: str) -> Category:
+def load_category(name: str) -> SceneCategory:
     """The category called ``name``.
 
     Raises:
@@ -81,7 +81,7 @@ def load_category(name: str) -> Category:
     return read_category(SCENES / "categories" / f"{name.replace(' ', '_')}.yaml")
 
 
-def read_category(path: Path) -> Category:
+def read_category(path: Path) -> SceneCategory:
     """The category of the YAML file ``path``.
 
     Raises ConfigError naming file, line and field: unknown names and keys, missing keys, wrong values.
@@ -91,7 +91,7 @@ def read_category(path: Path) -> Category:
     reader.read_constants(keys.get("constants"))
     reader.read_definitions(keys.get("definitions"))
     dress, sample_style = reader.read_scene(keys["scene"]), reader.read_style(keys["style"])
-    return Category(
+    return SceneCategory(
         name=keys["name"].text(),
         brands=reader.read_brands(keys["brands"]),
         sample_style=sample_style,
