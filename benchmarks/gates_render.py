@@ -23,8 +23,8 @@ from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import ItemPlan, build_stage, derive, plan_item
 from cyclorama.scenes.items import (
     MASK_SAMPLES,
+    RenderConfig,
     RenderedItem,
-    RunConfig,
     describe_item,
     encode_png,
     select_category,
@@ -40,7 +40,7 @@ ALTERNATE = 84
 """Renders among which the faults alternate; later ones are mostly empty scenes, where masks can be laid."""
 
 
-def render_lifted(config: RunConfig, plan: ItemPlan) -> RenderedItem:
+def render_lifted(config: RenderConfig, plan: ItemPlan) -> RenderedItem:
     """The item's product above its support."""
     stage, style = build_stage(plan)
     low, high = np.log(LIFTS)
@@ -53,7 +53,7 @@ def render_lifted(config: RunConfig, plan: ItemPlan) -> RenderedItem:
     return pack(f"{config.seed}-{plan.index:06d}-lifted", image, mask, labels)
 
 
-def render_empty(config: RunConfig, plan: ItemPlan) -> RenderedItem:
+def render_empty(config: RenderConfig, plan: ItemPlan) -> RenderedItem:
     """The item's scene without its product; the mask says where it would stand."""
     stage, style = build_stage(plan)
     seed = derive("render", config.seed, plan.index) % 2**31
@@ -69,7 +69,7 @@ def pack(key: str, image: np.ndarray, mask: np.ndarray, labels: dict[str, object
     return RenderedItem(key, encode_png(image), encode_png(mask), json.dumps(labels, sort_keys=True).encode())
 
 
-def list_tasks(config: RunConfig, total: int, count: int) -> list[tuple[str, ItemPlan]]:
+def list_tasks(config: RenderConfig, total: int, count: int) -> list[tuple[str, ItemPlan]]:
     """(fault, item) of ``count`` renders of the first ``total`` items: one of a held-out product in three."""
     plans = [plan_item(config.seed, n, (select_category(config, n)[0],)) for n in range(total)]
     order = np.random.default_rng(derive("floating", config.seed)).permutation(total)
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=900, help="renders")
     args = parser.parse_args()
     stored = json.loads((args.shards / "config.json").read_text(encoding="utf-8"))
-    config = RunConfig(**{**stored, "categories": tuple(stored["categories"])})
+    config = RenderConfig(**{**stored, "categories": tuple(stored["categories"])})
     args.out.mkdir(parents=True, exist_ok=True)
     tasks = list_tasks(config, args.total, args.count)
     for start in range(0, len(tasks), SHARD):
