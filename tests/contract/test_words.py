@@ -20,7 +20,6 @@ INSTEAD = {
     r"\bstrangers?\b": "files of others",
     r"palette[_ ]follows": "palette_percentile",
     r"category[_ ]right": "category_accuracy",
-    r"\bhopeless\b": "nothing could start",
 }
 """What is not said, and what is said instead (docs/glossary.md)."""
 SHOPS_OWN = {"columns.py", "tables.md"}
