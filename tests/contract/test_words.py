@@ -1,4 +1,4 @@
-"""One word for one thing: the glossary's words are used, the list below is not, in code, messages and documents."""
+"""One word for one thing: the words of the list below are not used in code, messages and documents."""
 
 from __future__ import annotations
 
