@@ -177,3 +177,16 @@ def test_broken_demo_listings_are_named(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text("[]")
     with pytest.raises(ModelFormatError, match="not a demo listing"):
         load_demo(tmp_path)
+
+
+def test_one_references_thumbnail_is_written_by_many_threads_at_once(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from cyclorama.generation.thumbs import write_thumbnail
+
+    pixels = np.full((400, 300, 3), 90, np.uint8)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda _: write_thumbnail(tmp_path, "a/shared.webp", pixels), range(400)))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["shared.webp"]
+    with Image.open(tmp_path / "a" / "shared.webp") as thumbnail:
+        assert thumbnail.size == (240, 320)

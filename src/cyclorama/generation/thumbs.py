@@ -35,8 +35,11 @@ def encode_thumbnail(pixels: Pixels, matte: Matte | None = None) -> bytes:
 
 
 def write_thumbnail(folder: Path, name: str, pixels: Pixels, matte: Matte | None = None) -> None:
-    """Write the thumbnail ``name`` (a path below ``folder``). Raises OutputError."""
-    write_atomic(folder / name, encode_thumbnail(pixels, matte), durable=False)
+    """Write the thumbnail ``name`` (a path below ``folder``), which other threads may write, too.
+
+    Raises OutputError.
+    """
+    write_atomic(folder / name, encode_thumbnail(pixels, matte), durable=False, shared=True)
 
 
 def name_thumbnails(output: str, ending: str, first: bool, reference: str | None) -> dict[str, str]:
