@@ -190,3 +190,19 @@ def test_one_references_thumbnail_is_written_by_many_threads_at_once(tmp_path: P
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["shared.webp"]
     with Image.open(tmp_path / "a" / "shared.webp") as thumbnail:
         assert thumbnail.size == (240, 320)
+
+
+def test_notes_of_rows_stand_on_the_terminal_unless_it_is_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from cyclorama.commands.running import SHOWN_FAILURES, finish
+    from cyclorama.generation.run import RunResult
+
+    notes = [f"a{k}.png: a frame line along the border is not product" for k in range(SHOWN_FAILURES + 2)]
+    result = RunResult(rows=9, done=9, made=9, finished=True, notes=notes)
+    assert finish(result, tmp_path) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"cyclorama: note: {notes[0]}"
+    assert len(said) == SHOWN_FAILURES + 1 and said[-1].startswith("... and 2 more notes")
+    assert finish(result, tmp_path, quiet=True) == 0
+    assert capsys.readouterr().err == ""

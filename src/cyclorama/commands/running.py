@@ -65,6 +65,13 @@ def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
     if result.failed > SHOWN_FAILURES and result.finished:
         print(f"... and {result.failed - SHOWN_FAILURES} more, see {out / 'results.jsonl'}", file=sys.stderr)
     if not quiet:
+        for note in result.notes[:SHOWN_FAILURES]:
+            print(f"cyclorama: note: {note}", file=sys.stderr)
+        if len(result.notes) > SHOWN_FAILURES:
+            print(
+                f"... and {len(result.notes) - SHOWN_FAILURES} more notes, see {out / 'index.html'}",
+                file=sys.stderr,
+            )
         kept = f", {result.kept} kept from before" if result.kept else ""
         print(f"{result.made} images made{kept}, {result.failed} inputs failed; see {out / 'index.html'}")
         if result.shards > 1 and result.made:

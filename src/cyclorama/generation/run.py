@@ -50,6 +50,8 @@ class RunResult:
     finished: bool = False
     failures: list[dict[str, Any]] = field(default_factory=list)
     """The first rows that failed: name, error, reason."""
+    notes: list[str] = field(default_factory=list)
+    """What was noted of the first rows that are done, such as a shadow taken out of the product."""
     plan_seconds: float = 0.0
     work: Totals = field(default_factory=Totals)
 
@@ -200,6 +202,7 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
         for row in merge_results(store, len(marks)):
             shown.add(row)
         result.failures = shown.failed
+        result.notes = [f"{row['name']}: {note}" for row in shown.done for note in row.get("notes") or ()]
         page = build_run_sheet(store.out, shown, job, result.done, result.failed)
         write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
     store.clear_work()
