@@ -1,8 +1,21 @@
-"""Settings every test shares: one thread (bit-equal results), no network."""
+"""What every test shares: one tiny model folder, no network."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model folder that knows ``perfume`` and ``fruit``."""
+    from tiny_models import build_tiny_pipeline
+
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    build_tiny_pipeline().save_pretrained(folder)
+    return folder

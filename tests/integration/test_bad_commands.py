@@ -11,15 +11,6 @@ import pytest
 from PIL import Image
 
 from cyclorama import cli
-from tiny_models import build_tiny_pipeline
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model folder that knows ``perfume`` and ``fruit``."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    build_tiny_pipeline().save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture

@@ -25,36 +25,15 @@ from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.status import read_status
 from cyclorama.jobs.store import parse_entries
+from drawn import draw_product, draw_reference
 from tiny_models import build_tiny_pipeline
 
 QUICK = GenerateConfig(num_inference_steps=2)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model folder that knows ``perfume`` and ``fruit``."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    build_tiny_pipeline().save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def generator(model: Path) -> BackgroundGenerator:
     return BackgroundGenerator.from_pretrained(model, device="cpu")
-
-
-def draw_product(size: tuple[int, int] = (72, 64), seed: int = 0) -> Image.Image:
-    """A noisy ellipse with a soft rim on transparency, RGBA, (height, width) ``size``."""
-    height, width = size
-    rows, columns = np.mgrid[:height, :width]
-    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
-    alpha = np.clip((1.05 - distance) * 12, 0, 1)
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
-    return Image.fromarray(np.dstack([pixels, np.rint(alpha * 255)]).astype(np.uint8))
-
-
-def draw_reference(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(100 + seed).integers(0, 256, (80, 100, 3), dtype=np.uint8)
 
 
 def run_command(*arguments: object) -> int:

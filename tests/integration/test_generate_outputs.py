@@ -18,19 +18,10 @@ from cyclorama.generation.embed import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.formats import SOURCE_TYPE, decode_image
 from cyclorama.imaging.layers import Layers, flatten
-from tiny_models import build_tiny_pipeline
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 BOX = np.s_[20:60, 10:50]
 """The product of :func:`save_product`, 40 x 40 pixels of a photo of 72 x 64."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model folder that knows ``perfume`` and ``fruit``."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    build_tiny_pipeline().save_pretrained(folder)
-    return folder
 
 
 def save_product(path: Path, seed: int = 0) -> np.ndarray:

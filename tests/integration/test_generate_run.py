@@ -27,28 +27,10 @@ from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.run import RunResult
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.status import read_status
-from tiny_models import build_tiny_pipeline
+from drawn import save_product
 
 MAIN = "import sys; from cyclorama import cli; sys.exit(cli.main(sys.argv[1:]))"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model folder that knows ``perfume`` and ``fruit``."""
-    folder = tmp_path_factory.mktemp("model") / "tiny"
-    build_tiny_pipeline().save_pretrained(folder)
-    return folder
-
-
-def draw(path: Path, seed: int, size: tuple[int, int] = (72, 64)) -> None:
-    height, width = size
-    rows, columns = np.mgrid[:height, :width]
-    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
-    alpha = np.rint(np.clip((1.05 - distance) * 12, 0, 1) * 255)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.dstack([pixels, alpha]).astype(np.uint8)).save(path)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +39,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     rows: list[dict[str, Any]] = []
     for i in range(6):
-        draw(folder / f"p{i}.png", i, (72, 64) if i % 2 else (64, 96))
+        save_product(folder / f"p{i}.png", i, (72, 64) if i % 2 else (64, 96))
         rows.append({"image": f"p{i}.png", "category": "fruit"})
-    draw(folder / "sub/p0.png", 10)
-    draw(folder / "grün/香水.png", 11)
+    save_product(folder / "sub/p0.png", 10)
+    save_product(folder / "grün/香水.png", 11)
     texture = np.random.default_rng(12).integers(0, 256, (80, 100, 3), dtype=np.uint8)
     Image.fromarray(texture).save(folder / "brand.jpg")
     whole = (folder / "p1.png").read_bytes()
@@ -242,8 +224,8 @@ def test_a_stop_finishes_the_batch_in_hand(
 
 def test_failed_rows_are_tried_again_when_asked(shop: Path, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
-    draw(folder / "a.png", 1)
-    draw(folder / "b.png", 2)
+    save_product(folder / "a.png", 1)
+    save_product(folder / "b.png", 2)
     (folder / "m.csv").write_text("image,category\na.png,fruit\nb.png,fruit\n")
     out, original = tmp_path / "out", worker_module.load_product
 
@@ -268,11 +250,11 @@ def test_failed_rows_are_tried_again_when_asked(shop: Path, model: Path, tmp_pat
 def test_only_the_changed_row_is_made_again(shop: Path, model: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "shop", tmp_path / "out"
     for i in range(5):
-        draw(folder / f"p{i}.png", i)
+        save_product(folder / f"p{i}.png", i)
     (folder / "m.csv").write_text("image,category\n" + "".join(f"p{i}.png,fruit\n" for i in range(5)))
     assert run(folder / "m.csv", out, model) == 0
     stamps = {p.name: p.stat().st_mtime_ns for p in (out / "images").iterdir()}
-    draw(folder / "p2.png", 20)
+    save_product(folder / "p2.png", 20)
     (out / "images/p4.png").unlink()
     assert run(folder / "m.csv", out, model) == 0
     renewed = {p.name for p in (out / "images").iterdir() if stamps.get(p.name) != p.stat().st_mtime_ns}
@@ -301,7 +283,7 @@ def test_dry_run_counts_every_file_of_a_image(
 ) -> None:
     """The disk of several canvases with layers: told from photos within a factor, from images well."""
     for i in range(3):
-        draw(tmp_path / f"p{i}.png", i, (200, 160))
+        save_product(tmp_path / f"p{i}.png", i, (200, 160))
         with Image.open(tmp_path / f"p{i}.png") as image:  # as smooth as what a small model makes
             colour = image.convert("RGB").resize((40, 50)).resize(image.size, Image.Resampling.BICUBIC)
             colour.putalpha(image.getchannel("A"))
@@ -383,7 +365,7 @@ def test_check_finds_every_planted_fault(
 ) -> None:
     folder = tmp_path / "shop"
     for i in range(3):
-        draw(folder / f"p{i}.png", i)
+        save_product(folder / f"p{i}.png", i)
     (folder / "copy.png").write_bytes((folder / "p0.png").read_bytes())
     (folder / "empty.png").write_bytes(b"")
     plain = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)

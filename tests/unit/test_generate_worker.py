@@ -34,6 +34,7 @@ from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
 from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.models.registry import CategoryRegistry
+from drawn import save_product
 
 
 def build_registry() -> CategoryRegistry:
@@ -68,21 +69,11 @@ class StandIn:
         return self.spoil(noise * 2 - 1)
 
 
-def draw(path: Path, seed: int, size: tuple[int, int] = (64, 64)) -> None:
-    height, width = size
-    rows, columns = np.mgrid[:height, :width]
-    distance = np.hypot((rows - height / 2) / (height * 0.3), (columns - width / 2) / (width * 0.3))
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
-    alpha = np.rint(np.clip((1.05 - distance) * 12, 0, 1) * 255)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.dstack([pixels, alpha]).astype(np.uint8)).save(path)
-
-
 @pytest.fixture(name="folder")
 def shop(tmp_path: Path) -> Path:
     """Seven products of two shapes and their manifest."""
     for i in range(7):
-        draw(tmp_path / f"p{i}.png", i, (64, 64) if i % 3 else (64, 128))
+        save_product(tmp_path / f"p{i}.png", i, (64, 64) if i % 3 else (64, 128))
     write_manifest(tmp_path, [{"image": f"p{i}.png"} for i in range(7)])
     return tmp_path
 
