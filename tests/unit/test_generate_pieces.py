@@ -11,8 +11,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
-from test_generate_worker import build_config, build_job, run
-from test_generate_worker import shop as shop
 
 from cyclorama.errors import UnreadableImageError
 from cyclorama.generation.items import Failure
@@ -24,6 +22,8 @@ from cyclorama.generation.status import format_status, read_status
 from cyclorama.generation.steps import RowFiles, hash_file, inspect_row, read_size, rename_paths
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.jobs.store import ShardStore
+from stand_in import build_config, build_job, run
+from stand_in import shop as shop
 
 ROW = PlanRow(
     row=3, name="a.png", id=None, image="/shop/a.png", mask=None, reference=None, reference_mask=None,

@@ -8,12 +8,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from test_generate_worker import draw, read_rows, read_stable, run, write_manifest
-from test_generate_worker import shop as shop
 
 from cyclorama.errors import OutputError
 from cyclorama.generation.status import read_status
 from cyclorama.jobs import store as store_module
+from drawn import save_product
+from stand_in import read_rows, read_stable, run, write_manifest
+from stand_in import shop as shop
 
 
 def test_webdataset_shards_hold_every_image(folder: Path) -> None:
@@ -36,7 +37,7 @@ def test_webdataset_shards_hold_every_image(folder: Path) -> None:
 def test_webdataset_shard_with_one_changed_row_keeps_the_others(folder: Path) -> None:
     run(folder, storage="webdataset")
     before = read_stable(folder / "out")
-    draw(folder / "p1.png", 99)
+    save_product(folder / "p1.png", 99)
     result, model = run(folder, storage="webdataset")
     after = read_stable(folder / "out")
     assert (result.open_shards, result.made, sum(model.calls)) == (1, 1, 2)
@@ -50,7 +51,7 @@ def test_webdataset_shard_with_one_changed_row_keeps_the_others(folder: Path) ->
 
 def test_rows_that_move_to_other_shards_are_kept(folder: Path) -> None:
     run(folder)
-    draw(folder / "new.png", 50)
+    save_product(folder / "new.png", 50)
     write_manifest(folder, [{"image": "new.png"}, *({"image": f"p{i}.png"} for i in range(7))])
     result, _ = run(folder, settings={"batch_size": 1})
     assert result.made == 1
