@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 
 class CycloramaError(Exception):
     """Base of all errors raised on purpose by this package."""
@@ -165,3 +168,11 @@ class ForkedProcessError(CycloramaError, RuntimeError):
 
 class MissingDependencyError(CycloramaError, ImportError):
     """An optional extra is not installed."""
+
+
+def import_optional(name: str, remedy: str) -> Any:
+    """The module ``name``. Raises MissingDependencyError, which says ``remedy``, if it cannot be imported."""
+    try:
+        return import_module(name)
+    except (ImportError, SystemExit) as error:  # rembg exits if onnxruntime is missing
+        raise MissingDependencyError(remedy) from error

@@ -27,7 +27,6 @@ import ray
 import cyclorama
 from cyclorama.errors import (
     InputError,
-    MissingDependencyError,
     ModelError,
     ModelFormatError,
     OutputError,
@@ -497,14 +496,6 @@ def test_a_run_fills_the_cluster(
 def test_one_gpu_cannot_be_named() -> None:
     with pytest.raises(SettingsError, match="use --device cuda"):
         build_engine(ENGINE.replace(device="cuda:1"))
-
-
-def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("cyclorama.jobs.ray")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"cyclorama\[ray\]"):
-        build_engine(ENGINE)
 
 
 # --- the command --------------------------------------------------------------------------------------------

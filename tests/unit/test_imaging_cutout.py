@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import builtins
-
 import numpy as np
 import pytest
 
-from cyclorama.errors import MissingDependencyError, MissingMaskError, SettingsError
+from cyclorama.errors import MissingMaskError, SettingsError
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.product import CutoutConfig, RembgNetwork, build_product
+from cyclorama.imaging.product import CutoutConfig, build_product
 
 SIZE = (72, 96)
 
@@ -108,19 +106,6 @@ def test_a_network_must_answer_in_shape_and_range(matte: np.ndarray) -> None:
     dark = load_image(photo((20, 40, 90), disc()))
     with pytest.raises(SettingsError, match="'fixed' gave"):
         build_product(dark, network=FixedNetwork(matte))
-
-
-def test_rembg_is_only_asked_for_when_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
-
-    def refuse(name: str, *args: object, **kwargs: object) -> object:
-        if name == "rembg":
-            raise ImportError("no rembg")
-        return original(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingDependencyError, match="pip install 'rembg"):
-        RembgNetwork()
 
 
 def test_only_mixed_rims_are_cleaned() -> None:

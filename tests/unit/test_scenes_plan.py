@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import colorsys
 import itertools
-import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from cyclorama.errors import MissingDependencyError, SettingsError
+from cyclorama.errors import SettingsError
 from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, plan_item
 from cyclorama.scenes.grammar.reader import NAMES, load_category
 from cyclorama.scenes.items import RenderConfig
@@ -131,12 +130,3 @@ def test_a_wrong_setting_is_named(changes: dict[str, object], words: str) -> Non
 def test_more_cutouts_than_products_is_an_error() -> None:
     with pytest.raises(SettingsError, match="above the 512 products of 1 categories"):
         list_products(RenderConfig(seed=0, categories=("fruit",)), 513)
-
-
-def test_missing_renderer_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cyclorama.scenes import render
-
-    monkeypatch.setattr(render, "_STATE", {})
-    monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(MissingDependencyError, match=r"mitsuba.*pip install \"cyclorama\[scenes\]\""):
-        render.load_mitsuba()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy.typing as npt
 
 from cyclorama.curate.people_finding import FoundPerson
 from cyclorama.curate.records import Box
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
+from cyclorama.errors import ModelFormatError, ModelNotFoundError, import_optional
 from cyclorama.imaging.transforms import resize_pixels
 from cyclorama.types import Pixels
 
@@ -168,14 +167,12 @@ def _load_network(folder: Path, layout: BlazeLayout) -> Network:
             f"people.blaze: no {layout.file} in or below {folder}; unpack a wheel of mediapipe 0.10.21 there "
             "(pip download --no-deps mediapipe==0.10.21), or set 'people: {blaze: null}'"
         )
+    litert = import_optional(
+        "ai_edge_litert.interpreter",
+        "people.blaze needs LiteRT: pip install ai-edge-litert; or set 'people: {blaze: null}'",
+    )
     try:
-        interpreter: Any = import_module("ai_edge_litert.interpreter").Interpreter(
-            str(files[0]), num_threads=1
-        )
-    except ImportError as error:
-        raise MissingDependencyError(
-            "people.blaze needs LiteRT: pip install ai-edge-litert; or set 'people: {blaze: null}'"
-        ) from error
+        interpreter: Any = litert.Interpreter(str(files[0]), num_threads=1)
     except (ValueError, RuntimeError) as error:
         raise ModelFormatError(f"people.blaze: {files[0]} cannot be read: {error}") from error
     interpreter.allocate_tensors()

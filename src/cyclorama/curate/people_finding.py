@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cyclorama.curate.records import Box
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError
+from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, import_optional
 from cyclorama.imaging.transforms import resize_pixels
 from cyclorama.types import Pixels
 
@@ -145,7 +144,7 @@ def shows_skin(pixels: Pixels, box: Box, least: float = 0.15) -> bool:
 
 def _prepare(pixels: Pixels, working_side: int) -> tuple[Plane, float]:
     """The image in grey with ``working_side`` pixels on its shorter side, and its scale."""
-    cv2 = import_cv2("people", "people: null")
+    cv2 = import_cv2("people")
     height, width = pixels.shape[:2]
     scale = working_side / min(height, width)
     size = (round(height * scale), round(width * scale))
@@ -161,7 +160,7 @@ def _describe(place: tuple[float, ...], scale: float, label: str, score: float, 
 
 @cache
 def _load_cascade(file: str) -> Any:
-    cv2 = import_cv2("people", "people: null")
+    cv2 = import_cv2("people")
     path = Path(cv2.data.haarcascades) / file
     if not hasattr(cv2, "CascadeClassifier") or not path.is_file():
         raise _report_lacking(cv2, f"cascade {file}", "face: null, profile: null")
@@ -177,7 +176,7 @@ def _report_lacking(cv2: Any, what: str, switch: str) -> MissingDependencyError:
 
 @cache
 def _load_body_detector() -> Any:
-    cv2 = import_cv2("people", "people: null")
+    cv2 = import_cv2("people")
     if not hasattr(cv2, "HOGDescriptor"):
         raise _report_lacking(cv2, "people detector", "body: null")
     detector = cv2.HOGDescriptor()
@@ -211,11 +210,8 @@ def _load_model(folder: Path, wanted: set[str]) -> tuple[Any, Any]:
     return model, processor
 
 
-def import_cv2(what: str, switch: str) -> Any:
-    """OpenCV. Raises MissingDependencyError: ``what`` needs it; ``switch`` does without."""
-    try:
-        return import_module("cv2")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f'finding {what} needs OpenCV: pip install "cyclorama[curate]"; or set "{switch}"'
-        ) from error
+def import_cv2(what: str) -> Any:
+    """OpenCV. Raises MissingDependencyError: the rule ``what`` needs it."""
+    return import_optional(
+        "cv2", f'finding {what} needs OpenCV: pip install "cyclorama[curate]"; or set "{what}: null"'
+    )

@@ -10,7 +10,6 @@ from a shelf.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.people_finding import import_cv2
 from cyclorama.curate.records import Box
-from cyclorama.errors import MissingDependencyError
+from cyclorama.errors import import_optional
 from cyclorama.imaging.transforms import resize_pixels
 from cyclorama.types import Pixels
 
@@ -159,7 +158,7 @@ def draw_texts(
     texts: list[FoundText], shape: tuple[int, int], grow: float = 0.0, extra: float = 0.0
 ) -> Flags:
     """Bool (H, W): the polygons of ``texts``, widened by ``grow`` times their height and ``extra`` pixels."""
-    cv2 = import_cv2("text", "text: null")
+    cv2 = import_cv2("text")
     drawn = np.zeros(shape, dtype=np.uint8)
     for text in texts:
         margin = grow * text.height + extra
@@ -189,7 +188,7 @@ def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
 
 def _cut_strip(image: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:
     """The line upright and level; lines that stand on end are turned by 90 degrees."""
-    cv2 = import_cv2("text", "text: null")
+    cv2 = import_cv2("text")
     first, second, third, fourth = polygon
     width = max(1, round(max(np.linalg.norm(second - first), np.linalg.norm(third - fourth))))
     height = max(1, round(max(np.linalg.norm(fourth - first), np.linalg.norm(third - second))))
@@ -210,12 +209,9 @@ def _is_inside(polygon: npt.NDArray[np.float32], other: npt.NDArray[np.float32])
 
 
 def _load_engine(settings: FindingSettings) -> Any:
-    try:
-        rapidocr = import_module("rapidocr")
-    except ImportError as error:
-        raise MissingDependencyError(
-            'finding text needs RapidOCR: pip install "cyclorama[curate]"; or set "text: null"'
-        ) from error
+    rapidocr = import_optional(
+        "rapidocr", 'finding text needs RapidOCR: pip install "cyclorama[curate]"; or set "text: null"'
+    )
     return rapidocr.RapidOCR(
         params={
             "Global.log_level": "error",

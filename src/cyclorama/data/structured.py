@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from cyclorama.data.columns import fold, has_image_column
 from cyclorama.data.text import Grid, Opener, fill_grid
-from cyclorama.errors import ManifestError, MissingDependencyError
+from cyclorama.errors import ManifestError, import_optional
 
 RawRow = tuple[int | None, Mapping[str, Any], str | None]
 """(line or None, cells by the table's own column names, why the row cannot be read)."""
@@ -78,12 +78,10 @@ def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
 
 @contextmanager
 def open_parquet(part: Opener) -> Iterator[Any]:
-    """The ``pyarrow.parquet.ParquetFile``. Raises ManifestError, MissingDependencyError."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingDependencyError(f"reading {part.name} needs pyarrow: pip install pyarrow") from error
+    """The ``pyarrow.parquet.ParquetFile``. Raises ManifestError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         with part.open() as stream:
             yield pq.ParquetFile(stream)
@@ -120,12 +118,9 @@ class Workbook:
         self.note = f"Excel, sheet {self.sheet!r}" + (f"; left out: {', '.join(others)}" if others else "")
 
     def _iterate_sheets(self) -> Iterator[tuple[str, Iterator[tuple[int, list[Any]]]]]:
-        try:
-            import openpyxl
-        except ImportError as error:
-            raise MissingDependencyError(
-                f"reading {self._opener.name} needs openpyxl: pip install 'cyclorama[excel]'"
-            ) from error
+        openpyxl = import_optional(
+            "openpyxl", f"reading {self._opener.name} needs openpyxl: pip install 'cyclorama[excel]'"
+        )
         try:
             with self._opener.open() as stream:
                 book = openpyxl.load_workbook(stream, read_only=True, data_only=True)

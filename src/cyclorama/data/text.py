@@ -20,7 +20,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, BinaryIO, NamedTuple
 
-from cyclorama.errors import ManifestError, MissingDependencyError
+from cyclorama.errors import ManifestError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _MARKS = {
@@ -48,7 +48,7 @@ class Opener(NamedTuple):
 def unpack(opener: Opener) -> Opener:
     """``opener`` with gzip, bzip2, xz, Zstandard and a zip of one file undone, known by their first bytes.
 
-    Raises ManifestError (a zip of several files), MissingDependencyError (Zstandard).
+    Raises ManifestError (a zip of several files).
     """
     with opener.open() as stream:
         head = stream.read(6)
@@ -59,10 +59,8 @@ def unpack(opener: Opener) -> Opener:
 
 
 def _open_zstandard(packed: BinaryIO) -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise MissingDependencyError("reading Zstandard needs pyarrow: pip install pyarrow") from error
+    import pyarrow as pa
+
     return pa.CompressedInputStream(packed, "zstd")
 
 

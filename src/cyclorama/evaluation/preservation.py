@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from cyclorama.errors import MissingDependencyError, NothingToMeasureError, TooFewImagesError
+from cyclorama.errors import NothingToMeasureError, TooFewImagesError, import_optional
 from cyclorama.evaluation.resize import check_same_size, fill_product, grow_mask
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
 from cyclorama.imaging.colour import to_lab
@@ -142,12 +141,8 @@ def build_rapidocr_reader() -> Reader:
 
     Lines without a letter or digit (it reads a plain box as "■") do not count as text.
     """
-    try:
-        engine = import_module("rapidocr").RapidOCR(params={"Global.log_level": "critical"})
-    except ImportError as error:
-        raise MissingDependencyError(
-            'reading text needs RapidOCR: pip install "cyclorama[evaluate]", or leave the metric "text" out'
-        ) from error
+    remedy = 'reading text needs RapidOCR: pip install "cyclorama[evaluate]", or leave the metric "text" out'
+    engine = import_optional("rapidocr", remedy).RapidOCR(params={"Global.log_level": "critical"})
 
     def read(pixels: Pixels) -> str:
         result = engine(np.ascontiguousarray(pixels[..., ::-1]))  # it takes BGR

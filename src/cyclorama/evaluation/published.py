@@ -218,10 +218,8 @@ class ClipNetwork(Network):
 
 
 def _load_clip(source: str | Path) -> tuple[Any, Any]:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingDependencyError("CLIP features need transformers: pip install transformers") from error
+    import transformers
+
     path = Path(source)
     if not path.is_dir() and (
         path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/"))

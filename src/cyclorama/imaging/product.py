@@ -23,10 +23,10 @@ from cyclorama.errors import (
     InvertedMaskError,
     MaskError,
     MaskSizeError,
-    MissingDependencyError,
     MissingMaskError,
     SettingsError,
     UnreadableImageError,
+    import_optional,
 )
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.inputs import find_name
@@ -82,13 +82,11 @@ class RembgNetwork:
     """
 
     def __init__(self, model: str = "u2net") -> None:
-        try:
-            import rembg
-        except (ImportError, SystemExit) as error:  # rembg exits if onnxruntime is missing
-            raise MissingDependencyError(
-                f"the cut-out network {model!r} needs rembg, which cannot be imported; "
-                "install it with: pip install 'rembg[cpu]', or give a mask or an image with alpha"
-            ) from error
+        rembg = import_optional(
+            "rembg",
+            f"the cut-out network {model!r} needs rembg, which cannot be imported; "
+            "install it with: pip install 'rembg[cpu]', or give a mask or an image with alpha",
+        )
         self.name = f"rembg-{model}"
         self._remove = rembg.remove
         self._session = rembg.new_session(model)

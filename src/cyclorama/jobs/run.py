@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cyclorama.errors import MissingDependencyError
+from cyclorama.errors import import_optional
 from cyclorama.jobs.in_process import InProcessEngine
 from cyclorama.jobs.job import Engine, EngineSettings, Hooks, Job
 
@@ -36,12 +36,9 @@ def build_engine(settings: EngineSettings) -> Engine:
     """The engine that ``settings`` name. Raises MissingDependencyError if its package is not installed."""
     if settings.engine == "in-process":
         return InProcessEngine()
-    try:
-        from cyclorama.jobs.ray import RayEngine
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"engine {settings.engine!r} needs a further package: pip install 'cyclorama[{settings.engine}]'"
-        ) from error
+    import_optional("ray", "engine 'ray' needs a further package: pip install 'cyclorama[ray]'")
+    from cyclorama.jobs.ray import RayEngine
+
     return RayEngine()
 
 

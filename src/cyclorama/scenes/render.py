@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclorama.errors import import_optional
 from cyclorama.scenes.geometry import Mesh
 from cyclorama.scenes.stage import Camera, Stage, compute_axes, project
 from cyclorama.scenes.surface import Surface
@@ -24,18 +25,12 @@ def load_mitsuba() -> Any:
         MissingDependencyError: if Mitsuba or the denoiser is not installed.
     """
     if "mi" not in _STATE:
-        from cyclorama.errors import MissingDependencyError
-
         os.environ.setdefault("OIDN_NUM_THREADS", "1")
         os.environ.setdefault("OIDN_SET_AFFINITY", "0")
-        try:
-            import drjit
-            import mitsuba
-            import pyoidn
-        except ImportError as error:
-            raise MissingDependencyError(
-                f'rendering needs {error.name}; install it with: pip install "cyclorama[scenes]"'
-            ) from error
+        drjit, mitsuba, pyoidn = (
+            import_optional(name, f'rendering needs {name}; install it with: pip install "cyclorama[scenes]"')
+            for name in ("drjit", "mitsuba", "pyoidn")
+        )
         mitsuba.set_variant("scalar_rgb")
         mitsuba.set_log_level(mitsuba.LogLevel.Error)
         drjit.set_thread_count(1)
