@@ -23,12 +23,11 @@ import torch.nn.functional as F
 from diffusers import ControlNetModel
 
 from cyclorama.data.examples import SourceConfig
-from cyclorama.data.order import sample_indices
 from cyclorama.models.base import BaseModel, encode_image, encode_prompts
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
-from cyclorama.training.batch import BatchBuilder, DrawSettings, sample_draws
+from cyclorama.training.batch import BatchBuilder, DrawSettings, sample_draws, sample_indices
 from cyclorama.training.config import DataConfig, ModelConfig, TrainConfig
 from cyclorama.training.data import PromptTable, list_prompt_texts
 from cyclorama.training.stage import StageNetworks, Start
@@ -130,8 +129,7 @@ def measure_ours(base: BaseModel, data: RandomData, args: argparse.Namespace) ->
     if config.channels_last:
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     builder = BatchBuilder(data, latents, PromptTable(rows, CATEGORIES), stage.needs, config.perturb, None, 0)
-    shape = latents.shape[2:]
-    draw_settings = DrawSettings(0, (shape[0], shape[1], shape[2]), 1000, False, config.prompt_dropout)
+    draw_settings = DrawSettings(0, latents.shape[2:], 1000, False, config.prompt_dropout)
     parameters = list(networks.trainable_parameters().values())
     optimizer = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -25,8 +26,8 @@ from cyclorama.models.base import encode_image, load_base
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
 from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import ModelConfig, ValidationConfig
-from cyclorama.training.loop import train
-from cyclorama.training.prepare import RunPlace, prepare_run
+from cyclorama.training.loop import build_accelerator, train
+from cyclorama.training.prepare import prepare_run
 from cyclorama.training.stages import STAGES as OWN_STAGES
 
 STAGES = {**LAB_STAGES, **OWN_STAGES}
@@ -44,13 +45,11 @@ def model(tmp_path_factory) -> Path:
 
 
 def prepare(stage, config, out):
-    return prepare_run(
-        STAGES[stage], config, RunPlace(out, torch.device("cpu"), True, lambda: None), TinyData()
-    )
+    return prepare_run(STAGES[stage], config, out, build_accelerator(config), TinyData())
 
 
 def build_batch(prepared, count, dropout=0.5):
-    settings = DrawSettings(0, prepared.latent_shape, prepared.num_timesteps, True, dropout)
+    settings = replace(prepared.draws, prompt_dropout=dropout)
     return prepared.builder.build([sample_draws(number, number, settings) for number in range(count)])
 
 

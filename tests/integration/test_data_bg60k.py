@@ -120,11 +120,11 @@ def test_mask_names_and_polarity_are_detected(
     assert found.detection.mask_pattern.value == mask
     assert {r.mask_means for r in found.records} == {style}
     assert found.detection.image_suffixes == {suffix: 12}
-    source = ExampleSource.from_records(found.records, ExampleConfig(height=32, width=32))
+    source = ExampleSource(found.records, ExampleConfig(height=32, width=32))
     for i in (0, 5, 11):
         expected = np.zeros((32, 32), bool)
         expected[product_box(i)] = True
-        assert np.array_equal(source[i].product_mask >= 0.5, expected)
+        assert np.array_equal(source.load(i)[1] >= 0.5, expected)
 
 
 def test_names_without_suffix_and_nested_folders(tmp_path: Path) -> None:
@@ -261,9 +261,9 @@ def test_a_training_source_opens_the_published_set(tmp_path: Path) -> None:
     build_set(tmp_path, style="background", mask="{stem}.png")
     source = ExampleSource.open(SourceConfig(path=tmp_path, kind="bg60k"), ExampleConfig(height=16, width=16))
     assert len(source) == 12
-    assert source[1].category == "电饭煲"
-    assert source[1].product_mask[8, 8] == 1
-    assert source[1].product_mask[0, 0] == 0
+    assert source.category(1) == "电饭煲"
+    assert source.load(1)[1][8, 8] == 1
+    assert source.load(1)[1][0, 0] == 0
 
 
 def test_undecidable_text_and_separators_ask_for_the_setting() -> None:

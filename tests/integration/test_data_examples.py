@@ -15,12 +15,12 @@ from cyclorama.data.decode import compute_crop_box, decode_example, fit_image
 from cyclorama.data.examples import (
     ExampleConfig,
     ExampleSource,
-    ItemInfo,
+    PackedExamples,
     SourceConfig,
-    decide_flip,
+    compute_pack_hash,
     encode_samples,
+    select_records,
 )
-from cyclorama.data.packed import PackedExamples, compute_pack_hash
 from cyclorama.data.records import DataRecord
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError, OutputError
@@ -58,23 +58,23 @@ def records(tmp_path: Path) -> list[DataRecord]:
 
 
 def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[DataRecord]) -> None:
-    example = ExampleSource.from_records(records, ExampleConfig(height=24, width=24))[0]
+    source = ExampleSource(records, ExampleConfig(height=24, width=24))
+    found, product = source.load(0)
     pixels = np.asarray(Image.open(records[0].image))
-    assert np.array_equal(example.pixels, pixels[:, 8:32])
+    assert np.array_equal(found, pixels[:, 8:32])
     mask = np.zeros((24, 24), np.float32)
     mask[6:18, 4:18] = 1
-    assert np.array_equal(example.product_mask, mask)
-    assert (example.category, example.brand, example.id) == ("wine", "b0", "r0")
-    assert (example.pixels.dtype, example.product_mask.dtype) == (np.uint8, np.float32)
+    assert np.array_equal(product, mask)
+    assert (source.category(0), found.dtype, product.dtype) == ("wine", np.uint8, np.float32)
 
 
 def test_pad_keeps_everything_and_repeats_the_border(records: list[DataRecord]) -> None:
-    example = ExampleSource.from_records(records, ExampleConfig(height=40, width=40, fit="pad"))[0]
+    found, product = ExampleSource(records, ExampleConfig(height=40, width=40, fit="pad")).load(0)
     pixels = np.asarray(Image.open(records[0].image))
-    assert np.array_equal(example.pixels[8:32], pixels)
-    assert np.array_equal(example.pixels[:8], np.broadcast_to(pixels[0], (8, 40, 3)))
-    assert example.product_mask.sum() == 12 * 14
-    assert example.product_mask[:8].max() == 0
+    assert np.array_equal(found[8:32], pixels)
+    assert np.array_equal(found[:8], np.broadcast_to(pixels[0], (8, 40, 3)))
+    assert product.sum() == 12 * 14
+    assert product[:8].max() == 0
 
 
 def test_masks_are_area_averaged() -> None:
@@ -160,23 +160,6 @@ def test_bad_images_are_named() -> None:
         ExampleConfig(height=8, width=8, fit="stretch")  # type: ignore[arg-type]
 
 
-def test_flips_depend_on_seed_image_and_draw_only(records: list[DataRecord]) -> None:
-    config = ExampleConfig(height=24, width=24, flip=True, seed=5)
-    source = ExampleSource.from_records(records, config)
-    draws = [[source.load(i, draw).flipped for draw in range(40)] for i in range(3)]
-    assert draws == [[decide_flip(config, f"r{i}", draw) for draw in range(40)] for i in range(3)]
-    assert all(10 < sum(row) < 30 for row in draws)
-    assert draws[0] != draws[1]
-    draw = draws[0].index(True)
-    flipped, plain = source.load(0, draw), source[0]
-    assert np.array_equal(flipped.pixels, plain.pixels[:, ::-1])
-    assert np.array_equal(flipped.product_mask, plain.product_mask[:, ::-1])
-    assert np.array_equal(flipped.flip().pixels, plain.pixels)
-    assert not any(
-        ExampleSource.from_records(records, config.replace(flip=False)).load(0, d).flipped for d in range(9)
-    )
-
-
 def test_shards_and_manifest_of_one_set_give_equal_examples(
     records: list[DataRecord], tmp_path: Path
 ) -> None:
@@ -189,16 +172,16 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(
     (tmp_path / "list.jsonl").write_text("\n".join(map(json.dumps, lines)))
     shards = ExampleSource.open(SourceConfig(path=tmp_path / "shards"), config)
     manifest = ExampleSource.open(SourceConfig(path=tmp_path / "list.jsonl", kind="table"), config)
-    assert [info.id for info in shards.infos] == ["r0", "r1", "r2", "r3"]
+    assert [record.id for record in shards.records] == ["r0", "r1", "r2", "r3"]
     for i in (3, 0, -1):
-        assert np.array_equal(shards[i].pixels, manifest[i].pixels)
-        assert np.array_equal(shards[i].product_mask, manifest[i].product_mask)
+        assert all(map(np.array_equal, shards.load(i), manifest.load(i)))
     test = ExampleSource.open(SourceConfig(path=tmp_path / "shards", split="test"), config)
-    assert [info.id for info in test.infos] == ["r3"]
-    assert np.array_equal(test[0].pixels, shards[3].pixels)
+    assert [record.id for record in test.records] == ["r3"]
+    assert np.array_equal(test.load(0)[0], shards.load(3)[0])
+    assert len(ExampleSource.open(SourceConfig(path=tmp_path / "shards"), config, 2)) == 2
     inverted = SourceConfig(path=tmp_path / "list.jsonl", kind="table", mask_means="background")
     assert np.allclose(
-        ExampleSource.open(inverted, config)[0].product_mask, 1 - manifest[0].product_mask, atol=1.01 / 255
+        ExampleSource.open(inverted, config).load(0)[1], 1 - manifest.load(0)[1], atol=1.01 / 255
     )
 
 
@@ -211,11 +194,11 @@ def test_sources_that_cannot_be_trained_on_are_refused(records: list[DataRecord]
     ]
     for record, split, message in cases:
         with pytest.raises(DataError, match=message):
-            ExampleSource.from_records([record], config, split)
-    gone = ExampleSource.from_records(records, config)
+            select_records([record], split)
+    gone = ExampleSource(records, config)
     records[0].image.unlink()
     with pytest.raises(DataError, match=r"record 'r0': cannot read .*0.png"):
-        gone[0]
+        gone.load(0)
     with pytest.raises(ConfigError, match="does not apply to shards"):
         SourceConfig(path=tmp_path, mask_means="background")
     for name, sample, message in [
@@ -234,23 +217,19 @@ def test_sources_that_cannot_be_trained_on_are_refused(records: list[DataRecord]
 def assert_equal_examples(
     left: ExampleSource | PackedExamples, right: ExampleSource | PackedExamples
 ) -> None:
-    assert list(left.infos) == list(right.infos)
+    assert len(left) == len(right)
     for i in range(len(left)):
-        for draw in (0, 1, 2):
-            a, b = left.load(i, draw), right.load(i, draw)
-            assert np.array_equal(a.pixels, b.pixels)
-            assert np.array_equal(a.product_mask, b.product_mask)
-            assert (a.id, a.category, a.brand, a.flipped) == (b.id, b.category, b.brand, b.flipped)
+        assert all(map(np.array_equal, left.load(i), right.load(i)))
+        assert left.category(i) == right.category(i)
 
 
 def test_packed_examples_equal_their_source_bit_for_bit(records: list[DataRecord], tmp_path: Path) -> None:
-    source = ExampleSource.from_records(records, ExampleConfig(height=13, width=17, flip=True))
+    source = ExampleSource(records, ExampleConfig(height=13, width=17))
     packed = PackedExamples.prepare(source, tmp_path / "packed")
     assert_equal_examples(packed, source)
     assert_equal_examples(PackedExamples(tmp_path / "packed", source.config), source)
-    assert packed.compute_fingerprint() == compute_pack_hash(source)
-    assert packed.rejected == []
-    packed[0].pixels[:] = 0  # a copy: the file stays as it is
+    assert json.loads((tmp_path / "packed/done.json").read_text())["hash"] == compute_pack_hash(source)
+    packed.load(0)[0][:] = 0  # a copy: the file stays as it is
     assert_equal_examples(packed, source)
 
 
@@ -258,22 +237,18 @@ def test_packing_happens_once_and_again_when_contents_or_size_change(
     records: list[DataRecord], tmp_path: Path
 ) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
+    source = ExampleSource(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     stamp = (folder / "done.json").stat().st_mtime_ns
     PackedExamples.prepare(source, folder)
-    flipping = ExampleSource.from_records(records, ExampleConfig(height=16, width=16, flip=True, seed=3))
-    PackedExamples.prepare(flipping, folder)
     assert (folder / "done.json").stat().st_mtime_ns == stamp
 
     pixels = np.asarray(Image.open(records[1].image)).copy()
     pixels[0, 10] += 1
     records[1].image.write_bytes(encode(255 - pixels))
-    changed = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
-    with pytest.raises(DataError, match="packed from other contents"):
-        PackedExamples.prepare(changed, folder, on_change="raise")
+    changed = ExampleSource(records, ExampleConfig(height=16, width=16))
     assert_equal_examples(PackedExamples.prepare(changed, folder), changed)
-    larger = ExampleSource.from_records(records, ExampleConfig(height=18, width=16))
+    larger = ExampleSource(records, ExampleConfig(height=18, width=16))
     assert_equal_examples(PackedExamples.prepare(larger, folder), larger)
     with pytest.raises(DataError, match=r"holds uint8 \(4, 18, 16, 3\), expected uint8 \(4, 16, 16, 3\)"):
         PackedExamples(folder, source.config)
@@ -282,9 +257,7 @@ def test_packing_happens_once_and_again_when_contents_or_size_change(
 def test_labels_count_as_contents(records: list[DataRecord]) -> None:
     config = ExampleConfig(height=16, width=16)
     relabelled = [replace(records[0], category="tea"), *records[1:]]
-    hashes = {
-        compute_pack_hash(ExampleSource.from_records(r, config)) for r in (records, relabelled, records[:3])
-    }
+    hashes = {compute_pack_hash(ExampleSource(r, config)) for r in (records, relabelled, records[:3])}
     assert len(hashes) == 3
 
 
@@ -303,40 +276,25 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(
 
 def test_an_interrupted_pack_is_not_used(records: list[DataRecord], tmp_path: Path) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
+    source = ExampleSource(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     whole = records[2].mask.read_bytes()  # type: ignore[union-attr]
     records[2].mask.write_bytes(b"broken")  # type: ignore[union-attr]
-    broken = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
+    broken = ExampleSource(records, ExampleConfig(height=16, width=16))
     with pytest.raises(DataError, match=r"image 'r2' \(mask\): not a readable image"):
         PackedExamples.prepare(broken, folder)
     with pytest.raises(DataError, match="no finished packed set"):
         PackedExamples(folder, source.config)
     records[2].mask.write_bytes(whole)  # type: ignore[union-attr]
-    again = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
+    again = ExampleSource(records, ExampleConfig(height=16, width=16))
     assert_equal_examples(PackedExamples.prepare(again, folder), again)
-
-
-def test_bad_images_can_be_left_out_with_their_reason(records: list[DataRecord], tmp_path: Path) -> None:
-    records[1].image.write_bytes(b"broken")
-    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
-    packed = PackedExamples.prepare(source, tmp_path / "packed", on_error="skip")
-    assert [info.id for info in packed.infos] == ["r0", "r2", "r3"]
-    assert [(r.row, r.values["id"]) for r in packed.rejected] == [(1, "r1")]
-    assert "image 'r1': not a readable image" in packed.rejected[0].reason
-    assert len(packed) + len(packed.rejected) == len(source)
-    assert np.array_equal(packed[1].pixels, source[2].pixels)
-    for record in records:
-        record.image.write_bytes(b"broken")
-    with pytest.raises(DataError, match="none of the 4 images could be read"):
-        PackedExamples.prepare(source, tmp_path / "other", on_error="skip")
 
 
 def test_damaged_packs_and_full_disks_say_so(
     records: list[DataRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "packed"
-    source = ExampleSource.from_records(records, ExampleConfig(height=16, width=16))
+    source = ExampleSource(records, ExampleConfig(height=16, width=16))
     PackedExamples.prepare(source, folder)
     (folder / "pixels.npy").write_bytes((folder / "pixels.npy").read_bytes()[:-1])
     with pytest.raises(DataError, match=r"pixels\.npy is damaged"):
@@ -348,7 +306,7 @@ def test_damaged_packs_and_full_disks_say_so(
     with pytest.raises(DataError, match=r"done\.json has no hash"):
         PackedExamples(folder, source.config)
     monkeypatch.setattr(
-        "cyclorama.data.packed.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})()
+        "cyclorama.data.examples.shutil.disk_usage", lambda path: type("Usage", (), {"free": 10})()
     )
     with pytest.raises(OutputError, match=r"needs 0\.0 GB"):
         PackedExamples.prepare(source, tmp_path / "full")
@@ -378,6 +336,9 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
         SourceConfig(path=tmp_path, split="train"), ExampleConfig(height=16, width=16)
     )
     for i in range(2):
-        assert np.array_equal(source[i].pixels, pixels[i])
-        assert np.array_equal(source[i].product_mask, mask / np.float32(255))
-    assert source.infos[1] == ItemInfo("k1", "coffee", "b1", "p", "train")
+        assert np.array_equal(source.load(i)[0], pixels[i])
+        assert np.array_equal(source.load(i)[1], mask / np.float32(255))
+    last = source.records[1]
+    assert (last.id, last.category, last.brand, last.product_id, last.split) == (
+        "k1", "coffee", "b1", "p", "train",
+    )  # fmt: skip

@@ -22,8 +22,8 @@ from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.training import prepare as prepare_module
 from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
-from cyclorama.training.loop import train
-from cyclorama.training.prepare import RunPlace, prepare_run
+from cyclorama.training.loop import build_accelerator, train
+from cyclorama.training.prepare import prepare_run
 from cyclorama.training.stages import STAGES, predict
 
 PARTS = ("unet", "vae", "text_encoder", "category_generator", "personality_generator")
@@ -41,13 +41,11 @@ def model(tmp_path_factory) -> Path:
 
 
 def prepare(stage, config, out):
-    place = RunPlace(out, torch.device("cpu"), main=True, wait=lambda: None)
-    return prepare_run(STAGES[stage], config, place, TinyData())
+    return prepare_run(STAGES[stage], config, out, build_accelerator(config), TinyData())
 
 
 def build_batch(prepared, count):
-    settings = DrawSettings(0, prepared.latent_shape, prepared.num_timesteps, True, 0.5)
-    return prepared.builder.build([sample_draws(number, number, settings) for number in range(count)])
+    return prepared.builder.build([sample_draws(number, number, prepared.draws) for number in range(count)])
 
 
 @pytest.mark.parametrize("stage", sorted(MOVED))

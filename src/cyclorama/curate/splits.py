@@ -21,9 +21,8 @@ from pydantic import Field, PositiveInt, model_validator
 from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Record, Summary
 from cyclorama.curate.review import pair_key
-from cyclorama.data.order import assign_split
 from cyclorama.errors import ConfigError
-from cyclorama.seeding import compute_seed
+from cyclorama.seeding import MAX_SEED, compute_seed
 
 TRAIN, BG1K, BGPAIR = "train", "bg1k", "bgpair"
 
@@ -56,6 +55,17 @@ def assign_set_splits(records: Sequence[Record], seed: int, settings: SplitSetti
     Invariant: a record's split does not depend on the other records.
     """
     return [assign_split(record.product_id or record.key, seed, settings.fractions) for record in records]
+
+
+def assign_split(product_id: str, seed: int, fractions: Mapping[str, float]) -> str:
+    """The split of a product: ``fractions`` of all products, which sum to 1, in the order of the mapping."""
+    point = compute_seed(seed, product_id, "split") / (MAX_SEED + 1)
+    bound = 0.0
+    for name, fraction in fractions.items():
+        bound += fraction
+        if point < bound:
+            return name
+    return [name for name, fraction in fractions.items() if fraction > 0][-1]
 
 
 def find_unseen_categories(categories: Sequence[str | None], splits: Sequence[str]) -> dict[str, int]:

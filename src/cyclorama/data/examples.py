@@ -1,18 +1,25 @@
-"""Which images does a training run see? Shards, any table or a published set, as examples by index (pixels,
-product mask and labels at the training size), or written as shards.
+"""Which images does a training run see? Shards, any table or a published set, at the training size: decoded
+when asked for, decoded once into memory-mapped arrays, or written as shards.
+
+A packed folder holds ``pixels.npy`` uint8 (N, H, W, 3), ``masks.npy`` uint8 (N, H, W, 255 = product),
+``meta.jsonl`` (a line per image) and, written last, ``done.json`` with the hash of source and geometry. A
+folder without ``done.json`` was interrupted and is built anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
-from abc import ABC, abstractmethod
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydantic import Field, model_validator
 
@@ -23,8 +30,8 @@ from cyclorama.data.columns import MaskMeans
 from cyclorama.data.decode import decode_example, open_image, read_mask
 from cyclorama.data.records import FIELDS, DataRecord, Place, load_records, read_place
 from cyclorama.data.shards import IMAGE_MEMBERS, MASK_MEMBERS, Sample, ShardEntry, build_index, load_done_mark
-from cyclorama.errors import ConfigError, DataError
-from cyclorama.seeding import compute_seed
+from cyclorama.errors import ConfigError, DataError, OutputError
+from cyclorama.files import write_atomic
 
 if TYPE_CHECKING:
     from cyclorama.types import Matte, Pixels, Size
@@ -129,10 +136,6 @@ class ExampleConfig(Settings):
     """Pixels."""
     fit: Literal["crop", "pad"] = "crop"
     """``crop``: short side to size, centre crop. ``pad``: long side to size, border pixels repeated."""
-    flip: bool = False
-    """Mirror left to right with probability 1/2; off where packs carry text."""
-    seed: int = 0
-    """Of the flips."""
 
     @property
     def size(self) -> Size:
@@ -140,102 +143,44 @@ class ExampleConfig(Settings):
         return (self.height, self.width)
 
 
-@dataclass(frozen=True)
-class ItemInfo:
-    """What is known about an image without decoding it."""
+class ExampleSource:
+    """Images decoded from their files whenever they are asked for.
 
-    id: str
-    category: str
-    brand: str | None = None
-    product_id: str | None = None
-    split: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One training image: the whole advertisement and where its product is."""
-
-    pixels: Pixels
-    """uint8 (H, W, 3), sRGB; not multiplied by the mask."""
-    product_mask: Matte
-    """float32 (H, W) in [0, 1], 1 = product."""
-    category: str
-    brand: str | None
-    id: str
-    flipped: bool = False
-
-    def flip(self) -> Example:
-        """The mirror image (left to right)."""
-        pixels, mask = self.pixels[:, ::-1].copy(), self.product_mask[:, ::-1].copy()
-        return replace(self, pixels=pixels, product_mask=mask, flipped=not self.flipped)
-
-
-def decide_flip(config: ExampleConfig, item_id: str, draw: int) -> bool:
-    """Whether the ``draw``-th showing of an image is mirrored: a pure function of (seed, id, draw)."""
-    return config.flip and compute_seed(config.seed, f"{item_id}#{draw}", "flip") % 2 == 1
-
-
-class Examples(ABC):
-    """The images of a training set by index; decoded on the fly or packed."""
-
-    config: ExampleConfig
-    infos: Sequence[ItemInfo]
-
-    def __len__(self) -> int:
-        return len(self.infos)
-
-    @abstractmethod
-    def __getitem__(self, index: int) -> Example:
-        """The image as it is, never mirrored. Raises DataError naming it."""
-
-    def load(self, index: int, draw: int) -> Example:
-        """The ``draw``-th showing of image ``index``, mirrored if the config and its seed say so."""
-        example = self[index]
-        return example.flip() if decide_flip(self.config, example.id, draw) else example
-
-    @abstractmethod
-    def compute_fingerprint(self) -> str:
-        """A short hash that changes when the contents may have changed."""
-
-
-class ExampleSource(Examples):
-    """Examples decoded from their files whenever they are asked for.
-
-    ``source[i]`` is the unflipped image; ``load(i, draw)`` mirrors it if the config says so, and depends
-    on its arguments only. Invariant: equal files and config give equal arrays, in any order or process.
+    Invariant: equal files and config give equal arrays, in any order or process.
     """
 
     def __init__(self, records: Sequence[DataRecord], config: ExampleConfig) -> None:
-        self._records = records
-        self.config = config
-        self.infos: Sequence[ItemInfo] = [
-            ItemInfo(record.id, record.category or "", record.brand, record.product_id, record.split)
-            for record in records
-        ]
+        self.records, self.config = records, config
 
     @classmethod
-    def open(cls, source: SourceConfig, config: ExampleConfig) -> ExampleSource:
-        """The examples of shards, a table or a published set. Raises DataError, ManifestError."""
-        return cls(load_source(source), config)
+    def open(cls, source: SourceConfig, config: ExampleConfig, limit: int | None = None) -> ExampleSource:
+        """The (first ``limit``) images of shards, a table or a published set.
 
-    @classmethod
-    def from_records(
-        cls, records: Sequence[DataRecord], config: ExampleConfig, split: str | None = None
-    ) -> ExampleSource:
-        """The examples of records. Raises DataError if one lacks category or mask."""
-        return cls(select_records(records, split), config)
+        Raises DataError, ManifestError.
+        """
+        return cls(load_source(source)[:limit], config)
 
-    def __getitem__(self, index: int) -> Example:
-        record = self._records[index]
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def category(self, index: int) -> str:
+        """Category name, without decoding anything."""
+        return self.records[index].category or ""
+
+    def load(self, index: int) -> tuple[Pixels, Matte]:
+        """Pixels uint8 (H, W, 3), sRGB, and product mask float32 (H, W) in [0, 1], 1 = product.
+
+        Raises DataError naming the image.
+        """
+        record = self.records[index]
         try:
             image = read_place(record.image)
             mask = None if record.mask is None else read_place(record.mask)
         except DataError as error:
             raise DataError(f"record {record.id!r}: {error}") from error
-        pixels, product_mask = decode_example(
+        return decode_example(
             image, mask, record.mask_means, self.config.size, self.config.fit, f"image {record.id!r}"
         )
-        return Example(pixels, product_mask, record.category or "", record.brand, record.id)
 
     def compute_fingerprint(self) -> str:
         """A short hash that changes when any image, mask or label may have changed.
@@ -244,11 +189,130 @@ class ExampleSource(Examples):
         """
         stamps: dict[str, tuple[str, str]] = {}
         digest = hashlib.sha256()
-        for record in self._records:
+        for record in self.records:
             labels = (record.id, record.category, record.brand, record.product_id, record.split)
             places = [_stamp(place, stamps) for place in (record.image, record.mask) if place is not None]
             digest.update(f"{labels} {record.mask_means} {places}\n".encode())
         return digest.hexdigest()[:16]
+
+
+VERSION = 2
+"""Of the layout and of the decoding; part of the hash."""
+
+
+def compute_pack_hash(examples: ExampleSource) -> str:
+    """A short hash of the source's contents and the geometry."""
+    config = examples.config
+    text = repr((VERSION, examples.compute_fingerprint(), config.height, config.width, config.fit))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class PackedExamples:
+    """Images read from a packed folder.
+
+    Invariant: pixels equal the source's bit for bit, and so do the masks (their levels are k / 255).
+    """
+
+    def __init__(self, folder: Path, config: ExampleConfig) -> None:
+        """Open a finished folder. Raises DataError: not finished, damaged, or of another size."""
+        _load_hash(folder)
+        meta = folder / "meta.jsonl"
+        try:
+            lines = meta.read_text(encoding="utf-8").splitlines()
+            self._categories = [str(json.loads(line)["category"]) for line in lines]
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{meta} is damaged: {error}; delete the folder to pack anew") from error
+        shape = (len(lines), config.height, config.width)
+        self._pixels = _map_array(folder / "pixels.npy", (*shape, 3))
+        self._masks = _map_array(folder / "masks.npy", shape)
+
+    @classmethod
+    def prepare(cls, examples: ExampleSource, folder: Path) -> PackedExamples:
+        """The packed form of ``examples`` in ``folder``, built if it is not there or no longer fits.
+
+        With several processes, let one prepare and the others open. Progress is shown while packing.
+        Raises DataError (a bad image), OutputError (not enough room, disk full).
+        """
+        wanted = compute_pack_hash(examples)
+        try:
+            found = _load_hash(folder)
+        except DataError:
+            found = ""
+        if found != wanted:
+            try:
+                _pack(examples, folder, wanted)
+            except OutputError:
+                raise
+            except OSError as error:
+                raise OutputError(f"cannot pack into {folder}: {error.strerror or error}") from error
+        return cls(folder, examples.config)
+
+    def __len__(self) -> int:
+        return len(self._categories)
+
+    def category(self, index: int) -> str:
+        """Category name."""
+        return self._categories[index]
+
+    def load(self, index: int) -> tuple[Pixels, Matte]:
+        """Copies of pixels and product mask, as :meth:`ExampleSource.load` gives them."""
+        return np.array(self._pixels[index]), self._masks[index].astype(np.float32) / np.float32(255)
+
+
+def _pack(examples: ExampleSource, folder: Path, pack_hash: str) -> None:
+    from rich.console import Console
+    from rich.progress import track
+
+    count, (height, width) = len(examples), examples.config.size
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "done.json").unlink(missing_ok=True)
+    needed = count * height * width * 4
+    arrays = [folder / "pixels.npy", folder / "masks.npy"]
+    for path in arrays:
+        path.unlink(missing_ok=True)  # another process may still have the old one mapped
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"packing {count} images of {height} x {width} needs {needed / 1e9:.1f} GB, {folder} has "
+            f"{free / 1e9:.1f} GB free; choose another folder or train without packing"
+        )
+    shape = (count, height, width)
+    pixels, masks = (
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=size)
+        for path, size in zip(arrays, ((*shape, 3), shape), strict=True)
+    )
+    with (folder / "meta.jsonl").open("w", encoding="utf-8") as stream:
+        console = Console(stderr=True)
+        for row in track(range(count), "packing", console=console, disable=not console.is_terminal):
+            pixels[row], mask = examples.load(row)
+            masks[row] = np.rint(mask * 255).astype(np.uint8)
+            line = {"id": examples.records[row].id, "category": examples.category(row)}
+            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+    pixels.flush()
+    masks.flush()
+    write_atomic(folder / "done.json", json.dumps({"hash": pack_hash, "images": count}).encode())
+
+
+def _map_array(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged: {error}; delete the folder to have it packed anew") from error
+    if array.shape != shape or array.dtype != np.uint8:
+        raise DataError(
+            f"{path} holds {array.dtype} {array.shape}, expected uint8 {shape}; pack for this size"
+        )
+    return array  # type: ignore[no-any-return]
+
+
+def _load_hash(folder: Path) -> str:
+    try:
+        done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder} holds no finished packed set (done.json): {error}") from error
+    if not isinstance(done, dict) or "hash" not in done:
+        raise DataError(f"{folder / 'done.json'} has no hash; delete the folder to have it packed anew")
+    return str(done["hash"])
 
 
 def encode_samples(records: Iterable[DataRecord]) -> Iterator[Sample]:

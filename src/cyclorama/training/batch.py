@@ -1,8 +1,9 @@
-"""From sample numbers to batches: chance, latents, prompts, hints, all on the CPU and ready to move.
+"""From sample numbers to batches: order, chance, latents, prompts, hints, all on the CPU and ready to move.
 
 Every draw is a function of (run seed, global sample number) and nothing else. The number counts the samples
 of a run from 0, whatever the number of processes, accumulation steps or interruptions, so a resumed run needs
-no saved generator states.
+no saved generator states. Orders come from raw PCG64 bits and a stable sort, which numpy keeps equal between
+its versions.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from cyclorama.data.augment import HintConfig, PerturbConfig, augment_hint, perturb
 from cyclorama.imaging.transforms import to_image, to_mask_tensor
-from cyclorama.seeding import build_generator, build_numpy_generator
+from cyclorama.seeding import build_generator, build_numpy_generator, compute_seed
 from cyclorama.training.data import Array, PromptTable, TrainingData
 from cyclorama.types import Matte, Pixels
 
@@ -44,7 +46,7 @@ class DrawSettings:
     """What the draws of a run depend on besides the sample number."""
 
     seed: int
-    latent_shape: tuple[int, int, int]
+    latent_shape: tuple[int, ...]
     """(c, h, w)."""
     num_timesteps: int
     flip: bool
@@ -73,6 +75,25 @@ def list_sample_numbers(step: int, part: int, *, batch_size: int, parts: int, ra
     share = batch_size // (parts * world)
     start = step * batch_size + (part * world + rank) * share
     return range(start, start + share)
+
+
+@lru_cache(maxsize=4)
+def sample_order(count: int, epoch: int, seed: int) -> npt.NDArray[np.int64]:
+    """int64 (count,): a permutation of 0 … count - 1, another one for each epoch (read-only)."""
+    bits = np.random.PCG64(compute_seed(seed, epoch, "sample order")).random_raw(count)
+    order = np.argsort(bits, kind="stable").astype(np.int64)
+    order.setflags(write=False)
+    return order
+
+
+def sample_indices(count: int, seed: int, start: int, n: int) -> npt.NDArray[np.int64]:
+    """int64 (n,): dataset indices of samples start … start + n - 1 of a run over ``count`` images.
+
+    Epoch e is samples e * count … (e + 1) * count - 1, each image once.
+    """
+    first, end = start // count, (start + n) // count + 1
+    order = np.concatenate([sample_order(count, epoch, seed) for epoch in range(first, end)])
+    return order[start - first * count :][:n]
 
 
 @dataclass(frozen=True, eq=False)

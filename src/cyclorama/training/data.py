@@ -22,8 +22,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
-from cyclorama.data.examples import ExampleConfig, Examples, ExampleSource, SourceConfig
-from cyclorama.data.packed import PackedExamples
+from cyclorama.data.examples import ExampleConfig, ExampleSource, PackedExamples, SourceConfig
 from cyclorama.errors import OutputError
 from cyclorama.imaging.transforms import to_image
 from cyclorama.jobs.store import compute_key
@@ -44,30 +43,12 @@ class TrainingData(Protocol):
         ...
 
     def load(self, index: int) -> tuple[Pixels, Matte]:
-        """Pixels uint8 (H, W, 3) and product mask float32 (H, W), 1 = product, unflipped."""
+        """Pixels uint8 (H, W, 3) and product mask float32 (H, W), 1 = product."""
         ...
 
     def category(self, index: int) -> str:
         """Category name, without decoding anything."""
         ...
-
-
-@dataclass(frozen=True)
-class ExampleData:
-    """The first ``limit`` of a data room's examples as :class:`TrainingData`."""
-
-    examples: Examples
-    limit: int | None = None
-
-    def __len__(self) -> int:
-        return min(len(self.examples), self.limit or len(self.examples))
-
-    def load(self, index: int) -> tuple[Pixels, Matte]:  # noqa: D102 - see TrainingData
-        example = self.examples[index]
-        return example.pixels, example.product_mask
-
-    def category(self, index: int) -> str:  # noqa: D102
-        return self.examples.infos[index].category
 
 
 class PickedData:
@@ -86,25 +67,25 @@ class PickedData:
         return self._images[index][1]
 
 
-def open_data(config: DataConfig, out: Path, *, main: bool, wait: Callable[[], None]) -> ExampleData:
+def open_data(config: DataConfig, out: Path, accelerator: Any) -> TrainingData:
     """The images that ``config`` names, packed first if it says so (by the main process).
 
     Raises DataError, ManifestError, OutputError.
     """
-    opened = open_split(config, config.source)
+    source = open_split(config, config.source, config.limit)
     if not config.pack:
-        return ExampleData(opened.examples, config.limit)
+        return source
     folder = config.packed or out / "packed"
-    if main:
-        PackedExamples.prepare(opened.examples, folder)
-    wait()
-    return ExampleData(PackedExamples(folder, opened.examples.config), config.limit)
+    if accelerator.is_main_process:
+        PackedExamples.prepare(source, folder)
+    accelerator.wait_for_everyone()
+    return PackedExamples(folder, source.config)
 
 
-def open_split(config: DataConfig, source: SourceConfig) -> ExampleData:
+def open_split(config: DataConfig, source: SourceConfig, limit: int | None = None) -> ExampleSource:
     """The images of ``source`` at ``config``'s size, decoded when asked for. Raises DataError."""
     geometry = ExampleConfig(height=config.image_size, width=config.image_size, fit=config.fit)
-    return ExampleData(ExampleSource.open(source, geometry))
+    return ExampleSource.open(source, geometry, limit)
 
 
 def choose_images(data: TrainingData, count: int, categories: Collection[str]) -> list[int]:
@@ -168,7 +149,6 @@ def load_or_build(
     build: Callable[[Path], None],
     *,
     main: bool,
-    poll_seconds: float = 0.5,
 ) -> Array:
     """The array of ``identity`` in ``folder``, memory-mapped; built by the main process if missing.
 
@@ -190,7 +170,7 @@ def load_or_build(
                 f"set data.cache to a folder on another disk"
             ) from error
     while not done.exists():
-        time.sleep(poll_seconds)
+        time.sleep(0.5)
     array: Array = np.load(path, mmap_mode="r")
     return array
 

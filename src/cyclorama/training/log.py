@@ -1,4 +1,4 @@
-"""What a run tells: a progress line, metrics.jsonl, TensorBoard."""
+"""What a run tells: a progress line, metrics.jsonl, TensorBoard, sheets of images sampled on the way."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
+from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cyclorama.imaging.transforms import to_pixels
+from cyclorama.training.batch import BatchBuilder, Draws
+from cyclorama.training.stage import StageNetworks
 from cyclorama.types import Pixels
 
 SMOOTHING = 0.98
@@ -98,3 +103,24 @@ class RunLog:
             self._bar.stop()
             self._writer.close()
             self._file.close()
+
+
+@torch.no_grad()
+def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path, log: RunLog) -> None:
+    """Show the images of ``shown`` with the networks as they are: ``validation/step-N.png``, and logged.
+
+    The same each time, unflipped, with their prompts: a row per image, a column per entry.
+    """
+    noise = np.zeros(shown.latents.shape[2:], dtype=np.float32)
+    draws = [Draws(i, i, False, drop_prompt=False, timestep=0, noise=noise) for i in range(len(shown.data))]
+    batch = shown.build(draws).to(next(networks.parameters()).device)
+    columns, scalars = networks.stage.show(networks, batch)
+    networks.train()
+    rows = torch.cat([column.float().cpu() for column in columns], dim=3)
+    sheet = to_pixels(torch.cat(list(rows), dim=1).nan_to_num())
+    path = out / "validation" / f"step-{step:08d}.png"
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(sheet).save(path)
+    log.add_sheet(step, sheet)
+    if scalars:
+        log.add_scalars(step, scalars)

@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from cyclorama.config import save_config, to_plain
-from cyclorama.data.order import sample_indices
 from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import (
     CheckpointError,
@@ -33,16 +32,16 @@ from cyclorama.errors import (
 )
 from cyclorama.jobs.stop import catch_stop
 from cyclorama.training.batch import (
-    DrawSettings,
     TrainBatch,
     iterate_ahead,
     list_sample_numbers,
     sample_draws,
+    sample_indices,
 )
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.data import TrainingData
-from cyclorama.training.log import RunLog
-from cyclorama.training.prepare import Prepared, RunPlace, prepare_run
+from cyclorama.training.log import RunLog, validate
+from cyclorama.training.prepare import Prepared, prepare_run
 from cyclorama.training.stage import TrainStage
 from cyclorama.training.state import (
     TrainState,
@@ -54,7 +53,6 @@ from cyclorama.training.state import (
     save_checkpoint,
     unpack_optimizer,
 )
-from cyclorama.training.validation import validate
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,6 @@ def train(
     accelerator = build_accelerator(config)
     _check_share(config, accelerator.num_processes)
     main = accelerator.is_main_process
-    place = RunPlace(out, accelerator.device, main, accelerator.wait_for_everyone)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -115,7 +112,7 @@ def train(
     if found is not None:
         loaded = load_checkpoint(found)
         _check_same_run(loaded, stage, config, found)
-    prepared = prepare_run(stage, config, place, data)
+    prepared = prepare_run(stage, config, out, accelerator, data)
     if main:
         save_config(config, out / "config.yaml")
     run = _Run(config, prepared, accelerator, out)
@@ -170,7 +167,7 @@ class _Run:
         self.accelerator = accelerator
         self.networks = prepared.networks.to(accelerator.device)
         self.parameters = self.networks.trainable_parameters()
-        settings, data = config.optimiser, config.data
+        settings = config.optimiser
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(),
             lr=settings.learning_rate,
@@ -187,9 +184,6 @@ class _Run:
         self.scaler = getattr(accelerator, "scaler", None)
         self.steps = config.compute_steps(len(prepared.builder.data))
         self.step = 0
-        self.draw_settings = DrawSettings(
-            config.seed, prepared.latent_shape, prepared.num_timesteps, data.flip, config.prompt_dropout
-        )
 
     def restore(self, state: TrainState, path: Path) -> None:
         """Go on from ``state``."""
@@ -253,7 +247,7 @@ class _Run:
         )
         indices = sample_indices(len(builder.data), config.seed, numbers.start, len(numbers))
         pairs = zip(numbers, indices, strict=True)
-        return builder.build([sample_draws(n, int(index), self.draw_settings) for n, index in pairs])
+        return builder.build([sample_draws(n, int(index), self.prepared.draws) for n, index in pairs])
 
     def _take_step(self, batches: Iterator[TrainBatch], log: RunLog) -> None:
         parts = self.config.gradient_accumulation

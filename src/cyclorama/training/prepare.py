@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from cyclorama.models.base import (
 from cyclorama.models.files import find_model
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.scratch import build_base
-from cyclorama.training.batch import BatchBuilder
+from cyclorama.training.batch import BatchBuilder, DrawSettings
 from cyclorama.training.config import TrainConfig
 from cyclorama.training.data import (
     PickedData,
@@ -53,45 +52,29 @@ class Prepared:
 
     networks: StageNetworks
     builder: BatchBuilder
+    draws: DrawSettings
     shown: BatchBuilder
     """Of the images that validation shows."""
     fingerprint: str
     """Of the training data."""
-    num_timesteps: int
-
-    @property
-    def latent_shape(self) -> tuple[int, int, int]:
-        """(c, h, w)."""
-        channels, height, width = self.builder.latents.shape[2:]
-        return int(channels), int(height), int(width)
-
-
-@dataclass(frozen=True)
-class RunPlace:
-    """Where a run works: its folder, its device, and whether this process writes."""
-
-    out: Path
-    device: torch.device
-    main: bool
-    wait: Callable[[], None]
-    """Returns when all processes have called it."""
 
 
 def prepare_run(
-    stage: TrainStage, config: TrainConfig, place: RunPlace, data: TrainingData | None = None
+    stage: TrainStage, config: TrainConfig, out: Path, accelerator: Any, data: TrainingData | None = None
 ) -> Prepared:
     """Open the data, load or build the start, fill the cache, let autoencoder and text encoder go.
 
-    ``data`` replaces what ``config.data.source`` names.
+    ``out`` is the run's folder, in which the main process writes; ``data`` replaces what
+    ``config.data.source`` names.
     Raises ConfigError, DataError, ModelError, OutputError.
     """
     injected, needs = data is not None, stage.needs
     if data is None:
-        data = open_data(config.data, place.out, main=place.main, wait=place.wait)
+        data = open_data(config.data, out, accelerator)
     if len(data) == 0:
         raise DataError(f"{config.data.source.path} holds no image to train on")
     categories = sorted({data.category(index) for index in range(len(data))})
-    folder = find_start(stage, config, data, categories, place)
+    folder = find_start(stage, config, data, categories, out, accelerator)
     start = Start(folder, extend_registry(load_registry(folder), categories), config)
     base = load_base(folder)
     height, width = data.load(0)[0].shape[:2]
@@ -103,29 +86,30 @@ def prepare_run(
     trained, frozen = stage.build(start, base)
     fingerprint = compute_fingerprint(data)
     settings = config.data
-    cache = settings.cache or place.out / "cache"
+    cache, main = settings.cache or out / "cache", accelerator.is_main_process
     identity = {"data": fingerprint, "vae": compute_module_hash(base.vae)}
     latents = load_or_build(
         cache,
         "latents",
         identity | {"flip": settings.flip, "dtype": settings.cache_dtype},
-        lambda path: build_latents(path, data, base.vae, settings, place.device, place.main),
-        main=place.main,
+        lambda path: build_latents(path, data, base.vae, settings, accelerator.device, main),
+        main=main,
     )
     shown = _open_shown(config, data, injected, categories)
     encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
-    prompts = _cache_prompts(cache, start, base, categories, place) if needs.prompts else None
+    prompts = _cache_prompts(cache, start, base, categories, accelerator) if needs.prompts else None
     networks = StageNetworks(stage, start, base.scheduler, trained, frozen)
     if config.channels_last:
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
+    shape, timesteps = latents.shape[2:], int(base.scheduler.config.num_train_timesteps)
     return Prepared(
-        networks=networks,
-        builder=BatchBuilder(data, latents, prompts, needs, config.perturb, augment, config.seed),
-        shown=BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
-        fingerprint=fingerprint,
-        num_timesteps=int(base.scheduler.config.num_train_timesteps),
+        networks,
+        BatchBuilder(data, latents, prompts, needs, config.perturb, augment, config.seed),
+        DrawSettings(config.seed, shape, timesteps, settings.flip, config.prompt_dropout),
+        BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
+        fingerprint,
     )
 
 
@@ -146,7 +130,12 @@ def _open_shown(
 
 
 def find_start(
-    stage: TrainStage, config: TrainConfig, data: TrainingData, categories: list[str], place: RunPlace
+    stage: TrainStage,
+    config: TrainConfig,
+    data: TrainingData,
+    categories: list[str],
+    out: Path,
+    accelerator: Any,
 ) -> Path:
     """The model folder a run starts from; with ``model.build`` it is made once, as ``OUT/start``."""
     if config.model.base is not None:
@@ -155,10 +144,10 @@ def find_start(
         raise ConfigError(
             f"stage {stage.name!r} needs model.base, a trained base; model.build makes an untrained one"
         )
-    start = place.out / "start"
-    if place.main and not (start / "model_index.json").is_file():
+    start = out / "start"
+    if accelerator.is_main_process and not (start / "model_index.json").is_file():
         _build_start(config, data, categories, start)
-    place.wait()
+    accelerator.wait_for_everyone()
     return start
 
 
@@ -196,19 +185,19 @@ def extend_registry(registry: CategoryRegistry, categories: list[str]) -> Catego
 
 
 def _cache_prompts(
-    folder: Path, start: Start, base: BaseModel, categories: list[str], place: RunPlace
+    folder: Path, start: Start, base: BaseModel, categories: list[str], accelerator: Any
 ) -> PromptTable:
     texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
     if start.config.model.train_text_encoder:
         return PromptTable(tokenize(base.tokenizer, texts).numpy(), tuple(categories))
 
     def build(path: Path) -> None:
-        encoder: Any = base.text_encoder.to(place.device)
+        encoder: Any = base.text_encoder.to(accelerator.device)
         chunks = [texts[i : i + 64] for i in range(0, len(texts), 64)]
         rows = [encode_prompts(base.tokenizer, encoder, chunk).float().cpu().numpy() for chunk in chunks]
         np.save(path, np.concatenate(rows))
         encoder.to("cpu")
 
     identity = {"text_encoder": compute_module_hash(base.text_encoder), "texts": texts}
-    rows = load_or_build(folder, "prompts", identity, build, main=place.main)
+    rows = load_or_build(folder, "prompts", identity, build, main=accelerator.is_main_process)
     return PromptTable(rows, tuple(categories))

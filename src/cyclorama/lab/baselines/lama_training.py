@@ -45,7 +45,7 @@ from cyclorama.models.discriminator import (
 from cyclorama.seeding import build_numpy_generator, compute_seed
 from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.stage import StageNetworks, Start, TrainStage
-from cyclorama.training.validation import show_generated
+from cyclorama.training.stages import show_generated
 
 SMALLEST_SEEN = 32
 """Shortest side in pixels that the feature network can halve as often as it does."""

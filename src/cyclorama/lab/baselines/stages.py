@@ -34,8 +34,7 @@ from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.registry import save_registry
 from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.stage import StageNetworks, Start, TrainStage
-from cyclorama.training.stages import compute_noise_loss
-from cyclorama.training.validation import show_generated
+from cyclorama.training.stages import compute_noise_loss, show_generated
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 """(trained, frozen) by name."""
