@@ -146,7 +146,7 @@ def test_bad_settings_are_refused() -> None:
         ({"probability": 1.5}, "probability: must be from 0 to 1, got 1.5"),
         ({"saturation": 1.0}, "saturation: must be"),
         ({"max_blur_px": -1.0}, "max_blur_px: must be at least 0"),
-        ({"min_quality": 99}, "JPEG quality 99 to 95"),
+        ({"min_quality": 99}, "min_quality is 99, max_quality is 95; use min_quality <= max_quality"),
         ({"reference_resolution": 0}, "reference_resolution"),
     ]:
         with pytest.raises(ConfigError, match=message):

@@ -49,7 +49,7 @@ def test_what_is_written_is_read_in_order(tmp_path: Path) -> None:
     paths = write_shards(samples, tmp_path, shard_size=2)
     assert [p.name for p in paths] == ["shard-000000.tar", "shard-000001.tar", "shard-000002.tar"]
     assert list(read_shards(tmp_path)) == samples
-    assert list(read_shards([paths[2], paths[0]])) == samples[4:] + samples[:2]
+    assert list(read_shards(paths[2])) == samples[4:]
     assert list(read_shards(str(tmp_path / "shard-00000[01].tar"))) == samples[:4]
     wild = tmp_path.parent / f"{tmp_path.name[:-1]}?" / "shard-000002.*"
     assert list(read_shards(wild)) == samples[4:]
@@ -257,16 +257,14 @@ def test_incomplete_images_are_named(tmp_path: Path, case: str) -> None:
 
 def test_sets_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
     one = write_members(tmp_path / "1.tar", [("k.png", b""), ("k.json", b"{}")])
-    two = write_members(tmp_path / "2.tar", [("k.png", b""), ("k.json", b"{}")])
+    write_members(tmp_path / "2.tar", [("k.png", b""), ("k.json", b"{}")])
     with pytest.raises(DataError, match=r"2\.tar: key 'k' is also in .*1\.tar"):
-        build_index([one, two], require_done=False)
+        build_index(tmp_path, require_done=False)
     (tmp_path / "1.done.json").write_text('{"count": 2}')
     with pytest.raises(DataError, match="holds 1 images, its done mark says 2"):
         build_index(one)
     with pytest.raises(DataError, match="no shards"):
         list_shards(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no shard at"):
-        list_shards([tmp_path / "nowhere.tar"])
     one.write_bytes(b"not a tar" * 100)
     with pytest.raises(DataError, match=r"1\.tar is truncated or not a tar"):
         build_index(one)

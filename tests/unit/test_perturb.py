@@ -227,7 +227,7 @@ def test_bad_requests_are_refused() -> None:
         perturb(image, mask[0], other, PerturbConfig(), seeded(0))
     for change, message in [
         ({"kernel_px": -1.0}, "kernel_px: must be at least 0"),
-        ({"box_min_px": 200.0}, "box sides 200.0 to 160.0 px: need min <= max"),
+        ({"box_min_px": 200.0}, "box_min_px is 200.0, box_max_px is 160.0; use box_min_px <= box_max_px"),
         ({"mix_max": 1.5}, "mix_max: must be from 0 to 1, got 1.5"),
         ({"reference_resolution": 0}, "reference_resolution"),
         ({"shape": "star"}, "shape"),

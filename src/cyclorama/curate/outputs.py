@@ -6,30 +6,24 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from cyclorama.curate.cache import ImageCache, encode_png, to_levels, to_values
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.settling import JudgedRow, format_time, list_repairs
 from cyclorama.curate.store import CurateStore
+from cyclorama.data.decode import find_stored_suffix
 from cyclorama.data.licences import count_licences, save_set_licence
-from cyclorama.data.shards import Sample, get_done_path, load_done_mark, write_shards
+from cyclorama.data.shards import Sample, get_done_path, load_done_mark, name_keys, write_shards
 from cyclorama.errors import DataError
 from cyclorama.files import write_atomic
 from cyclorama.jobs.store import compute_key, encode_lines
-
-_STORED = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-"""Formats whose files go into a shard as they are."""
-_ORIENTATION = 0x0112
 
 
 def write_training_set(
@@ -62,15 +56,8 @@ def write_training_set(
 
 def name_rows(rows: Sequence[JudgedRow]) -> dict[int, str]:
     """Place of every kept row to its key in the shards: the row's own key without dots and slashes."""
-    taken: set[str] = set()
-    keys: dict[int, str] = {}
-    for place, row in enumerate(rows):
-        if row.is_kept:
-            stem = re.sub(r"[./\s\x00-\x1f]", "_", row.record.key).strip("_") or "image"
-            names = itertools.chain([stem], (f"{stem}-{count}" for count in itertools.count(2)))
-            keys[place] = next(name for name in names if name not in taken)
-            taken.add(keys[place])
-    return keys
+    places = [place for place, row in enumerate(rows) if row.is_kept]
+    return dict(zip(places, name_keys(rows[place].record.key for place in places), strict=True))
 
 
 def build_meta(row: JudgedRow) -> dict[str, Any]:
@@ -117,11 +104,7 @@ def encode_sample(row: JudgedRow, key: str, cache: ImageCache) -> Sample:
         raise DataError(f"{row.record.image} has changed since it was judged; run again")
     if image.mask is None:
         raise DataError(f"row {row.record.key!r} has no mask; shards hold one for every image")
-    suffix = None
-    if row.layers["pixels"] == "file":
-        with Image.open(io.BytesIO(image.raw)) as file:
-            if file.mode == "RGB" and file.getexif().get(_ORIENTATION, 1) == 1:
-                suffix = _STORED.get(file.format or "")
+    suffix = find_stored_suffix(image.raw) if row.layers["pixels"] == "file" else None
     data = image.raw if suffix is not None else encode_png(image.pixels)
     return Sample(key, data, encode_png(to_levels(image.mask)), build_meta(row), suffix or "png")
 

@@ -123,9 +123,9 @@ def open_file(address: Address, urls: UrlPolicy | None = None) -> BinaryIO:
         raise DataError(f"cannot read {address}: {reason}") from error
 
 
-def read_bytes(address: Address, limit: int = 2**28, urls: UrlPolicy | None = None) -> bytes:
+def read_bytes(address: Address | Path, limit: int = 2**28, urls: UrlPolicy | None = None) -> bytes:
     """What lies at ``address``. Raises as :func:`open_file`, and DataError above ``limit`` bytes."""
-    with open_file(address, urls) as stream:
+    with open_file(str(address) if isinstance(address, Path) else address, urls) as stream:
         try:
             data = stream.read(limit + 1)
         except OSError as error:

@@ -13,21 +13,19 @@ All lengths are pixels at ``reference_resolution`` and scale with the shorter si
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageFilter
-from pydantic import Field, model_validator
+from pydantic import Field
 from scipy import ndimage
 
 from cyclorama.config import Settings
-from cyclorama.errors import ConfigError, SettingsError
+from cyclorama.errors import SettingsError
 from cyclorama.seeding import MAX_SEED, build_generator
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 MAX_RADIUS = 250
 Bools = npt.NDArray[np.bool_]
@@ -59,13 +57,7 @@ class PerturbConfig(Settings):
     reference_resolution: Annotated[int, Field(ge=1)] = 512
     """Shorter side, in pixels, at which the lengths hold."""
 
-    @model_validator(mode="after")
-    def _check_ranges(self) -> Self:
-        if self.box_min_px > self.box_max_px:
-            raise ConfigError(f"box sides {self.box_min_px} to {self.box_max_px} px: need min <= max")
-        if self.mix_min > self.mix_max:
-            raise ConfigError(f"mix weights {self.mix_min} to {self.mix_max}: need min <= max")
-        return self
+    ordered = (("box_min_px", "box_max_px"), ("mix_min", "mix_max"))
 
 
 def perturb(
@@ -221,11 +213,7 @@ class HintConfig(Settings):
     reference_resolution: Annotated[int, Field(ge=1)] = 512
     """Shorter side, in pixels, at which the lengths hold."""
 
-    @model_validator(mode="after")
-    def _check_quality(self) -> Self:
-        if self.min_quality > self.max_quality:
-            raise ConfigError(f"JPEG quality {self.min_quality} to {self.max_quality}: need min <= max")
-        return self
+    ordered = (("min_quality", "max_quality"),)
 
 
 def augment_hint(

@@ -15,12 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import Field
 
 from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
@@ -42,6 +41,8 @@ POLARITY_MARGIN = 0.1
 """Least difference of mean level (0 to 1) between centre and border for a mask to count as evidence."""
 POLARITY_AGREEMENT = 0.8
 """Least share of the counting masks that must agree."""
+SAMPLE_LINES, SAMPLE_MASKS = 2000, 64
+"""Lines looked at for separator and mask names; masks opened for their polarity."""
 _FileIndex = dict[str, list[Path]]
 """File name, and file name without suffix -> the files of that name."""
 
@@ -54,10 +55,6 @@ class Bg60kSettings(Settings):
     mask_pattern: str | None = None
     """File name of a mask, with ``{stem}`` for the image's name without suffix: ``{stem}_mask.png``."""
     mask_means: MaskMeans | None = None
-    sample_lines: Annotated[int, Field(ge=1)] = 2000
-    """Lines looked at for separator and mask names."""
-    sample_masks: Annotated[int, Field(ge=1)] = 64
-    """Masks opened for their polarity."""
 
 
 class Detected(NamedTuple):
@@ -232,7 +229,7 @@ def _detect_layout(
     files: _Files, lines: Sequence[tuple[int, str]], settings: Bg60kSettings, where: str
 ) -> tuple[Detected, Detected, Detected]:
     """Separator, mask names, and what bright marks in a mask."""
-    texts = [text for _, text in _spread(lines, settings.sample_lines)]
+    texts = [text for _, text in _spread(lines, SAMPLE_LINES)]
     known = files.images.keys() | (files.references or {}).keys()
     separator, pattern, means = (
         None if given is None else Detected(given, "setting")
@@ -253,7 +250,7 @@ def _detect_layout(
         paths = [path for path in found if path is not None]
         if not paths:
             raise DataError(f"{where}: no masks named {pattern.value!r}; give the setting 'mask_pattern'")
-        masks = [open_image(path.read_bytes(), str(path)) for path in _spread(paths, settings.sample_masks)]
+        masks = [open_image(path.read_bytes(), str(path)) for path in _spread(paths, SAMPLE_MASKS)]
         means = detect_mask_means(masks, where)
     return separator, pattern, means
 

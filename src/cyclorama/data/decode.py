@@ -7,16 +7,14 @@ users bring go through ``imaging`` instead, which knows many more kinds of troub
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import DataError
-
-if TYPE_CHECKING:
-    from cyclorama.data.columns import MaskMeans
-    from cyclorama.types import Matte, Pixels, Size
+from cyclorama.types import Matte, Pixels, Size
 
 ASPECT_TOLERANCE = 0.02
 """Relative difference of aspect up to which a mask of another size is taken as the same view."""
@@ -43,6 +41,14 @@ def open_image(data: bytes, where: str) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "F") else "RGB")
 
 
+def find_stored_suffix(data: bytes) -> str | None:
+    """The ending under which a file can go into a shard as it is: RGB, upright; None: only as a new PNG."""
+    with Image.open(io.BytesIO(data)) as opened:
+        upright = opened.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        kept = opened.mode == "RGB" and upright
+        return {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}.get(opened.format or "") if kept else None
+
+
 def get_used_alpha(image: Image.Image) -> Image.Image | None:
     """The alpha channel of an image, if it has one that is not constant."""
     alpha = image.getchannel("A") if image.mode in ("RGBA", "LA") else None
@@ -67,15 +73,6 @@ def read_mask(image: Image.Image, means: MaskMeans | None, where: str) -> Image.
     return ImageOps.invert(grey) if means == "background" else grey
 
 
-def compute_crop_box(source: Size, target: Size) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of the largest centred window of ``source`` with ``target``'s aspect."""
-    height, width = source
-    scale = min(height / target[0], width / target[1])
-    crop_height, crop_width = target[0] * scale, target[1] * scale
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
-    return (left, top, left + crop_width, top + crop_height)
-
-
 def fit_image(
     image: Image.Image, target: Size, fit: Literal["crop", "pad"], resample: Image.Resampling, edge: bool
 ) -> Image.Image:
@@ -86,8 +83,7 @@ def fit_image(
     """
     size = (target[1], target[0])
     if fit == "crop":
-        box = compute_crop_box((image.height, image.width), target)
-        return image.resize(size, resample, box=box)
+        return ImageOps.fit(image, size, resample)
     scale = min(target[0] / image.height, target[1] / image.width)
     height = min(target[0], max(1, round(image.height * scale)))
     width = min(target[1], max(1, round(image.width * scale)))

@@ -11,12 +11,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,17 +23,23 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from cyclorama.config import Settings
-from cyclorama.data.addresses import read_stamp
+from cyclorama.data.addresses import read_bytes, read_stamp
 from cyclorama.data.bg60k import Bg60kSettings, load_bg60k
 from cyclorama.data.columns import MaskMeans
-from cyclorama.data.decode import decode_example, open_image, read_mask
-from cyclorama.data.records import FIELDS, DataRecord, Place, load_records, read_place
-from cyclorama.data.shards import IMAGE_MEMBERS, MASK_MEMBERS, Sample, ShardEntry, build_index, load_done_mark
+from cyclorama.data.decode import decode_example, find_stored_suffix, open_image, read_mask
+from cyclorama.data.records import FIELDS, DataRecord, Place, load_records
+from cyclorama.data.shards import (
+    IMAGE_MEMBERS,
+    MASK_MEMBERS,
+    Sample,
+    ShardEntry,
+    build_index,
+    load_done_mark,
+    name_keys,
+)
 from cyclorama.errors import ConfigError, DataError, OutputError
 from cyclorama.files import write_atomic
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels, Size
+from cyclorama.types import Matte, Pixels, Size
 
 
 class SourceConfig(Settings):
@@ -122,8 +127,6 @@ def _stamp(place: Place, stamps: dict[str, tuple[str, str]]) -> tuple[str, ...]:
     return (*stamps[shard], span)
 
 
-_STORED = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-_ORIENTATION = 0x0112
 Side = Annotated[int, Field(ge=8, le=8192)]
 
 
@@ -174,8 +177,8 @@ class ExampleSource:
         """
         record = self.records[index]
         try:
-            image = read_place(record.image)
-            mask = None if record.mask is None else read_place(record.mask)
+            image = read_bytes(record.image)
+            mask = None if record.mask is None else read_bytes(record.mask)
         except DataError as error:
             raise DataError(f"record {record.id!r}: {error}") from error
         return decode_example(
@@ -323,22 +326,16 @@ def encode_samples(records: Iterable[DataRecord]) -> Iterator[Sample]:
 
     Raises DataError: unreadable file, or a record without a mask.
     """
-    taken: set[str] = set()
-    for record in records:
-        stem = re.sub(r"[./\s\x00-\x1f]", "_", record.id) or "image"
-        key, count = stem, 1
-        while key in taken:
-            count += 1
-            key = f"{stem}-{count}"
-        taken.add(key)
+    records = list(records)
+    for record, key in zip(records, name_keys(record.id for record in records), strict=True):
         yield _encode(record, key)
 
 
 def _encode(record: DataRecord, key: str) -> Sample:
     where = f"record {record.id!r}"
     try:
-        data = read_place(record.image)
-        mask_data = None if record.mask is None else read_place(record.mask)
+        data = read_bytes(record.image)
+        mask_data = None if record.mask is None else read_bytes(record.mask)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     if mask_data is None and record.mask_means != "alpha":
@@ -349,10 +346,7 @@ def _encode(record: DataRecord, key: str) -> Sample:
     labels = ("id", "category", "brand", "product_id", "seed", "split", "licence")
     meta = {name: getattr(record, name) for name in labels}
     meta = record.extra | meta | {"product_id": record.product_id or record.id}
-    suffix = None  # the one under which the bytes can stay as they are
-    with Image.open(io.BytesIO(data)) as opened:
-        if opened.mode == "RGB" and opened.getexif().get(_ORIENTATION, 1) == 1:
-            suffix = _STORED.get(opened.format or "")
+    suffix = find_stored_suffix(data)
     stored = data if suffix else _encode_png(image.convert("RGB"))
     return Sample(key, stored, _encode_png(mask), meta, suffix or "png")
 

@@ -203,7 +203,7 @@ def _open_text(opener: text.Opener, folder: str, last: str, options: Options) ->
             raise ManifestError(
                 f"{opener.name} is a web page, not a feed; export the table (did a login expire?)"
             )
-        return Source("XML feed", folder, lambda _: _read_feed(opener), None, packed)
+        return Source("XML feed", folder, lambda _: structured.read_feed(opener), None, packed)
     notes = (f"text in {words}", *packed)
     kind = _detect_json(start, last, options)
     if kind == "JSON lines":
@@ -232,11 +232,6 @@ def _open_text(opener: text.Opener, folder: str, last: str, options: Options) ->
         (*notes, how, *grid.notes),
         lambda: odd,
     )
-
-
-def _read_feed(opener: text.Opener) -> Iterator[RawRow]:
-    with opener.open() as stream:
-        yield from structured.read_feed(stream, opener.name)
 
 
 def _read_json(opener: text.Opener, codec: str) -> Iterator[RawRow]:

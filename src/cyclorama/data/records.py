@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cyclorama.data.addresses import is_remote, read_bytes
+from cyclorama.data.addresses import is_remote
 from cyclorama.data.columns import FILES, MaskMeans
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.data.table import open_table
@@ -94,8 +94,3 @@ def locate(address: str | bytes) -> Place:
     if isinstance(address, bytes) or is_remote(address) or "::" in address:
         return address
     return Path(address)
-
-
-def read_place(place: Place) -> bytes:
-    """The file's content. Raises DataError naming the file."""
-    return read_bytes(str(place) if isinstance(place, Path) else place)

@@ -91,6 +91,19 @@ def write_shards(samples: Iterable[Sample], folder: str | Path, shard_size: int 
     return paths
 
 
+def name_keys(ids: Iterable[str]) -> Iterator[str]:
+    """A key for each id, none twice: ``a/b.c`` becomes ``a_b_c``, another one of that name ``a_b_c-2``."""
+    taken: set[str] = set()
+    for name in ids:
+        stem = key = re.sub(r"[./\s\x00-\x1f]", "_", name).strip("_") or "image"
+        number = 1
+        while key in taken:
+            number += 1
+            key = f"{stem}-{number}"
+        taken.add(key)
+        yield key
+
+
 def _hash_keys(keys: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(keys).encode()).hexdigest()
 
@@ -142,28 +155,22 @@ def _write_shard(path: Path, samples: Sequence[Sample]) -> None:
     write_atomic(get_done_path(path), (json.dumps(mark, indent=1, sort_keys=True) + "\n").encode())
 
 
-def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = True) -> list[Path]:
-    """The shards of a folder, a glob pattern or a list, in the order of their names (a list keeps its own).
+def list_shards(source: str | Path, require_done: bool = True) -> list[Path]:
+    """The shards of a folder, a glob pattern or one tar, in the order of their names.
 
     With ``require_done`` only shards with a done mark are given; how many others were left out is
     logged as a warning, since a set may be read while it is still being made.
 
     Raises DataError if nothing is left, saying why.
     """
-    if isinstance(source, str | Path):
-        folder = Path(source)
-        if folder.is_dir():
-            found = sorted(folder.glob("*.tar"))
-        elif folder.suffix == ".tar" and folder.is_file():
-            found = [folder]
-        else:
-            matches = Path(folder.anchor).glob(str(folder.relative_to(folder.anchor)))
-            found = sorted(path for path in matches if path.suffix == ".tar")
+    folder = Path(source)
+    if folder.is_dir():
+        found = sorted(folder.glob("*.tar"))
+    elif folder.suffix == ".tar" and folder.is_file():
+        found = [folder]
     else:
-        found = [Path(name) for name in source]
-        for path in found:
-            if not path.is_file():
-                raise DataError(f"no shard at {path}")
+        matches = Path(folder.anchor).glob(str(folder.relative_to(folder.anchor)))
+        found = sorted(path for path in matches if path.suffix == ".tar")
     if not found:
         raise DataError(f"no shards (*.tar) at {source}")
     if not require_done:
@@ -181,9 +188,7 @@ def list_shards(source: str | Path | Sequence[str | Path], require_done: bool = 
     return done
 
 
-def build_index(
-    source: str | Path | Sequence[str | Path], require_done: bool = True
-) -> dict[str, ShardEntry]:
+def build_index(source: str | Path, require_done: bool = True) -> dict[str, ShardEntry]:
     """The images of the shards at ``source`` by key, in order of shards and members.
 
     Raises DataError: truncated or repeated members, an image without its JSON, a key that comes again, a
@@ -209,7 +214,7 @@ def build_index(
     return index
 
 
-def read_shards(source: str | Path | Sequence[str | Path], require_done: bool = True) -> Iterator[Sample]:
+def read_shards(source: str | Path, require_done: bool = True) -> Iterator[Sample]:
     """Every sample of the shards, in order of shards and members.
 
     Raises DataError before the first sample if any shard is truncated or incomplete, naming shard and key.

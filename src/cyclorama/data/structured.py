@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 from xml.parsers import expat
 
 from cyclorama.data.columns import fold, has_image_column
@@ -215,20 +215,21 @@ class _Feed:
             self._cells[name] = [before, text]
 
 
-def read_feed(stream: BinaryIO, name: str) -> Iterator[RawRow]:
-    """A row for each product of the XML in ``stream``; elements that come again become a list.
+def read_feed(opener: Opener) -> Iterator[RawRow]:
+    """A row for each product of an XML file; elements that come again become a list.
 
     Raises ManifestError: not well-formed, entities of its own.
     """
-    feed = _Feed(name)
+    feed = _Feed(opener.name)
     try:
-        part = stream.read(2**16).lstrip(b" \t\r\n")  # some programs write an empty line first
-        final = False
-        while not final:
-            final = not part
-            feed.parser.Parse(part, final)
-            yield from feed.done
-            feed.done.clear()
-            part = stream.read(2**16)
+        with opener.open() as stream:
+            part = stream.read(2**16).lstrip(b" \t\r\n")  # some programs write an empty line first
+            final = False
+            while not final:
+                final = not part
+                feed.parser.Parse(part, final)
+                yield from feed.done
+                feed.done.clear()
+                part = stream.read(2**16)
     except expat.ExpatError as error:
-        raise ManifestError(f"{name} is not well-formed XML: {error}; save the feed anew") from error
+        raise ManifestError(f"{opener.name} is not well-formed XML: {error}; save the feed anew") from error

@@ -11,26 +11,12 @@ from pydantic import Field, field_validator
 from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
 
-SCHEDULERS = (
-    "DDIMScheduler",
-    "DDIMParallelScheduler",
-    "DDPMScheduler",
-    "DDPMParallelScheduler",
-    "DEISMultistepScheduler",
-    "DPMSolverMultistepScheduler",
-    "DPMSolverSinglestepScheduler",
-    "EulerAncestralDiscreteScheduler",
-    "EulerDiscreteScheduler",
-    "HeunDiscreteScheduler",
-    "KDPM2AncestralDiscreteScheduler",
-    "KDPM2DiscreteScheduler",
-    "LCMScheduler",
-    "LMSDiscreteScheduler",
-    "PNDMScheduler",
-    "SASolverScheduler",
-    "TCDScheduler",
-    "UniPCMultistepScheduler",
-)
+_NAMES = """
+    DDIM DDIMParallel DDPM DDPMParallel DEISMultistep DPMSolverMultistep DPMSolverSinglestep
+    EulerAncestralDiscrete EulerDiscrete HeunDiscrete KDPM2AncestralDiscrete KDPM2Discrete LCM
+    LMSDiscrete PNDM SASolver TCD UniPCMultistep
+"""
+SCHEDULERS = tuple(f"{name}Scheduler" for name in _NAMES.split())
 """The classes of diffusers that sample a model of Stable Diffusion's kind (discrete timesteps; noise or
 velocity). A test gives every class that diffusers exports a perfect prediction: these end at the image."""
 

@@ -50,11 +50,6 @@ class BaseSizes:
         """The native side in pixels."""
         return int(self.unet.config.sample_size) * self.vae_scale
 
-    @property
-    def prediction_type(self) -> str:
-        """``epsilon`` or ``v_prediction``."""
-        return str(self.scheduler.config.prediction_type)
-
 
 @dataclass
 class BaseModel(BaseSizes):

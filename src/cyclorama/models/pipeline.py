@@ -275,11 +275,10 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
 
     def _encode_references(self, images: Tensor) -> Tensor:
         """Latents (B, c, h, w), float32, of references (B, 3, H, W)."""
-
-        def encode(image: Tensor) -> Tensor:
-            return encode_image(self.vae, image.to(self._execution_device)).float()
-
-        return self._encode_each("latents", self.vae, encode, images)
+        device = self._execution_device
+        return self._encode_each(
+            "latents", self.vae, lambda image: encode_image(self.vae, image.to(device)).float(), images
+        )
 
     def _encode_reference_hints(self, images: Tensor, masks: Tensor | None) -> Tensor:
         """PG's hint features (B, C0, h, w) of references (B, 3, H, W) outside ``masks`` (B, 1, H, W)."""

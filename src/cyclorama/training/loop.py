@@ -298,11 +298,8 @@ class _Run:
 
     def _agree_on(self, number: int | None) -> int | None:
         """The stop signal that any process got; all processes answer alike."""
-        if self.accelerator.num_processes == 1:
-            return number
-        flag = torch.tensor(float(number or 0), device=self.accelerator.device)
-        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
-        return int(flag.item()) or None
+        flag = torch.tensor([number or 0], device=self.accelerator.device)
+        return int(self.accelerator.gather(flag).max()) or None
 
     def _save(self) -> None:
         state = TrainState(

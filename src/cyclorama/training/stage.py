@@ -64,10 +64,6 @@ class StageNetworks(nn.Module):
     def __contains__(self, name: str) -> bool:
         return name in self.trained or name in self.frozen
 
-    def get(self, name: str) -> Any:
-        """The network called ``name``, or None."""
-        return {**self.frozen, **self.trained}.get(name)
-
     def train(self, mode: bool = True) -> StageNetworks:
         """Training mode for what is trained; frozen networks stay in evaluation mode."""
         super().train(mode)

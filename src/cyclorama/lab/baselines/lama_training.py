@@ -186,7 +186,7 @@ def compute_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
     config = networks.start.config
     assert batch.product_mask is not None
     hole = sample_holes(batch.numbers, batch.product_mask, read_settings(config).holes, config.seed)
-    discriminator = networks.get("discriminator")
+    discriminator = getattr(networks.trained, "discriminator", None)
     loss: Tensor = networks["objective"](networks["generator"], discriminator, batch.image, hole)
     return loss
 
