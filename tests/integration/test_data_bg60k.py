@@ -80,15 +80,13 @@ def test_the_layout_that_users_of_the_set_describe(tmp_path: Path) -> None:
     assert record.image == tmp_path / "bg60k_imgs_1/11.png"
     assert record.mask == tmp_path / "bg60k_masks_1/11_mask.png"
     assert (record.product_id, record.licence) == ("bg60k/11", LICENCE)
-    detection = found.detection
-    assert detection.separator.value == "\t"
-    assert detection.mask_pattern.value == "{stem}_mask.png"
-    assert detection.mask_means.value == "alpha"
-    assert detection.mask_means.evidence.startswith("by alpha: 12 of 12 masks are brighter in the middle")
-    assert detection.category_script.value == "mixed"
-    assert detection.image_folders == tuple(f"bg60k_imgs_{i}" for i in range(10))
-    assert (detection.lines, detection.records, detection.categories) == (12, 12, 4)
-    text = detection.describe()
+    assert found.separator.value == "\t"
+    assert found.mask_pattern.value == "{stem}_mask.png"
+    assert found.mask_means.value == "alpha"
+    assert found.mask_means.evidence.startswith("by alpha: 12 of 12 masks are brighter in the middle")
+    assert found.category_script.value == "mixed"
+    assert found.image_folders == tuple(f"bg60k_imgs_{i}" for i in range(10))
+    text = found.describe()
     assert "12 lines, 12 records, 4 categories" in text
     assert "left out: 0 without image, 0 without mask, 0 unreadable lines" in text
 
@@ -98,8 +96,8 @@ def test_the_layout_that_users_of_the_set_describe(tmp_path: Path) -> None:
 def test_separator_and_encoding_are_detected(tmp_path: Path, separator: str, encoding: str) -> None:
     found = load_bg60k(build_set(tmp_path, count=4, separator=separator, encoding=encoding))
     assert [r.category for r in found.records] == CATEGORIES
-    assert found.detection.encoding.value == encoding
-    assert found.detection.separator.value == ("," if separator == ", " else separator)
+    assert found.encoding.value == encoding
+    assert found.separator.value == ("," if separator == ", " else separator)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +115,9 @@ def test_mask_names_and_polarity_are_detected(
     tmp_path: Path, style: MaskStyle, mask: str, suffix: str
 ) -> None:
     found = load_bg60k(build_set(tmp_path, style=style, mask=mask, suffix=suffix))
-    assert found.detection.mask_pattern.value == mask
+    assert found.mask_pattern.value == mask
     assert {r.mask_means for r in found.records} == {style}
-    assert found.detection.image_suffixes == {suffix: 12}
+    assert f": 12 {suffix}\n" in found.describe()
     source = ExampleSource(found.records, ExampleConfig(height=32, width=32))
     for i in (0, 5, 11):
         expected = np.zeros((32, 32), bool)
@@ -134,7 +132,7 @@ def test_names_without_suffix_and_nested_folders(tmp_path: Path) -> None:
     (tmp_path / "inner").rename(tmp_path / "bg1k_imgs/bg1k_imgs")
     found = load_bg60k(tmp_path, "bg1k")
     assert [r.id for r in found.records] == [f"bg1k/{i}" for i in range(12)]
-    assert found.detection.image_folders == ("bg1k_imgs",)
+    assert found.image_folders == ("bg1k_imgs",)
 
 
 def test_every_line_is_a_record_or_a_reason(tmp_path: Path) -> None:
@@ -144,7 +142,7 @@ def test_every_line_is_a_record_or_a_reason(tmp_path: Path) -> None:
     with (tmp_path / "bg60k_info.txt").open("a", encoding="utf-8") as stream:
         stream.write("77.png\twine\nnonsense\n5.png\tagain\n")
     found = load_bg60k(tmp_path)
-    assert len(found.records) + len(found.rejected) == found.detection.lines == 15
+    assert len(found.records) + len(found.rejected) == 15
     assert [(r.row, r.reason) for r in found.rejected] == [
         (4, "no image '3.png'"),
         (5, "no mask '4_mask.png'"),
@@ -152,8 +150,9 @@ def test_every_line_is_a_record_or_a_reason(tmp_path: Path) -> None:
         (14, "does not hold 2 fields"),
         (15, "repeats line 6"),
     ]
-    detection = found.detection
-    assert (detection.missing_images, detection.missing_masks, detection.bad_lines) == (2, 1, 2)
+    text = found.describe()
+    assert "15 lines, 10 records, 4 categories" in text
+    assert "left out: 2 without image, 1 without mask, 2 unreadable lines" in text
 
 
 def test_pairs_find_their_references_and_masks(tmp_path: Path) -> None:
@@ -179,7 +178,7 @@ def test_ambiguous_polarity_asks_for_the_setting(tmp_path: Path) -> None:
         load_bg60k(tmp_path)
     found = load_bg60k(tmp_path, settings=Bg60kSettings(mask_means="background"))
     assert {r.mask_means for r in found.records} == {"background"}
-    assert found.detection.mask_means.evidence == "setting"
+    assert found.mask_means.evidence == "setting"
 
 
 def test_masks_that_mark_nothing_are_refused(tmp_path: Path) -> None:
@@ -215,7 +214,7 @@ def test_given_settings_are_not_detected_again(tmp_path: Path) -> None:
     )
     found = load_bg60k(tmp_path, settings=settings)
     assert found.records == load_bg60k(tmp_path).records
-    assert found.detection.separator.evidence == found.detection.encoding.evidence == "setting"
+    assert found.separator.evidence == found.encoding.evidence == "setting"
     for change, message in [
         ({"separator": "|"}, "no line names an image that exists under the separator '|'"),
         ({"encoding": "ascii"}, "cannot decode as 'ascii'"),

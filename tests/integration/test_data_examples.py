@@ -18,7 +18,6 @@ from cyclorama.data.examples import (
     PackedExamples,
     SourceConfig,
     compute_pack_hash,
-    encode_samples,
     select_records,
 )
 from cyclorama.data.records import DataRecord
@@ -55,6 +54,16 @@ def records(tmp_path: Path) -> list[DataRecord]:
             )
         )
     return made
+
+
+def to_samples(records: list[DataRecord]) -> list[Sample]:
+    return [
+        Sample(r.id, r.image.read_bytes(), r.mask.read_bytes(), {name: getattr(r, name) for name in LABELS})  # type: ignore[union-attr]
+        for r in records
+    ]
+
+
+LABELS = ("id", "category", "brand", "split")
 
 
 def test_crop_takes_the_middle_unchanged_when_no_scaling_is_needed(records: list[DataRecord]) -> None:
@@ -163,7 +172,7 @@ def test_shards_and_manifest_of_one_set_give_equal_examples(
     records: list[DataRecord], tmp_path: Path
 ) -> None:
     config = ExampleConfig(height=16, width=20)
-    write_shards(encode_samples(records), tmp_path / "shards", shard_size=3)
+    write_shards(to_samples(records), tmp_path / "shards", shard_size=3)
     lines = [
         {"image": r.image.name, "mask": r.mask and r.mask.name, "category": r.category, "split": r.split}
         for r in records
@@ -265,7 +274,7 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(
 ) -> None:
     config = ExampleConfig(height=16, width=16)
     for name, chosen in (("a", records), ("b", records), ("c", records[:3])):
-        write_shards(encode_samples(chosen), tmp_path / name)
+        write_shards(to_samples(chosen), tmp_path / name)
     a, b, c = (
         ExampleSource.open(SourceConfig(path=tmp_path / n), config).compute_fingerprint() for n in "abc"
     )

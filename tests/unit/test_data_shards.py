@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclorama.data.examples import encode_samples
-from cyclorama.data.records import DataRecord
+from cyclorama.data.decode import find_stored_suffix
 from cyclorama.data.shards import (
     Sample,
     build_index,
     iter_members,
     list_shards,
     load_done_mark,
+    name_keys,
     read_shards,
     write_shards,
 )
@@ -270,51 +270,19 @@ def test_sets_that_contradict_themselves_are_refused(tmp_path: Path) -> None:
         build_index(one)
 
 
-def test_records_become_samples_with_bright_products(tmp_path: Path) -> None:
-    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
-    mask = np.full((4, 4), 255, np.uint8)
-    mask[1:3, 1:3] = 0
-    cutout = np.dstack([pixels, 255 - mask])
-    (tmp_path / "a.png").write_bytes(encode(pixels))
-    (tmp_path / "a_mask.png").write_bytes(encode(mask))
-    (tmp_path / "b.png").write_bytes(encode(cutout))
-    records = [
-        DataRecord(
-            "x/a.1", tmp_path / "a.png", tmp_path / "a_mask.png", "background", "wine", seed=3, extra={"q": 1}
-        ),
-        DataRecord("x_a_1", tmp_path / "b.png", None, "alpha", "tea", product_id="t"),
-    ]
-    first, second = encode_samples(records)
-    assert (first.key, second.key) == ("x_a_1", "x_a_1-2")
-    assert first.image == (tmp_path / "a.png").read_bytes()
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(second.image))), pixels)
-    for sample in (first, second):
-        assert sample.mask is not None
-        assert np.array_equal(np.asarray(Image.open(io.BytesIO(sample.mask))), 255 - mask)
-    assert (first.meta["id"], first.meta["product_id"], first.meta["seed"], first.meta["q"]) == (
-        "x/a.1",
-        "x/a.1",
-        3,
-        1,
-    )
-    assert second.meta["product_id"] == "t"
-    with pytest.raises(DataError, match="record 'n': no mask"):
-        list(encode_samples([DataRecord("n", tmp_path / "a.png")]))
-    with pytest.raises(DataError, match=r"record 'g': cannot read .*gone.png"):
-        list(encode_samples([DataRecord("g", tmp_path / "gone.png")]))
+def test_keys_are_made_from_ids_and_differ() -> None:
+    ids = ["x/a.1", "x_a_1", "x a\n1", "...", "/", "x_a_1-2"]
+    assert list(name_keys(ids)) == ["x_a_1", "x_a_1-2", "x_a_1-3", "image", "image-2", "x_a_1-2-2"]
 
 
-def test_rotated_photos_are_stored_upright(tmp_path: Path) -> None:
+def test_only_upright_rgb_files_go_into_a_shard_as_they_are() -> None:
     pixels = np.zeros((4, 8, 3), np.uint8)
-    pixels[:, :4] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn clockwise to see it upright
-    Image.fromarray(pixels).save(tmp_path / "r.jpg", exif=exif, quality=100)
-    mask = np.zeros((8, 4), np.uint8)
-    mask[:4] = 255
-    (tmp_path / "m.png").write_bytes(encode(mask))
-    (sample,) = encode_samples([DataRecord("r", tmp_path / "r.jpg", tmp_path / "m.png", "product", "x")])
-    stored = np.asarray(Image.open(io.BytesIO(sample.image)))
-    assert stored.shape == (8, 4, 3)
-    assert stored[:3].min() > 200
-    assert stored[5:].max() < 55
+    assert [find_stored_suffix(encode(pixels, kind)) for kind in ("PNG", "JPEG", "WEBP", "BMP")] == [
+        "png", "jpg", "webp", None,
+    ]  # fmt: skip
+    assert find_stored_suffix(encode(pixels[..., 0])) is None  # grey
+    for turn, expected in ((1, "jpg"), (6, None)):
+        exif, stream = Image.Exif(), io.BytesIO()
+        exif[0x0112] = turn
+        Image.fromarray(pixels).save(stream, "JPEG", exif=exif)
+        assert find_stored_suffix(stream.getvalue()) == expected

@@ -106,8 +106,8 @@ def _read_published(
     from cyclorama.data.bg60k import Bg60kSettings, load_bg60k
 
     found = load_bg60k(source, name, Bg60kSettings(mask_means=settings.mask_means))  # type: ignore[arg-type]
-    notes.append(found.detection.describe())
-    language = {"chinese": "zh"}.get(found.detection.category_script.value)
+    notes.append(found.describe())
+    language = {"chinese": "zh"}.get(found.category_script.value)
     for record in found.records:
         others = {"mask_means": record.mask_means, "reference": record.reference}
         extra = {"subset": name} | {k: str(value) for k, value in others.items() if value is not None}

@@ -64,10 +64,12 @@ class Detected(NamedTuple):
     evidence: str
 
 
-class Detection(NamedTuple):
-    """What was found in a published set and by what evidence; ``describe`` puts it into words."""
+class PublishedSet(NamedTuple):
+    """Records and rejected lines of an info file (together: every line), and by what evidence it was read."""
 
     info_file: Path
+    records: list[DataRecord]
+    rejected: list[RejectedRow]
     encoding: Detected
     separator: Detected
     mask_pattern: Detected
@@ -75,45 +77,31 @@ class Detection(NamedTuple):
     category_script: Detected
     image_folders: tuple[str, ...]
     mask_folders: tuple[str, ...]
-    image_suffixes: dict[str, int]
-    """Images per file suffix."""
-    lines: int
-    records: int
-    categories: int
-    missing_images: int
-    missing_masks: int
-    bad_lines: int
-    """Lines with another number of fields, and lines that repeat an image."""
 
     def describe(self) -> str:
         """One line per finding, with its evidence."""
-        suffixes = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.image_suffixes.items()))
+        suffixes = Counter(Path(str(record.image)).suffix.lower() for record in self.records)
+        images = ", ".join(f"{count} {suffix}" for suffix, count in sorted(suffixes.items()))
+        reasons = Counter(str(row.values["kind"]) for row in self.rejected)
         return (
-            f"{self.info_file}: {self.lines} lines, {self.records} records, {self.categories} categories\n"
+            f"{self.info_file}: {len(self.records) + len(self.rejected)} lines, {len(self.records)} records, "
+            f"{len({record.category for record in self.records})} categories\n"
             f"  text encoding: {self.encoding.value} ({self.encoding.evidence})\n"
             f"  separator: {self.separator.value!r} ({self.separator.evidence})\n"
             f"  mask names: {self.mask_pattern.value} ({self.mask_pattern.evidence})\n"
             f"  mask means: {self.mask_means.value} ({self.mask_means.evidence})\n"
             f"  category names: {self.category_script.value} ({self.category_script.evidence})\n"
-            f"  images in {', '.join(self.image_folders)}: {suffixes}\n"
+            f"  images in {', '.join(self.image_folders)}: {images}\n"
             f"  masks in {', '.join(self.mask_folders)}\n"
-            f"  left out: {self.missing_images} without image, {self.missing_masks} without mask, "
-            f"{self.bad_lines} unreadable lines"
+            f"  left out: {reasons['image']} without image, {reasons['mask']} without mask, "
+            f"{reasons['line']} unreadable lines"
         )
-
-
-class PublishedSet(NamedTuple):
-    """Records and rejected lines of an info file (together: every line), and what was detected."""
-
-    records: list[DataRecord]
-    rejected: list[RejectedRow]
-    detection: Detection
 
 
 def load_bg60k(
     folder: str | Path, subset: Subset = "bg60k", settings: Bg60kSettings | None = None
 ) -> PublishedSet:
-    """The records of one published set, the lines that gave none, and the detection report.
+    """The records of one published set, the lines that gave none, and what was detected.
 
     For ``bgpair`` the reference is looked for among the set's own images first, then in BG1k's and
     BG60k's; its mask, if there is one, becomes ``reference_mask`` (one ``mask_means`` holds for both).
@@ -144,19 +132,14 @@ def load_bg60k(
         else:
             rejected.append(RejectedRow(number, found[1], {"line": text, "kind": found[0]}))
     categories = sorted({record.category or "" for record in records})
-    reasons = Counter(str(row.values["kind"]) for row in rejected)
-    image_folders, mask_folders = (
+    folders = (
         tuple(sorted({path.relative_to(folder).parts[0] for paths in index.values() for path in paths}))
         for index in (files.images, files.masks)
     )
     chinese = sum(any("\u4e00" <= char <= "\u9fff" for char in name) for name in categories)
     value = "latin" if chinese == 0 else "chinese" if chinese == len(categories) else "mixed"
     script = Detected(value, f"{chinese} of {len(categories)} category names hold Chinese characters")
-    findings = (encoding, separator, pattern, means, script)
-    suffixes = dict(Counter(Path(str(record.image)).suffix.lower() for record in records))
-    counts = (len(lines), len(records), len(categories), reasons["image"], reasons["mask"], reasons["line"])
-    detection = Detection(info, *findings, image_folders, mask_folders, suffixes, *counts)
-    return PublishedSet(records, rejected, detection)
+    return PublishedSet(info, records, rejected, encoding, separator, pattern, means, script, *folders)
 
 
 class _Files(NamedTuple):

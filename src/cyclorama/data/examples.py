@@ -1,5 +1,5 @@
 """Which images does a training run see? Shards, any table or a published set, at the training size: decoded
-when asked for, decoded once into memory-mapped arrays, or written as shards.
+when asked for, or once into memory-mapped arrays.
 
 A packed folder holds ``pixels.npy`` uint8 (N, H, W, 3), ``masks.npy`` uint8 (N, H, W, 255 = product),
 ``meta.jsonl`` (a line per image) and, written last, ``done.json`` with the hash of source and geometry. A
@@ -9,33 +9,29 @@ folder without ``done.json`` was interrupted and is built anew.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydantic import Field, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.data.addresses import read_bytes, read_stamp
 from cyclorama.data.bg60k import Bg60kSettings, load_bg60k
 from cyclorama.data.columns import MaskMeans
-from cyclorama.data.decode import decode_example, find_stored_suffix, open_image, read_mask
-from cyclorama.data.records import FIELDS, DataRecord, Place, load_records
+from cyclorama.data.decode import decode_example
+from cyclorama.data.records import DataRecord, Place, load_records
 from cyclorama.data.shards import (
     IMAGE_MEMBERS,
     MASK_MEMBERS,
-    Sample,
     ShardEntry,
     build_index,
     load_done_mark,
-    name_keys,
 )
 from cyclorama.errors import ConfigError, DataError, OutputError
 from cyclorama.files import write_atomic
@@ -103,12 +99,11 @@ def _read_entry(entry: ShardEntry) -> DataRecord:
     meta: dict[str, Any] = entry.meta or {}
     image, mask = entry.find(IMAGE_MEMBERS), entry.find(MASK_MEMBERS)
     assert image is not None
-    texts = {name: str(meta[name]) for name in FIELDS if meta.get(name) is not None}
-    labels: dict[str, Any] = {
-        name: texts.get(name) for name in ("category", "brand", "product_id", "split", "licence")
-    }
+    names = ("id", "category", "brand", "product_id", "split", "licence")
+    labels: dict[str, Any] = {name: str(meta[name]) for name in names if meta.get(name) is not None}
     address = None if mask is None else entry.members[mask]
-    return DataRecord(texts.get("id") or entry.key, entry.members[image], address, "product", **labels)
+    name = labels.pop("id", "") or entry.key
+    return DataRecord(name, entry.members[image], address, "product", **labels)
 
 
 def _stamp(place: Place, stamps: dict[str, tuple[str, str]]) -> tuple[str, ...]:
@@ -316,42 +311,3 @@ def _load_hash(folder: Path) -> str:
     if not isinstance(done, dict) or "hash" not in done:
         raise DataError(f"{folder / 'done.json'} has no hash; delete the folder to have it packed anew")
     return str(done["hash"])
-
-
-def encode_samples(records: Iterable[DataRecord]) -> Iterator[Sample]:
-    """One sample per record, in order, with keys made from the ids ("a/b.c" becomes "a_b_c").
-
-    RGB files that need no rotation keep their bytes; all others become PNG. Masks become mode L,
-    255 = product, whatever they meant before.
-
-    Raises DataError: unreadable file, or a record without a mask.
-    """
-    records = list(records)
-    for record, key in zip(records, name_keys(record.id for record in records), strict=True):
-        yield _encode(record, key)
-
-
-def _encode(record: DataRecord, key: str) -> Sample:
-    where = f"record {record.id!r}"
-    try:
-        data = read_bytes(record.image)
-        mask_data = None if record.mask is None else read_bytes(record.mask)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
-    if mask_data is None and record.mask_means != "alpha":
-        raise DataError(f"{where}: no mask; shards hold one for every image")
-    image = open_image(data, where)
-    marks = image if mask_data is None else open_image(mask_data, f"{where} (mask)")
-    mask = read_mask(marks, record.mask_means, where)
-    labels = ("id", "category", "brand", "product_id", "seed", "split", "licence")
-    meta = {name: getattr(record, name) for name in labels}
-    meta = record.extra | meta | {"product_id": record.product_id or record.id}
-    suffix = find_stored_suffix(data)
-    stored = data if suffix else _encode_png(image.convert("RGB"))
-    return Sample(key, stored, _encode_png(mask), meta, suffix or "png")
-
-
-def _encode_png(image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()

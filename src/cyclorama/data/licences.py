@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
 from cyclorama.data.examples import SourceConfig
 from cyclorama.data.records import load_records
-from cyclorama.errors import DataError, OutputError
+from cyclorama.errors import DataError
 from cyclorama.files import write_atomic
 
 FILE_NAME = "licence.json"
@@ -134,10 +134,7 @@ def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> S
     if merged.commercial_use == "forbidden":
         card = Path(folder) / CARD_NAME
         line = f"Licence: {merged.describe()}\n"
-        try:
-            old = card.read_text(encoding="utf-8") if card.is_file() else ""
-            if not old.startswith(line):
-                card.write_text(f"{line}\n{old}" if old else line, encoding="utf-8")
-        except OSError as error:
-            raise OutputError(f"cannot write {card}: {error.strerror or error}") from error
+        old = card.read_text(encoding="utf-8") if card.is_file() else ""
+        if not old.startswith(line):
+            write_atomic(card, (f"{line}\n{old}" if old else line).encode())
     return merged

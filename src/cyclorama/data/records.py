@@ -40,7 +40,7 @@ class DataRecord:
     extra: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
-FIELDS = tuple(name for name in DataRecord.__dataclass_fields__ if name != "extra")
+_FIELDS = tuple(name for name in DataRecord.__dataclass_fields__ if name != "extra")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def load_records(
                 number += 1
                 name = f"{first}-{number}"
         taken.add(name.casefold())
-        known = {key: values.pop(key) for key in FIELDS if key in values}
+        known = {key: values.pop(key) for key in _FIELDS if key in values}
         known |= {key: locate(known[key]) for key in FILES if key in known}
         if "mask_note" in values:
             values["mask"] = values.pop("mask_note")

@@ -65,14 +65,20 @@ class CachedCrossAttnProcessor:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
+        layer_masks: LayerMasks | None = None,
     ) -> Tensor:
-        """``CA(x, P)``: hidden states (B, N, C) attend to prompt embeddings (B, L, D)."""
+        """Hidden states (B, N, C), prompt embeddings (B, L, D), masks by N; returns (B, N, C)."""
         query, keys, values = self._project(attn, hidden_states, encoder_hidden_states, attention_mask)
-        return _project_out(attn, F.scaled_dot_product_attention(query, keys, values))
+        mixed = self._attend(query, keys, values, layer_masks)
+        out: Tensor = attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(-2)))
+        return out / attn.rescale_output_factor if attn.rescale_output_factor != 1 else out
 
     def clear(self) -> None:
         """Forget everything and stop keeping."""
         self.keeps, self._source, self._projected = False, None, None
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, layer_masks: LayerMasks | None) -> Tensor:
+        return F.scaled_dot_product_attention(query, keys, values)
 
     def _project(
         self, attn: Attention, hidden_states: Tensor, prompts: Tensor | None, attention_mask: Tensor | None
@@ -98,35 +104,19 @@ class MaskedCrossAttnProcessor(CachedCrossAttnProcessor):
     output projection (bias included). Invariant: equal to two full cross attentions, mixed.
     """
 
-    def __call__(
-        self,
-        attn: Attention,
-        hidden_states: Tensor,
-        encoder_hidden_states: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        temb: Tensor | None = None,
-        layer_masks: LayerMasks | None = None,
-    ) -> Tensor:
-        """Hidden states (B, N, C), prompt embeddings (B, 2L, D), masks by N; returns (B, N, C)."""
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, layer_masks: LayerMasks | None) -> Tensor:
         if layer_masks is None:
             raise ValueError("masked cross attention takes layer masks")
-        query, keys, values = self._project(attn, hidden_states, encoder_hidden_states, attention_mask)
         length = keys.shape[2] // 2
         product = F.scaled_dot_product_attention(query, keys[:, :, :length], values[:, :, :length])
         background = F.scaled_dot_product_attention(query, keys[:, :, length:], values[:, :, length:])
-        mask = layer_masks[hidden_states.shape[1]].to(query.dtype).unsqueeze(1)
-        return _project_out(attn, product * mask + background * (1 - mask))
+        mask = layer_masks[query.shape[2]].to(query.dtype).unsqueeze(1)
+        return product * mask + background * (1 - mask)
 
 
 def _split_heads(x: Tensor, attn: Attention) -> Tensor:
     """(B, N, heads * d) to (B, heads, N, d)."""
     return x.reshape(*x.shape[:2], attn.heads, -1).transpose(1, 2)
-
-
-def _project_out(attn: Attention, x: Tensor) -> Tensor:
-    """(B, heads, N, d) to the layer's output (B, N, C)."""
-    out: Tensor = attn.to_out[1](attn.to_out[0](x.transpose(1, 2).flatten(-2)))
-    return out / attn.rescale_output_factor if attn.rescale_output_factor != 1 else out
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from cyclorama.config import Settings, to_plain
+from cyclorama.config import Settings, Share, to_plain
 from cyclorama.data.augment import HintConfig, PerturbConfig
 from cyclorama.data.examples import SourceConfig
 from cyclorama.errors import ConfigError
@@ -16,7 +16,6 @@ from cyclorama.models.scratch import BaseShape
 Count = Annotated[int, Field(ge=1)]
 Above0 = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataConfig(Settings):
