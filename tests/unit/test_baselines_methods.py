@@ -16,7 +16,7 @@ from cyclorama.diffusion.sampling import sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.published import load_features
-from cyclorama.evaluation.resize import fill_product
+from cyclorama.imaging.masks import fill_product
 from cyclorama.imaging.transforms import to_image
 from cyclorama.lab.baselines.background_features import (
     BackgroundFeatures,

@@ -115,12 +115,12 @@ def test_calibration_orders_the_known_faults():
             module.momentum = 1.0
     network.compute([image.pixels for image in truth])  # sets the normalisation as training would
     network.network.eval()
-    rows = {row.name: row for row in calibrate(truth, network)}
-    assert rows["itself"].fid == pytest.approx(0, abs=1e-7)
-    assert rows["itself"].kid <= 0
+    rows = {name: values for name, *values in calibrate(truth, network)}
+    assert rows["itself"][0] == pytest.approx(0, abs=1e-7)
+    assert rows["itself"][1] <= 0
     for fault in ("blurred copies", "noisy copies"):
-        assert rows[fault].fid > 1 and rows[fault].kid > 0
-    assert rows["blurred copies"].kid > 5 * abs(rows["two halves of itself"].kid)
+        assert rows[fault][0] > 1 and rows[fault][1] > 0
+    assert rows["blurred copies"][1] > 5 * abs(rows["two halves of itself"][1])
     with pytest.raises(TooFewImagesError, match="has 7 images; calibration needs 8"):
         calibrate(truth.select(truth.keys[:7]), network)
     assert len(calibrate(truth.select(truth.keys[:8]), network)) == 4

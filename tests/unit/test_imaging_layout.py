@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from PIL import Image
 
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.imaging.layout import PLACEMENTS, CanvasLayout, Rectangle, find_box, place_product
+from cyclorama.imaging.layout import CanvasLayout, Placement, Rectangle, find_box, place_product
 from cyclorama.imaging.product import Product
 
 
@@ -95,7 +97,7 @@ def test_keep_with_a_size_is_what_it_always_was() -> None:
     assert np.array_equal(placed.matte, asked.matte)
     placement = CanvasLayout(size=(150, 200)).compute_placement(product)
     assert placement.scale == pytest.approx(1.5)
-    assert not placement.reduced
+    assert not placement.describe()["reduced"]
     found = find_box(placed.matte)
     assert abs(found.top - placement.box.top) <= 1
     assert abs(found.height - placement.box.height) <= 2
@@ -114,7 +116,7 @@ WANTED = {
 }
 
 
-@pytest.mark.parametrize("placement", [p for p in PLACEMENTS if p != "keep"])
+@pytest.mark.parametrize("placement", [p for p in get_args(Placement) if p != "keep"])
 def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> None:
     product = build_product()
     # 6 % of the shorter side, 200, stays free: 12 pixels
@@ -158,7 +160,7 @@ def test_product_scale_is_the_greater_share_of_the_canvas(
     layout = CanvasLayout(size=canvas, product_scale=0.6)
     placement = layout.compute_placement(product)
     assert (placement.box.height, placement.box.width) == expected
-    assert not placement.reduced
+    assert not placement.describe()["reduced"]
     assert placement.box.top == (canvas[0] - expected[0]) // 2
     placed = layout.place(product)
     found = find_box(placed.matte)
@@ -173,14 +175,14 @@ def test_too_large_a_product_is_scaled_down_and_says_so() -> None:
     placement = layout.compute_placement(product)
     assert placement.box == Rectangle(8, 20, 48, 24)
     assert (placement.scale, placement.wanted_scale) == (pytest.approx(0.6), 1)
-    assert placement.reduced
+    assert placement.describe()["reduced"]
     described = placement.describe()
     assert described["reduced"] is True
     assert described["box"] == [8, 20, 48, 24]
     assert "0.6 instead of 1" in described["notes"][0]
     assert layout.place(product).matte[:6].max() == 0
     fitting = CanvasLayout(size=(128, 128), placement="bottom", margin=0.125).compute_placement(product)
-    assert (fitting.scale, fitting.reduced, "notes" in fitting.describe()) == (1, False, False)
+    assert (fitting.scale, fitting.describe()["reduced"], "notes" in fitting.describe()) == (1, False, False)
 
 
 def test_product_cut_by_its_photo_is_noted_where_the_cut_would_show() -> None:
@@ -230,7 +232,7 @@ def test_resampling_agrees_with_pillow_on_the_whole_photo() -> None:
 @given(
     st.integers(64, 160),
     st.integers(64, 160),
-    st.sampled_from([p for p in PLACEMENTS if p != "keep"]),
+    st.sampled_from([p for p in get_args(Placement) if p != "keep"]),
     st.one_of(st.none(), st.floats(0.05, 0.6)),
     st.floats(0, 0.2),
 )

@@ -48,9 +48,9 @@ def test_honest_large_products_are_not_taken_for_backgrounds() -> None:
     bottle = np.zeros(SIZE, np.float32)
     bottle[:, 30:55] = 1  # touches top and bottom
     for mask in (sofa, bottle):
-        assert not detect_inversion(mask).inverted
-        assert detect_inversion(1 - bottle).inverted
-    assert detect_inversion(bottle).border_share == pytest.approx(50 / (2 * (60 + 80) - 4))
+        assert not detect_inversion(mask)[0]
+        assert detect_inversion(1 - bottle)[0]
+    assert detect_inversion(bottle)[1] == pytest.approx(50 / (2 * (60 + 80) - 4))
 
 
 def test_alpha_is_the_mask_where_it_says_something() -> None:

@@ -11,12 +11,12 @@ import pytest
 
 from cyclorama.imaging.matting import (
     MattingConfig,
-    Spill,
     _upsample_guided,
     estimate_foreground,
     estimate_matte,
     measure_spill,
 )
+from cyclorama.imaging.product import Product
 
 OWN = np.array([180, 60, 40])
 
@@ -33,14 +33,11 @@ def test_spill_strength_is_recovered(amount: float) -> None:
     _, alpha = scene(96, 5.0)
     old = (1 - alpha[..., None]) * amount
     pixels = np.rint(OWN * (1 - old) + 255 * old).astype(np.uint8)
-    spill = measure_spill(pixels, alpha)
-    assert spill.strength == pytest.approx(amount, abs=0.1)
-    assert spill.contaminated == (amount >= 0.5)
-
-
-def test_spill_counts_from_its_limits_on() -> None:
-    assert Spill(0.4, 0.4).contaminated
-    assert not Spill(0.39, 1.0).contaminated and not Spill(1.0, 0.39).contaminated
+    strength, explained = measure_spill(pixels, alpha)
+    assert strength == pytest.approx(amount, abs=0.1)
+    assert (explained > 0.9) is (amount > 0)
+    product = Product(pixels, alpha)  # keeps the rim's colours below a strength of 0.4
+    assert np.array_equal(product.foreground, pixels) is (amount == 0)
 
 
 def test_matte_is_exact_away_from_the_outline() -> None:

@@ -20,7 +20,7 @@ from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, is_box, mea
 from cyclorama.curate.records import Box, Finding, RuleImage, Verdict
 from cyclorama.errors import MaskError
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
-from cyclorama.imaging.masks import MaskLimits, check_mask, detect_inversion, has_shape
+from cyclorama.imaging.masks import check_mask, detect_inversion, has_shape
 from cyclorama.imaging.product import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 from cyclorama.types import Matte
@@ -109,11 +109,11 @@ class MaskRule:
         numbers = {"area": float((mask >= 0.5).mean())}
         if not np.isfinite(mask).all():
             return Finding(self.name, Verdict.DROP, "the mask holds values that are not finite", numbers)
-        inverted = detect_inversion(mask).inverted
+        inverted, _ = detect_inversion(mask)
         if inverted:
             mask = np.float32(1) - mask
         try:
-            check_mask(mask, "mask", MaskLimits(product_share=0.0))
+            check_mask(mask, least_share=0)
         except MaskError as error:
             return Finding(self.name, Verdict.DROP, str(error), numbers)
         shape = measure_shape(mask, self.settings)
@@ -173,7 +173,7 @@ def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShap
         pieces=int((pieces >= least).sum()),
         holes=float(holes.sum()) / max(1, int(filled.sum())),
         specks=float(specks) / product,
-        border=detect_inversion(mask).border_share,
+        border=detect_inversion(mask)[1],
         block=measure_blocks(mask),
         box=is_box(mask),
     )

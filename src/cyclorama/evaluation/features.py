@@ -18,27 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 import cyclorama
 from cyclorama.data.addresses import read_stamp
-from cyclorama.errors import (
-    DataError,
-    MissingImageError,
-    MixedFeaturesError,
-)
+from cyclorama.errors import DataError, MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.resize import fill_product, resize_planes
 from cyclorama.files import write_atomic
+from cyclorama.imaging.masks import fill_product
+from cyclorama.imaging.transforms import resize_bicubic
+from cyclorama.types import Pixels
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     import torch
 
     from cyclorama.evaluation.feature_network import FeatureNetwork
-    from cyclorama.evaluation.reading import ImageSet
-    from cyclorama.types import Pixels
 
-    Values = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float32]
 
 Region = Literal["image", "background"]
 """``image``: all of it. ``background``: the product filled with neutral grey."""
@@ -66,11 +62,16 @@ class FeatureIdentity:
 
 @dataclass(frozen=True, eq=False)
 class FeatureTable:
-    """Features by key: ``values`` float32 (N, D), rows in the order of ``keys`` (sorted)."""
+    """Features by key: ``values`` float32 (N, D), a row per key. Raises DataError if not finite."""
 
     identity: FeatureIdentity
     keys: tuple[str, ...]
     values: Values
+
+    def __post_init__(self) -> None:
+        bad = np.flatnonzero(~np.isfinite(self.values).all(axis=1))
+        if len(bad):
+            raise DataError(f"the features of {self.keys[bad[0]]!r} are not finite; look at that image")
 
     def select(self, keys: Iterable[str]) -> FeatureTable:
         """The rows of ``keys``, in their order. Raises MissingImageError."""
@@ -87,8 +88,7 @@ class FeatureTable:
         if (lengths == 0).any():
             key = self.keys[int(np.flatnonzero(lengths[:, 0] == 0)[0])]
             raise DataError(f"the features of {key!r} are all 0; a cosine with them is not defined")
-        normalised: npt.NDArray[np.float64] = values / lengths
-        return normalised
+        return np.asarray(values / lengths)
 
 
 def check_same_features(first: FeatureIdentity, second: FeatureIdentity) -> None:
@@ -142,7 +142,7 @@ class Network:
         """The network's input float32 (N, 3, H, W) of ``images``, each uint8 (H, W, 3) of any size."""
         import torch
 
-        planes = np.stack([resize_planes(p, (self.side, self.side)) for p in images])
+        planes = np.stack([resize_bicubic(p, (self.side, self.side)) for p in images])
         image = torch.from_numpy(np.ascontiguousarray(planes.transpose(0, 3, 1, 2))) / 127.5 - 1
         return image.to(self.device, memory_format=torch.channels_last)
 

@@ -9,27 +9,20 @@ positions, which says how much two images of this kind agree by accident.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft, ndimage
 
 from cyclorama.errors import MissingImageError, SettingsError, TooFewImagesError
-from cyclorama.evaluation.features import FeatureTable
-from cyclorama.evaluation.resize import check_same_size, grow_mask, resize_to
+from cyclorama.evaluation.features import CycloramaNetwork, FeatureTable
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.transforms import fit_reference, resize_plane
+from cyclorama.imaging.masks import dilate, grow_mask
+from cyclorama.imaging.transforms import check_same_size, fit_reference, resize_plane, resize_to
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.evaluation.features import CycloramaNetwork
-    from cyclorama.types import Matte, Pixels
-
-    Values = npt.NDArray[np.float64]
-    Plane = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float64]
 
 DIRECTIONS = 64
 QUANTILES = 256
@@ -49,8 +42,7 @@ def compute_palette(pixels: Pixels, mask: Matte | None = None) -> Values:
     step = max(1, len(colours) // 16384)
     projected = colours[::step].astype(np.float64) @ _get_directions().T
     places = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    palette: Values = np.quantile(projected, places, axis=0, method="hazen").T
-    return palette
+    return np.quantile(projected, places, axis=0, method="hazen").T
 
 
 def compute_palette_distance(first: Values, second: Values) -> float:
@@ -101,8 +93,8 @@ def list_rivals(reference: str, categories: Mapping[str, str]) -> list[str]:
 
 def compute_category_hits(
     backgrounds: FeatureTable, categories: Mapping[str, str], network: CycloramaNetwork
-) -> dict[str, tuple[bool, str, float]]:
-    """(right, category said, its probability) of each image whose background the network names.
+) -> dict[str, bool]:
+    """Whether the network names the category of each image, seen its background alone.
 
     Images of a category that the network does not know are left out. Raises SettingsError if the features
     are not of backgrounds or of another network, TooFewImagesError if it knows none of the categories.
@@ -118,12 +110,8 @@ def compute_category_hits(
             f"the network knows none of the categories {sorted(set(categories.values()))[:5]}; it knows "
             f"{', '.join(network.categories[:5])} … ({len(network.categories)})"
         )
-    probabilities = network.classify(backgrounds.select(known).values)
-    best = probabilities.argmax(axis=1)
-    return {
-        key: (network.categories[n] == categories[key], network.categories[n], float(row[n]))
-        for key, n, row in zip(known, best, probabilities)
-    }
+    best = network.classify(backgrounds.select(known).values).argmax(axis=1)
+    return {key: network.categories[n] == categories[key] for key, n in zip(known, best)}
 
 
 SIDE = 128
@@ -138,22 +126,13 @@ LEAST_PIXELS = 150
 """Fewest visible pixels of the reference's product (at SIDE) for a score."""
 LEAST_SHARE = 0.15
 """Least visible share of it: slivers beside the generated product agree by accident."""
-LEAKED = 0.2
-"""A score above this counts as a leak in reports."""
 
 
-@dataclass(frozen=True)
-class LeakScore:
-    """How much was copied in place; 0 = no more than by accident, 1 = an exact copy."""
+def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask: Matte) -> list[float | None]:
+    """How much of ``reference`` was copied in place into ``pixels``: [its product, its layout].
 
-    product: float | None
-    """Of the reference's product and its outline; None where the generated product hides that place."""
-    layout: float | None
-    """Of the reference's scenery; style allows some, so it is no fault by itself."""
-
-
-def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask: Matte) -> LeakScore:
-    """The score of ``pixels`` (product ``mask``) made with ``reference`` (product ``reference_mask``).
+    0 is no more than by accident, 1 an exact copy. The product counts with its outline; None where the
+    generated product hides that place. Of the layout (its scenery) style allows some: no fault by itself.
 
     ``pixels`` uint8 (H, W, 3), masks float (H, W), 1 = product. The reference is centre-cropped to the
     image's aspect and resized, as the generator sees it. Raises ImageSizeError.
@@ -170,7 +149,7 @@ def compute_leak(pixels: Pixels, mask: Matte, reference: Pixels, reference_mask:
     product = dilate(own_mask >= 0.5, 2)
     visible = (~hidden).astype(np.float64)
     supports = product.astype(np.float64), (~dilate(product, 2)).astype(np.float64)
-    return LeakScore(*(_compare(found, visible, wanted, support) for support in supports))
+    return [_compare(found, visible, wanted, support) for support in supports]
 
 
 def _compute_gradients(pixels: Pixels) -> Plane:
@@ -183,8 +162,7 @@ def _compute_gradients(pixels: Pixels) -> Plane:
     ]
     gradients = np.stack(planes)
     size = np.sqrt((gradients**2).sum(axis=0))
-    softened: Plane = gradients / (size + SOFTENING)
-    return softened
+    return np.asarray(gradients / (size + SOFTENING))
 
 
 def _compare(found: Plane, visible: Plane, wanted: Plane, support: Plane) -> float | None:
@@ -214,14 +192,12 @@ def correlate_gradients(found: Plane, visible: Plane, wanted: Plane, support: Pl
     padded = (fft.next_fast_len(height + NULL_TO), fft.next_fast_len(width + NULL_TO))
 
     def transform(planes: Plane) -> npt.NDArray[np.complex128]:
-        spectrum: npt.NDArray[np.complex128] = fft.rfft2(planes, padded, axes=(-2, -1))
-        return spectrum
+        return np.asarray(fft.rfft2(planes, padded, axes=(-2, -1)))
 
     def displace(spectrum: npt.NDArray[np.complex128]) -> Plane:
         values = fft.irfft2(spectrum, padded)
         rows = np.arange(-NULL_TO, NULL_TO + 1)
-        window: Plane = values[np.ix_(rows % padded[0], rows % padded[1])]
-        return window
+        return np.asarray(values[np.ix_(rows % padded[0], rows % padded[1])])
 
     seen, fixed = transform(visible), transform(support).conj()
     spectra = transform(found * visible) * transform(wanted * support).conj()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 
@@ -41,7 +41,7 @@ from cyclorama.evaluation.preservation import (
 )
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
 from cyclorama.evaluation.reading import ImageSet, Partners, ScoredImage, get_reference_categories
-from cyclorama.evaluation.rim import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.evaluation.rim import compute_floating, compute_ghost_energy, compute_seam_energy
 from cyclorama.evaluation.settings import METRICS, EvaluationSettings, MetricRow
 from cyclorama.seeding import compute_seed
 
@@ -79,7 +79,7 @@ class ImageScorer:
         add = partial(self._add, row, key)
         if truth is not None and "truth" in wanted:
             names = "psnr ssim" if network is None else "psnr ssim perceptual"
-            add(names, lambda: astuple(compute_truth(pixels, truth.pixels, mask, network)))
+            add(names, lambda: compute_truth(pixels, truth.pixels, mask, network))
         if mask is not None and given is not None:
             original = given.pixels
             if "product" in wanted:
@@ -92,7 +92,7 @@ class ImageScorer:
         if mask is not None and "seams" in wanted:
             add("seam_energy", lambda: [compute_seam_energy(pixels, mask)])
             add("ghost_energy", lambda: [compute_ghost_energy(pixels, mask)])
-            add("floating", lambda: [c.floating if (c := compute_contact(pixels, mask)) else None])
+            add("floating", lambda: [compute_floating(pixels, mask)])
         if partners.references is not None:
             own = partners.reference_of[key]
             rivals = list_rivals(own, self.categories)
@@ -131,13 +131,12 @@ class ImageScorer:
         percentiles = compute_percentiles({image.key: own}, self.categories, distances)
         return [distances[image.key, own], percentiles.get(image.key)]
 
-    def _measure_leak(self, image: ScoredImage, name: str) -> list[float | None]:
+    def _measure_leak(self, image: ScoredImage, name: str) -> Sequence[float | None]:
         assert self.partners.references is not None and image.mask is not None
         reference = self.partners.references.load(name)
         if reference.mask is None:
             return [None, None]
-        found = compute_leak(image.pixels, image.mask, reference.pixels, reference.mask)
-        return [found.product, found.layout]
+        return compute_leak(image.pixels, image.mask, reference.pixels, reference.mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,7 +358,7 @@ class _FeatureRun:
             unknown = sum(name not in self.own.categories for name in categories.values())
             if unknown < len(rows):
                 table = self.get_table("images", region, self.own)
-                for key, (right, _, _) in compute_category_hits(table, categories, self.own).items():
+                for key, right in compute_category_hits(table, categories, self.own).items():
                     rows[key]["category_accuracy"] = float(right)
             if unknown:
                 self.notes.append(f"{unknown} images are of categories our network does not know")

@@ -8,26 +8,20 @@ SSIM and a perceptual distance, in which product pixels have weight 0, also insi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cyclorama.errors import NothingToMeasureError, TooFewImagesError, import_optional
-from cyclorama.evaluation.resize import check_same_size, fill_product, grow_mask
+from cyclorama.evaluation.features import CycloramaNetwork
 from cyclorama.evaluation.rim import build_rim, find_product_like, get_unit
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import erode
+from cyclorama.imaging.masks import erode, fill_product, find_window, grow_mask
+from cyclorama.imaging.transforms import check_same_size
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.evaluation.features import CycloramaNetwork
-    from cyclorama.types import Matte, Pixels
-
-    Plane = npt.NDArray[np.float64]
-
+Plane = npt.NDArray[np.float64]
 
 RIM_WIDTH = 3.0
 """Units (1/256 of the shorter side) of the rim's band, just inside the product."""
@@ -92,8 +86,7 @@ def segment_by_rim_colours(pixels: Pixels, mask: Matte) -> npt.NDArray[np.bool_]
     grown[rim.rows[like], rim.columns[like]] = True
     labels, _ = ndimage.label(grown)
     kept = np.unique(labels[rim.solid])
-    connected: npt.NDArray[np.bool_] = np.isin(labels, kept[kept > 0])
-    return connected
+    return np.isin(labels, kept[kept > 0])
 
 
 Reader = Callable[["Pixels"], str]
@@ -111,18 +104,13 @@ def compute_text_error(pixels: Pixels, original: Pixels, mask: Matte, reader: Re
     """
     check_same_size(pixels, original, "image", "original")
     check_same_size(pixels, mask, "image", "mask")
-    window = _get_window(mask)
+    margin = round(_MARGIN * min(mask.shape))
+    solid = mask >= 0.5
+    window = find_window(solid, margin) if solid.any() else (slice(None), slice(None))
     expected = reader(original[window]).strip()
     if not expected:
         return None
     return compute_edit_distance(expected, reader(pixels[window]).strip()) / len(expected)
-
-
-def _get_window(mask: Matte) -> tuple[slice, slice]:
-    margin = round(_MARGIN * min(mask.shape))
-    found = ndimage.find_objects((mask >= 0.5).astype(np.int8)) or [tuple(map(slice, (0, 0), mask.shape))]
-    rows, columns = (slice(max(0, span.start - margin), span.stop + margin) for span in found[0])
-    return rows, columns
 
 
 def compute_edit_distance(expected: str, found: str) -> int:
@@ -157,33 +145,22 @@ _SIGMA = 1.5
 _RADIUS = 5
 
 
-@dataclass(frozen=True)
-class TruthScore:
-    """One image against the true one, background only."""
-
-    psnr: float
-    """dB; higher is nearer; 100 for equal."""
-    ssim: float
-    """-1 to 1; 1 for equal."""
-    perceptual: float | None
-    """0 for equal, larger is farther; None where no network was given."""
-
-
 def compute_truth(
     pixels: Pixels, truth: Pixels, mask: Matte | None, network: CycloramaNetwork | None = None
-) -> TruthScore:
-    """The scores of ``pixels`` against ``truth`` (uint8 (H, W, 3)) outside ``mask`` (1 = product).
+) -> list[float]:
+    """[PSNR, SSIM] and, with a ``network``, the perceptual distance of ``pixels`` to ``truth``.
 
-    ``mask`` None takes the whole image. Raises ImageSizeError, TooFewImagesError (no background left).
+    Both uint8 (H, W, 3), scored outside ``mask`` (1 = product); None takes the whole image. Raises
+    ImageSizeError, TooFewImagesError (no background left).
     """
     check_same_size(pixels, truth, "image", "truth")
     weight = _get_weight(pixels, mask)
-    perceptual = None if network is None else compute_perceptual(pixels, truth, mask, network)
-    return TruthScore(compute_psnr(pixels, truth, weight), compute_ssim(pixels, truth, weight), perceptual)
+    perceptual = [] if network is None else [compute_perceptual(pixels, truth, mask, network)]
+    return [compute_psnr(pixels, truth, weight), compute_ssim(pixels, truth, weight), *perceptual]
 
 
 def compute_psnr(pixels: Pixels, truth: Pixels, weight: Plane) -> float:
-    """Peak signal-to-noise ratio in dB (peak 255) with ``weight`` (H, W) in [0, 1] per pixel.
+    """Peak signal-to-noise ratio in dB (peak 255) with ``weight`` (H, W) in [0, 1] per pixel; 100 for equal.
 
     Raises NothingToMeasureError where all weights are 0.
     """
@@ -254,5 +231,4 @@ def _get_weight(pixels: Pixels, mask: Matte | None) -> Plane:
 
 
 def _blur(plane: Plane) -> Plane:
-    blurred: Plane = ndimage.gaussian_filter(plane, _SIGMA, mode="constant", radius=_RADIUS)
-    return blurred
+    return np.asarray(ndimage.gaussian_filter(plane, _SIGMA, mode="constant", radius=_RADIUS))

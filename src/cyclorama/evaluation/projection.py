@@ -6,23 +6,15 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw
+import numpy.typing as npt
+from PIL import Image, ImageColor, ImageDraw
 
 from cyclorama.errors import MissingImageError, TooFewImagesError
 from cyclorama.evaluation.features import FeatureTable
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    Values = npt.NDArray[np.float64]
-
-COLOURS = (
-    (230, 75, 53), (77, 187, 213), (0, 160, 135), (60, 84, 136), (243, 155, 127), (132, 145, 180),
-    (145, 209, 194), (220, 180, 0), (126, 97, 72), (176, 120, 200), (90, 90, 90), (40, 120, 60),
-)  # fmt: skip
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -125,7 +117,6 @@ def draw_projection(places: Values, names: list[str], side: int = 640) -> bytes:
     return stream.getvalue()
 
 
-def _get_colour(number: int) -> tuple[int, int, int]:
-    base = COLOURS[number % len(COLOURS)]
-    shade = 1 - 0.3 * (number // len(COLOURS) % 3)
-    return (round(base[0] * shade), round(base[1] * shade), round(base[2] * shade))
+def _get_colour(number: int) -> tuple[int, ...]:
+    """A hue of its own for any number: steps of the golden angle."""
+    return ImageColor.getrgb(f"hsl({137.5 * number % 360:g}, 65%, 50%)")

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import torch
 from PIL import Image
 from torch import nn
 
-from cyclorama.errors import MissingDependencyError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import compute_tensor_hash, load_network
 from cyclorama.evaluation.features import NETWORKS, CycloramaNetwork, Network, find_bundled_features
-
-if TYPE_CHECKING:
-    from cyclorama.types import Pixels
+from cyclorama.types import Pixels
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
+_COUNTER = "num_batches_tracked"
 
 _DOUBLE = "branch3x3dbl_1:64 branch3x3dbl_2:96:3 branch3x3dbl_3"
 _SEVEN = (
@@ -143,55 +141,50 @@ class Inception(nn.Module):
         return pooled
 
 
-def load_inception(path: Path) -> tuple[Inception, dict[str, torch.Tensor]]:
-    """The trunk with the weights of ``path`` (.pth state dict or .safetensors), and the tensors it used.
-
-    The classifier (``fc``) and auxiliary outputs in the file are left out. A pickled file is opened with
-    ``weights_only``: nothing in it is run. Raises ModelNotFoundError, ModelFormatError.
-    """
-    if not path.is_file():
-        raise ModelNotFoundError(
-            f"no Inception weights at {path}: download {FILE_NAME} (pytorch-fid's release 'fid_weights', "
-            f"about 92 MB) once and name it with --features inception=FILE"
-        )
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            tensors = load_file(path)
-        else:
-            tensors = dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # unpickling fails in many ways
-        raise ModelFormatError(
-            f"{path} cannot be read as weights ({type(error).__name__}); download {FILE_NAME} again"
-        ) from error
-    network = Inception()
-    wanted = set(network.state_dict())
-    used = {name: value for name, value in tensors.items() if name in wanted}
-    absent = {name for name in wanted - set(used) if not name.endswith("num_batches_tracked")}
-    if absent:
-        raise ModelFormatError(
-            f"{path} lacks {len(absent)} of {len(wanted)} tensors, first {sorted(absent)[0]!r}; "
-            f"use {FILE_NAME} or a copy with its names"
-        )
-    try:
-        network.load_state_dict(used, strict=False)
-    except RuntimeError as error:
-        raise ModelFormatError(f"{path} has tensors of other shapes: {str(error)[:200]}") from error
-    return network.eval().requires_grad_(False), used
-
-
 class InceptionNetwork(Network):
-    """Inception-v3 pool features, the usual ground of FID and KID."""
+    """Inception-v3 pool features, the usual ground of FID and KID.
+
+    Of the weights in ``path`` (.pth state dict or .safetensors) the classifier (``fc``) and auxiliary outputs
+    are left out. A pickled file is opened with ``weights_only``: nothing in it is run. Raises
+    ModelNotFoundError, ModelFormatError.
+    """
 
     name = "inception"
     dimensions = 2048
     side = 299
 
     def __init__(self, path: Path, device: str = "cpu") -> None:
-        network, tensors = load_inception(path)
-        counted = {name: v for name, v in tensors.items() if not name.endswith("num_batches_tracked")}
-        super().__init__(network, compute_tensor_hash(counted), device)
+        if not path.is_file():
+            raise ModelNotFoundError(
+                f"no Inception weights at {path}: download {FILE_NAME} (pytorch-fid's release 'fid_weights', "
+                f"about 92 MB) once and name it with --features inception=FILE"
+            )
+        try:
+            if path.suffix == ".safetensors":
+                from safetensors.torch import load_file
+
+                tensors = load_file(path)
+            else:
+                tensors = dict(torch.load(path, map_location="cpu", weights_only=True))
+        except Exception as error:  # unpickling fails in many ways
+            raise ModelFormatError(
+                f"{path} cannot be read as weights ({type(error).__name__}); download {FILE_NAME} again"
+            ) from error
+        network = Inception()
+        wanted = set(network.state_dict())
+        used = {name: value for name, value in tensors.items() if name in wanted}
+        absent = {name for name in wanted - set(used) if not name.endswith(_COUNTER)}
+        if absent:
+            raise ModelFormatError(
+                f"{path} lacks {len(absent)} of {len(wanted)} tensors, first {sorted(absent)[0]!r}; "
+                f"use {FILE_NAME} or a copy with its names"
+            )
+        try:
+            network.load_state_dict(used, strict=False)
+        except RuntimeError as error:
+            raise ModelFormatError(f"{path} has tensors of other shapes: {str(error)[:200]}") from error
+        counted = {name: value for name, value in used.items() if not name.endswith(_COUNTER)}
+        super().__init__(network.eval().requires_grad_(False), compute_tensor_hash(counted), device)
 
 
 class ClipNetwork(Network):
@@ -200,9 +193,31 @@ class ClipNetwork(Network):
     name = "clip"
     resampler = "transformers-pil"
 
-    def __init__(self, folder_or_hub_id: str | Path, device: str = "cpu") -> None:
-        model, self.processor = _load_clip(folder_or_hub_id)
-        super().__init__(model, compute_tensor_hash(dict(model.state_dict())), device)
+    def __init__(self, place: str, device: str = "cpu") -> None:
+        import transformers
+
+        path = Path(place)
+        if not path.is_dir() and (
+            path.exists() or str(place).count("/") != 1 or str(place).startswith((".", "/"))
+        ):
+            raise ModelNotFoundError(
+                f"no CLIP model at {place}: give a folder in transformers' layout (config.json, "
+                "model.safetensors, preprocessor_config.json) or a hub id: openai/clip-vit-base-patch32"
+            )
+        try:
+            # the PIL-based one needs no torchvision; older versions have no other
+            kind = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+            self.processor = kind.from_pretrained(place)
+            model = transformers.CLIPVisionModelWithProjection.from_pretrained(place, use_safetensors=True)
+        except Exception as error:  # the hub client's and transformers' errors have no common base
+            refusal = ModelFormatError if path.is_dir() else ModelNotFoundError
+            raise refusal(
+                f"cannot load CLIP from {place} ({type(error).__name__}: {str(error)[:160]}); a folder needs "
+                "config.json, model.safetensors and preprocessor_config.json; a hub id needs the network once"
+            ) from error
+        super().__init__(
+            model.eval().requires_grad_(False), compute_tensor_hash(dict(model.state_dict())), device
+        )
         self.dimensions, self.side = int(model.config.projection_dim), int(model.config.image_size)
 
     def prepare(self, images: Sequence[Pixels]) -> torch.Tensor:
@@ -215,39 +230,6 @@ class ClipNetwork(Network):
         """Image embeddings (N, projection), not normalised."""
         embeds: torch.Tensor = self.network(pixel_values=image).image_embeds
         return embeds
-
-
-def _load_clip(source: str | Path) -> tuple[Any, Any]:
-    import transformers
-
-    path = Path(source)
-    if not path.is_dir() and (
-        path.exists() or str(source).count("/") != 1 or str(source).startswith((".", "/"))
-    ):
-        raise ModelNotFoundError(
-            f"no CLIP model at {source}: give a folder in transformers' layout (config.json, "
-            "model.safetensors, preprocessor_config.json) or a hub id such as openai/clip-vit-base-patch32"
-        )
-    try:
-        processor = get_processor_class().from_pretrained(source)
-        model = transformers.CLIPVisionModelWithProjection.from_pretrained(source, use_safetensors=True)
-    except Exception as error:  # the hub client's and transformers' errors have no common base
-        kind = ModelFormatError if path.is_dir() else ModelNotFoundError
-        raise kind(
-            f"cannot load CLIP from {source} ({type(error).__name__}: {str(error)[:160]}); the folder needs "
-            "config.json, model.safetensors and preprocessor_config.json; a hub id needs the network once"
-        ) from error
-    return model.eval().requires_grad_(False), processor
-
-
-def get_processor_class() -> Any:
-    """The PIL-based CLIP processor under the name this transformers has for it; none needs torchvision."""
-    import transformers
-
-    for name in ("CLIPImageProcessorPil", "CLIPImageProcessor"):
-        if hasattr(transformers, name):
-            return getattr(transformers, name)
-    raise MissingDependencyError("this transformers has no CLIP image processor; install transformers>=4.56")
 
 
 def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
-
-if TYPE_CHECKING:
-    from cyclorama.types import Matte, Pixels
+from cyclorama.types import Matte, Pixels
 
 RESULTS = ("results.jsonl", "manifest.jsonl")
 """What a run leaves in its output folder: its images and what became of each input."""
@@ -94,11 +92,6 @@ class ImageSet:
         """The set of ``keys`` alone. Raises MissingImageError."""
         return ImageSet(self.name, {key: self._find(key) for key in keys})
 
-    def with_masks_of(self, other: ImageSet) -> ImageSet:
-        """The same images with the masks that ``other`` has for their keys."""
-        items = {key: replace(item, mask=other.items[key].mask) for key, item in self.items.items()}
-        return ImageSet(self.name, items)
-
     def has_masks(self) -> bool:
         """Whether every image comes with a product mask."""
         return all(item.mask is not None for item in self.items.values())
@@ -149,25 +142,20 @@ def read_place(place: Place) -> Path | bytes:
 
 
 def attach_masks(images: ImageSet, masks: ImageSet) -> ImageSet:
-    """``images`` with the mask files of the same keys in ``masks`` (a folder of mask images, or a set
-    that has masks). Raises MissingImageError if one has none.
+    """``images`` with the masks of the same keys in ``masks``, whose images are masks where they have none.
+
+    Raises MissingImageError if one is missing.
     """
-    for key in images.keys:
+    items = {}
+    for key, item in images.items.items():
         if key not in masks:
             raise MissingImageError(f"no mask for {key!r} in {masks.name}{_hint(masks.keys)}")
-    if not masks.has_masks():
-        masks = ImageSet(masks.name, {key: _draw_mask(item) for key, item in masks.items.items()})
-    return images.with_masks_of(masks)
-
-
-def _draw_mask(item: ImageItem) -> ImageItem:
-    """An image that is itself a mask, as its own mask."""
-    if item.mask is not None:
-        return item
-    grey = item.image
-    if isinstance(grey, np.ndarray):
-        return replace(item, mask=np.divide(grey[..., 0], 255, dtype=np.float32))
-    return replace(item, mask=grey)
+        mask = masks.items[key].mask
+        if mask is None:
+            drawn = masks.items[key].image
+            mask = np.divide(drawn[..., 0], 255, dtype=np.float32) if isinstance(drawn, np.ndarray) else drawn
+        items[key] = replace(item, mask=mask)
+    return ImageSet(images.name, items)
 
 
 def match_keys(images: ImageSet, others: ImageSet, allow_missing: bool = False) -> list[str]:
@@ -279,12 +267,11 @@ def find_partners(
         if truth is not None and paired and not truth.has_masks() and all(key in masks for key in truth.keys):
             truth = attach_masks(truth, masks)
     elif not images.has_masks() and truth is not None and paired and truth.select(images.keys).has_masks():
-        images = images.with_masks_of(truth)
+        images = attach_masks(images, truth)
+    known = {} if truth is None else truth.items
     categories = {}
     for key, item in images.items.items():
-        category = item.category
-        if category is None and truth is not None and key in truth:
-            category = truth.items[key].category
+        category = item.category or (known[key].category if key in known else None)
         if category is not None:
             categories[key] = category
     reference_of = {} if references is None else match_references(images, references)
@@ -314,12 +301,12 @@ def match_references(images: ImageSet, references: ImageSet) -> dict[str, str]:
 
 def find_reference(name: str, references: ImageSet) -> str | None:
     """The key of the reference called ``name``: a key, or a file name with or without folder and suffix."""
-    for candidate in (name, Path(name).stem):
-        if candidate in references:
-            return candidate
-        found = next((key for key in references.keys if Path(key).name == candidate), None)
-        if found is not None:
-            return found
+    for wanted in (name, Path(name).stem):
+        if wanted in references:
+            return wanted
+        for key in references.keys:
+            if Path(key).name == wanted:
+                return key
     return None
 
 

@@ -9,9 +9,7 @@ from html import escape
 from typing import Any
 
 from cyclorama.evaluation.compare import PairedDifference
-from cyclorama.evaluation.distances import CalibrationRow
 from cyclorama.evaluation.measure import Evaluation
-from cyclorama.evaluation.reading import ImageSet
 from cyclorama.evaluation.settings import METRICS
 from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_figure, format_page
 
@@ -29,7 +27,7 @@ class Report:
 
     evaluations: tuple[Evaluation, ...]
     differences: tuple[PairedDifference, ...] = ()
-    calibration: tuple[CalibrationRow, ...] = ()
+    calibration: tuple[tuple[str, float, float], ...] = ()
 
     @property
     def title(self) -> str:
@@ -47,11 +45,12 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
     """The report as plain values, finite numbers only; with the rows of all images if asked for."""
     sets = []
     for evaluation in report.evaluations:
+        truth, references = evaluation.partners.truth, evaluation.partners.references
         values: dict[str, Any] = {
             "images": evaluation.name,
             "count": len(evaluation.rows),
-            "against": _get_name(evaluation.partners.truth),
-            "references": _get_name(evaluation.partners.references),
+            "against": None if truth is None else truth.name,
+            "references": None if references is None else references.name,
             "used": evaluation.used,
             "metrics": {
                 name: {**asdict(estimate), "better": METRICS[name].better, "unit": METRICS[name].unit}
@@ -73,12 +72,8 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
             for d in report.differences
         ]
     if report.calibration:
-        result["calibration"] = [asdict(row) for row in report.calibration]
+        result["calibration"] = [dict(zip(("name", "fid", "kid"), row)) for row in report.calibration]
     return result
-
-
-def _get_name(images: ImageSet | None) -> str | None:
-    return None if images is None else images.name
 
 
 def format_json(report: Report, with_rows: bool = False) -> str:
@@ -91,20 +86,17 @@ def build_text(report: Report) -> ReportText:
     tables = [_tabulate_differences(report.differences)] if report.differences else []
     facts = []
     for evaluation in report.evaluations:
-        facts += _describe_set(evaluation)
+        fact = f"{len(evaluation.rows)} images of {evaluation.name}"
+        partners = evaluation.partners
+        for word, partner in (("against", partners.truth), ("references", partners.references)):
+            fact += "" if partner is None else f", {word} {partner.name}"
+        facts += [fact, "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())]
         suffix = f" of {evaluation.name}" if len(report.evaluations) > 1 else ""
         tables += _tabulate_set(evaluation, suffix)
     if report.calibration:
-        rows = [(row.name, f"{row.fid:.4g}", f"{row.kid:.4g}") for row in report.calibration]
+        rows = [(name, f"{fid:.4g}", f"{kid:.4g}") for name, fid, kid in report.calibration]
         tables.append(ReportTable("Calibration: the true set against", ("pair", "FID", "KID"), rows))
     return ReportText(report.title, facts, [CAUTION], tables, {"Notes": report.notes})
-
-
-def _describe_set(evaluation: Evaluation) -> list[str]:
-    truth, shown = (_get_name(s) for s in (evaluation.partners.truth, evaluation.partners.references))
-    against, references = truth and f" against {truth}", shown and f", references {shown}"
-    used = "; ".join(f"{what}: {name}" for what, name in evaluation.used.items())
-    return [f"{len(evaluation.rows)} images of {evaluation.name}{against or ''}{references or ''}", used]
 
 
 def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
@@ -128,17 +120,10 @@ def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
     ]
     heads = ("features", "FID", "FID with many images", "KID", "images")
     tables.append(ReportTable(f"Distances between sets{suffix}", heads, rows))
-    rows = [
-        (
-            name,
-            str(c.count),
-            f"{c.within:.3f}",
-            f"{c.between:.3f}",
-            c.nearest,
-            f"{c.nearest_centre_share:.0%}",
-        )
-        for name, c in evaluation.compactness.items()
-    ]
+    rows = []
+    for name, c in evaluation.compactness.items():
+        sides = f"{c.within:.3f}", f"{c.between:.3f}"
+        rows.append((name, str(c.count), *sides, c.nearest, f"{c.nearest_centre_share:.0%}"))
     heads = ("category", "images", "within", "to nearest centre", "nearest", "nearest to own centre")
     tables.append(ReportTable(f"Compactness of categories{suffix}", heads, rows))
     return [table for table in tables if table.rows]
@@ -150,14 +135,8 @@ def _tabulate_differences(differences: Sequence[PairedDifference]) -> ReportTabl
         metric = METRICS[found.metric]
         means = metric.format(found.first), metric.format(found.second)
         rows.append((metric.title, *means, found.difference.format(metric.digits), found.wins, found.verdict))
-    heads = [
-        "metric",
-        "first",
-        "second",
-        "difference (95 % interval)",
-        "wins first / second / ties",
-        "better",
-    ]
+    wins = "wins first / second / ties"
+    heads = ("metric", "first", "second", "difference (95 % interval)", wins, "better")
     return ReportTable("Paired differences", heads, rows)
 
 

@@ -9,22 +9,19 @@ shorter side, at least one pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from cyclorama.errors import MaskError, NothingToMeasureError
-from cyclorama.evaluation.resize import check_same_size
 from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.transforms import check_same_size
+from cyclorama.types import Matte, Pixels
 
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
-
-    Lab = npt.NDArray[np.float32]
-    Flags = npt.NDArray[np.bool_]
+Lab = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 INNER_DEPTH = 3.0
 """Units inside the edge at which the product's own colour is taken."""
@@ -55,8 +52,7 @@ class Rim:
         Negative offsets are inside the product. Positions beyond the frame take the nearest pixel.
         """
         rows, columns = self._locate(offset)
-        values: npt.NDArray[Any] = plane[rows, columns]
-        return values
+        return plane[rows, columns]
 
     def is_outside(self, offset: float) -> Flags:
         """Whether the position at ``offset`` is in the frame and off the product, bool (N)."""
@@ -65,14 +61,12 @@ class Rim:
         inside = (place[:, 0] >= 0) & (place[:, 0] <= height - 1)
         inside &= (place[:, 1] >= 0) & (place[:, 1] <= width - 1)
         rows, columns = self._locate(offset)
-        outside: Flags = inside & ~self.solid[rows, columns]
-        return outside
+        return np.asarray(inside & ~self.solid[rows, columns])
 
     def is_inside(self, offset: float) -> Flags:
         """Whether the position at ``-offset`` is still on the product, bool (N)."""
         rows, columns = self._locate(-offset)
-        inside: Flags = self.solid[rows, columns]
-        return inside
+        return self.solid[rows, columns]
 
     def _locate(self, offset: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
         place = np.rint(self.edges + self.normals * (offset * self.unit)).astype(np.intp)
@@ -130,18 +124,6 @@ GHOST_REACH = 20.0
 _BELOW = 40
 
 
-@dataclass(frozen=True)
-class Contact:
-    """The shadow under a product's lowest edge."""
-
-    depth: float
-    """L* by which the darkest strip below lies under the ground farther off; 0 or more, 0 = no shadow."""
-    gap: float
-    """Units (1/256 of the shorter side) from the product to that strip; 0 = right at the edge."""
-    floating: float
-    """0 (a shadow meets the product) to 1 (none, or one far below)."""
-
-
 def compute_seam_energy(pixels: Pixels, mask: Matte) -> float:
     """ΔE (CIE76), 0 to about 100, by which a narrow band round the product stands out from the scene.
 
@@ -166,12 +148,13 @@ def compute_seam_energy(pixels: Pixels, mask: Matte) -> float:
     return max(0.0, float(step[usable].mean()))
 
 
-def compute_contact(pixels: Pixels, mask: Matte) -> Contact | None:
-    """The shadow below the product, or None where the product reaches the frame's lower edge.
+def compute_floating(pixels: Pixels, mask: Matte) -> float | None:
+    """0 (a shadow meets the product from below) to 1 (none, or one far below); None where the product reaches
+    the frame's lower edge.
 
     L* is averaged over the columns in which the product comes within 4 % of its height of its lowest point,
-    from 1 to 40 units below it. Dark ground hides shadows: there the depth is small although nothing floats.
-    Raises ImageSizeError, MaskError.
+    from 1 to 40 units below it. Dark ground hides shadows: there 1 says little. Raises ImageSizeError,
+    MaskError.
     """
     check_same_size(pixels, mask, "image", "mask")
     build_rim(mask, 1.0)  # refuses empty and full masks
@@ -184,16 +167,12 @@ def compute_contact(pixels: Pixels, mask: Matte) -> Contact | None:
     reach = min(round(_BELOW * unit), solid.shape[0] - 1 - int(lowest.max()))
     if reach < 8 * unit:
         return None
-    light = to_lab(pixels)[..., 0]
     offsets = np.arange(1, reach + 1)
-    profile = light[lowest[None] + offsets[:, None], columns[None]].mean(axis=1)
+    profile = to_lab(pixels)[..., 0][lowest[None] + offsets[:, None], columns[None]].mean(axis=1)
     ground = float(np.median(profile[len(profile) // 2 :]))
-    strip = profile[: max(1, round(0.75 * len(profile)))]
-    darkest = int(strip.argmin())
-    depth = max(0.0, ground - float(strip[darkest]))
-    at_edge = max(0.0, ground - float(profile[: max(1, round(2 * unit))].mean()))
-    floating = 1.0 if depth < 2 else 1 - min(1.0, at_edge / depth)
-    return Contact(depth, (darkest + 1) / unit if depth >= 2 else 0.0, floating)
+    depth = ground - float(profile[: round(0.75 * len(profile))].min())
+    at_edge = max(0.0, ground - float(profile[: round(2 * unit)].mean()))
+    return 1.0 if depth < 2 else 1 - min(1.0, at_edge / depth)
 
 
 def compute_ghost_energy(pixels: Pixels, mask: Matte) -> float:

@@ -13,10 +13,9 @@ import numpy as np
 from scipy import fft, ndimage
 
 from cyclorama.evaluation.following import SOFTENING
-from cyclorama.evaluation.resize import check_same_size, resize_to
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.transforms import fit_reference, resize_plane
+from cyclorama.imaging.transforms import check_same_size, fit_reference, resize_plane, resize_to
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclorama.evaluation.resize import check_same_size
 from cyclorama.evaluation.rim import LIKENESS, Rim, build_rim
 from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.transforms import check_same_size
 
 if TYPE_CHECKING:
     import numpy.typing as npt

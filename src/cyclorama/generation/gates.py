@@ -22,12 +22,12 @@ from cyclorama.evaluation.preservation import (
     compute_rim_delta_e,
     segment_by_rim_colours,
 )
-from cyclorama.evaluation.resize import fill_product
-from cyclorama.evaluation.rim import compute_contact, compute_ghost_energy, compute_seam_energy
+from cyclorama.evaluation.rim import compute_floating, compute_ghost_energy, compute_seam_energy
 from cyclorama.generation.gate_copies import compute_copied, compute_doubled
 from cyclorama.generation.gate_halo import compute_halo
 from cyclorama.generation.gate_settings import CHECKS, GateThresholds
 from cyclorama.imaging.compositing import compute_product_report
+from cyclorama.imaging.masks import fill_product
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class QualityGate:
             "expansion": lambda: compute_expansion(segment_by_rim_colours(pixels, mask), mask),
             "ghost": lambda: compute_ghost_energy(pixels, mask),
             "doubled": lambda: compute_doubled(pixels, mask),
-            "floating": lambda: None if (found := compute_contact(pixels, mask)) is None else found.floating,
+            "floating": lambda: compute_floating(pixels, mask),
             "leak": lambda: _measure_leak(pixels, mask, reference),
             "off_category": lambda: self._measure_category(pixels, mask, made.category),
         }

@@ -19,8 +19,6 @@ from cyclorama.imaging.layout import VISIBLE, find_box
 from cyclorama.imaging.product import Product
 from cyclorama.types import Matte, Pixels, ProductReport
 
-MAX_STRENGTH = 0.8
-"""A darker shadow would leave too few levels of the plate to put the layers together exactly."""
 _TOUCHING = 0.06
 """Columns stand on the ground whose lowest pixel is within this share of the product's height of the
 lowest."""
@@ -78,13 +76,6 @@ def compute_product_report(output: Pixels, product: Product) -> ProductReport:
     )
 
 
-def check_strength(strength: float) -> None:
-    """Raise SettingsError unless ``strength`` is a number from 0 to 0.8."""
-    usable = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
-    if not (usable and 0 <= strength <= MAX_STRENGTH):
-        raise SettingsError(f"contact shadow must be 0 (none) to {MAX_STRENGTH:g}, got {strength!r}")
-
-
 def compute_contact_shadow(matte: Matte, strength: float) -> npt.NDArray[np.uint8]:
     """How much the ground is darkened, uint8 (H, W): ``s`` in 255ths, 0 = not at all.
 
@@ -92,10 +83,7 @@ def compute_contact_shadow(matte: Matte, strength: float) -> npt.NDArray[np.uint
     place. The shadow lies round the lower outline where that is lowest, so it suits products that stand
     upright on level ground, seen from the front. Invariant: moving the product moves its shadow with it.
     """
-    check_strength(strength)
     shadow = np.zeros(matte.shape, dtype=np.uint8)
-    if strength == 0:
-        return shadow
     box = find_box(matte)
     own = matte[box.top : box.top + box.height, box.left : box.left + box.width] >= VISIBLE
     lowest = box.height - 1 - np.argmax(own[::-1], axis=0)
@@ -124,5 +112,4 @@ def compute_contact_shadow(matte: Matte, strength: float) -> npt.NDArray[np.uint
 def apply_shadow(background: npt.NDArray[Any], shadow: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """float32 (H, W, 3) in [0, 255]: ``background`` darkened by ``shadow`` (H, W)."""
     kept = (255 - shadow.astype(np.float32)) / np.float32(255)
-    darkened: npt.NDArray[np.float32] = background.astype(np.float32) * kept[..., None]
-    return darkened
+    return background.astype(np.float32) * kept[..., None]

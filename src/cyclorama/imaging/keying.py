@@ -61,8 +61,6 @@ class Keyed:
     matte: Matte | None
     """float32 (H, W), 1 = product, soft at the rim; None if it failed."""
     reason: str = ""
-    tolerance: float = 0.0
-    """Distance that counted as background."""
     notes: tuple[str, ...] = ()
 
 
@@ -98,7 +96,7 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
     share = float(product.mean())
     if not 0.002 <= share <= 0.98:
-        return Keyed(None, f"{share:.1%} of the image differs from its border", tolerance)
+        return Keyed(None, f"{share:.1%} of the image differs from its border")
     radius = 2
     if scale < 1:
         product = resize_plane(product.astype(np.float32), (height, width)) >= 0.5
@@ -106,7 +104,7 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     matte = np.zeros(framed.shape[:2], dtype=np.float32)
     matte[inside] = soften_outline(pixels, product, radius)
     notes = () if pixels.shape == framed.shape else ("a frame line along the border is not product",)
-    return Keyed(matte, "", tolerance, notes)
+    return Keyed(matte, "", notes)
 
 
 def _border(shape: tuple[int, ...]) -> Mask:

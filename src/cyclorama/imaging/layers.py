@@ -218,14 +218,9 @@ def encode_psd(
 
     ``merged`` (H, W, 3) is what programs without layers show. Each layer is stored as the smallest rectangle
     that holds it, its channels raw: that costs space, but every reader knows it (Adobe Photoshop File Formats
-    Specification; numbers are big-endian). Raises SettingsError if sizes differ or a side is above 30,000.
+    Specification; numbers are big-endian). All of one size, sides up to MAX_PSD_SIDE.
     """
     height, width = merged.shape[:2]
-    if max(height, width) > MAX_PSD_SIDE or any(rgba.shape != (height, width, 4) for _, rgba in layers):
-        raise SettingsError(
-            f"layers {[rgba.shape for _, rgba in layers]} do not make a PSD of {width} x {height}; "
-            f"give (H, W, 4) of one size, sides up to {MAX_PSD_SIDE}"
-        )
     header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, height, width, 8, 3)
     records, channels = b"", []
     for name, rgba in layers:
@@ -252,12 +247,10 @@ def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[i
     channels = b"".join(
         struct.pack(">hI", channel, length) for channel, length in zip(_CHANNELS, lengths, strict=True)
     )
-    short = name.encode("ascii", "replace")[:255]
-    pascal = bytes([len(short)]) + short
-    pascal += b"\0" * (-len(pascal) % 4)
-    unicode_name = struct.pack(">I", len(name)) + name.encode("utf-16-be")
-    unicode_name += b"\0" * (-len(unicode_name) % 4)
-    extra = _with_length(b"") + _with_length(b"") + pascal + b"8BIMluni" + _with_length(unicode_name)
+    short = bytes([len(name)]) + name.encode("ascii")
+    wide = struct.pack(">I", len(name)) + name.encode("utf-16-be")
+    short, wide = (text + b"\0" * (-len(text) % 4) for text in (short, wide))
+    extra = _with_length(b"") * 2 + short + b"8BIMluni" + _with_length(wide)
     opaque, base_clipping, flags = 255, 0, 0
     blend = struct.pack(">4s4sBBBx", b"8BIM", b"norm", opaque, base_clipping, flags)
     return struct.pack(">4iH", *box, len(lengths)) + channels + blend + _with_length(extra)

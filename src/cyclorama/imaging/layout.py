@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -25,7 +25,6 @@ from cyclorama.types import Matte, Size
 Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
 ]
-PLACEMENTS: tuple[str, ...] = get_args(Placement)
 
 MAX_PIXELS = 100_000_000
 """Largest canvas, height times width."""
@@ -61,19 +60,15 @@ class ProductPlacement:
     cut: tuple[str, ...] = ()
     """Edges of the input at which the product ends, so that a cut may show on this canvas."""
 
-    @property
-    def reduced(self) -> bool:
-        """Whether the product is smaller than was asked for."""
-        return self.scale < self.wanted_scale
-
     def describe(self) -> dict[str, Any]:
         """Plain values for a result row; ``box`` is [top, left, height, width]."""
         box = self.box
         scales = f"{self.scale:.4g} instead of {self.wanted_scale:.4g}"
-        notes = [f"product scaled by {scales}: it would not fit"] if self.reduced else []
+        reduced = self.scale < self.wanted_scale
+        notes = [f"product scaled by {scales}: it would not fit"] if reduced else []
         notes += [f"product is cut off by the input's {' and '.join(self.cut)} edge"] if self.cut else []
         sides = [box.top, box.left, box.height, box.width]
-        values = {"scale": round(self.scale, 6), "box": sides, "reduced": self.reduced}
+        values = {"scale": round(self.scale, 6), "box": sides, "reduced": reduced}
         return values | ({"notes": notes} if notes else {})
 
 

@@ -5,14 +5,13 @@ Everywhere inside the package 1 means product. A file of the other polarity is t
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+import math
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from scipy import ndimage
 
-from cyclorama.config import Settings
 from cyclorama.errors import (
     EmptyMaskError,
     FullMaskError,
@@ -24,46 +23,22 @@ from cyclorama.errors import (
 )
 from cyclorama.imaging.inputs import ImageLike, read_mask
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
-from cyclorama.imaging.transforms import resize_plane
-from cyclorama.types import Matte, Size
+from cyclorama.imaging.transforms import check_same_size, resize_plane
+from cyclorama.types import Matte, Pixels, Size
 
 MaskMeans = Literal["product", "background", "alpha"]
 ASPECT_TOLERANCE = 0.01
 """A mask of another size is resampled if its aspect differs by at most this share."""
 LOSSY_FORMATS = frozenset({"JPEG", "MPO", "WEBP", "JPEG2000", "AVIF"})
+NEUTRAL = 128
+"""Grey level (0-255) that stands where the product was."""
+GROWTH = 0.008
+"""The filled region reaches beyond the product by this share of the shorter side: its soft rim goes too."""
+LEAST_PIXELS, LEAST_SHARE = 64, 0.001
+"""Fewest product pixels (matte at least one half), and least share of the image."""
+LEAST_BACKGROUND = 0.002
+"""Least share of the image that must be background."""
 _SNAP = 12.0 / 255.0  # compression noise around 0 and 1 in masks saved lossily
-
-
-class MaskLimits(Settings):
-    """The smallest product and the least background a mask must show."""
-
-    error_type = SettingsError
-
-    product_pixels: Annotated[int, Field(ge=1)] = 64
-    """Fewest product pixels (matte at least one half)."""
-    product_share: Annotated[float, Field(ge=0, le=1)] = 0.001
-    """Least share of the image the product must cover, 0-1."""
-    background_share: Annotated[float, Field(ge=0, le=1)] = 0.002
-    """Least share of the image that must be background, 0-1."""
-
-
-class InversionEvidence(NamedTuple):
-    """What speaks for a mask that marks the background: how much of the image it covers."""
-
-    border_share: float
-    """Of the image's outermost pixels, 0-1."""
-    corners: int
-    """Of the four."""
-    area_share: float
-    """Of all pixels, 0-1."""
-
-    @property
-    def inverted(self) -> bool:
-        """Whether the mask covers all four corners and most of the border.
-
-        A large product leaves the top corners free; the background of a product never does.
-        """
-        return self.corners == 4 and self.border_share >= 0.6
 
 
 def load_mask(
@@ -102,13 +77,13 @@ def load_mask(
     if means == "background":
         mask = np.float32(1) - mask
     check_mask(mask, name)
-    evidence = detect_inversion(mask)
-    if evidence.inverted and not allow_inverted:
+    inverted, border_share = detect_inversion(mask)
+    if inverted and not allow_inverted:
         flag = "product" if means == "background" else "background"
         raise InvertedMaskError(
-            f"{name}: the product would cover {evidence.border_share:.0%} of the image's border, all four "
-            f"corners and {evidence.area_share:.0%} of its area, read with --mask-means {means}; that is how "
-            f"a background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
+            f"{name}: the product would cover {border_share:.0%} of the image's border, all four corners and "
+            f"{(mask >= 0.5).mean():.0%} of its area, read with --mask-means {means}; that is how a "
+            f"background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
         )
     return mask
 
@@ -134,14 +109,11 @@ def check_matte(matte: Any, size: Size | None, name: str) -> Matte:
     return matte.astype(np.float32, copy=False)
 
 
-def check_mask(mask: Matte, name: str = "mask", limits: MaskLimits | None = None) -> None:
+def check_mask(mask: Matte, name: str = "mask", least_share: float = LEAST_SHARE) -> None:
     """Nothing, if ``mask`` (H, W), 1 = product, shows a product of usable size and some background.
 
-    Raises EmptyMaskError, FullMaskError, ProductTooSmallError, MaskError (not finite).
+    Raises EmptyMaskError, FullMaskError, ProductTooSmallError.
     """
-    limits = limits or MaskLimits()
-    if not np.isfinite(mask).all():
-        raise MaskError(f"{name}: {int((~np.isfinite(mask)).sum())} values are not finite; use 0 to 1")
     total = mask.size
     product = int((mask >= 0.5).sum())
     if product == 0:
@@ -150,29 +122,33 @@ def check_mask(mask: Matte, name: str = "mask", limits: MaskLimits | None = None
             f"(largest value {float(mask.max(initial=0)):.3f} of 1); paint the product white, the rest black"
         )
     free = int((mask < 0.5).sum())
-    if free < limits.background_share * total:
+    if free < LEAST_BACKGROUND * total:
         raise FullMaskError(
             f"{name} leaves {free} of {total} pixels ({free / total:.2%}) as background, the least is "
-            f"{limits.background_share:.1%}; paint the background black"
+            f"{LEAST_BACKGROUND:.1%}; paint the background black"
         )
-    if product < limits.product_pixels or product < limits.product_share * total:
+    if product < LEAST_PIXELS or product < least_share * total:
         raise ProductTooSmallError(
             f"{name} marks {product} pixels ({product / total:.3%}) as product, the least is "
-            f"{limits.product_pixels} pixels and {limits.product_share:.1%}; "
+            f"{LEAST_PIXELS} pixels and {least_share:.1%}; "
             "crop the image closer or mend the mask"
         )
 
 
-def detect_inversion(mask: Matte) -> InversionEvidence:
-    """How far ``mask`` (H, W) looks as if 1 meant background."""
+def detect_inversion(mask: Matte) -> tuple[bool, float]:
+    """(does ``mask`` (H, W) look as if 1 meant background?, its share of the image's border, 0-1).
+
+    It does if it covers all four corners and most of the border: a large product leaves the top corners free,
+    the background of a product never does.
+    """
     solid = mask >= 0.5
     border = np.concatenate([solid[0], solid[-1], solid[1:-1, 0], solid[1:-1, -1]])
     side = max(1, min(mask.shape) // 50)
     patches = (
         end[:, edge] for end in (solid[:side], solid[-side:]) for edge in (slice(side), slice(-side, None))
     )
-    corners = sum(bool(patch.mean() >= 0.5) for patch in patches)
-    return InversionEvidence(float(border.mean()), corners, float(solid.mean()))
+    share = float(border.mean())
+    return share >= 0.6 and all(patch.mean() >= 0.5 for patch in patches), share
 
 
 def has_shape(alpha: Matte | None) -> bool:
@@ -205,6 +181,22 @@ def dilate(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
         return mask.copy()
     distance = ndimage.distance_transform_edt(~mask)
     return np.asarray(distance <= radius)
+
+
+def grow_mask(mask: Matte) -> Matte:
+    """``mask`` (H, W) and everything within GROWTH of it."""
+    return np.maximum(mask, dilate(mask >= 0.5, math.ceil(GROWTH * min(mask.shape))).astype(np.float32))
+
+
+def fill_product(pixels: Pixels, mask: Matte) -> Pixels:
+    """uint8 (H, W, 3): ``pixels`` with the product, and a narrow rim round it, replaced by neutral grey.
+
+    ``mask`` float (H, W) in [0, 1], 1 = product. Invariant: what was inside the product has no influence.
+    Raises ImageSizeError.
+    """
+    check_same_size(pixels, mask, "image", "mask")
+    cover = grow_mask(mask)[..., None]
+    return np.rint(pixels * (1 - cover) + np.float32(NEUTRAL) * cover).astype(np.uint8)
 
 
 def find_window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:

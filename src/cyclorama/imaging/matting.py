@@ -11,7 +11,6 @@ import ctypes
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -40,21 +39,6 @@ class MattingConfig(Settings):
     """Half width of the unknown band as a share of the longer side, at least 2 pixels."""
     working_side: Annotated[int, Field(ge=64)] = 512
     """Longest side, in pixels, at which alpha is solved; larger ones are refined by a guided upsampling."""
-
-
-@dataclass(frozen=True)
-class Spill:
-    """How much background colour the rim of a file with alpha still holds."""
-
-    strength: float
-    """0: colours are the product's own; 1: fully mixed with the old background."""
-    explained: float
-    """Share of the rim's colour change that mixing with one background colour explains, 0-1."""
-
-    @property
-    def contaminated(self) -> bool:
-        """Whether the rim should be decontaminated: mixing is strong and explains the change well."""
-        return self.strength >= 0.4 and self.explained >= 0.4
 
 
 def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = None) -> Matte:
@@ -184,8 +168,11 @@ def _load_pymatting() -> Any:
     return pymatting
 
 
-def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
+def measure_spill(pixels: Pixels, alpha: Matte) -> tuple[float, float]:
     """How far the rim colours of an image with ``alpha`` (H, W) are mixed with a former background.
+
+    (strength: 0 the product's own colours, 1 fully mixed; share of the rim's colour change that mixing
+    explains, 0-1).
 
     A rim pixel that is still mixed reads ``I = F + s (1 - alpha)(C - F)`` with ``F`` the nearest opaque
     colour and ``C`` the old background's; ``s`` is fitted by least squares for ``C`` white, black and the
@@ -195,13 +182,13 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
     opaque = alpha >= 1
     rim = (alpha > 0.1) & (alpha < 0.9)
     if int(rim.sum()) < 32 or not opaque.any():
-        return Spill(0.0, 0.0)
+        return 0.0, 0.0
     window = find_window(alpha > 0, _MARGIN)
     opaque, rim, alpha, pixels = opaque[window], rim[window], alpha[window], pixels[window]
     distance, index = ndimage.distance_transform_edt(~opaque, return_indices=True)
     rim &= distance <= 8  # far from opaque pixels F is a guess: glass, smoke, shadows
     if int(rim.sum()) < 32:
-        return Spill(0.0, 0.0)
+        return 0.0, 0.0
     own = pixels[index[0], index[1]][rim].astype(np.float64)
     change = pixels[rim].astype(np.float64) - own
     candidates = [np.full(3, 255.0), np.zeros(3)]
@@ -209,7 +196,7 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
     if hidden.any():
         candidates.append(np.median(pixels[hidden].astype(np.float64), axis=0))
     total = float((change**2).sum())
-    best = Spill(0.0, 0.0)
+    best = 0.0, 0.0
     for colour in candidates:
         model = (1 - alpha[rim, None].astype(np.float64)) * (colour - own)
         power = float((model**2).sum())
@@ -217,6 +204,6 @@ def measure_spill(pixels: Pixels, alpha: Matte) -> Spill:
             continue
         strength = float((change * model).sum()) / power
         left = float(((change - strength * model) ** 2).sum())
-        if strength > 0 and 1 - left / total > best.explained:
-            best = Spill(min(strength, 1.0), 1 - left / total)
+        if strength > 0 and 1 - left / total > best[1]:
+            best = min(strength, 1.0), 1 - left / total
     return best

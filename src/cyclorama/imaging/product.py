@@ -131,14 +131,14 @@ class Product:
         matte = check_matte(self.matte, self.size, "Product.matte")
         object.__setattr__(self, "matte", matte)
         check_mask(matte, "Product.matte")
-        evidence = detect_inversion(matte)
-        if evidence.inverted and not self.allow_inverted:
+        inverted, border_share = detect_inversion(matte)
+        if inverted and not self.allow_inverted:
             raise InvertedMaskError(
-                f"Product.matte covers all four corners and {evidence.border_share:.0%} of the border, as a "
+                f"Product.matte covers all four corners and {border_share:.0%} of the border, as a "
                 "background does; give 1 - matte, or allow_inverted=True if it is right"
             )
         if self.foreground is None:
-            mixed = measure_spill(self.pixels, matte).contaminated
+            mixed = min(measure_spill(self.pixels, matte)) >= 0.4
             foreground = estimate_foreground(self.pixels, matte) if mixed else self.pixels
             object.__setattr__(self, "foreground", foreground)
         _check_pixels(self.foreground, "Product.foreground")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cyclorama.errors import SettingsError
+from cyclorama.errors import ImageSizeError, SettingsError
 from cyclorama.types import Matte, Pixels, Size
 
 if TYPE_CHECKING:
@@ -72,6 +72,27 @@ def resize_rgba(pixels: Pixels, alpha: Matte, size: Size, box: Crop | None = Non
 
 def _resize_planes(pixels: npt.NDArray[Any], size: Size, box: Crop | None = None) -> npt.NDArray[np.float32]:
     return np.stack([resize_plane(pixels[..., c], size, box) for c in range(pixels.shape[2])], axis=-1)
+
+
+def resize_bicubic(pixels: Pixels, size: Size) -> npt.NDArray[np.float32]:
+    """float32 (H, W, 3) in [0, 255] (clipped, not rounded) of ``pixels`` at ``size``, antialiased."""
+    return _resize_planes(pixels, size, (0, 0, pixels.shape[1], pixels.shape[0])).clip(0, 255)
+
+
+def resize_to(pixels: Pixels, size: Size) -> Pixels:
+    """The same as uint8, rounded half to even."""
+    return np.rint(resize_bicubic(pixels, size)).astype(np.uint8)
+
+
+def check_same_size(
+    first: npt.NDArray[Any], second: npt.NDArray[Any], first_name: str, second_name: str
+) -> None:
+    """Raise ImageSizeError unless both arrays have one height and width."""
+    if first.shape[:2] != second.shape[:2]:
+        raise ImageSizeError(
+            f"{first_name} is {first.shape[1]} x {first.shape[0]}, {second_name} {second.shape[1]} x "
+            f"{second.shape[0]} pixels; bring both to one size before scoring"
+        )
 
 
 def choose_model_size(size: Size, native: int, multiple: int) -> Size:

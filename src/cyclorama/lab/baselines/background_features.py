@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.published import load_features
-from cyclorama.evaluation.resize import GROWTH, NEUTRAL
+from cyclorama.imaging.masks import GROWTH, NEUTRAL
 
 
 class BackgroundFeatures(nn.Module):

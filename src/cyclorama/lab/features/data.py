@@ -18,7 +18,8 @@ from scipy import ndimage
 from cyclorama.errors import DataError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, PALETTE_VALUES
 from cyclorama.evaluation.reading import ImageSet
-from cyclorama.evaluation.resize import NEUTRAL, fill_product, grow_mask, resize_to
+from cyclorama.imaging.masks import NEUTRAL, fill_product, grow_mask
+from cyclorama.imaging.transforms import resize_to
 from cyclorama.types import Pixels
 
 Cover = npt.NDArray[np.uint8]

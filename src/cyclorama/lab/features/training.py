@@ -24,7 +24,7 @@ from cyclorama.evaluation.feature_network import (
     load_network,
     save_network,
 )
-from cyclorama.evaluation.resize import NEUTRAL
+from cyclorama.imaging.masks import NEUTRAL
 from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment, prepare_batch
 from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.seeding import build_generator, build_numpy_generator
