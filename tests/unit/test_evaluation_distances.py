@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cyclorama.evaluation.values import FeatureIdentity, FeatureTable, load_table, save_table
+from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, load_table, save_table
 from scipy import linalg
 
 from cyclorama.errors import DataError, MixedFeaturesError, TooFewImagesError

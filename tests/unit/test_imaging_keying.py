@@ -136,3 +136,10 @@ def test_parts_below_a_hundredth_are_no_product() -> None:
     pixels[165:181, 100:116] = (40, 60, 160)  # 256
     matte = key_studio_background(pixels).matte
     assert matte is not None and matte[173, 108] == 1
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.6, 2.0])
+def test_a_photo_of_nothing_gives_a_reason(noise: float) -> None:
+    ground = np.random.default_rng(0).normal(245, noise, (*SIZE, 1)).repeat(3, axis=2)
+    keyed = key_studio_background(np.clip(np.rint(ground), 0, 255).astype(np.uint8))
+    assert keyed.matte is None and "differs from its border" in keyed.reason

@@ -240,8 +240,6 @@ def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
 
     Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not.
     """
-    if not product.any():
-        return product
     majority = ndimage.uniform_filter(product.astype(np.float32), 7, mode="nearest") > 0.5
     product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
     contrast = ndimage.maximum_filter(distance, 17)
@@ -252,6 +250,8 @@ def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
         strength = ndimage.mean(distance / np.maximum(contrast, 1.0), bits, index)
         product = product & ~np.isin(bits, index[strength < 0.2])
     parts, count = ndimage.label(product, _EIGHT)
+    if not count:
+        return product
     index = np.arange(1, count + 1)
     areas = ndimage.sum_labels(np.ones_like(parts), parts, index)
     strongest = ndimage.maximum(distance, parts, index)
