@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, load_table, save_table
 from scipy import linalg
 
 from cyclorama.errors import DataError, MixedFeaturesError, TooFewImagesError
@@ -20,6 +19,7 @@ from cyclorama.evaluation.distances import (
     compute_set_distance,
     estimate_bias,
 )
+from cyclorama.evaluation.features import FeatureIdentity, FeatureTable, load_table, save_table
 
 IDENTITY = FeatureIdentity("cyclorama", "0" * 16, 12, "pillow-bicubic", "image")
 
