@@ -17,7 +17,7 @@ import time
 import torch
 
 from cyclorama import BackgroundGenerator
-from cyclorama.generation.demo_set import get_demo_folder, load_demo
+from cyclorama.generation.demo import get_demo_folder, load_demo
 from cyclorama.generation.settings import PRESETS, GenerateConfig
 
 LOAD = """

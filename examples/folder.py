@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cyclorama import BackgroundGenerator
 from cyclorama.errors import CycloramaError
-from cyclorama.generation.demo_set import get_demo_folder
+from cyclorama.generation.demo import get_demo_folder
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from cyclorama import BackgroundGenerator
-from cyclorama.generation.demo_set import get_demo_folder
+from cyclorama.generation.demo import get_demo_folder
 
 
 def main() -> None:

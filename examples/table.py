@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from cyclorama import GenerateConfig
-from cyclorama.generation.demo_set import get_demo_folder, load_demo
+from cyclorama.generation.demo import get_demo_folder, load_demo
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import open_model
 from cyclorama.generation.run import run_images

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cyclorama import errors
     from cyclorama.generate import BackgroundGenerator
-    from cyclorama.generation.embed import load_metadata
-    from cyclorama.generation.result import Generated
+    from cyclorama.generation.result import Generated, load_metadata
     from cyclorama.generation.settings import GenerateConfig
     from cyclorama.imaging.formats import EncodingConfig
     from cyclorama.imaging.product import CutoutConfig, Product, Reference
@@ -48,7 +47,7 @@ _MODULES = {
     "Product": "imaging.product",
     "ProductReport": "types",
     "Reference": "imaging.product",
-    "load_metadata": "generation.embed",
+    "load_metadata": "generation.result",
 }
 
 __all__ = [

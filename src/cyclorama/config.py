@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import difflib
 import itertools
+import json
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,11 +133,11 @@ def load_mapping(path: str | Path) -> Any:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        values = yaml.safe_load(text)
+        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not valid YAML or JSON: {error}") from error
     return {} if values is None else values
 
 

@@ -17,10 +17,9 @@ from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
-from cyclorama.generation.embed import describe_image
 from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import ModelHandle, choose_device, open_model
-from cyclorama.generation.result import Generated
+from cyclorama.generation.result import Generated, describe_image
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "'sofa'",
     ),
     "category map is no mapping": (("ok.png", "--category-map", "map.yaml"), "SettingsError", "pairs"),
-    "category map missing": (("ok.png", "--category-map", "gone.yaml"), "SettingsError", "No such file"),
+    "category map missing": (("ok.png", "--category-map", "gone.yaml"), "ConfigError", "No such file"),
     "manifest without image column": (("no_image.csv",), "ManifestError", "'photo_file'"),
     "manifest with zero rows": (("no_rows.csv",), "ManifestError", "no rows"),
     "manifest empty": (("nothing.csv",), "ManifestError", "empty"),

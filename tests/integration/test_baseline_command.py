@@ -15,7 +15,7 @@ from PIL import Image
 from cyclorama import cli
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.evaluation.published import load_features
-from cyclorama.generation.embed import load_metadata
+from cyclorama.generation.result import load_metadata
 from cyclorama.lab.baselines.inpaint import widen_unet
 from cyclorama.lab.baselines.options import BASELINES
 from cyclorama.lab.baselines.paint_by_example import FeatureEncoder

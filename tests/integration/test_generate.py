@@ -21,9 +21,9 @@ from PIL import Image
 from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation import engine, steps
-from cyclorama.generation.embed import load_metadata
+from cyclorama.generation.result import load_metadata
+from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.generation.status import read_status
 from cyclorama.jobs.store import parse_entries
 from drawn import draw_product, draw_reference
 from tiny_models import build_tiny_pipeline

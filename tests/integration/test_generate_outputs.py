@@ -14,7 +14,7 @@ from PIL import Image, ImageCms
 
 from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
-from cyclorama.generation.embed import load_metadata
+from cyclorama.generation.result import load_metadata
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.formats import SOURCE_TYPE, decode_image
 from cyclorama.imaging.layers import Layers, flatten

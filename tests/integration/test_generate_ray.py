@@ -522,7 +522,7 @@ def test_sigterm_stops_a_run_of_its_own_cluster_and_leaves_nothing(manifest: Pat
         "from cyclorama.generation.items import ItemSource\n"
         "from cyclorama.generation.run import run_images\n"
         "from cyclorama.jobs.job import Hooks\n"
-        "from cyclorama.jobs.stop import catch_stop\n"
+        "from cyclorama.jobs.progress import catch_stop\n"
         "out = Path(sys.argv[2])\n"
         "handle = parts.ModelHandle('stand-in', out.parent, '0' * 12, parts.build_registry())\n"
         "with catch_stop() as wish:\n"

@@ -24,9 +24,9 @@ from cyclorama import cli
 from cyclorama.generation import run as run_module
 from cyclorama.generation import worker as worker_module
 from cyclorama.generation.gate_settings import GateThresholds
+from cyclorama.generation.results import read_status
 from cyclorama.generation.run import RunResult
 from cyclorama.generation.settings import RunConfig
-from cyclorama.generation.status import read_status
 from drawn import save_product
 
 MAIN = "import sys; from cyclorama import cli; sys.exit(cli.main(sys.argv[1:]))"

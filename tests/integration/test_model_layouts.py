@@ -14,7 +14,7 @@ from diffusers import EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler
 
 from cyclorama.cli import main
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
-from cyclorama.generation.describe import describe_model
+from cyclorama.generation.model import describe_model
 from cyclorama.models.base import load_base
 from cyclorama.models.files import choose_files, compute_model_hash, find_model, find_weights
 from cyclorama.models.pipeline import CycloramaPipeline

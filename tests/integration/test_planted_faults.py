@@ -17,7 +17,7 @@ from cyclorama.evaluation.compare import compare
 from cyclorama.evaluation.measure import Evaluation, evaluate_set, load_networks
 from cyclorama.evaluation.reading import find_partners, from_arrays
 from cyclorama.evaluation.settings import EvaluationSettings
-from cyclorama.generation.demo_set import get_demo_folder, load_demo
+from cyclorama.generation.demo import get_demo_folder, load_demo
 
 SIDE = 128
 FAULTS = ("colours", "grown", "pasted", "swapped", "blurred")

@@ -61,7 +61,7 @@ def replace_run(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def fail(model: str | None) -> None:
         raise error
 
-    monkeypatch.setattr("cyclorama.generation.describe.describe_model", fail)
+    monkeypatch.setattr("cyclorama.generation.model.describe_model", fail)
 
 
 def test_errors_become_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

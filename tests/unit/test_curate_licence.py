@@ -18,7 +18,7 @@ from cyclorama.data.licences import (
     save_set_licence,
 )
 from cyclorama.errors import ConfigError, DataError
-from cyclorama.generation.describe import find_licence
+from cyclorama.generation.model import find_licence
 
 
 def judge(settings: LicenceSettings, *licences: str | None) -> list[tuple[str, str, str]]:

@@ -14,9 +14,8 @@ from scipy import ndimage
 
 from cyclorama.config import load_config, save_config
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError, SettingsError
-from cyclorama.generation.gate_halo import compute_halo
 from cyclorama.generation.gate_settings import CHECKS, GateThresholds
-from cyclorama.generation.gates import QualityGate, build_gate, compute_score
+from cyclorama.generation.gates import QualityGate, build_gate, compute_halo, compute_score
 from cyclorama.generation.result import Generated
 from cyclorama.generation.shard import _rank
 from cyclorama.imaging.compositing import composite, compute_product_report

@@ -12,11 +12,19 @@ import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnreadableImageError
-from cyclorama.generation.demo_set import build_demo_items, load_demo
-from cyclorama.generation.embed import load_metadata
-from cyclorama.generation.overview import CELL, GAP, LABEL, PAPER, encode_overview
-from cyclorama.generation.sheet import Cell, SheetRow, build_sheet
-from cyclorama.generation.thumbs import encode_thumbnail
+from cyclorama.generation.demo import build_demo_items, load_demo
+from cyclorama.generation.result import load_metadata
+from cyclorama.generation.sheet import (
+    CELL,
+    GAP,
+    LABEL,
+    PAPER,
+    Cell,
+    SheetRow,
+    build_sheet,
+    encode_overview,
+    encode_thumbnail,
+)
 from cyclorama.imaging.formats import encode_image
 from cyclorama.jobs.progress import ProgressReport
 
@@ -182,7 +190,7 @@ def test_broken_demo_listings_are_named(tmp_path: Path) -> None:
 def test_one_references_thumbnail_is_written_by_many_threads_at_once(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from cyclorama.generation.thumbs import write_thumbnail
+    from cyclorama.generation.sheet import write_thumbnail
 
     pixels = np.full((400, 300, 3), 90, np.uint8)
     with ThreadPoolExecutor(16) as pool:
@@ -195,7 +203,7 @@ def test_one_references_thumbnail_is_written_by_many_threads_at_once(tmp_path: P
 def test_notes_of_rows_stand_on_the_terminal_unless_it_is_quiet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from cyclorama.commands.running import SHOWN_FAILURES, finish
+    from cyclorama.commands.generate import SHOWN_FAILURES, finish
     from cyclorama.generation.run import RunResult
 
     notes = [f"a{k}.png: a frame line along the border is not product" for k in range(SHOWN_FAILURES + 2)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cyclorama.errors import OutputError
-from cyclorama.generation.status import read_status
+from cyclorama.generation.results import read_status
 from cyclorama.jobs import store as store_module
 from drawn import save_product
 from stand_in import read_rows, read_stable, run, write_manifest

@@ -19,8 +19,8 @@ from cyclorama.generation.batches import choose_batch_size, compute_cpu_batch
 from cyclorama.generation.engine import Sampler, Task, is_out_of_memory
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
+from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
-from cyclorama.generation.status import read_status
 from cyclorama.generation.steps import ReferenceCache
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine

@@ -15,9 +15,8 @@ import pytest
 from cyclorama.errors import InputError, MaskError, ModelError, OutputError, SettingsError
 from cyclorama.jobs.in_process import InProcessEngine, _list_devices
 from cyclorama.jobs.job import EngineSettings, Hooks, Job, ShardReport, Worker
-from cyclorama.jobs.progress import ProgressReport
+from cyclorama.jobs.progress import ProgressReport, catch_stop
 from cyclorama.jobs.run import Totals, build_engine, run_shards
-from cyclorama.jobs.stop import catch_stop
 from cyclorama.jobs.store import ShardStore, decode_lines, encode_lines
 
 

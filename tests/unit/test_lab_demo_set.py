@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from cyclorama import cli
-from cyclorama.generation.demo_set import load_demo
+from cyclorama.generation.demo import load_demo
 
 COLUMNS = ("category", "brand", "product", "reference", "reference_mask", "truth")
 

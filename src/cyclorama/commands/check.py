@@ -9,16 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 from pydantic import NonNegativeInt
 
-from cyclorama.commands.generate import Inputs, Making, Plain
+from cyclorama.commands.generate import Inputs, Making
 
 
 def check(
     input: Annotated[str, Parameter(name="INPUT")],
     /,
     *,
-    category: str | None = None,
-    alias: Annotated[tuple[str, ...], Plain] = (),
-    category_map: Path | None = None,
     inputs: Inputs = None,
     settings: Making = None,
     model: str | None = None,
@@ -33,12 +30,6 @@ def check(
     ----------
     input
         Image, folder, table, feed or address, as `cyclorama generate` takes it.
-    category
-        Category of every input that names none the model knows.
-    alias
-        Take category GIVEN as NAME: GIVEN=NAME (repeatable).
-    category_map
-        Aliases from a JSON or YAML file of given: name pairs.
     model
         Model folder or hub id; the bundled model if left out.
     examine
@@ -47,13 +38,11 @@ def check(
         Write the whole report to this file.
     """
     from cyclorama.files import write_atomic
-    from cyclorama.generation.categories import load_category_rules
     from cyclorama.generation.check import check_inputs, format_report
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
 
-    rules = load_category_rules(category_map, alias, category)
-    report = check_inputs(ItemSource(input, inputs), open_model(model), rules, settings, examine)
+    report = check_inputs(ItemSource(input, inputs), open_model(model), settings, examine)
     if json is not None:
         text = json_format.dumps(report, indent=1, ensure_ascii=False) + "\n"
         write_atomic(json, text.encode("utf-8", "backslashreplace"))

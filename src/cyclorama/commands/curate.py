@@ -68,8 +68,7 @@ def run(
     from cyclorama.curate.config import DEFAULT_ENGINE
     from cyclorama.curate.run import run_curate
     from cyclorama.jobs.job import Hooks
-    from cyclorama.jobs.progress import ProgressReport
-    from cyclorama.jobs.stop import catch_stop
+    from cyclorama.jobs.progress import ProgressReport, catch_stop
 
     hosts = [f"reading.urls.hosts={allow_urls}"] if allow_urls else []
     recipe = load_recipe(config, [*hosts, *(overrides or [])])

@@ -57,10 +57,9 @@ def demo(
     quiet
         Print errors only.
     """
-    from cyclorama.commands.running import build_config, finish, make_images
+    from cyclorama.commands.generate import build_config, finish, make_images
     from cyclorama.files import check_output_folder
-    from cyclorama.generation.demo_report import write_demo_report
-    from cyclorama.generation.demo_set import build_demo_items, get_demo_folder, load_demo
+    from cyclorama.generation.demo import build_demo_items, get_demo_folder, load_demo, write_demo_report
     from cyclorama.generation.model import open_model
     from cyclorama.generation.run import iterate_rows
     from cyclorama.generation.settings import GenerateConfig, RunSettings

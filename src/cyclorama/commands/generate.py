@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from cyclorama.generation.settings import GenerateConfig, InputSettings, RunSettings
+from cyclorama.generation.settings import GenerateConfig, InputSettings, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings
 
+if TYPE_CHECKING:
+    from cyclorama.generation.categories import CategoryRules
+    from cyclorama.generation.items import Item, ItemSource
+    from cyclorama.generation.model import ModelHandle
+    from cyclorama.generation.run import RunResult
+
+SHOWN_FAILURES = 5
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
 Making = Annotated[GenerateConfig | None, Parameter(name="*", group="How images are made")]
 Running = Annotated[RunSettings | None, Parameter(name="*", group="The run")]
@@ -23,9 +31,6 @@ def generate(
     /,
     *,
     out: Path,
-    category: str | None = None,
-    alias: Annotated[tuple[str, ...], Plain] = (),
-    category_map: Path | None = None,
     inputs: Inputs = None,
     settings: Making = None,
     gate: Annotated[bool, Plain] = False,
@@ -51,12 +56,6 @@ def generate(
         Image, folder, table, feed or address.
     out
         Output folder.
-    category
-        Category of every input that names none the model knows.
-    alias
-        Take category GIVEN as NAME: GIVEN=NAME; '*=NAME' for all unknown ones (repeatable).
-    category_map
-        Aliases from a JSON or YAML file of given: name pairs.
     gate
         Judge every image and say so in its row.
     gate_limits
@@ -68,14 +67,12 @@ def generate(
     quiet
         Print errors only.
     """
-    from cyclorama.commands.running import build_config, finish, make_images
     from cyclorama.files import check_output_folder
-    from cyclorama.generation.categories import load_category_rules
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
 
-    rules = load_category_rules(category_map, alias, category)
-    config = build_config(settings, run, engine, rules, gate, gate_limits)
+    inputs = inputs or InputSettings()
+    config = build_config(settings, run, engine, inputs.build_rules(), gate, gate_limits)
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     config = config.replace(urls=source.urls)
@@ -83,10 +80,81 @@ def generate(
     if dry_run:
         from cyclorama.generation.estimate import estimate_run
 
-        print(estimate_run(source, out, handle, config).format())
+        print(estimate_run(source, out, handle, config))
         return 0
     result = make_images(source, out, handle, config, quiet)
     if not quiet:
         for note in source.remarks:
             print(note, file=sys.stderr)
     return finish(result, out, quiet)
+
+
+def build_config(
+    settings: GenerateConfig | None,
+    run: RunSettings | None,
+    engine: EngineSettings | None,
+    rules: CategoryRules | None = None,
+    gate: bool = False,
+    gate_limits: Path | None = None,
+) -> RunConfig:
+    """The settings of a run; what needs a judge turns the gate on. Raises ConfigError, SettingsError."""
+    from cyclorama.config import load_config
+    from cyclorama.generation.categories import CategoryRules
+    from cyclorama.generation.gate_settings import GateThresholds
+
+    settings, run, engine = settings or GenerateConfig(), run or RunSettings(), engine or EngineSettings()
+    settings.build_sampling()
+    limits = None if gate_limits is None else load_config(GateThresholds, gate_limits)
+    if limits is None and (gate or run.attempts or run.keep == "best"):
+        limits = GateThresholds()
+    return RunConfig(settings, run, engine, rules or CategoryRules(), limits)
+
+
+def make_images(
+    source: ItemSource | Iterable[Item], out: Path, model: ModelHandle, config: RunConfig, quiet: bool
+) -> RunResult:
+    """Run with progress on stderr; Ctrl-C stops after the images in hand."""
+    from cyclorama.generation.run import run_images
+    from cyclorama.jobs.job import Hooks
+    from cyclorama.jobs.progress import ProgressReport, catch_stop
+
+    def note(text: str) -> None:
+        print(f"cyclorama: {text}", file=sys.stderr)
+
+    with catch_stop(quiet) as stop, ProgressReport(quiet=quiet) as progress:
+        hooks = Hooks(progress.start, progress.advance, stop, noted=(lambda text: None) if quiet else note)
+        return run_images(source, out, model, config, hooks)
+
+
+def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
+    """Say how the run ended and return its exit code: 0, 1 (some failed), 2 (all did at once) or 130."""
+    for row in result.failures[:SHOWN_FAILURES]:
+        reason = " ".join(row["reason"].split())
+        print(f"cyclorama: {row['error']}: {row['name']}: {reason}", file=sys.stderr)
+    if result.failed > SHOWN_FAILURES and result.finished:
+        print(f"... and {result.failed - SHOWN_FAILURES} more, see {out / 'results.jsonl'}", file=sys.stderr)
+    if not quiet:
+        for note in result.notes[:SHOWN_FAILURES]:
+            print(f"cyclorama: note: {note}", file=sys.stderr)
+        if len(result.notes) > SHOWN_FAILURES:
+            print(
+                f"... and {len(result.notes) - SHOWN_FAILURES} more notes, see {out / 'index.html'}",
+                file=sys.stderr,
+            )
+        kept = f", {result.kept} kept from before" if result.kept else ""
+        print(f"{result.made} images made{kept}, {result.failed} inputs failed; see {out / 'index.html'}")
+        if result.shards > 1 and result.made:
+            print(
+                f"{result.made / max(result.work.wall_seconds, 1e-9):.2f} images/s; planned in "
+                f"{result.plan_seconds:.1f} s; {result.work.idle_share:.1%} of the time outside the model"
+            )
+    if not result.finished:
+        left = result.rows - result.done - result.failed
+        print(
+            f"cyclorama: stopped with {left} rows in unfinished shards; run the same command again to go on",
+            file=sys.stderr,
+        )
+        return 130
+    if result.nothing_started:
+        return 2
+    return 1 if result.failed else 0

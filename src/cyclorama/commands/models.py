@@ -25,7 +25,7 @@ def show(
     as_json
         Print JSON.
     """
-    from cyclorama.generation.describe import describe_model, format_model
+    from cyclorama.generation.model import describe_model, format_model
 
     description = describe_model(model)
     print(json.dumps(description, indent=2, ensure_ascii=False) if as_json else format_model(description))

@@ -21,7 +21,7 @@ def status(
     json
         Print JSON.
     """
-    from cyclorama.generation.status import format_status, read_status
+    from cyclorama.generation.results import format_status, read_status
 
     found = read_status(out)
     print(json_format.dumps(found, indent=1, ensure_ascii=False) if json else format_status(found))

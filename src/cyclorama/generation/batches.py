@@ -10,7 +10,7 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -37,15 +37,18 @@ GAIN = 1.03
 _SHORT, _LONG = 1, 3
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Indices of the images in one batch, and how many places it has (the rest is padding)."""
+T = TypeVar("T")
 
-    members: tuple[int, ...]
+
+@dataclass(frozen=True)
+class Batch(Generic[T]):
+    """The images in one batch, and how many places it has (the rest is padding)."""
+
+    members: tuple[T, ...]
     places: int
 
 
-def build_batches(shapes: Sequence[Hashable], batch_size: int) -> list[Batch]:
+def build_batches(shapes: Sequence[Hashable], batch_size: int) -> list[Batch[int]]:
     """Batches of at most ``batch_size`` images with equal ``shapes``, in the order of their first members.
 
     A shape with more images than one batch holds has ``batch_size`` places in every batch, the last too,
@@ -54,11 +57,11 @@ def build_batches(shapes: Sequence[Hashable], batch_size: int) -> list[Batch]:
     groups: dict[Hashable, list[int]] = {}
     for index, shape in enumerate(shapes):
         groups.setdefault(shape, []).append(index)
-    batches = []
-    for members in groups.values():
-        places = min(batch_size, len(members))
-        for start in range(0, len(members), batch_size):
-            batches.append(Batch(tuple(members[start : start + batch_size]), places))
+    batches = [
+        Batch(tuple(members[start : start + batch_size]), min(batch_size, len(members)))
+        for members in groups.values()
+        for start in range(0, len(members), batch_size)
+    ]
     return sorted(batches, key=lambda batch: batch.members[0])
 
 

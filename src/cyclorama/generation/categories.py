@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from cyclorama.config import load_mapping
 from cyclorama.errors import SettingsError
 from cyclorama.models.registry import CategoryMatch, CategoryRegistry, normalise_name
 
@@ -63,11 +63,14 @@ def load_category_rules(
 ) -> CategoryRules:
     """Rules from a JSON or YAML file of ``given: category`` pairs, then ``given=category`` texts.
 
-    Raises SettingsError (unreadable file, not a mapping of names, a text without ``=``).
+    Raises ConfigError (unreadable file), SettingsError (not a mapping of names, a text without ``=``).
     """
     mapping: dict[str, str] = {}
     if map_file is not None:
-        mapping.update(_load_map(Path(map_file)))
+        values = load_mapping(map_file)
+        if not isinstance(values, dict) or {str} != {*map(type, values), *map(type, values.values()), str}:
+            raise SettingsError(f"category map {map_file} must hold pairs 'given name: category', both text")
+        mapping.update(values)
     for text in aliases:
         given, separator, target = text.partition("=")
         if not (separator and given.strip() and target.strip()):
@@ -76,21 +79,3 @@ def load_category_rules(
             )
         mapping[given.strip()] = target.strip()
     return CategoryRules(mapping, default)
-
-
-def _load_map(path: Path) -> dict[str, str]:
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise SettingsError(f"cannot read category map {path}: {error.strerror or error}") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise SettingsError(f"category map {path} is not valid JSON or YAML: {error}") from error
-    usable = isinstance(values, dict) and all(
-        isinstance(key, str) and isinstance(value, str) for key, value in values.items()
-    )
-    if not usable:
-        raise SettingsError(f"category map {path} must hold pairs 'given name: category', both text")
-    return dict(values)

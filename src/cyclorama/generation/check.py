@@ -13,10 +13,8 @@ from typing import Any
 
 from cyclorama.data.licences import is_restricted, is_stated
 from cyclorama.errors import CycloramaError, MissingMaskError
-from cyclorama.generation.categories import CategoryRules
-from cyclorama.generation.describe import find_licence
 from cyclorama.generation.items import Item, ItemSource
-from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.model import ModelHandle, find_licence
 from cyclorama.generation.plan import Plan, PlanRow, build_plan
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.steps import hash_file, read_size
@@ -42,7 +40,6 @@ class _Faults(dict[str, dict[str, Any]]):
 def check_inputs(
     source: ItemSource,
     model: ModelHandle,
-    rules: CategoryRules | None = None,
     settings: GenerateConfig | None = None,
     examine: int = 2000,
 ) -> dict[str, Any]:
@@ -51,16 +48,21 @@ def check_inputs(
     All rows are looked up: cells, files, categories. The files of ``examine`` rows, evenly spread (0: of
     all), are opened: headers, masks (inverted, empty, too small a product), duplicates by content. Files
     elsewhere are not fetched: ``not_fetched`` counts them. Raises ManifestError, UnknownCategoryError
-    (default or alias).
+    (default or alias), SettingsError.
     """
     faults = _Faults()
     categories: Counter[tuple[str, str, str]] = Counter()
     unknown: Counter[str] = Counter()
     licences: Counter[str] = Counter()
-    settings = settings or GenerateConfig()
+    settings, rules = settings or GenerateConfig(), source.settings.build_rules()
+
+    def count_licences(folder: Path) -> Iterator[Item]:
+        for item in source.iterate(folder / "embedded"):
+            licences.update([item.licence] if item.licence else [])
+            yield item
+
     with tempfile.TemporaryDirectory(prefix="cyclorama-check-") as scratch:
-        items = _count_licences(source, Path(scratch), licences)
-        plan = build_plan(items, Path(scratch) / "plan", rules or CategoryRules(), model.registry, {})
+        plan = build_plan(count_licences(Path(scratch)), Path(scratch) / "plan", rules, model.registry, {})
         step = 1 if examine == 0 else max(1, plan.rows // examine)
         chosen: list[PlanRow] = []
         for row in plan.iterate():
@@ -127,13 +129,6 @@ def format_report(report: Mapping[str, Any]) -> str:
     for entry in report["data_licences"]:
         lines.append(f"data: licence {entry['licence']}, {entry['rows']} rows{_warn(entry)}")
     return "\n".join(lines)
-
-
-def _count_licences(source: ItemSource, scratch: Path, counts: Counter[str]) -> Iterator[Item]:
-    for item in source.iterate(scratch / "embedded"):
-        if item.licence is not None:
-            counts[item.licence] += 1
-        yield item
 
 
 def _examine(

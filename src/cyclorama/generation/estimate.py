@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,11 @@ from PIL import Image
 
 from cyclorama.errors import ImageError, MaskError
 from cyclorama.generation.batches import choose_batch_size, measure_job
-from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.result import Generated
+from cyclorama.generation.result import Generated, encode_files
 from cyclorama.generation.run import plan_job, settle_config
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.worker import ImageJob
@@ -33,47 +31,10 @@ USUAL_PIXELS = 1024 * 1024
 TRIALS = 8
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What is ahead."""
-
-    rows: int
-    failing_rows: int
-    """Rows that cannot be worked on, as is known without opening an image."""
-    finished_rows: int
-    images: int
-    """To be made, candidates and layouts included."""
-    shards: int
-    seconds: float
-    """With the workers of the settings."""
-    seconds_per_image: float
-    basis: str
-    """Where that comes from: earlier shards of this output folder, or a short trial of the model."""
-    bytes: int
-    free_bytes: int
-
-    def format(self) -> str:
-        """Lines of text."""
-        hours, rest = divmod(round(self.seconds), 3600)
-        lines = [
-            f"{self.rows} rows: {self.finished_rows} in finished shards, {self.failing_rows} cannot "
-            f"be used (see `cyclorama check`)",
-            f"{self.images} images to make in {self.shards} shards",
-            f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({self.seconds_per_image:.3g} s an image, "
-            f"from {self.basis})",
-            f"about {format_bytes(self.bytes)} of disk; {format_bytes(self.free_bytes)} are free",
-        ]
-        if self.bytes > self.free_bytes:
-            lines.append(
-                "the disk is too small: the run would stop when it is full, and go on when there is room"
-            )
-        return "\n".join(lines)
-
-
 def estimate_run(
     source: ItemSource, out: Path, model: ModelHandle, config: RunConfig, load_model: LoadModel | None = None
-) -> Estimate:
-    """The estimate for ``source``; nothing is written into ``out``.
+) -> str:
+    """Lines of text on what is ahead for ``source``; nothing is written into ``out``.
 
     Raises as :func:`cyclorama.generation.run.run_images` does before its first image.
     """
@@ -89,20 +50,19 @@ def estimate_run(
         kept = sum(_count_kept(job, store, shard) for shard in ahead)
         images = max(0, usable - kept) * job.images_per_row
         seconds, size, basis = _measure(job, store, needed=images > 0)
-    return Estimate(
-        rows=plan.rows,
-        failing_rows=plan.failed,
-        finished_rows=plan.rows - rows,
-        images=images,
-        shards=len(ahead),
-        seconds=images * seconds / (config.engine.workers or 1),
-        seconds_per_image=seconds,
-        basis=basis,
-        bytes=round(images * size),
-        free_bytes=shutil.disk_usage(
-            next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())
-        ).free,
-    )
+    size = round(images * size)
+    free = shutil.disk_usage(next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())).free
+    hours, rest = divmod(round(images * seconds / (config.engine.workers or 1)), 3600)
+    lines = [
+        f"{plan.rows} rows: {plan.rows - rows} in finished shards, {plan.failed} cannot be used "
+        "(see `cyclorama check`)",
+        f"{images} images to make in {len(ahead)} shards",
+        f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({seconds:.3g} s an image, from {basis})",
+        f"about {format_bytes(size)} of disk; {format_bytes(free)} are free",
+    ]
+    if size > free:
+        lines.append("the disk is too small: the run would stop when it is full, and go on with more room")
+    return "\n".join(lines)
 
 
 def format_bytes(count: float) -> str:
@@ -197,5 +157,5 @@ def _encode(job: ImageRun, row: PlanRow) -> float:
             seconds=0.0,
             icc_profile=product.icc_profile,
         )
-        total += sum(map(len, ImageEncoder.of(job.config.settings)(made, placed, {}).values()))
+        total += sum(map(len, encode_files(made, placed, {}, job.config.settings)[0].values()))
     return total / len(job.layouts)

@@ -18,7 +18,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from cyclorama.errors import CycloramaError, OutputError
 from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.items import FILES, Failure, Item, ItemSource
-from cyclorama.generation.names import build_stems
+from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import CategoryMatch, CategoryRegistry
 
@@ -134,7 +134,7 @@ def build_plan(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         items = source.iterate(folder.parent / "embedded") if isinstance(source, ItemSource) else source
-        names, failed = _write_inputs(items, part, _Chooser(rules, registry))
+        names, failed = _write_inputs(items, part, rules, registry)
         keys = _write_rows(folder, part, build_stems(names), shard_size, compute_key(run_values))
     except OSError as error:
         if isinstance(error, CycloramaError):
@@ -161,27 +161,18 @@ def load_plan(folder: Path) -> Plan:
         ) from error
 
 
-class _Chooser:
-    """Categories, each given name settled once however many rows share it."""
-
-    def __init__(self, rules: CategoryRules, registry: CategoryRegistry) -> None:
-        self._rules, self._registry = rules, registry
-        self._settled: dict[tuple[str | None, tuple[str, ...]], CategoryMatch | Failure] = {}
-
-    def choose(self, given: str | None, folders: tuple[str, ...]) -> CategoryMatch | Failure:
-        key = (given, folders if given is None else ())
-        found = self._settled.get(key)
-        if found is None:
-            try:
-                found = self._rules.choose(given, self._registry, key[1])
-            except CycloramaError as error:
-                found = Failure.of(error)
-            self._settled[key] = found
-        return found
-
-
-def _write_inputs(items: Iterable[Item], part: Path, chooser: _Chooser) -> tuple[list[str], int]:
+def _write_inputs(
+    items: Iterable[Item], part: Path, rules: CategoryRules, registry: CategoryRegistry
+) -> tuple[list[str], int]:
     """Write all inputs in the order of the plan's columns; their names, and how many have failed."""
+
+    @cache  # each given name is settled once, however many rows share it
+    def choose(given: str | None, folders: tuple[str, ...]) -> CategoryMatch | Failure:
+        try:
+            return rules.choose(given, registry, folders)
+        except CycloramaError as error:
+            return Failure.of(error)
+
     names: list[str] = []
     failed = 0
     stamp = lru_cache(100_000)(_read_stamp)
@@ -194,7 +185,7 @@ def _write_inputs(items: Iterable[Item], part: Path, chooser: _Chooser) -> tuple
                 name = item.name
                 if not name.isascii():  # half a surrogate pair cannot be written
                     name = name.encode("utf-8", "replace").decode()
-                match = chooser.choose(item.category, item.folders)
+                match = choose(item.category, item.folders if item.category is None else ())
                 failure, stamps = item.failure, ["", "", "", ""]
                 if failure is None:
                     files = (item.image, item.mask, item.reference, item.reference_mask)

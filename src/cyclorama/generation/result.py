@@ -7,9 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclorama.errors import OutputError, SettingsError
+from cyclorama import __version__
+from cyclorama.errors import OutputError, SettingsError, UnreadableImageError
 from cyclorama.files import write_atomic
-from cyclorama.imaging.formats import SUFFIXES, EncodingConfig, encode_image
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.imaging.compositing import compute_contact_shadow
+from cyclorama.imaging.formats import SUFFIXES, EncodingConfig, decode_image, encode_image, measure_encoding
+from cyclorama.imaging.layers import build_layers, encode_layers
+from cyclorama.imaging.layout import CanvasLayout
+from cyclorama.imaging.product import Product
 from cyclorama.types import ProductReport
 
 if TYPE_CHECKING:
@@ -83,3 +90,61 @@ class Generated:
         buffer = io.BytesIO()
         self.image.save(buffer, "PNG")
         return buffer.getvalue()
+
+
+def describe_image(
+    model: ModelHandle,
+    settings: dict[str, Any],
+    layout: CanvasLayout,
+    *,
+    name: str,
+    seed: int,
+    category: str | None,
+    identifier: str | None,
+    reference: str | None,
+    mask_source: str,
+) -> dict[str, Any]:
+    """The recipe as plain values: all that an image was made of, and nothing that differs between equal runs.
+
+    ``settings``: as rows state them. ``name``: of the input. ``reference``: its file's name. An output among
+    several also names its canvas, so that it can be made again by its own size or aspect.
+    """
+    source = {"input": name, "seed": seed, "category": category, "identifier": identifier}
+    source |= {"reference": reference, "mask_source": mask_source}
+    made_by = {"model": model.name, "model_hash": model.hash, "settings": settings}
+    canvas = {"layout": layout.name, "canvas": layout.describe()} if layout.name else {}
+    return {"cyclorama": __version__} | source | made_by | canvas
+
+
+def encode_files(
+    made: Generated, product: Product, recipe: dict[str, Any], settings: GenerateConfig
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The files of one image by suffix, its own first, and what a lossy one did to the opaque product.
+
+    ``product`` is on the image's canvas. The second is that of :func:`measure_encoding`, empty for a lossless
+    file. Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
+    """
+    encoding, strength = settings.encoding, settings.contact_shadow
+    content = encode_image(made.pixels, recipe, made.icc_profile, encoding, product.metadata)
+    files = {encoding.suffix: content}
+    if settings.layers is not None:
+        shadow = compute_contact_shadow(product.matte, strength) if strength else None
+        files |= encode_layers(build_layers(made.pixels, made.background, product, shadow), settings.layers)
+    return files, {} if encoding.is_lossless else measure_encoding(content, product)
+
+
+def load_metadata(path: str | Path) -> dict[str, Any]:
+    """What is written into the image at ``path``: seed, settings, category, model.
+
+    Reads PNG, WebP, JPEG and AVIF. Raises UnreadableImageError if the file is no such image or carries
+    nothing of ours.
+    """
+    try:
+        recipe = decode_image(Path(path).read_bytes()).recipe
+    except (OSError, UnreadableImageError) as error:
+        raise UnreadableImageError(f"cannot read {path}: {error}") from error
+    if recipe is None:
+        raise UnreadableImageError(
+            f"{path} carries no Cyclorama settings; it was made or saved by another program, or with strip"
+        )
+    return recipe

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, InputError, SettingsError
-from cyclorama.generation.categories import CategoryRules
+from cyclorama.generation.categories import CategoryRules, load_category_rules
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.seeding import MAX_SEED
@@ -31,6 +31,7 @@ PRESETS: dict[str, tuple[int, str | None]] = {
 }
 """Name to (steps, scheduler; None is the model's own); what each costs and loses stands in RESULTS.md."""
 MAX_OUTPUTS = 16
+S = TypeVar("S", bound=Settings)
 Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
 ]
@@ -59,6 +60,12 @@ class InputSettings(Settings):
 
     error_type: ClassVar[type[CycloramaError]] = SettingsError
 
+    category: str | None = None
+    """Category of every input that names none the model knows."""
+    alias: tuple[str, ...] = ()
+    """Take category GIVEN as NAME: GIVEN=NAME; '*=NAME' for all unknown ones; may be repeated."""
+    category_map: Path | None = None
+    """Aliases from a JSON or YAML file of given: name pairs."""
     mask: Path | None = None
     """Product mask of one image; for a folder, a folder of masks with the images' relative names."""
     mask_means: MaskMeans | None = None
@@ -84,6 +91,10 @@ class InputSettings(Settings):
             if missing:
                 raise InputError(f"no such file for --{name.replace('_', '-')}: {path}")
         return self
+
+    def build_rules(self) -> CategoryRules:
+        """How given names become categories. Raises ConfigError, SettingsError."""
+        return load_category_rules(self.category_map, self.alias, self.category)
 
 
 class GenerateConfig(Settings):
@@ -161,9 +172,7 @@ class GenerateConfig(Settings):
         """The file format of the images."""
         from cyclorama.imaging.formats import EncodingConfig
 
-        return EncodingConfig(
-            format=self.format, quality=self.quality, provenance=self.provenance, strip=self.strip
-        )
+        return self._build(EncodingConfig)
 
     def build_layouts(self) -> tuple[CanvasLayout, ...]:
         """The canvases of every input, at least one; with ``outputs`` each has a name for its files.
@@ -183,14 +192,7 @@ class GenerateConfig(Settings):
     def _build_layout(self, name: str, size: Size | None, aspect: Size | None) -> CanvasLayout:
         from cyclorama.imaging.layout import CanvasLayout
 
-        return CanvasLayout(
-            name=name,
-            size=size,
-            aspect=aspect,
-            placement=self.placement,
-            product_scale=self.product_scale,
-            margin=self.margin,
-        )
+        return self._build(CanvasLayout, name=name, size=size, aspect=aspect)
 
     def check_canvas(self, size: Size) -> None:
         """Raise SettingsError if the files asked for cannot hold an image of ``size``."""
@@ -204,15 +206,12 @@ class GenerateConfig(Settings):
         """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""
         from cyclorama.diffusion.settings import SamplingConfig
 
-        return SamplingConfig(
-            num_inference_steps=self.steps,
-            guidance_scale=self.guidance_scale,
-            eta=self.eta,
-            scheduler=self.scheduler or PRESETS[self.preset][1],
-            reference_strength=self.reference_strength,
-            category_strength=self.category_strength,
-            initial_latent=self.initial_latent,
-        )
+        scheduler = self.scheduler or PRESETS[self.preset][1]
+        return self._build(SamplingConfig, num_inference_steps=self.steps, scheduler=scheduler)
+
+    def _build(self, part: type[S], **values: Any) -> S:
+        """The settings of a step: ``values``, and for its other fields the equally named ones here."""
+        return part(**{n: getattr(self, n) for n in part.model_fields if n not in values} | values)
 
     def describe(self) -> dict[str, Any]:
         """The settings that change an image or its files, as plain values.

@@ -6,16 +6,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from cyclorama.generation.batches import build_batches, compute_item_seeds
+from cyclorama.generation.batches import Batch, build_batches, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, compute_model_shape
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun
-from cyclorama.generation.names import build_ending
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.steps import RowFiles
+from cyclorama.generation.writers import build_ending, has_size
 from cyclorama.jobs.store import ShardStore, compute_key
 from cyclorama.types import Size
 
@@ -33,14 +33,6 @@ class Spot:
     row: int
     layout: int
     candidate: int
-
-
-@dataclass(frozen=True)
-class ShardBatch:
-    """Missing images that are sampled together, and the places of the batch they belong to."""
-
-    spots: tuple[Spot, ...]
-    places: int
 
 
 @dataclass
@@ -269,7 +261,9 @@ class ShardState:
             if "result" in entry:
                 if not (retry and entry["result"]["status"] == "failed"):
                     finished[entry["key"]] = entry["result"]
-            elif row is not None and all(_is_staged(self._folder, file) for file in entry["files"]):
+            elif row is not None and all(
+                has_size(self._folder / file["staged"], file["bytes"]) for file in entry["files"]
+            ):
                 row.images[entry["spot"][0], entry["spot"][1]] = dict(entry)
         return finished
 
@@ -282,7 +276,7 @@ class ShardState:
         for image in self._by_stem.get(row.plan.output, {}).get("images", ()):
             row.reuse_image(image)
 
-    def build_batches(self, model: Pipeline, number: int) -> list[ShardBatch]:
+    def build_batches(self, model: Pipeline, number: int) -> list[Batch[Spot]]:
         """The batches of round ``number`` (0: the candidates; then one further attempt each) with what is
         missing.
 
@@ -305,7 +299,7 @@ class ShardState:
         for batch in build_batches(shapes, self.job.batch_size):
             missing = [spots[i] for i in batch.members if not self.rows[spots[i].row].has(spots[i])]
             if missing:
-                batches.append(ShardBatch(tuple(missing), batch.places))
+                batches.append(Batch(tuple(missing), batch.places))
         return batches
 
     def build_mark(self) -> dict[str, Any]:
@@ -339,10 +333,3 @@ def _rank(entry: Mapping[str, Any]) -> tuple[bool, bool, float]:
     """Sorts the best first: passed before refused, measured before unmeasured, then by score."""
     verdict = entry["verdict"] or {"passed": True, "score": None}
     return not verdict["passed"], verdict["score"] is None, -(verdict["score"] or 0.0)
-
-
-def _is_staged(folder: Path, file: Mapping[str, Any]) -> bool:
-    try:
-        return bool((folder / file["staged"]).stat().st_size == file["bytes"])
-    except OSError:
-        return False

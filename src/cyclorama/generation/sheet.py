@@ -1,7 +1,9 @@
-"""The contact sheet: one HTML file beside the images, without a single outside resource."""
+"""The contact sheet: one HTML file beside the images without a single outside resource, its small images, and
+one PNG that shows many."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -9,36 +11,62 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from cyclorama.generation.names import build_ending
-from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from cyclorama.evaluation.tables import ReportText, format_page
+from cyclorama.files import write_atomic
+from cyclorama.generation.writers import build_ending
 
 if TYPE_CHECKING:
     from cyclorama.generation.job import ImageRun
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.settings import RunConfig
+    from cyclorama.types import Matte, Pixels
+
+THUMBS = "journal/thumbs"
+SHOWN_ROWS = 1000
+"""The sheet shows so many of the first rows; thumbnails are made for these alone."""
+SIDE = 320
+"""Longest side of a thumbnail in pixels."""
+
+
+def encode_thumbnail(pixels: Pixels, matte: Matte | None = None) -> bytes:
+    """A WebP of ``pixels`` (H, W, 3), at most 320 px; transparent where ``matte`` (H, W) is 0."""
+    if matte is None:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+    else:
+        alpha = np.rint(matte * 255).astype(np.uint8)
+        image = Image.fromarray(np.dstack([pixels, alpha]))
+    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    buffer = io.BytesIO()
+    image.save(buffer, format="WEBP", quality=85, method=2)
+    return buffer.getvalue()
+
+
+def write_thumbnail(folder: Path, name: str, pixels: Pixels, matte: Matte | None = None) -> None:
+    """Write the thumbnail ``name`` (a path below ``folder``), which other threads may write, too.
+
+    Raises OutputError.
+    """
+    write_atomic(folder / name, encode_thumbnail(pixels, matte), durable=False, shared=True)
+
+
+def name_thumbnails(output: str, ending: str, first: bool, reference: str | None) -> dict[str, str]:
+    """Names of the thumbnails of one image, by kind, below the output folder.
+
+    ``output`` is the row's path without suffix, ``ending`` that of the image; the product's is that of the
+    row's ``first`` image. ``reference`` is its file's digest.
+    """
+    names = {"result": f"{THUMBS}/results/{output}{ending}.webp"}
+    if first:
+        names["product"] = f"{THUMBS}/products/{output}.webp"
+    if reference is not None:
+        names["reference"] = f"{THUMBS}/references/{reference[:16]}.webp"
+    return names
+
 
 SHEET_NAME = "index.html"
-
-_STYLE = """
-:root{color-scheme:light dark;
---paper:#f6f5f2;--card:#fff;--ink:#23211d;--soft:#6c675e;--line:#dedad2;--bad:#a3261b}
-@media (prefers-color-scheme:dark){:root{
---paper:#1b1a18;--card:#262421;--ink:#eeebe5;--soft:#a8a297;--line:#3a3732;
---bad:#ff9d90}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-header,main,footer{max-width:88rem;margin:0 auto;padding:1.25rem 1rem}
-h1{margin:0;font-size:1.6rem}h2{font-size:1.15rem;margin:2rem 0 .75rem}
-p{margin:.35rem 0}.soft,figcaption,footer{color:var(--soft);font-size:.875rem}
-.row{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.9rem;margin:0 0 1rem}
-.row h3{margin:0 0 .5rem;font-size:1rem;overflow-wrap:anywhere}
-.cells{display:grid;gap:.75rem;grid-template-columns:repeat(auto-fill,minmax(min(9.5rem,45%),1fr))}
-figure{margin:0}figcaption{margin-top:.3rem;overflow-wrap:anywhere}
-img{display:block;width:100%;aspect-ratio:1;object-fit:contain;border-radius:.35rem;background:#8883}
-a{color:inherit}a:focus-visible{outline:3px solid #4178c4;outline-offset:2px}
-.bad{border-left:4px solid var(--bad)}.bad strong{color:var(--bad)}
-ul.failures{list-style:none;padding:0}ul.failures li{overflow-wrap:anywhere}
-"""
 
 
 @dataclass(frozen=True)
@@ -143,32 +171,10 @@ def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) ->
     Every text is escaped, every image has an alternative text, the page reads without scripts, and
     nothing is fetched from elsewhere.
     """
-    finished = [row for row in rows if row.error is None]
-    failed = [row for row in rows if row.error is not None]
-    parts = [
-        "<!doctype html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
-        f"<header><h1>{escape(title)}</h1>",
-        *(f'<p class="soft">{escape(line)}</p>' for line in summary),
-        "</header><main>",
-    ]
-    if finished:
-        parts += ["<section aria-label='Images'>", *(_card(row) for row in finished), "</section>"]
-    if failed:
-        parts += [
-            f"<section aria-label='Failures'><h2>Failed ({len(failed)})</h2><ul class='failures'>",
-            *(
-                f"<li class='row bad'><strong>{escape(row.title)}</strong><p>{escape(error)}</p></li>"
-                for row in failed
-                if (error := row.error)
-            ),
-            "</ul></section>",
-        ]
-    parts.append("</main><footer>Made with Cyclorama. Each image carries its own settings and seed.</footer>")
-    parts.append("</body></html>\n")
-    return "\n".join(parts)
+    failed = [f"{row.title}: {row.error}" for row in rows if row.error is not None]
+    text = ReportText(title, summary, (), (), {f"Failed ({len(failed)})": failed})
+    last = "<footer class='soft'>Made with Cyclorama. Each image carries its own settings and seed.</footer>"
+    return format_page(text, [_card(row) for row in rows if row.error is None], [last])
 
 
 def _card(row: SheetRow) -> str:
@@ -187,3 +193,40 @@ def _figure(cell: Cell) -> str:
     if cell.output is not None:
         image = f'<a href="{escape(quote(cell.output))}">{image}</a>'
     return f"<figure>{image}<figcaption>{escape(cell.caption)}</figcaption></figure>"
+
+
+CELL = 192
+"""Side of a cell in pixels."""
+GAP = 8
+LABEL = 22
+PAPER = (246, 245, 242)
+INK = (35, 33, 29)
+
+
+def encode_overview(rows: Sequence[Sequence[Path | None]], labels: Sequence[str]) -> bytes:
+    """A PNG with a row of cells per row of image files, under one line of ``labels``; None stays empty.
+
+    Every row has as many cells as there are labels. Images are fitted whole; transparent parts show paper.
+    """
+    width = len(labels) * (CELL + GAP) + GAP
+    height = len(rows) * (CELL + GAP) + GAP + LABEL
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=14)
+    for column, label in enumerate(labels):
+        draw.text((GAP + column * (CELL + GAP), GAP // 2), label, fill=INK, font=font)
+    for number, row in enumerate(rows):
+        for column, path in enumerate(row):
+            if path is not None:
+                _paste(sheet, path, GAP + column * (CELL + GAP), LABEL + GAP + number * (CELL + GAP))
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _paste(sheet: Image.Image, path: Path, left: int, top: int) -> None:
+    with Image.open(path) as opened:
+        image = opened.convert("RGBA")
+    image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    offset = (left + (CELL - image.width) // 2, top + (CELL - image.height) // 2)
+    sheet.paste(image, offset, image)

@@ -21,12 +21,11 @@ from typing import Any
 from cyclorama.data.table import open_file
 from cyclorama.errors import UnreadableImageError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation import thumbs
-from cyclorama.generation.embed import ImageEncoder
 from cyclorama.generation.items import FILES
 from cyclorama.generation.job import ImageRun
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.result import Generated
+from cyclorama.generation.result import Generated, encode_files
+from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.imaging.product import Product, Reference, RembgNetwork
 from cyclorama.jobs.store import compute_key
 from cyclorama.types import Matte, Pixels, Size
@@ -151,9 +150,8 @@ def finish_image(
     """
     start = time.perf_counter()
     verdict = None if job.gate is None else job.gate(made, product, reference)
-    encoder, files = ImageEncoder.of(job.config.settings), []
-    encoded = encoder(made, product, recipe)
-    measured = encoder.measure(encoded, product)
+    encoded, measured = encode_files(made, product, recipe, job.config.settings)
+    files = []
     for suffix, data in encoded.items():
         staged = target.with_name(target.name + suffix)
         write_atomic(staged, data)
@@ -165,7 +163,7 @@ def finish_image(
         shown["reference"] = (reference.pixels, None)
     for kind, name in thumbnails.items():
         if kind in shown and not (kind == "reference" and (job.out / name).exists()):
-            thumbs.write_thumbnail(job.out, name, *shown[kind])
+            write_thumbnail(job.out, name, *shown[kind])
     height, width = made.pixels.shape[:2]
     return {
         "seed": made.seed,

@@ -18,12 +18,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from cyclorama.errors import OutputError
-from cyclorama.generation.embed import describe_image
+from cyclorama.generation.batches import Batch
 from cyclorama.generation.engine import Sampler, Task
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun
-from cyclorama.generation.names import build_ending
-from cyclorama.generation.shard import RowState, ShardBatch, ShardState, Spot
+from cyclorama.generation.result import describe_image
+from cyclorama.generation.shard import RowState, ShardState, Spot
+from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
 from cyclorama.generation.steps import (
     ReferenceCache,
     finish_image,
@@ -32,7 +33,7 @@ from cyclorama.generation.steps import (
     open_network,
     rename_paths,
 )
-from cyclorama.generation.thumbs import SHOWN_ROWS, name_thumbnails
+from cyclorama.generation.writers import build_ending
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.jobs.job import SHARDS_AT_A_TIME, Hooks, ShardReport
 from cyclorama.jobs.store import Journal, ShardStore
@@ -173,17 +174,17 @@ class _ShardRun:
             row.files = files
             self.state.reuse_by_content(row)
 
-    def _run(self, batches: Sequence[ShardBatch]) -> bool:
-        flying: deque[tuple[ShardBatch, Future[_Made]]] = deque()
+    def _run(self, batches: Sequence[Batch[Spot]]) -> bool:
+        flying: deque[tuple[Batch[Spot], Future[_Made]]] = deque()
         for batch in batches:
-            self.uses.update({spot.row for spot in batch.spots})
+            self.uses.update({spot.row for spot in batch.members})
         try:
             for batch in batches:
                 if len(flying) >= self.job.config.run.in_flight:
                     self._collect(*flying.popleft())
                 if self.hooks.stopping():
                     return False
-                for spot in batch.spots:
+                for spot in batch.members:
                     self._start_load(spot.row)
                 flying.append((batch, self.worker.batches.submit(self._make_batch, batch)))
             while flying:
@@ -200,11 +201,11 @@ class _ShardRun:
         if number not in self.loads and row.files is not None:
             self.loads[number] = self.worker.pool.submit(load_product, self.job, row.plan, row.files)
 
-    def _make_batch(self, batch: ShardBatch) -> _Made:
+    def _make_batch(self, batch: Batch[Spot]) -> _Made:
         """An entry or an error per spot; in a thread of its own."""
         results: _Made = []
         ready: list[tuple[Spot, Product, Reference | None, dict[str, Any]]] = []
-        for spot in batch.spots:
+        for spot in batch.members:
             prepared = _try(self._prepare, spot)
             if isinstance(prepared, Exception):
                 results.append((spot, prepared))
@@ -263,7 +264,7 @@ class _ShardRun:
         category = self.worker.sampler.model.registry.resolve(row.plan.category or "")
         return Task(product, category, row.seeds[spot.candidate], reference, row.plan.name)
 
-    def _collect(self, batch: ShardBatch, future: Future[_Made]) -> None:
+    def _collect(self, batch: Batch[Spot], future: Future[_Made]) -> None:
         """Record a batch's images, and the rows that are complete with them."""
         for spot, result in future.result():
             row = self.state.rows[spot.row]
@@ -274,14 +275,14 @@ class _ShardRun:
                 self.journal.append(entry | result)
                 row.images[spot.layout, spot.candidate] = result
                 self.state.sampled += 1
-        for number in {spot.row for spot in batch.spots}:
+        for number in {spot.row for spot in batch.members}:
             self.uses[number] -= 1
             if self.uses[number] <= 0:
                 self.loads.pop(number, None)
             self._settle(self.state.rows[number], last=self.job.config.run.attempts == 0)
-        if all(spot.candidate < self.job.config.settings.candidates for spot in batch.spots):
-            self.advanced += len(batch.spots)
-            self.hooks.advanced(len(batch.spots))
+        if all(spot.candidate < self.job.config.settings.candidates for spot in batch.members):
+            self.advanced += len(batch.members)
+            self.hooks.advanced(len(batch.members))
         smaller = self.worker.sampler.largest
         if smaller < self.job.batch_size and not self.notes:
             self.notes = (f"memory ran out: batches of {smaller} instead of {self.job.batch_size}",)

@@ -2,20 +2,116 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import re
 import shutil
+import sys
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cyclorama.errors import OutputError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.names import build_layer_name
 from cyclorama.jobs.store import ShardStore
+
+_UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f]')
+_PLAIN = re.compile(r'[^<>:"|?*\x00-\x1f\\/. ]+(?:[/.][^<>:"|?*\x00-\x1f\\/. ]+)*', re.ASCII)
+_MAX_BYTES = 180
+
+
+def build_stems(names: Sequence[str]) -> list[str]:
+    """For each input name, the path (``/``) of its images without suffix, layout and candidate.
+
+    ``shoes/a.jpg`` becomes ``shoes/a``. Inputs that differ in their suffix only keep it (``a-jpg``,
+    ``a-webp``), whatever their order; an input that comes twice gets ``-2``. Invariant: no two stems are
+    equal, not even on a disk that ignores case; endings of one run never end alike, so no images are either.
+
+    >>> build_stems(["a.jpg", "b/a.png", "a.png"])
+    ['a-jpg', 'b/a', 'a-png']
+    """
+    suffixes: dict[str, str | None] = {}
+    stems, own, several = [], [], False
+    for name in names:
+        stem, suffix = split_name(name)
+        stems.append(stem)
+        own.append(sys.intern(suffix))
+        if suffixes.setdefault(stem.casefold(), suffix) != suffix:
+            suffixes[stem.casefold()], several = None, True
+    if several:
+        for place, (stem, suffix) in enumerate(zip(stems, own, strict=True)):
+            if suffix and suffixes[stem.casefold()] is None:
+                stems[place] = f"{stem}-{suffix}"
+    del suffixes, own
+    crowd: dict[str, int] = {}
+    for stem in stems:
+        folded = stem.casefold()
+        crowd[folded] = crowd.get(folded, 0) + 1
+    # Names that nobody else wants are settled already, so that a doubled input never takes one of them.
+    taken = set(crowd)
+    first: set[str] = set()
+    for place, stem in enumerate(stems):
+        folded = stem.casefold()
+        if crowd[folded] == 1:
+            continue
+        if folded not in first:
+            first.add(folded)
+            continue
+        number = crowd[folded] = max(2, -crowd[folded] + 1) if crowd[folded] < 0 else 2
+        while f"{folded}-{number}" in taken:
+            number += 1
+        taken.add(f"{folded}-{number}")
+        crowd[folded] = -number
+        stems[place] = f"{stem}-{number}"
+    return stems
+
+
+def build_ending(layout: str, candidate: int, candidates: int) -> str:
+    """What follows an input's own name in that of an image, suffix apart.
+
+    >>> build_ending("16x9", 2, 3)
+    '.16x9-c2'
+    """
+    return (f".{layout}" if layout else "") + (f"-c{candidate}" if candidates > 1 else "")
+
+
+def build_layer_name(image: str, suffix: str) -> str:
+    """The path of a file of layers that belongs to ``image``; both below the output folder.
+
+    >>> build_layer_name("images/shoes/a.png", ".ora")
+    'layers/shoes/a.ora'
+    """
+    path = PurePosixPath("layers", *PurePosixPath(image).parts[1:])
+    return str(path.with_name(path.stem + suffix))
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """An input's name as a safe relative path: stem and suffix."""
+    if len(name) < _MAX_BYTES and _PLAIN.fullmatch(name):  # the usual name, a million times
+        folder, slash, last = name.rpartition("/")
+        stem, dot, suffix = last.rpartition(".")
+        return (folder + slash + stem, suffix.lower()) if dot else (name, "")
+    parts = [
+        _UNSAFE.sub("_", part).rstrip(" .") or "_"
+        for part in name.replace("\\", "/").split("/")
+        if part not in ("", ".", "..")
+    ]
+    path = PurePosixPath(*parts) if parts else PurePosixPath("image")
+    suffix = path.suffix.lower().lstrip(".")
+    return str(path.with_name(_shorten(path.stem))), suffix
+
+
+def _shorten(stem: str) -> str:
+    encoded = stem.encode("utf-8")
+    if len(encoded) <= _MAX_BYTES:
+        return stem
+    mark = hashlib.blake2b(encoded, digest_size=4).hexdigest()
+    return encoded[: _MAX_BYTES - 9].decode("utf-8", errors="ignore") + "-" + mark
+
 
 _STATED = ("row", "name", "id", "category", "identifier", "reference", "mask_source", "model", "model_hash")
 
@@ -50,7 +146,7 @@ class FileWriter:
 
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether an earlier run's files, (name, bytes), are in place, brought back if need be."""
-        return all(_has_size(self.out / name, size) for name, size in files)
+        return all(has_size(self.out / name, size) for name, size in files)
 
     def close_shard(self, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Finish ``shard``, whose result ``rows`` are given in order. Raises OutputError."""
@@ -58,13 +154,7 @@ class FileWriter:
     def is_complete(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether a finished shard's files, (name, bytes), are still there, without reading them."""
         folder = str(self.out)
-        for name, size in files:
-            try:
-                if os.stat(f"{folder}/{name}").st_size != size:  # noqa: PTH116 - up to a million times a start
-                    return False
-            except OSError:
-                return False
-        return True
+        return all(has_size(f"{folder}/{name}", size) for name, size in files)
 
 
 @dataclass(frozen=True)
@@ -90,7 +180,7 @@ class TarWriter(FileWriter):
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether all wait for the tar, those of the shard's former tar taken out of it."""
         waiting = self._waiting(shard)
-        missing = {name for name, size in files if not _has_size(waiting / name, size)}
+        missing = {name for name, size in files if not has_size(waiting / name, size)}
         if not missing:
             return True
         try:
@@ -107,7 +197,7 @@ class TarWriter(FileWriter):
             if isinstance(error, OutputError):
                 raise
             return False
-        return all(_has_size(waiting / name, size) for name, size in files)
+        return all(has_size(waiting / name, size) for name, size in files)
 
     def close_shard(self, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the tar in the order of rows: no times, owners or host names, so equal rows give equal
@@ -163,14 +253,15 @@ def _move(work: Path, files: Sequence[Mapping[str, Any]], folder: Path) -> None:
         staged, target = work / file["staged"], folder / file["name"]
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            if staged.exists() or not _has_size(target, file["bytes"]):
+            if staged.exists() or not has_size(target, file["bytes"]):
                 staged.replace(target)
         except OSError as error:
             raise refuse(target, error) from error
 
 
-def _has_size(path: Path, size: int) -> bool:
+def has_size(path: str | Path, size: int) -> bool:
+    """Whether a file of ``size`` bytes is at ``path``."""
     try:
-        return path.stat().st_size == size
+        return os.stat(path).st_size == size  # noqa: PTH116 - up to a million times a start
     except OSError:
         return False

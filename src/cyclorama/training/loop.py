@@ -30,7 +30,7 @@ from cyclorama.errors import (
     NonFiniteLossError,
     OutputError,
 )
-from cyclorama.jobs.stop import catch_stop
+from cyclorama.jobs.progress import catch_stop
 from cyclorama.training.batch import (
     TrainBatch,
     iterate_ahead,

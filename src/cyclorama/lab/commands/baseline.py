@@ -27,9 +27,6 @@ def baseline(
     /,
     *,
     out: Path,
-    category: str | None = None,
-    alias: Annotated[tuple[str, ...], Plain] = (),
-    category_map: Path | None = None,
     inputs: Inputs = None,
     settings: Making = None,
     run: Running = None,
@@ -54,29 +51,24 @@ def baseline(
         Image, folder, table, feed or address.
     out
         Output folder.
-    category
-        Category of every input that names none.
-    alias
-        Take category GIVEN as NAME: GIVEN=NAME (repeatable).
-    category_map
-        Aliases from a JSON or YAML file of given: name pairs.
     model
         Model folder or hub id of the base.
     raw
         Keep what the method itself painted, too (same as --layers png).
     """
-    from cyclorama.commands.running import build_config, finish, make_images
+    from cyclorama.commands.generate import build_config, finish, make_images
     from cyclorama.files import check_output_folder
-    from cyclorama.generation.categories import load_category_rules
     from cyclorama.generation.items import ItemSource
-    from cyclorama.generation.settings import GenerateConfig
+    from cyclorama.generation.settings import GenerateConfig, InputSettings
     from cyclorama.lab.baselines.protocol import BaselineRunSettings, open_baseline
 
     settings = settings or GenerateConfig()
     if raw and settings.layers is None:
         settings = settings.replace(layers="png")
-    category = category or (ANY_CATEGORY if name == "lama" else None)
-    config = build_config(settings, run, engine, load_category_rules(category_map, alias, category))
+    inputs = inputs or InputSettings()
+    if name == "lama" and inputs.category is None:
+        inputs = inputs.replace(category=ANY_CATEGORY)
+    config = build_config(settings, run, engine, inputs.build_rules())
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     handle = open_baseline(name, model, options)

@@ -53,8 +53,7 @@ def experiment(
         Processes that share the cores.
     """
     from cyclorama.jobs.job import Hooks
-    from cyclorama.jobs.progress import ProgressReport
-    from cyclorama.jobs.stop import catch_stop
+    from cyclorama.jobs.progress import ProgressReport, catch_stop
     from cyclorama.lab.experiments.run import RunOptions, run_experiment
     from cyclorama.lab.experiments.table import format_markdown
 

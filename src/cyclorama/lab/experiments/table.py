@@ -17,8 +17,8 @@ from cyclorama.evaluation.reading import ImageItem
 from cyclorama.evaluation.report import CAUTION
 from cyclorama.evaluation.tables import ReportTable, ReportText
 from cyclorama.files import write_atomic
-from cyclorama.generation.overview import encode_overview
 from cyclorama.generation.results import JSON_FILE
+from cyclorama.generation.sheet import encode_overview
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
 from cyclorama.lab.experiments.scoring import MethodResult, Value, Wins, find_best
