@@ -249,7 +249,7 @@ class BackgroundGenerator:
             self.model,
             made.settings,
             layout,
-            name=task.name,
+            input=task.name,
             seed=made.seed,
             category=made.category,
             identifier=made.identifier,

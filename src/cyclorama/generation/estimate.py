@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,14 @@ from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.result import Generated, encode_files
+from cyclorama.generation.result import encode_files
 from cyclorama.generation.run import plan_job, settle_config
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.worker import ImageJob
-from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.compositing import composite
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.run import build_engine
-from cyclorama.jobs.store import ShardStore, parse_entries
+from cyclorama.jobs.store import ShardStore
 
 PIXEL_BYTES = 2.0
 """Bytes that a pixel takes in a photographic PNG, about; for inputs that cannot be looked at from here."""
@@ -76,12 +76,7 @@ def format_bytes(count: float) -> str:
 
 def _count_kept(job: ImageRun, store: ShardStore, shard: int) -> int:
     """Rows of an unfinished ``shard`` that stay as an earlier run has left them, as far as it opened them."""
-    rows = store.load_rows(shard)
-    try:
-        entries = parse_entries(store.get_journal(shard).read_bytes())
-        rows += [entry["result"] for entry in entries if "result" in entry]
-    except OSError:
-        pass
+    rows = store.load_rows(shard) + [e["result"] for e in store.read_journal(shard) if "result" in e]
     retry = job.config.run.retry == "failed"
     known = {r["plan_key"] for r in rows if r.get("input_height") and not (retry and r["status"] == "failed")}
     return len(known.intersection(job.plan.read_keys(shard)))
@@ -111,51 +106,29 @@ def _measure(job: ImageRun, store: ShardStore, needed: bool) -> tuple[float, flo
 
 
 def try_encoding(job: ImageRun) -> float:
-    """Mean bytes of an image with the job's canvases and files: eight inputs of the plan stand in for
-    images.
+    """Mean bytes of an image with the job's canvases and files: eight inputs, spread over the plan, stand in
+    for images.
 
     Inputs elsewhere than on a disk, and such as cannot be read, are passed over; with none left it is two
     bytes a pixel.
     """
     sizes: list[float] = []
-    for row in _choose_rows(job):
-        try:
-            sizes.append(_encode(job, row))
-        except (ImageError, MaskError, OSError):  # the run will name it; this is an estimate
-            continue
-        if len(sizes) == TRIALS:
-            break
+    step = max(1, len(job.plan.keys) // TRIALS)
+    for shard in range(0, len(job.plan.keys), step):
+        rows = [row for row in job.plan.read_shard(shard) if row.failure is None]
+        for row in rows[:: max(1, len(rows) * step // TRIALS)][: 2 * TRIALS]:  # more: some may fail
+            if len(sizes) < TRIALS and row.image is not None and Path(row.image).is_file():
+                with suppress(ImageError, MaskError, OSError):  # the run will name it; this is an estimate
+                    sizes.append(_encode(job, row))
     return sum(sizes) / len(sizes) if sizes else PIXEL_BYTES * USUAL_PIXELS
 
 
-def _choose_rows(job: ImageRun) -> Iterator[PlanRow]:
-    """Rows with a file on this machine, spread over the plan; some more than needed, since some may fail."""
-    step = max(1, len(job.plan.keys) // TRIALS)
-    for shard in range(0, len(job.plan.keys), step):
-        rows = [row for row in job.plan.read_shard(shard) if row.failure is None and row.image]
-        for row in rows[:: max(1, len(rows) * step // TRIALS)][: 2 * TRIALS]:
-            if row.image is not None and Path(row.image).is_file():
-                yield row
-
-
 def _encode(job: ImageRun, row: PlanRow) -> float:
-    product = Product.from_image(row.image, row.mask, mask_means=row.mask_means)
-    total = 0
+    product, total = Product.from_image(row.image, row.mask, mask_means=row.mask_means), 0
     for layout in job.layouts:
         placed = layout.place(product)
-        height, width = placed.size
-        photo = Image.fromarray(product.pixels).resize((width, height), Image.Resampling.BICUBIC)
-        background = np.asarray(photo)
-        pixels = composite(background, placed)
-        made = Generated(
-            pixels=pixels,
-            background=background,
-            report=compute_product_report(pixels, placed),
-            category=row.category or "",
-            identifier=row.identifier or "",
-            seed=0,
-            seconds=0.0,
-            icc_profile=product.icc_profile,
-        )
-        total += sum(map(len, encode_files(made, placed, {}, job.config.settings)[0].values()))
+        size = placed.size[::-1]
+        photo = np.asarray(Image.fromarray(product.pixels).resize(size, Image.Resampling.BICUBIC))
+        files, _ = encode_files(composite(photo, placed), photo, placed, {}, job.config.settings)
+        total += sum(map(len, files.values()))
     return total / len(job.layouts)

@@ -101,7 +101,13 @@ def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         )
     else:
-        _check_device(device)
+        try:
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
+            reason = [*str(error).strip().splitlines(), type(error).__name__][0]
+            raise SettingsError(
+                f"device {device!r} cannot be used here ({reason}); use 'auto', 'cpu' or one that is present"
+            ) from error
     if dtype == "auto":
         dtype = "float32" if device.startswith("cpu") else "float16"
         if device.startswith("cuda") and torch.cuda.is_bf16_supported():
@@ -123,18 +129,6 @@ def count_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
         if quota != "max" and int(quota) > 0:
             return max(1, min(bound, math.ceil(int(quota) / int(period))))
     return bound
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise SettingsError(
-            f"device {device!r} cannot be used here ({first}); use 'auto', 'cpu' or one that is present"
-        ) from error
 
 
 _SKIPPED = ("safety_checker", "feature_extractor")

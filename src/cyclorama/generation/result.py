@@ -93,43 +93,34 @@ class Generated:
 
 
 def describe_image(
-    model: ModelHandle,
-    settings: dict[str, Any],
-    layout: CanvasLayout,
-    *,
-    name: str,
-    seed: int,
-    category: str | None,
-    identifier: str | None,
-    reference: str | None,
-    mask_source: str,
+    model: ModelHandle, settings: dict[str, Any], layout: CanvasLayout, **source: Any
 ) -> dict[str, Any]:
     """The recipe as plain values: all that an image was made of, and nothing that differs between equal runs.
 
-    ``settings``: as rows state them. ``name``: of the input. ``reference``: its file's name. An output among
-    several also names its canvas, so that it can be made again by its own size or aspect.
+    ``settings``: as rows state them. ``source``: input (its name), seed, category, identifier, reference (its
+    file's name) and mask_source. An output among several also names its canvas, so that it can be made again
+    by its own size or aspect.
     """
-    source = {"input": name, "seed": seed, "category": category, "identifier": identifier}
-    source |= {"reference": reference, "mask_source": mask_source}
     made_by = {"model": model.name, "model_hash": model.hash, "settings": settings}
     canvas = {"layout": layout.name, "canvas": layout.describe()} if layout.name else {}
     return {"cyclorama": __version__} | source | made_by | canvas
 
 
 def encode_files(
-    made: Generated, product: Product, recipe: dict[str, Any], settings: GenerateConfig
+    pixels: Pixels, background: Pixels, product: Product, recipe: dict[str, Any], settings: GenerateConfig
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The files of one image by suffix, its own first, and what a lossy one did to the opaque product.
 
-    ``product`` is on the image's canvas. The second is that of :func:`measure_encoding`, empty for a lossless
-    file. Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
+    ``product`` is on the image's canvas, ``background`` the image without it. The second is that of
+    :func:`measure_encoding`, empty for a lossless file. Invariant: equal arguments give equal bytes. Raises
+    SettingsError (a format that is too small).
     """
     encoding, strength = settings.encoding, settings.contact_shadow
-    content = encode_image(made.pixels, recipe, made.icc_profile, encoding, product.metadata)
+    content = encode_image(pixels, recipe, product.icc_profile, encoding, product.metadata)
     files = {encoding.suffix: content}
     if settings.layers is not None:
         shadow = compute_contact_shadow(product.matte, strength) if strength else None
-        files |= encode_layers(build_layers(made.pixels, made.background, product, shadow), settings.layers)
+        files |= encode_layers(build_layers(pixels, background, product, shadow), settings.layers)
     return files, {} if encoding.is_lossless else measure_encoding(content, product)
 
 

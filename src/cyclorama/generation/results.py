@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from cyclorama.errors import InputError
 from cyclorama.files import refuse
 from cyclorama.generation.plan import load_plan
-from cyclorama.jobs.store import ShardStore, parse_entries
+from cyclorama.jobs.store import ShardStore
 
 JSON_FILE, TABLE_FILE = "results.jsonl", "results.parquet"
 NESTED = ("images", "gate", "settings", "notes")
@@ -135,9 +134,8 @@ def read_status(out: Path) -> dict[str, Any]:
     for shard, key in enumerate(plan.keys):
         mark = store.load_mark(shard, key)
         if mark is None:
-            with suppress(OSError):
-                entries = parse_entries(store.get_journal(shard).read_bytes())
-                counts["in work"] += len({entry["row"] for entry in entries if "result" in entry})
+            entries = store.read_journal(shard)
+            counts["in work"] += len({entry["row"] for entry in entries if "result" in entry})
             continue
         counts.update(shards=1, done=mark["done"], failed=mark["failed"], images=mark["images"])
         counts["bytes"] += sum(size for _, size in mark["files"])

@@ -305,60 +305,43 @@ class RunConfig:
         }
 
 
-def parse_size(text: str) -> Size | None:
-    """(height, width) of ``"WxH"``; None for ``"source"``.
+def parse_size(text: str, what: str = "size") -> Size | None:
+    """(height, width) of ``"WxH"``; None for ``"source"``. Raises SettingsError for anything else.
 
     >>> parse_size("640x480")
     (480, 640)
-
-    Raises SettingsError for anything else.
     """
     if text.strip().lower() == "source":
         return None
-    size = _parse_pair(text.lower(), "x")
-    if size is None:
-        raise SettingsError(
-            f"size {text!r} is not understood: give 'source' or WIDTHxHEIGHT in pixels, such as 1024x768"
-        )
-    return size
+    return _parse_pair(text.lower(), "x", what, "'source' or WIDTHxHEIGHT in pixels, such as 1024x768")
 
 
 def parse_aspect(text: str) -> Size:
-    """(height, width) of ``"W:H"``.
+    """(height, width) of ``"W:H"``. Raises SettingsError for anything else.
 
     >>> parse_aspect("16:9")
     (9, 16)
-
-    Raises SettingsError for anything else.
     """
-    aspect = _parse_pair(text, ":")
-    if aspect is None:
-        raise SettingsError(f"aspect {text!r} is not understood: give WIDTH:HEIGHT, such as 3:4")
-    return aspect
+    return _parse_pair(text, ":", "aspect", "WIDTH:HEIGHT, such as 3:4")
 
 
 def parse_output(text: str) -> tuple[str, Size | None, Size | None]:
-    """(name, size, aspect) of one entry of ``outputs``.
+    """(name, size, aspect) of one entry of ``outputs``. Raises SettingsError.
 
     >>> parse_output("16:9")
     ('16x9', None, (9, 16))
-
-    Raises SettingsError.
     """
+    size = aspect = None
     if ":" in text:
         aspect = parse_aspect(text)
-        return f"{aspect[1]}x{aspect[0]}", None, aspect
-    try:
-        size = parse_size(text)
-    except SettingsError as error:
-        raise SettingsError(
-            f"output {text!r} is not understood: give WIDTH:HEIGHT, WIDTHxHEIGHT in pixels, or 'source'"
-        ) from error
-    return "source" if size is None else f"{size[1]}x{size[0]}", size, None
+    else:
+        size = parse_size(text, "output")
+    height, width = size or aspect or (0, 0)
+    return f"{width}x{height}" if height else "source", size, aspect
 
 
-def _parse_pair(text: str, separator: str) -> Size | None:
-    width, found, height = text.partition(separator)
-    if not (found and width.strip().isdecimal() and height.strip().isdecimal()):
-        return None
+def _parse_pair(text: str, separator: str, what: str, form: str) -> Size:
+    width, _, height = text.partition(separator)
+    if not (width.strip().isdecimal() and height.strip().isdecimal()):
+        raise SettingsError(f"{what} {text!r} is not understood: give {form}")
     return int(height), int(width)

@@ -244,7 +244,7 @@ class _ShardRun:
             self.job.model,
             self.job.config.describe_settings(),
             layout,
-            name=row.name,
+            input=row.name,
             seed=state.seeds[spot.candidate],
             category=row.category,
             identifier=row.identifier,

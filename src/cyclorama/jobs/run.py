@@ -63,10 +63,8 @@ def run_shards(job: Job, items: Mapping[int, int], hooks: Hooks, engine: Engine 
     for report in (engine or build_engine(job.engine)).run(job, list(items), watched):
         if report.finished:  # what was reused, or failed before it was begun, is dealt with too
             advance(items[report.shard] - report.advanced)
-        totals.done += report.done
-        totals.failed += report.failed
-        totals.reused += report.reused
-        totals.made += report.made
+        for name in ("done", "failed", "reused", "made"):
+            setattr(totals, name, getattr(totals, name) + getattr(report, name))
         totals.worker_seconds += report.wall_seconds
         totals.busy_seconds += report.busy_seconds
         for note in report.notes:

@@ -107,6 +107,13 @@ class ShardStore:
                 file.truncate(end)
             yield Journal(path, file, list(parse_entries(data)))
 
+    def read_journal(self, shard: int) -> list[dict[str, Any]]:
+        """The whole entries of the journal of ``shard``, also while it is written; none if there is none."""
+        try:
+            return list(parse_entries(self.get_journal(shard).read_bytes()))
+        except OSError:
+            return []
+
     def save_shard(
         self, shard: int, key: str, rows: Iterable[Mapping[str, Any]], values: Mapping[str, Any]
     ) -> None:
