@@ -87,12 +87,13 @@ class Settings(BaseModel, metaclass=_SettingsMeta):
         return self
 
 
-def load_config(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
-    """The settings of type ``cls`` in the YAML file ``path``, with ``overrides`` put over them.
+def load_config(cls: type[T], path: str | Path | None, overrides: Sequence[str] = ()) -> T:
+    """The settings of type ``cls`` in the YAML file ``path`` (None: defaults), with ``overrides`` put over.
 
     Raises ConfigError (file missing, not YAML, not a mapping, unknown key, wrong type, bad value).
     """
-    return build_config(cls, apply_overrides(load_mapping(path), overrides), where=str(path))
+    values = apply_overrides({} if path is None else load_mapping(path), overrides)
+    return build_config(cls, values, where="recipe" if path is None else str(path))
 
 
 def apply_overrides(values: Any, overrides: Sequence[str]) -> Any:

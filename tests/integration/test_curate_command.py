@@ -15,8 +15,7 @@ import yaml
 from _curating import BrightRule, read_stable, write_input
 
 from cyclorama.cli import main
-from cyclorama.commands import curate as command
-from cyclorama.config import to_plain
+from cyclorama.config import load_config, to_plain
 from cyclorama.curate import rules
 from cyclorama.curate.config import CurateConfig
 from cyclorama.errors import ConfigError, ModelNotFoundError, SettingsError
@@ -38,7 +37,7 @@ def with_settings(settings: list[str]) -> list[str]:
 
 
 def test_the_recipe_states_every_setting_at_its_default():
-    assert command.load_recipe(RECIPE, []) == CurateConfig()
+    assert load_config(CurateConfig, RECIPE, []) == CurateConfig()
     stated = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
 
     def list_keys(values, path=()):
@@ -51,12 +50,12 @@ def test_the_recipe_states_every_setting_at_its_default():
 
 
 def test_overrides_and_mistakes():
-    recipe = command.load_recipe(None, ["size.min_side=99", "people=null"])
+    recipe = load_config(CurateConfig, None, ["size.min_side=99", "people=null"])
     assert recipe.size is not None and recipe.size.min_side == 99 and recipe.people is None
     with pytest.raises(ConfigError, match="unknown key 'min_sides'; did you mean min_side"):
-        command.load_recipe(None, ["size.min_sides=99"])
+        load_config(CurateConfig, None, ["size.min_sides=99"])
     with pytest.raises(ConfigError, match="expected KEY=VALUE"):
-        command.load_recipe(None, ["size"])
+        load_config(CurateConfig, None, ["size"])
     with pytest.raises(ConfigError, match="'text' is a section of its own"):
         CurateConfig(further={"text": {}})
     with pytest.raises(SettingsError, match="--address is for --engine ray"):
@@ -128,21 +127,23 @@ def installed(monkeypatch):
 
 
 def test_a_further_rule_is_asked_for_by_name(installed):
-    config = command.load_recipe(None, [*BARE, "further.bright={limit: 0.2}"])
+    config = load_config(CurateConfig, None, [*BARE, "further.bright={limit: 0.2}"])
     built = rules.build_rules(config)
     assert [rule.name for rule in built.images] == ["bright"]
     assert built.images[0].limit == 0.2
-    other = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.3}"]))
+    other = rules.build_rules(load_config(CurateConfig, None, [*BARE, "further.bright={limit: 0.3}"]))
     assert built.identities["bright"] != other.identities["bright"]
-    newer = rules.build_rules(command.load_recipe(None, [*BARE, "further.bright={limit: 0.2, version: 2}"]))
+    newer = rules.build_rules(
+        load_config(CurateConfig, None, [*BARE, "further.bright={limit: 0.2, version: 2}"])
+    )
     assert built.identities["bright"] != newer.identities["bright"]
     with pytest.raises(ConfigError, match="no installed package has a rule 'bleak'"):
-        rules.build_rules(command.load_recipe(None, [*BARE, "further.bleak={}"]))
+        rules.build_rules(load_config(CurateConfig, None, [*BARE, "further.bleak={}"]))
     with pytest.raises(ModelNotFoundError, match="with erase: null, images with text"):
         lama = [s for s in BARE if s != "text=null" and s != "erase=null"]
-        rules.build_rules(command.load_recipe(None, [*lama, "erase.weights=no/such/file"]))
+        rules.build_rules(load_config(CurateConfig, None, [*lama, "erase.weights=no/such/file"]))
     with pytest.raises(ConfigError, match="gives a rule called 'other'"):
-        rules.build_rules(command.load_recipe(None, [*BARE, "further.misnamed={}"]))
+        rules.build_rules(load_config(CurateConfig, None, [*BARE, "further.misnamed={}"]))
 
 
 def test_the_command_curates_and_says_what_came_out(installed, tmp_path, capsys):

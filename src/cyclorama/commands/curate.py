@@ -11,7 +11,6 @@ import cyclopts
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
-    from cyclorama.curate.config import CurateConfig
     from cyclorama.curate.run import CurateResult
 
 curate = cyclopts.App(name="curate")
@@ -65,13 +64,14 @@ def run(
     quiet
         Print errors only.
     """
-    from cyclorama.curate.config import DEFAULT_ENGINE
+    from cyclorama.config import load_config
+    from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig
     from cyclorama.curate.run import run_curate
     from cyclorama.jobs.job import Hooks
     from cyclorama.jobs.progress import ProgressReport, catch_stop
 
     hosts = [f"reading.urls.hosts={allow_urls}"] if allow_urls else []
-    recipe = load_recipe(config, [*hosts, *(overrides or [])])
+    recipe = load_config(CurateConfig, config, [*hosts, *(overrides or [])])
     settings = DEFAULT_ENGINE.replace(engine=engine, workers=workers, address=address)
     with catch_stop(quiet) as stop, ProgressReport(quiet=quiet) as progress:
         hooks = Hooks(
@@ -109,15 +109,6 @@ def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610) -> int
         with suppress(KeyboardInterrupt):
             server.serve_forever()
     return 0
-
-
-def load_recipe(path: Path | None, settings: list[str]) -> CurateConfig:
-    """The recipe in ``path`` (None: defaults) with ``KEY=VALUE`` settings put over it. Raises ConfigError."""
-    from cyclorama.config import apply_overrides, build_config, load_mapping
-    from cyclorama.curate.config import CurateConfig
-
-    values = apply_overrides({} if path is None else load_mapping(path), settings)
-    return build_config(CurateConfig, values, where="recipe" if path is None else str(path))
 
 
 def _finish(result: CurateResult, out: Path, quiet: bool) -> int:

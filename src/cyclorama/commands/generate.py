@@ -78,7 +78,7 @@ def generate(
     config = config.replace(urls=source.urls)
     handle = open_model(model)
     if dry_run:
-        from cyclorama.generation.estimate import estimate_run
+        from cyclorama.generation.check import estimate_run
 
         print(estimate_run(source, out, handle, config))
         return 0

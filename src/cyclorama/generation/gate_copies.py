@@ -24,35 +24,31 @@ if TYPE_CHECKING:
 
     Plane = npt.NDArray[np.float32]
 
-DOUBLED_SIDE, LEAK_SIDE = 256, 128
-"""Pixels of the shorter side at which copies of the product, and of the reference's, are looked for."""
-NEAREST, FARTHEST = 5, 32
-"""Displacements (larger of rows and columns, units) at which the product's copies are looked for."""
+
+@dataclass(frozen=True)
+class _Search:
+    """Where a copy is looked for, and how strictly."""
+
+    side: int
+    """Pixels of the shorter side at which it is looked for."""
+    reach: int
+    """Largest displacement (of rows and columns) in pixels."""
+    colour: float
+    """ΔE (CIE76, root mean square) at which a copy counts 1/e; a leak may be coloured anew."""
+    pixels: int
+    """Fewest pixels of a copy that have to be in sight."""
+    edges: float
+    """Softened gradient energy in sight at which a copy counts one half: plain surfaces agree by accident."""
+
+
+DOUBLED = _Search(side=256, reach=32, colour=15.0, pixels=100, edges=60.0)
+LEAK = _Search(side=128, reach=100, colour=20.0, pixels=30, edges=30.0)
+NEAREST = 5
+"""Smallest displacement at which the product's copies are looked for."""
 IN_PLACE = 2
-"""Pixels (at LEAK_SIDE) by which a copy in place may have moved."""
-DOUBLED_COLOUR, LEAK_COLOUR = 15.0, 20.0
-"""ΔE (CIE76, root mean square) at which a copy counts 1/e; a leak may be coloured anew, a double hardly."""
-DOUBLED_PIXELS, LEAK_PIXELS = 100, 30
-"""Fewest pixels of a copy that have to be in sight."""
-DOUBLED_EDGES, LEAK_EDGES = 60.0, 30.0
-"""Softened gradient energy in sight at which a copy counts one half: plain surfaces agree by accident."""
+"""Pixels by which a leak in place may have moved."""
 ACCIDENT = 0.3
 """Likeness of the reference's product to some place of an image that nobody copied."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """What is looked for, and how strictly."""
-
-    lab: Plane
-    """The product looked for, (H, W, 3)."""
-    support: npt.NDArray[np.bool_]
-    """Where it is, (H, W)."""
-    reach: int
-    """Largest displacement in pixels."""
-    colour: float
-    edges: float
-    pixels: int
 
 
 def compute_doubled(pixels: Pixels, mask: Matte) -> float:
@@ -63,14 +59,13 @@ def compute_doubled(pixels: Pixels, mask: Matte) -> float:
     ImageSizeError.
     """
     check_same_size(pixels, mask, "output", "mask")
-    scale = min(1.0, DOUBLED_SIDE / min(mask.shape))
+    scale = min(1.0, DOUBLED.side / min(mask.shape))
     size = (round(mask.shape[0] * scale), round(mask.shape[1] * scale))
     lab, small = to_lab(resize_to(pixels, size)), resize_plane(mask, size)
     support = ndimage.binary_erosion(small >= 0.9)
     if not support.any():
         return 0.0
-    search = _Search(lab, support, FARTHEST, DOUBLED_COLOUR, DOUBLED_EDGES, DOUBLED_PIXELS)
-    likeness, away = _compute_likeness(lab, ~dilate(small >= 0.1, 2), search)
+    likeness, away = _compute_likeness(lab, ~dilate(small >= 0.1, 2), lab, support, DOUBLED)
     return float(likeness[away >= NEAREST].max())
 
 
@@ -85,22 +80,25 @@ def compute_copied(pixels: Pixels, mask: Matte, reference: Pixels, reference_mas
     """
     check_same_size(pixels, mask, "output", "mask")
     check_same_size(reference, reference_mask, "reference", "its mask")
-    scale = LEAK_SIDE / min(mask.shape)
+    scale = LEAK.side / min(mask.shape)
     size = (round(mask.shape[0] * scale), round(mask.shape[1] * scale))
     fitted, own_mask = fit_reference(reference, reference_mask, size)
     assert own_mask is not None
     support = ndimage.binary_erosion(own_mask >= 0.9)
-    if support.sum() < LEAK_PIXELS:
+    if support.sum() < LEAK.pixels:
         return None
-    search = _Search(to_lab(fitted), support, round(0.78 * LEAK_SIDE), LEAK_COLOUR, LEAK_EDGES, LEAK_PIXELS)
-    hidden = dilate(resize_plane(mask, size) >= 0.1, 2)
-    likeness, away = _compute_likeness(to_lab(resize_to(pixels, size)), ~hidden, search)
+    visible, lab = ~dilate(resize_plane(mask, size) >= 0.1, 2), to_lab(resize_to(pixels, size))
+    likeness, away = _compute_likeness(lab, visible, to_lab(fitted), support, LEAK)
     elsewhere = (float(likeness.max()) - ACCIDENT) / (1 - ACCIDENT)
     return max(float(np.sqrt(likeness[away <= IN_PLACE].max())), elsewhere, 0.0)
 
 
 def _compute_likeness(
-    lab: Plane, visible: npt.NDArray[np.bool_], search: _Search
+    lab: Plane,
+    visible: npt.NDArray[np.bool_],
+    product_lab: Plane,
+    product_at: npt.NDArray[np.bool_],
+    search: _Search,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.intp]]:
     """(likeness in [0, 1], larger displacement) at every displacement up to the reach, both square.
 
@@ -129,9 +127,9 @@ def _compute_likeness(
         window: npt.NDArray[np.float64] = values[np.ix_(offsets % padded[0], offsets % padded[1])]
         return window
 
-    sight, support = visible.astype(np.float64), search.support.astype(np.float64)
+    sight, support = visible.astype(np.float64), product_at.astype(np.float64)
     seen, fixed = transform(sight), transform(support).conj()
-    found, wanted = _compute_gradients(lab), _compute_gradients(search.lab)
+    found, wanted = _compute_gradients(lab), _compute_gradients(product_lab)
     overlap = displace(seen * fixed)
     product = displace((transform(found * sight) * transform(wanted * support).conj()).sum(axis=0))
     energy_found = displace(transform((found**2).sum(axis=0) * sight) * fixed).clip(0)
@@ -140,7 +138,7 @@ def _compute_likeness(
     correlation = np.where(norm > 1e-3, product / np.maximum(norm, 1e-3), 0.0).clip(0, 1)
 
     middle = lab[visible].mean(axis=0)  # nearer to 0 the squares below lose less to rounding
-    here, there = np.moveaxis(lab - middle, 2, 0), np.moveaxis(search.lab - middle, 2, 0)
+    here, there = np.moveaxis(lab - middle, 2, 0), np.moveaxis(product_lab - middle, 2, 0)
     squares = displace(transform((here**2).sum(axis=0) * sight) * fixed)
     squares += displace(seen * transform((there**2).sum(axis=0) * support).conj())
     squares -= 2 * displace((transform(here * sight) * transform(there * support).conj()).sum(axis=0))

@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import tarfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -47,26 +48,20 @@ def build_stems(names: Sequence[str]) -> list[str]:
             if suffix and suffixes[stem.casefold()] is None:
                 stems[place] = f"{stem}-{suffix}"
     del suffixes, own
-    crowd: dict[str, int] = {}
-    for stem in stems:
-        folded = stem.casefold()
-        crowd[folded] = crowd.get(folded, 0) + 1
+    crowd = Counter(stem.casefold() for stem in stems)
     # Names that nobody else wants are settled already, so that a doubled input never takes one of them.
-    taken = set(crowd)
-    first: set[str] = set()
+    taken, numbers = set(crowd), dict[str, int]()
     for place, stem in enumerate(stems):
         folded = stem.casefold()
         if crowd[folded] == 1:
             continue
-        if folded not in first:
-            first.add(folded)
-            continue
-        number = crowd[folded] = max(2, -crowd[folded] + 1) if crowd[folded] < 0 else 2
-        while f"{folded}-{number}" in taken:
+        number = numbers.get(folded, 0) + 1
+        while number > 1 and f"{folded}-{number}" in taken:
             number += 1
-        taken.add(f"{folded}-{number}")
-        crowd[folded] = -number
-        stems[place] = f"{stem}-{number}"
+        numbers[folded] = number
+        if number > 1:
+            taken.add(f"{folded}-{number}")
+            stems[place] = f"{stem}-{number}"
     return stems
 
 
