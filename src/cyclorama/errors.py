@@ -126,23 +126,19 @@ class StudyImageError(InputError):
     """The images of a pair differ in shape, so that a rater could tell the methods apart by it."""
 
 
-class AnswersError(InputError):
-    """Answers cannot be scored."""
-
-
-class MalformedAnswersError(AnswersError):
+class MalformedAnswersError(InputError):
     """The file is no file of answers, or one of its rankings is none."""
 
 
-class ForeignAnswersError(AnswersError):
+class ForeignAnswersError(InputError):
     """The answers belong to another study or to an unknown rater."""
 
 
-class IncompleteAnswersError(AnswersError):
+class IncompleteAnswersError(InputError):
     """Some questions, or all, have no answer."""
 
 
-class ConflictingAnswersError(AnswersError):
+class ConflictingAnswersError(InputError):
     """The same rater ranked the same images in two ways."""
 
 

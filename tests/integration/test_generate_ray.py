@@ -43,7 +43,7 @@ from cyclorama.jobs import ray as ray_engine
 from cyclorama.jobs import ray_cluster, ray_worker
 from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.jobs.ray import RayEngine, StepPlace
-from cyclorama.jobs.ray_worker import ClusterWorker, StepPool, Surroundings
+from cyclorama.jobs.ray_cluster import ClusterWorker, StepPool, Surroundings
 from cyclorama.jobs.run import build_engine
 from cyclorama.models.registry import CategoryRegistry
 

@@ -71,9 +71,9 @@ def test_sheet_escapes_names_and_fetches_nothing() -> None:
     nasty = '<script>alert("x")</script>&.png'
     rows = [
         SheetRow(nasty, "n", (Cell("c<", f"alt {nasty}", "thumbs/ä #1?.webp", "images/a b.png"),)),
-        SheetRow("bad<i>.png", error="ImageError: <b>broken</b>"),
     ]
-    html = build_sheet("T <1>", ["line & more"], rows)
+    failed = [{"name": "bad<i>.png", "error": "ImageError", "reason": "<b>broken</b>"}]
+    html = build_sheet("T <1>", ["line & more"], rows, failed)
     page = Page(html)
     assert "script" not in page.tags
     assert "b" not in page.tags

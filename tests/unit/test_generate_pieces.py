@@ -14,11 +14,11 @@ from PIL import Image
 
 from cyclorama.errors import UnreadableImageError
 from cyclorama.generation.items import Failure
+from cyclorama.generation.job import RowFiles, hash_file, inspect_row, read_size, rename_paths
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.results import RESULT_SCHEMA, format_status, merge_results, read_status
 from cyclorama.generation.run import RunResult, iterate_rows
 from cyclorama.generation.shard import RowState, Spot
-from cyclorama.generation.steps import RowFiles, hash_file, inspect_row, read_size, rename_paths
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.jobs.store import ShardStore
 from stand_in import build_config, build_job, run

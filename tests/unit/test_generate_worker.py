@@ -19,9 +19,9 @@ from cyclorama.generation.batches import choose_batch_size, compute_cpu_batch
 from cyclorama.generation.engine import Sampler, Task, is_out_of_memory
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
+from cyclorama.generation.job import ReferenceCache
 from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
-from cyclorama.generation.steps import ReferenceCache
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
 from cyclorama.jobs.job import Hooks
@@ -164,8 +164,8 @@ def test_references_are_decoded_once_by_content(folder: Path, monkeypatch: pytes
 
 def test_small_cache_still_gives_the_right_reference(folder: Path) -> None:
     cache = ReferenceCache(capacity=1)
+    from cyclorama.generation.job import inspect_row
     from cyclorama.generation.plan import build_plan
-    from cyclorama.generation.steps import inspect_row
 
     write_manifest(folder, [{"image": "p1.png", "reference": f"p{i}.png"} for i in (2, 4, 2)])
     job = build_job(folder, build_config())
@@ -362,14 +362,14 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
     settings = GenerateConfig(num_inference_steps=50)
     found = batches.measure_model(Timed(room=9), settings, "cuda")
     assert (found.batch_size, found.image_seconds) == (8, pytest.approx(50 * (2 / 8 + 0.1)))
-    assert batches.measure_model(Timed(), settings, "cuda").batch_size == 64
+    assert batches.measure_model(Timed(), settings, "cuda")[0] == 64
     flat = Timed()
     flat.per_call = 0.001
-    assert batches.measure_model(flat, settings, "cuda").batch_size == 1
-    assert batches.measure_model(Timed(), settings, "cpu").batch_size == 1
+    assert batches.measure_model(flat, settings, "cuda")[0] == 1
+    assert batches.measure_model(Timed(), settings, "cpu")[0] == 1
     named = settings.replace(batch_size=12)
     found = batches.measure_model(Timed(), named, "cpu")
     assert (found.batch_size, found.image_seconds) == (12, pytest.approx(50 * (2 / 12 + 0.1)))
-    assert batches.measure_model(Timed(room=7), named, "cuda").batch_size == 6
+    assert batches.measure_model(Timed(room=7), named, "cuda")[0] == 6
     with pytest.raises(ModelError, match="does not fit"):
         batches.measure_model(Timed(room=0), settings, "cuda")

@@ -183,7 +183,7 @@ def test_nobody_and_another_server_at_an_address_are_named(monkeypatch: pytest.M
 
 
 def test_steps_give_back_errors_as_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray_worker = pytest.importorskip("cyclorama.jobs.ray_worker")
+    ray_worker = pytest.importorskip("cyclorama.jobs.ray_cluster")
     monkeypatch.chdir(tmp_path)
 
     def fail(error: Exception) -> None:
@@ -204,7 +204,7 @@ def test_steps_give_back_errors_as_values(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_machine_of_another_version_or_disk_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ray_worker = pytest.importorskip("cyclorama.jobs.ray_worker")
+    ray_worker = pytest.importorskip("cyclorama.jobs.ray_cluster")
     monkeypatch.chdir(tmp_path)
     place = ray_worker.Surroundings(tmp_path, tmp_path / "probe", 1, False)
     with pytest.raises(OutputError, match="must be on a disk that all machines share"):

@@ -114,28 +114,18 @@ def choose_batch_size(job: ImageRun, engine: Engine, earlier: dict[str, Any], im
         return choose_usual_size(None, job.engine.device)
     if job.engine.device.startswith("cpu"):
         return compute_cpu_batch(job.model.folder)
-    measured: int = engine.call(job.engine, measure_job, job).batch_size
+    measured: int = engine.call(job.engine, measure_job, job)[0]
     return measured
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """What a short trial of the model on its device has shown."""
-
-    batch_size: int
-    """Places of the batch that gives most images a second."""
-    image_seconds: float
-    """The model's seconds per image in such batches, at its native size."""
-
-
-def measure_job(job: ImageRun) -> Measurement:
-    """The trial of the job's model on this machine. Raises ModelError."""
+def measure_job(job: ImageRun) -> tuple[int, float]:
+    """As :func:`measure_model`, of the job's model on this machine. Raises ModelError."""
     device = "cuda:0" if job.engine.device == "cuda" else job.engine.device
     return measure_model(job.open_model(device), job.config.settings, device)
 
 
-def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> Measurement:
-    """The best batch size on ``device`` and seconds per image in such batches.
+def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> tuple[int, float]:
+    """The best batch size on ``device``, and seconds per image of native size in such batches.
 
     Batches are doubled until an image gets no faster or memory runs out. A size that the settings name is
     tried alone, on a CPU that of one image if they name none; there the model alone
@@ -167,7 +157,7 @@ def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> Mea
         raise ModelError(
             f"the model fails on {device} even on a plain image; try it with `cyclorama generate`"
         )
-    return Measurement(best, best_seconds)
+    return best, best_seconds
 
 
 def _build_task(model: Pipeline) -> Task:

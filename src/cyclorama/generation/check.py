@@ -20,13 +20,12 @@ from cyclorama.data.licences import is_restricted, is_stated
 from cyclorama.errors import CycloramaError, ImageError, MaskError, MissingMaskError
 from cyclorama.generation.batches import choose_batch_size, measure_job
 from cyclorama.generation.items import Item, ItemSource
-from cyclorama.generation.job import ImageRun, LoadModel
+from cyclorama.generation.job import ImageRun, LoadModel, hash_file, read_size
 from cyclorama.generation.model import ModelHandle, find_licence
 from cyclorama.generation.plan import Plan, PlanRow, build_plan
 from cyclorama.generation.result import encode_files
 from cyclorama.generation.run import plan_job, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig
-from cyclorama.generation.steps import hash_file, read_size
 from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.compositing import composite
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
@@ -294,7 +293,7 @@ def _measure(job: ImageRun, store: ShardStore, needed: bool) -> tuple[float, flo
         count = choose_batch_size(job, engine, store.load_values(), 0)
         settings = job.config.settings.replace(batch_size=count)
         job = job.replace(config=job.config.replace(settings=settings))
-    found: float = engine.call(job.engine, measure_job, job).image_seconds
+    found: float = engine.call(job.engine, measure_job, job)[1]
     return found, try_encoding(job), "a short trial"
 
 

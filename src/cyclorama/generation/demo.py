@@ -159,12 +159,8 @@ def write_demo_report(
         cells = _build_cells(out, entry, ours)
         sheet.append(SheetRow(entry.name, entry.category, tuple(cell for cell in cells if cell is not None)))
         overview.append([None if cell is None else out / cell.thumbnail for cell in cells])
-        sheet += [
-            SheetRow(f"{row['stem']}", error=f"{row['error']}: {row['reason']}")
-            for row in ours
-            if row["status"] == "failed"
-        ]
-    page = build_sheet("Cyclorama demo", summary, sheet)
+    failed = [row | {"name": row["stem"]} for row in rows if row["status"] == "failed"]
+    page = build_sheet("Cyclorama demo", summary, sheet, failed)
     write_atomic(out / SHEET_NAME, page.encode("utf-8", errors="backslashreplace"))
     shown = [i for i in range(len(LABELS)) if i not in _TRUTHS or any(row[i] for row in overview)]
     chosen = [[row[i] for i in shown] for row in overview]
@@ -173,32 +169,24 @@ def write_demo_report(
 
 def _build_cells(out: Path, entry: DemoEntry, rows: Sequence[dict[str, Any]]) -> list[Cell | None]:
     """Eight cells in the order of :data:`LABELS`; None where there is no such thumbnail."""
+    cells: list[Cell | None] = []
+
+    def add(thumbnail: str | None, alt: str, image: str | None = None) -> None:
+        there = thumbnail is not None and (out / thumbnail).exists()
+        cells.append(Cell(LABELS[len(cells)], alt, thumbnail, image) if thumbnail and there else None)
+
     names = [name_thumbnails(row["stem"], "", True, row.get("reference_digest")) for row in rows]
-    product = next((n["product"] for n, row in zip(names, rows) if row["status"] == "done"), None)
-    cells = [_cell(out, product, LABELS[0], f"Product {entry.name}")]
+    done = [row["status"] == "done" for row in rows]
+    add(names[done.index(True)]["product"] if any(done) else None, f"Product {entry.name}")
     for number, (name, row) in enumerate(zip(names, rows, strict=True)):
-        place = 1 if number == 0 else 3 * number
         if number:
-            label = LABELS[place - 1]
-            alt = f"{label.capitalize()} for {entry.name}"
-            cells.append(_cell(out, name.get("reference"), label, alt))
-        done = row["status"] == "done"
-        alt = f"{entry.category} advertisement of {entry.name}, {LABELS[place]}"
-        cells.append(_cell(out, name["result"], LABELS[place], alt, row["output"]) if done else None)
+            add(name.get("reference"), f"{LABELS[len(cells)].capitalize()} for {entry.name}")
+        alt = f"{entry.category} advertisement of {entry.name}, {LABELS[len(cells)]}"
+        add(name["result"] if done[number] else None, alt, row.get("output"))
         if number:
-            cells.append(_truth_cell(out, entry, entry.references[number - 1].truth, LABELS[place + 1]))
+            truth, shown = entry.references[number - 1].truth, None
+            if truth is not None:
+                shown = f"{THUMBS}/truth/{truth.stem}.webp"
+                write_thumbnail(out, shown, load_image(truth).pixels)
+            add(shown, f"{LABELS[len(cells)].capitalize()}: {entry.name} rendered in this style")
     return cells
-
-
-def _truth_cell(out: Path, entry: DemoEntry, truth: Path | None, label: str) -> Cell | None:
-    if truth is None:
-        return None
-    name = f"{THUMBS}/truth/{truth.stem}.webp"
-    write_thumbnail(out, name, load_image(truth).pixels)
-    return _cell(out, name, label, f"{label.capitalize()}: {entry.name} rendered in this style")
-
-
-def _cell(out: Path, thumbnail: str | None, caption: str, alt: str, image: str | None = None) -> Cell | None:
-    if thumbnail is None or not (out / thumbnail).exists():
-        return None
-    return Cell(caption, alt, thumbnail, image)

@@ -16,14 +16,13 @@ from cyclorama import __version__
 from cyclorama.files import write_atomic
 from cyclorama.generation.batches import choose_batch_size
 from cyclorama.generation.items import Item, ItemSource
-from cyclorama.generation.job import ImageRun, LoadModel
+from cyclorama.generation.job import ImageRun, LoadModel, open_network
 from cyclorama.generation.model import ModelHandle, choose_device
 from cyclorama.generation.plan import FORMAT, Plan, build_plan
 from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.shard import name_moved
 from cyclorama.generation.sheet import SHEET_NAME, SheetRows, build_run_sheet
-from cyclorama.generation.steps import open_network
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import Engine, Hooks
 from cyclorama.jobs.run import Totals, build_engine, run_shards
@@ -203,6 +202,6 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
             shown.add(row)
         result.failures = shown.failed
         result.notes = [f"{row['name']}: {note}" for row in shown.done for note in row.get("notes") or ()]
-        page = build_run_sheet(store.out, shown, job, result.done, result.failed)
+        page = build_run_sheet(store.out, shown, job.model, job.config, result.done, result.failed)
         write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
     store.clear_work()

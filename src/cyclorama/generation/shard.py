@@ -12,9 +12,8 @@ from typing import Any
 from cyclorama.generation.batches import Batch, build_batches, compute_item_seeds
 from cyclorama.generation.engine import Pipeline, compute_model_shape
 from cyclorama.generation.items import Failure
-from cyclorama.generation.job import ImageRun
+from cyclorama.generation.job import ImageRun, RowFiles
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.steps import RowFiles
 from cyclorama.generation.writers import build_ending, has_size
 from cyclorama.jobs.store import ShardStore, compute_key
 from cyclorama.types import Size
@@ -46,7 +45,7 @@ class RowState:
     result: dict[str, Any] | None = None
     reused: bool = False
     images: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
-    """(layout, candidate) to what :func:`cyclorama.generation.steps.finish_image` said of it."""
+    """(layout, candidate) to what :func:`cyclorama.generation.job.finish_image` said of it."""
 
     @property
     def settled(self) -> bool:

@@ -4,7 +4,7 @@ one PNG that shows many."""
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -19,7 +19,6 @@ from cyclorama.files import write_atomic
 from cyclorama.generation.writers import build_ending
 
 if TYPE_CHECKING:
-    from cyclorama.generation.job import ImageRun
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.settings import RunConfig
     from cyclorama.types import Matte, Pixels
@@ -82,12 +81,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """One line of the sheet: images side by side, or the reason why there are none."""
+    """One card of the sheet: images side by side."""
 
     title: str
-    note: str = ""
-    cells: tuple[Cell, ...] = ()
-    error: str | None = None
+    note: str
+    cells: tuple[Cell, ...]
 
 
 @dataclass
@@ -104,11 +102,13 @@ class SheetRows:
             rows.append(row)
 
 
-def build_run_sheet(out: Path, shown: SheetRows, job: ImageRun, done: int, failed: int) -> str:
+def build_run_sheet(
+    out: Path, shown: SheetRows, model: ModelHandle, config: RunConfig, done: int, failed: int
+) -> str:
     """The contact sheet of a run."""
-    rows = [build_sheet_row(out, row, job) for row in shown.done]
-    rows += [SheetRow(row["name"], error=f"{row['error']}: {row['reason']}") for row in shown.failed]
-    return build_sheet("Contact sheet", describe_run(job.model, job.config, done, failed, len(rows)), rows)
+    summary = describe_run(model, config, done, failed, len(shown.done) + len(shown.failed))
+    rows = [build_sheet_row(out, row, config.settings.candidates) for row in shown.done]
+    return build_sheet("Contact sheet", summary, rows, shown.failed)
 
 
 def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, shown: int) -> list[str]:
@@ -125,10 +125,9 @@ def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, 
     return [counts, run, settings]
 
 
-def build_sheet_row(out: Path, row: dict[str, Any], job: ImageRun) -> SheetRow:
+def build_sheet_row(out: Path, row: dict[str, Any], candidates: int) -> SheetRow:
     """The sheet's line for one finished row; cells whose thumbnail is gone are left out, images never are."""
-    category, candidates = row["category"], job.config.settings.candidates
-    stem = row["stem"]
+    category, stem = row["category"], row["stem"]
     names = name_thumbnails(stem, "", True, row.get("reference_digest"))
     cells = []
     if (out / names["product"]).exists():
@@ -165,34 +164,33 @@ def _describe_exactness(report: dict[str, Any]) -> str:
     return text
 
 
-def build_sheet(title: str, summary: Sequence[str], rows: Sequence[SheetRow]) -> str:
-    """The HTML page: ``summary`` paragraphs, a card per finished row, then the failures with reasons.
+def build_sheet(
+    title: str, summary: Sequence[str], rows: Sequence[SheetRow], failed: Sequence[Mapping[str, Any]]
+) -> str:
+    """The HTML page: ``summary`` paragraphs, a card per finished row, then the ``failed`` result rows.
 
     Every text is escaped, every image has an alternative text, the page reads without scripts, and
     nothing is fetched from elsewhere.
     """
-    failed = [f"{row.title}: {row.error}" for row in rows if row.error is not None]
-    text = ReportText(title, summary, (), (), {f"Failed ({len(failed)})": failed})
+    reasons = [f"{row['name']}: {row['error']}: {row['reason']}" for row in failed]
+    text = ReportText(title, summary, (), (), {f"Failed ({len(failed)})": reasons})
     last = "<footer class='soft'>Made with Cyclorama. Each image carries its own settings and seed.</footer>"
-    return format_page(text, [_card(row) for row in rows if row.error is None], [last])
+    return format_page(text, map(_format_card, rows), [last])
 
 
-def _card(row: SheetRow) -> str:
-    cells = "".join(_figure(cell) for cell in row.cells)
+def _format_card(row: SheetRow) -> str:
+    figures = ""
+    for cell in row.cells:
+        image = (
+            f'<img src="{escape(quote(cell.thumbnail))}" alt="{escape(cell.alt)}" '
+            'loading="lazy" decoding="async" width="256" height="256">'
+        )
+        if cell.output is not None:
+            image = f'<a href="{escape(quote(cell.output))}">{image}</a>'
+        figures += f"<figure>{image}<figcaption>{escape(cell.caption)}</figcaption></figure>"
     note = f'<p class="soft">{escape(row.note)}</p>' if row.note else ""
-    return (
-        f'<article class="row"><h3>{escape(row.title)}</h3><div class="cells">{cells}</div>{note}</article>'
-    )
-
-
-def _figure(cell: Cell) -> str:
-    image = (
-        f'<img src="{escape(quote(cell.thumbnail))}" alt="{escape(cell.alt)}" '
-        'loading="lazy" decoding="async" width="256" height="256">'
-    )
-    if cell.output is not None:
-        image = f'<a href="{escape(quote(cell.output))}">{image}</a>'
-    return f"<figure>{image}<figcaption>{escape(cell.caption)}</figcaption></figure>"
+    title = escape(row.title)
+    return f'<article class="row"><h3>{title}</h3><div class="cells">{figures}</div>{note}</article>'
 
 
 CELL = 192

@@ -21,11 +21,8 @@ from cyclorama.errors import OutputError
 from cyclorama.generation.batches import Batch
 from cyclorama.generation.engine import Sampler, Task
 from cyclorama.generation.items import Failure
-from cyclorama.generation.job import ImageRun
-from cyclorama.generation.result import describe_image
-from cyclorama.generation.shard import RowState, ShardState, Spot
-from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
-from cyclorama.generation.steps import (
+from cyclorama.generation.job import (
+    ImageRun,
     ReferenceCache,
     finish_image,
     inspect_row,
@@ -33,6 +30,9 @@ from cyclorama.generation.steps import (
     open_network,
     rename_paths,
 )
+from cyclorama.generation.result import describe_image
+from cyclorama.generation.shard import RowState, ShardState, Spot
+from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
 from cyclorama.generation.writers import build_ending
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.jobs.job import SHARDS_AT_A_TIME, Hooks, ShardReport

@@ -27,6 +27,9 @@ from cyclorama.jobs.in_process import set_threads
 from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, Job, ShardReport
 from cyclorama.jobs.ray_cluster import (
     Cluster,
+    ClusterWorker,
+    Surroundings,
+    call_here,
     count_places,
     get_worker_cpus,
     is_local,
@@ -34,7 +37,6 @@ from cyclorama.jobs.ray_cluster import (
     measure_cluster,
     shorten,
 )
-from cyclorama.jobs.ray_worker import ClusterWorker, Surroundings, call_here
 
 START_SECONDS = 600.0
 """How long to wait for the first worker; a cluster that grows on demand needs minutes."""
