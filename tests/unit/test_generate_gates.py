@@ -346,8 +346,8 @@ def test_thresholds_come_from_a_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"halo": 1.5}, "halo: the limit must be 0 to 1"),
-        ({"rim": -1.0}, "rim: the limit must be 0 to 100"),
+        ({"halo": 1.5}, "halo: must be from 0 to 1, got 1.5"),
+        ({"rim": -1.0}, "rim: must be from 0 to 100, got -1.0"),
         ({"seam": float("nan")}, "seam: must be a finite number"),
         ({"advisory": ("shadow",)}, "no check 'shadow'"),
         ({"side": 64}, "side: must be from 128 to 4096"),

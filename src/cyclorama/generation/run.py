@@ -96,7 +96,22 @@ def run_images(
         items = {s: images * plan.count_rows(s) for s in range(len(plan.keys)) if s not in finished}
         size = choose_batch_size(job, engine, store.load_values(), images * plan.rows if items else 0)
         job = job.replace(batch_size=size)
-        save_run(store, job, source)
+        named = source if isinstance(source, ItemSource) else None
+        store.save_values(
+            {
+                "format": FORMAT,
+                "cyclorama": __version__,
+                "input": named.name if named else "",
+                "notes": named.notes if named else [],
+                "model": model.name,
+                "model_hash": model.hash,
+                "settings": job.describe(),
+                "device": job.engine.device,
+                "threads": job.engine.threads,
+                "shard_size": job.engine.shard_size,
+                "batch_size": size,
+            }
+        )
         result = RunResult(plan.rows, shards=len(plan.keys), open_shards=len(items))
         result.plan_seconds = time.perf_counter() - start
         if items:
@@ -156,25 +171,6 @@ def note_moved_rows(store: ShardStore, plan: Plan, open_shards: Sequence[int], f
     for owner, rows in found.items():
         known = store.load_values(name_moved(owner)).get("rows", [])
         store.save_values({"rows": [*known, *rows]}, name_moved(owner))
-
-
-def save_run(store: ShardStore, job: ImageRun, source: ItemSource | Iterable[Item]) -> None:
-    """Write ``journal/run.json``. Raises OutputError."""
-    store.save_values(
-        {
-            "format": FORMAT,
-            "cyclorama": __version__,
-            "input": source.name if isinstance(source, ItemSource) else "",
-            "notes": source.notes if isinstance(source, ItemSource) else [],
-            "model": job.model.name,
-            "model_hash": job.model.hash,
-            "settings": job.describe(),
-            "device": job.engine.device,
-            "threads": job.engine.threads,
-            "shard_size": job.engine.shard_size,
-            "batch_size": job.batch_size,
-        }
-    )
 
 
 def iterate_rows(out: Path) -> Iterator[dict[str, Any]]:

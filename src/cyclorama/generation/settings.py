@@ -219,16 +219,10 @@ class GenerateConfig(Settings):
         Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
         layers are stated where they are not the default.
         """
-        values = {
-            "steps": self.steps,
-            "guidance": self.guidance_scale,
-            "eta": self.eta,
-            "scheduler": self.scheduler or PRESETS[self.preset][1],
-            "reference_strength": self.reference_strength,
-            "category_strength": self.category_strength,
-            "initial_latent": self.initial_latent,
-            "size": "source",
-        }
+        values: dict[str, Any] = {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
+        values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
+        strengths = ("reference_strength", "category_strength", "initial_latent")
+        values |= {name: getattr(self, name) for name in strengths} | {"size": "source"}
         aspect = None if self.aspect is None else parse_aspect(self.aspect)
         values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()
         optional = {"layers": self.layers, "contact_shadow": self.contact_shadow}

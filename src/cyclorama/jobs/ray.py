@@ -159,19 +159,25 @@ class _Actors:
         self._failed_starts = 0
         self._told = False
         self._last_count = 0.0
-        self._deadline = 0.0
+        self._deadline = time.monotonic() + START_SECONDS
 
     def run(self, shards: Sequence[int]) -> Iterator[ShardReport]:
         self._waiting.extend(shards)
-        self._deadline = time.monotonic() + START_SECONDS
         try:
             self._members = [self._start() for _ in range(self._workers)]
             while True:
-                self._pass_on_stop()
+                if not self._told and self._hooks.stopping():
+                    self._told = True
+                    for member in self._members:
+                        if member.loading is None:
+                            member.actor.stop.remote()
                 self._hand_out()
-                if not self._has_work():
+                if not any(member.shards for member in self._members) and (self._told or not self._waiting):
                     return
-                for reference in self._wait():
+                asked = [reference for member in self._members for reference in member.list_references()]
+                if not asked:  # only resting shards are left
+                    time.sleep(_POLL)
+                for reference in ray.wait(asked, num_returns=1, timeout=_POLL)[0] if asked else ():
                     report = self._receive(reference)
                     if report is not None:
                         yield report
@@ -187,17 +193,6 @@ class _Actors:
         actor = build.remote(self._job, self._place)
         return _Actor(actor, actor.load.remote())
 
-    def _has_work(self) -> bool:
-        return any(member.shards for member in self._members) or (bool(self._waiting) and not self._told)
-
-    def _pass_on_stop(self) -> None:
-        if self._told or not self._hooks.stopping():
-            return
-        self._told = True
-        for member in self._members:
-            if member.loading is None:
-                member.actor.stop.remote()
-
     def _hand_out(self) -> None:
         if self._told:
             return
@@ -211,14 +206,6 @@ class _Actors:
                     return
                 self._waiting.remove(shard)
                 member.shards[member.actor.process.remote(shard)] = shard
-
-    def _wait(self) -> list[Any]:
-        asked = [reference for member in self._members for reference in member.list_references()]
-        if not asked:  # only resting shards are left
-            time.sleep(_POLL)
-            return []
-        ready, _ = ray.wait(asked, num_returns=1, timeout=_POLL)
-        return list(ready)
 
     def _receive(self, reference: Any) -> ShardReport | None:
         member = next(m for m in self._members if reference in m.list_references())
