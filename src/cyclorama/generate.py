@@ -241,21 +241,20 @@ class BackgroundGenerator:
             for i, result in zip(batch.members, sampled, strict=True):
                 if isinstance(result, Exception):
                     raise result
-                results[i] = replace(result, recipe=self._describe(result, *tasks[i]))
+                layout, task = tasks[i]
+                recipe = describe_image(
+                    self.model,
+                    result.settings,
+                    layout,
+                    input=task.name,
+                    seed=result.seed,
+                    category=result.category,
+                    identifier=result.identifier,
+                    reference=None if task.reference is None else task.reference.name,
+                    mask_source=task.product.mask_source,
+                )
+                results[i] = replace(result, recipe=recipe)
         return [results[i] for i in range(len(tasks))]
-
-    def _describe(self, made: Generated, layout: CanvasLayout, task: Task) -> dict[str, Any]:
-        return describe_image(
-            self.model,
-            made.settings,
-            layout,
-            input=task.name,
-            seed=made.seed,
-            category=made.category,
-            identifier=made.identifier,
-            reference=None if task.reference is None else task.reference.name,
-            mask_source=task.product.mask_source,
-        )
 
     def _read_categories(self, category: Any, count: int) -> list[str]:
         names = [category] * count if isinstance(category, str) else _spread(category, count, "category")

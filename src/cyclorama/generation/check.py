@@ -203,12 +203,8 @@ def _find_nearest(name: str, known: Mapping[str, str]) -> list[str]:
 
 
 def _describe_licence(name: str, licence: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "licence": licence,
-        "restricted": is_restricted(licence),
-        "stated": is_stated(licence),
-    }
+    known = {"restricted": is_restricted(licence), "stated": is_stated(licence)}
+    return {"name": name, "licence": licence} | known
 
 
 def _warn(entry: Mapping[str, Any]) -> str:

@@ -90,7 +90,3 @@ class GateThresholds(Settings):
         """The limit of check ``name``, None if it is left out."""
         limit: float | None = getattr(self, name)
         return limit
-
-    def get_weight(self, name: str) -> float:
-        """What check ``name`` weighs in the score."""
-        return self.advisory_weight if name in self.advisory else 1.0

@@ -185,7 +185,7 @@ def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> fl
         if limit is None:
             continue
         excess = value / max(limit, CHECKS[name].step)
-        weight = thresholds.get_weight(name)
+        weight = thresholds.advisory_weight if name in thresholds.advisory else 1.0
         total += weight * excess / (1 + excess)
         weights += weight
         passed = passed and (value <= limit or name in thresholds.advisory)

@@ -22,7 +22,7 @@ from cyclorama.generation.plan import FORMAT, Plan, build_plan
 from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.shard import name_moved
-from cyclorama.generation.sheet import SHEET_NAME, SheetRows, build_run_sheet
+from cyclorama.generation.sheet import SHEET_NAME, SHOWN_ROWS, build_sheet, build_sheet_row, describe_run
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import Engine, Hooks
 from cyclorama.jobs.run import Totals, build_engine, run_shards
@@ -193,11 +193,15 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
         return
     store.drop_shards_from(len(marks))
     if result.open_shards or not (store.out / TABLE_FILE).exists() or result.failed:
-        shown = SheetRows()
+        shown: dict[str, list[dict[str, Any]]] = {"done": [], "failed": []}
         for row in merge_results(store, len(marks)):
-            shown.add(row)
-        result.failures = shown.failed
-        result.notes = [f"{row['name']}: {note}" for row in shown.done for note in row.get("notes") or ()]
-        page = build_run_sheet(store.out, shown, job.model, job.config, result.done, result.failed)
+            if len(shown[row["status"]]) < SHOWN_ROWS:
+                shown[row["status"]].append(row)
+        done, result.failures = shown.values()
+        result.notes = [f"{row['name']}: {note}" for row in done for note in row.get("notes") or ()]
+        count, candidates = len(done) + len(result.failures), job.config.settings.candidates
+        summary = describe_run(job.model, job.config, result.done, result.failed, count)
+        cards = [build_sheet_row(store.out, row, candidates) for row in done]
+        page = build_sheet("Contact sheet", summary, cards, result.failures)
         write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
     store.clear_work()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,29 +86,6 @@ class SheetRow:
     title: str
     note: str
     cells: tuple[Cell, ...]
-
-
-@dataclass
-class SheetRows:
-    """The result rows that a sheet shows: the first ones, and the first that failed."""
-
-    done: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, row: dict[str, Any]) -> None:
-        """One more row of the run, in order."""
-        rows = self.done if row["status"] == "done" else self.failed
-        if len(rows) < SHOWN_ROWS:
-            rows.append(row)
-
-
-def build_run_sheet(
-    out: Path, shown: SheetRows, model: ModelHandle, config: RunConfig, done: int, failed: int
-) -> str:
-    """The contact sheet of a run."""
-    summary = describe_run(model, config, done, failed, len(shown.done) + len(shown.failed))
-    rows = [build_sheet_row(out, row, config.settings.candidates) for row in shown.done]
-    return build_sheet("Contact sheet", summary, rows, shown.failed)
 
 
 def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, shown: int) -> list[str]:

@@ -185,7 +185,10 @@ class _ShardRun:
                 if self.hooks.stopping():
                     return False
                 for spot in batch.members:
-                    self._start_load(spot.row)
+                    row = self.state.rows[spot.row]
+                    if spot.row not in self.loads and row.files is not None:
+                        load = self.worker.pool.submit(load_product, self.job, row.plan, row.files)
+                        self.loads[spot.row] = load
                 flying.append((batch, self.worker.batches.submit(self._make_batch, batch)))
             while flying:
                 self._collect(*flying.popleft())
@@ -195,11 +198,6 @@ class _ShardRun:
                 with suppress(OutputError):
                     self._collect(*flying.popleft())
         return True
-
-    def _start_load(self, number: int) -> None:
-        row = self.state.rows[number]
-        if number not in self.loads and row.files is not None:
-            self.loads[number] = self.worker.pool.submit(load_product, self.job, row.plan, row.files)
 
     def _make_batch(self, batch: Batch[Spot]) -> _Made:
         """An entry or an error per spot; in a thread of its own."""

@@ -102,9 +102,7 @@ class ShardStore:
         with open_locked(path, patience) as file:
             file.seek(0)
             data = file.read()
-            end = data.rfind(b"\n") + 1
-            if end < len(data):  # the line that a kill has torn; a new one must not be joined to it
-                file.truncate(end)
+            file.truncate(data.rfind(b"\n") + 1)  # no new line is joined to one that a kill has torn
             yield Journal(path, file, list(parse_entries(data)))
 
     def read_journal(self, shard: int) -> list[dict[str, Any]]:
