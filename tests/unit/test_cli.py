@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,3 +88,33 @@ def test_programming_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
     replace_run(monkeypatch, ZeroDivisionError("bug"))
     with pytest.raises(ZeroDivisionError):
         cli.main(["models", "show"])
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"), [([], 25), (["--preset", "fast"], 10), (["--steps", "3"], 3), (["--seed", "4"], 25)]
+)
+def test_the_demo_is_balanced_unless_it_is_told_otherwise(
+    options: list[str], steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Any] = []
+
+    def keep(items: Any, out: Path, model: Any, config: Any, quiet: bool) -> Any:
+        found.append(config)
+        raise SettingsError("far enough")
+
+    monkeypatch.setattr("cyclorama.commands.generate.make_images", keep)
+    assert cli.main(["demo", "--out", str(tmp_path / "out"), *options]) == 2
+    (config,) = found
+    assert config.settings.build_sampling().num_inference_steps == steps
+    assert config.run.seed == (4 if "--seed" in options else 0)
+
+
+@pytest.mark.parametrize(
+    "options", [("--candidates", "2"), ("--outputs", "1:1"), ("--storage", "webdataset")]
+)
+def test_the_demo_says_what_its_sheet_cannot_show(
+    options: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["demo", "--out", str(tmp_path / "out"), *options]) == 2
+    assert "the demo's sheet shows one image a row" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from cyclorama.config import load_config, save_config
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.generation import gates
 from cyclorama.generation.gate_settings import CHECKS, GateThresholds
 from cyclorama.generation.gates import QualityGate, build_gate, compute_halo, compute_score
 from cyclorama.generation.result import Generated
@@ -146,6 +147,44 @@ def test_a_halo_on_half_of_the_edge_measures_half():
     left = get_ring(2.5) & (np.arange(SIDE) < 95)
     found = compute_halo(mix(CLEAN, WHITE, 1.0 * left), PRODUCT.pixels, MATTE)
     assert found == pytest.approx(0.5, abs=0.08)
+
+
+class Edge:
+    """An edge of places whose colours are given: (image, offset) to L* of each place."""
+
+    def __init__(self, colours: dict[tuple[str, float], list[float]]) -> None:
+        self.colours = colours
+
+    def sample(self, image: str, offset: float) -> np.ndarray:
+        return np.array([(value, 0.0, 0.0) for value in self.colours[image, offset]])
+
+    def is_outside(self, offset: float) -> np.ndarray:
+        return np.ones(20, bool)
+
+    is_inside = is_outside
+
+
+@pytest.mark.parametrize(
+    ("scene", "here", "any_share", "every_share"),
+    [
+        ((12.0, 12.0), ((4.0, 4.1), (4.1, 4.1)), 0.5, 0.0),  # told from ΔE 12 on, worn up to half as far
+        ((12.0, 12.0), ((4.0, 4.0), (4.0, 4.1)), 1.0, 0.5),
+        ((12.0, 11.9), ((4.0, 4.0), (4.0, 4.0)), None, None),  # less than a tenth of the edge
+    ],
+)
+def test_a_halo_is_told_up_to_its_limits(scene, here, any_share, every_share):
+    rest = [0.0] * 18  # there the old background is the scene
+    edge = Edge(
+        {
+            ("new", 5.0): [*scene, *rest],
+            ("new", -5.0): [100.0] * 20,
+            ("old", 5.0): [0.0] * 20,
+            ("new", 0.0): [*here[0], *rest],
+            ("new", 1.0): [*here[1], *rest],
+        }
+    )
+    for every, expected in ((False, any_share), (True, every_share)):
+        assert gates._compute_share(edge, "new", "old", (0.0, 1.0), 5.0, every=every) == expected
 
 
 def test_a_halo_cannot_be_told_on_the_photos_own_background():

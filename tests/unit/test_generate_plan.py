@@ -176,6 +176,8 @@ def test_category_map_file_and_alias_texts(tmp_path) -> None:
     path.write_text("lipstick: perfume\nkettle: perfume\n", encoding="utf-8")
     rules = load_category_rules(path, ["kettle=rice cooker"], None)
     assert rules.mapping == {"lipstick": "perfume", "kettle": "rice cooker"}
+    (tmp_path / "map.json").write_text('{\n\t"kettle": "rice cooker"\n}', encoding="utf-8")
+    assert load_category_rules(tmp_path / "map.json").mapping == {"kettle": "rice cooker"}
     (tmp_path / "map.json").write_text('{"a": 1}', encoding="utf-8")
     with pytest.raises(SettingsError, match=r"map\.json"):
         load_category_rules(tmp_path / "map.json")
@@ -278,6 +280,13 @@ def test_plain_settings_are_described_as_before_layouts() -> None:
         "size": "source",
     }
     assert GenerateConfig(size=(64, 96)).describe() == GenerateConfig().describe() | {"size": "96x64"}
+
+
+def test_sixteen_outputs_are_the_most() -> None:
+    names = tuple(f"{100 + number}x100" for number in range(17))
+    assert len(GenerateConfig(outputs=names[:16]).build_layouts()) == 16
+    with pytest.raises(SettingsError, match="outputs"):
+        GenerateConfig(outputs=names)
 
 
 def test_layouts_of_the_settings() -> None:

@@ -78,6 +78,7 @@ def test_workers_share_the_cuda_devices(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert _list_devices("cuda") == ["cuda:0", "cuda:1"]
     assert _list_devices("cuda:1") == ["cuda:1"]
+    assert _list_devices("cpu") == ["cpu"]
     engine = InProcessEngine()
     workers = [engine.settle(EngineSettings(device=device)).workers for device in ("cpu", "cuda")]
     assert workers == [1, 2]
