@@ -20,7 +20,7 @@ from PIL import Image
 
 from cyclorama import cli
 from cyclorama.generate import BackgroundGenerator
-from cyclorama.generation import engine, steps
+from cyclorama.generation import engine, job
 from cyclorama.generation.result import load_metadata
 from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig
@@ -201,7 +201,7 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
 ) -> None:
     whole = tmp_path / "whole"
     run_command(catalogue, "--out", whole, "--model", model)
-    original, written = steps.write_atomic, []
+    original, written = job.write_atomic, []
 
     def fill(path: Path, data: bytes) -> None:
         if len(written) == 1:
@@ -212,7 +212,7 @@ def test_full_disk_stops_the_run_and_a_second_one_goes_on(
         original(path, data)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(steps, "write_atomic", fill)
+    monkeypatch.setattr(job, "write_atomic", fill)
     assert run_command(catalogue, "--out", out, "--model", model) == 2
     assert "OutputError" in capsys.readouterr().err
     assert len(read_images(out)) <= 1

@@ -83,10 +83,10 @@ def test_touched_files_are_known_again_by_content(folder: Path) -> None:
 def test_full_disk_loses_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     run(folder, "whole")
     from cyclorama.files import refuse, write_atomic
-    from cyclorama.generation import steps
+    from cyclorama.generation import job
 
     left = [3 if where == "output" else 1]
-    module = {"output": steps, "table": store_module, "mark": store_module}[where]
+    module = {"output": job, "table": store_module, "mark": store_module}[where]
     suffix = {"output": ".png", "table": ".jsonl", "mark": ".done.json"}[where]
 
     def write(path: Path, data: bytes, durable: bool = True) -> None:
