@@ -213,9 +213,8 @@ def _warn(entry: Mapping[str, Any]) -> str:
     return "" if entry["stated"] else "  << find out before commercial use"
 
 
-PIXEL_BYTES = 2.0
-"""Bytes that a pixel takes in a photographic PNG, about; for inputs that cannot be looked at from here."""
-USUAL_PIXELS = 1024 * 1024
+USUAL_BYTES = 2.0 * 1024 * 1024
+"""Of a photographic PNG of a megapixel, about; for inputs that cannot be looked at from here."""
 TRIALS = 8
 
 
@@ -308,7 +307,7 @@ def try_encoding(job: ImageRun) -> float:
             if len(sizes) < TRIALS and row.image is not None and Path(row.image).is_file():
                 with suppress(ImageError, MaskError, OSError):  # the run will name it; this is an estimate
                     sizes.append(_encode(job, row))
-    return sum(sizes) / len(sizes) if sizes else PIXEL_BYTES * USUAL_PIXELS
+    return sum(sizes) / len(sizes) if sizes else USUAL_BYTES
 
 
 def _encode(job: ImageRun, row: PlanRow) -> float:

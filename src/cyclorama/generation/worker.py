@@ -211,7 +211,11 @@ class _ShardRun:
                 ready.append((spot, *prepared))
         if not ready:
             return results
-        tasks = [self._build_task(spot, product, reference) for spot, product, reference, _ in ready]
+        tasks, registry = [], self.worker.sampler.model.registry
+        for spot, product, reference, _ in ready:
+            row = self.state.rows[spot.row]
+            category, seed = registry.resolve(row.plan.category or ""), row.seeds[spot.candidate]
+            tasks.append(Task(product, category, seed, reference, row.plan.name))
         finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
         sampled = self.worker.sampler.sample(tasks, batch.places)
         for (spot, product, reference, known), (made, places, share) in zip(ready, sampled, strict=True):
@@ -256,11 +260,6 @@ class _ShardRun:
             names = name_thumbnails(row.output, ending, spot.layout == spot.candidate == 0, digest)
         target = self.folder / f"{row.key}-{spot.layout}-{spot.candidate}"
         return recipe, target, names
-
-    def _build_task(self, spot: Spot, product: Product, reference: Reference | None) -> Task:
-        row = self.state.rows[spot.row]
-        category = self.worker.sampler.model.registry.resolve(row.plan.category or "")
-        return Task(product, category, row.seeds[spot.candidate], reference, row.plan.name)
 
     def _collect(self, batch: Batch[Spot], future: Future[_Made]) -> None:
         """Record a batch's images, and the rows that are complete with them."""

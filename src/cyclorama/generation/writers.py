@@ -141,7 +141,7 @@ class FileWriter:
 
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether an earlier run's files, (name, bytes), are in place, brought back if need be."""
-        return all(has_size(self.out / name, size) for name, size in files)
+        return self.is_complete(shard, files)
 
     def close_shard(self, shard: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Finish ``shard``, whose result ``rows`` are given in order. Raises OutputError."""
