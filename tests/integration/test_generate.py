@@ -312,7 +312,10 @@ def test_models_show_tells_the_truth(model: Path, capsys: pytest.CaptureFixture[
         counted = sum(p.numel() for p in getattr(pipeline, name).parameters())
         assert shown["components"][name]["parameters"] == counted
         assert shown["components"][name]["dtype"] == "F32"
-    assert (shown["image_size"], shown["prediction_type"]) == (pipeline.image_size, pipeline.prediction_type)
+    assert (shown["image_size"], shown["prediction_type"]) == (
+        pipeline.image_size,
+        pipeline.scheduler.config.prediction_type,
+    )
     assert [c["name"] for c in shown["categories"]] == ["perfume", "fruit"]
     assert cli.main(["models", "show", "--model", str(model)]) == 0
     assert f"{shown['parameters']:,}" in capsys.readouterr().out

@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_loaded_is_refused_by_loading_and_by_show(model:
 
 def test_a_suitable_scheduler_of_another_class_is_no_obstacle(model: Path) -> None:
     EulerDiscreteScheduler(prediction_type="v_prediction").save_pretrained(model / "scheduler")
-    assert CycloramaPipeline.from_pretrained(model).prediction_type == "v_prediction"
+    assert CycloramaPipeline.from_pretrained(model).scheduler.config.prediction_type == "v_prediction"
 
 
 @pytest.mark.parametrize("given", ["", "  ", "~/no/such", "none", "a/b/c"])
