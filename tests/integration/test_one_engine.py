@@ -113,7 +113,7 @@ def prepare(way: str, folder: Path, category: str) -> Path:
 def run(
     way: str, source: Path, out: Path, category: str | None = None, load_model: Any = load, **values: Any
 ) -> tuple[RunResult, list[dict[str, Any]], list[str]]:
-    from cyclorama.generation.categories import CategoryRules
+    from cyclorama.models.registry import CategoryRules
 
     # one photo gives four images too, so that a batch of four can be halved everywhere
     candidates = PRODUCTS if way == "photo" else 1

@@ -12,13 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from cyclorama.errors import InputError, ManifestError, OutputError, SettingsError
-from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.plan import Plan, PlanRow, build_plan, load_plan
 from cyclorama.generation.settings import InputSettings, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings
-from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.registry import CategoryRegistry, CategoryRules
 
 
 @pytest.fixture

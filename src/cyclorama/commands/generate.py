@@ -13,10 +13,10 @@ from cyclorama.generation.settings import GenerateConfig, InputSettings, RunConf
 from cyclorama.jobs.job import EngineSettings
 
 if TYPE_CHECKING:
-    from cyclorama.generation.categories import CategoryRules
     from cyclorama.generation.items import Item, ItemSource
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.run import RunResult
+    from cyclorama.models.registry import CategoryRules
 
 SHOWN_FAILURES = 5
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
@@ -99,8 +99,8 @@ def build_config(
 ) -> RunConfig:
     """The settings of a run; what needs a judge turns the gate on. Raises ConfigError, SettingsError."""
     from cyclorama.config import load_config
-    from cyclorama.generation.categories import CategoryRules
     from cyclorama.generation.gate_settings import GateThresholds
+    from cyclorama.models.registry import CategoryRules
 
     settings, run, engine = settings or GenerateConfig(), run or RunSettings(), engine or EngineSettings()
     settings.build_sampling()

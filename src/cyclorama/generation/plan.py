@@ -29,11 +29,10 @@ from cyclorama.data.addresses import find_file
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, OutputError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.items import FILES, Failure, Item, ItemSource
 from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
-from cyclorama.models.registry import CategoryMatch, CategoryRegistry
+from cyclorama.models.registry import CategoryMatch, CategoryRegistry, CategoryRules
 
 FORMAT = 2
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"

@@ -12,9 +12,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, InputError, SettingsError
-from cyclorama.generation.categories import CategoryRules, load_category_rules
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.jobs.job import EngineSettings
+from cyclorama.models.registry import CategoryRules, load_category_rules
 from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ from cyclorama.errors import (
     UnknownCategoryError,
 )
 from cyclorama.evaluation.reading import ImageItem, ImageSet
-from cyclorama.generation.categories import CategoryRules
 from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.run import iterate_rows, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig, MethodConfig
+from cyclorama.models.registry import CategoryRules
 
 ANY_CATEGORY = "product"
 """What a product is called for a method that asks for no category."""
