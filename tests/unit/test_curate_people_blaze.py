@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from cyclorama.curate.people import PeopleRule, PeopleSettings
-from cyclorama.curate.people_blaze import (
+from cyclorama.curate.people_finding import (
     BODY,
     FACE,
     BlazeLayout,
+    FoundPerson,
     build_blaze_finder,
     keep_best,
     letterbox,
     split_views,
 )
-from cyclorama.curate.people_finding import FoundPerson
 from cyclorama.curate.records import Box
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclorama.curate.people_blaze import FACE, build_blaze_finder
-from cyclorama.curate.people_finding import build_body_finder
+from cyclorama.curate.people_finding import FACE, build_blaze_finder, build_body_finder
 from cyclorama.curate.text_finding import RapidTextFinder, draw_texts
 from cyclorama.data.table import open_table
 from cyclorama.errors import MissingDependencyError, import_optional

@@ -17,9 +17,11 @@ from typing import Annotated, Self
 from pydantic import Field, PositiveFloat, model_validator
 
 from cyclorama.config import Settings, Share
-from cyclorama.curate.people_blaze import BODY, FACE, build_blaze_finder
 from cyclorama.curate.people_finding import (
+    BODY,
+    FACE,
     FoundPerson,
+    build_blaze_finder,
     build_body_finder,
     build_cascade_finder,
     build_model_finder,
