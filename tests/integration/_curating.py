@@ -13,9 +13,8 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.curate.category import CategoryRule, CategorySettings
-from cyclorama.curate.config import CurateConfig, OutputSettings
+from cyclorama.curate.config import CurateConfig, OutputSettings, Rules, identify
 from cyclorama.curate.records import Finding, Record, RuleImage, Summary, Verdict
-from cyclorama.curate.rules import Rules, identify
 from cyclorama.curate.splits import SplitSettings
 from cyclorama.curate.store import CurateStore
 

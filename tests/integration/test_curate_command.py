@@ -16,7 +16,7 @@ from _curating import BrightRule, read_stable, write_input
 
 from cyclorama.cli import main
 from cyclorama.config import load_config, to_plain
-from cyclorama.curate import rules
+from cyclorama.curate import config as rules
 from cyclorama.curate.config import CurateConfig
 from cyclorama.errors import ConfigError, ModelNotFoundError, SettingsError
 from cyclorama.jobs.job import EngineSettings

@@ -13,7 +13,7 @@ from typing import Any
 from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
-from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig
+from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig, Rules, build_rules
 from cyclorama.curate.judging import READING, CurateJob
 from cyclorama.curate.outputs import write_rejects, write_results, write_training_set
 from cyclorama.curate.reading import Input, read_input, read_stamps
@@ -21,7 +21,6 @@ from cyclorama.curate.records import Finding, SetRule, Verdict
 from cyclorama.curate.report import write_report
 from cyclorama.curate.review import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.reviewing import write_review
-from cyclorama.curate.rules import Rules, build_rules
 from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
 from cyclorama.curate.store import TIMINGS_FILE, CurateStore

@@ -71,27 +71,18 @@ def compute_sharpness(pixels: Pixels) -> float:
     return float(np.mean(laplacian**2))
 
 
-class Embedder:
-    """Unit feature vectors of images, by the bundled network, loaded when first used."""
+@cache
+def _load_network(features: str) -> Network:
+    from cyclorama.evaluation.published import load_features
 
-    def __init__(self, features: str = "cyclorama") -> None:
-        """``features`` names the network as ``cyclorama.evaluation.published.load_features`` takes it."""
-        self._choice = features
-        self._network: Network | None = None
+    return load_features(features)
 
-    def compute(self, images: Sequence[Pixels]) -> npt.NDArray[np.float32]:
-        """float32 (N, D), each row of length 1, of ``images``, uint8 (H, W, 3) of any size."""
-        if self._network is None:
-            from cyclorama.evaluation.published import load_features
 
-            self._network = load_features(self._choice)
-        values = self._network.compute(images)
-        lengths = np.linalg.norm(values, axis=1, keepdims=True)
-        return np.asarray(values / np.maximum(lengths, 1e-12), np.float32)
-
-    def compute_one(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """float32 (D,): the vector of one image."""
-        return np.asarray(self.compute([pixels])[0])
+def compute_embedding(pixels: Pixels, features: str = "cyclorama") -> npt.NDArray[np.float32]:
+    """float32 (D,) of length 1: features of ``pixels``, uint8 (H, W, 3), by the network of that name
+    (:func:`cyclorama.evaluation.published.load_features`), which is loaded when first used."""
+    values = _load_network(features).compute([pixels])[0]
+    return np.asarray(values / max(float(np.linalg.norm(values)), 1e-12), np.float32)
 
 
 @cache

@@ -13,6 +13,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,10 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from cyclorama.curate.cache import decode_record, from_values, to_values
-from cyclorama.curate.config import CurateConfig, EraseSettings, ReadingSettings
+from cyclorama.curate.config import OWN, CurateConfig, EraseSettings, ReadingSettings, erase_hole
 from cyclorama.curate.reading import read_input
 from cyclorama.curate.records import Box, Finding, Record, RuleImage
-from cyclorama.curate.rules import OWN, Eraser
-from cyclorama.curate.summary import Embedder, build_summary, summarise
+from cyclorama.curate.summary import build_summary, compute_embedding, summarise
 from cyclorama.errors import InputError
 from cyclorama.imaging.loading import LoadLimits
 from cyclorama.lab.planted.build import open_bases
@@ -65,7 +65,7 @@ class WatchedEraser:
     """The eraser of a run, which remembers what it was asked to fill."""
 
     def __init__(self, settings: EraseSettings) -> None:
-        self._erase = Eraser(settings)
+        self._erase = partial(erase_hole, settings)
         self.hole: Any = None
 
     def __call__(self, pixels: Pixels, hole: Any) -> Pixels:
@@ -118,7 +118,7 @@ class Measurer:
         self._eraser = WatchedEraser(config.erase or EraseSettings())
         self._masks = build_rule("mask", config)
         self._engine: Any = None
-        self._embed = Embedder(config.output.features)
+        self._embed = partial(compute_embedding, features=config.output.features)
         self._seed = int(json.loads((folder / "settings.json").read_text())["seed"])
 
     def measure(self, name: str, records: list[Record], truth: dict[str, Truth]) -> int:
@@ -148,7 +148,7 @@ class Measurer:
         self._eraser.hole = None
         start = time.process_time()
         if rule is None:
-            summary = summarise(image, self._embed.compute_one)
+            summary = summarise(image, self._embed)
             return {"verdict": "keep", "summary": summary, "seconds": time.process_time() - start}
         finding = rule.judge(image)
         line = to_values(finding) | {"seconds": time.process_time() - start, "decoding": decoded}
