@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cyclorama.curate.blank import BlankRule, BlankSettings, measure_structure
+from cyclorama.curate.quality import BlankRule, BlankSettings, measure_structure
 from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.errors import ConfigError
 
@@ -46,7 +46,7 @@ def _scene() -> np.ndarray:
 def _image(background: np.ndarray, mask: np.ndarray | None) -> RuleImage:
     product = _product()[..., None]
     pixels = product * _texture(1) + (1 - product) * background
-    return RuleImage(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), np.clip(pixels, 0, 255).astype(np.uint8), None, mask)
 
 
 @pytest.mark.parametrize("kind", ["white", "gradient", "vignette", "shadow"])
@@ -74,7 +74,7 @@ def test_what_is_on_the_product_has_no_influence() -> None:
     first = _image(_backdrop("gradient"), mask).pixels
     inner = ndimage.binary_dilation(mask > 0.5, iterations=1)
     other = np.where(inner[..., None], _texture(7).astype(np.uint8), first)
-    assert measure_structure(first, mask) == measure_structure(other, mask)
+    assert measure_structure(first, mask, BlankSettings()) == measure_structure(other, mask, BlankSettings())
 
 
 def test_without_a_mask_the_border_is_judged() -> None:

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import fft, ndimage
 
-from cyclorama.curate.alignment import align, compute_likeness, invert, sample_windows, smooth
 from cyclorama.curate.duplicates import (
     DuplicatesRule,
     DuplicatesSettings,
@@ -20,9 +19,14 @@ from cyclorama.curate.duplicates import (
     compute_rank,
     find_copies,
 )
-from cyclorama.curate.duplicates_index import (
+from cyclorama.curate.duplicates_pairs import (
+    align,
+    compute_likeness,
     find_embedding_pairs,
     find_hash_pairs,
+    invert,
+    sample_windows,
+    smooth,
     whiten,
 )
 from cyclorama.curate.records import Finding, Record, RuleImage, Summary, Verdict
@@ -30,7 +34,6 @@ from cyclorama.curate.summary import (
     THUMBNAIL_SIDE,
     build_summary,
     compute_hashes,
-    compute_phash,
     compute_sharpness,
     compute_thumbnail,
 )
@@ -110,7 +113,6 @@ def summarise(key: str, pixels: Pixels, **more: object) -> Summary:
     return Summary(
         Record(key, f"{key}.png", product_id=key, **more),  # type: ignore[arg-type]
         (),
-        compute_phash(thumbnail),
         coarse / np.linalg.norm(coarse),
         numbers,
         digest=key,
@@ -146,7 +148,7 @@ def _show(key: str, product: npt.NDArray[np.float32], light: npt.NDArray[np.floa
     mask[64:136, 60:132] = product
     shown = mask > 0
     pixels[shown] = np.repeat(light[..., None], 3, axis=2)[product > 0].astype(np.uint8)
-    image = RuleImage(Record(key, key, product_id=key), pixels, None, mask, "PNG", 9)
+    image = RuleImage(Record(key, key, product_id=key), pixels, None, mask)
     values = summarise_image(image, lambda _: np.ones(8, np.float32) / np.sqrt(np.float32(8)))
     return build_summary(image.record, (), values, key)
 
@@ -210,11 +212,15 @@ def test_hash_is_the_sign_of_low_frequencies_and_parts_hash_like_crops() -> None
     small = thumbnail.astype(np.float64).reshape(32, 3, 32, 3).mean(axis=(1, 3))
     low = fft.dctn(small, norm="ortho")[:8, :8].ravel()
     expected = sum(1 << int(k) for k in np.flatnonzero(low > np.median(low[1:])))
-    assert compute_phash(thumbnail) == expected
+    whole = [(0.0, 0.0, 1.0, 1.0)]
+    assert compute_hashes(thumbnail[None], whole)[0, 0] == expected
     brighter = np.clip(pixels.astype(int) // 2 + 60, 0, 255).astype(np.uint8)
-    assert bin(compute_phash(compute_thumbnail(brighter)) ^ expected).count("1") <= 4
+    assert (
+        np.bitwise_count(compute_hashes(compute_thumbnail(brighter)[None], whole)[0, 0] ^ np.uint64(expected))
+        <= 4
+    )
     cut = round(0.1 * SIDE)
-    part = np.uint64(compute_phash(compute_thumbnail(pixels[:-cut, cut:])))
+    part = compute_hashes(compute_thumbnail(pixels[:-cut, cut:])[None], whole)[0, 0]
     hashes = compute_hashes(thumbnail[None], [(0.0, 0.1, 0.9, 1.0), (0.0, 0.0, 1.0, 1.0)])[0]
     near, far = count_bits(hashes, part)
     assert near <= 4 < far

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cyclorama.curate.licence import LicenceRule, LicenceSettings
 from cyclorama.curate.records import Record
+from cyclorama.curate.stated import LicenceRule, LicenceSettings
 from cyclorama.data.examples import SourceConfig
 from cyclorama.data.licences import (
     SetLicence,

@@ -39,7 +39,7 @@ def _pixels(background: float | None = None) -> np.ndarray:
 
 def _image(mask: np.ndarray | None, pixels: np.ndarray | None = None, alpha=None) -> RuleImage:
     pixels = _pixels() if pixels is None else pixels
-    return RuleImage(Record("a", "a.png"), pixels, alpha, mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, alpha, mask)
 
 
 def _coarse(block: int) -> np.ndarray:
@@ -72,7 +72,7 @@ def test_a_shifted_mask_is_found_and_the_way_back_named(rows: int, columns: int)
     found = MaskRule().judge(_image(shifted))
     assert found.verdict in (Verdict.REVIEW, Verdict.DROP)
     assert found.numbers["doubt"] > 1 and found.numbers["shift_gain"] > 1.4
-    fit = measure_edges(_pixels(), shifted)
+    fit = measure_edges(_pixels(), shifted, EdgeSettings())
     assert abs(fit.shift[0] + rows) <= 2 and abs(fit.shift[1] + columns) <= 2
 
 
@@ -101,8 +101,8 @@ def test_a_level_end_without_an_edge_is_no_cut_unless_edges_go_on_beyond_it() ->
     pixels[box] = [250.0, 250.0, 245.0]
     pixels[(ROWS >= 0.8)] = [250.0, 250.0, 245.0]  # the ground has the box's colour
     image = ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8)
-    whole = measure_edges(image, box.astype(np.float32))
-    cut = measure_edges(image, (box & (ROWS < 0.5)).astype(np.float32))
+    whole = measure_edges(image, box.astype(np.float32), EdgeSettings())
+    cut = measure_edges(image, (box & (ROWS < 0.5)).astype(np.float32), EdgeSettings())
     assert whole is not None and whole.straight == 1
     assert cut is not None and cut.straight < 0.1
 
@@ -119,7 +119,7 @@ def test_half_a_ball_is_a_cut_though_its_outline_does_not_go_straight_on(turn: b
         np.ascontiguousarray(a.swapaxes(0, 1) if turn else a)
         for a in (ndimage.gaussian_filter(pixels, (0.6, 0.6, 0)).astype(np.uint8), half.astype(np.float32))
     )
-    fit = measure_edges(image, mask)
+    fit = measure_edges(image, mask, EdgeSettings())
     assert fit is not None and fit.straight < 0.1
 
 
@@ -223,13 +223,13 @@ def test_pieces_holes_and_specks_are_counted() -> None:
     mask[20:30, 20:30] = 0  # a hole of 100
     mask[60:80, 60:80] = 1  # 400
     mask[90, 90] = 1  # a speck
-    shape = measure_shape(mask)
+    shape = measure_shape(mask, MaskSettings())
     assert shape.pieces == 2
     assert shape.area == pytest.approx(0.1901)
     assert shape.holes == pytest.approx(100 / 2001)
     assert shape.specks == pytest.approx(1 / 1901)
     assert shape.border == 0
-    mirrored = measure_shape(mask[::-1, ::-1])
+    mirrored = measure_shape(mask[::-1, ::-1], MaskSettings())
     assert mirrored == shape
 
 
@@ -243,7 +243,7 @@ def test_edges_lie_where_they_were_drawn() -> None:
     fit = measure_edges(_pixels(), _mask(), EdgeSettings())
     assert fit.agreement > 0.9 and fit.weakest_side > 0.8
     assert (fit.shift_gain, fit.shift) == (1.0, (0, 0))
-    assert measure_edges(_pixels(), np.ones((SIDE, SIDE), dtype=np.float32)) is None
+    assert measure_edges(_pixels(), np.ones((SIDE, SIDE), dtype=np.float32), EdgeSettings()) is None
 
 
 def test_bad_settings_are_refused() -> None:

@@ -27,7 +27,7 @@ def _image(mask: bool = True) -> RuleImage:
     product = np.zeros((SIDE, SIDE), dtype=np.float32)
     product[30:90, 30:90] = 1
     pixels = np.full((SIDE, SIDE, 3), 128, dtype=np.uint8)
-    return RuleImage(Record("a", "a.png"), pixels, None, product if mask else None, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, None, product if mask else None)
 
 
 def _find(*people: FoundPerson):
@@ -162,7 +162,7 @@ def test_the_carried_detectors_see_a_portrait() -> None:
     if not hasattr(cv2, "CascadeClassifier"):
         pytest.skip("this OpenCV carries no cascades")
     portrait = load_image(Path(skimage.__file__).parent / "data" / "astronaut.png")  # public domain, NASA
-    image = RuleImage(Record("a", "a.png"), portrait.pixels, None, None, "PNG", 9)
+    image = RuleImage(Record("a", "a.png"), portrait.pixels, None, None)
     found = PeopleRule().judge(image)
     assert found.verdict is Verdict.DROP
     assert found.numbers["face"] >= 1

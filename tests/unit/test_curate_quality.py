@@ -51,7 +51,7 @@ def _encode(pixels: np.ndarray, quality: int) -> tuple[np.ndarray, bytes]:
 
 
 def _judge(pixels: np.ndarray, raw: bytes = b"", settings: QualitySettings | None = None):
-    image = RuleImage(Record("a", "a"), pixels, None, _mask(), "JPEG" if raw else "PNG", 9, raw)
+    image = RuleImage(Record("a", "a"), pixels, None, _mask(), raw)
     return QualityRule(settings).judge(image)
 
 
@@ -195,7 +195,7 @@ def test_a_product_before_a_plain_backdrop_is_neither_framed_nor_a_collage(
     backdrop: tuple[int, int, int], height: float, width: float
 ) -> None:
     pixels, _ = _carton(height, width, backdrop)
-    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, None, None, "PNG", 9))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, None, None))
     assert find_frame(pixels) == Frame()
     assert "strip" not in found.reason and "collage" not in found.reason
     assert found.boxes == ()
@@ -219,7 +219,7 @@ def test_a_product_from_side_to_side_is_no_frame_once_its_mask_is_known(given: s
     pixels, mask = _carton(1.2, 0.6, (255, 255, 255))
     assert find_frame(pixels).left > 0.19 * SIDE  # nothing tells
     known = {"alpha": None, "mask": None} | {given: mask}
-    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, format="PNG", file_bytes=9, **known))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), pixels, **known))
     assert found.numbers["frame"] == 0 and "strip" not in found.reason and "collage" not in found.reason
 
 
@@ -227,7 +227,7 @@ def test_a_product_from_side_to_side_is_no_frame_once_its_mask_is_known(given: s
 def test_an_image_padded_to_a_square_is_framed_and_the_reason_says_where(level: int) -> None:
     padded = _scene(3)
     padded[:, :24] = padded[:, -16:] = level
-    found = QualityRule().judge(RuleImage(Record("a", "a"), padded, None, None, "PNG", 9))
+    found = QualityRule().judge(RuleImage(Record("a", "a"), padded, None, None))
     assert find_frame(padded) == Frame(0, 0, 24, 16)
     assert "plain strips at the left and right take 0.125 of the side, the limit is 0.01" in found.reason
     assert [(b.left, b.right) for b in found.boxes] == [(0, 24), (SIDE - 16, SIDE)]
@@ -236,7 +236,7 @@ def test_an_image_padded_to_a_square_is_framed_and_the_reason_says_where(level: 
 def test_the_reason_for_blur_names_the_product_only_where_a_mask_tells_it() -> None:
     soft = _blur(_scene(1), 3.0)
     masked = _judge(soft)
-    bare = QualityRule().judge(RuleImage(Record("a", "a"), soft, None, None, "PNG", 9))
+    bare = QualityRule().judge(RuleImage(Record("a", "a"), soft, None, None))
     assert "width of the product's edges" in masked.reason
     assert "width of the edges" in bare.reason and "product" not in bare.reason
     assert bare.numbers["blur"] > 0.6 and "background_blur" not in bare.numbers

@@ -13,7 +13,7 @@ from cyclorama.errors import ConfigError
 
 def _judge(height: int, width: int, settings: SizeSettings):
     pixels = np.zeros((height, width, 3), dtype=np.uint8)
-    return SizeRule(settings).judge(RuleImage(Record("a", "a.png"), pixels, None, None, "PNG", 9))
+    return SizeRule(settings).judge(RuleImage(Record("a", "a.png"), pixels, None, None))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def _image(mask: np.ndarray | None = None, pixels: np.ndarray | None = None) -> 
     rows, columns = np.mgrid[:SIDE, :SIDE]
     scene = np.stack([90 + rows * 0.6, 120 + columns * 0.4, np.full((SIDE, SIDE), 160.0)], axis=-1)
     pixels = scene.astype(np.uint8) if pixels is None else pixels
-    return RuleImage(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask, "PNG", 9)
+    return RuleImage(Record("a", "a.png"), pixels, None, _mask() if mask is None else mask)
 
 
 class _Finder:
@@ -175,7 +175,7 @@ def test_without_a_filler_or_without_a_mask_a_person_must_look() -> None:
     image = _image()
     found = TextRule(finder=_Finder(image, _text(10, 10, 60, 22))).judge(image)
     assert found.verdict is Verdict.REVIEW and found.reason == "text on the background: 'SALE'"
-    bare = RuleImage(image.record, image.pixels, None, None, "PNG", 9)
+    bare = RuleImage(image.record, image.pixels, None, None)
     found = TextRule(erase=_smooth, finder=_Finder(bare, _text(10, 10, 60, 22))).judge(bare)
     assert found.verdict is Verdict.REVIEW and "without a mask" in found.reason
 
@@ -258,7 +258,7 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
     scene[mask > 0] = (60, 30, 90)
     scene, _ = _write(scene, "Coffee", (70, 130), 20, (240, 230, 200))
     spoilt, letters = _write(scene, "SUMMER SALE", (30, 50), 20, (30, 20, 20), tilt)
-    image = RuleImage(Record("a", "a.png"), spoilt, None, mask, "PNG", 9)
+    image = RuleImage(Record("a", "a.png"), spoilt, None, mask)
     found = TextRule(erase=_smooth, finder=_finder()).judge(image)
     assert found.verdict is Verdict.REPAIR, found.reason
     assert "SUMMER" in found.reason
@@ -266,7 +266,7 @@ def test_planted_words_are_read_and_erased_with_the_real_networks(tilt: float) -
     changed = (found.repaired.pixels != spoilt).any(axis=2)
     assert changed[letters].mean() > 0.99 and not changed[mask > 0].any()
     clean = TextRule(erase=_smooth, finder=_finder()).judge(
-        RuleImage(Record("a", "a.png"), scene, None, mask, "PNG", 9)
+        RuleImage(Record("a", "a.png"), scene, None, mask)
     )
     assert clean.verdict is Verdict.KEEP and clean.numbers["product_texts"] == 1
 

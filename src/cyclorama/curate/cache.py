@@ -168,7 +168,7 @@ def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: 
     mask = None
     if mask_data is not None:
         mask = round_matte(_decode_mask(record, mask_data, (pixels.shape[0], pixels.shape[1]), limits))
-    return RuleImage(record, pixels, alpha, mask, loaded.format, len(data), data)
+    return RuleImage(record, pixels, alpha, mask, data)
 
 
 def round_matte(matte: Matte) -> Matte:

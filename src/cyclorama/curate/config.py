@@ -18,16 +18,21 @@ import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from cyclorama.config import Settings, to_plain
-from cyclorama.curate.blank import BlankRule, BlankSettings
 from cyclorama.curate.category import CategoryRule, CategorySettings
-from cyclorama.curate.clicks import ClicksRule, ClicksSettings
 from cyclorama.curate.duplicates import DuplicatesRule, DuplicatesSettings
-from cyclorama.curate.licence import LicenceRule, LicenceSettings
 from cyclorama.curate.mask import MaskRule, MaskSettings
 from cyclorama.curate.people import PeopleRule, PeopleSettings
-from cyclorama.curate.quality import QualityRule, QualitySettings, SizeRule, SizeSettings
+from cyclorama.curate.quality import (
+    BlankRule,
+    BlankSettings,
+    QualityRule,
+    QualitySettings,
+    SizeRule,
+    SizeSettings,
+)
 from cyclorama.curate.records import ImageRule, SetRule
 from cyclorama.curate.splits import PairsSettings, SplitSettings
+from cyclorama.curate.stated import ClicksRule, ClicksSettings, LicenceRule, LicenceSettings
 from cyclorama.curate.summary import compute_embedding
 from cyclorama.curate.text import TextRule, TextSettings
 from cyclorama.data.columns import MaskMeans
@@ -128,7 +133,7 @@ OWN: tuple[Any, ...] = (
     DuplicatesRule,
 )  # fmt: skip
 """The rules of this package, in the order in which they are asked."""
-SUMMARY_VERSION = "3"
+SUMMARY_VERSION = "4"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Which images show the same as another one of the set, and which of them is the best to keep?
 
 Near-duplicates: the same image cropped, resized, compressed again, shifted in colour or with something laid
-over it, also under another product's name. Candidates come from two indexes (``duplicates_index``), never
-from all pairs; each is aligned and compared block by block (``alignment``), which tells copies from images
+over it, also under another product's name. Candidates come from two indexes, never from all
+pairs; each is aligned and compared block by block (``duplicates_pairs``), which tells copies from images
 of one series that merely look alike. Copies of copies form one group, of which one image is kept.
 """
 
@@ -20,13 +20,16 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from cyclorama.config import Order, Settings, Share
-from cyclorama.curate.alignment import align, compute_likeness, invert, smooth
-from cyclorama.curate.duplicates_index import (
+from cyclorama.curate.duplicates_pairs import (
     Pairs,
+    align,
     build_windows,
+    compute_likeness,
     find_embedding_pairs,
     find_hash_pairs,
+    invert,
     join_pairs,
+    smooth,
 )
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.curate.summary import THUMBNAIL_SIDE, compute_hashes

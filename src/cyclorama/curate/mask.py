@@ -155,12 +155,11 @@ class MaskRule:
         return np.clip(self._network(image.pixels), 0, 1).astype(np.float32), ""
 
 
-def measure_shape(mask: Matte, settings: MaskSettings | None = None) -> MaskShape:
+def measure_shape(mask: Matte, settings: MaskSettings) -> MaskShape:
     """Size, pieces, holes, border contact and coarseness of ``mask`` (H, W), 1 = product.
 
     Invariant: the same for a mask mirrored either way, and (but for ``block``) enlarged.
     """
-    settings = settings or MaskSettings()
     solid = mask >= 0.5
     product = max(1, int(solid.sum()))
     pieces = _measure_parts(solid)

@@ -72,13 +72,12 @@ class EdgeAgreement:
     """That displacement (rows, columns)."""
 
 
-def measure_edges(pixels: Pixels, mask: Matte, settings: EdgeSettings | None = None) -> EdgeAgreement | None:
+def measure_edges(pixels: Pixels, mask: Matte, settings: EdgeSettings) -> EdgeAgreement | None:
     """How well the outline of ``mask`` (H, W), 1 = product, fits the edges of ``pixels`` (H, W, 3).
 
     None where the mask has no outline inside the frame. Invariant: a displaced outline's ``shift`` leads back
     to the edge it was taken from, as long as that lies within ``shift_share``.
     """
-    settings = settings or EdgeSettings()
     rows, columns, normals = _trace_outline(mask >= 0.5, settings)
     if len(rows) == 0:
         return None

@@ -9,6 +9,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -110,6 +111,7 @@ def encode_sample(row: JudgedRow, key: str, cache: ImageCache) -> Sample:
 
 
 RESULTS_FILE = "results.parquet"
+_TO_JSON = partial(json.dumps, sort_keys=True, ensure_ascii=False)
 _TEXT = pa.string()
 _COLUMNS: tuple[tuple[str, pa.DataType, Callable[[JudgedRow], Any]], ...] = (
     ("row", pa.int64(), lambda row: None),  # number of the input's row, from 0
@@ -127,8 +129,8 @@ _COLUMNS: tuple[tuple[str, pa.DataType, Callable[[JudgedRow], Any]], ...] = (
     ("split", _TEXT, lambda row: row.split or None),
     ("set_key", _TEXT, lambda row: None),  # key in the training set's shards
     ("sha256", _TEXT, lambda row: row.digest or None),  # of the file
-    ("height", pa.int32(), lambda row: _get_side(row, "height")),
-    ("width", pa.int32(), lambda row: _get_side(row, "width")),
+    ("height", pa.int32(), lambda row: row.summary and int(row.summary.numbers["height"])),
+    ("width", pa.int32(), lambda row: row.summary and int(row.summary.numbers["width"])),
     # below the output folder, if a rule changed the image, or made or changed its mask
     ("repaired_pixels", _TEXT, lambda row: _locate(row, "pixels")),
     ("product_mask", _TEXT, lambda row: _locate(row, "mask")),
@@ -136,7 +138,11 @@ _COLUMNS: tuple[tuple[str, pa.DataType, Callable[[JudgedRow], Any]], ...] = (
     ("decided_by", _TEXT, lambda row: row.decision and row.decision.who),
     ("decided_at", _TEXT, lambda row: row.decision and format_time(row.decision.when)),  # UTC
     # every rule's verdict, reason, numbers, boxes, values: JSON
-    ("findings", _TEXT, lambda row: _format_findings(row)),
+    (
+        "findings",
+        _TEXT,
+        lambda row: _TO_JSON([_compress(f) for f in row.findings]),
+    ),
 )
 
 
@@ -166,17 +172,9 @@ def write_rejects(store: CurateStore, rows: Sequence[JudgedRow], names: Sequence
             path.unlink()
 
 
-def _get_side(row: JudgedRow, name: str) -> int | None:
-    return None if row.summary is None else int(row.summary.numbers[name])
-
-
 def _compress(finding: Finding) -> dict[str, Any]:
     """A finding's values without those that are empty."""
     return {name: value for name, value in to_values(finding).items() if value not in ("", {}, [])}
-
-
-def _format_findings(row: JudgedRow) -> str:
-    return json.dumps([_compress(f) for f in row.findings], sort_keys=True, ensure_ascii=False)
 
 
 def _locate(row: JudgedRow, layer: str) -> str | None:

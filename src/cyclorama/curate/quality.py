@@ -1,15 +1,17 @@
-"""Is the image large enough, sharp, cleanly coded, whole, and without a frame?
+"""Is the image large enough, sharp, cleanly coded, whole and unframed, and is anything behind the product?
 
 Every fault has a measure and a limit; measure over limit is its score. Above 1 an image goes to review,
 above ``drop_from`` it is dropped. Blur is the width of edges: an ideal step blurred by ``s`` has, under
 Gaussian derivatives of width ``a`` and ``b``, slopes in the ratio ``sqrt((s^2 + b^2) / (s^2 + a^2))``, from
 which ``s`` follows (Zhuo and Sim, Defocus map estimation from a single image, 2011). Unlike the energy of the
-Laplacian it does not depend on contrast.
+Laplacian it does not depend on contrast. White, grey or coloured seamless backdrops, with their gradients,
+vignettes and the product's own soft shadow, have no structure: nothing in them changes quickly.
 """
 
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -18,9 +20,10 @@ from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy import ndimage
 
-from cyclorama.config import Order, Settings
+from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.borders import Frame, find_frame, find_seam
 from cyclorama.curate.records import Box, Finding, RuleImage, Verdict
+from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.keying import key_studio_background
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
@@ -34,17 +37,6 @@ UNITS = 256
 _FINE, _COARSE = 1.0, 2.0
 _FAINT = 1.5  # grey levels per pixel below which a slope is noise
 _FEWEST = 24
-
-_STANDARD_LUMINANCE = (  # ITU-T T.81, table K.1, row by row
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
-)
 
 
 def get_luminance(pixels: Pixels) -> Plane:
@@ -98,15 +90,27 @@ def read_jpeg_quality(raw: bytes) -> float | None:
     """
     if not raw.startswith(b"\xff\xd8"):
         return None
-    with Image.open(io.BytesIO(raw)) as image:
-        tables = getattr(image, "quantization", None)
-    if not tables:
+    table, standard = _read_luminance_table(raw), _read_luminance_table(_build_standard())
+    if table is None or standard is None:
         return None
-    table = np.sort(np.asarray(tables[min(tables)], dtype=np.float64))
-    standard = np.sort(np.asarray(_STANDARD_LUMINANCE, dtype=np.float64).ravel())
     scale = 100 * float(np.median(table / standard))
     quality = 5000 / scale if scale > 100 else (200 - scale) / 2
     return float(np.clip(quality, 1, 100))
+
+
+def _read_luminance_table(raw: bytes) -> npt.NDArray[np.float64] | None:
+    """The divisors of a JPEG file's luminance, the smallest first; None if it has none."""
+    with Image.open(io.BytesIO(raw)) as image:
+        tables = getattr(image, "quantization", None)
+    return np.sort(np.asarray(tables[min(tables)], np.float64)) if tables else None
+
+
+@cache
+def _build_standard() -> bytes:
+    """A JPEG of quality 50, whose tables are those of ITU-T T.81, annex K.1."""
+    stream = io.BytesIO()
+    Image.new("L", (8, 8)).save(stream, "JPEG", quality=50)
+    return stream.getvalue()
 
 
 _RECTANGLE = 0.97
@@ -263,3 +267,83 @@ class SizeRule:
             reason = f"the shorter side has {side} pixels, {settings.wanted_side} are wanted"
             return Finding(self.name, Verdict.REVIEW, reason, numbers)
         return Finding(self.name, Verdict.KEEP, numbers=numbers)
+
+
+class BlankSettings(Settings):
+    """What counts as structure in a background, and how much of it an image must have."""
+
+    ordered: ClassVar[Order] = (("min_busy_share", "doubtful_share"),)
+    min_busy_share: Share = 0.05
+    """Least share of the background that shows structure, 0-1; below it the background is blank."""
+    doubtful_share: Share = 0.05
+    """Between ``min_busy_share`` and this the image goes to review instead; equal = never."""
+    busy_slope: PositiveFloat = 1.3
+    """Change in L*a*b* units per pixel of the working image from which a place shows structure."""
+    margin: Share = 0.025
+    """Width of the ring round the product that is left out, as a share of the shorter side: soft rims."""
+    working_side: Annotated[int, Field(ge=32)] = 256
+    """Shorter side, in pixels, at which structure is measured; smaller images are taken as they are."""
+    min_background: Share = 0.02
+    """Least share of the image that must be background for a judgement, 0-1; with less it is kept."""
+
+
+class BlankRule:
+    """Drops images whose background has no content."""
+
+    name = "blank"
+
+    def __init__(self, settings: BlankSettings | None = None) -> None:
+        self.settings = settings or BlankSettings()
+
+    def judge(self, image: RuleImage) -> Finding:
+        """Drop or review below the limits, keep above; without a mask a frame along the border is judged."""
+        settings = self.settings
+        share, background = measure_structure(image.pixels, image.mask, settings)
+        numbers = {"busy_share": share, "background_share": background}
+        if background < settings.min_background:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)  # nothing there to be blank
+        if share >= settings.doubtful_share:
+            return Finding(self.name, Verdict.KEEP, numbers=numbers)
+        blank = share < settings.min_busy_share
+        limit = settings.min_busy_share if blank else settings.doubtful_share
+        where = "background" if image.mask is not None else "image's border, without a mask,"
+        reason = f"{share:.1%} of the {where} shows structure, the limit is {limit:.1%}"
+        return Finding(self.name, Verdict.DROP if blank else Verdict.REVIEW, reason, numbers)
+
+
+def measure_structure(pixels: Pixels, mask: Matte | None, settings: BlankSettings) -> tuple[float, float]:
+    """(share of the background with structure, share of the image that is background), each 0-1.
+
+    ``pixels`` uint8 (H, W, 3), ``mask`` (H, W), 1 = product. Structure is a change of L*a*b* faster than
+    ``busy_slope`` after a light blur, which takes noise and compression away. Invariant: what is on the
+    product, or within half the margin of it, has no influence.
+    """
+    size = reduce_size(pixels.shape, settings.working_side)
+    background = _find_background(mask, size, settings)
+    total = int(background.sum())
+    if not total:
+        return 0.0, 0.0
+    lab = _fill_product(to_lab(resize_pixels(pixels, size)), background)
+    slopes = (ndimage.gaussian_filter(lab, (1.5, 1.5, 0), order=way) for way in ((1, 0, 0), (0, 1, 0)))
+    slope = np.hypot(*(np.linalg.norm(one, axis=2) for one in slopes))
+    busy = (slope >= settings.busy_slope) & background
+    return float(busy.sum()) / total, float(background.mean())
+
+
+def _find_background(mask: Matte | None, size: tuple[int, int], settings: BlankSettings) -> Flags:
+    if mask is None:
+        frame = np.ones(size, dtype=bool)
+        rows, columns = size[0] // 8, size[1] // 8
+        frame[rows:-rows, columns:-columns] = False
+        return frame
+    product = resize_plane(mask, size) > 0.05
+    return ~dilate(product, max(2, round(settings.margin * min(size))))
+
+
+def _fill_product(lab: npt.NDArray[np.float32], background: Flags) -> npt.NDArray[np.float32]:
+    """``lab`` (H, W, 3) with the nearest background colour everywhere else: no edge at the product's rim."""
+    if background.all():
+        return lab
+    rows, columns = ndimage.distance_transform_edt(~background, return_distances=False, return_indices=True)
+    filled: npt.NDArray[np.float32] = lab[rows, columns]
+    return filled

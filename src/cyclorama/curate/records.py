@@ -82,9 +82,6 @@ class RuleImage:
     """float32 (H, W) in [0, 1]: the file's own transparency; None for an opaque file."""
     mask: Matte | None
     """float32 (H, W) in [0, 1], 1 = product; None until the input or the mask rule gives one."""
-    format: str
-    """The file's format as its bytes say: ``JPEG``, ``PNG`` …"""
-    file_bytes: int
     raw: bytes = b""
     """The undecoded file, for rules that look at its compression."""
 
@@ -118,12 +115,10 @@ class Summary:
     record: Record
     findings: tuple[Finding, ...]
     """Of every rule before, in their order; ``repaired`` is None in all of them."""
-    phash: int
-    """64-bit perceptual hash (DCT, sign against the median); differing bits count the distance."""
     embedding: npt.NDArray[np.float32]
     """float32 (D,), unit length: features of the whole image."""
     numbers: Mapping[str, float] = field(default_factory=dict)
-    """``height``, ``width``, ``file_bytes``, ``sharpness``, ``mask_share``, and ``rule.number`` of rules."""
+    """``height``, ``width``, ``sharpness``, and ``rule.number`` of rules."""
     mask_shape: npt.NDArray[np.float32] | None = None
     """float32 (SHAPE_SIDE, SHAPE_SIDE) in [0, 1]: the product mask cropped to the product, centred on a
     square, averaged down; None without a mask."""

@@ -142,7 +142,7 @@ def format_report(
         draw_funnel(statistics.funnel, statistics.rows),
         draw_long_tail(statistics.long_tail),
     ]
-    order = [*(step.rule for step in statistics.funnel), *(sample.rule for sample in samples)]
+    order = [*statistics.funnel, *(sample.rule for sample in samples)]
     bottom = ["<h2>Samples per decision</h2>"]
     for rule in dict.fromkeys(order):
         for verdict in reversed(Verdict):
@@ -199,11 +199,12 @@ def _build_text(
     statistics: Statistics, title: str, facts: Sequence[str], categories: int, *tables: ReportTable
 ) -> ReportText:
     counts, tail = statistics.verdicts, statistics.long_tail
-    steps = statistics.funnel
-    funnel = [[step.rule, step.seen, *(step.verdicts.get(v, 0) for v in Verdict)] for step in steps]
-    known = {step.rule for step in statistics.funnel}
-    funnel += [[rule, *["–"] * 5] for rule in statistics.dropped_by if rule not in known]
-    last = [statistics.dropped_by.get(str(row[0]), 0) for row in funnel]
+    steps, out = statistics.funnel, statistics.dropped_by
+    funnel: list[list[object]] = [
+        [rule, sum(said.values()), *(said.get(v, 0) for v in Verdict), out.get(rule, 0)]
+        for rule, said in steps.items()
+    ]
+    funnel += [[rule, *["–"] * 5, count] for rule, count in out.items() if rule not in steps]
     heads = ("rule", "rows", *_WORDS.values(), "taken out by its word")
     languages = list(statistics.languages.items()) if any(statistics.languages) else []
     splits = [(split or "(none)", *both) for split, both in statistics.splits.items()]
@@ -223,7 +224,7 @@ def _build_text(
         [
             table
             for table in (
-                _tabulate("How it was chosen", heads, [[*row, out] for row, out in zip(funnel, last)]),
+                _tabulate("How it was chosen", heads, funnel),
                 _tabulate("Categories", ("category", "images"), list(tail.counts.items())[:categories]),
                 _tabulate("Languages of the categories' names", ("language", "images"), languages),
                 _tabulate("Splits", ("split", "images", "products"), splits),

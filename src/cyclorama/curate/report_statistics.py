@@ -22,19 +22,6 @@ BINS = 24
 
 
 @dataclass(frozen=True)
-class FunnelStep:
-    """What one rule said of the rows that came to it."""
-
-    rule: str
-    verdicts: Mapping[str, int]
-
-    @property
-    def seen(self) -> int:
-        """Rows that came to it."""
-        return sum(self.verdicts.values())
-
-
-@dataclass(frozen=True)
 class Distribution:
     """A rule's number over the rows: counts (BINS) of kept and of other rows between equally spaced edges."""
 
@@ -75,7 +62,8 @@ class Statistics:
 
     rows: int
     verdicts: Mapping[str, int]
-    funnel: tuple[FunnelStep, ...]
+    funnel: Mapping[str, Mapping[str, int]]
+    """Rule, in order, to verdict to rows, of the rows that came to it."""
     decided: int
     long_tail: LongTail
     licence: SetLicence
@@ -120,7 +108,7 @@ def collect_statistics(rows: Sequence[JudgedRow], rules: Sequence[str] = ()) -> 
     return Statistics(
         rows=len(rows),
         verdicts=verdicts,
-        funnel=tuple(FunnelStep(rule, dict(counts)) for rule, counts in steps.items() if counts),
+        funnel={rule: dict(counts) for rule, counts in steps.items() if counts},
         decided=sum(row.decision is not None for row in rows),
         long_tail=compute_long_tail(row.category for row in kept),
         licence=count_licences(row.record.licence for row in kept),
@@ -157,25 +145,25 @@ _BARS = 160
 """Bars of the long tail; with more categories each bar stands for several."""
 
 
-def draw_funnel(steps: Sequence[FunnelStep], rows: int) -> str:
+def draw_funnel(funnel: Mapping[str, Mapping[str, int]], rows: int) -> str:
     """One bar per rule: rows that came to it, parted by verdict. ``rows`` is the input's number."""
     scale = (_WIDTH - _LEFT - _RIGHT) / max(1, rows)
     parts = []
-    for place, step in enumerate(steps):
+    for place, (rule, verdicts) in enumerate(funnel.items()):
         y, x = _ROW * place, float(_LEFT)
-        parts.append(f'<text x="0" y="{y + 16}">{escape(step.rule)}</text>')
+        parts.append(f'<text x="0" y="{y + 16}">{escape(rule)}</text>')
         for verdict in Verdict:
-            width = step.verdicts.get(verdict, 0) * scale
+            width = verdicts.get(verdict, 0) * scale
             if width > 0:
                 size = f'width="{width:.2f}" height="{_ROW - 8}"'
                 parts.append(f'<rect class="{verdict}" x="{x:.1f}" y="{y + 3}" {size}/>')
                 x += width
-        parts.append(f'<text class="soft" x="{x + 6:.1f}" y="{y + 16}">{step.seen:,}</text>')
+        parts.append(f'<text class="soft" x="{x + 6:.1f}" y="{y + 16}">{sum(verdicts.values()):,}</text>')
     label = "; ".join(
-        f"{step.rule}: " + ", ".join(f"{count} {name}" for name, count in sorted(step.verdicts.items()))
-        for step in steps
+        f"{rule}: " + ", ".join(f"{count} {name}" for name, count in sorted(verdicts.items()))
+        for rule, verdicts in funnel.items()
     )
-    return _wrap(parts, max(1, len(steps)) * _ROW, label)
+    return _wrap(parts, max(1, len(funnel)) * _ROW, label)
 
 
 def draw_long_tail(tail: LongTail) -> str:

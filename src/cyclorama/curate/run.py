@@ -14,7 +14,7 @@ from cyclorama.config import to_plain
 from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
 from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig, Rules, build_rules
-from cyclorama.curate.judging import READING, CurateJob
+from cyclorama.curate.judging import READING, CurateJob, find_worst
 from cyclorama.curate.outputs import write_rejects, write_results, write_training_set
 from cyclorama.curate.reading import Input, read_input, read_stamps
 from cyclorama.curate.records import Finding, SetRule, Verdict
@@ -135,16 +135,12 @@ def judge_records(
         shown = [
             place
             for place, row in enumerate(found.rows)
-            if not row.problem and (row.record.key in accepted or not _is_dropped(findings[place]))
+            if not row.problem and (row.record.key in accepted or find_worst(findings[place]) != Verdict.DROP)
         ]
         answers = ask_set_rule(rule, [found.rows[place].record for place in shown])
         for place, answer in zip(shown, answers, strict=True):
             findings[place].append(answer)
     return [tuple(row) for row in findings]
-
-
-def _is_dropped(findings: Sequence[Finding]) -> bool:
-    return any(finding.verdict == Verdict.DROP for finding in findings)
 
 
 def _plan(
@@ -155,7 +151,7 @@ def _plan(
     for row, findings in zip(found.rows, before, strict=True):
         decision = decisions.get(row.record.key)
         accepted = decision is not None and decision.choice == "accept"
-        skip = bool(row.problem) or (_is_dropped(findings) and not accepted)
+        skip = bool(row.problem) or (find_worst(findings) == Verdict.DROP and not accepted)
         rows.append({"record": asdict(row.record), "accepted": accepted, "skip": skip})
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 

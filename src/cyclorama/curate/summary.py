@@ -40,11 +40,6 @@ def compute_thumbnail(pixels: Pixels) -> npt.NDArray[np.uint8]:
     return np.clip(np.rint(small), 0, 255).astype(np.uint8)
 
 
-def compute_phash(thumbnail: npt.NDArray[np.uint8]) -> int:
-    """The 64-bit perceptual hash of a whole image's ``thumbnail`` (96, 96)."""
-    return int(compute_hashes(thumbnail[None], [WHOLE])[0, 0])
-
-
 def compute_hashes(thumbnails: npt.NDArray[np.uint8], windows: Sequence[Window]) -> npt.NDArray[np.uint64]:
     """uint64 (N, len(windows)): a hash of each window of each of ``thumbnails`` (N, 96, 96).
 
@@ -119,15 +114,13 @@ def summarise(
     thumbnail = compute_thumbnail(image.pixels)
     embedding = np.rint(compute_embedding(image.pixels) * _EMBEDDING_STEPS).astype("<i2")
     height, width = image.pixels.shape[:2]
-    numbers = {"height": float(height), "width": float(width), "file_bytes": float(image.file_bytes)}
-    numbers["sharpness"] = compute_sharpness(image.pixels)
-    if image.mask is not None:
-        numbers["mask_share"] = float(image.mask.mean())
+    sharpness = compute_sharpness(image.pixels)
+    numbers = {"height": float(height), "width": float(width), "sharpness": sharpness}
     shape = None if image.mask is None else compute_mask_shape(image.mask)
     product = None if image.mask is None else compute_product(image.pixels, image.mask)
     arrays = {"thumbnail": thumbnail, "embedding": embedding, "mask_shape": shape, "product": product}
     packed = {name: None if array is None else _pack(array) for name, array in arrays.items()}
-    return {"phash": f"{compute_phash(thumbnail):016x}", "numbers": numbers, **packed}
+    return {"numbers": numbers, **packed}
 
 
 def build_summary(
@@ -146,7 +139,6 @@ def build_summary(
     return Summary(
         record=record,
         findings=findings,
-        phash=int(values["phash"], 16),
         embedding=embedding / max(float(np.linalg.norm(embedding)), 1e-12),
         numbers=numbers,
         mask_shape=None if shape is None else (shape / 255).astype(np.float32),

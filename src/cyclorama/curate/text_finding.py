@@ -85,9 +85,7 @@ class FoundText:
     @property
     def height(self) -> float:
         """Height of the line in pixels, across its direction."""
-        first, second, third, _ = self.polygon
-        sides = np.linalg.norm(second - first), np.linalg.norm(third - second)
-        return float(min(sides))
+        return min(_measure_sides(self.polygon))
 
     def is_near(self, other: FoundText, reach: float) -> bool:
         """Whether its middle lies within ``reach`` heights of ``other`` of that text's upright rectangle."""
@@ -181,9 +179,14 @@ def _weigh_letters(words: str) -> float:
 
 def _measure_line(polygon: npt.NDArray[np.float32]) -> float:
     """How much the (4, 2) ``polygon`` is a line, 0-1: 1 from three times as long as high, 0 for a square."""
-    first, second, third, _ = polygon
-    sides = sorted((float(np.linalg.norm(second - first)), float(np.linalg.norm(third - second))))
-    return min(1.0, max(0.0, sides[1] / max(sides[0], 1.0) - 1) / 2)
+    shorter, longer = sorted(_measure_sides(polygon))
+    return min(1.0, max(0.0, longer / max(shorter, 1.0) - 1) / 2)
+
+
+def _measure_sides(polygon: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Lengths of the first two sides."""
+    first, second = np.linalg.norm(np.diff(polygon[:3], axis=0), axis=1).tolist()
+    return first, second
 
 
 def _cut_strip(image: Pixels, polygon: npt.NDArray[np.float32]) -> Pixels:

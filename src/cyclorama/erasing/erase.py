@@ -11,7 +11,7 @@ with the fill as guiding image.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +27,7 @@ from cyclorama.erasing.files import LamaModel
 from cyclorama.erasing.network import predict_fill
 from cyclorama.errors import CycloramaError, MaskSizeError, SettingsError
 from cyclorama.imaging.transforms import to_image, to_pixels
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from cyclorama.types import Matte, Pixels
-
+from cyclorama.types import Matte, Pixels
 
 Hole = npt.NDArray[np.bool_]
 """bool (H, W), true where the image is to be invented."""

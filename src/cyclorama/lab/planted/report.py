@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cyclorama.curate.clicks import compute_lower_bound
 from cyclorama.curate.config import CurateConfig
+from cyclorama.curate.stated import compute_lower_bound
 from cyclorama.evaluation.tables import ReportTable, ReportText, format_markdown
 from cyclorama.lab.planted.measure import IMAGE_RULES, SET_RULES, Line, Truth
 
@@ -84,7 +84,7 @@ class Score(NamedTuple):
 
 def compute_wilson(hits: int, total: int) -> tuple[float, float]:
     """The 95 % interval of ``hits`` of ``total``; (0, 1) of none."""
-    return float(compute_lower_bound(hits, total)), 1 - float(compute_lower_bound(total - hits, total))
+    return compute_lower_bound(hits, total), 1 - compute_lower_bound(total - hits, total)
 
 
 def format_rate(hits: int, total: int) -> str:

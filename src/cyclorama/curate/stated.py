@@ -1,8 +1,10 @@
-"""Which products were seen most, and which of their images were clicked more often than is usual?
+"""What do the licence and the clicks that a row states mean for it?
 
-As in the paper's Appendix A (arXiv 2312.13309): products are taken by their impressions, most seen first,
-down to a total; of their images those stay whose click-through rate is high. High is judged by the lower
-bound of an interval, so that 3 clicks of 10 do not beat 2,000 of 10,000.
+May a model trained on the image be used commercially? Which products were seen most, and which of their
+images were clicked more often than is usual? As in the paper's Appendix A (arXiv 2312.13309): products are
+taken by their impressions, most seen first, down to a total; of their images those stay whose click-through
+rate is high. High is judged by the lower bound of an interval, so that 3 clicks of 10 do not beat 2,000 of
+10,000.
 """
 
 from __future__ import annotations
@@ -12,13 +14,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from scipy import special
 
 from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
+from cyclorama.data.licences import is_restricted, is_stated
 from cyclorama.errors import SettingsError
 
 Interval = Literal["wilson", "beta"]
@@ -46,29 +47,25 @@ class ClicksSettings(Settings):
 
 
 def compute_lower_bound(
-    clicks: npt.ArrayLike, impressions: npt.ArrayLike, interval: Interval = "wilson", confidence: float = 0.95
-) -> npt.NDArray[np.float64]:
-    """Lower bounds of the click-through rates of ``clicks`` among ``impressions``; 0 where nothing was seen.
+    clicks: int, impressions: int, interval: Interval = "wilson", confidence: float = 0.95
+) -> float:
+    """Lower bound of the click-through rate of ``clicks`` among ``impressions``; 0 without any.
 
-    Broadcasts. Raises SettingsError (clicks below 0 or above impressions, confidence outside 0 to 1).
-    Invariant: the bound never exceeds clicks / impressions and rises with impressions at a constant rate.
+    Raises SettingsError (clicks below 0 or above impressions, confidence outside 0 to 1). Invariant: the
+    bound never exceeds clicks / impressions and rises with impressions at a constant rate.
     """
-    k, n = np.broadcast_arrays(np.asarray(clicks, np.float64), np.asarray(impressions, np.float64))
-    if (k < 0).any() or (k > n).any():
+    if not 0 <= clicks <= impressions:
         raise SettingsError("clicks must be 0 to impressions; mend or drop the rows that count otherwise")
     if not 0 < confidence < 1:
         raise SettingsError(f"confidence is {confidence}, must lie between 0 and 1")
+    if clicks == 0:
+        return 0.0
     tail = (1 - confidence) / 2
-    seen = np.maximum(n, 1)
     if interval == "beta":
-        bound = np.where(k > 0, special.betaincinv(k + 0.5, n - k + 0.5, tail), 0.0)
-        return np.asarray(np.where(n > 0, bound, 0.0), np.float64)
-    z = float(-special.ndtri(tail))
-    rate = k / seen
-    centre = rate + z * z / (2 * seen)
-    spread = z * np.sqrt(rate * (1 - rate) / seen + z * z / (4 * seen**2))
-    bound = (centre - spread) / (1 + z * z / seen)
-    return np.asarray(np.where((n > 0) & (k > 0), np.maximum(bound, 0.0), 0.0), np.float64)
+        return float(special.betaincinv(clicks + 0.5, impressions - clicks + 0.5, tail))
+    z, n, rate = float(special.ndtri(tail)), impressions, clicks / impressions
+    centre, spread = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return (centre + spread) / (1 + z * z / n)  # z of the lower tail is negative
 
 
 class ClicksRule:
@@ -105,7 +102,7 @@ class ClicksRule:
             return Finding(self.name, Verdict.KEEP, numbers=numbers)
         bar = bars.get(self._get_peers(record), bars[None])
         how = self.settings.interval, self.settings.confidence
-        bound = float(compute_lower_bound(record.clicks, record.impressions, *how))
+        bound = compute_lower_bound(record.clicks, record.impressions, *how)
         rate = record.clicks / max(1, record.impressions)
         numbers |= {"clicks": record.clicks, "rate": rate, "lower_bound": bound, "bar": bar}
         if bound >= bar:
@@ -172,3 +169,47 @@ def _find_fault(record: Record) -> str:
     if record.clicks is None or record.impressions is None or record.clicks <= record.impressions:
         return ""
     return f"{record.clicks} clicks of {record.impressions} impressions cannot be; mend the row's counts"
+
+
+class LicenceSettings(Settings):
+    """What becomes of rows whose licence forbids commercial use, and of those that state none."""
+
+    restricted: Literal["mark", "review", "drop"] = "mark"
+    """``mark`` keeps the row; the set, and the models trained on it, say that commercial use is forbidden."""
+    unstated: Literal["keep", "review", "drop"] = "keep"
+    """For rows without a licence; the set then says that its licence is not stated."""
+    refused: tuple[Annotated[str, Field(pattern=r"\S")], ...] = ()
+    """Licences whose rows are dropped: parts of the licence's text, without regard to case."""
+
+
+class LicenceRule:
+    """Records each row's licence (values ``licence`` and ``commercial_use``) and drops what is not wanted."""
+
+    name = "licence"
+    needs_images = False
+
+    def __init__(self, settings: LicenceSettings | None = None) -> None:
+        self.settings = settings or LicenceSettings()
+
+    def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
+        """One finding per row."""
+        return [self._judge(row if isinstance(row, Record) else row.record) for row in rows]
+
+    def _judge(self, record: Record) -> Finding:
+        licence = (record.licence or "").strip()
+        verdict, reason, use = Verdict.KEEP, "", "allowed"
+        if not is_stated(licence):
+            use = "unstated"
+            if self.settings.unstated != "keep":
+                verdict = Verdict(self.settings.unstated)
+                reason = "states no licence; give one in the manifest, or for all rows in the recipe"
+        elif is_restricted(licence):
+            use = "forbidden"
+            if self.settings.restricted != "mark":
+                verdict = Verdict(self.settings.restricted)
+                reason = f"licence {licence!r} forbids commercial use"
+        refused = [part for part in self.settings.refused if part.casefold() in licence.casefold()]
+        if refused and is_stated(licence):
+            verdict, reason = Verdict.DROP, f"licence {licence!r} is refused by {refused[0]!r} in the recipe"
+        values = {"licence": licence or "not stated", "commercial_use": use}
+        return Finding(self.name, verdict, reason, values=values)
