@@ -13,7 +13,6 @@ import numpy as np
 
 from cyclorama.curate.records import Box
 from cyclorama.curate.review import (
-    Desk,
     ReviewImage,
     ReviewItem,
     ReviewServer,
@@ -43,7 +42,7 @@ def write_run(folder: Path, changed: tuple[str, ...] = ()) -> None:
 
 @contextmanager
 def serve(folder: Path) -> Iterator[ReviewServer]:
-    with ReviewServer(Desk(folder), "127.0.0.1", 0) as server:
+    with ReviewServer(folder, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from _curating import SIDE, draw_image, encode
 
-from cyclorama.curate.cache import ImageCache, decode_record
 from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.reading import read_input, read_stamps
 from cyclorama.curate.records import Record
+from cyclorama.curate.store import ImageCache, decode_record
 from cyclorama.data.addresses import read_bytes
 from cyclorama.errors import DataError, ManifestError, MaskSizeError
 from cyclorama.imaging.loading import LoadLimits

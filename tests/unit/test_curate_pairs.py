@@ -25,7 +25,7 @@ def summary(
     key: str, product: str | None, brand: str | None, shape: npt.NDArray[np.float32] | None
 ) -> Summary:
     record = Record(key, f"{key}.png", product_id=product, brand=brand)
-    return Summary(record, (), 0, np.ones(4, np.float32) / 2, {}, shape)
+    return Summary(record, (), np.ones(4, np.float32) / 2, {}, shape)
 
 
 def test_shape_similarity_is_intersection_over_union() -> None:

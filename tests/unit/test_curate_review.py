@@ -15,7 +15,6 @@ import pytest
 
 from cyclorama.curate.review import (
     Decision,
-    Desk,
     ReviewImage,
     ReviewItem,
     ReviewServer,
@@ -112,12 +111,12 @@ def test_items_come_back_as_saved_and_broken_lists_are_named(folder: Path) -> No
         with pytest.raises(DataError, match=fault):
             load_review_items(folder)
     with pytest.raises(DataError, match="finished cyclorama curate"):
-        Desk(folder / "elsewhere")
+        ReviewServer(folder / "elsewhere", "127.0.0.1", 0)
 
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[ReviewServer]:
-    with ReviewServer(Desk(folder), "127.0.0.1", 0) as server:
+    with ReviewServer(folder, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server

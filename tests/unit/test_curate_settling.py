@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cyclorama.curate.cache import FROM_FILE
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.curate.review import Decision
 from cyclorama.curate.settling import JudgedRow, settle_rows
+from cyclorama.curate.store import FROM_FILE
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_an_accepted_row_without_a_mask_names_what_the_mask_rule_said(
     findings: list[Finding], reason: str
 ) -> None:
     record = Record("a", "a.png", category="cup")
-    summary = Summary(record, tuple(findings), 0, np.ones(1, np.float32))
+    summary = Summary(record, tuple(findings), np.ones(1, np.float32))
     row = JudgedRow(
         record, findings, [{} for _ in findings], dict(FROM_FILE), "d", "c", "s", summary, len(findings)
     )

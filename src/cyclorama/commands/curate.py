@@ -99,11 +99,10 @@ def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610) -> int
     """
     import signal
 
-    from cyclorama.curate.review import Desk, ReviewServer
+    from cyclorama.curate.review import ReviewServer
 
-    desk = Desk(folder)
-    with ReviewServer(desk, host, port) as server:
-        print(f"{len(desk)} to decide at {server.address}; Ctrl-C ends", flush=True)
+    with ReviewServer(folder, host, port) as server:
+        print(f"{server.count} to decide at {server.address}; Ctrl-C ends", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):  # a job started with & would ignore the first
             signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt):

@@ -16,8 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cyclorama.curate.cache import (
+from cyclorama.curate.config import CurateConfig, Rules
+from cyclorama.curate.records import Finding, ImageRule, Record, RuleImage, Verdict
+from cyclorama.curate.store import (
     FROM_FILE,
+    CurateStore,
     ImageCache,
     Layers,
     compute_changed_digest,
@@ -26,9 +29,6 @@ from cyclorama.curate.cache import (
     settle,
     to_values,
 )
-from cyclorama.curate.config import CurateConfig, Rules
-from cyclorama.curate.records import Finding, ImageRule, Record, RuleImage, Verdict
-from cyclorama.curate.store import CurateStore
 from cyclorama.curate.summary import summarise
 from cyclorama.errors import (
     ConfigError,

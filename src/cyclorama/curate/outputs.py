@@ -15,10 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cyclorama.curate.cache import ImageCache, encode_png, to_levels, to_values
 from cyclorama.curate.records import Finding, Verdict
 from cyclorama.curate.settling import JudgedRow, format_time, list_repairs
-from cyclorama.curate.store import CurateStore
+from cyclorama.curate.store import CurateStore, ImageCache, encode_png, to_levels, to_values
 from cyclorama.data.decode import find_stored_suffix
 from cyclorama.data.licences import count_licences, save_set_licence
 from cyclorama.data.shards import Sample, get_done_path, load_done_mark, name_keys, write_shards

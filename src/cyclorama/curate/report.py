@@ -13,7 +13,6 @@ from html import escape
 import yaml
 
 from cyclorama.config import to_plain
-from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Verdict
 from cyclorama.curate.report_statistics import (
@@ -28,7 +27,7 @@ from cyclorama.curate.report_statistics import (
 from cyclorama.curate.reviewing import draw_evidence
 from cyclorama.curate.settling import JudgedRow
 from cyclorama.curate.splits import find_unseen_categories
-from cyclorama.curate.store import CurateStore
+from cyclorama.curate.store import CurateStore, ImageCache
 from cyclorama.evaluation.tables import ReportTable, ReportText, embed, format_markdown, format_page
 from cyclorama.files import write_atomic
 

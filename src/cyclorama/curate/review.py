@@ -198,11 +198,11 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
     return list(items.values())
 
 
-class Desk:
-    """The review of one run's folder: what is asked, and where answers go."""
+class ReviewServer(LocalServer):
+    """The review of one run's folder; a decision is on the disk when its request is answered."""
 
-    def __init__(self, folder: str | Path) -> None:
-        """Raises DataError (no review list in ``folder``)."""
+    def __init__(self, folder: str | Path, host: str, port: int) -> None:
+        """Raises DataError (no review list in ``folder``), SettingsError (address not free)."""
         self._folder = Path(folder)
         self._items = {item.key: item for item in load_review_items(folder)}
         shown = [image.path for item in self._items.values() for image in item.images]
@@ -211,9 +211,8 @@ class Desk:
         title = f"Review · {self._folder.resolve().name}"
         needs = "This page needs JavaScript."
         self.page = build_page("cyclorama.curate", "review_page", title, "review", needs).encode()
-
-    def __len__(self) -> int:
-        return len(self._items)
+        self.count = len(self._items)
+        super().__init__(host, port, _Handler)
 
     def load_state(self) -> dict[str, Any]:
         """Items in order, and the decision that stands for each decided one."""
@@ -262,31 +261,21 @@ def _get_text(values: Any, name: str) -> str:
 _IMAGE = re.compile(r"/images/([A-Za-z0-9][\w.-]{0,200}\.jpg)")
 
 
-class ReviewServer(LocalServer):
-    """Serves one review desk; a decision is on the disk when its request is answered."""
-
-    def __init__(self, desk: Desk, host: str, port: int) -> None:
-        """Raises SettingsError (address not free)."""
-        self.desk = desk
-        super().__init__(host, port, _Handler)
-
-
 class _Handler(LocalHandler):
     server: ReviewServer
     server_version = "cyclorama-review"
 
     def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
-        desk = self.server.desk
         match = _IMAGE.fullmatch(unquote(place))
-        image = desk.load_image(match[1]) if match else None
+        image = self.server.load_image(match[1]) if match else None
         if place == "/":
-            self.answer(HTTPStatus.OK, desk.page, "text/html; charset=utf-8")
+            self.answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
         elif place == "/items":
-            self.answer_json(desk.load_state())
+            self.answer_json(self.server.load_state())
         elif image is not None:
             self.answer(HTTPStatus.OK, image, "image/jpeg", "private, no-cache")
         else:
             self.refuse(HTTPStatus.NOT_FOUND, "no such image" if match else "nothing here")
 
     def find_action(self, place: str) -> Callable[[Any], Any] | None:
-        return {"/decisions": self.server.desk.decide, "/undo": self.server.desk.undo}.get(place)
+        return {"/decisions": self.server.decide, "/undo": self.server.undo}.get(place)

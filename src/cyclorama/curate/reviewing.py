@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from cyclorama.curate.cache import FROM_FILE, ImageCache
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Box, RuleImage, Verdict
 from cyclorama.curate.review import IMAGE_FOLDER, Decision, ReviewImage, ReviewItem, save_review_items
@@ -22,7 +21,7 @@ from cyclorama.curate.settling import (
     list_against,
 )
 from cyclorama.curate.splits import BGPAIR, PairProposal, propose_pairs
-from cyclorama.curate.store import CurateStore
+from cyclorama.curate.store import FROM_FILE, CurateStore, ImageCache
 from cyclorama.errors import DataError, InputError
 from cyclorama.files import write_atomic
 from cyclorama.jobs.store import encode_lines

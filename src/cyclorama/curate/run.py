@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.config import to_plain
-from cyclorama.curate.cache import ImageCache
 from cyclorama.curate.category import CategoryRule
 from cyclorama.curate.config import DEFAULT_ENGINE, CurateConfig, Rules, build_rules
 from cyclorama.curate.judging import READING, CurateJob, find_worst
@@ -23,7 +22,7 @@ from cyclorama.curate.review import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
-from cyclorama.curate.store import TIMINGS_FILE, CurateStore
+from cyclorama.curate.store import TIMINGS_FILE, CurateStore, ImageCache
 from cyclorama.files import write_atomic
 from cyclorama.jobs.job import Engine, EngineSettings, Hooks
 from cyclorama.jobs.run import run_shards

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cyclorama.curate.cache import FROM_FILE, Layers, from_values, to_values
 from cyclorama.curate.judging import find_worst
 from cyclorama.curate.records import Finding, Record, SetRule, Summary, Verdict
 from cyclorama.curate.review import IMAGE_FOLDER, Decision, ReviewImage, ReviewItem
+from cyclorama.curate.store import FROM_FILE, Layers, from_values, to_values
 from cyclorama.curate.summary import build_summary
 from cyclorama.errors import CycloramaError
 from cyclorama.jobs.store import compute_key

@@ -23,10 +23,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cyclorama.curate.cache import decode_record, from_values, to_values
 from cyclorama.curate.config import OWN, CurateConfig, EraseSettings, ReadingSettings, erase_hole
 from cyclorama.curate.reading import read_input
 from cyclorama.curate.records import Box, Finding, Record, RuleImage
+from cyclorama.curate.store import decode_record, from_values, to_values
 from cyclorama.curate.summary import build_summary, compute_embedding, summarise
 from cyclorama.errors import InputError
 from cyclorama.imaging.loading import LoadLimits
