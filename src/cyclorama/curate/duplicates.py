@@ -40,9 +40,9 @@ _EVEN = 4.0
 """Grey levels (standard deviation) below which a product is of one luminance."""
 _STARTS = 2
 """Windows with the nearest hashes that an alignment starts from, in each direction."""
-_SEARCH: tuple[tuple[float, float], ...] = ((1 / 24, 0.45), (1 / 48, 0.6), (1 / 96, 0.75), (1 / 192, 0.8))
-"""(step, least fit after it to go on) of the rough search, at half size."""
-_FINE_STEPS = (1 / 128, 1 / 240, 1 / 480)
+_SEARCH = ((4.0, 0.45), (2.0, 0.6), (1.0, 0.75), (0.5, 0.8))
+"""(step in pixels of the thumbnail, least fit after it to go on) of the rough search, at half size."""
+_FINE_STEPS = (0.75, 0.4, 0.2)
 
 
 class DuplicatesSettings(Settings):
@@ -236,13 +236,15 @@ def _compare(
     around = invert(views[np.argsort(back[going], axis=1, kind="stable")[:, :_STARTS]])
     starts = np.concatenate([np.tile(views[0], (len(going), 1, 1)), near, around], axis=1)
     for step, least in _SEARCH:
-        windows, fit = align(half[numbers[:, 0]], half[numbers[:, 1]], starts, (step,), samples=24)
+        first, second, steps = half[numbers[:, 0]], half[numbers[:, 1]], (step / THUMBNAIL_SIDE,)
+        windows, fit = align(first, second, starts, steps, samples=24)
         good = fit >= least
         going, numbers, starts = going[good], numbers[good], windows[good][:, None]
         if not len(going):
             return likeness
     first, second = full[numbers[:, 0]], full[numbers[:, 1]]
-    windows, _ = align(first, second, starts, _FINE_STEPS, samples=32)
+    steps = tuple(step / THUMBNAIL_SIDE for step in _FINE_STEPS)
+    windows, _ = align(first, second, starts, steps, samples=32)
     likeness[going] = compute_likeness(first, second, windows, settings.least_blocks)
     return likeness
 

@@ -116,8 +116,7 @@ def whiten(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         chance = build_numpy_generator(0, len(embeddings), "whitening")
         sample = embeddings[np.sort(chance.choice(len(embeddings), _SAMPLE, replace=False))]
     mean = sample.mean(axis=0, dtype=np.float64)
-    spread = (sample - mean).T @ (sample - mean) / max(1, len(sample) - 1)
-    values, axes = np.linalg.eigh(spread)
+    values, axes = np.linalg.eigh((sample - mean).T @ (sample - mean))
     floor = max(_SHRINKAGE * float(values.mean()), 1e-12)
     scaled = (embeddings - mean) @ (axes / np.sqrt(np.maximum(values, 0) + floor))
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)

@@ -137,11 +137,7 @@ _COLUMNS: tuple[tuple[str, pa.DataType, Callable[[JudgedRow], Any]], ...] = (
     ("decided_by", _TEXT, lambda row: row.decision and row.decision.who),
     ("decided_at", _TEXT, lambda row: row.decision and format_time(row.decision.when)),  # UTC
     # every rule's verdict, reason, numbers, boxes, values: JSON
-    (
-        "findings",
-        _TEXT,
-        lambda row: _TO_JSON([_compress(f) for f in row.findings]),
-    ),
+    ("findings", _TEXT, lambda row: _TO_JSON([_compress(f) for f in row.findings])),
 )
 
 

@@ -59,7 +59,7 @@ class ReportSample:
     key: str
     reason: str
     jpeg: bytes
-    """The image with the evidence drawn in (``report_images.encode_evidence``)."""
+    """The image with the evidence drawn in (:func:`.reviewing.encode_evidence`)."""
 
 
 def write_report(

@@ -181,8 +181,6 @@ def propose_pairs(
 
 
 def _sample(members: list[int], name: str, limit: int) -> list[int]:
-    if len(members) <= limit:
-        return members
     return sorted(sorted(members, key=lambda m: compute_seed(0, m, f"pairs of {name}"))[:limit])
 
 

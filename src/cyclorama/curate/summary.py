@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from scipy import fft
+from scipy import fft, ndimage
 
 from cyclorama.curate.quality import get_luminance
 from cyclorama.curate.records import SHAPE_SIDE, Finding, Record, RuleImage, Summary
@@ -58,12 +58,8 @@ def compute_hashes(thumbnails: npt.NDArray[np.uint8], windows: Sequence[Window])
 
 def compute_sharpness(pixels: Pixels) -> float:
     """Mean squared Laplacian of the luminance in grey levels², 0 for a flat image; higher is sharper."""
-    grey = get_luminance(pixels)
-    inner = grey[1:-1, 1:-1]
-    if inner.size == 0:
-        return 0.0
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    return float(np.mean(laplacian**2))
+    laplacian = ndimage.laplace(get_luminance(pixels))[1:-1, 1:-1]
+    return float(np.mean(laplacian**2)) if laplacian.size else 0.0
 
 
 @cache
