@@ -236,15 +236,13 @@ def _compare(
     around = invert(views[np.argsort(back[going], axis=1, kind="stable")[:, :_STARTS]])
     starts = np.concatenate([np.tile(views[0], (len(going), 1, 1)), near, around], axis=1)
     for step, least in _SEARCH:
-        first, second, steps = half[numbers[:, 0]], half[numbers[:, 1]], (step / THUMBNAIL_SIDE,)
-        windows, fit = align(first, second, starts, steps, samples=24)
+        windows, fit = align(half[numbers[:, 0]], half[numbers[:, 1]], starts, (step,), samples=24)
         good = fit >= least
         going, numbers, starts = going[good], numbers[good], windows[good][:, None]
         if not len(going):
             return likeness
     first, second = full[numbers[:, 0]], full[numbers[:, 1]]
-    steps = tuple(step / THUMBNAIL_SIDE for step in _FINE_STEPS)
-    windows, _ = align(first, second, starts, steps, samples=32)
+    windows, _ = align(first, second, starts, _FINE_STEPS, samples=32)
     likeness[going] = compute_likeness(first, second, windows, settings.least_blocks)
     return likeness
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cyclorama.curate.summary import HASH_SIDE, WHOLE, Window
+from cyclorama.curate.summary import HASH_SIDE, THUMBNAIL_SIDE, WHOLE, Window
 from cyclorama.seeding import build_numpy_generator
 
 Pairs = npt.NDArray[np.int64]
@@ -231,8 +231,8 @@ def align(
     """(P, 4) windows of ``second`` that ``first`` shows, and how well they fit (P), -1 to 1.
 
     ``first`` and ``second`` are smoothed thumbnails (P, S, S), ``starts`` (P, K, 4) rough windows: the best
-    of them is moved and stretched by each of ``steps`` (shares of the side) in turn as long as that improves
-    the fit, which is the mean correlation of the better matching blocks.
+    of them is moved and stretched by each of ``steps`` (pixels of a whole thumbnail) in turn as long as that
+    improves the fit, which is the mean correlation of the better matching blocks.
     """
     frame = _cut(sample_windows(first, _get_whole(len(first)), samples)[0], _SEARCH_PARTS)
     usable = frame.var(axis=2) > _FLOOR**2
@@ -250,15 +250,15 @@ def align(
     pick = scores.argmax(axis=1)
     windows = starts[np.arange(len(starts)), pick]
     best = scores[np.arange(len(starts)), pick]
-    for step in steps:
+    for moves in (_MOVES * step / THUMBNAIL_SIDE for step in steps):
         for _ in range(_ROUNDS):
-            tried = np.stack([score(windows + step * move) for move in _MOVES], axis=1)
+            tried = np.stack([score(windows + move) for move in moves], axis=1)
             move = tried.argmax(axis=1)
             found = tried[np.arange(len(tried)), move]
             better = found > best + _GAIN
             if not better.any():
                 break
-            windows = np.where(better[:, None], windows + step * _MOVES[move], windows)
+            windows = np.where(better[:, None], windows + moves[move], windows)
             best = np.where(better, found, best)
     return windows, best
 
