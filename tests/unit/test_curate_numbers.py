@@ -111,6 +111,11 @@ def measure_edges_and_borders() -> dict[str, Any]:
         found[name] = [borders.top, borders.bottom, borders.left, borders.right]
         seam = find_seam(drawn)
         found[f"{name}: seam"] = [int(seam.upright), int(seam.place), seam.score]
+    for wide in (14, 15, 16):  # of 15 allowed
+        barred = pixels.copy()
+        barred[:wide] = barred[-wide:] = 20
+        borders = find_frame(barred, max_share=0.1)
+        found[f"bars of {wide}"] = [borders.top, borders.bottom, borders.left, borders.right]
     for name, settings in (("wide", EdgeSettings(reach=7, tolerance=2)), ("few", EdgeSettings(points=90))):
         for down, right in ((0, 0), (3, 5), (-7, 2)):
             fit = measure_edges(pixels, np.roll(mask, (down, right), (0, 1)), settings)
