@@ -17,6 +17,27 @@ def to_bytes(colour: Colour) -> tuple[int, int, int]:
     return (round(colour[0] * 255), round(colour[1] * 255), round(colour[2] * 255))
 
 
+def to_texture(rgb: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """The image (H, W, 3) of sRGB values in [0, 1]; what lies outside is clipped."""
+    return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
+
+
+def start_drawing(
+    ground: Colour | Texture, width: float, height: float
+) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """An image of one colour, or of a texture resized, and what draws on it."""
+    if isinstance(ground, np.ndarray):
+        image = Image.fromarray(ground).resize((int(width), int(height)))
+    else:
+        image = Image.new("RGB", (int(width), int(height)), to_bytes(ground))
+    return image, ImageDraw.Draw(image)
+
+
+def draw_dot(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: Colour) -> None:
+    """A filled circle about (``x``, ``y``), pixels."""
+    draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=to_bytes(colour))
+
+
 def _smooth_noise(
     rng: np.random.Generator, height: int, width: int, cells_y: int, cells_x: int
 ) -> NDArray[np.float32]:
@@ -27,8 +48,7 @@ def _smooth_noise(
 
 
 def _tint(base: Colour, value: NDArray[np.float32]) -> Texture:
-    rgb = np.array(base, np.float32) * (1 + value[..., None])
-    return np.asarray(np.clip(rgb * 255, 0, 255), np.uint8)
+    return to_texture(np.array(base, np.float32) * (1 + value[..., None]))
 
 
 def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 256) -> Texture:
@@ -54,8 +74,7 @@ def tiles(
     size: int = 256,
 ) -> Texture:
     """Wall tiles with grout; ``brick`` shifts every second row by half a tile."""
-    image = Image.new("RGB", (size, size), to_bytes(grout))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(grout, size, size)
     w, h = size / across, size / down
     gap = max(1.0, 0.035 * min(w, h))
     for row in range(down):
@@ -72,7 +91,7 @@ def checks(a: Colour, b: Colour, cells: int = 8, size: int = 256) -> Texture:
     share = (k[:, None] + k[None, :]) / 2
     rgb = np.array(a) * (1 - share[..., None]) + np.array(b) * share[..., None]
     weave = 1 + 0.03 * ((np.arange(size)[:, None] + np.arange(size)[None, :]) % 2)[..., None]
-    return np.asarray(np.clip(rgb * weave * 255, 0, 255), np.uint8)
+    return to_texture(rgb * weave)
 
 
 def stripes(colours: Sequence[Colour], count: int, size: int = 256, upright: bool = True) -> Texture:
@@ -93,8 +112,7 @@ def stone(rng: np.random.Generator, colour: Colour, vein: Colour, size: int = 25
     """Marble-like stone with thin veins."""
     n = np.sum([_smooth_noise(rng, size, size, k, k) / k for k in (3, 6, 12)], axis=0) * 1.5
     line = np.exp(-((n / 0.05) ** 2))[..., None] * 0.45
-    rgb = np.array(colour) * (1 - line) + np.array(vein) * line + 0.02 * n[..., None]
-    return np.asarray(np.clip(rgb * 255, 0, 255), np.uint8)
+    return to_texture(np.array(colour) * (1 - line) + np.array(vein) * line + 0.02 * n[..., None])
 
 
 def gradient(bottom: Colour, top: Colour, size: int = 64) -> Texture:
@@ -131,8 +149,7 @@ def bokeh(
         disc = np.clip((1.0 - d) * 14, 0, 1) * (0.65 + 0.35 * np.clip(d, 0, 1) ** 3)
         c = np.array(colours[int(rng.integers(len(colours)))], np.float32)
         canvas += disc[..., None].astype(np.float32) * c * rng.uniform(0.25, 0.9)
-    image = Image.fromarray(np.asarray(np.clip(canvas * 255, 0, 255), np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(1.2)))
+    return np.asarray(Image.fromarray(to_texture(canvas)).filter(ImageFilter.GaussianBlur(1.2)))
 
 
 def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, size: int = 256) -> Texture:
@@ -141,18 +158,16 @@ def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, si
     rgb = np.array(top) * (1 - t) + np.array(bottom) * t
     n = np.sum([_smooth_noise(rng, size, size, 3 * k, 2 * k) / k for k in (1, 2, 4)], axis=0)
     cover = (np.clip((n - 0.25) * 1.6, 0, 1) * clouds)[..., None]
-    return np.asarray(np.clip((rgb * (1 - cover) + cover) * 255, 0, 255), np.uint8)
+    return to_texture(rgb * (1 - cover) + cover)
 
 
 def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int = 256) -> Texture:
     """A blurred park: sky above, trees along the horizon, grass below."""
-    image = Image.fromarray(sky(rng, sky_top, mix(sky_top, (1, 1, 1), 0.75), 0.7, size))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(sky(rng, sky_top, mix(sky_top, (1, 1, 1), 0.75), 0.7, size), size, size)
     for _ in range(46):
         x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.04, 0.11) * size
         y = size * (0.66 + rng.uniform(-0.05, 0.05))
-        c = shade(green, rng.uniform(0.5, 0.95))
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=to_bytes(c))
+        draw_dot(draw, x, y, r, shade(green, rng.uniform(0.5, 0.95)))
     draw.rectangle([0, size * 0.68, size, size], fill=to_bytes(green))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 60)))
 
@@ -168,20 +183,12 @@ def window_light(
     if slats:
         for k in range(slats):
             y = y0 + k * 2.25 * h / slats
-            draw.polygon(
-                [
-                    (x0, y),
-                    (x0 + 2.2 * w, y + slant),
-                    (x0 + 2.2 * w, y + slant + 1.25 * h / slats),
-                    (x0, y + 1.25 * h / slats),
-                ],
-                fill=255,
-            )
+            x1, thick = x0 + 2.2 * w, 1.25 * h / slats
+            draw.polygon([(x0, y), (x1, y + slant), (x1, y + slant + thick), (x0, y + thick)], fill=255)
     else:
-        for i in range(2):
-            for j in range(2):
-                x, y = x0 + i * w * 1.12, y0 + j * h * 1.1 + i * slant
-                draw.polygon([(x, y), (x + w, y + slant), (x + w, y + slant + h), (x, y + h)], fill=255)
+        for i, j in itertools.product(range(2), range(2)):
+            x, y = x0 + i * w * 1.12, y0 + j * h * 1.1 + i * slant
+            draw.polygon([(x, y), (x + w, y + slant), (x + w, y + slant + h), (x, y + h)], fill=255)
     soft = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 110)), np.float32)[..., None] / 255
     base = plaster(rng, wall, 0.04, size).astype(np.float32)
     return np.asarray(
@@ -199,14 +206,10 @@ def citrus(flesh: Colour, rind: Colour, size: int = 128) -> Texture:
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size * 2 - 1
     r, a = np.sqrt(u * u + v * v), np.arctan2(v, u)
     spoke = np.abs(np.sin(a * 5))
-    out = np.where((r < 0.8)[..., None], np.array(flesh), np.array(mix(flesh, (1, 1, 0.92), 0.75)))
-    out = np.where(
-        ((spoke < 0.16 + 0.05 / np.maximum(r, 0.05)) & (r < 0.82))[..., None],
-        np.array(mix(flesh, (1, 1, 0.92), 0.7)),
-        out,
-    )
-    out = np.where((r > 0.9)[..., None], np.array(rind), out)
-    return np.asarray(out * 255, np.uint8)
+    out = np.where((r < 0.8)[..., None], flesh, mix(flesh, (1, 1, 0.92), 0.75))
+    out[(spoke < 0.16 + 0.05 / np.maximum(r, 0.05)) & (r < 0.82)] = mix(flesh, (1, 1, 0.92), 0.7)
+    out[r > 0.9] = rind
+    return to_texture(out)
 
 
 def _draw_glyph(
@@ -257,11 +260,7 @@ def label(
 ) -> Texture:
     """A product's skin: ``body`` with a label in ``box`` (left, top, right, bottom in [0, 1], top = 0)."""
     h, w = size
-    if isinstance(body, np.ndarray):
-        image = Image.fromarray(body).resize((w, h))
-    else:
-        image = Image.new("RGB", (w, h), to_bytes(body))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(body, w, h)
     left, top, right, bottom = box[0] * w, box[1] * h, box[2] * w, box[3] * h
     bw, bh, cx = right - left, bottom - top, (left + right) / 2
     draw.rectangle([left, top, right, bottom], fill=to_bytes(paper))
@@ -270,9 +269,7 @@ def label(
         draw.rectangle([left, top, right, top + bh * 0.22], fill=to_bytes(accent))
         draw.rectangle([left, bottom - bh * 0.12, right, bottom], fill=to_bytes(accent))
     elif kind == 1:
-        r = min(bw, bh) * 0.26
-        cy = top + bh * 0.64
-        draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=to_bytes(accent))
+        draw_dot(draw, cx, top + bh * 0.64, min(bw, bh) * 0.26, accent)
     elif kind == 2:
         for k in range(3):
             y = top + bh * (0.58 + 0.13 * k)
@@ -298,14 +295,10 @@ def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
     a, b = hsv(hue, 0.75, 0.95), hsv(hue + rng.uniform(40, 110), 0.8, 0.75)
     t = np.linspace(0, 1, size)
     d = (t[:, None] * 0.5 + t[None] * 0.5)[..., None]
-    image = Image.fromarray(np.asarray((np.array(a) * (1 - d) + np.array(b) * d) * 255, np.uint8))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(to_texture(np.array(a) * (1 - d) + np.array(b) * d), size, size)
     for _ in range(rng.integers(2, 5)):
         x, y, r = rng.uniform(0, size), rng.uniform(0.3, 1.1) * size, rng.uniform(0.15, 0.45) * size
-        draw.ellipse(
-            [x - r, y - r, x + r, y + r],
-            fill=to_bytes(hsv(hue + rng.uniform(-40, 90), 0.7, rng.uniform(0.5, 1.0))),
-        )
+        draw_dot(draw, x, y, r, hsv(hue + rng.uniform(-40, 90), 0.7, rng.uniform(0.5, 1.0)))
     image = image.filter(ImageFilter.GaussianBlur(2.0))
     draw = ImageDraw.Draw(image)
     for k in range(6):

@@ -31,26 +31,23 @@ def herringbone(rng: np.random.Generator, colour: Colour, size: int = 256) -> Te
     tone = 1 + rng.uniform(-0.16, 0.12, (4, 10))[column, stave]
     seam = (along % 1 < 0.07) | (inside < 0.03)
     rgb = np.array(colour) * (tone * np.where(seam, 0.72, 1.0))[..., None]
-    return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
+    return basic.to_texture(rgb)
 
 
 def chequer(a: Colour, b: Colour, cells: int = 4, size: int = 128) -> Texture:
     """A chequered floor with thin joints."""
     k = np.arange(size) * cells // size
     odd = ((k[:, None] + k[None, :]) % 2)[..., None]
-    joint = (np.arange(size) % (size // cells) == 0).astype(float) * 0.15
-    rgb = (np.array(a) * (1 - odd) + np.array(b) * odd) * (1 - np.maximum(joint[:, None], joint[None, :]))[
-        ..., None
-    ]
-    return np.asarray(rgb * 255, np.uint8)
+    joint = (np.arange(size) % (size // cells) == 0) * 0.15
+    clear = 1 - np.maximum(joint[:, None], joint[None, :])[..., None]
+    return basic.to_texture((np.array(a) * (1 - odd) + np.array(b) * odd) * clear)
 
 
 def foil(colour: Colour, size: int = 256) -> Texture:
     """Aluminium skin: bands of light and dark around the tube, as a bright room mirrors in it."""
     u = np.linspace(0, 1, size)
     band = 0.86 + 0.14 * np.cos(2 * np.pi * (3 * u + 0.15)) * np.cos(2 * np.pi * u)
-    rgb = np.clip(np.array(colour) * band[:, None] * 255, 0, 255)
-    return np.ascontiguousarray(np.broadcast_to(rgb.astype(np.uint8)[None], (size, size, 3)))
+    return np.tile(basic.to_texture(np.array(colour) * band[:, None]), (size, 1, 1))
 
 
 def knit(wool: Colour, size: int = 32) -> Texture:
@@ -59,8 +56,7 @@ def knit(wool: Colour, size: int = 32) -> Texture:
     across = np.abs(2 * u - 1)
     along = (v + 0.55 * across) % 1.0
     length, width = 1 - (2 * np.abs(along - 0.5)) ** 3, 1 - (2 * np.abs(across - 0.5)) ** 4
-    tone = (0.5 + 0.5 * length * width)[..., None]
-    return np.asarray(np.clip(np.array(wool) * tone * 255, 0, 255), np.uint8)
+    return basic.to_texture(np.array(wool) * (0.5 + 0.5 * length * width)[..., None])
 
 
 def grille_cloth(colour: Colour, kind: int) -> Texture:
@@ -73,7 +69,7 @@ def grille_cloth(colour: Colour, kind: int) -> Texture:
         tone = np.where((u // 4 + v // 4) % 2 == 0, 0.62, 1.0)
     else:
         tone = np.where(u % 8 < 3, 0.45, 1.0)
-    return np.asarray(np.clip(np.array(colour) * tone[..., None] * 255, 0, 255), np.uint8)
+    return basic.to_texture(np.array(colour) * tone[..., None])
 
 
 def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -> Texture:
@@ -82,8 +78,7 @@ def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -
     heart = basic.stone(rng, mix(tint, deep, 0.42), mix(tint, WHITE, 0.25), size).astype(np.float64) / 255
     edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
     rim = 0.9 * np.exp(-((edge / 0.1) ** 2)) + 0.5 * np.clip(0.55 - v - 0.3 * u, 0, 1)
-    canvas = heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart)
-    return np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8)
+    return basic.to_texture(heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart))
 
 
 def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, size: int = 256) -> Texture:
@@ -97,7 +92,7 @@ def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, siz
         canvas += 0.34 * cover * (np.array(accent) - canvas)
         thin = np.clip((0.03 - np.abs(t - 0.9)) * size / 8 + 0.5, 0, 1)[..., None]
         canvas += 0.55 * thin * (np.array(mix(accent, WHITE, 0.6)) - canvas)
-    return np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8)
+    return basic.to_texture(canvas)
 
 
 def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture:
@@ -109,7 +104,7 @@ def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture
         wave += np.sin(fu * u + fv * v + p[0] + 1.3 * np.sin(4 * v + p[1]) + 1.1 * np.sin(5 * u + p[2]))
     net = np.exp(-(np.abs(wave / 0.3) ** 1.3))[..., None]
     low, high = np.array(shade(wall, 0.93)), np.array(mix(wall, (1, 1, 1), 0.75))
-    image = Image.fromarray(np.asarray((low + (high - low) * net) * 255, np.uint8))
+    image = Image.fromarray(basic.to_texture(low + (high - low) * net))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
 
 
@@ -130,8 +125,8 @@ def leaf_shadow(rng: np.random.Generator, wall: Colour, side: float, size: int =
                 end = base + (0.7 * along + s * across) * length * 0.75
                 bulge = 0.17 * length * (0.7 * across - s * along)
                 middle = (base + end) / 2
-                outline = (base, middle + bulge, end, middle - bulge)
-                draw.polygon([(float(p[0]), float(p[1])) for p in outline], fill=255)
+                outline = np.concatenate([base, middle + bulge, end, middle - bulge])
+                draw.polygon(outline.tolist(), fill=255)
     dark = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 85)), np.float32)[..., None] / 255
     base_wall = basic.plaster(rng, wall, 0.03, size).astype(np.float32)
     return np.asarray(base_wall * (1 - dark * 0.42), np.uint8)
@@ -151,10 +146,8 @@ def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
         rgb = np.where(band, rgb * np.array(hsv(rng.uniform(0, 360), 0.5, 0.75)), rgb)
     elif kind == 3:
         count = rng.integers(5, 12) * 2
-        rgb[:, (np.arange(size) * count // size) % 2 == 1] *= np.array(
-            shade(hsv(rng.uniform(0, 360), 0.2, 1.0), 0.92)
-        )
-    return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
+        rgb[:, (np.arange(size) * count // size) % 2 == 1] *= shade(hsv(rng.uniform(0, 360), 0.2, 1.0), 0.92)
+    return basic.to_texture(rgb)
 
 
 def glass_of_milk(air: Colour) -> Texture:
@@ -164,7 +157,7 @@ def glass_of_milk(air: Colour) -> Texture:
     wall[:9] = mix(air, MILK, 0.55)
     wall[:2] = mix(air, MILK, 0.85)
     wall[-4:] = mix(air, MILK, 0.45)
-    return np.asarray(wall * 255, np.uint8)
+    return basic.to_texture(wall)
 
 
 def fruit_skin(kind: str, seed: int) -> Texture:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, mix, shade
-from cyclorama.scenes.textures.basic import draw_words
+from cyclorama.scenes.textures.basic import draw_words, start_drawing, to_texture
 
 CAN_HUES = (2.0, 22, 45, 85, 140, 175, 205, 230, 275, 320)
 
@@ -91,8 +90,7 @@ def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[
         ink = hsv(hue, 0.9, 0.22)
     paint(canvas, depth + 0.02 * size, ink if rng.random() < 0.5 else accent)
     paint(canvas, depth, paper)
-    image = Image.fromarray(np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(to_texture(canvas), size, size)
     across = size / girth
     draw_words(draw, rng, size / 2, 0.41 * size, 0.3 * across, 0.065 * size, ink)
     draw_words(draw, rng, size / 2, 0.505 * size, 0.19 * across, 0.033 * size, ink)
@@ -149,8 +147,7 @@ def carton_print(rng: np.random.Generator, body: Colour, print_colour: Colour, a
     else:
         paint(canvas, (0.11 - np.hypot(u - 0.5, y)) * size, accent)
         paint(canvas, (0.075 - np.hypot(u - 0.5, y)) * size, mix(accent, MILK, 0.6))
-    image = Image.fromarray(np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(to_texture(canvas), size, size)
     draw_words(draw, rng, size / 2, top * size, (0.56 if kind == 4 else 0.74) * size, 0.13 * size, head)
     draw_words(draw, rng, size / 2, below * size, 0.46 * size, 0.05 * size, ink)
     return np.asarray(image)

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import ImageDraw, ImageFilter
 
 from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic
-from cyclorama.scenes.textures.basic import draw_words, to_bytes
+from cyclorama.scenes.textures.basic import draw_dot, draw_words, start_drawing, to_bytes, to_texture
 
 SCREEN_HUES = (15.0, 32, 165, 188, 205, 222, 245, 268, 292, 322, 348)
 
 
 def nameplate(rng: np.random.Generator, ground: Colour, ink: Colour, width: int, height: int) -> Texture:
     """A small plate with marks of our own, ``width`` by ``height`` pixels."""
-    image = Image.new("RGB", (width, height), to_bytes(ground))
+    image, draw = start_drawing(ground, width, height)
     top = round(height * 0.2)
-    draw_words(ImageDraw.Draw(image), rng, width / 2, top, width - 12, height - 2 * top, ink)
+    draw_words(draw, rng, width / 2, top, width - 12, height - 2 * top, ink)
     return np.asarray(image)
 
 
 def leather(rng: np.random.Generator, colour: Colour) -> Texture:
     """A tile of grained leather."""
-    grain = np.clip(np.array(colour) * rng.normal(1, 0.16, (48, 48, 1)) * 255, 0, 255)
-    return grain.astype(np.uint8)
+    return to_texture(np.array(colour) * rng.normal(1, 0.16, (48, 48, 1)))
 
 
 def jar_print(rng: np.random.Generator, body: Texture, ink: Colour, accent: Colour, front: float) -> Texture:
     """``body`` with a name, a small emblem or rules on the middle ``front`` of its width."""
     w, h = 512, 128
-    image = Image.fromarray(body).resize((w, h))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(body, w, h)
     bright = to_bytes(accent)
     x, reach = w / 2, w * front
     kind = rng.integers(4)
@@ -54,8 +54,7 @@ def bottle_print(
 ) -> Texture:
     """``body`` with a sparse print on the middle ``front`` of its width: emblem, a name, two fine lines."""
     size = 256
-    image = Image.fromarray(body).resize((size, size))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(body, size, size)
     dark, bright = (to_bytes(c) for c in (ink, accent))
     x, w = size / 2, size * front
     kind = rng.integers(4)
@@ -79,9 +78,7 @@ def bottle_print(
 def case_print(rng: np.random.Generator, body: Colour, ink: Colour, accent: Colour, front: float) -> Texture:
     """A case's skin: bands, stripes or a mark on the middle ``front`` of its width, and a name."""
     size = 192
-    rgb = to_bytes(body)
-    image = Image.new("RGB", (size, size), rgb)
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(body, size, size)
     bright = to_bytes(accent)
     kind, x, w = rng.integers(5), size / 2, size * front
     if kind == 0:
@@ -101,9 +98,8 @@ def case_print(rng: np.random.Generator, body: Colour, ink: Colour, accent: Colo
 
 def flower_print(rng: np.random.Generator, skin: Texture, petal: Colour, heart: Colour) -> Texture:
     """``skin`` with a sprig of blossoms on its front."""
-    image = Image.fromarray(skin)
-    draw = ImageDraw.Draw(image)
-    w, h = image.size
+    h, w = skin.shape[:2]
+    image, draw = start_drawing(skin, w, h)
     low = rng.choice([0.0, 0.62])
     lean = rng.choice([-1.0, 1.0])
     stem = [(w * (0.5 + lean * (0.09 - 0.18 * t)), h * (low + 0.07 + 0.24 * t)) for t in np.linspace(0, 1, 4)]
@@ -123,13 +119,12 @@ def flower_print(rng: np.random.Generator, skin: Texture, petal: Colour, heart: 
 def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture:
     """A mug's glaze (128, 256, 3): plain, dipped, banded, dotted, zigzag, speckled or printed."""
     h, w = 128, 256
-    image = Image.new("RGB", (w, h), to_bytes(body))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(body, w, h)
     ink = to_bytes(accent)
     kind = rng.integers(7)
     if kind == 1:
         wave = rng.uniform(0.4, 0.7) * h + 4 * np.sin(np.linspace(0, 2 * np.pi, w) * 3)
-        line = [(float(x), float(y)) for x, y in enumerate(wave)]
+        line = list(enumerate(wave.tolist()))
         draw.polygon([*line, (w, h), (0, h)] if rng.random() < 0.5 else [*line, (w, 0), (0, 0)], fill=ink)
     elif kind == 2:
         y = rng.uniform(0.15, 0.3) * h
@@ -140,10 +135,9 @@ def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture
     elif kind == 3:
         across, down = int(rng.integers(12, 20)), int(rng.integers(4, 7))
         r = h / down * rng.uniform(0.18, 0.3)
-        for j in range(down):
-            for i in range(across):
-                x, y = (i + 0.5 * (j % 2) + 0.25) * w / across, (j + 0.5) * h / down
-                draw.ellipse([x - 0.75 * r, y - r, x + 0.75 * r, y + r], fill=ink)
+        for j, i in itertools.product(range(down), range(across)):
+            x, y = (i + 0.5 * (j % 2) + 0.25) * w / across, (j + 0.5) * h / down
+            draw.ellipse([x - 0.75 * r, y - r, x + 0.75 * r, y + r], fill=ink)
     elif kind == 4:
         teeth, width = int(rng.integers(10, 18)), int(rng.integers(3, 7))
         for level in (0.32, 0.5, 0.68):
@@ -151,8 +145,7 @@ def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture
             draw.line(points, fill=ink, width=width)
     elif kind == 5:
         for _ in range(260):
-            x, y, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.4, 1.3)
-            draw.ellipse([x - r, y - r, x + r, y + r], fill=ink)
+            draw_dot(draw, rng.uniform(0, w), rng.uniform(0, h), rng.uniform(0.4, 1.3), accent)
         draw.rectangle([0, 0, w, h * 0.06], fill=ink)
     elif kind == 6:
         return basic.label(rng, body, body, accent, accent, (0.38, 0.22, 0.62, 0.8), (h, w))
@@ -164,38 +157,30 @@ def wallpaper(rng: np.random.Generator, width: int, height: int) -> Texture:
     w, h = width, height
     hue = float(rng.choice(SCREEN_HUES) + rng.uniform(-8, 8))
     a, b = hsv(hue, 0.7, 0.62), hsv(hue + rng.choice([-60.0, -35, 35, 60]), 0.45, 0.98)
-    image = Image.fromarray(basic.gradient(b, a)).resize((w, h))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(basic.gradient(b, a), w, h)
     bright, deep = hsv(hue + rng.choice([-95.0, 120, 150, 180]), 0.5, 0.98), hsv(hue + 20, 0.75, 0.42)
     kind = rng.integers(5)
     if kind == 0:
         for k in range(4):
-            r, c = (0.62 - 0.14 * k) * w, mix(bright, deep, k / 3)
-            draw.ellipse([w * 0.5 - r, h * 0.62 - r, w * 0.5 + r, h * 0.62 + r], fill=to_bytes(c))
+            draw_dot(draw, w * 0.5, h * 0.62, (0.62 - 0.14 * k) * w, mix(bright, deep, k / 3))
     elif kind == 1:
         for k in range(4):
             x = w * (0.3 * k - 0.2)
-            draw.polygon(
-                [(x, h), (x + w * 0.17, h), (x + w * 0.75, 0), (x + w * 0.58, 0)], fill=to_bytes(bright)
-            )
+            band = [(x, h), (x + w * 0.17, h), (x + w * 0.75, 0), (x + w * 0.58, 0)]
+            draw.polygon(band, fill=to_bytes(bright))
     elif kind == 2:
         for k in range(3):
             across = np.linspace(0, w, 24)
             wave = h * (0.52 + 0.15 * k) + 0.07 * h * np.sin(across / w * 5 + 2.1 * k + hue)
-            edge = [(float(p), float(q)) for p, q in zip(across, wave, strict=True)]
-            draw.polygon([*edge, (w, h), (0, h)], fill=to_bytes(mix(bright, deep, k / 2)))
+            edge = np.stack([across, wave], 1).ravel().tolist()
+            draw.polygon([*edge, w, h, 0, h], fill=to_bytes(mix(bright, deep, k / 2)))
     elif kind == 3:
         for x, y, r, c in ((0.2, 0.85, 0.7, deep), (0.9, 0.5, 0.42, bright), (0.25, 0.42, 0.22, WHITE)):
             draw.ellipse([w * (x - r), h * y - r * w, w * (x + r), h * y + r * w], fill=to_bytes(c))
     else:
         for k in range(5):
-            s = (0.9 - 0.17 * k) * w
-            tip = [
-                (w * 0.5, h * 0.6 - s),
-                (w * 0.5 + s, h * 0.6),
-                (w * 0.5, h * 0.6 + s),
-                (w * 0.5 - s, h * 0.6),
-            ]
+            x, y, s = w * 0.5, h * 0.6, (0.9 - 0.17 * k) * w
+            tip = [(x, y - s), (x + s, y), (x, y + s), (x - s, y)]
             draw.polygon(tip, fill=to_bytes(mix(deep, bright, k / 4)))
     image = image.filter(ImageFilter.GaussianBlur(0.8))
     draw = ImageDraw.Draw(image)
@@ -211,8 +196,7 @@ def phone_back(rng: np.random.Generator, colour: Colour) -> Texture:
     """The back of a phone: its colour, a figure or none, and a line of marks."""
     w, h = 128, 256
     second = hsv(rng.choice(SCREEN_HUES), 0.45, 0.92)
-    image = Image.fromarray(basic.gradient(shade(colour, 0.9), mix(colour, WHITE, 0.12))).resize((w, h))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(basic.gradient(shade(colour, 0.9), mix(colour, WHITE, 0.12)), w, h)
     kind = rng.integers(5)
     if kind == 0:
         draw.rectangle([0, h * 0.62, w, h], fill=to_bytes(second))
@@ -229,14 +213,11 @@ def cooker_display(rng: np.random.Generator, ground: Colour, glow: Colour) -> Te
     """A control panel's face: a lit window with marks, and rows of small marks for its buttons."""
     skin = np.zeros((64, 128, 3), np.uint8)
     skin[:] = np.round(np.array(ground) * 255)
-    window = basic.label(
-        rng, glow, glow, (0.07, 0.07, 0.08), shade(glow, 0.6), (0.0, 0.0, 1.0, 1.0), (34, 60)
-    )
-    skin[6:40, 34:94] = window
-    ink = (0.95, 0.95, 0.93) if sum(ground) < 1.2 else (0.07, 0.07, 0.08)
-    for x in (10, 22, 100, 112):
-        for y in (12, 28):
-            skin[y : y + 4, x : x + 8] = np.round(np.array(ink) * 255)
+    black = (0.07, 0.07, 0.08)
+    skin[6:40, 34:94] = basic.label(rng, glow, glow, black, shade(glow, 0.6), (0.0, 0.0, 1.0, 1.0), (34, 60))
+    ink = (0.95, 0.95, 0.93) if sum(ground) < 1.2 else black
+    for x, y in itertools.product((10, 22, 100, 112), (12, 28)):
+        skin[y : y + 4, x : x + 8] = np.round(np.array(ink) * 255)
     for x in (14, 40, 66, 92):
         skin[48:58, x : x + 20] = np.round(np.array(mix(ground, ink, 0.3)) * 255)
     return skin
@@ -264,38 +245,29 @@ def pixel_game(rng: np.random.Generator, hue: float, size: int = 128) -> Texture
 def vinyl(rng: np.random.Generator, paper: Colour, ink: Colour) -> Texture:
     """The face of a record: grooves in bands, a label and its hole."""
     n = 192
-    image = Image.new("RGB", (n, n), (14, 14, 15))
-    draw = ImageDraw.Draw(image)
-
-    def ring(radius: float, fill: Colour) -> None:
-        r = radius * n / 2
-        draw.ellipse([n / 2 - r, n / 2 - r, n / 2 + r, n / 2 + r], fill=to_bytes(fill))
-
+    image, draw = start_drawing((0.055, 0.055, 0.059), n, n)
     for radius in np.arange(0.96, 0.38, -0.04):
-        ring(float(radius), (0.03, 0.03, 0.033) if rng.random() < 0.5 else (0.1, 0.1, 0.105))
-    ring(0.36, paper)
-    ring(0.22, ink)
-    ring(0.12, paper)
-    ring(0.035, (0.9, 0.9, 0.9))
+        groove = (0.03, 0.03, 0.033) if rng.random() < 0.5 else (0.1, 0.1, 0.105)
+        draw_dot(draw, n / 2, n / 2, radius * n / 2, groove)
+    for radius, colour in ((0.36, paper), (0.22, ink), (0.12, paper), (0.035, (0.9, 0.9, 0.9))):
+        draw_dot(draw, n / 2, n / 2, radius * n / 2, colour)
     return np.asarray(image)
 
 
 def record_sleeve(rng: np.random.Generator, ground: Colour, figure: Colour, second: Colour) -> Texture:
     """A record's cover: arcs, a sun or slanting bands in three colours."""
     n = 128
-    colours = [to_bytes(x) for x in (ground, figure, second)]
-    image = Image.new("RGB", (n, n), colours[0])
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(ground, n, n)
     kind = rng.integers(3)
     for k in range(5):
-        r, ink = n * (0.46 - 0.09 * k), colours[1 + k % 2]
+        r, ink = n * (0.46 - 0.09 * k), (figure, second)[k % 2]
         if kind == 0:
-            draw.ellipse([n * 0.5 - r, n - r, n * 0.5 + r, n + r], fill=ink)
+            draw_dot(draw, n * 0.5, n, r, ink)
         elif kind == 1:
-            draw.ellipse([n * 0.5 - r, n * 0.52 - r, n * 0.5 + r, n * 0.52 + r], fill=colours[(k + 1) % 3])
+            draw_dot(draw, n * 0.5, n * 0.52, r, (ground, figure, second)[(k + 1) % 3])
         else:
             x = n * (0.28 * k - 0.3)
-            draw.polygon([(x, n), (x + n * 0.14, n), (x + n * 0.54, 0), (x + n * 0.4, 0)], fill=ink)
+            draw.polygon([(x, n), (x + n * 0.14, n), (x + n * 0.54, 0), (x + n * 0.4, 0)], to_bytes(ink))
     return np.asarray(image)
 
 
@@ -312,4 +284,4 @@ def drum_window(rng: np.random.Generator, size: int = 96) -> Texture:
             d = np.hypot((u - x) * 0.8, v - y)
             fold = 0.75 + 0.25 * np.cos(14 * (u * np.sin(9 * x) + v))
             out = np.where((d < r)[..., None], np.array(cloth) * fold[..., None], out)
-    return np.asarray(np.clip(out, 0, 1) * 255, np.uint8)
+    return to_texture(out)

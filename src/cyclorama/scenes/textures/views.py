@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from cyclorama.scenes.surface import CREAM, MILK, WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic, packages
-from cyclorama.scenes.textures.basic import draw_words, to_bytes
+from cyclorama.scenes.textures.basic import draw_dot, draw_words, start_drawing, to_bytes, to_texture
 
 
 def _ridge(rng: np.random.Generator, size: int, rough: bool) -> NDArray[np.float64]:
@@ -64,8 +64,7 @@ def landscape(
         mirror = rgb[2 * shore - n : shore][::-1]
         rgb[shore:] = 0.75 * mirror + 0.25 * sky
         rgb[shore - 1 : shore + 1] = 0.6 * np.array(ridge)
-    image = Image.fromarray(np.asarray(np.clip(rgb * 255, 0, 255), np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(0.8)))
+    return np.asarray(Image.fromarray(to_texture(rgb)).filter(ImageFilter.GaussianBlur(0.8)))
 
 
 def paper_map(rng: np.random.Generator, size: int = 256) -> Texture:
@@ -80,18 +79,15 @@ def paper_map(rng: np.random.Generator, size: int = 256) -> Texture:
     for height, tone in ((0.1, hsv(80, 0.22, 0.86)), (0.45, hsv(34, 0.36, 0.88))):
         rgb = np.where((field > height)[..., None], tone, rgb)
     contour = (np.abs((field * 5) % 1 - 0.5) < 0.07) & (field > -0.25)
-    image = Image.fromarray(np.asarray(np.where(contour[..., None], 0.8, 1.0) * rgb * 255, np.uint8))
-    draw = ImageDraw.Draw(image)
+    image, draw = start_drawing(to_texture(np.where(contour[..., None], 0.8, 1.0) * rgb), n, n)
     for at in np.linspace(0, n, 9):
         for line in ([at, 0, at, n], [0, at, n, at]):
             draw.line(line, fill=to_bytes(hsv(200, 0.2, 0.72)))
     for hue, width in ((12.0, 3), (40.0, 2), (12.0, 2), (200.0, 2)):
         along = np.linspace(-8, n + 8, 15)
         away = rng.uniform(0.1, 0.9) * n + rng.normal(0, 0.06 * n, 15).cumsum()
-        road = [(float(a), float(b)) for a, b in zip(along, away, strict=True)]
-        draw.line(
-            [(b, a) for a, b in road] if width == 2 else road, fill=to_bytes(hsv(hue, 0.6, 0.82)), width=width
-        )
+        road = (away, along) if width == 2 else (along, away)
+        draw.line(np.stack(road, 1).ravel().tolist(), fill=to_bytes(hsv(hue, 0.6, 0.82)), width=width)
     for _ in range(16):
         a, b = rng.uniform(0.05, 0.95, 2) * n
         draw_words(draw, rng, float(a), float(b), n * 0.09, n * 0.022, hsv(20, 0.3, 0.35))
@@ -105,8 +101,8 @@ def window_view(rng: np.random.Generator, season: str, size: int = 192) -> Textu
         glow = [(1.0, 0.6, 0.12), (1.0, 0.45, 0.08), (0.95, 0.7, 0.3)]
         return basic.bokeh(rng, hsv(222, 0.6, 0.26), glow, 34, 0.045, size)
     if season == "winter":
-        image = Image.fromarray(basic.gradient(hsv(205, 0.1, 0.97), hsv(208, 0.32, 0.86), size))
-        draw = ImageDraw.Draw(image)
+        ground = basic.gradient(hsv(205, 0.1, 0.97), hsv(208, 0.32, 0.86), size)
+        image, draw = start_drawing(ground, size, size)
         for k in range(22):
             x, near = rng.uniform(0, 1) * size, k / 22
             high, y = size * (0.24 + 0.2 * near), size * (0.66 + 0.1 * near)
@@ -117,14 +113,13 @@ def window_view(rng: np.random.Generator, season: str, size: int = 192) -> Textu
                 draw.polygon([(x, tip), (x - w, foot), (x + w, foot)], to_bytes(fir))
         draw.ellipse([-0.4 * size, 0.7 * size, 1.4 * size, 1.7 * size], to_bytes(hsv(206, 0.08, 0.98)))
     else:
-        image = Image.fromarray(basic.gradient(hsv(46, 0.3, 0.98), hsv(44, 0.12, 0.98), size))
-        draw = ImageDraw.Draw(image)
+        ground = basic.gradient(hsv(46, 0.3, 0.98), hsv(44, 0.12, 0.98), size)
+        image, draw = start_drawing(ground, size, size)
         for k in range(120):
             x, y = rng.uniform(0, 1) * size, rng.uniform(0.25, 0.85) * size
             r = rng.uniform(0.02, 0.075) * size
-            h, s, b = rng.uniform((14, 0.6, 0.6), (46, 0.85, 0.96))
-            tint = mix(hsv(float(h), float(s), float(b)), CREAM, 0.35 * (1 - k / 120))
-            draw.ellipse([x - r, y - r, x + r, y + r], to_bytes(tint))
+            tint = hsv(*rng.uniform((14, 0.6, 0.6), (46, 0.85, 0.96)).tolist())
+            draw_dot(draw, x, y, r, mix(tint, CREAM, 0.35 * (1 - k / 120)))
         for x in rng.uniform(0.05, 0.95, 4) * size:
             draw.line([(x, size), (x + 4, 0.3 * size)], to_bytes(hsv(20, 0.5, 0.32)), int(size / 40))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 70)))
@@ -136,8 +131,8 @@ def flower_field(
     """Rows of flowers that run to the horizon under a pale sky, out of focus."""
     horizon = 0.5
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
-    image = Image.fromarray(basic.gradient(mix(sky, (1, 0.93, 0.84), 0.6), shade(sky, 0.93), size))
-    draw = ImageDraw.Draw(image)
+    pale = basic.gradient(mix(sky, (1, 0.93, 0.84), 0.6), shade(sky, 0.93), size)
+    image, draw = start_drawing(pale, size, size)
     for _ in range(26):
         x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.015, 0.05) * size
         far_green = mix(shade(green, rng.uniform(0.7, 1.0)), sky, 0.35)
@@ -155,14 +150,12 @@ def flower_field(
 
 def blossom(rng: np.random.Generator, sky: Colour, bloom: Colour, green: Colour, size: int = 256) -> Texture:
     """Flowering branches that hang in from above before a pale garden, out of focus."""
-    image = Image.fromarray(basic.gradient(mix(green, sky, 0.45), shade(mix(sky, bloom, 0.25), 0.97), size))
-    draw = ImageDraw.Draw(image)
+    garden = basic.gradient(mix(green, sky, 0.45), shade(mix(sky, bloom, 0.25), 0.97), size)
+    image, draw = start_drawing(garden, size, size)
     for _ in range(160):
-        x, y, r = (float(v) * size for v in rng.uniform((0.1, 0.55, 0.012), (0.9, 0.75, 0.04)))
+        x, y, r = rng.uniform((0.1, 0.55, 0.012), (0.9, 0.75, 0.04)) * size
         tint = mix(shade(green, rng.uniform(0.85, 1.15)), sky, 0.35)
-        draw.ellipse(
-            [x - r, y - r, x + r, y + r], to_bytes(mix(tint, bloom, 0.5) if rng.random() < 0.2 else tint)
-        )
+        draw_dot(draw, x, y, r, mix(tint, bloom, 0.5) if rng.random() < 0.2 else tint)
     for k in range(420):
         x = rng.uniform(0.14, 0.86)
         reach = 0.07 + 0.17 * abs(x - 0.5) / 0.28
@@ -170,7 +163,7 @@ def blossom(rng: np.random.Generator, sky: Colour, bloom: Colour, green: Colour,
         r = rng.uniform(0.008, 0.02) * size
         tint = mix(shade(bloom, 0.9), (1, 1, 1), rng.uniform(0.0, 0.8) * k / 420)
         tint = mix(green, sky, 0.15) if rng.random() < 0.12 else tint
-        draw.ellipse([x * size - r, y * size - r, x * size + r, y * size + r], to_bytes(tint))
+        draw_dot(draw, x * size, y * size, r, tint)
     return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 120)))
 
 
@@ -202,8 +195,7 @@ def pasture(
                 for dx, r, tone in ((0.0, 0.014, 0.97), (0.004, 0.007, 0.12), (-0.017, 0.006, 0.2)):
                     spot = 1 - np.hypot(u - x - dx, 1.1 * (v - y - 0.3 * dx)) / r
                     packages.paint(canvas, 256 * r * spot, (tone, tone, 0.97 * tone))
-    image = Image.fromarray(np.asarray(np.clip(canvas, 0, 1) * 255, np.uint8))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
+    return np.asarray(Image.fromarray(to_texture(canvas)).filter(ImageFilter.GaussianBlur(0.7)))
 
 
 def _paint_barn(
@@ -231,19 +223,15 @@ def terminal_view(
     v = (np.arange(size)[:, None, None] + 0.5) / size
     if sea_side:
         sea = hsv(188, 0.6, 0.82) if warmth < 0.3 else mix(hsv(195, 0.45, 0.7), sky_colour, 0.3)
-        bands = [
-            (0.66, mix(sea, (0.1, 0.35, 0.6), 0.3)),
-            (0.74, sea),
-            (0.84, mix(sea, (0.95, 0.95, 0.94), 0.5)),
-        ]
-        bands.append((0.87, hsv(40, 0.28, 0.95)))
+        bands = [(0.66, mix(sea, (0.1, 0.35, 0.6), 0.3)), (0.74, sea)]
+        bands += [(0.84, mix(sea, (0.95, 0.95, 0.94), 0.5)), (0.87, hsv(40, 0.28, 0.95))]
     else:
         bands = [(0.65, mix(hsv(150, 0.3, 0.55), sky_colour, 0.45)), (0.69, hsv(105, 0.32, 0.62))]
         bands += [(0.77, (0.68, 0.69, 0.7)), (0.85, (0.78, 0.78, 0.78))]
     for start, colour in bands:
         share = np.clip((v - start) * size / 3, 0, 1)
         sky = sky * (1 - share) + np.array(colour, np.float32) * share
-    return np.asarray(np.clip(sky * 255, 0, 255), np.uint8)
+    return to_texture(sky)
 
 
 def night_sky(rng: np.random.Generator) -> Texture:
