@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,11 @@ def merge_meshes(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
+def as_points(*coordinates: NDArray[np.float64]) -> list[tuple[Any, ...]]:
+    """The points of equally long arrays, one for each coordinate."""
+    return list(zip(*(axis.tolist() for axis in coordinates), strict=True))
+
+
 def _build(points: Points, faces: IntArray, normals: Points, uv: Points) -> Mesh:
     """A mesh of arrays (..., 3) and (..., 2), faces (M, 3)."""
     v, n, t = (np.asarray(a, np.float32).reshape(-1, a.shape[-1]) for a in (points, normals, uv))
@@ -82,24 +88,21 @@ def lathe(profile: Sequence[tuple[float, float]], segments: int = 36, crease: fl
     d = np.diff(p, axis=0)
     n = np.stack([d[:, 1], -d[:, 0]], 1)
     n /= np.maximum(np.linalg.norm(n, axis=1, keepdims=True), 1e-12)
-    rows: list[tuple[float, float, float, float]] = [(p[0, 0], p[0, 1], n[0, 0], n[0, 1])]
-    breaks: list[int] = []
-    for k in range(1, len(p) - 1):
-        if np.dot(n[k - 1], n[k]) < np.cos(np.deg2rad(crease)):
-            rows.append((p[k, 0], p[k, 1], n[k - 1, 0], n[k - 1, 1]))
-            breaks.append(len(rows) - 1)
-            rows.append((p[k, 0], p[k, 1], n[k, 0], n[k, 1]))
+    rows, breaks = [[*p[0], *n[0]]], []
+    for point, before, after in zip(p[1:-1], n, n[1:], strict=False):
+        if np.dot(before, after) < np.cos(np.deg2rad(crease)):
+            breaks.append(len(rows))
+            rows += [[*point, *before], [*point, *after]]
         else:
-            m = n[k - 1] + n[k]
-            m /= np.linalg.norm(m)
-            rows.append((p[k, 0], p[k, 1], m[0], m[1]))
-    rows.append((p[-1, 0], p[-1, 1], n[-1, 0], n[-1, 1]))
-    r = np.array(rows)
+            rows.append([*point, *((before + after) / np.linalg.norm(before + after))])
+    r = np.array([*rows, [*p[-1], *n[-1]]])
     u = np.linspace(0.0, 1.0, segments + 1)
     a = np.pi / 2 + 2 * np.pi * u
     ca, sa = np.cos(a), np.sin(a)
-    v = np.stack([r[:, :1] * ca, r[:, :1] * sa, np.repeat(r[:, 1:2], segments + 1, 1)], -1)
-    nn = np.stack([r[:, 2:3] * ca, r[:, 2:3] * sa, np.repeat(r[:, 3:4], segments + 1, 1)], -1)
+    v, nn = (
+        np.stack(np.broadcast_arrays(a * ca, a * sa, z), -1)
+        for a, z in ((r[:, :1], r[:, 1:2]), (r[:, 2:3], r[:, 3:]))
+    )
     low, high = p[:, 1].min(), p[:, 1].max()
     vv = np.repeat((r[:, 1:2] - low) / max(high - low, 1e-9), segments + 1, 1)
     uv = np.stack([np.broadcast_to(u, vv.shape), vv], -1)
@@ -117,13 +120,13 @@ def smooth_profile(points: Sequence[tuple[float, float]], rounds: int = 2) -> li
         q[0::2] = 0.75 * p[:-1] + 0.25 * p[1:]
         q[1::2] = 0.25 * p[:-1] + 0.75 * p[1:]
         p = np.concatenate([p[:1], q, p[-1:]])
-    return [(float(a), float(b)) for a, b in p]
+    return as_points(*p.T)
 
 
 def sphere(radius: float, segments: int = 28) -> Mesh:
     """A sphere about the origin."""
     a = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
-    return lathe([(float(radius * np.cos(t)), float(radius * np.sin(t))) for t in a], segments, crease=80)
+    return lathe(as_points(radius * np.cos(a), radius * np.sin(a)), segments, crease=80)
 
 
 def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 36) -> Mesh:
@@ -132,9 +135,9 @@ def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 3
     if b <= 0:
         return lathe([(0, 0), (radius, 0), (radius, height), (0, height)], segments)
     t = np.linspace(0, np.pi / 2, 4)
-    low = [(radius - b + b * np.sin(x), b - b * np.cos(x)) for x in t]
-    high = [(radius - b + b * np.cos(x), height - b + b * np.sin(x)) for x in t]
-    return lathe([(0.0, 0.0), *[(float(p), float(q)) for p, q in low + high], (0.0, height)], segments)
+    low = as_points(radius - b + b * np.sin(t), b - b * np.cos(t))
+    high = as_points(radius - b + b * np.cos(t), height - b + b * np.sin(t))
+    return lathe([(0.0, 0.0), *low, *high, (0.0, height)], segments)
 
 
 def rounded_box(width: float, depth: float, height: float, bevel: float) -> Mesh:
@@ -180,6 +183,11 @@ def grid_surface(points: NDArray[np.float64], uv: NDArray[np.float64] | None = N
     return _build(p, _grid_faces(p.shape[0], p.shape[1]), n, uv)
 
 
+def loft(rows: Sequence[tuple[Any, Any, Any]]) -> Mesh:
+    """A smooth surface through rows of (x, y, z), each an array along the row or one number for all of it."""
+    return grid_surface(np.stack([np.stack(np.broadcast_arrays(*row), -1) for row in rows]))
+
+
 def quad(width: float, height: float) -> Mesh:
     """An upright rectangle in the plane y = 0, centred in x, standing on z = 0, facing the camera."""
     w = width / 2
@@ -202,7 +210,7 @@ def sweep(width: float, near: float, far: float, height: float, radius: float) -
 
 
 def tube(
-    path: Sequence[tuple[float, float, float]], radii: Sequence[float] | float, segments: int = 12
+    path: Sequence[tuple[float, float, float] | Points], radii: Sequence[float] | float, segments: int = 12
 ) -> Mesh:
     """A round tube along ``path``; one radius, or one per point (0 closes an end)."""
     p = np.array(path, np.float64)
@@ -234,14 +242,14 @@ def arch(width: float, height: float, depth: float) -> Mesh:
     r = width / 2
     a = np.linspace(0, np.pi, 24)
     outline = [(r, 0.0), *[(r * np.cos(t), height - r + r * np.sin(t)) for t in a], (-r, 0.0), (r, 0.0)]
-    rim = grid_surface(np.array([[(x, y, z) for x, z in outline] for y in (0.0, depth)]))
-    return merge_meshes([fan(outline, width, height), rim])
+    x, z = np.array(outline).T
+    return merge_meshes([fan(outline, width, height), loft([(x, y, z) for y in (0.0, depth)])])
 
 
 def ring(radius: float, thickness: float, segments: int = 40) -> Mesh:
     """A torus in the plane y = 0 about the origin."""
     a = np.linspace(0, 2 * np.pi, segments + 1)
-    return tube([(float(radius * np.cos(t)), 0.0, float(radius * np.sin(t))) for t in a], thickness, 8)
+    return tube(as_points(radius * np.cos(a), 0 * a, radius * np.sin(a)), thickness, 8)
 
 
 def leaf(length: float, width: float, bend: float) -> Mesh:

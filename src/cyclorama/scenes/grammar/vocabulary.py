@@ -118,6 +118,9 @@ BUILTINS: tuple[Any, ...] = (abs, min, max, sum, len, round, range, zip)
 SHAPES: tuple[ModuleType, ...] = (geometry, panels, nature, cloth)
 TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
 
+_HIDDEN = ("merge_meshes", "smooth_profile", "loft", "as_points")
+"""Functions of the shapes' modules that are no words of the files; these say merge and smooth."""
+
 
 def _limit(
     function: Callable[..., Any], signature: inspect.Signature, limited: Sequence[str]
@@ -159,7 +162,7 @@ def _public(modules: Sequence[ModuleType]) -> list[Callable[..., Any]]:
         for module in modules
         for name, thing in vars(module).items()
         if inspect.isfunction(thing) and thing.__module__ == module.__name__ and name[0] != "_"
-        if name not in ("merge_meshes", "smooth_profile")  # the files say merge and smooth
+        if name not in _HIDDEN
     ]
 
 

@@ -11,11 +11,8 @@ from cyclorama.scenes import geometry as g
 def folded_cloth(width: float, height: float, folds: int = 6) -> g.Mesh:
     """A hanging curtain with folds, standing on z = 0."""
     u = np.linspace(0, 1, folds * 8)
-    rows = [
-        np.stack([(u - 0.5) * width, 0.06 * np.sin(u * folds * 2 * np.pi), np.full_like(u, h)], -1)
-        for h in (0.0, height)
-    ]
-    return g.grid_surface(np.stack(rows))
+    wave = 0.06 * np.sin(u * folds * 2 * np.pi)
+    return g.loft([((u - 0.5) * width, wave, z) for z in (0.0, height)])
 
 
 class Satin:
@@ -36,21 +33,13 @@ class Satin:
         p, rho = self.phase, np.hypot(x, y)
         if self.winding:
             turn = np.arctan2(y, x)
-            a = (
-                7 * turn
-                + 5.0 * np.log(rho + 0.35) * np.sign(self.slant)
-                + p[0]
-                + 0.7 * np.sin(2 * turn + p[1])
-            )
+            spiral = 7 * turn + 5.0 * np.log(rho + 0.35) * np.sign(self.slant)
+            a = spiral + p[0] + 0.7 * np.sin(2 * turn + p[1])
             wide = 1 + np.sin(a)
             fine = 1 + np.sin(2 * a + 0.9 * np.sin(3 * turn + p[2]))
         else:
-            s = (
-                x * self.slant
-                + y * 0.85
-                + 0.16 * np.sin(2.1 * x + p[0])
-                + 0.12 * np.sin(2.9 * y - 1.4 * x + p[1])
-            )
+            s = x * self.slant + y * 0.85 + 0.16 * np.sin(2.1 * x + p[0])
+            s = s + 0.12 * np.sin(2.9 * y - 1.4 * x + p[1])
             wide = 1 + np.sin(8.0 * s + p[2])
             fine = 1 + np.sin(15.5 * s + 1.1 * np.sin(3.0 * x + p[3]) + p[4])
         reach = np.clip((rho - self.flat) / 0.3, 0, 1)
@@ -82,11 +71,8 @@ def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
     x = side * (0.96 + 0.14 * np.sin(t * 8.0) - 0.12 * t)
     y = 0.7 - 1.5 * t
     step = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    even = np.arange(0.0, float(step[-1]), 0.15)
-    spots = [
-        (float(a), float(b), 0.066)
-        for a, b in zip(np.interp(even, step, x), np.interp(even, step, y), strict=True)
-    ]
+    even = np.arange(0.0, step[-1], 0.15)
+    spots = g.as_points(np.interp(even, step, x), np.interp(even, step, y), np.full_like(even, 0.066))
     for a, b, r in ((-0.84, -0.34, 0.085), (-1.0, 0.05, 0.07), (-0.84, 0.4, 0.11), (-0.62, -0.62, 0.07)):
         spots.append((side * a + rng.uniform(-0.04, 0.04), b, r))
     beads = [g.sphere(r, 18).moved(a, b, cloth_height(cloth, a, b) + r * 0.9) for a, b, r in spots]
@@ -115,8 +101,7 @@ def ribbon(rng: np.random.Generator, width: float, side: float) -> g.Mesh:
     y[bend] = end_y + 0.19 - radius * np.cos(turn)
     lean = 0.05 * np.sin(2 * np.pi * 1.7 * t)
     rise = width * (1 + 0.14 * np.sin(2 * np.pi * 1.3 * t + 1.0))
-    rows = [np.stack([x, y + lean * h, rise * h], -1) for h in (0.0, 0.33, 0.66, 1.0)]
-    return g.grid_surface(np.stack(rows))
+    return g.loft([(x, y + lean * h, rise * h) for h in (0.0, 0.33, 0.66, 1.0)])
 
 
 def spread_blanket(far: float) -> g.Mesh:
@@ -124,8 +109,7 @@ def spread_blanket(far: float) -> g.Mesh:
     x, y = np.meshgrid(np.linspace(-2.6, 2.6, 70), np.linspace(-2.6, far, 60))
     away = np.clip((np.hypot(x, 1.2 * y) - 0.75) * 1.6, 0, 1)
     wave = 0.05 * away * (1 + np.sin(4.1 * x + 2.3 * np.sin(1.7 * y)))
-    u, v = np.meshgrid(np.linspace(0, 1, 70), np.linspace(0, 1, 60))
-    return g.grid_surface(np.stack([x, y, wave], -1), np.stack([u, v], -1))
+    return g.grid_surface(np.stack([x, y, wave], -1))
 
 
 def rumpled_linen() -> g.Mesh:
@@ -133,4 +117,4 @@ def rumpled_linen() -> g.Mesh:
     u, v = np.meshgrid(np.linspace(0, 1, 46), np.linspace(0, 1, 30))
     fold = 0.035 * (1 + np.sin(9 * u + 3.5 * v)) * np.clip(6 * np.minimum(u, 1 - u), 0, 1)
     points = np.stack([(u - 0.5) * 0.85, (v - 0.5) * 1.15 + 0.08 * np.sin(7 * u), fold + 0.006], -1)
-    return g.grid_surface(points, np.stack([u, v], -1))
+    return g.grid_surface(points)

@@ -66,10 +66,7 @@ def cream_swirl(radius: float, height: float) -> g.Mesh:
     rope = radius * 0.34 * (1 - t) ** 0.8 * np.minimum(t * 40, 1)
     reach = radius * 0.66 * (1 - t) ** 0.95
     z = radius * 0.24 + (height - radius * 0.24) * t**1.05
-    path = [
-        (float(r * np.cos(b)), float(r * np.sin(b)), float(c)) for r, b, c in zip(reach, a, z, strict=True)
-    ]
-    return g.tube(path, rope.tolist(), 14)
+    return g.tube(g.as_points(reach * np.cos(a), reach * np.sin(a), z), rope.tolist(), 14)
 
 
 def rose(rng: np.random.Generator, radius: float) -> g.Mesh:
@@ -93,8 +90,8 @@ def pumpkin() -> g.Mesh:
     for t in np.linspace(-np.pi / 2, np.pi / 2, 17):
         rib = 1 - 0.09 * np.abs(np.sin(4.5 * a)) ** 0.5 * np.cos(t)
         dip = 0.72 * np.sin(t) - 0.16 * np.exp(-((np.cos(t) / 0.3) ** 2)) * np.sign(t)
-        rows.append(np.stack([np.cos(t) * rib * np.cos(a), np.cos(t) * rib * np.sin(a), 0 * a + dip], -1))
-    return g.grid_surface(np.stack(rows))
+        rows.append((np.cos(t) * rib * np.cos(a), np.cos(t) * rib * np.sin(a), dip))
+    return g.loft(rows)
 
 
 def bent_twig(
@@ -103,8 +100,7 @@ def bent_twig(
     """Path of a twig from ``foot`` that bends to the right, ``lean`` degrees on average."""
     bow = np.deg2rad(lean) * (0.7 + 0.6 * np.linspace(0, 1, 9))
     steps = np.stack([np.sin(bow), -0.12 * np.ones_like(bow), np.cos(bow)], 1) * length / 9
-    path = np.concatenate([[[*foot]], np.array(foot) + np.cumsum(steps, 0)])
-    return [(float(p[0]), float(p[1]), float(p[2])) for p in path]
+    return [foot, *g.as_points(*(np.array(foot) + np.cumsum(steps, 0)).T)]
 
 
 def _roughen(mesh: g.Mesh, rng: np.random.Generator, amount: float) -> g.Mesh:
@@ -142,4 +138,4 @@ def ripples(level: float) -> g.Mesh:
     """A still surface with rings of ripples about the product."""
     r = np.concatenate([np.linspace(0.0, 2.6, 110), [3.2, 8.0]])
     z = level + 0.0016 * np.cos(2 * np.pi * r / 0.2) * np.exp(-r / 1.6)
-    return g.lathe([(float(a), float(b)) for a, b in zip(r, z, strict=True)], 56)
+    return g.lathe(g.as_points(r, z), 56)

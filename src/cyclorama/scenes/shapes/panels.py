@@ -13,12 +13,10 @@ from cyclorama.scenes import geometry as g
 
 def disc(radius: float, depth: float | None = None, segments: int = 36) -> g.Mesh:
     """A level oval face at z = 0 that carries a whole texture; ``depth`` is its other half axis."""
-    a = np.linspace(0, 2 * np.pi, segments + 1)
-    rr = np.array([0.0, 1.0])
+    a, r = np.linspace(0, 2 * np.pi, segments + 1), np.array([[0.0], [1.0]])
     ry = radius if depth is None else depth
-    points = np.stack([np.stack([r * radius * np.cos(a), r * ry * np.sin(a), 0 * a], -1) for r in rr])
-    uv = np.stack([np.stack([0.5 + 0.5 * r * np.cos(a), 0.5 + 0.5 * r * np.sin(a)], -1) for r in rr])
-    return g.grid_surface(points, uv)
+    points = np.stack([r * radius * np.cos(a), r * ry * np.sin(a), 0 * r * a], -1)
+    return g.grid_surface(points, np.stack([0.5 + 0.5 * r * np.cos(a), 0.5 + 0.5 * r * np.sin(a)], -1))
 
 
 def _outline(width: float, height: float, corner: float, inset: float = 0.0) -> NDArray[np.float64]:
@@ -42,12 +40,12 @@ def slab(width: float, height: float, depth: float, corner: float, edge: float) 
     t = np.linspace(0, np.pi / 2, 4)
     steps = [(edge * (1 - np.sin(a)), depth / 2 - edge * (1 - np.cos(a))) for a in t]
     rows = []
-    for inset, y in [(i, -y) for i, y in steps] + [(i, y) for i, y in reversed(steps)]:
-        ring = _outline(width, height, corner, float(inset))
-        rows.append(np.stack([ring[:, 0], np.full(len(ring), y), ring[:, 1]], 1))
+    for inset, y in [(i, -y) for i, y in steps] + steps[::-1]:
+        x, z = _outline(width, height, corner, float(inset)).T
+        rows.append((x, y, z))
     front = plate(width - 2 * edge, height - 2 * edge, corner - edge).moved(z=edge)
     back = front.turned("z", 180).moved(y=depth / 2)
-    return g.merge_meshes([g.grid_surface(np.array(rows)), front.moved(y=-depth / 2), back])
+    return g.merge_meshes([g.loft(rows), front.moved(y=-depth / 2), back])
 
 
 def prism(profile: Sequence[tuple[float, float]], sides: int) -> g.Mesh:
@@ -56,17 +54,15 @@ def prism(profile: Sequence[tuple[float, float]], sides: int) -> g.Mesh:
     low, high = profile[0][1], profile[-1][1]
     facets = []
     for k in range(sides):
-        for (r0, z0), (r1, z1) in itertools.pairwise(profile):
-            points = [
-                [(max(r, 1e-4) * np.cos(t), max(r, 1e-4) * np.sin(t), z) for t in a[k : k + 2]]
-                for r, z in ((r0, z0), (r1, z1))
-            ]
-            across = (k + 0.5) / sides
-            uv = [
-                [(across, (z - low) / (high - low)), (across + 1 / sides, (z - low) / (high - low))]
-                for z in (z0, z1)
-            ]
-            facets.append(g.grid_surface(np.array(points), np.array(uv)))
+        for edge in itertools.pairwise(profile):
+            r, z = np.array(edge)[:, 0, None], np.array(edge)[:, 1, None]
+            r, t, across = np.maximum(r, 1e-4), a[k : k + 2], (k + 0.5) / sides
+            uv = np.broadcast_arrays([across, across + 1 / sides], (z - low) / (high - low))
+            facets.append(
+                g.grid_surface(
+                    np.stack(np.broadcast_arrays(r * np.cos(t), r * np.sin(t), z), -1), np.stack(uv, -1)
+                )
+            )
     return g.merge_meshes(facets)
 
 
@@ -87,9 +83,8 @@ def ribbed_cap(radius: float, height: float, ribs: int, taper: float) -> g.Mesh:
     flute = 1 + 0.05 * np.sign(np.cos(ribs * a)) * np.abs(np.cos(ribs * a)) ** 0.5
     rows = []
     for r, z in ((0.97, 0.0), (1.0, 0.04), (taper, 0.96), (taper * 0.94, 1.0), (0.0, 1.0)):
-        rows.append(np.stack([radius * r * flute * np.cos(a), radius * r * flute * np.sin(a), 0 * a], -1))
-        rows[-1][:, 2] = z * height
-    return g.grid_surface(np.stack(rows))
+        rows.append((radius * r * flute * np.cos(a), radius * r * flute * np.sin(a), z * height))
+    return g.loft(rows)
 
 
 def tube_body(radius: float, half_crimp: float, height: float, crimp_up: bool) -> g.Mesh:
@@ -100,29 +95,20 @@ def tube_body(radius: float, half_crimp: float, height: float, crimp_up: bool) -
         s = t if crimp_up else 1 - t
         width = radius + (half_crimp - radius) * s
         depth = max(radius * (1 - s**1.5), 0.014)
-        rows.append(np.stack([width * np.cos(a), depth * np.sin(a), np.full_like(a, t * height)], -1))
-    return g.grid_surface(np.stack(rows))
+        rows.append((width * np.cos(a), depth * np.sin(a), t * height))
+    return g.loft(rows)
 
 
 def lipstick_bullet(radius: float, height: float, slope: float) -> g.Mesh:
     """A stick of lip colour on z = 0, cut aslant: lowest towards the camera, ``slope`` rise per width."""
     a = np.linspace(0, 2 * np.pi, 37)
-    rows = []
-    for share, sink in (
-        (1.0, -1.0),
-        (1.0, 0.3),
-        (0.97, 0.13),
-        (0.9, 0.03),
-        (0.75, 0.0),
-        (0.4, -0.05),
-        (0.002, -0.07),
-    ):
+    rows = [(radius * np.cos(a), radius * np.sin(a), 0 * a)]
+    for share, sink in ((1.0, 0.3), (0.97, 0.13), (0.9, 0.03), (0.75, 0.0), (0.4, -0.05), (0.002, -0.07)):
         x, y = share * radius * np.cos(a), share * radius * np.sin(a)
         # the hind edge is rounded off, so that the cut has the shape of a drop
         cut = height - slope * (radius - y) - 1.1 * np.maximum(y - 0.35 * radius, 0) ** 2 / radius
-        z = np.zeros_like(a) if sink == -1.0 else cut - sink * radius
-        rows.append(np.stack([x, y, z], -1))
-    return g.grid_surface(np.stack(rows))
+        rows.append((x, y, cut - sink * radius))
+    return g.loft(rows)
 
 
 def pouch(width: float, depth: float, height: float) -> g.Mesh:
@@ -134,8 +120,8 @@ def pouch(width: float, depth: float, height: float) -> g.Mesh:
         thick = depth * (1 - 0.95 * max(t - 0.15, 0) ** 1.5 / 0.78) if t < 0.9 else 0.012
         x = width * np.sign(c) * np.abs(c) ** (0.35 + 0.3 * t) * (1 - 0.03 * np.sin(np.pi * t))
         y = max(thick, 0.012) * np.sign(s) * np.abs(s) ** 0.6
-        rows.append(np.stack([x, y, np.full_like(a, t * height)], -1))
-    return g.grid_surface(np.stack(rows))
+        rows.append((x, y, t * height))
+    return g.loft(rows)
 
 
 def upended_bottle(width: float, height: float) -> g.Mesh:
@@ -144,8 +130,8 @@ def upended_bottle(width: float, height: float) -> g.Mesh:
     rows = []
     for t in np.linspace(0, 1, 14):
         rx, ry = width * (0.86 + 0.3 * t), width * 0.8 * (1 - t) ** 0.6 + 0.008
-        rows.append(np.stack([rx * np.cos(a), ry * np.sin(a), np.full_like(a, 0.16 + t * height)], -1))
-    return g.grid_surface(np.stack(rows))
+        rows.append((rx * np.cos(a), ry * np.sin(a), 0.16 + t * height))
+    return g.loft(rows)
 
 
 def curved_wing(width: float, depth: float, height: float, bend: float) -> g.Mesh:
@@ -186,16 +172,13 @@ def padded_shell(
     rows = []
     for angle, height in zip(a, top, strict=True):
         lean = 0.06 * share * (height - bottom)
-        z = bottom + share * (height - bottom) + lift
-        rows.append(
-            np.stack([(rx + across + lean) * np.sin(angle), (ry + across + lean) * np.cos(angle), z], -1)
-        )
+        x, y = (rx + across + lean) * np.sin(angle), (ry + across + lean) * np.cos(angle)
+        rows.append(np.stack([x, y, bottom + share * (height - bottom) + lift], -1))
     shell = g.grid_surface(np.stack(rows))
     ends = []
     for row in (rows[0], rows[-1]):
         foot, head = (row[0] + row[-1]) / 2, (row[1] + row[-2]) / 2
-        low, high = ((float(p[0]), float(p[1]), float(p[2])) for p in (foot, head))
-        ends += [g.tube([low, high], half, 14), g.sphere(half, 16).moved(*high)]
+        ends += [g.tube([foot, head], half, 14), g.sphere(half, 16).moved(*head)]
     return g.merge_meshes([shell, *ends])
 
 
@@ -203,7 +186,7 @@ def round_cushion(radius: float, height: float) -> g.Mesh:
     """A round cushion; its texture is laid over it from above and in front."""
     bend = np.linspace(0, np.pi / 2, 5)
     edge = height * 0.36
-    low = [(float(radius - edge + edge * np.sin(t)), float(edge - edge * np.cos(t))) for t in bend]
+    low = g.as_points(radius - edge + edge * np.sin(bend), edge - edge * np.cos(bend))
     high = [(r, height - z) for r, z in low[::-1]]
     mesh = g.lathe([(0, 0), *low, *high, (radius - 1.2 * edge, height), (0, height)])
     v = mesh.vertices
@@ -224,5 +207,4 @@ def cup_handle(rng: np.random.Generator, outer: Sequence[tuple[float, float]], s
     out = reach * np.abs(np.cos(a)) ** square * (1 + droop * np.sin(a))
     x = np.interp(z, heights, radii) - 0.018 + out
     width = rng.uniform(0.04, 0.055)
-    path = [(side * float(p), 0.0, float(q)) for p, q in zip(x, z, strict=True)]
-    return g.tube(path, width).scaled(1, 1.35, 1)
+    return g.tube(g.as_points(side * x, 0 * x, z), width).scaled(1, 1.35, 1)
