@@ -66,7 +66,7 @@ def render_empty(config: RenderConfig, plan: ItemPlan) -> RenderedItem:
 
 def pack(key: str, image: np.ndarray, mask: np.ndarray, labels: dict[str, object]) -> RenderedItem:
     """The item as bytes."""
-    return RenderedItem(key, encode_png(image), encode_png(mask), json.dumps(labels, sort_keys=True).encode())
+    return RenderedItem(key, labels, {"png": encode_png(image), "mask.png": encode_png(mask)})
 
 
 def list_tasks(config: RenderConfig, total: int, count: int) -> list[tuple[str, ItemPlan]]:

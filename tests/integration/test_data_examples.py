@@ -335,7 +335,7 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
     mask[4:12, 9] = 100
     meta = {"category": "coffee", "brand": "b1", "product_id": "p", "split": "train", "palette": ["#ffffff"]}
     items = [
-        RenderedItem(f"k{i}", encode(pixels[i]), encode(mask), json.dumps({"id": f"k{i}", **meta}).encode())
+        RenderedItem(f"k{i}", {"id": f"k{i}", **meta}, {"png": encode(pixels[i]), "mask.png": encode(mask)})
         for i in range(2)
     ]
     write_atomic(shard_path(tmp_path, 0), pack_items(items))

@@ -52,8 +52,7 @@ def pairs() -> list[tuple[RenderedItem, dict[str, np.ndarray]]]:
     found = []
     for index in range(len(PAIRS.categories)):
         item = render_held_out_item(PAIRS, index)
-        images = {"png": as_pixels(item.image), "mask.png": as_pixels(item.mask)}
-        found.append((item, images | {name: as_pixels(data) for name, data in item.extras}))
+        found.append((item, {name: as_pixels(data) for name, data in item.members.items()}))
     return found
 
 
@@ -85,7 +84,7 @@ def test_the_cutout_is_the_truths_product_in_neutral_light(pairs) -> None:
 
 def test_metadata_names_both_products_and_the_scene(pairs) -> None:
     for item, _ in pairs:
-        data = json.loads(item.metadata)
+        data = item.metadata
         assert data["id"] == item.key
         assert data["split"] == "test"
         assert data["kind"] == "bgpair"
@@ -99,8 +98,8 @@ def test_a_single_item_has_truth_mask_and_cutout_only() -> None:
     item = render_held_out_item(
         RenderConfig(seed=3, size=16, samples=1, categories=("whisky",), kind="bg1k"), 0
     )
-    assert [name for name, _ in item.extras] == ["product.png"]
-    data = json.loads(item.metadata)
+    assert list(item.members) == ["png", "mask.png", "product.png"]
+    data = item.metadata
     assert (data["kind"], data["split"], data["id"]) == ("bg1k", "test", "bg1k-3-000000")
     assert "reference_product_id" not in data
 

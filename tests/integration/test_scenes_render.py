@@ -103,10 +103,10 @@ def test_scene_grammars_hide_next_to_nothing(category, brand) -> None:
 
 def test_every_category_renders_and_differs_in_its_background() -> None:
     items = [render_item(RenderConfig(seed=2, size=32, samples=1), k) for k in range(len(CATEGORIES))]
-    images = [as_pixels(i.image) for i in items]
+    images = [as_pixels(i.members["png"]) for i in items]
     assert {p.shape for p in images} == {(32, 32, 3)}
     for item, image in zip(items, images, strict=True):
-        mask, data = as_pixels(item.mask), json.loads(item.metadata)
+        mask, data = as_pixels(item.members["mask.png"]), item.metadata
         assert 0.02 < (mask / 255).mean() < 0.6, data["category"]
         assert image.std() > 10, data["category"]
         assert data["licence"] == "CC0-1.0"

@@ -18,7 +18,7 @@ from cyclorama.scenes.compose import (
     select_split,
 )
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.items import HeldOutPlan, RenderConfig, name_item, plan_held_out
+from cyclorama.scenes.items import RenderConfig, name_item, plan_held_out
 from cyclorama.scenes.stage import Part, SceneCategory, Stage, project
 from cyclorama.scenes.surface import Surface
 
@@ -27,7 +27,7 @@ KINDS = ("bg1k", "bgpair")
 ITEMS = 4 * len(CATEGORIES)
 
 
-def plan_all(kind: str, seed: int = 1, count: int = ITEMS) -> list[HeldOutPlan]:
+def plan_all(kind: str, seed: int = 1, count: int = ITEMS) -> list[ItemPlan]:
     config = RenderConfig(seed=seed, kind=kind)  # type: ignore[arg-type]
     return [plan_held_out(config, i) for i in range(count)]
 
@@ -38,8 +38,8 @@ def test_an_item_depends_on_kind_seed_and_index_alone(kind: str) -> None:
     config = RenderConfig(seed=1, kind=kind)  # type: ignore[arg-type]
     assert [plan_held_out(config, i) for i in reversed(range(ITEMS))] == forwards[::-1]
     other = plan_all(kind, 2)
-    assert all(a.item.scene_seed != b.item.scene_seed for a, b in zip(forwards, other, strict=True))
-    assert sum(a.item.product == b.item.product for a, b in zip(forwards, other, strict=True)) < ITEMS / 4
+    assert all(a.scene_seed != b.scene_seed for a, b in zip(forwards, other, strict=True))
+    assert sum(a.product == b.product for a, b in zip(forwards, other, strict=True)) < ITEMS / 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,25 +47,25 @@ def test_no_product_or_scene_is_one_of_the_training_split(kind: str) -> None:
     training = [p for p in (plan_item(1, i, CATEGORIES) for i in range(6000)) if p.split == "train"]
     products, scenes = {p.product_id for p in training}, {p.scene_seed for p in training}
     for plan in plan_all(kind):
-        names = [name_product(plan.item.category.name, n) for n in plan.products]
+        names = [name_product(plan.category.name, n) for n in plan.products]
         assert not products & set(names)
         assert [select_split(n) for n in names] == ["test"] * len(names)
-        assert plan.item.scene_seed not in scenes
-        assert plan.item.split == "test"
+        assert plan.scene_seed not in scenes
+        assert plan.split == "test"
 
 
 def test_kinds_share_no_scene_and_no_key() -> None:
-    one, two = ({p.item.scene_seed for p in plan_all(kind)} for kind in KINDS)
+    one, two = ({p.scene_seed for p in plan_all(kind)} for kind in KINDS)
     assert not one & two
     assert name_item(RenderConfig(seed=7, kind="bg1k"), 12) == "bg1k-7-000012"
 
 
 def test_pairs_are_branded_and_name_another_product() -> None:
     pairs, singles = plan_all("bgpair", count=540), plan_all("bg1k", count=540)
-    assert all(p.reference is not None and p.reference != p.item.product for p in pairs)
-    assert set(Counter(p.item.brand for p in pairs)) == {0, 1, 2}
+    assert all(p.reference is not None and p.reference != p.product for p in pairs)
+    assert set(Counter(p.brand for p in pairs)) == {0, 1, 2}
     assert {p.reference for p in singles} == {None}
-    branded = sum(p.item.brand is not None for p in singles) / len(singles)
+    branded = sum(p.brand is not None for p in singles) / len(singles)
     assert branded == pytest.approx(0.6, abs=0.06)
 
 
@@ -73,7 +73,7 @@ def test_pairs_are_branded_and_name_another_product() -> None:
 def test_every_held_out_product_comes_once_before_any_comes_twice(kind: str) -> None:
     held_out = list_held_out("mug")
     config = RenderConfig(seed=4, categories=("mug",), kind=kind)  # type: ignore[arg-type]
-    shown = [plan_held_out(config, i).item.product for i in range(2 * len(held_out))]
+    shown = [plan_held_out(config, i).product for i in range(2 * len(held_out))]
     assert sorted(shown[: len(held_out)]) == list(held_out)
     assert shown[len(held_out) :] == shown[: len(held_out)]
 

@@ -41,12 +41,12 @@ def make_item(key: str, category: str, brand: str | None, split: str, pair: bool
         "licence": "CC0-1.0",
         "palette": ["#ffffff"] * 4,
     }
-    extras: tuple[tuple[str, bytes], ...] = ()
+    members = {"png": image, "mask.png": mask}
     if pair:
         data["reference_product_id"] = f"{slug}-p-other"
         cutout = encode(np.full((8, 8, 4), shade + 1, np.uint8))
-        extras = (("product.png", cutout), ("reference.png", image), ("reference_mask.png", mask))
-    return RenderedItem(key, image, mask, json.dumps(data).encode(), extras)
+        members |= {"product.png": cutout, "reference.png": image, "reference_mask.png": mask}
+    return RenderedItem(key, data, members)
 
 
 def store(folder: Path, items: list[RenderedItem]) -> Path:
@@ -116,11 +116,11 @@ def test_unpacked_pairs_are_files_that_generate_takes(tmp_path: Path) -> None:
     items = [make_item(f"p{k}", "milk carton", "a", "test", pair=True) for k in range(2)]
     assert unpack_set(store(tmp_path, items)) == 2
     expected = {
-        "truth": items[1].image,
-        "mask": items[1].mask,
-        "product": items[1].extras[0][1],
-        "reference": items[1].extras[1][1],
-        "reference_mask": items[1].extras[2][1],
+        "truth": items[1].members["png"],
+        "mask": items[1].members["mask.png"],
+        "product": items[1].members["product.png"],
+        "reference": items[1].members["reference.png"],
+        "reference_mask": items[1].members["reference_mask.png"],
     }
     for folder, data in expected.items():
         assert (tmp_path / folder / "p1.png").read_bytes() == data
@@ -157,5 +157,5 @@ def test_unpacking_again_keeps_files_and_gives_the_same_table(tmp_path: Path) ->
     (tmp_path / "truth" / "a1.png").unlink()
     assert unpack_set(tmp_path) == len(TRAINING)
     assert (tmp_path / "truth" / "a0.png").stat().st_mtime_ns == stamp
-    assert (tmp_path / "truth" / "a1.png").read_bytes() == TRAINING[1].image
+    assert (tmp_path / "truth" / "a1.png").read_bytes() == TRAINING[1].members["png"]
     assert (tmp_path / MANIFEST_NAME).read_bytes() == table

@@ -46,13 +46,19 @@ def list_held_out(category: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class ItemPlan:
-    """All that determines one image."""
+    """All that determines one image; ``reference`` is another product to be shown in the same scene, too."""
 
     index: int
     category: SceneCategory
     brand: int | None
     product: int
     scene_seed: int
+    reference: int | None = None
+
+    @property
+    def products(self) -> tuple[int, ...]:
+        """Numbers of the product and, if there is one, of the reference's."""
+        return (self.product,) if self.reference is None else (self.product, self.reference)
 
     @property
     def brand_name(self) -> str | None:

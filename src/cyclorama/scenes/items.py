@@ -8,10 +8,9 @@ products are of the split ``test``; their scenes are drawn apart from those of t
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,16 +124,11 @@ def select_category(config: RenderConfig, index: int) -> tuple[SceneCategory, in
 
 @dataclass(frozen=True)
 class RenderedItem:
-    """One item: ``image`` and ``mask`` as PNG bytes, ``metadata`` as JSON bytes, ``key`` its name.
-
-    ``extras`` are further members of the shard: (name after the key, bytes).
-    """
+    """One item: its name ``key``, its metadata, and PNG bytes by their name after the key, ``png`` first."""
 
     key: str
-    image: bytes
-    mask: bytes
-    metadata: bytes
-    extras: tuple[tuple[str, bytes], ...] = ()
+    metadata: dict[str, Any]
+    members: dict[str, bytes]
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -175,8 +169,8 @@ def render_item(config: RenderConfig, index: int) -> RenderedItem:
     seed = derive("render", config.seed, index) % 2**31
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)
     image = render_image(stage, config.size, config.samples, seed, mask)
-    metadata = json.dumps(describe_item(plan, config, style.palette), sort_keys=True).encode()
-    return RenderedItem(name_item(config, index), encode_png(image), encode_png(mask), metadata)
+    members = {"png": encode_png(image), "mask.png": encode_png(mask)}
+    return RenderedItem(name_item(config, index), describe_item(plan, config, style.palette), members)
 
 
 def render_cutout(category: SceneCategory, number: int, size: int, samples: int) -> bytes:
@@ -187,25 +181,7 @@ def render_cutout(category: SceneCategory, number: int, size: int, samples: int)
     return encode_png(np.dstack([render_image(stage, size, samples, seed), mask]))
 
 
-@dataclass(frozen=True)
-class HeldOutPlan:
-    """All that determines one item.
-
-    Attributes:
-        item: the target product and its scene.
-        reference: number of the product that the reference shows in that scene; None for kind ``bg1k``.
-    """
-
-    item: ItemPlan
-    reference: int | None = None
-
-    @property
-    def products(self) -> tuple[int, ...]:
-        """Numbers of the target and, if there is one, of the reference's product."""
-        return (self.item.product,) if self.reference is None else (self.item.product, self.reference)
-
-
-def plan_held_out(config: RenderConfig, index: int) -> HeldOutPlan:
+def plan_held_out(config: RenderConfig, index: int) -> ItemPlan:
     """What item ``index`` of a run of kind ``bg1k`` or ``bgpair`` shows; independent of every other item.
 
     A category's held-out products take turns in an order of the run's own, so that none comes twice before
@@ -222,7 +198,7 @@ def plan_held_out(config: RenderConfig, index: int) -> HeldOutPlan:
     brand = int(rng.integers(3)) if rng.random() < BRANDED_SHARE or pair else None
     scene_seed = derive("scene", *words, index, category.name)
     reference = int(rng.choice(order[order != product])) if pair else None
-    return HeldOutPlan(ItemPlan(index, category, brand, product, scene_seed), reference)
+    return ItemPlan(index, category, brand, product, scene_seed, reference)
 
 
 def clear_shared_view(stages: Sequence[Stage], masks: Sequence[NDArray[np.uint8]]) -> None:
@@ -236,23 +212,21 @@ def clear_shared_view(stages: Sequence[Stage], masks: Sequence[NDArray[np.uint8]
 def render_held_out_item(config: RenderConfig, index: int) -> RenderedItem:
     """Item ``index`` of a run of kind ``bg1k`` or ``bgpair``: the same bytes whatever else is rendered.
 
-    ``image`` and ``mask`` are the truth.  The extras are ``product.png``, the target in neutral studio
+    ``png`` and ``mask.png`` are the truth.  Further members are ``product.png``, the target in neutral studio
     light as the truth's camera sees it (straight alpha, the truth's mask), and for pairs ``reference.png``
     and ``reference_mask.png``.
     """
     plan = plan_held_out(config, index)
     seed = derive("render", config.kind, config.seed, index) % 2**31
-    stages, style = build_stages(plan.item, plan.products)
+    stages, style = build_stages(plan, plan.products)
     masks = [render_mask(stage, config.size, MASK_SAMPLES, seed) for stage in stages]
     clear_shared_view(stages, masks)
     images = [render_image(stage, config.size, config.samples, seed) for stage in stages]
     alone = render_image(build_neutral(stages[0]), config.size, config.samples, seed)
-    extras = [("product.png", encode_png(np.dstack([alone, masks[0]])))]
-    metadata = {**describe_item(plan.item, config, style.palette), "kind": config.kind}
+    members = {"png": encode_png(images[0]), "mask.png": encode_png(masks[0])}
+    members["product.png"] = encode_png(np.dstack([alone, masks[0]]))
+    metadata = {**describe_item(plan, config, style.palette), "kind": config.kind}
     if plan.reference is not None:
-        extras += [("reference.png", encode_png(images[1])), ("reference_mask.png", encode_png(masks[1]))]
-        metadata["reference_product_id"] = name_product(plan.item.category.name, plan.reference)
-    text = json.dumps(metadata, sort_keys=True).encode()
-    return RenderedItem(
-        name_item(config, index), encode_png(images[0]), encode_png(masks[0]), text, tuple(extras)
-    )
+        members |= {"reference.png": encode_png(images[1]), "reference_mask.png": encode_png(masks[1])}
+        metadata["reference_product_id"] = name_product(plan.category.name, plan.reference)
+    return RenderedItem(name_item(config, index), metadata, members)

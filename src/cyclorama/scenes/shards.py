@@ -8,7 +8,6 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from cyclorama.errors import OutputError
@@ -91,8 +90,8 @@ def pack_items(items: list[RenderedItem]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for item in items:
-            images = (("png", item.image), ("mask.png", item.mask), *item.extras)
-            for ending, data in (*images, ("json", item.metadata)):
+            text = json.dumps(item.metadata, sort_keys=True).encode()
+            for ending, data in (*item.members.items(), ("json", text)):
                 header = tarfile.TarInfo(f"{item.key}.{ending}")
                 header.size, header.mode = len(data), 0o644
                 tar.addfile(header, io.BytesIO(data))
@@ -130,16 +129,7 @@ def write_shard(
     write_atomic(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
 
 
-@dataclass(frozen=True)
-class StoredItem:
-    """One item of a set as read back: its key, its metadata and its other members by name after the key."""
-
-    key: str
-    metadata: dict[str, str | None]
-    members: dict[str, bytes]
-
-
-def read_items(folder: Path) -> Iterator[StoredItem]:
+def read_items(folder: Path) -> Iterator[RenderedItem]:
     """All items of the finished shards in ``folder``, in order."""
     for mark in sorted(folder.glob("shard-*.done.json")):
         members: dict[str, bytes] = {}
@@ -151,7 +141,7 @@ def read_items(folder: Path) -> Iterator[StoredItem]:
                 members[name] = file.read()
                 if name == "json":  # an item's last member
                     metadata = json.loads(members.pop("json"))
-                    yield StoredItem(key, metadata, members)
+                    yield RenderedItem(key, metadata, members)
                     members = {}
 
 

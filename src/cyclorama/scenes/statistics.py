@@ -7,7 +7,7 @@ import html
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,27 +40,20 @@ class SheetCell:
     shown: list[list[bytes]] = field(default_factory=list)
 
 
-@dataclass
-class _Tally:
-    """Counts over some of the items."""
+def _count(names: Iterable[str | None]) -> dict[str, int]:
+    """How often each of ``names`` comes, in their order."""
+    return dict(sorted(Counter(map(str, names)).items()))
 
-    categories: Counter[str] = field(default_factory=Counter)
-    brands: Counter[str] = field(default_factory=Counter)
-    products: dict[str, set[str]] = field(default_factory=dict)
 
-    def add(self, metadata: dict[str, str | None]) -> None:
-        category = str(metadata["category"])
-        self.categories[category] += 1
-        self.brands[metadata["brand"] or f"{category}: unbranded"] += 1
-        self.products.setdefault(category, set()).add(str(metadata["product_id"]))
-
-    def as_dict(self) -> dict[str, object]:
-        return {
-            "images": self.categories.total(),
-            "images_per_category": dict(sorted(self.categories.items())),
-            "images_per_brand": dict(sorted(self.brands.items())),
-            "products_per_category": {k: len(v) for k, v in sorted(self.products.items())},
-        }
+def _describe(items: list[dict[str, str | None]]) -> dict[str, object]:
+    """Counts over the metadata of some of the items."""
+    products = {(data["category"], data["product_id"]) for data in items}
+    return {
+        "images": len(items),
+        "images_per_category": _count(data["category"] for data in items),
+        "images_per_brand": _count(data["brand"] or f"{data['category']}: unbranded" for data in items),
+        "products_per_category": _count(category for category, _ in products),
+    }
 
 
 def write_summary(folder: Path) -> dict[str, object]:
@@ -68,26 +61,25 @@ def write_summary(folder: Path) -> dict[str, object]:
 
     Both depend on the shards alone.  An item counts as one image, also if it comes with a reference.
     """
-    total = _Tally()
-    splits: dict[str, _Tally] = {}
+    found: list[dict[str, str | None]] = []
     cells: dict[tuple[str, str], SheetCell] = {}
     for item in read_items(folder):
         data = item.metadata
-        total.add(data)
-        splits.setdefault(str(data["split"]), _Tally()).add(data)
+        found.append(data)
         category = str(data["category"])
         brand = (data["brand"] or "unbranded").removeprefix(f"{slug_of(category)}-").replace("-", " ")
         cell = cells.setdefault((category, brand), SheetCell())
         cell.count += 1
         if len(cell.shown) < PER_GROUP:
             cell.shown.append([item.members[m] for m in SHOWN_MEMBERS if m in item.members])
-    counts = list(total.categories.values())
+    counts = _count(data["category"] for data in found).values()
+    splits = _count(data["split"] for data in found)
     statistics: dict[str, object] = {
-        **total.as_dict(),
-        "images_per_split": {name: tally.categories.total() for name, tally in sorted(splits.items())},
+        **_describe(found),
+        "images_per_split": splits,
         f"share_of_categories_above_{MANY}": compute_share([n > MANY for n in counts]),
         f"share_of_categories_below_{FEW}": compute_share([n < FEW for n in counts]),
-        "per_split": {name: tally.as_dict() for name, tally in sorted(splits.items())},
+        "per_split": {name: _describe([d for d in found if d["split"] == name]) for name in splits},
     }
     write_atomic(folder / STATISTICS_NAME, (json.dumps(statistics, indent=1) + "\n").encode())
     write_atomic(folder / SHEET_NAME, build_sheet(cells).encode())

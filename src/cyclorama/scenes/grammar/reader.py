@@ -30,35 +30,7 @@ HAS = Function(
 BRANDS = 3
 SCENES = Path(__file__).parents[1]
 
-NAMES: tuple[str, ...] = (
-    "perfume",
-    "skincare bottle",
-    "cream jar",
-    "lipstick",
-    "shampoo",
-    "hand cream",
-    "laptop",
-    "phone",
-    "speaker",
-    "camera",
-    "game console",
-    "suitcase",
-    "rice cooker",
-    "kettle",
-    "refrigerator",
-    "washing machine",
-    "armchair",
-    "cabinet",
-    "table lamp",
-    "whisky",
-    "sauce",
-    "drink can",
-    "juice carton",
-    "milk carton",
-    "coffee",
-    "mug",
-    "fruit",
-)
+NAMES = tuple(entry.text() for entry in read_document(SCENES / "categories.yaml").items())
 """All categories in the order in which items cycle through them."""
 
 S = TypeVar("S", Framing, Style)

@@ -203,7 +203,8 @@ class RowCompiler:
 
     def _compile_pieces(self, action: str, entry: Entry) -> Callable[[Scope], list[Piece]]:
         """The meshes of a shape, a group of rows, merged rows, or a mesh known by name."""
-        if action in ("do", "merge"):
+        is_aside = entry.is_text and entry.text() in self.aside
+        if action in ("do", "merge") or (action == "shape" and is_aside):
             rows = self._take_aside(entry) if entry.is_text else self.compile_rows(entry)
 
             def build(scope: Scope) -> list[Piece]:
@@ -215,9 +216,6 @@ class RowCompiler:
 
             return build
         if action == "shape":
-            if entry.is_text and entry.text() in self.aside:
-                name = entry.text()
-                return lambda scope: scope.values.pop(name, [])
             value = compile_value(entry, self.names)
         elif action in self.shapes:
             value = self._compile_call(action, entry)
