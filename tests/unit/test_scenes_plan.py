@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import SettingsError
-from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, plan_item
+from cyclorama.scenes.compose import ItemPlan, build_product, build_stage, derive, plan_item, select_split
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.items import RenderConfig
+from cyclorama.scenes.items import RenderConfig, describe_item, name_item
 from cyclorama.scenes.render import tone_map
 from cyclorama.scenes.runner import list_products
 from cyclorama.scenes.stage import compute_bounds, project
@@ -34,6 +34,31 @@ def test_splits_share_no_product_and_have_their_shares() -> None:
         products[plan.split].add(plan.product_id)
     assert not products["train"] & products["test"]
     assert Counter(p.split for p in plans)["test"] / len(plans) == pytest.approx(0.08, abs=0.02)
+
+
+def test_a_product_is_held_out_below_eight_in_a_hundred_alone() -> None:
+    last, first = (
+        next(f"p{k}" for k in range(10**6) if derive("split", f"p{k}") % 10_000 == n) for n in (799, 800)
+    )
+    assert (select_split(last), select_split(first)) == ("test", "train")
+
+
+def test_an_item_is_described_in_full() -> None:
+    plan = ItemPlan(12, load_category("milk carton"), 1, 7, 255)
+    palette = ((1.0, 0.5, 0.0), (0.2, 0.4, 0.6), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    assert describe_item(plan, RenderConfig(seed=3), palette) == {
+        "id": "3-000012",
+        "category": "milk carton",
+        "brand": "milk-carton-brand-b",
+        "product_id": "milk-carton-p0007",
+        "scene_id": "milk-carton-b-00000000000000ff",
+        "seed": 3,
+        "split": "train",
+        "renderer": "cyclorama-synth/2",
+        "licence": "CC0-1.0",
+        "palette": ["#ff8000", "#336699", "#000000", "#ffffff"],
+    }
+    assert name_item(RenderConfig(seed=3, kind="bg1k"), 12) == "bg1k-3-000012"
 
 
 def test_categories_are_balanced_and_about_six_of_ten_items_are_branded() -> None:

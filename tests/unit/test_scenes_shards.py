@@ -70,6 +70,14 @@ def test_a_shard_is_done_only_with_mark_count_and_bytes(tmp_path: Path, monkeypa
     assert not shards.is_done(tmp_path, 0, 3)
 
 
+def test_a_shard_holds_the_items_of_its_number(tmp_path: Path, monkeypatch) -> None:
+    rendered: list[int] = []
+    monkeypatch.setattr(shards, "render_item", lambda config, index: rendered.append(index) or ITEMS[0])
+    shards.write_shard(tmp_path, RenderConfig(seed=0, shard_size=3), 2, 2, lambda: rendered.append(-1))
+    assert rendered == [6, -1, 7, -1]
+    assert [p.name for p in sorted(tmp_path.iterdir())] == ["shard-000002.done.json", "shard-000002.tar"]
+
+
 def test_a_kill_before_the_mark_leaves_the_shard_open(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(shards, "render_item", lambda config, index: ITEMS[index])
     shards.write_shard(tmp_path, RenderConfig(seed=0), 0, 3)

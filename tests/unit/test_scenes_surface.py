@@ -9,6 +9,7 @@ import pytest
 
 from cyclorama.errors import ConfigError
 from cyclorama.scenes import render
+from cyclorama.scenes.render import tone_map
 from cyclorama.scenes.stage import Camera, Framing, Stage, add_key_light, compute_axes
 from cyclorama.scenes.surface import Style, Surface, hsv, jitter, light, mix, shade
 
@@ -82,7 +83,7 @@ def test_each_kind_of_surface_is_the_renderers(
 
 
 def test_tone_map_is_straight_below_its_knee_and_soft_above() -> None:
-    seen = render.tone_map(np.array([[[0.001, 0.3, 0.6], [0.8, 1.0, 2.0]]], np.float32), 2.0)
+    seen = tone_map(np.array([[[0.001, 0.3, 0.6], [0.8, 1.0, 2.0]]], np.float32), 2.0)
     shoulder = [0.6 + 0.4 * (1 - np.exp(-(x - 0.6) / 0.4)) for x in (1.2, 1.6, 2.0, 4.0)]
     linear = np.array([0.002, 0.6, *shoulder])
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

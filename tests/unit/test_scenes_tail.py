@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -63,3 +66,14 @@ def test_the_list_of_categories_is_the_order_of_frequency() -> None:
     assert [name for name, _ in counts.most_common()] == ["mug", "fruit", "camera"]
     with pytest.raises(SettingsError, match="no category 'tank'"):
         RenderConfig(seed=0, categories=("tank",), long_tail=True)
+
+
+def test_places_are_those_of_the_golden_ratio_sequence() -> None:
+    start = int.from_bytes(hashlib.sha256(b"tail\x1f4").digest()[:8], "big") // 2 / 2**63
+    weights = [place**-1.5 for place in range(1, CATEGORY_COUNT + 1)]
+    ends = list(itertools.accumulate(w / sum(weights) for w in weights))
+    seen: Counter[int] = Counter()
+    for index in range(200):
+        place = bisect.bisect(ends, (start + (5**0.5 - 1) / 2 * index) % 1)
+        assert place_item(4, index, CATEGORY_COUNT, True) == (place, seen[place])
+        seen[place] += 1

@@ -112,7 +112,7 @@ def place_item(seed: int, index: int, count: int, long_tail: bool) -> tuple[int,
     start = derive("tail", seed) / 2**63
     points = (start + _GOLDEN * np.arange(index + 1)) % 1.0
     ends = np.cumsum(compute_tail_shares(count))
-    places = np.minimum(np.searchsorted(ends, points, side="right"), count - 1)
+    places = np.searchsorted(ends[:-1], points, side="right")
     return int(places[-1]), int((places[:-1] == places[-1]).sum())
 
 
