@@ -29,7 +29,7 @@ from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.prompts import build_identifier, build_prompts
 from cyclorama.training.batch import BatchBuilder, DrawSettings, sample_draws, sample_indices
 from cyclorama.training.config import DataConfig, ModelConfig, TrainConfig
-from cyclorama.training.data import PromptTable, list_prompt_texts
+from cyclorama.training.dataset import PromptTable, list_prompt_texts
 from cyclorama.training.stage import StageNetworks, Start
 from cyclorama.training.stages import STAGES
 from generation import build_sd15_base

@@ -77,6 +77,10 @@ def _shop() -> CategoryRegistry:
         ("glass", []),
         ("glasses case", []),
         ("rock/pop", []),
+        ("shelf", []),
+        ("toy for woman", []),
+        ("potato", []),
+        ("chassis", []),
     ):
         registry.add(name, aliases)
     return registry
@@ -96,6 +100,9 @@ def _shop() -> CategoryRegistry:
         ("headphone", "headphones", "plural", "headphone"),
         ("Rice-Cookers", "rice cooker", "plural", "Rice-Cookers"),
         ("Glasses", "glass", "plural", "Glasses"),
+        ("Shelves", "shelf", "plural", "Shelves"),
+        ("Toy for women", "toy for woman", "plural", "Toy for women"),
+        ("Potatoes", "potato", "plural", "Potatoes"),
         ("rock/pop", "rock/pop", "name", "rock/pop"),
         ("Beauty > Perfume", "perfume", "path, name", "Perfume"),
         ("Beauty/Perfumes", "perfume", "path, plural", "Perfumes"),

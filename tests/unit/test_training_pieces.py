@@ -17,11 +17,9 @@ from cyclorama.commands.train import load_train_config
 from cyclorama.config import build_config, load_config, save_config, to_plain
 from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import ConfigError, MissingDependencyError
-from cyclorama.prompts import build_prompts
 from cyclorama.training import loop
 from cyclorama.training.batch import DrawSettings, iterate_ahead, list_sample_numbers, sample_draws
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
-from cyclorama.training.data import PromptTable, choose_images, list_prompt_texts
 from cyclorama.training.loop import TrainingResult, compute_learning_rate
 from cyclorama.training.stages import STAGES, compute_reconstruction_loss
 
@@ -115,20 +113,6 @@ def test_learning_rate_is_diffusers_but_for_its_first_step_and_floor():
     assert theirs(0) == 0.0 and theirs(14) == 0.0
 
 
-def test_prompt_table_rows():
-    prompts = [build_prompts("perfume", "sks 0"), build_prompts("fruit", "sks 1")]
-    texts = list_prompt_texts(prompts)
-    table = PromptTable(np.arange(len(texts) * 6, dtype=np.float32).reshape(-1, 2, 3), ("perfume", "fruit"))
-    rows = table.list_rows("fruit", drop=False)
-    assert [texts[row] for row in rows] == [
-        "A photo of fruit",
-        "in the background of sks 1",
-        "A photo of fruit, in the background of sks 1",
-    ]
-    assert [texts[row] for row in table.list_rows("fruit", drop=True)] == ["", "", ""]
-    assert table.gather([1, 6]).tolist() == [[[6, 7, 8], [9, 10, 11]], [[36, 37, 38], [39, 40, 41]]]
-
-
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_batches_come_in_order_whatever_the_threads(workers):
     assert list(iterate_ahead(lambda item: item * item, range(20), workers)) == [i * i for i in range(20)]
@@ -155,20 +139,6 @@ def test_an_error_in_a_thread_reaches_the_loop():
 
     with pytest.raises(ValueError, match="image 3"):
         list(iterate_ahead(make, range(10), 2))
-
-
-def test_shown_images_take_turns_over_categories():
-    class Data:
-        names = ("b", "a", "a", "c", "b", "other")
-
-        def __len__(self):
-            return len(self.names)
-
-        def category(self, index):
-            return self.names[index]
-
-    assert choose_images(Data(), 4, ["a", "b", "c"]) == [1, 0, 3, 2]
-    assert choose_images(Data(), 99, ["a", "b", "c"]) == [1, 0, 3, 2, 4]
 
 
 def test_reconstruction_loss_counts_pixels_and_edges():

@@ -22,7 +22,7 @@ from torch import Tensor
 from cyclorama.data.augment import HintConfig, PerturbConfig, augment_hint, perturb
 from cyclorama.imaging.transforms import to_image, to_mask_tensor
 from cyclorama.seeding import build_generator, build_numpy_generator, compute_seed
-from cyclorama.training.data import Array, PromptTable, TrainingData
+from cyclorama.training.dataset import Array, PromptTable, TrainingData
 from cyclorama.types import Matte, Pixels
 
 

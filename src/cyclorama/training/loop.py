@@ -39,7 +39,7 @@ from cyclorama.training.batch import (
     sample_indices,
 )
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
-from cyclorama.training.data import TrainingData
+from cyclorama.training.dataset import TrainingData
 from cyclorama.training.log import RunLog, validate
 from cyclorama.training.prepare import Prepared, prepare_run
 from cyclorama.training.stage import TrainStage

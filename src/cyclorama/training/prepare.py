@@ -27,7 +27,7 @@ from cyclorama.models.registry import CategoryRegistry, load_registry, save_regi
 from cyclorama.models.scratch import build_base
 from cyclorama.training.batch import BatchBuilder, DrawSettings
 from cyclorama.training.config import TrainConfig
-from cyclorama.training.data import (
+from cyclorama.training.dataset import (
     PickedData,
     PromptTable,
     TrainingData,
