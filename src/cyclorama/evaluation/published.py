@@ -63,10 +63,9 @@ class Convolution(nn.Module):
     """Convolution without bias, normalisation and ReLU."""
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int | tuple[int, int], stride: int = 1, padding: bool = True
+        self, inputs: int, outputs: int, sides: tuple[int, int], stride: int = 1, padding: bool = True
     ) -> None:
         super().__init__()
-        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
         border = (sides[0] // 2, sides[1] // 2) if padding else 0
         self.conv = nn.Conv2d(inputs, outputs, sides, stride, border, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=0.001)
@@ -121,11 +120,11 @@ class Inception(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.Conv2d_1a_3x3 = Convolution(3, 32, 3, 2, padding=False)
-        self.Conv2d_2a_3x3 = Convolution(32, 32, 3, padding=False)
-        self.Conv2d_2b_3x3 = Convolution(32, 64, 3)
-        self.Conv2d_3b_1x1 = Convolution(64, 80, 1)
-        self.Conv2d_4a_3x3 = Convolution(80, 192, 3, padding=False)
+        self.Conv2d_1a_3x3 = Convolution(3, 32, (3, 3), 2, padding=False)
+        self.Conv2d_2a_3x3 = Convolution(32, 32, (3, 3), padding=False)
+        self.Conv2d_2b_3x3 = Convolution(32, 64, (3, 3))
+        self.Conv2d_3b_1x1 = Convolution(64, 80, (1, 1))
+        self.Conv2d_4a_3x3 = Convolution(80, 192, (3, 3), padding=False)
         for name, (inputs, paths) in BLOCKS.items():
             self.add_module(name, Mixed(inputs, paths))
 

@@ -20,14 +20,12 @@ from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
-from cyclorama.imaging.parts import find_frame
+from cyclorama.imaging.parts import EIGHT, find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
 Mask = npt.NDArray[np.bool_]
 Plane = npt.NDArray[np.float32]
-
-_EIGHT = ndimage.generate_binary_structure(2, 2)
 
 
 class KeyingConfig(Settings):
@@ -171,9 +169,9 @@ def _flood(passable: Mask) -> Mask:
     outline cannot empty the pack.
     """
     padded = np.pad(passable, 2, constant_values=True)
-    wide = ndimage.binary_erosion(padded, _EIGHT, border_value=1)
+    wide = ndimage.binary_erosion(padded, EIGHT, border_value=1)
     labels, _ = ndimage.label(wide)
-    reached = ndimage.binary_dilation(labels == labels[0, 0], _EIGHT) & padded
+    reached = ndimage.binary_dilation(labels == labels[0, 0], EIGHT) & padded
     reached = ndimage.binary_dilation(reached, iterations=8, mask=padded)
     return np.asarray(reached[2:-2, 2:-2])
 
@@ -206,7 +204,7 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float)
     soft = (depth > 0) & (slope <= 0.15 * tolerance + 0.35 * depth) & (hue <= 2.0 + 0.06 * depth)
     soft[: (rows[0] + rows[-1]) // 2] = False
     reached = _flood(outside | soft)
-    labels, count = ndimage.label(reached & ~outside, _EIGHT)
+    labels, count = ndimage.label(reached & ~outside, EIGHT)
     result = outside.copy()
     from_outside = ndimage.distance_transform_edt(~outside)
     for index in range(1, count + 1):
@@ -243,13 +241,13 @@ def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
     majority = ndimage.uniform_filter(product.astype(np.float32), 7, mode="nearest") > 0.5
     product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
     contrast = ndimage.maximum_filter(distance, 17)
-    body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), _EIGHT, iterations=2)[4:-4, 4:-4]
-    bits, count = ndimage.label(product & ~body, _EIGHT)
+    body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), EIGHT, iterations=2)[4:-4, 4:-4]
+    bits, count = ndimage.label(product & ~body, EIGHT)
     if count:
         index = np.arange(1, count + 1)
         strength = ndimage.mean(distance / np.maximum(contrast, 1.0), bits, index)
         product = product & ~np.isin(bits, index[strength < 0.2])
-    parts, count = ndimage.label(product, _EIGHT)
+    parts, count = ndimage.label(product, EIGHT)
     if not count:
         return product
     index = np.arange(1, count + 1)

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cyclorama.errors import SettingsError
+from cyclorama.imaging.masks import find_window
 from cyclorama.imaging.product import Product
 from cyclorama.types import Pixels, Size
 
@@ -224,8 +225,10 @@ def encode_psd(
     header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, height, width, 8, 3)
     records, channels = b"", []
     for name, rgba in layers:
-        top, left, bottom, right = _find_extent(rgba[..., 3])
-        window = rgba[top:bottom, left:right]
+        shown = rgba[..., 3] > 0
+        rows, columns = find_window(shown, 0) if shown.any() else (slice(0, 1), slice(0, 1))
+        top, left, bottom, right = rows.start, columns.start, rows.stop, columns.stop
+        window = rgba[rows, columns]
         if window.shape[1] % 2:  # readers disagree on how channels of odd length are padded: have none
             window = np.pad(window, ((0, 0), (0, 1), (0, 0)))
             right += 1
@@ -258,11 +261,3 @@ def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[i
 
 def _with_length(data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + data
-
-
-def _find_extent(alpha: Levels) -> tuple[int, int, int, int]:
-    """(top, left, bottom, right) of all that is not transparent; one pixel if nothing is."""
-    rows, columns = np.flatnonzero(alpha.any(axis=1)), np.flatnonzero(alpha.any(axis=0))
-    if not len(rows):
-        return 0, 0, 1, 1
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

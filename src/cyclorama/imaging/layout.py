@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
+from cyclorama.imaging.masks import find_window
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model, resize_rgba
 from cyclorama.types import Matte, Size
@@ -233,11 +234,10 @@ def find_box(matte: Matte) -> Rectangle:
     seen = matte >= VISIBLE
     if not seen.any():
         seen = matte > 0
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if not len(rows):
+    if not seen.any():
         raise SettingsError("the matte shows no product to place; give another mask")
-    top, left = int(rows[0]), int(columns[0])
-    return Rectangle(top, left, int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left)
+    rows, columns = find_window(seen, 0)
+    return Rectangle(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
 
 
 def format_size(size: Size, separator: str = "x") -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
@@ -120,34 +119,26 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
     if not soft.any():
         return foreground
     pymatting = _load_pymatting()
-    for top in range(0, matte.shape[0], _TILE):
-        for left in range(0, matte.shape[1], _TILE):
-            own = (slice(top, top + _TILE), slice(left, left + _TILE))
-            if not soft[own].any():
-                continue
-            rows = slice(max(0, top - _TILE_MARGIN), top + _TILE + _TILE_MARGIN)
-            columns = slice(max(0, left - _TILE_MARGIN), left + _TILE + _TILE_MARGIN)
-            image = pixels[rows, columns].astype(np.float32) / np.float32(255)
-            with _one_thread():
-                solved = pymatting.estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
-            y, x = top - rows.start, left - columns.start
-            rim = soft[own]
-            colours = solved[y : y + _TILE, x : x + _TILE][rim]
-            foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
-    return foreground
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Numba's parallel loops on one thread: same result every time, and no waiting on busy machines."""
-    import numba
-
-    before = numba.get_num_threads()
-    numba.set_num_threads(1)
+    threads = import_module("numba")
+    before = threads.get_num_threads()
+    threads.set_num_threads(1)  # the same result every time, and no waiting on busy machines
     try:
-        yield
+        for top in range(0, matte.shape[0], _TILE):
+            for left in range(0, matte.shape[1], _TILE):
+                own = (slice(top, top + _TILE), slice(left, left + _TILE))
+                if not soft[own].any():
+                    continue
+                rows = slice(max(0, top - _TILE_MARGIN), top + _TILE + _TILE_MARGIN)
+                columns = slice(max(0, left - _TILE_MARGIN), left + _TILE + _TILE_MARGIN)
+                image = pixels[rows, columns].astype(np.float32) / np.float32(255)
+                solved = pymatting.estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
+                y, x = top - rows.start, left - columns.start
+                rim = soft[own]
+                colours = solved[y : y + _TILE, x : x + _TILE][rim]
+                foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
     finally:
-        numba.set_num_threads(before)
+        threads.set_num_threads(before)
+    return foreground
 
 
 @cache

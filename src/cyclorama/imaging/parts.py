@@ -15,7 +15,7 @@ from cyclorama.imaging.transforms import resize_rgba
 from cyclorama.types import Matte, Pixels
 
 _VISIBLE = 0.05
-_EIGHT = np.ones((3, 3), dtype=bool)
+EIGHT = np.ones((3, 3), dtype=bool)
 
 
 def find_frame(pixels: Pixels) -> tuple[slice, slice]:
@@ -50,7 +50,7 @@ def _measure_line(rows: Pixels, limit: int) -> int:
 
 def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
     """``matte`` (H, W) without tiny parts far from the product and lines along the border, and notes."""
-    labels, count = ndimage.label(matte >= _VISIBLE, _EIGHT)
+    labels, count = ndimage.label(matte >= _VISIBLE, EIGHT)
     if count < 2:
         return matte, ()
     index = np.arange(1, count + 1)
@@ -101,7 +101,7 @@ def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ..
     slope = np.hypot(ndimage.sobel(matte, 0), ndimage.sobel(matte, 1)) / 8
     low, high = pixels.min(axis=2).astype(np.int16), pixels.max(axis=2)
     soft = partial & (high <= 64) & (high - low <= 24) & (slope <= 0.08)
-    labels, _ = ndimage.label(soft, _EIGHT)
+    labels, _ = ndimage.label(soft, EIGHT)
     outside = ndimage.maximum_filter(matte <= 0.01, 11)
     shadow, hard = np.zeros_like(opaque), 0
     for part, place in enumerate(ndimage.find_objects(labels), 1):
