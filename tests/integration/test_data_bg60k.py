@@ -272,3 +272,54 @@ def test_undecidable_text_and_separators_ask_for_the_setting() -> None:
         detect_separator(["0.png\twine", "1.png|wine"], 2, {"0.png", "1.png"}.__contains__, "info")
     with pytest.raises(DataError, match="2 undecided"):
         detect_mask_means([Image.new("L", (2, 9), 255)] * 2, "info")
+
+
+def draw_mask(middle: int, border: int, size: int = 30) -> Image.Image:
+    levels = np.full((size, size), border, np.uint8)
+    levels[1:-1, 1:-1] = middle  # the ring is one pixel wide
+    return Image.fromarray(levels)
+
+
+BRIGHT, DARK, FLAT = draw_mask(255, 0), draw_mask(0, 255), draw_mask(9, 9)
+
+
+@pytest.mark.parametrize(
+    ("masks", "means"),
+    [
+        ([BRIGHT] * 8 + [DARK] * 2, "product"),
+        ([BRIGHT] * 2 + [DARK] * 8, "background"),
+        ([BRIGHT] * 7 + [DARK] * 3, None),
+        ([BRIGHT] * 2 + [FLAT] * 6, "product"),  # a quarter decides
+        ([BRIGHT] * 2 + [FLAT] * 7, None),
+        ([draw_mask(36, 10)], "product"),
+        ([draw_mask(35, 10)], None),  # a difference of less than 0.1
+        ([draw_mask(255, 0, 3)], "product"),
+        ([draw_mask(255, 0, 2)], None),
+    ],
+)
+def test_polarity_is_voted_on_within_stated_limits(masks: list[Image.Image], means: str | None) -> None:
+    if means is None:
+        with pytest.raises(DataError, match="polarity is ambiguous"):
+            detect_mask_means(masks, "info")
+    else:
+        found = detect_mask_means(masks, "info")
+        assert found.value == means and f"{len(masks)} masks" in found.evidence
+
+
+def test_alpha_and_colour_need_more_than_half_of_the_masks() -> None:
+    cutout = BRIGHT.convert("RGBA")
+    cutout.putalpha(BRIGHT)
+    found = detect_mask_means([cutout, cutout, BRIGHT, BRIGHT], "info")
+    assert (found.value, found.evidence[:18]) == ("product", "by grey level: 4 o")
+    assert detect_mask_means([cutout, cutout, BRIGHT], "info").value == "alpha"
+    colour = np.asarray(BRIGHT.convert("RGB")).copy()
+    colour[:2, :9, 0] = 25  # 18 of 900 pixels, 2 %
+    colour[:2, :9, 1:] = 0
+    few = Image.fromarray(colour)
+    assert detect_mask_means([few], "info").value == "product"
+    colour[2, 0] = (25, 0, 0)
+    with pytest.raises(DataError, match="colour images"):
+        detect_mask_means([Image.fromarray(colour)], "info")
+    assert detect_mask_means([Image.fromarray(colour), BRIGHT], "info").value == "product"
+    colour[colour == 25] = 24
+    assert detect_mask_means([Image.fromarray(colour)], "info").value == "product"

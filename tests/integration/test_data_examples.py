@@ -350,3 +350,50 @@ def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:
     assert (last.id, last.category, last.brand, last.product_id, last.split) == (
         "k1", "coffee", "b1", "p", "train",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "pads"), [((10, 8), ((2, 3), (0, 0))), ((5, 11), ((0, 0), (1, 2)))])
+def test_padding_is_halved_and_its_odd_pixel_comes_last(size, pads) -> None:  # type: ignore[no-untyped-def]
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 3), dtype=np.uint8)
+    mask = np.zeros((5, 8), np.uint8)
+    mask[1:3, 2:7] = 200
+    found, product = decode_example(encode(pixels), encode(mask), "product", size, "pad", "x")
+    assert np.array_equal(found, np.pad(pixels, (*pads, (0, 0)), mode="edge"))
+    assert np.array_equal(product, np.pad(mask, pads) / np.float32(255))
+
+
+def test_masks_within_limits_are_taken() -> None:
+    pixels = encode(np.zeros((100, 102, 3), np.uint8))
+    wide = np.zeros((50, 51), np.uint8)
+    for low, high, message in [
+        (0, 128, None), (0, 127, "marks no product"), (127, 255, None), (128, 255, "marks everything"),
+    ]:  # fmt: skip
+        levels = wide + low
+        levels[10:40, 10:40] = high
+        mask = encode(levels.astype(np.uint8))
+        if message is None:
+            assert decode_example(pixels, mask, "product", (50, 51), "crop", "x")[
+                1
+            ].max() == high / np.float32(255)
+        else:
+            with pytest.raises(DataError, match=message):
+                decode_example(pixels, mask, "product", (50, 51), "crop", "x")
+    square = np.zeros((100, 100), np.uint8)
+    square[20:60, 20:60] = 255
+    decode_example(pixels, encode(square), "product", (50, 50), "crop", "x")  # 2 % of aspect is the same view
+    with pytest.raises(DataError, match="their aspects must agree"):
+        decode_example(pixels, encode(square[:, :99]), "product", (50, 50), "crop", "x")
+
+
+def test_a_disk_with_just_enough_room_is_packed_on(
+    records: list[DataRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = [4 * 16 * 18 * 4]
+    monkeypatch.setattr(
+        "cyclorama.data.examples.shutil.disk_usage", lambda path: type("Usage", (), {"free": free[0]})()
+    )
+    source = ExampleSource(records, ExampleConfig(height=16, width=18))
+    assert len(PackedExamples.prepare(source, tmp_path / "a")) == 4
+    free[0] -= 1
+    with pytest.raises(OutputError, match="packing 4 images of 16 x 18 needs"):
+        PackedExamples.prepare(source, tmp_path / "b")
