@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -171,3 +172,17 @@ def test_an_empty_set_can_be_reported() -> None:
         assert found.kept == 0
         assert "No category has an image" in format_report(found, [])
         assert "0 images of 0 products" in format_card(found)
+
+
+@pytest.mark.parametrize(("outlier", "low", "high"), [(9.0, 1.0, 9.0), (-3.0, -3.0, 1.0)])
+def test_one_outlier_among_equal_numbers_still_gives_a_range(outlier: float, low: float, high: float) -> None:
+    """The percentiles are equal; then the range goes from the least to the greatest."""
+    values = [1.0] * 400 + [outlier]
+    rows = [
+        replace(outcome(0, Verdict.KEEP), findings=[Finding("r", Verdict.KEEP, numbers={"n": value})])
+        for value in values
+    ]
+    (found,) = collect_statistics(rows).distributions
+    assert (found.low, found.high, found.median) == (low, high, 1.0)
+    assert sorted(found.kept)[-2:] == [1, 400] and sum(found.others) == 0
+    assert collect_statistics(rows[:-1]).distributions == ()

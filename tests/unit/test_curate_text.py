@@ -305,3 +305,12 @@ def test_what_cannot_be_read_is_read_upside_down(words, others, upside_down, con
     (text,) = finder(bright)
     assert (text.text, text.upside_down, engine.reads) == (words, upside_down, reads)
     assert text.confidence == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "near"), [(15, 0, True), (16, 0, False), (0, 15, True), (-15, -15, True), (0, -16, False)]
+)
+def test_near_is_within_so_many_heights_and_the_edge_counts(left: float, top: float, near: bool) -> None:
+    square = np.array([[0, 0], [10, 0], [10, 10], [0, 10]], np.float32)
+    text = FoundText(square, 0.9, "ab", 0.9)
+    assert FoundText(square + np.float32([left, top]), 0.9, "ab", 0.9).is_near(text, 1.0) is near
