@@ -247,3 +247,12 @@ def test_bad_settings_are_refused() -> None:
         QualitySettings(max_blur=0)
     with pytest.raises(ConfigError, match=r"drop_from: must be .* 1, got 0\.5"):
         QualitySettings(drop_from=0.5)
+
+
+def test_half_a_pixel_of_product_is_product() -> None:
+    chance = np.random.default_rng(3)
+    pixels = chance.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    mask = np.zeros((96, 96), np.float32)
+    mask[20:70, 30:80] = 1
+    assert measure_blurs(pixels, mask / 2, 96) == measure_blurs(pixels, mask, 96)
+    assert measure_blurs(pixels, mask * 0.49, 96)[0] is None
