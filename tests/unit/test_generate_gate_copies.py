@@ -107,3 +107,17 @@ def test_sizes_have_to_agree():
         compute_doubled(image, mask[:-1])
     with pytest.raises(ImageSizeError):
         compute_copied(image, mask, image, mask[:-1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "seen"),
+    [(0, 32, True), (0, -32, True), (32, 0, True), (-32, 0, True), (0, 33, False), (-33, 0, False)],
+)
+def test_copies_of_the_product_are_looked_for_up_to_32_units_away(rows, columns, seen):
+    product = np.random.default_rng(3).integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    pixels = np.full((256, 256, 3), 128, np.uint8)
+    mask = np.zeros((256, 256), np.float32)
+    for top, left in ((100 + rows, 100 + columns), (100, 100)):
+        pixels[top : top + 30, left : left + 30] = product
+    mask[100:130, 100:130] = 1
+    assert (compute_doubled(pixels, mask) > 0.8) is seen

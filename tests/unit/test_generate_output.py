@@ -6,27 +6,41 @@ import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnreadableImageError
-from cyclorama.generation.demo import build_demo_items, load_demo
+from cyclorama.generation.demo import (
+    DemoEntry,
+    DemoReference,
+    build_demo_items,
+    load_demo,
+    write_demo_report,
+)
+from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.result import load_metadata
 from cyclorama.generation.sheet import (
     CELL,
     GAP,
     LABEL,
     PAPER,
+    THUMBS,
     Cell,
     SheetRow,
     build_sheet,
+    build_sheet_row,
+    describe_run,
     encode_overview,
     encode_thumbnail,
+    write_thumbnail,
 )
 from cyclorama.imaging.formats import encode_image
 from cyclorama.jobs.progress import ProgressReport
+from cyclorama.models.registry import CategoryRegistry
+from stand_in import build_config
 
 
 def test_png_carries_its_recipe_profile_and_exact_pixels(tmp_path: Path) -> None:
@@ -190,8 +204,6 @@ def test_broken_demo_listings_are_named(tmp_path: Path) -> None:
 def test_one_references_thumbnail_is_written_by_many_threads_at_once(tmp_path: Path) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    from cyclorama.generation.sheet import write_thumbnail
-
     pixels = np.full((400, 300, 3), 90, np.uint8)
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda _: write_thumbnail(tmp_path, "a/shared.webp", pixels), range(400)))
@@ -214,3 +226,107 @@ def test_notes_of_rows_stand_on_the_terminal_unless_it_is_quiet(
     assert len(said) == SHOWN_FAILURES + 1 and said[-1].startswith("... and 2 more notes")
     assert finish(result, tmp_path, quiet=True) == 0
     assert capsys.readouterr().err == ""
+
+
+# --- the sheet of a run and of the demo ---
+
+
+def build_row_of_results(**changed: Any) -> dict[str, Any]:
+    report = {"exact": True, "max_difference": 0}
+    image = {
+        "output": "images/a.png", "layout_name": None, "candidate": 1, "seed": 5, "width": 30, "height": 20,
+        "report": report,
+    }  # fmt: skip
+    return {
+        "name": "a.png", "stem": "a", "category": "fruit", "category_source": "alias", "images": [image],
+        "reference_digest": None, "reference": None, "status": "done", "seconds": 1.26, "notes": ["dim"],
+    } | changed  # fmt: skip
+
+
+def test_a_card_shows_product_reference_and_every_image(tmp_path: Path) -> None:
+    row = build_row_of_results()
+    (cell,) = build_sheet_row(tmp_path, row, 1).cells
+    assert (cell.caption, cell.thumbnail, cell.output) == ("result, seed 5", "images/a.png", "images/a.png")
+    note = "fruit (alias) · 30 × 20 px, product exact · dim · 1.3 s"
+    assert build_sheet_row(tmp_path, row, 1).note == note
+    row["images"] = [
+        row["images"][0] | {"layout_name": "1x1", "seed": 6},
+        row["images"][0] | {"candidate": 2, "layout_name": "1x1", "output": "shard.tar:1.png"}
+        | {"report": {"exact": False, "max_difference": 3, "file_max_difference": 7}},
+        row["images"][0] | {"placement": {"notes": ["scaled"]}, "report": {"exact": None}},
+    ]  # fmt: skip
+    row |= {"reference_digest": "f" * 64, "reference": "r.png", "seconds": None}
+    names = [f"{THUMBS}/products/a.webp", f"{THUMBS}/references/{'f' * 16}.webp"]
+    names += [f"{THUMBS}/results/a.1x1-c1.webp", f"{THUMBS}/results/a.1x1-c2.webp"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    card = build_sheet_row(tmp_path, row, 2)
+    assert [cell.caption for cell in card.cells] == [
+        "product",
+        "reference r.png",
+        "1x1 candidate 1, seed 6",
+        "1x1 candidate 2, seed 5",
+        "candidate 1, seed 5",
+    ]
+    assert [cell.thumbnail for cell in card.cells] == [*names, "images/a.png"]
+    assert [cell.output for cell in card.cells] == [None, None, "images/a.png", None, "images/a.png"]
+    assert card.note == (
+        "fruit (alias) · 30 × 20 px, product exact · 30 × 20 px, product off by 3 before encoding, off by up "
+        "to 7 in the file · 30 × 20 px, no pixel is fully product, nothing to prove · scaled · dim"
+    )
+
+
+def test_the_summary_counts_what_is_shown() -> None:
+    handle = ModelHandle("m", Path(), "abc", CategoryRegistry())
+    config = build_config({"steps": 4, "batch_size": 2}, seed=9)
+    assert describe_run(handle, config, 3, 0, 3)[:2] == ["3 of 3 inputs done", "Model m (abc), run seed 9"]
+    counts = describe_run(handle, config, 3, 2, 4)[0]
+    assert counts == (
+        "3 of 5 inputs done, 2 failed; the first 4 are shown, all are in results.jsonl and results.parquet"
+    )
+    settings = describe_run(handle, config, 3, 0, 3)[2]
+    assert settings.startswith("steps 4, guidance 2.0, eta 0.0, reference strength 1.0")
+    assert settings.endswith("size source, dtype float32")
+
+
+def test_the_demos_sheet_puts_each_thumbnail_into_its_place(tmp_path: Path) -> None:
+    colours = {"results/no": 10, "results/a": 20, "results/b": 30, "products/no": 40}
+    colours |= {"references/aaaaaaaaaaaaaaaa": 60, "references/bbbbbbbbbbbbbbbb": 70}
+    for name, level in colours.items():
+        write_thumbnail(tmp_path, f"{THUMBS}/{name}.webp", np.full((100, 100, 3), level, np.uint8))
+    Image.new("RGB", (100, 100), (90, 90, 90)).save(tmp_path / "truth.png")
+    references = (
+        DemoReference(tmp_path / "a.png"),
+        DemoReference(tmp_path / "b.png", None, tmp_path / "truth.png"),
+    )
+    entry = DemoEntry("p.png", tmp_path / "p.png", "fruit", references)
+    rows = [
+        {"stem": "no", "status": "done", "output": "images/no.png"},
+        {
+            "stem": "a",
+            "status": "failed",
+            "error": "ImageError",
+            "reason": "torn",
+            "reference_digest": "a" * 64,
+        },
+        {"stem": "b", "status": "done", "output": "images/b.png", "reference_digest": "b" * 64},
+    ]
+    write_demo_report(tmp_path, [entry], rows, ["summary"])
+    page = Page((tmp_path / "index.html").read_text())
+    assert [image["alt"] for image in page.tags["img"]] == [
+        "Product p.png",
+        "fruit advertisement of p.png, no reference",
+        "Reference a for p.png",
+        "Reference b for p.png",
+        "fruit advertisement of p.png, result B",
+        "Truth b: p.png rendered in this style",
+    ]
+    assert [link["href"] for link in page.tags["a"]] == ["images/no.png", "images/b.png"]
+    assert "Failed (1)" in page.text and "a: ImageError: torn" in page.text
+    with Image.open(tmp_path / "sheet.png") as sheet:  # no truth of the first reference: no column
+        assert sheet.size == (7 * (CELL + GAP) + GAP, CELL + 2 * GAP + LABEL)
+        middles = [GAP + CELL // 2 + i * (CELL + GAP) for i in range(7)]
+        found = [sheet.getpixel((x, GAP + LABEL + CELL // 2)) for x in middles]
+    for pixel, level in zip(found, [40, 10, 60, 246, 70, 30, 90], strict=True):
+        assert abs(pixel[0] - level) <= 2

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from cyclorama import Generated, ProductReport, load_metadata
+from cyclorama import Generated, load_metadata
 from cyclorama.errors import OutputError, SettingsError
 from cyclorama.generation import result
+from cyclorama.types import ProductReport
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -81,3 +82,17 @@ def test_where_an_image_cannot_be_saved(
     with pytest.raises(error, match=message):
         made.save(tmp_path / name, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("difference", "exact"), [(0, True), (1, False), (None, None)])
+def test_a_report_proves_exactly_what_was_compared(difference: int | None, exact: bool | None) -> None:
+    report = ProductReport(5, 2, difference, None if difference is None else difference / 3, ("soft",))
+    assert report.exact is exact
+    assert report.describe() == {
+        "exact": exact,
+        "opaque_pixels": 5,
+        "soft_pixels": 2,
+        "max_difference": difference,
+        "mean_difference": report.mean_difference,
+        "notes": ["soft"],
+    }
