@@ -117,6 +117,9 @@ def _explain(error: cyclopts.CycloptsError) -> tuple[str, str]:
     if isinstance(cause, ValidationError):
         from cyclorama.config import describe_error, find_settings
 
+        missing = [str(found["loc"][-1]) for found in cause.errors() if found["type"] == "missing"]
+        if missing:
+            return "usage", f"give {' and '.join(f'--{name}' for name in missing)}; see --help"
         hint = getattr(getattr(error, "argument", None), "hint", None)
         settings = find_settings(hint)
         kind = getattr(settings, "error_type", None)

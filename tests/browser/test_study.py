@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cyclorama.cli import main
-from cyclorama.lab.study.server import StudyServer
+from cyclorama.lab.study.page import StudyServer
 from cyclorama.lab.study.study import load_study
 
 METHODS = {"Zebrafinch": 150, "Wolverine": 100, "Ocelot": 50}

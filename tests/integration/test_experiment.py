@@ -20,8 +20,8 @@ from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkC
 from cyclorama.evaluation.preservation import compute_truth
 from cyclorama.evaluation.reading import open_images
 from cyclorama.jobs.job import Hooks
-from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
-from cyclorama.lab.experiments.run import RunOptions, run_experiment
+from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig, RunOptions
+from cyclorama.lab.experiments.run import run_experiment
 
 SIDE = 64
 

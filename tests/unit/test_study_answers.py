@@ -17,7 +17,6 @@ from cyclorama.errors import (
     ForeignAnswersError,
     IncompleteAnswersError,
     MalformedAnswersError,
-    OutputError,
 )
 from cyclorama.lab.study.answers import (
     Answer,
@@ -240,34 +239,38 @@ def test_reports_escape_names_and_hold_the_figures() -> None:
 
 
 def test_the_store_keeps_the_later_answer_and_its_own_study(tmp_path: Path) -> None:
-    path = tmp_path / "answers.sqlite"
-    store = AnswerStore(path, "feed")
-    late, early = Answer("t", "quality", ("b", "a"), 1, 20), Answer("t", "quality", ("a", "b"), 1, 10)
+    study = make_study()
+    store = AnswerStore(tmp_path, study)
+    early = rate(study, "R0", 1, 0)[0]
+    late = replace(early, order=early.order[::-1], changed=2000)
     store.save("R0", [late])
     store.save("R0", [early])
-    assert AnswerStore(path, "feed").load() == {"R0": [late]}
-    assert store.load("R1") == {}
-    with pytest.raises(ForeignAnswersError, match="answers to study 'feed', not to 'other'"):
-        AnswerStore(path, "other")
-    (tmp_path / "broken").write_bytes(b"not a database" * 100)
-    with pytest.raises(OutputError, match="cannot use the answers"):
-        AnswerStore(tmp_path / "broken", "feed")
+    assert AnswerStore(tmp_path, study).load("R0") == [late]
+    again = replace(early, changed=2000)  # of two of the same moment, what came last
+    store.save("R0", [again])
+    assert store.load("R0") == [again] and store.load("R1") == []
+    assert read_answers(tmp_path / "answers" / "served-R0.json", study) == ("R0", [again])
+    with pytest.raises(ForeignAnswersError, match="answers study 'feed', not this one"):
+        AnswerStore(tmp_path, replace(study, name="other"))
+    (tmp_path / "answers" / "served-R1.json").write_bytes(b"no JSON" * 100)
+    with pytest.raises(MalformedAnswersError, match="cannot read answers"):
+        AnswerStore(tmp_path, study)
 
 
 def test_raters_write_at_once_and_nothing_is_lost(tmp_path: Path) -> None:
-    path = tmp_path / "answers.sqlite"
-    AnswerStore(path, "feed")
+    study = make_study(pairs=4, raters=4, repeats=0)
 
-    def write(rater: str) -> None:
-        store = AnswerStore(path, "feed")
-        for n in range(15):
-            store.save(rater, [Answer(f"t{n}", q, ("a", "b"), 1, n) for q in QUESTIONS])
+    def write(rater: str, question: str) -> None:
+        store = AnswerStore(tmp_path, study)
+        for answer in rate(study, rater, 1, 0):
+            if answer.question == question:
+                store.save(rater, [answer])
 
-    threads = [threading.Thread(target=write, args=(f"R{n}",)) for n in range(8)]
+    threads = [threading.Thread(target=write, args=(r, q)) for r in study.raters for q in QUESTIONS]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {rater: len(rows) for rater, rows in AnswerStore(path, "feed").load().items()} == {
-        f"R{n}": 30 for n in range(8)
-    }
+    store = AnswerStore(tmp_path, study)
+    for rater in study.raters:
+        assert sorted(store.load(rater), key=str) == sorted(rate(study, rater, 1, 0), key=str)

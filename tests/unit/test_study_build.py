@@ -17,7 +17,7 @@ from cyclorama.errors import MissingImageError, OutputError, SettingsError, Stud
 from cyclorama.evaluation.reading import ImageItem, ImageSet, from_arrays, open_images
 from cyclorama.lab.study.build import build_study, find_common_pairs
 from cyclorama.lab.study.page import check_wording, encode, level_images, load_study_image
-from cyclorama.lab.study.study import Namer, StudySettings, load_study, plan_rater, sample_keys
+from cyclorama.lab.study.study import CODE_LETTERS, Namer, StudySettings, load_study, plan_rater, sample_keys
 
 METHODS = ("Zebrafinch", "Wolverine", "Ocelot")
 
@@ -249,7 +249,7 @@ def test_wording_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_random_names_are_unique() -> None:
     namer = Namer(0, "test")
-    codes = [namer.draw_code() for _ in range(2000)]
+    codes = [namer.draw(6, CODE_LETTERS) for _ in range(2000)]
     assert len(set(codes)) == 2000
     assert all(re.fullmatch("[A-Z0-9]{6}", code) for code in codes)
     assert not set("".join(codes)) & set("BGIOS0125 8")

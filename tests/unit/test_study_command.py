@@ -48,7 +48,7 @@ def rate(study: Study, code: str, best: str) -> list[Answer]:
     return rows
 
 
-def test_files_and_database_are_scored_together(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sent_and_served_answers_are_scored_together(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(world, "--pairs", 4, "--raters", 2, "--seed", 5) == 0
     said = capsys.readouterr()
     assert "4 pairs, 2 methods, 2 raters" in said.out
@@ -59,7 +59,7 @@ def test_files_and_database_are_scored_together(world: Path, capsys: pytest.Capt
     one, two = study.raters
     values = format_answers(study, one, rate(study, one, "ours"))
     (folder / "answers" / "one.json").write_text(json.dumps(values))
-    AnswerStore(folder / "answers.sqlite", study.name).save(two, rate(study, two, "theirs"))
+    AnswerStore(folder, study).save(two, rate(study, two, "theirs"))
     assert run("score", folder, "--out", world / "scores") == 0
     said = capsys.readouterr()
     score = json.loads(said.out)
@@ -67,13 +67,13 @@ def test_files_and_database_are_scored_together(world: Path, capsys: pytest.Capt
     assert [m["score"]["value"] for m in score["questions"][0]["methods"]] == [1.5, 1.5]
     assert json.loads((world / "scores" / "scores.json").read_text()) == score
     assert "| ours | 1.50" in (world / "scores" / "scores.md").read_text()
-    assert run("score", folder, folder / "answers") == 0  # named places alone: not the database
+    assert run("score", folder, folder / "answers" / "one.json") == 0  # named places alone
     score = json.loads(capsys.readouterr().out)
     assert [m["score"]["value"] for m in score["questions"][0]["methods"]] == [2, 1]
-    AnswerStore(folder / "answers.sqlite", study.name).save(one, rate(study, one, "theirs"))
+    AnswerStore(folder, study).save(one, rate(study, one, "theirs"))
     assert run("score", folder) == 2
     said = capsys.readouterr().err
-    assert re.search(r"ConflictingAnswersError: .*one\.json and in .*answers\.sqlite", said)
+    assert re.search(r"ConflictingAnswersError: .*one\.json and in .*served-", said)
 
 
 def test_without_a_seed_every_study_is_another(world: Path) -> None:
@@ -98,8 +98,8 @@ def test_wrong_arguments_are_named_before_any_work(world: Path, capsys: pytest.C
         )
     refuse(build(world), "--pairs 20, but only 4")
     for text, message in [
-        ("[]", "is list"),
-        ("{", "cannot read"),
+        ("[]", "got list"),
+        ("{", "not valid YAML"),
         ('{"starts": "x"}', "no wording 'starts'"),
     ]:
         (world / "words.json").write_text(text)

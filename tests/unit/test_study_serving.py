@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cyclorama.errors import ForeignAnswersError, OutputError, SettingsError, StudyError
+from cyclorama.errors import ForeignAnswersError, MalformedAnswersError, SettingsError, StudyError
 from cyclorama.evaluation.reading import from_arrays
 from cyclorama.lab.study.answers import AnswerStore
 from cyclorama.lab.study.build import build_study
-from cyclorama.lab.study.server import StudyServer
+from cyclorama.lab.study.page import StudyServer
 from cyclorama.lab.study.study import QUESTIONS, Study, StudySettings
 from cyclorama.local_server import MAX_REQUEST_BYTES
 
@@ -82,7 +83,7 @@ def test_only_page_images_and_own_answers_go_out(server: StudyServer, study: Stu
         "/images/%2e%2e/%2e%2e/key.json",
         "/images/0123456789ab.jpg",
         "/raters.txt",
-        "/answers.sqlite",
+        "/answers/served-x.json",
         "/answers?rater=nobody",
         "/answers",
         "//key.json",
@@ -101,7 +102,8 @@ def test_answers_are_kept_and_come_back(server: StudyServer, study: Study, tmp_p
         (a["task"], a["question"], tuple(a["order"])) for a in sent["answers"]
     }
     assert json.loads(ask(server, "GET", f"/answers?rater={second}")[1])["answers"] == []
-    assert list(AnswerStore(tmp_path / "study" / "answers.sqlite", study.name).load()) == [first]
+    kept = [path.name for path in (tmp_path / "study" / "answers").glob("*.json")]
+    assert kept == [f"served-{first}.json"]
 
 
 def test_what_is_not_understood_is_refused_and_not_kept(server: StudyServer, study: Study) -> None:
@@ -116,7 +118,7 @@ def test_what_is_not_understood_is_refused_and_not_kept(server: StudyServer, stu
     too_long = {"Content_Type": "application/json", "Content_Length": str(MAX_REQUEST_BYTES + 1)}
     assert ask(server, "POST", "/answers", b"", **too_long)[0] == 413
     assert ask(server, "PUT", "/answers", good)[0] == 501
-    assert server.store.load() == {}
+    assert not any(server.store.load(rater) for rater in study.raters)
 
 
 def test_many_raters_at_once(server: StudyServer, study: Study) -> None:
@@ -132,12 +134,12 @@ def test_many_raters_at_once(server: StudyServer, study: Study) -> None:
     for thread in threads:
         thread.join()
     assert codes == [200] * 30
-    kept = server.store.load()
+    kept = {rater: server.store.load(rater) for rater in study.raters}
     assert {rater: len(answers) for rater, answers in kept.items()} == dict.fromkeys(study.raters, 5 * 2)
     assert {answer.changed for answers in kept.values() for answer in answers} == {5}
 
 
-def test_a_taken_port_a_wrong_page_and_a_foreign_database_are_named(
+def test_a_taken_port_a_wrong_page_and_foreign_answers_are_named(
     server: StudyServer, study: Study, tmp_path: Path
 ) -> None:
     folder = tmp_path / "study"
@@ -152,9 +154,10 @@ def test_a_taken_port_a_wrong_page_and_a_foreign_database_are_named(
     with pytest.raises(StudyError, match="not the page of study"):
         StudyServer(tmp_path, study, "127.0.0.1", 0)
     (tmp_path / "page" / "index.html").write_bytes((folder / "page" / "index.html").read_bytes())
-    AnswerStore(tmp_path / "answers.sqlite", "other")
+    rater = next(iter(study.raters))
+    AnswerStore(tmp_path, replace(study, name="other")).save(rater, [])
     with pytest.raises(ForeignAnswersError):
         StudyServer(tmp_path, study, "127.0.0.1", 0)
-    (tmp_path / "answers.sqlite").write_bytes(b"x" * 5000)
-    with pytest.raises(OutputError):
+    (tmp_path / "answers" / f"served-{rater}.json").write_bytes(b"x" * 5000)
+    with pytest.raises(MalformedAnswersError):
         StudyServer(tmp_path, study, "127.0.0.1", 0)

@@ -10,53 +10,53 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from cyclorama.config import Settings
+
 if TYPE_CHECKING:
     from cyclorama.training.config import TrainConfig
     from cyclorama.training.stage import TrainStage
 
 StageName = Literal["autoencoder", "base", "category", "personality", "joint"]
-Overrides = Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=False)]
 
 
-def train(
-    stage: StageName,
-    /,
-    *,
-    config: Path,
-    out: Path,
-    resume: bool = False,
-    steps: int | None = None,
-    overrides: Overrides = (),
-) -> int:
+class RunArguments(Settings):
+    """What a training run is told on the command line."""
+
+    config: Path
+    """YAML recipe."""
+    out: Path
+    """Folder of the run: checkpoints/, model/ (at the end), validation/, metrics.jsonl, tensorboard/. Ctrl-C
+    or SIGTERM ends the step at hand and saves."""
+    resume: bool = False
+    """Go on exactly where the newest checkpoint in the folder was made, if there is one."""
+    steps: int | None = None
+    """Optimiser steps of the whole run."""
+    overrides: Annotated[tuple[str, ...], Parameter(name="--set", negative="", consume_multiple=False)] = ()
+    """KEY=VALUE over a setting of the recipe, e.g. --set optimiser.learning_rate=1e-4; may be repeated."""
+
+
+Run = Annotated[RunArguments, Parameter(name="*")]
+
+
+def train(stage: StageName, /, *, run: Run) -> int:
     """Train one stage. Several GPUs: accelerate launch -m cyclorama train STAGE --config FILE --out DIR.
 
     Parameters
     ----------
     stage
         What is trained.
-    config
-        YAML recipe.
-    out
-        Folder of the run: checkpoints/, model/ (at the end), validation/, metrics.jsonl, tensorboard/. Ctrl-C
-        or SIGTERM ends the step at hand and saves.
-    resume
-        Go on exactly where the newest checkpoint in the folder was made, if there is one.
-    steps
-        Optimiser steps of the whole run.
-    overrides
-        KEY=VALUE over a setting of the recipe, e.g. --set optimiser.learning_rate=1e-4; may be repeated.
     """
-    recipe = load_train_config(config, overrides, steps)
+    recipe = load_train_config(run.config, run.overrides, run.steps)
     from cyclorama.training.stages import STAGES
 
-    return run_stage(STAGES[stage], recipe, out, resume)
+    return run_stage(STAGES[stage], recipe, run)
 
 
-def run_stage(stage: TrainStage, config: TrainConfig, out: Path, resume: bool) -> int:
+def run_stage(stage: TrainStage, config: TrainConfig, run: RunArguments) -> int:
     """Train; 0 when finished, 128 + signal number (130, 143) when stopped by a signal."""
     from cyclorama.training import loop
 
-    result = loop.train(stage, config, out, resume=resume)
+    result = loop.train(stage, config, run.out, resume=run.resume)
     if result.stopped_by is not None:
         name = signal.Signals(result.stopped_by).name
         print(

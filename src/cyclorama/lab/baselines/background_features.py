@@ -7,15 +7,15 @@ those of the evaluation's (Pillow's) but not equal to them.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.published import load_features
-from cyclorama.imaging.masks import GROWTH, NEUTRAL
+from cyclorama.imaging.masks import NEUTRAL, grow_mask
 
 
 class BackgroundFeatures(nn.Module):
@@ -49,7 +49,8 @@ class BackgroundFeatures(nn.Module):
         """
         shown = image.float()
         if product_mask is not None:
-            hidden = grow_mask(product_mask.float())
+            masks = product_mask[:, 0].float().cpu().numpy()
+            hidden = torch.from_numpy(np.stack([*map(grow_mask, masks)]))[:, None].to(image.device)
             shown = shown * (1 - hidden) + (NEUTRAL / 127.5 - 1) * hidden
         return self.compute(shown)
 
@@ -64,18 +65,6 @@ class BackgroundFeatures(nn.Module):
         features = self.network(prepared)
         values: Tensor = getattr(features, "image_embeds", features)
         return values.float()
-
-
-def grow_mask(mask: Tensor, share: float = GROWTH) -> Tensor:
-    """``mask`` (B, 1, H, W), 1 wherever a pixel within ``share`` of the shorter side is mostly product."""
-    radius = max(1, math.ceil(share * min(mask.shape[-2:])))
-    near = nn.functional.max_pool2d((mask >= 0.5).to(mask.dtype), 2 * radius + 1, stride=1, padding=radius)
-    return torch.maximum(mask, near)
-
-
-def compute_distance(first: Tensor, second: Tensor) -> Tensor:
-    """``1 − cos`` of the angle between features (B, D): (B,) in [0, 2]."""
-    return 1 - nn.functional.cosine_similarity(first, second, dim=1)
 
 
 def load_background_features(choice: str, device: str = "cpu") -> BackgroundFeatures:

@@ -17,14 +17,10 @@ import torch
 from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.lab.baselines.background_features import (
-    BackgroundFeatures,
-    compute_distance,
-    load_background_features,
-)
-from cyclorama.lab.baselines.folders import build_handle, find_bundled, find_weights, load_base_on
+from cyclorama.lab.baselines import BaselineOptions
+from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
+from cyclorama.lab.baselines.folders import BUNDLED, build_handle, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import BaseModel, encode_image
 from cyclorama.models.files import BASE_PARTS
@@ -66,7 +62,7 @@ class BlendedBaseline(TextBaseline):
 
         def measure(latents: Tensor) -> Tensor:
             image = self.vae.decode(latents.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-            return compute_distance(self.features(image, inputs.mask), wanted)
+            return 1 - torch.cosine_similarity(self.features(image, inputs.mask), wanted)
 
         return build_guided(predict, measure, self.scheduler, self.options.guide_strength)
 
@@ -148,7 +144,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     Raises ModelNotFoundError, ModelFormatError, SettingsError (features that cannot guide).
     """
-    folder = find_weights(find_bundled() if model is None else model, "blended", BASE_PARTS, REMEDY)
+    folder = find_weights(BUNDLED if model is None else model, "blended", BASE_PARTS, REMEDY)
     features = load_background_features(options.features)
     settings = {
         "prompt": options.prompt,

@@ -9,7 +9,6 @@ Removed pixels of the hint: published in-painting ControlNets were trained with 
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,16 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
+from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.folders import (
+    BUNDLED,
+    build_handle,
     check_parts,
-    compute_weights_hash,
-    find_bundled,
     find_weights,
     load_base_on,
-    name_source,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
-from cyclorama.lab.baselines.options import BaselineOptions
-from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs, open_registry
+from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import BaseModel, load_part
 from cyclorama.models.files import BASE_PARTS, load_json
 from cyclorama.models.generators import Branch, build_condition_image, predict_noise
@@ -56,8 +54,8 @@ class ControlNetBaseline(TextBaseline):
         hint_fill: float,
     ) -> None:
         super().__init__(base, registry, options)
-        self.controlnet = controlnet
-        self.hint_fill = hint_fill
+        self.controlnet, self.hint_fill = controlnet, hint_fill
+        self.networks.append(controlnet)
 
     def build_start_image(self, inputs: Inputs) -> Tensor | None:
         """The reference."""
@@ -77,10 +75,6 @@ class ControlNetBaseline(TextBaseline):
 
         return guide(network, settings.guidance_scale)
 
-    def list_networks(self) -> list[Any]:
-        """Base and ControlNet."""
-        return [self.unet, self.controlnet]
-
 
 def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool = False) -> Tensor:
     """The hint (B, 3 or 4, H, W): the product in [0, 1] and ``fill`` (0 or -1) where it is not.
@@ -97,10 +91,16 @@ def build_hint(image: Tensor, product_mask: Tensor, fill: float, with_mask: bool
 
 
 def _load(
-    folder: Path, place: Path, rest: tuple[CategoryRegistry, BaselineOptions, float], device: str, dtype: str
+    folder: Path,
+    registry: CategoryRegistry,
+    place: Path,
+    options: BaselineOptions,
+    fill: float,
+    device: str,
+    dtype: str,
 ) -> ControlNetBaseline:
     branch = load_part(Branch, place, getattr(torch, dtype)).to(device)
-    return ControlNetBaseline(load_base_on(folder, device, dtype), branch, *rest)
+    return ControlNetBaseline(load_base_on(folder, device, dtype), branch, registry, options, fill)
 
 
 def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
@@ -108,36 +108,23 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     Raises ModelNotFoundError, ModelFormatError.
     """
-    source = find_bundled() if model is None and options.weights is not None else model
+    source = BUNDLED if model is None and options.weights is not None else model
     folder = find_weights(source, "controlnet", BASE_PARTS, REMEDY)
     if options.weights is None:
         place = folder / PART
         check_parts(folder, [PART], REMEDY)
     else:
         place = find_weights(options.weights, "controlnet", (), REMEDY)
-    _check_fits(folder, place)
-    fill = find_hint_fill(place) if options.hint_fill is None else options.hint_fill
-    registry = open_registry(folder)
-
-    own = [folder / part for part in BASE_PARTS]
-    return BaselineHandle(
-        method="controlnet",
-        name=name_source("controlnet", model if options.weights is None else options.weights),
-        folder=place,
-        hash=compute_weights_hash(*own, place),
-        registry=registry,
-        loader=partial(_load, folder, place, (registry, options, fill)),
-        settings={"prompt": options.prompt, "hint_fill": fill},
-    )
+    card = load_json(place / "config.json")
+    _check_fits(load_json(folder / "unet" / "config.json"), card, folder, place)
+    trained_with = 0.0 if card.get("_class_name") == Branch.__name__ else -1.0
+    fill = trained_with if options.hint_fill is None else options.hint_fill
+    source, parts = options.weights or model, (*BASE_PARTS, place.absolute())
+    settings = {"prompt": options.prompt, "hint_fill": fill}
+    return build_handle("controlnet", source, folder, parts, _load, place, options, fill, settings=settings)
 
 
-def find_hint_fill(place: Path) -> float:
-    """What removed pixels were in the training of the ControlNet in ``place``: 0 for ours, -1 for others."""
-    return 0.0 if load_json(place / "config.json").get("_class_name") == Branch.__name__ else -1.0
-
-
-def _check_fits(folder: Path, place: Path) -> None:
-    base, own = load_json(folder / "unet" / "config.json"), load_json(place / "config.json")
+def _check_fits(base: dict[str, Any], own: dict[str, Any], folder: Path, place: Path) -> None:
     for key in ("in_channels", "block_out_channels", "cross_attention_dim"):
         if base.get(key) != own.get(key):
             raise ModelFormatError(

@@ -12,11 +12,13 @@ import torch
 
 import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
-from cyclorama.lab.baselines.options import BaselineName
+from cyclorama.lab.baselines import BaselineName
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, open_registry
 from cyclorama.models.base import BaseModel, load_base
 from cyclorama.models.files import fetch_model
 
+BUNDLED = Path(cyclorama.__file__).parent / "weights"
+"""The bundled model, whose base serves methods that need no weights of their own."""
 _KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
 
 
@@ -27,7 +29,7 @@ def find_weights(source: str | Path | None, method: str, parts: Sequence[str], r
     none for a folder that is one network. ``remedy`` ends the message if there is nothing.
     Raises ModelNotFoundError, ModelFormatError.
     """
-    folder, text = find_packaged(method) if source is None else Path(source), str(source)
+    folder, text = BUNDLED / "baselines" / method if source is None else Path(source), str(source)
     if source is None and not folder.is_dir():
         raise ModelNotFoundError(f"no weights for baseline {method!r} are installed; {remedy}")
     if not folder.is_dir():
@@ -39,16 +41,6 @@ def find_weights(source: str | Path | None, method: str, parts: Sequence[str], r
             raise ModelNotFoundError(f"{error}, for baseline {method!r}; {remedy}") from error
     check_parts(folder, parts, remedy)
     return folder
-
-
-def find_packaged(method: str) -> Path:
-    """Where the small version of ``method`` lies in the package, if it does."""
-    return find_bundled() / "baselines" / method
-
-
-def find_bundled() -> Path:
-    """Where the bundled model lies, whose base serves methods that need no weights of their own."""
-    return Path(cyclorama.__file__).parent / "weights"
 
 
 def load_base_on(folder: Path, device: str, dtype: str) -> BaseModel:
@@ -107,13 +99,12 @@ def build_handle(
     method: BaselineName,
     source: str | None,
     folder: Path,
-    parts: Sequence[str],
+    parts: Sequence[str | Path],
     load: Callable[..., Baseline],
     *rest: Any,
-    settings: dict[str, Any],
-    needs_reference: bool = False,
+    **stated: Any,
 ) -> BaselineHandle:
-    """The handle of ``method`` whose weights are ``parts`` of ``folder``.
+    """The handle of ``method`` whose weights are ``parts`` of ``folder``; ``stated`` are more of its fields.
 
     It loads by ``load(folder, registry, *rest, device, dtype)``; ``rest`` can be pickled.
     """
@@ -125,6 +116,5 @@ def build_handle(
         registry=registry,
         method=method,
         loader=partial(load, folder, registry, *rest),
-        settings=settings,
-        needs_reference=needs_reference,
+        **stated,
     )

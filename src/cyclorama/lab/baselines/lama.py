@@ -7,7 +7,6 @@ alone. It has no chance of its own and no use for a reference or a category, so 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,10 +15,13 @@ from torch import Tensor
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
-from cyclorama.lab.baselines.folders import compute_weights_hash, name_source
-from cyclorama.lab.baselines.lama_holes import KNOWN_MATTE
-from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines import BaselineOptions
+from cyclorama.lab.baselines.folders import build_handle
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, Inputs, OpenRegistry
+from cyclorama.models.registry import CategoryRegistry
+
+KNOWN_MATTE = 0.95
+"""From this much product on a pixel is known; below, the old background shows through."""
 
 
 class LamaBaseline(Baseline):
@@ -44,7 +46,7 @@ class LamaBaseline(Baseline):
         return fill(inputs.image.detach().to(torch.float32), hole, self.model)
 
 
-def _load(file: Path, device: str, dtype: str) -> LamaBaseline:
+def _load(folder: Path, registry: CategoryRegistry, file: Path, device: str, dtype: str) -> LamaBaseline:
     return LamaBaseline(load_lama(file, device))
 
 
@@ -55,15 +57,5 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """
     given = options.weights or model
     file = find_lama(given)
-    card = file.parent / CARD_NAME
-    paths = [file, card] if card.is_file() else [file]
-    return BaselineHandle(
-        method="lama",
-        name=name_source("lama", given),
-        folder=file.parent,
-        hash=compute_weights_hash(*paths),
-        registry=OpenRegistry(),
-        loader=partial(_load, file),
-        settings={},
-        uses_reference=False,
-    )
+    parts = [name for name in (file.name, CARD_NAME) if (file.parent / name).is_file()]
+    return build_handle("lama", given, file.parent, parts, _load, file, settings={}, uses_reference=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.lab.baselines.options import BaselineOptions
+from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, Inputs
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.generators import predict_noise
@@ -28,6 +28,8 @@ class LatentBaseline(Baseline):
 
     def __init__(self, unet: Any, vae: Any, scheduler: Any, registry: CategoryRegistry) -> None:
         self.unet, self.vae, self.scheduler, self.registry = unet, vae, scheduler, registry
+        self.networks = [unet]
+        """Those that embed a timestep."""
         scale = compute_vae_scale(vae)
         self.image_size = int(unet.config.sample_size) * scale
         self.image_multiple = int(scale * 2 ** (len(unet.config.block_out_channels) - 1))
@@ -47,7 +49,7 @@ class LatentBaseline(Baseline):
         start = self.build_start(inputs, scheduler, noise, settings).to(self.unet.dtype)
         predict = self.build_predictor(inputs, settings)
         on_step = self.build_on_step(inputs, scheduler, noise)
-        with shared_timestep(self.list_networks()):
+        with shared_timestep(self.networks):
             latents = sample_latents(
                 predict, scheduler, start, eta=settings.eta, generators=generators, on_step=on_step
             )
@@ -56,8 +58,7 @@ class LatentBaseline(Baseline):
     def build_start(self, inputs: Inputs, scheduler: Any, noise: Tensor, settings: SamplingConfig) -> Tensor:
         """``z_T`` (B, c, h, w): noise, or the noised latent of :meth:`build_start_image` if there is one."""
         image = self.build_start_image(inputs) if settings.initial_latent else None
-        latents = None if image is None else encode_image(self.vae, image).float()
-        return build_start(scheduler, noise, latents)
+        return build_start(scheduler, noise, None if image is None else encode_image(self.vae, image).float())
 
     def build_start_image(self, inputs: Inputs) -> Tensor | None:
         """What the start is the noised latent of, (B, 3, H, W) in [-1, 1]; None starts from noise."""
@@ -71,10 +72,6 @@ class LatentBaseline(Baseline):
         """What happens to the latents after each step; None for nothing."""
         return None
 
-    def list_networks(self) -> list[Any]:
-        """The networks that embed a timestep."""
-        return [self.unet]
-
 
 class TextBaseline(LatentBaseline):
     """A latent diffusion baseline on a text-to-image base."""
@@ -87,21 +84,16 @@ class TextBaseline(LatentBaseline):
 
     def encode_categories(self, categories: Sequence[Category], guided: bool) -> Tensor:
         """Embeddings (B, L, D) of the categories' prompts; (2B, L, D), empty prompts first, if ``guided``."""
-        texts = [build_prompt(category, self.options.prompt) for category in categories]
-        return torch.stack(
-            [self._encode(text) for text in ([EMPTY_PROMPT] * len(texts) if guided else []) + texts]
-        )
-
-    def _encode(self, text: str) -> Tensor:
-        """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
-        if text not in self._embeds:
-            self._embeds[text] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
-        return self._embeds[text]
-
-
-def build_prompt(category: Category, template: str | None) -> str:
-    """``template`` with the category's name in it, or without one the category's full prompt."""
-    return category.prompts.full if template is None else template.replace("{category}", category.name)
+        template = self.options.prompt
+        texts = [
+            category.prompts.full if template is None else template.replace("{category}", category.name)
+            for category in categories
+        ]
+        texts = ([EMPTY_PROMPT] * len(texts) if guided else []) + texts
+        for text in texts:
+            if text not in self._embeds:  # encoded alone, so the batch cannot change its bits
+                self._embeds[text] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
+        return torch.stack([self._embeds[text] for text in texts])
 
 
 def see_channels(unet: Any, channels: Tensor, condition: Tensor) -> Predictor:

@@ -18,7 +18,7 @@ from cyclorama.diffusion.settings import SamplingConfig, check_batch
 from cyclorama.errors import ModelNotFoundError, SettingsError, UnknownCategoryError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
+from cyclorama.lab.baselines import BASELINES, BaselineName, BaselineOptions
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
 
@@ -75,14 +75,8 @@ class Baseline(ABC):
     ) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1], float32, before the product is composited back.
 
-        product_image: (B, 3, H, W) in [-1, 1]; outside the mask it is what the photo has there.
-        product_mask: (B, 1, H, W) in [0, 1], 1 = product (in-painting polarity is made inside, if needed).
-        categories: B names. generators: B, one per image; all chance comes from them.
-        reference_image: (B, 3, H, W) in [-1, 1] or None.
-        reference_mask: (B, 1, H, W), 1 = the reference's own product, dilated; None where unknown.
-        settings: the sampler's; a method without a sampler ignores them.
-
-        Raises SettingsError (shapes, or a reference the method cannot do without).
+        What goes in is as in :meth:`cyclorama.models.pipeline.CycloramaPipeline.__call__`; a method without a
+        sampler ignores ``settings``. Raises SettingsError (shapes, a reference it cannot do without).
         """
         check_batch(
             product_image, product_mask, categories, generators, reference_image, reference_mask,

@@ -7,21 +7,22 @@ stages, and differ in their networks alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.controlnet import PART as CONTROLNET
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
 from cyclorama.lab.baselines.lama_training import LAMA
 from cyclorama.lab.baselines.latent import see_channels
-from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,
@@ -59,18 +60,20 @@ def open_inpaint(networks: StageNetworks) -> InpaintBaseline:
     return InpaintBaseline(base, OpenRegistry(networks.start.registry.categories), BaselineOptions())
 
 
+def _open_part(start: Start, cls: Any, name: str, build: Callable[[], Any]) -> Any:
+    """Part ``name`` of the start, to go on from; without one, or if asked for, a fresh one of the seed."""
+    if (start.folder / name).is_dir() and not start.config.model.fresh:
+        return load_part(cls, start.folder / name, torch.float32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(start.config.seed)
+        return build()
+
+
 def build_controlnet_networks(start: Start, base: BaseModel) -> Networks:
     """A plain ControlNet, our category generator without mask-guided attention, on the frozen base."""
     settings = start.config.model
-    if (start.folder / CONTROLNET).is_dir() and not settings.fresh:
-        controlnet: Any = load_part(Branch, start.folder / CONTROLNET, torch.float32)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(start.config.seed)
-            scale = compute_vae_scale(base.vae)
-            controlnet = Branch.from_base(
-                base.unet, scale, settings.condition_mask_channel, settings.open_hint
-            )
+    options = (compute_vae_scale(base.vae), settings.condition_mask_channel, settings.open_hint)
+    controlnet = _open_part(start, Branch, CONTROLNET, lambda: Branch.from_base(base.unet, *options))
     return {CONTROLNET: controlnet}, {"unet": base.unet}
 
 
@@ -98,14 +101,8 @@ def open_controlnet(networks: StageNetworks) -> ControlNetBaseline:
 def build_example_networks(start: Start, base: BaseModel) -> Networks:
     """Paint-by-Example: the start's UNet widened, and a projection of the bundled network's features."""
     features = load_background_features("cyclorama")
-    place = start.folder / "image_encoder"
-    if place.is_dir() and not start.config.model.fresh:
-        encoder: Any = load_part(FeatureEncoder, place, torch.float32)
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(start.config.seed)
-            width = int(base.unet.config.cross_attention_dim)
-            encoder = FeatureEncoder(features.dimensions, width, features.weights_hash)
+    sizes = (features.dimensions, int(base.unet.config.cross_attention_dim), features.weights_hash)
+    encoder = _open_part(start, FeatureEncoder, "image_encoder", lambda: FeatureEncoder(*sizes))
     return {"unet": _build_unet(base), "image_encoder": encoder}, {"vae": base.vae, "features": features}
 
 
@@ -147,32 +144,25 @@ def _load_texts(networks: StageNetworks, vae: Any = None) -> BaseModel:
     return base
 
 
-def _save_base(
-    networks: StageNetworks, folder: Path, class_name: str, parts: Mapping[str, list[str]]
-) -> None:
-    """The start's base with the UNet as it is, the registry, and the stage's other trained ``parts``."""
-    save_base(replace(load_base(networks.start.folder), unet=networks["unet"]), folder)
-    save_registry(networks.start.registry, folder)
-    for name in parts:
-        networks[name].save_pretrained(folder / name, safe_serialization=True)
-    path = folder / "model_index.json"
-    index = {**json.loads(path.read_text(encoding="utf-8")), "_class_name": class_name, **parts}
-    path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-
-
 def _build_stage(
     name: str,
     build: Any,
     loss: Any,
     open_method: Any,
     class_name: str,
-    parts: Mapping[str, list[str]] | None = None,
+    parts: Mapping[str, list[str]] = MappingProxyType({}),
     reference: bool = False,
 ) -> TrainStage:
     """The stage whose model is saved in the layout of diffusers' ``class_name`` with trained ``parts``."""
 
     def save(networks: StageNetworks, folder: Path) -> None:
-        _save_base(networks, folder, class_name, parts or {})
+        save_base(replace(load_base(networks.start.folder), unet=networks["unet"]), folder)
+        save_registry(networks.start.registry, folder)
+        for part in parts:
+            networks[part].save_pretrained(folder / part, safe_serialization=True)
+        path = folder / "model_index.json"
+        index = {**json.loads(path.read_text(encoding="utf-8")), "_class_name": class_name, **parts}
+        path.write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
     def show(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
         return show_generated(networks, batch, open_method(networks))

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cyclorama.commands.generate import Inputs, Machines, Making, Plain, Running
-from cyclorama.lab.baselines.options import BaselineName, BaselineOptions
+from cyclorama.lab.baselines import ANY_CATEGORY, BaselineName, BaselineOptions
 from cyclorama.lab.commands import Quiet
 
 if TYPE_CHECKING:
     from cyclorama.generation.items import Item
     from cyclorama.lab.baselines.protocol import BaselineHandle
-
-ANY_CATEGORY = "product"
-"""What inputs without a category are called where a method does not look at it."""
 
 
 def baseline(

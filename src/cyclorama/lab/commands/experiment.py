@@ -5,28 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from cyclorama.lab.commands import Flag, Quiet
-
-if TYPE_CHECKING:
-    from cyclorama.lab.experiments.recipe import ExperimentConfig
-
-EXIT_STOPPED = 130
+from cyclorama.cli import EXIT_INTERRUPTED
+from cyclorama.lab.commands import Quiet
+from cyclorama.lab.experiments.recipe import ExperimentConfig, RunOptions
 
 
 def experiment(
     recipe: Path,
     /,
     *,
-    out: Path,
+    options: Annotated[RunOptions, Parameter(name="*")],
     set_: Annotated[list[str] | None, Parameter(name="--set")] = None,
     only: str | None = None,
-    skip_missing: Flag = False,
-    store: Path | None = None,
-    workers: int = 1,
     quiet: Quiet = False,
 ) -> int:
     """Compare methods on a held-out set as a recipe says: make the images, score them, write a table.
@@ -39,26 +33,17 @@ def experiment(
     ----------
     recipe
         YAML file, such as recipes/experiments/table1.yaml.
-    out
-        Folder for table and sheet.
     set_
         KEY=VALUE: override a setting of the recipe, e.g. --set models.ours=runs/model --set images=54.
     only
         Only these methods of the recipe, by their names in the table, comma-separated.
-    skip_missing
-        Show a method whose model is missing as a row 'not trained' instead of refusing to start.
-    store
-        Folder of images, features and scores (default: store beside DIR).
-    workers
-        Processes that share the cores.
     """
     from cyclorama.jobs.job import Hooks
     from cyclorama.jobs.progress import ProgressReport, catch_stop
-    from cyclorama.lab.experiments.run import RunOptions, run_experiment
+    from cyclorama.lab.experiments.run import run_experiment
     from cyclorama.lab.experiments.table import format_markdown
 
     config = load_experiment(recipe, set_ or [], only)
-    options = RunOptions(out=out, store=store, workers=workers, skip_missing=skip_missing)
 
     def tell(line: str) -> None:
         if not quiet:
@@ -68,10 +53,10 @@ def experiment(
         result = run_experiment(config, options, Hooks(progress.start, progress.advance, stop, tell))
     if result is None:
         print("cyclorama: stopped; run the same command again to go on", file=sys.stderr)
-        return EXIT_STOPPED
+        return EXIT_INTERRUPTED
     if not quiet:
         print(format_markdown(result, {}))
-        print(f"see {out / 'index.html'}", file=sys.stderr)
+        print(f"see {options.out / 'index.html'}", file=sys.stderr)
     return 0
 
 
@@ -82,7 +67,6 @@ def load_experiment(path: Path, settings: Sequence[str], only: str | None = None
     """
     from cyclorama.config import load_config
     from cyclorama.errors import ConfigError
-    from cyclorama.lab.experiments.recipe import ExperimentConfig
 
     config = load_config(ExperimentConfig, path, settings)
     if only is None:

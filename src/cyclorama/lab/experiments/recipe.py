@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from cyclorama.config import Settings
-from cyclorama.errors import ConfigError
+from cyclorama.errors import ConfigError, CycloramaError, OutputError, SettingsError
 from cyclorama.evaluation.settings import DISTANCES, GROUPS, METRICS, check_names
+from cyclorama.lab.baselines import BaselineName, BaselineOptions
 
-Kind = Literal["ours", "lama", "inpaint", "controlnet", "blended", "paint-by-example"]
+Kind = Literal["ours"] | BaselineName
 Condition = Literal["none", "pair", "self"]
 """Where references come from: none; the set's own pairs; the product's own true image."""
 
@@ -20,16 +21,16 @@ COLUMNS = METRICS | DISTANCES
 BUNDLED = "bundled"
 
 
-class MethodConfig(Settings):
-    """One row of the table."""
+class MethodConfig(BaselineOptions):
+    """One row of the table; ``weights`` is a second name under the experiment's ``models``."""
+
+    error_type: ClassVar[type[CycloramaError]] = ConfigError
 
     name: Annotated[str, Field(pattern=r"\S")]
     """As the table shows it."""
     kind: Kind = "ours"
     model: str | None = None
     """A name under the experiment's ``models``; None: what the package carries."""
-    weights: str | None = None
-    """A second name under ``models``: a published ControlNet for the base in ``model``."""
     steps: Annotated[int | None, Field(ge=1)] = None
     """Denoising steps; None: the experiment's. Likewise guidance and scheduler."""
     guidance: float | None = None
@@ -41,12 +42,6 @@ class MethodConfig(Settings):
     """`ours`: factor on PG's residuals; 0 is "no PG"."""
     initial_latent: bool = True
     """Start from the noised reference, where there is one."""
-    guide_strength: float = 300.0
-    """`blended`: factor on the gradient of the feature distance."""
-    guide_features: str = "cyclorama"
-    """`blended`: the network that guides, as in `cyclorama evaluate --features`."""
-    prompt: str | None = None
-    """Baselines: text with ``{category}`` in it; None: the model's own."""
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
@@ -133,3 +128,30 @@ class ExperimentConfig(Settings):
         """The place of the model called ``name`` in this experiment; None for what the package carries."""
         place = None if name is None else self.models[name]
         return None if place == BUNDLED else place
+
+
+class RunOptions(Settings):
+    """What a run is told beside its recipe."""
+
+    error_type: ClassVar[type[SettingsError]] = SettingsError
+
+    out: Path
+    """Folder for table and sheet."""
+    store: Path | None = None
+    """Folder of images, features and scores that experiments share (default: store beside DIR)."""
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that share the cores."""
+    skip_missing: bool = False
+    """Show a method whose model is missing as a row 'not trained' instead of refusing to start."""
+
+    @model_validator(mode="after")
+    def _check_folders(self) -> Self:
+        for name, folder in (("output", self.out), ("store", self.store)):
+            if folder is not None and folder.exists() and not folder.is_dir():
+                raise OutputError(f"{name} {folder} is a file; give a folder")
+        return self
+
+    @property
+    def store_folder(self) -> Path:
+        """The store's folder."""
+        return (self.store or self.out.resolve().parent / "store").resolve()

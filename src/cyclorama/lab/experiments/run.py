@@ -10,19 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product, starmap
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
-
-from pydantic import Field, model_validator
 
 from cyclorama import __version__
-from cyclorama.config import Settings, to_plain
-from cyclorama.errors import OutputError, SettingsError
+from cyclorama.config import to_plain
+from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
 from cyclorama.generation.model import choose_device
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.run import run_shards
 from cyclorama.lab.experiments.held_out import open_held_out
-from cyclorama.lab.experiments.recipe import ExperimentConfig
+from cyclorama.lab.experiments.recipe import ExperimentConfig, RunOptions
 from cyclorama.lab.experiments.scoring import MethodResult, Scorer, TrialScore, Wins, aggregate, compute_wins
 from cyclorama.lab.experiments.table import (
     ExperimentResult,
@@ -35,31 +32,6 @@ from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, mak
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
-
-
-class RunOptions(Settings):
-    """What a run is told beside its recipe."""
-
-    error_type: ClassVar[type[SettingsError]] = SettingsError
-
-    out: Path
-    store: Path | None = None
-    """Folder of images, features and scores that experiments share; None: ``store`` beside ``out``."""
-    workers: Annotated[int, Field(ge=1, le=64)] = 1
-    skip_missing: bool = False
-    """Show a method without its model as a row "not trained" instead of refusing to start."""
-
-    @model_validator(mode="after")
-    def _check_folders(self) -> Self:
-        for name, folder in (("output", self.out), ("store", self.store)):
-            if folder is not None and folder.exists() and not folder.is_dir():
-                raise OutputError(f"{name} {folder} is a file; give a folder")
-        return self
-
-    @property
-    def store_folder(self) -> Path:
-        """The store's folder."""
-        return (self.store or self.out.resolve().parent / "store").resolve()
 
 
 class Bench:

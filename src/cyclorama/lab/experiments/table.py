@@ -17,7 +17,7 @@ from cyclorama.evaluation.reading import ImageItem
 from cyclorama.evaluation.report import CAUTION
 from cyclorama.evaluation.tables import ReportTable, ReportText
 from cyclorama.files import write_atomic
-from cyclorama.generation.results import JSON_FILE
+from cyclorama.generation.run import iterate_rows
 from cyclorama.generation.sheet import encode_overview
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition
@@ -52,10 +52,6 @@ class ExperimentResult:
     used: dict[str, str]
     notes: tuple[str, ...]
 
-    def of_condition(self, condition: str) -> list[MethodResult]:
-        """The results under ``condition``, in the recipe's order."""
-        return [result for result in self.results if result.condition == condition]
-
 
 def format_json(result: ExperimentResult) -> str:
     """All figures as JSON text, finite numbers only."""
@@ -81,7 +77,7 @@ def build_tables(result: ExperimentResult) -> list[ReportTable]:
 
 def _tabulate_results(result: ExperimentResult, condition: str) -> ReportTable:
     columns = result.recipe["columns"]
-    found = {r.method: r for r in result.of_condition(condition)}
+    found = {r.method: r for r in result.results if r.condition == condition}
     best = {column: find_best(list(found.values()), column) for column in columns}
     rows = []
     for method in (m["name"] for m in result.recipe["methods"]):
@@ -128,8 +124,7 @@ def _tabulate_wins(result: ExperimentResult, wins: Wins) -> ReportTable:
     return ReportTable(caption, heads, rows)
 
 
-def describe(result: ExperimentResult) -> list[str]:
-    """Lines that say what was compared with what."""
+def _build_text(result: ExperimentResult) -> ReportText:
     seeds = ", ".join(map(str, result.recipe["seeds"]))
     used = "; ".join(f"{what}: {name}" for what, name in result.used.items())
     steps, guidance = result.recipe["steps"], result.recipe["guidance"]
@@ -140,13 +135,8 @@ def describe(result: ExperimentResult) -> list[str]:
             lines.append(
                 f"{one.method} ({one.condition}): {len(one.failures)} images failed, first {key}: {why}"
             )
-    return lines
-
-
-def _build_text(result: ExperimentResult) -> ReportText:
-    return ReportText(
-        result.title, describe(result), [READING, CAUTION], build_tables(result), {"Notes": result.notes}
-    )
+    tables = build_tables(result)
+    return ReportText(result.title, lines, [READING, CAUTION], tables, {"Notes": result.notes})
 
 
 def format_markdown(result: ExperimentResult, sheets: Mapping[str, str]) -> str:
@@ -172,8 +162,11 @@ def write_sheet(
 
     An image that failed leaves its cell empty. Raises OutputError.
     """
-    images = {name: _find_images(folder) for name, folder in folders.items()}
-    keys = held_out.keys
+    images = {
+        name: {row["id"]: folder / row["output"] for row in iterate_rows(folder) if row["status"] == "done"}
+        for name, folder in folders.items()
+    }
+    keys = [str(item.id) for item in held_out.items]
     chosen = [keys[n * len(keys) // min(rows, len(keys))] for n in range(min(rows, len(keys)))]
     columns: dict[str, Mapping[str, Path | None]] = {"product": _list_files(held_out.products.items, chosen)}
     if condition != "self":
@@ -191,12 +184,3 @@ def write_sheet(
 
 def _list_files(items: Mapping[str, ImageItem], keys: list[str]) -> dict[str, Path | None]:
     return {key: image if isinstance(image := items[key].image, Path) else None for key in keys}
-
-
-def _find_images(folder: Path) -> dict[str, Path]:
-    found = {}
-    for line in (folder / JSON_FILE).read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        if row["status"] == "done":
-            found[row["id"]] = folder / row["output"]
-    return found

@@ -28,12 +28,10 @@ from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.run import iterate_rows, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings, Hooks
+from cyclorama.lab.baselines import ANY_CATEGORY, BaselineOptions
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig, MethodConfig
 from cyclorama.models.registry import CategoryRules
-
-ANY_CATEGORY = "product"
-"""What a product is called for a method that asks for no category."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +109,10 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
     model = config.find_model(method.model)
     if method.kind == "ours":
         return OpenedMethod(method, open_model(model), settings)
-    from cyclorama.lab.baselines.options import BaselineOptions
     from cyclorama.lab.baselines.protocol import BaselineRunSettings, open_baseline
 
-    options = BaselineOptions(
-        weights=config.find_model(method.weights),
-        features=method.guide_features,
-        prompt=method.prompt,
-        guide_strength=method.guide_strength,
-    )
+    stated = {name: getattr(method, name) for name in BaselineOptions.model_fields}
+    options = BaselineOptions(**stated | {"weights": config.find_model(method.weights)})
     handle = open_baseline(method.kind, model, options)
     own = BaselineRunSettings.of(settings, handle)
     return OpenedMethod(method, handle, own, handle.needs_reference, handle.uses_reference)
@@ -205,10 +198,6 @@ def make_trial(
         result = run_images(inputs, folder, method.model, config, hooks, load_model=load)
     except OutputError as error:
         raise OutputError(f"{trial.label}: {error}") from error
-    return _collect(trial, result.finished, held_out, folder)
-
-
-def _collect(trial: Trial, finished: bool, held_out: HeldOutSet, folder: Path) -> MadeTrial:
     items: dict[str, ImageItem] = {}
     failures: dict[str, str] = {}
     seconds = []
@@ -221,7 +210,7 @@ def _collect(trial: Trial, finished: bool, held_out: HeldOutSet, folder: Path) -
             items[key] = ImageItem(folder / row["output"], product.mask, product.category, key, product.meta)
             seconds.append(row["seconds"])
     median = sorted(seconds)[len(seconds) // 2] if seconds else None
-    return MadeTrial(ImageSet(trial.method, items), failures, median, finished)
+    return MadeTrial(ImageSet(trial.method, items), failures, median, result.finished)
 
 
 class ModelCache:

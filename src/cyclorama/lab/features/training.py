@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -25,13 +27,12 @@ from cyclorama.evaluation.feature_network import (
     save_network,
 )
 from cyclorama.imaging.masks import NEUTRAL
+from cyclorama.lab.features import FeatureTrainingSettings
 from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment, prepare_batch
-from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.seeding import build_generator, build_numpy_generator
 
-STATE_NAME = "state.safetensors"
+STATE_NAME = "state.pt"
 RUN_NAME = "run.json"
-Rows = np.ndarray[Any, np.dtype[np.int64]]
 Values = np.ndarray[Any, Any]
 
 
@@ -54,7 +55,7 @@ class FeatureTraining:
 
     def run_step(self) -> float:
         """Make the next step; its loss."""
-        image, rows = self._sample_batch(self.step)
+        image, rows = self._sample_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = compute_rate(self.config, self.step)
         self.network.train()
@@ -65,23 +66,19 @@ class FeatureTraining:
         self.step += 1
         return float(loss.detach())
 
-    def _sample_batch(self, step: int) -> tuple[torch.Tensor, Rows]:
-        size, count = self.config.batch_size, len(self.rows)
-        places = range(step * size, (step + 1) * size)
-        epochs = {place // count for place in places}
-        randoms = {epoch: build_numpy_generator(self.config.seed, epoch, "feature order") for epoch in epochs}
-        orders = {epoch: self.rows[random.permutation(count)] for epoch, random in randoms.items()}
-        rows = np.array([orders[place // count][place % count] for place in places])
-        images = []
-        for place, row in zip(places, rows):
-            random = build_numpy_generator(self.config.seed, place, "feature augmentation")
+    def _sample_batch(self) -> tuple[torch.Tensor, Values]:
+        size, count, seed = self.config.batch_size, len(self.rows), self.config.seed
+        covers, rows, images = self.data.covers, [], []
+        for place in range(self.step * size, (self.step + 1) * size):
+            order = build_numpy_generator(seed, place // count, "feature order").permutation(count)
+            rows.append(self.rows[order[place % count]])
+            random = build_numpy_generator(seed, place, "feature augmentation")
             other = self.rows[int(random.integers(count))]
-            covers = self.data.covers
-            images.append(augment(self.data.pixels[row], covers[row], covers[other], random))
+            images.append(augment(self.data.pixels[rows[-1]], covers[rows[-1]], covers[other], random))
         image = torch.from_numpy(np.stack(images)).to(memory_format=torch.channels_last)
-        return image, rows
+        return image, np.array(rows)
 
-    def _compute_loss(self, image: torch.Tensor, rows: Rows) -> torch.Tensor:
+    def _compute_loss(self, image: torch.Tensor, rows: Values) -> torch.Tensor:
         network, config = self.network, self.config
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
             features = network(image)
@@ -107,39 +104,22 @@ class FeatureTraining:
 
     def save(self, folder: Path) -> None:
         """Write the whole state into ``folder`` in one step."""
-        from safetensors.torch import save_file
-
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        for number, entry in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{name}": value for name, value in entry.items()}
-        tensors = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         part = folder / f"{STATE_NAME}.part"
-        save_file(tensors, part, metadata={"step": str(self.step)})
+        torch.save({**state, "step": self.step}, part)
         part.replace(folder / STATE_NAME)
 
     def load(self, folder: Path) -> None:
         """Go to the state saved in ``folder``. Raises CheckpointError."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(folder / STATE_NAME, "pt") as file:
-                step = int(file.metadata()["step"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            self.network.load_state_dict(
-                {n.removeprefix("network."): v for n, v in tensors.items() if n.startswith("network.")}
-            )
-        except (SafetensorError, OSError, KeyError, RuntimeError) as error:
+            state = torch.load(folder / STATE_NAME, weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+        except (OSError, EOFError, UnpicklingError, LookupError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{folder / STATE_NAME} cannot be used ({str(error)[:200]}); delete it to begin again"
             ) from error
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optimizer."):
-                _, number, entry = name.split(".")
-                state.setdefault(int(number), {})[entry] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self.step = step
 
 
 def compute_rate(config: FeatureTrainingSettings, step: int) -> float:
@@ -186,12 +166,9 @@ def train_features(
             return {}
     save_network(training.network, out)
     network, _ = load_network(out)
+    sizes = {"images": int(data.is_train.sum()), "parameters": sum(p.numel() for p in network.parameters())}
     report: dict[str, Any] = {
-        "training": {
-            **to_plain(settings),
-            "images": int(data.is_train.sum()),
-            "parameters": sum(p.numel() for p in network.parameters()),
-        },
+        "training": to_plain(settings) | sizes,
         "held_out": measure_accuracy(network, data),
     }
     report["weights_hash"] = save_network(training.network, out, report)
@@ -208,17 +185,14 @@ def measure_accuracy(network: FeatureNetwork, data: TrainingSet) -> dict[str, An
     rows = np.flatnonzero(~data.is_train)
     truth = data.categories[rows]
     features, said = _classify(network, data.pixels[rows])
-    outlines = np.where(data.covers[rows][..., None] > 127, NEUTRAL, 200).astype(np.uint8)
-    outlines = np.repeat(outlines, 3, axis=3)
-    wrong: dict[tuple[str, str], int] = {}
-    for right, answer in zip(truth[said != truth], said[said != truth]):
-        pair = (data.category_names[right], data.category_names[answer])
-        wrong[pair] = wrong.get(pair, 0) + 1
+    outlines = np.where(data.covers[rows] > 127, NEUTRAL, 200).astype(np.uint8)[..., None].repeat(3, 3)
+    names = data.category_names
+    wrong = Counter((names[right], names[answer]) for right, answer in zip(truth, said) if right != answer)
     result: dict[str, Any] = {
         "images": len(rows),
         "category": float((said == truth).mean()),
         "category_by_outline": float((_classify(network, outlines)[1] == truth).mean()),
-        "chance": 1 / len(data.category_names),
+        "chance": 1 / len(names),
         "confusions": [[*pair, n] for pair, n in sorted(wrong.items(), key=lambda w: (-w[1], w[0]))[:10]],
     }
     branded = data.brands[rows] != NO_BRAND

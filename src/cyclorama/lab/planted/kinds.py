@@ -24,7 +24,7 @@ from cyclorama.lab.planted.fonts import (
     plant_text,
 )
 from cyclorama.lab.planted.people import People
-from cyclorama.lab.planted.scenes import Base, Chance, Mask, Pixels, mix, resize, resize_mask, to_bytes
+from cyclorama.lab.planted.scenes import Base, Chance, Mask, Pixels, mix, resize, to_bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ def misguide(fault: str, scene: Scene) -> Plant:
     """With a wrong mask."""
     other = scene.bases[-1].mask
     if other.shape != scene.mask.shape:
-        other = resize_mask(other, scene.mask.shape[0])
+        other = resize(other, scene.mask.shape[0])
     return Plant(scene.pixels, scenes.break_mask(scene.mask, fault, other, scene.chance))
 
 
@@ -188,7 +188,7 @@ def copy(change: str, scene: Scene) -> Plant | None:
         return Plant(pixels, mask, suffix="jpg", quality=int(chance.integers(30, 60)))
     if change == "resize":
         small = round(pixels.shape[0] * chance.uniform(0.62, 0.85))
-        return Plant(resize(pixels, small), resize_mask(mask, small))
+        return Plant(resize(pixels, small), resize(mask, small))
     if change == "crop":
         left, top, right, bottom = (int(v) for v in (chance.uniform(0.01, 0.05, 4) * pixels.shape[0]))
         window = (slice(top, pixels.shape[0] - bottom), slice(left, pixels.shape[0] - right))
@@ -200,7 +200,7 @@ def copy(change: str, scene: Scene) -> Plant | None:
 def shrink(scene: Scene) -> Plant:
     """Far too small."""
     side = int(scene.chance.integers(48, 150))
-    return Plant(resize(scene.pixels, side), resize_mask(scene.mask, side))
+    return Plant(resize(scene.pixels, side), resize(scene.mask, side))
 
 
 def stretch(scene: Scene) -> Plant:

@@ -1,7 +1,7 @@
 """What does each rule say of each planted image, at which cost, and what is left after erasing?
 
 Every rule is asked by itself, so that none hides what another lets through; only the product mask is handed
-on to the rules that need one. A sheet shows images as the rules see and leave them. Answers are kept line by
+on to the rules that need one. Answers are kept line by
 line in ``RULE.jsonl``; a run that was stopped goes on where it was, and a changed rule is measured anew by
 deleting its file.
 """
@@ -11,8 +11,7 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -20,12 +19,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from scipy import ndimage
 
 from cyclorama.curate.config import OWN, CurateConfig, EraseSettings, ReadingSettings, erase_hole
 from cyclorama.curate.reading import read_input
-from cyclorama.curate.records import Box, Finding, Record, RuleImage
+from cyclorama.curate.records import Record, RuleImage
 from cyclorama.curate.store import decode_record, from_values, to_values
 from cyclorama.curate.summary import build_summary, compute_embedding, summarise
 from cyclorama.errors import InputError
@@ -201,68 +200,3 @@ def judge_sets(
         seconds = (time.process_time() - start) / max(1, len(asked))
         keys = [row.record.key for row in rows] if name == "duplicates" else [r.key for r in records]
         yield name, {key: to_values(f) | {"seconds": seconds} for key, f in zip(keys, findings)}
-
-
-SIDE = 236
-LARGEST = 600_000
-"""Bytes of a sheet."""
-
-
-def write_sheet(records: Iterable[Record], config: CurateConfig, out: Path, columns: int = 4) -> list[str]:
-    """Ask the image rules about ``records`` and draw a sheet; lines that say what they found."""
-    eraser = WatchedEraser(config.erase or EraseSettings())
-    rules = {n: build_rule(n, config, **({"erase": eraser} if n == "text" else {})) for n in IMAGE_RULES}
-    cells: list[Image.Image] = []
-    lines: list[str] = []
-    counts: Counter[tuple[str, str]] = Counter()
-    for record in records:
-        image = open_image(record)
-        image = rules["mask"].judge(image).repaired or image
-        found: dict[str, Finding] = {name: rule.judge(image) for name, rule in rules.items()}
-        counts.update((name, finding.verdict.value) for name, finding in found.items())
-        fired = {name: finding for name, finding in found.items() if finding.verdict != "keep"}
-        lines += [f"{record.key}: {name} {f.verdict}: {f.reason}" for name, f in fired.items()]
-        said = ", ".join(f"{name} {finding.verdict}" for name, finding in fired.items())
-        repaired = found["text"].repaired
-        cells.append(_draw_cell(image, found["text"].boxes, repaired, f"{record.key[-34:]}\n{said}"))
-    width, height = cells[0].size
-    sheet = Image.new("RGB", (columns * (width + 8), -(-len(cells) // columns) * (height + 4)), "white")
-    for number, cell in enumerate(cells):
-        sheet.paste(cell, (number % columns * (width + 8), number // columns * (height + 4)))
-    for quality in range(88, 30, -6):
-        sheet.save(out, "JPEG", quality=quality, optimize=True)
-        if out.stat().st_size <= LARGEST:
-            break
-    return [*lines, *(f"{name}: {count} {verdict}" for (name, verdict), count in sorted(counts.items()))]
-
-
-def choose_texts(records: Iterable[Record], truth: dict[str, Truth], each: int = 2) -> list[Record]:
-    """The first planted texts of every kind."""
-    taken: Counter[str] = Counter()
-    chosen = []
-    for record in records:
-        kind = truth[record.key]["kind"] if record.key in truth else ""
-        if kind.startswith(("text_", "logo_word", "pack_text")) and taken[kind] < each:
-            taken[kind] += 1
-            chosen.append(record)
-    return chosen
-
-
-def _draw_cell(image: RuleImage, boxes: Iterable[Box], repaired: RuleImage | None, words: str) -> Image.Image:
-    """The image with its product's outline and the texts found, beside it what was left; words below."""
-    before = Image.fromarray(image.pixels)
-    if image.mask is not None:
-        product = image.mask > 0.5
-        edge = product ^ np.roll(product, 2, 0) | product ^ np.roll(product, 2, 1)
-        before.paste((0, 160, 220), mask=Image.fromarray((edge * 255).astype(np.uint8)))
-    draw = ImageDraw.Draw(before)
-    for box in boxes:
-        colour = (30, 150, 60) if "product" in box.label else (230, 60, 30)
-        draw.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=3)
-    shown: list[Any] = [before] if repaired is None else [before, Image.fromarray(repaired.pixels)]
-    cell = Image.new("RGB", (2 * SIDE + 4, SIDE + 32), "white")
-    for place, view in enumerate(shown):
-        view.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        cell.paste(view, (place * (SIDE + 4), 0))
-    ImageDraw.Draw(cell).multiline_text((2, SIDE + 2), words, "black", ImageFont.load_default(12))
-    return cell

@@ -1,6 +1,5 @@
-"""Precision and recall of each rule on the planted set, with Wilson's intervals, as Markdown, and curves over
-limits beside it.
-"""
+"""Precision and recall of each rule on the planted set, with Wilson's intervals, as Markdown; in curves.csv
+what other limits would give."""
 
 from __future__ import annotations
 
@@ -167,42 +166,13 @@ def trace(curve: Curve, caught: list[float], left: list[float], limit: float) ->
     return points
 
 
-def draw_curve(curve: Curve, points: list[Point], limit: float) -> str:
-    """An SVG of precision and recall over the limit; its axis has equal steps between the limits tried."""
-    left, top, wide, high = 56, 34, 484, 204
-
-    def place(k: float, value: float) -> tuple[float, float]:
-        return left + wide * k / max(1, len(points) - 1), top + high * (1 - value)
-
-    parts = [
-        '<svg xmlns="http://www.w3.org/2000/svg" width="560" height="300" font-family="sans-serif" '
-        f'font-size="12"><rect width="100%" height="100%" fill="white"/><text x="{left}" y="18">'
-        f"{curve.setting}, limit {limit:g}</text>"
-    ]
-    for value in (0, 0.25, 0.5, 0.75, 0.95, 1):
-        _, y = place(0, value)
-        parts.append(
-            f'<path d="M{left} {y:.1f}h{wide}" stroke="#ddd"/><text x="20" y="{y:.1f}">{value}</text>'
-        )
-    for column, colour, name in ((1, "#1b6ca8", "precision"), (2, "#c2571a", "recall")):
-        line = " ".join("{:.1f},{:.1f}".format(*place(k, point[column])) for k, point in enumerate(points))
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        parts.append(f'<text x="{left + 90 * (column - 1)}" y="290" fill="{colour}">{name}</text>')
-    for k in range(0, len(points), max(1, len(points) // 8)):
-        x, _ = place(k, 0)
-        parts.append(f'<text x="{x:.1f}" y="256" text-anchor="middle">{points[k].limit:.3g}</text>')
-    x, _ = place(min(sum(p.limit < limit for p in points), len(points) - 1), 0)
-    parts.append(f'<path d="M{x:.1f} {top}v{high}" stroke="#555" stroke-dasharray="4 3"/>')
-    return "".join(parts) + "</svg>\n"
-
-
 Rows = list[Sequence[str]]
 
 
 def write_report(
     found: dict[str, Lines], truth: dict[str, Truth], config: CurateConfig, folder: Path, out: Path
 ) -> str:
-    """All tables of the answers ``found`` by rule, as Markdown; the curves lie in ``out`` as SVG."""
+    """All tables of the answers ``found`` by rule, as Markdown; the curves lie in ``out``, curves.csv."""
     found = found | {"watermark": found.get("text", {})}
     asked = ", ".join(f"{rule} {len(lines)}" for rule, lines in sorted(found.items()))
     facts = json.loads((folder / "settings.json").read_text())
@@ -246,6 +216,7 @@ def tabulate_limits(
 ) -> ReportTable:
     """What each limit is worth, and limits that reach 0.95, over the kinds that it is for."""
     rows: Rows = []
+    traced = ["setting,limit,precision,recall"]
     for curve in CURVES:
         section, _, name = curve.setting.partition(".")
         limit = float(getattr(getattr(config, section), name)) if curve.limit is None else curve.limit
@@ -253,13 +224,14 @@ def tabulate_limits(
         points = trace(curve, caught, left, limit)
         if not points:
             continue
-        (out / f"curve_{curve.rule}_{curve.number}.svg").write_text(draw_curve(curve, points, limit))
+        traced += [f"{curve.setting},{p.limit:.6g},{p.precision:.4f},{p.recall:.4f}" for p in points]
         good = [p.limit for p in points if min(p.precision, p.recall) >= 0.95]
         best = max(points, key=lambda p: min(p.precision, p.recall))
         there = " / ".join(f"{p.precision:.3f} / {p.recall:.3f}" for p in points if p.limit == limit)
         span = f"{min(good):.3g} … {max(good):.3g}" if good else "none"
         peak = f"{best.limit:.3g}: {best.precision:.3f} / {best.recall:.3f}"
         rows.append((curve.setting, f"{limit:g}", f"{len(caught)} / {len(left)}", there, span, peak))
+    (out / "curves.csv").write_text("\n".join(traced) + "\n", encoding="utf-8")
     heads = (
         "limit", "set to", "planted / clean", "precision / recall there", "both ≥ 0.95 from … to",
         "best limit: precision / recall",

@@ -196,14 +196,8 @@ def break_mask(mask: Mask, fault: str, other: Mask, chance: Chance) -> Mask:
     return (blocks > 127).astype(np.float32)
 
 
-def resize(pixels: Pixels, side: int) -> Pixels:
-    """``pixels`` with ``side`` as its width, its shape kept."""
-    height = round(pixels.shape[0] * side / pixels.shape[1])
-    return np.asarray(Image.fromarray(pixels).resize((side, height), Image.Resampling.LANCZOS))
-
-
-def resize_mask(mask: Mask, side: int) -> Mask:
-    """The same for a mask."""
-    height = round(mask.shape[0] * side / mask.shape[1])
-    small = Image.fromarray((mask * 255).round().astype(np.uint8)).resize((side, height))
-    return np.asarray(small, np.float32) / np.float32(255)
+def resize(layer: npt.NDArray[Any], side: int) -> npt.NDArray[Any]:
+    """``layer``, pixels or a mask, with ``side`` as its width, its shape kept."""
+    height = round(layer.shape[0] * side / layer.shape[1])
+    resized = np.asarray(Image.fromarray(layer).resize((side, height), Image.Resampling.LANCZOS))
+    return resized if layer.dtype == np.uint8 else resized.clip(0, 1)

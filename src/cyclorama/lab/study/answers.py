@@ -1,4 +1,4 @@
-"""Answers: which belong to this study, what they say, and where a server keeps them (SQLite).
+"""Answers: which belong to this study, what they say, and where a server keeps them.
 
 Several raters may write at once, and a killed server loses nothing that it confirmed.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from cyclorama.errors import (
     ForeignAnswersError,
     IncompleteAnswersError,
     MalformedAnswersError,
-    OutputError,
 )
-from cyclorama.lab.study.study import QUESTIONS, Study
+from cyclorama.files import open_locked, write_atomic
+from cyclorama.lab.study.study import ANSWERS_FOLDER, QUESTIONS, Study
 
 FORMAT = "cyclorama-study-answers/1"
+_WAIT_SECONDS = 30.0
 MAX_BYTES = 4 * 2**20
 """Largest file of answers that is read; 1,000 rankings take about 0.2 MB."""
 
@@ -176,82 +176,38 @@ def _parse_row(row: Any, where: str, rater: str, tasks: Mapping[str, tuple[str, 
     return Answer(task, question, tuple(given), float(seconds), int(changed))
 
 
-_WAIT_SECONDS = 30.0
-_TABLES = """
-CREATE TABLE IF NOT EXISTS study (name TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS answers (
-    rater TEXT NOT NULL, task TEXT NOT NULL, question TEXT NOT NULL, image_order TEXT NOT NULL,
-    seconds REAL NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY (rater, task, question)
-) WITHOUT ROWID;
-"""
-_SAVE = """
-INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (rater, task, question) DO UPDATE SET
-    image_order = excluded.image_order, seconds = excluded.seconds, changed = excluded.changed
-WHERE excluded.changed >= answers.changed
-"""
-
-
 class AnswerStore:
-    """The answers of one study in one file.
+    """The answers that a server takes, a file of each rater's in the study's folder ``answers``.
 
-    Every call opens its own connection (write-ahead log, waiting for its turn), so that any number of threads
-    and processes may use the file. Of two answers to one question the later given stays, in whatever order
-    they arrive.
+    Any number of threads and processes may use it. Of two answers to one question the later given stays, in
+    whatever order they arrive.
     """
 
-    def __init__(self, path: Path, study_name: str) -> None:
-        self._path = path
-        self._study_name = study_name
-        with self._connect() as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_TABLES)
-            connection.execute("BEGIN IMMEDIATE")
-            row = connection.execute("SELECT name FROM study").fetchone()
-            if row is None:
-                connection.execute("INSERT INTO study VALUES (?)", (study_name,))
-            elif row[0] != study_name:
-                raise ForeignAnswersError(
-                    f"{path} holds answers to study {row[0]!r}, not to {study_name!r}; move it away"
-                )
+    def __init__(self, folder: Path, study: Study) -> None:
+        """Raises ForeignAnswersError (another study's are there), MalformedAnswersError, OutputError."""
+        self.study, self._folder = study, folder / ANSWERS_FOLDER
+        with self._lock():
+            for rater in study.raters:
+                self.load(rater)
+
+    def load(self, rater: str) -> list[Answer]:
+        """The answers of ``rater``. Raises MalformedAnswersError."""
+        path = self._find(rater)
+        return read_answers(path, self.study)[1] if path.exists() else []
 
     def save(self, rater: str, answers: Sequence[Answer]) -> None:
         """Keep ``answers``, all or none; they are on the disk when this returns. Raises OutputError."""
-        rows = [(rater, a.task, a.question, json.dumps(a.order), a.seconds, a.changed) for a in answers]
-        with self._connect() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_SAVE, rows)
+        with self._lock():
+            kept = {(answer.task, answer.question): answer for answer in self.load(rater)}
+            for answer in answers:
+                first = kept.setdefault((answer.task, answer.question), answer)
+                if answer.changed >= first.changed:
+                    kept[answer.task, answer.question] = answer
+            values = format_answers(self.study, rater, list(kept.values()))
+            write_atomic(self._find(rater), json.dumps(values).encode())
 
-    def load(self, rater: str | None = None) -> dict[str, list[Answer]]:
-        """Rater -> answers; of one rater or of all. Raises OutputError, MalformedAnswersError."""
-        query = "SELECT rater, task, question, image_order, seconds, changed FROM answers"
-        result: dict[str, list[Answer]] = {}
-        with self._connect() as connection:
-            rows = connection.execute(
-                query + (" WHERE rater = ?" if rater else ""), (rater,) if rater else ()
-            )
-            for owner, task, question, order, seconds, changed in rows:
-                try:
-                    answer = Answer(task, question, tuple(json.loads(order)), seconds, changed)
-                except (ValueError, TypeError) as error:
-                    raise MalformedAnswersError(
-                        f"{self._path}: damaged answer of {owner}: {error}"
-                    ) from error
-                result.setdefault(owner, []).append(answer)
-        return result
+    def _find(self, rater: str) -> Path:
+        return self._folder / f"served-{rater}.json"
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are committed at the end, or rolled back on any error."""
-        try:
-            connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, isolation_level=None)
-        except sqlite3.Error as error:
-            raise OutputError(f"cannot open {self._path}: {error}") from error
-        try:
-            yield connection
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise OutputError(f"cannot use the answers in {self._path}: {error}") from error
-        finally:
-            connection.close()
+    def _lock(self) -> AbstractContextManager[Any]:
+        return open_locked(self._folder / ".lock", _WAIT_SECONDS)

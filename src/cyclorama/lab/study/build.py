@@ -10,9 +10,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
@@ -29,7 +31,9 @@ from cyclorama.lab.study.page import (
 )
 from cyclorama.lab.study.study import (
     ANSWERS_FOLDER,
+    CODE_LETTERS,
     IMAGE_FOLDER,
+    KEY_FORMAT,
     KEY_NAME,
     MAX_METHODS,
     PAGE_FOLDER,
@@ -38,7 +42,6 @@ from cyclorama.lab.study.study import (
     Pair,
     Study,
     StudySettings,
-    format_key,
     plan_rater,
     sample_keys,
 )
@@ -102,7 +105,7 @@ def build_study(
     Raises OutputError (folder not empty, not writable), SettingsError, MissingImageError,
     StudyImageError, ImageError.
     """
-    texts = check_wording(wording or {})
+    texts = check_wording({} if wording is None else wording)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output {folder} is a file; give a new folder with --out")
     if (folder / KEY_NAME).exists():
@@ -130,7 +133,7 @@ def build_study(
     codes = Namer(settings.seed, "raters")
     plans = {}
     for _ in range(settings.raters):
-        code = codes.draw_code()
+        code = codes.draw(6, CODE_LETTERS)
         shown = [sorted(pair.images.values()) for pair in pairs]  # by random name: no order of methods
         plans[code] = plan_rater(shown, settings.repeated, settings.seed, code)
     sources = {method: images.name for method, images in methods.items()}
@@ -176,7 +179,8 @@ def _write(
         text = format_page(study, addresses, sizes, texts)
         (page / PAGE_NAME).write_text(text, encoding="utf-8")
         (part / RATERS_NAME).write_text("".join(f"{code}\n" for code in study.raters), encoding="utf-8")
-        (part / KEY_NAME).write_text(format_key(study), encoding="utf-8")
+        key = json.dumps({"format": KEY_FORMAT, **asdict(study)}, indent=1, ensure_ascii=False) + "\n"
+        (part / KEY_NAME).write_text(key, encoding="utf-8")
         if folder.is_dir():
             folder.rmdir()
         part.rename(folder)

@@ -1,20 +1,25 @@
-"""What raters see: one HTML page, the words on it, and images of which only the content differs."""
+"""What raters see: a page, its words, images of which only the content differs, and the server of it."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from cyclorama.errors import SettingsError, StudyImageError
+from cyclorama.errors import SettingsError, StudyError, StudyImageError
 from cyclorama.evaluation.reading import ImageSet, read_place
 from cyclorama.imaging.loading import load_image
-from cyclorama.lab.study.study import LETTERS, QUESTIONS, Study
-from cyclorama.local_server import build_page
+from cyclorama.lab.study.answers import AnswerStore, format_answers, parse_answers
+from cyclorama.lab.study.study import IMAGE_FOLDER, LETTERS, PAGE_FOLDER, PAGE_NAME, QUESTIONS, Study
+from cyclorama.local_server import LocalHandler, LocalServer, build_page, check_port
 
 WORDING = {
     "language": "en",
@@ -56,6 +61,8 @@ WORDING = {
 
 def check_wording(changes: Mapping[str, str]) -> dict[str, str]:
     """The wording with ``changes``. Raises SettingsError (unknown purpose, no text, a lost ``{…}``)."""
+    if not isinstance(changes, Mapping):
+        raise SettingsError(f"the wording must be texts by their purpose, got {type(changes).__name__}")
     for purpose, text in changes.items():
         if purpose not in WORDING:
             raise SettingsError(f"no wording {purpose!r}; choose from {', '.join(WORDING)}")
@@ -162,3 +169,54 @@ def format_page(
         images="'self' data: file:",
         data=f'<script type="application/json" id="data">{data}</script>\n',
     )
+
+
+_IMAGE = re.compile(r"/images/([0-9a-f]{12})\.jpg")
+
+
+class StudyServer(LocalServer):
+    """Serves one study.
+
+    Only the page, the study's own images and a rater's own answers go out; the key is never read from here.
+    """
+
+    def __init__(self, folder: Path, study: Study, host: str, port: int) -> None:
+        """Raises StudyError (no page), SettingsError (address not free), and what AnswerStore raises."""
+        check_port(port)
+        page = folder / PAGE_FOLDER / PAGE_NAME
+        try:
+            text = page.read_text(encoding="utf-8")
+        except OSError as error:
+            raise StudyError(f"cannot read the page {page}: {error}; build the study again") from error
+        if SERVER_MARK not in text or study.name not in text:
+            raise StudyError(f"{page} is not the page of study {study.name}; build the study again")
+        self.page = text.replace(SERVER_MARK, 'data-server="answers"', 1).encode()
+        self.images = folder / PAGE_FOLDER / IMAGE_FOLDER
+        self.study = study
+        self.store = AnswerStore(folder, study)
+        super().__init__(host, port, _StudyHandler)
+
+
+class _StudyHandler(LocalHandler):
+    server: StudyServer
+    server_version = "cyclorama-study"
+
+    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
+        study, match = self.server.study, _IMAGE.fullmatch(place)
+        image = self.server.images / f"{match[1]}.jpg" if match else None
+        rater = query.get("rater", [""])[0] if place == "/answers" else ""
+        if place in ("/", f"/{PAGE_NAME}"):
+            self.answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
+        elif rater in study.raters:
+            self.answer_json(format_answers(study, rater, self.server.store.load(rater)))
+        elif image is not None and image.is_file():
+            self.answer(HTTPStatus.OK, image.read_bytes(), "image/jpeg", "private, max-age=86400")
+        else:
+            self.refuse(HTTPStatus.NOT_FOUND, "nothing here")
+
+    def find_action(self, place: str) -> Callable[[Any], Any] | None:
+        return self._keep if place == "/answers" else None
+
+    def _keep(self, values: Any) -> dict[str, Any]:
+        self.server.store.save(*parse_answers(values, self.server.study, "the request"))
+        return {}

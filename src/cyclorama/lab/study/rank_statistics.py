@@ -37,11 +37,6 @@ class Friedman:
     concordance: float
 
 
-def compute_means(scores: Array) -> Array:
-    """The mean rank score of each method (K,) over all rankings."""
-    return np.asarray(np.nanmean(scores, axis=(0, 1)))
-
-
 def sample_means(scores: Array, seed: int) -> Array:
     """Bootstrap means (B, K): raters and pairs are both drawn with replacement, independently.
 

@@ -17,7 +17,6 @@ from cyclorama.lab.study.rank_statistics import (
     average_blocks,
     compute_agreement,
     compute_interval,
-    compute_means,
     compute_tau,
     correct_holm,
     run_friedman,
@@ -146,7 +145,7 @@ def collect_scores(study: Study, answers: Answers, raters: list[str], question: 
 
 
 def _score_question(study: Study, answers: Answers, question: str, scores: Array, seed: int) -> QuestionScore:
-    means, samples = compute_means(scores), sample_means(scores, seed)
+    means, samples = np.nanmean(scores, axis=(0, 1)), sample_means(scores, seed)
     given = scores[~np.isnan(scores[:, :, 0])]  # (rankings, methods)
 
     def estimate(value: float, drawn: Array) -> MeanEstimate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -23,14 +23,13 @@ QUESTIONS = ("similarity", "quality")
 LETTERS = "ABCDEFGH"
 """Places on the page, in the order of showing."""
 MAX_METHODS = len(LETTERS)
-_CODE_LETTERS = "ACDEFHJKLMNPQRTUVWXY34679"  # none that is taken for another when read aloud or typed
+CODE_LETTERS = "ACDEFHJKLMNPQRTUVWXY34679"  # none that is taken for another when read aloud or typed
 KEY_NAME = "key.json"
 PAGE_FOLDER = "page"
 PAGE_NAME = "index.html"
 IMAGE_FOLDER = "images"
 ANSWERS_FOLDER = "answers"
-DATABASE_NAME = "answers.sqlite"
-_FORMAT = "cyclorama-study-key/1"
+KEY_FORMAT = "cyclorama-study-key/1"
 
 
 class StudySettings(Settings):
@@ -95,10 +94,6 @@ class Namer:
             if name not in self._used:
                 self._used.add(name)
                 return name
-
-    def draw_code(self) -> str:
-        """A new rater code of six letters and digits that are not mistaken for each other."""
-        return self.draw(6, _CODE_LETTERS)
 
 
 def sample_keys(keys: Sequence[str], count: int, seed: int) -> list[str]:
@@ -179,11 +174,6 @@ class Study:
         return {image: method for method, image in self.pairs[pair].images.items()}
 
 
-def format_key(study: Study) -> str:
-    """The key as JSON text."""
-    return json.dumps({"format": _FORMAT, **asdict(study)}, indent=1, ensure_ascii=False) + "\n"
-
-
 def load_study(folder: Path) -> Study:
     """The study in ``folder``. Raises StudyError (no key there, or not one that ``build`` wrote)."""
     path = folder / KEY_NAME
@@ -199,8 +189,8 @@ def load_study(folder: Path) -> Study:
             f"cannot read {path}: {error}; build the study again or bring the file back"
         ) from error
     found = values.get("format") if isinstance(values, dict) else None
-    if found != _FORMAT:
-        raise StudyError(f"{path} has format {found!r}, not {_FORMAT!r}; it was not made by this version")
+    if found != KEY_FORMAT:
+        raise StudyError(f"{path} has format {found!r}, not {KEY_FORMAT!r}; it was not made by this version")
     try:
         study = TypeAdapter(Study).validate_python({n: v for n, v in values.items() if n != "format"})
         for tasks in study.raters.values():
