@@ -272,7 +272,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
             rate_with_mouse(one, "first", range(screen, screen + 2))
             rate_with_mouse(two, "second", range(screen, screen + 2))
         check_blind(one)
-        wait(lambda: len(server.store.load().get(codes[0], [])) == 6)
+        wait(lambda: len(server.store.load(codes[0])) == 6)
         one.delete_all_cookies()
         one.execute_script("localStorage.clear()")  # as good as another device
         one.get("about:blank")
