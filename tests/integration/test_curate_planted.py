@@ -17,7 +17,6 @@ from cyclorama.curate.config import CurateConfig, OutputSettings
 from cyclorama.curate.records import Record, Verdict
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.jobs.job import EngineSettings
-from cyclorama.lab.planted import build
 from cyclorama.lab.planted.build import PlantingJob, build_set
 from cyclorama.lab.planted.kinds import KINDS
 from cyclorama.lab.planted.measure import (
@@ -196,9 +195,8 @@ def test_every_kind_names_rules_that_exist() -> None:
 
 
 def test_the_command_builds_measures_and_reports(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build, "SIDES", (420,))
     folder, out = tmp_path / "set", tmp_path / "out"
     assert main(["lab", "planted", "build", str(shards), str(folder), "--rows", "45", "--workers", "1"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
