@@ -16,8 +16,8 @@ from cyclorama import cli
 from cyclorama.errors import ModelFormatError, SettingsError
 from cyclorama.evaluation.published import load_features
 from cyclorama.generation.result import load_metadata
-from cyclorama.lab.baselines import BASELINES
 from cyclorama.lab.baselines.inpaint import widen_unet
+from cyclorama.lab.baselines.options import BASELINES
 from cyclorama.lab.baselines.paint_by_example import FeatureEncoder
 from cyclorama.lab.baselines.protocol import open_baseline
 from cyclorama.models.base import save_base

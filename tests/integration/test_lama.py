@@ -16,9 +16,9 @@ from cyclorama.erasing.files import CARD_NAME, WEIGHTS_NAME, LamaModel, load_lam
 from cyclorama.erasing.network import LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.lama import KNOWN_MATTE, LamaBaseline, open_method
 from cyclorama.lab.baselines.lama_training import LAMA, build_networks, read_settings, sample_holes
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.training.config import OptimiserConfig, TrainConfig
 from cyclorama.training.loop import train

@@ -17,10 +17,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from cyclorama.diffusion.sampling import sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnknownCategoryError
-from cyclorama.lab.baselines import BaselineOptions, folders
+from cyclorama.lab.baselines import folders
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.folders import compute_weights_hash
 from cyclorama.lab.baselines.inpaint import widen_unet
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import _get_encoder_class
 from cyclorama.lab.baselines.protocol import OpenRegistry, open_baseline
 from cyclorama.models.base import BaseModel, save_base

@@ -18,7 +18,6 @@ from cyclorama.errors import SettingsError
 from cyclorama.evaluation.published import load_features
 from cyclorama.imaging.masks import fill_product
 from cyclorama.imaging.transforms import to_image
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.background_features import (
     BackgroundFeatures,
     load_background_features,
@@ -31,6 +30,7 @@ from cyclorama.lab.baselines.blended import (
 )
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,

@@ -24,8 +24,8 @@ from cyclorama.erasing.files import (
 )
 from cyclorama.erasing.network import BIG_LAMA, SMALL_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.lama import open_method
+from cyclorama.lab.baselines.options import BaselineOptions
 
 TINY = LamaShape(width=4, downsamplings=2, blocks=2)
 

@@ -42,8 +42,8 @@ from cyclorama.evaluation.published import FILE_NAME, Inception, load_features
 from cyclorama.evaluation.reading import from_arrays, open_images
 from cyclorama.imaging.masks import NEUTRAL, fill_product
 from cyclorama.imaging.transforms import resize_bicubic, resize_to
-from cyclorama.lab.features import FeatureTrainingSettings
 from cyclorama.lab.features.data import augment, load_training_set, prepare_batch
+from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.lab.features.training import compute_rate, train_features
 
 CATEGORIES = ("fruit", "laptop", "perfume")

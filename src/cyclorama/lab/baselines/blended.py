@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
 from cyclorama.lab.baselines.folders import BUNDLED, build_handle, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import BaseModel, encode_image
 from cyclorama.models.files import BASE_PARTS

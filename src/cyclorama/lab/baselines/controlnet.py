@@ -17,7 +17,6 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.folders import (
     BUNDLED,
     build_handle,
@@ -26,6 +25,7 @@ from cyclorama.lab.baselines.folders import (
     load_base_on,
 )
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import BaseModel, load_part
 from cyclorama.models.files import BASE_PARTS, load_json

@@ -12,7 +12,7 @@ import torch
 
 import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
-from cyclorama.lab.baselines import BaselineName
+from cyclorama.lab.baselines.options import BaselineName
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, open_registry
 from cyclorama.models.base import BaseModel, load_base
 from cyclorama.models.files import fetch_model

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.folders import build_handle, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_channels
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import encode_image
 from cyclorama.models.files import BASE_PARTS, load_json

@@ -15,8 +15,8 @@ from torch import Tensor
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.erasing.erase import fill
 from cyclorama.erasing.files import CARD_NAME, LamaModel, find_lama, load_lama
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.folders import build_handle
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, Inputs, OpenRegistry
 from cyclorama.models.registry import CategoryRegistry
 

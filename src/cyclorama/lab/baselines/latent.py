@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.lab.baselines import BaselineOptions
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import Baseline, Inputs
 from cyclorama.models.base import BaseModel, compute_vae_scale, decode_latents, encode_image, encode_prompts
 from cyclorama.models.generators import predict_noise

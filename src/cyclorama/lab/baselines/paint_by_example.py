@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, SettingsError
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
 from cyclorama.lab.baselines.folders import build_handle, check_parts, find_weights
 from cyclorama.lab.baselines.inpaint import build_inpaint_condition, check_input_channels
 from cyclorama.lab.baselines.latent import LatentBaseline, Predictor, guide, see_channels
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
 from cyclorama.models.base import load_part, load_vae
 from cyclorama.models.files import load_json

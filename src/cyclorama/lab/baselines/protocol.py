@@ -18,7 +18,7 @@ from cyclorama.diffusion.settings import SamplingConfig, check_batch
 from cyclorama.errors import ModelNotFoundError, SettingsError, UnknownCategoryError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.lab.baselines import BASELINES, BaselineName, BaselineOptions
+from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
 from cyclorama.models.registry import Category, CategoryRegistry, load_registry
 from cyclorama.prompts import Prompts
 

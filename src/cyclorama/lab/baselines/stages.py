@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cyclorama.lab.baselines import BaselineOptions
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.controlnet import PART as CONTROLNET
 from cyclorama.lab.baselines.controlnet import ControlNetBaseline, build_hint
 from cyclorama.lab.baselines.inpaint import InpaintBaseline, build_inpaint_condition, widen_unet
 from cyclorama.lab.baselines.lama_training import LAMA
 from cyclorama.lab.baselines.latent import see_channels
+from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.paint_by_example import (
     FeatureEncoder,
     PaintByExampleBaseline,

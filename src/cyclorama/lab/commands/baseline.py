@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from cyclorama.commands.generate import Inputs, Machines, Making, Plain, Running
-from cyclorama.lab.baselines import ANY_CATEGORY, BaselineName, BaselineOptions
+from cyclorama.lab.baselines.options import ANY_CATEGORY, BaselineName, BaselineOptions
 from cyclorama.lab.commands import Quiet
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from cyclorama.lab.commands import Quiet
-from cyclorama.lab.features import FeatureTrainingSettings
+from cyclorama.lab.features.settings import FeatureTrainingSettings
 
 
 def features(

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from cyclorama.config import Settings
 from cyclorama.errors import ConfigError, CycloramaError, OutputError, SettingsError
 from cyclorama.evaluation.settings import DISTANCES, GROUPS, METRICS, check_names
-from cyclorama.lab.baselines import BaselineName, BaselineOptions
+from cyclorama.lab.baselines.options import BaselineName, BaselineOptions
 
 Kind = Literal["ours"] | BaselineName
 Condition = Literal["none", "pair", "self"]

@@ -28,7 +28,7 @@ from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.run import iterate_rows, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings, Hooks
-from cyclorama.lab.baselines import ANY_CATEGORY, BaselineOptions
+from cyclorama.lab.baselines.options import ANY_CATEGORY, BaselineOptions
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig, MethodConfig
 from cyclorama.models.registry import CategoryRules

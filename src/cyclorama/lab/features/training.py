@@ -27,8 +27,8 @@ from cyclorama.evaluation.feature_network import (
     save_network,
 )
 from cyclorama.imaging.masks import NEUTRAL
-from cyclorama.lab.features import FeatureTrainingSettings
 from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment, prepare_batch
+from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.seeding import build_generator, build_numpy_generator
 
 STATE_NAME = "state.pt"
