@@ -2,9 +2,9 @@
 
 The digests were made from the Python modules that the files replaced. ``scene_digests.py`` explains them;
 ``python tests/scene_digests.py > tests/scene_digests.json`` stores new ones after a change that is meant.
-A digest holds the whole way from file to stage: cyclorama.scenes.grammar.document, the modules
+A digest holds the whole way from file to stage: cyclorama.scenes.grammar.document,
 cyclorama.scenes.grammar.rows, cyclorama.scenes.grammar.expressions, cyclorama.scenes.grammar.vocabulary,
-cyclorama.scenes.compose, cyclorama.scenes.stage and cyclorama.scenes.surface.
+and cyclorama.scenes.compose.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from cyclorama.scenes import geometry as g
-from cyclorama.scenes.stage import Camera, project
 
 
 def compute_volume(mesh: g.Mesh) -> float:
@@ -55,10 +54,3 @@ def test_merged_meshes_keep_their_faces_apart() -> None:
     half = len(both.faces) // 2
     assert both.vertices[both.faces[:half]][..., 0].max() <= 1.0
     assert both.vertices[both.faces[half:]][..., 0].min() >= 4.0
-
-
-def test_projection_of_a_point_at_half_the_field_lies_on_the_rim() -> None:
-    camera = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 60.0)
-    reach = 2 * np.tan(np.deg2rad(30))
-    seen = project(np.array([[0, 0, 0], [reach, 0, 0], [0, 0, reach]]), camera)
-    assert seen == pytest.approx(np.array([[0.5, 0.5], [1.0, 0.5], [0.5, 0.0]]))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cyclorama.errors import ConfigError
+from cyclorama.scenes.grammar import vocabulary
 from cyclorama.scenes.grammar.document import Place, read_document
 from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Names, Scope, compile_text
 from cyclorama.scenes.grammar.reader import read_category
@@ -368,6 +370,17 @@ def test_a_count_at_its_limit_is_allowed() -> None:
         "gradient([0, 0, 0], [1, 1, 1], 2048)", Place("a.yaml", 1, "x"), Names(functions(), set())
     )
     assert run(Scope(None)).shape == (2048, 2048, 3)
+
+
+def test_ranges_may_be_a_point_a_share_is_not_reached_and_halves_have_their_side() -> None:
+    rng = np.random.default_rng(0)
+    assert vocabulary.uniform(rng, 2.0, 2.0) == 2.0
+    assert vocabulary.integer(rng, 3, 3) == 3
+    drawn = SimpleNamespace(random=lambda: 0.5)
+    assert [vocabulary.chance(drawn, share) for share in (0.5, 0.51)] == [False, True]  # type: ignore[arg-type]
+    image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    assert vocabulary.half(image, -1)[0, :, 0].tolist() == [0, 3]
+    assert vocabulary.half(image, 1)[0, :, 0].tolist() == [6, 9]
 
 
 def test_moves_of_a_piece_add_up_and_are_carried_out_once() -> None:

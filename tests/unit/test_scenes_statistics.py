@@ -102,9 +102,20 @@ def test_the_sheet_has_a_row_a_category_and_a_column_a_brand(tmp_path: Path) -> 
     assert milk.count("data:image/jpeg;base64,") == 4 + 1  # at most four of a cell are shown
 
 
+def test_the_limits_of_many_and_few_do_not_count_as_beyond(tmp_path: Path) -> None:
+    counts = {"mug": 101, "fruit": 100, "phone": 10, "sauce": 9}
+    items = [make_item(f"{c}{k}", c, "a", "train") for c, n in counts.items() for k in range(n)]
+    found = write_summary(store(tmp_path, items))
+    assert found["share_of_categories_above_100"] == 0.25
+    assert found["share_of_categories_below_10"] == 0.25
+    assert (tmp_path / "index.html").read_text().count("<div>") == 4 * 2  # four images, two in a line
+
+
 def test_a_pair_is_shown_as_product_reference_and_truth(tmp_path: Path) -> None:
     write_summary(store(tmp_path, [make_item("p", "mug", "a", "test", pair=True)]))
-    assert (tmp_path / "index.html").read_text().count("data:image/jpeg;base64,") == 3
+    page = (tmp_path / "index.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert page.count("<div>") == 1
 
 
 def test_share_of_nothing_is_zero() -> None:

@@ -10,7 +10,7 @@ import pytest
 from cyclorama.errors import ConfigError
 from cyclorama.scenes import render
 from cyclorama.scenes.render import tone_map
-from cyclorama.scenes.stage import Camera, Framing, Stage, add_key_light, compute_axes
+from cyclorama.scenes.stage import Camera, Framing, Stage, add_key_light, compute_axes, project
 from cyclorama.scenes.surface import Style, Surface, hsv, jitter, light, mix, shade
 
 STYLE = Style(
@@ -104,6 +104,13 @@ def test_the_cameras_axes_are_right_up_and_forward() -> None:
     axes = compute_axes(Camera((0.0, -2.0, 2.0), (0.0, 0.0, 0.0), 30.0))
     expected = [[1, 0, 0], [0, 0.5**0.5, 0.5**0.5], [0, 0.5**0.5, -(0.5**0.5)]]
     assert np.array(axes) == pytest.approx(np.array(expected))
+
+
+def test_projection_of_a_point_at_half_the_field_lies_on_the_rim() -> None:
+    camera = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 60.0)
+    reach = 2 * np.tan(np.deg2rad(30))
+    seen = project(np.array([[0, 0, 0], [reach, 0, 0], [0, 0, reach]]), camera)
+    assert seen == pytest.approx(np.array([[0.5, 0.5], [1.0, 0.5], [0.5, 0.0]]))
 
 
 def test_a_range_of_framing_may_be_a_point_and_must_rise() -> None:
