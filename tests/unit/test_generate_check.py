@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from cyclorama.generation import check
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.settings import GenerateConfig, InputSettings
 from drawn import save_product
 from stand_in import StandIn, build_config, build_job, run, write_manifest
 from stand_in import shop as shop
@@ -22,6 +26,67 @@ def open_handle(folder: Path) -> ModelHandle:
     registry.add("perfume", ["scent"])
     (folder / "README.md").write_text("licence: cc-by-nc-4.0\n")
     return ModelHandle("stand-in", folder, "0" * 12, registry)
+
+
+def test_faults_are_counted_with_their_first_examples(folder: Path) -> None:
+    shutil.copy(folder / "p0.png", folder / "again.png")
+    (folder / "text.png").write_text("hello")
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "bare.png")
+    Image.new("L", (64, 64), 0).save(folder / "black.png")
+    write_manifest(
+        folder,
+        [
+            {"image": "p0.png", "licence": "MIT"},
+            {"image": "again.png", "category": "scents", "licence": "MIT"},
+            {"image": "text.png"},
+            {"image": "bare.png", "licence": "unknown"},
+            {"image": "p1.png", "mask": "black.png"},
+            {"image": "p2.png", "category": "perfum"},
+            {"image": "p3.png", "category": "perfum"},
+            {"image": "gone.png"},
+            {"image": "https://shop.example/a.png"},
+        ],
+    )
+    hosts = InputSettings(allow_urls=("shop.example",))
+    report = check.check_inputs(ItemSource(folder / "m.jsonl", hosts), open_handle(folder), examine=0)
+    assert [report[name] for name in ("rows", "examined", "not_fetched", "problems")] == [9, 5, 1, 6]
+    faults = {n: (f["count"], [e["row"] for e in f["examples"]]) for n, f in report["faults"].items()}
+    assert faults == {
+        "EmptyMaskError": (1, [5]),
+        "ManifestError": (1, [8]),
+        "MissingMaskError": (1, [4]),
+        "UnknownCategoryError": (2, [6, 7]),
+        "UnreadableImageError": (1, [3]),
+    }
+    assert report["categories"] == [
+        {"given": "fruit", "used": "fruit", "source": "name", "rows": 5},
+        {"given": "scents", "used": "perfume", "source": "plural", "rows": 1},
+    ]
+    assert report["unknown_categories"] == [{"given": "perfum", "rows": 2, "nearest": ["perfume"]}]
+    assert report["duplicates"] == [{"rows": [1, 2], "names": ["p0.png", "again.png"]}]
+    assert (report["model"]["restricted"], report["model"]["stated"]) == (True, True)
+    assert [(entry["licence"], entry["rows"]) for entry in report["data_licences"]] == [
+        ("MIT", 2), ("unknown", 1),
+    ]  # fmt: skip
+    text = check.format_report(report).splitlines()
+    start = text.index(
+        "9 rows, 6 of those looked at would fail; files of 5 rows opened, 1 rows' files lie elsewhere and "
+        "were not fetched"
+    )
+    assert [line.split() for line in text[start + 3 : start + 6]] == [
+        ["5", "fruit", "fruit", "name"],
+        ["1", "scents", "perfume", "plural"],
+        ["2", "perfum", "unknown", "nearest:", "perfume"],
+    ]
+    assert text[start + 8].startswith(
+        "        2  UnknownCategoryError: row 6, p2.png: unknown category 'perfum'"
+    )
+    assert "        2  same image: p0.png, again.png" in text
+    assert text[-3] == "model stand-in: licence cc-by-nc-4.0  << does not allow commercial use"
+    assert text[-2:] == [
+        "data: licence MIT, 2 rows",
+        "data: licence unknown, 1 rows  << find out before commercial use",
+    ]
 
 
 @pytest.mark.parametrize(("examine", "opened"), [(0, 7), (2, 3), (7, 7), (100, 7)])
@@ -38,6 +103,14 @@ def test_no_more_than_twenty_lines_and_examples_of_a_kind(folder: Path) -> None:
     assert check.format_report(report).count("unknown") - check.format_report(report).count("unknown c") == 20
     many = report | {"categories": [{"given": None, "used": "fruit", "source": "default", "rows": 1}] * 23}
     assert "           and 3 more" in check.format_report(many).splitlines()
+
+
+def test_canvases_that_the_format_cannot_hold_are_found(folder: Path) -> None:
+    save_product(folder / "p0.png", 0, (64, 16_400))
+    report = check.check_inputs(
+        ItemSource(folder / "m.jsonl"), open_handle(folder), GenerateConfig(format="webp")
+    )
+    assert {name: fault["count"] for name, fault in report["faults"].items()} == {"SettingsError": 1}
 
 
 # --- what is ahead ---
@@ -64,6 +137,12 @@ def test_what_is_ahead_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert lines[3].endswith("; 1.00 GB are free")
     assert len(lines) == 4
     assert not (folder / "out").exists()
+    write_manifest(folder, [{"image": "gone.png"}])
+    assert estimate(folder)[1:3] == [
+        "0 images to make in 1 shards",
+        "about 0:00:00 (0 s an image, from nothing to make)",
+    ]
+    write_manifest(folder, [{"image": "p0.png"}])
     disk.free = 1000
     assert estimate(folder)[4:] == [
         "the disk is too small: the run would stop when it is full, and go on with more room"

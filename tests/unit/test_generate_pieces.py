@@ -21,7 +21,7 @@ from cyclorama.generation.run import RunResult, iterate_rows
 from cyclorama.generation.shard import RowState, Spot
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.jobs.store import ShardStore
-from stand_in import build_config, build_job, run
+from stand_in import build_config, build_job, run, write_manifest
 from stand_in import shop as shop
 
 ROW = PlanRow(
@@ -173,6 +173,69 @@ def test_keys_of_images_hold_what_one_image_depends_on(tmp_path: Path) -> None:
     assert more.compute_image_key(0, 0) != more.compute_image_key(0, 1)
     steps = build_row(tmp_path, settings={"batch_size": 2, "num_inference_steps": 3})
     assert plain.compute_image_key(0, 0) != steps.compute_image_key(0, 0)
+
+
+def image(seed: int, score: float, passed: bool, seconds: float = 1.0) -> dict[str, Any]:
+    """What is recorded of a finished image."""
+    verdict = {"passed": passed, "score": score, "values": {"rim": score}, "reason": "" if passed else "rim"}
+    file = {"staged": f"s{seed}.png", "suffix": ".png", "bytes": 100 + seed, "sha256": f"{seed}"}
+    report = {"exact": True, "opaque_pixels": 5, "notes": ["soft"]}
+    times = {"load_seconds": seconds, "model_seconds": 2 * seconds, "finish_seconds": 4 * seconds}
+    about = {"seed": seed, "height": 8, "width": 9, "places": 2, "mask_source": "alpha", "placement": {}}
+    return about | times | {"report": report, "verdict": verdict, "files": [file]}
+
+
+def test_the_best_image_of_a_row_becomes_its_result(tmp_path: Path) -> None:
+    row = build_row(tmp_path, settings={"batch_size": 2, "candidates": 2}, attempts=1, keep="best")
+    row.images = {
+        (0, 0): image(1, 0.4, True, 3.0),
+        (0, 1): image(2, 0.9, True),
+        (0, 2): image(3, 0.95, False),
+    }
+    result, files = row.conclude()
+    assert [(file["staged"], file["name"]) for file in files] == [("s2.png", "images/a.png")]
+    named = ("status", "output", "seed", "bytes", "image_sha256", "height", "width", "batch_places", "exact")
+    assert [result[name] for name in named] == ["done", "images/a.png", 2, 102, "2", 8, 9, 2, True]
+    assert (result["gate_passed"], result["gate_score"], result["attempts"]) == (True, 0.9, 3)
+    assert result["gate"] == {"values": {"rim": 0.9}, "reason": ""}
+    assert (result["load_seconds"], result["model_seconds"], result["finish_seconds"]) == (3.0, 10.0, 20.0)
+    assert (result["seconds"], result["notes"], result["mask_source"]) == (33.0, ["soft"], "alpha")
+    (kept,) = result["images"]
+    assert (kept["candidate"], kept["attempts"], kept["key"]) == (2, 3, row.compute_image_key(0, 1))
+    assert kept["files"] == [{"name": "images/a.png", "bytes": 102, "sha256": "2", "suffix": ".png"}]
+
+
+def test_refused_candidates_give_way_to_further_attempts(tmp_path: Path) -> None:
+    row = build_row(tmp_path, settings={"batch_size": 2, "candidates": 2}, attempts=1)
+    row.images = {(0, 0): image(1, 0.4, False), (0, 1): image(2, 0.3, False), (0, 2): image(3, 0.2, True)}
+    result, files = row.conclude()
+    assert [(file["staged"], file["name"]) for file in files] == [
+        ("s1.png", "images/a-c1.png"),
+        ("s3.png", "images/a-c2.png"),
+    ]
+    assert [(kept["candidate"], kept["seed"]) for kept in result["images"]] == [(1, 1), (3, 3)]
+    assert (result["gate_passed"], result["gate"]["reason"]) == (False, "rim")
+    row.result = result
+    assert (row.needs_attempt(0, 1), row.needs_attempt(0, 2)) == (True, False)
+
+
+def test_the_mark_of_a_shard_counts_its_rows(folder: Path) -> None:
+    for name in ("one.png", "two.png"):
+        (folder / name).write_text("hello")
+    write_manifest(folder, [{"image": name} for name in ("p0.png", "one.png", "p1.png", "two.png", "p2.png")])
+    result, _ = run(folder)
+    store = ShardStore(folder / "out")
+    rows, mark = store.load_rows(0), store.load_mark(0)
+    assert mark is not None
+    assert [mark[n] for n in ("rows", "done", "failed", "refused", "images")] == [4, 2, 2, 2, 2]
+    sizes = [[name, (folder / "out" / name).stat().st_size] for name in ("images/p0.png", "images/p1.png")]
+    assert mark["files"] == sizes
+    assert mark["model_seconds"] == sum(row.get("model_seconds") or 0 for row in rows) > 0
+    count, example = mark["failures"]["UnreadableImageError"]
+    assert (count, example.partition(":")[0]) == (2, "one.png")
+    assert (result.done, result.failed, result.refused, result.made, result.kept) == (3, 2, 2, 3, 0)
+    again, _ = run(folder)
+    assert (again.done, again.made, again.kept, again.nothing_started) == (3, 0, 3, False)
 
 
 # --- results and status ---

@@ -19,8 +19,10 @@ from cyclorama.generation.batches import choose_batch_size, compute_cpu_batch
 from cyclorama.generation.engine import Sampler, Task, is_out_of_memory
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.job import ReferenceCache
+from cyclorama.generation.job import ReferenceCache, RowFiles
+from cyclorama.generation.plan import PlanRow, build_plan
 from cyclorama.generation.results import read_status
+from cyclorama.generation.run import plan_job
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
@@ -73,6 +75,8 @@ def test_out_of_memory_halves_the_batch() -> None:
     results = sampler.sample([Task(product, model.registry.categories[0], s) for s in range(4)], 4)
     assert model.calls == [4, 2, 1, 1, 1, 1]
     assert [(made.seed, places) for made, places, _ in results] == [(s, 1) for s in range(4)]
+    assert all(0 < made.seconds < 60 and 0 < share < 60 for made, _, share in results)
+    assert 0 < sampler.busy_seconds < 60
     sampler.close()
 
 
@@ -173,6 +177,29 @@ def test_small_cache_still_gives_the_right_reference(folder: Path) -> None:
     loaded = [cache.load(row, inspect_row(job, row, folder)) for row in plan.read_shard(0)]
     assert cache.decoded == 3
     assert [r.name for r in loaded if r is not None] == ["p2.png", "p4.png", "p2.png"]
+
+
+@pytest.mark.parametrize(("room", "decoded"), [(0, 5), (-1, 7)])
+def test_a_cache_counts_pixels_and_masks(folder: Path, room: int, decoded: int) -> None:
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (80, 70), (90, 80, 70)).save(folder / f"{name}.png")
+    mask = Image.new("L", (80, 70), 0)
+    mask.paste(255, (20, 20, 60, 60))
+    mask.save(folder / "mask.png")
+    row = build_plan_row(folder)
+    cache = ReferenceCache(capacity=2 * 80 * 70 * (3 + 4) + room)
+    for name in ("a", "b", "a", "c", "a", "b", "c"):
+        paths = {"reference": folder / f"{name}.png", "reference_mask": folder / "mask.png"}
+        digests = {"reference": name, "reference_mask": "m"}
+        files = RowFiles(paths | {"image": folder / "p1.png"}, digests, (64, 64), "")
+        assert cache.load(row, files) is not None
+    assert cache.decoded == decoded
+
+
+def build_plan_row(folder: Path) -> PlanRow:
+    job = build_job(folder, build_config())
+    plan = build_plan(ItemSource(folder / "m.jsonl"), folder / "plan", job.config.rules, build_registry(), {})
+    return plan.read_shard(0)[0]
 
 
 class Progress:
@@ -373,3 +400,15 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
     assert batches.measure_model(Timed(room=7), named, "cuda")[0] == 6
     with pytest.raises(ModelError, match="does not fit"):
         batches.measure_model(Timed(room=0), settings, "cuda")
+
+
+def test_further_attempts_are_no_progress(folder: Path) -> None:
+    job = build_job(folder, build_config(attempts=2)).replace(gate=lambda *given: GateVerdict(False, 0.0))
+    job, _ = plan_job(ItemSource(folder / "m.jsonl"), job, folder / "plan")
+    counts: list[int] = []
+    worker = job.open_worker("cpu")
+    try:
+        report = worker.process(0, Hooks(advanced=counts.append))
+    finally:
+        worker.close()
+    assert (report.advanced, sum(counts), report.made, report.done) == (4, 4, 12, 4)

@@ -152,6 +152,7 @@ def test_ray_sets_aside_what_the_settings_ask(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     options = ray_cluster._build_local_options(settings, tmp_path)
     assert (options["num_cpus"], options["_temp_dir"]) == (6, str(tmp_path))
+    assert options["object_store_memory"] == 536_870_912
     options = ray_cluster._build_local_options(settings.replace(device="cuda"), tmp_path)
     assert options["num_cpus"] == 18
     assert ray_cluster.shorten(ValueError("a\n  b" + "c" * 400)) == "a b" + "c" * 297
