@@ -403,7 +403,7 @@ def test_measuring_finds_the_largest_batch_that_pays(monkeypatch: pytest.MonkeyP
 
 
 def test_further_attempts_are_no_progress(folder: Path) -> None:
-    job = build_job(folder, build_config(attempts=2)).replace(gate=lambda *given: GateVerdict(False, 0.0))
+    job = build_job(folder, build_config(attempts=2)).replace(gate=EvenGate(never=True))
     job, _ = plan_job(ItemSource(folder / "m.jsonl"), job, folder / "plan")
     counts: list[int] = []
     worker = job.open_worker("cpu")
