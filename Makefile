@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 RUNS := out/runs
 SHARDS := out/render
 
-.PHONY: help demo test check fix wheel-test docs bench bundle clean
+.PHONY: help demo test coverage check fix wheel-test docs bench bundle clean
 
 help:
 	@echo "make demo   install, then bundled products -> images and out/demo/index.html"
-	@echo "make test   install, then all tests with branch coverage"
+	@echo "make test   install, then all tests"
+	@echo "make coverage  all tests with branch coverage, which takes half as long again"
 	@echo "make check  what must be green before a commit: style, types, spelling, layers"
 	@echo "make wheel-test  build the wheel and make one product with it in a clean environment"
 	@echo "make docs   the documentation as a site, into out/site"
@@ -32,6 +33,9 @@ demo: $(STAMP)
 
 # one thread of arithmetic per process: two busy processes of two threads each would wait for each other
 test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+coverage: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term
 
 wheel-test: $(STAMP)

@@ -54,7 +54,7 @@ def test_any_base_in_the_diffusers_layout_loads_and_keeps_its_images(
     ours = CycloramaPipeline.from_base(tmp_path / "base")
     ours.registry.add("perfume")
     ours.set_progress_bar_config(disable=True)
-    assert ours.prediction_type == prediction_type
+    assert ours.scheduler.config.prediction_type == prediction_type
     images, masks, _ = _inputs(1)
     settings = SamplingConfig(num_inference_steps=4, guidance_scale=3.0)
     actual = ours(images, masks, ["perfume"], _generators(5), settings=settings)
