@@ -27,6 +27,7 @@ QUALITY = {"first": ["Wolverine", "Ocelot", "Zebrafinch"], "second": ["Wolverine
 
 READ_RED = """
 const images = [...document.querySelectorAll('.pick img')];
+if (!images.every((image) => image.complete && image.naturalWidth)) return null;
 return Promise.all(images.map(async (image) => {
   await image.decode();
   const canvas = document.createElement('canvas');
@@ -64,7 +65,7 @@ def build(folder: Path, *options: object) -> list[str]:
 
 def see(driver: Any, wanted: Sequence[str]) -> list[int]:
     """Places of the shown images in the order of a rater who wants ``wanted``, seen by their colour."""
-    reds = driver.execute_script(READ_RED)
+    reds = wait(lambda: driver.execute_script(READ_RED))
     seen = [min(METHODS, key=lambda name: abs(METHODS[name] - red)) for red in reds]
     assert sorted(seen) == sorted(METHODS)
     return [seen.index(name) for name in wanted]
@@ -280,6 +281,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
         wait(lambda: start(one))
         rate_with_mouse(one, "first", range(6, SCREENS))
         wait(lambda: "arrived" in one.find_element("id", "fate").text)
+        wait(lambda: two.execute_script(READ_RED))
     rate_with_mouse(two, "second", range(6, 8))  # nobody listens
     with serve(folder / "study", port) as server:
         rate_with_mouse(two, "second", range(8, SCREENS))

@@ -177,14 +177,14 @@
       const source = data.images[step.reference];
       parts.push(make("div", { className: "reference" },
         make("figure", {}, make("figcaption", {}, words.reference),
-          make("img", { src: source, alt: words.reference })),
+          makeImage({ src: source, alt: words.reference })),
         makeZoom(source, words.reference)));
     }
     const cards = step.images.map((name, index) => {
       const label = fill(words.image, { letter: data.letters[index] });
       const badge = make("span", { className: "place", hidden: true, "aria-hidden": "true" });
       const pick = make("button", { type: "button", className: "pick", onclick: () => choose(index) },
-        make("img", { src: data.images[name], alt: "", width, height }),
+        makeImage({ src: data.images[name], alt: "", width, height }),
         make("span", { className: "letter", "aria-hidden": "true" }, data.letters[index]), badge);
       return make("li", { className: "card" }, pick, makeZoom(data.images[name], label));
     });
@@ -206,11 +206,18 @@
     heading.focus();
   }
 
+  // an image that an outage kept away is asked for again until it comes
+  function makeImage(properties) {
+    const again = () => setTimeout(() => { image.src = properties.src; }, 1000);
+    const image = make("img", { ...properties, onerror: again });
+    return image;
+  }
+
   function makeZoom(source, label) {
     const open = () => {
       const dialog = make("dialog", { "aria-label": label, onclose: () => dialog.remove() });
       const close = make("button", { type: "button", className: "main", onclick: () => dialog.close() }, words.close);
-      dialog.append(make("img", { src: source, alt: label }), close);
+      dialog.append(makeImage({ src: source, alt: label }), close);
       document.body.append(dialog);
       dialog.showModal();
     };
