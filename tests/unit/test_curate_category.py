@@ -50,8 +50,41 @@ def test_only_safe_plurals_fold() -> None:
         "glasses", "dress", "cactus", "chassis", "gas"
     ]  # fmt: skip
     assert fold_name("тапки") == "тапки"
+    assert [fold_name(w) for w in ("ties", "pies", "skies")] == ["tie", "pie", "sky"]
+    assert [fold_name(w) for w in ("mugs", "ses", "bus", "box", "boxes")] == [
+        "mug",
+        "ses",
+        "bus",
+        "box",
+        "box",
+    ]
     assert len(set(settle(CategoryRule(), "glass", "glasses"))) == 2
     assert len(set(settle(CategoryRule(CategorySettings(plurals=False)), "mug", "mugs"))) == 2
+
+
+def test_limits_of_categories_hold_at_the_bound() -> None:
+    long = CategoryRule(CategorySettings(longest=6)).judge_all(rows("kettle", "kettles", "teapots"))
+    assert [f.verdict for f in long] == [Verdict.KEEP, Verdict.KEEP, Verdict.REVIEW]
+    assert long[2].reason == (
+        "category name has 7 characters, at most 6; it looks like a title: map it in the aliases"
+    )
+    names = ("mug", "mug", "cup")
+    for small, verdict in (("review", Verdict.REVIEW), ("drop", Verdict.DROP), ("keep", Verdict.KEEP)):
+        found = CategoryRule(CategorySettings(small=small, minimum_images=2)).judge_all(rows(*names))
+        assert [f.verdict for f in found] == [Verdict.KEEP, Verdict.KEEP, verdict]
+        assert [f.numbers["images"] for f in found] == [2, 2, 1]
+    few = CategoryRule(CategorySettings(small="drop", minimum_images=2)).judge_all(rows(*names))[2]
+    assert few.reason == "category 'cup' has 1 images, at least 2"
+
+    paths = ("Home > Mug", "Home > Mug", "Home > Cup", "Cup")
+    lifted = CategoryRule(CategorySettings(small="parent", minimum_images=3)).judge_all(rows(*paths))
+    assert [f.values["category"] for f in lifted] == ["Home", "Home", "Home", "Cup"]
+    kept = CategoryRule(CategorySettings(small="parent", minimum_images=2)).judge_all(rows(*paths))
+    assert [f.values["category"] for f in kept] == ["Mug", "Mug", "Cup", "Cup"]
+    stay = CategoryRule(CategorySettings(minimum_images=3)).judge_all(rows(*paths))
+    assert [(f.values["category"], f.values.get("parent")) for f in stay] == [
+        ("Mug", "Home"), ("Mug", "Home"), ("Cup", "Home"), ("Cup", None)
+    ]  # fmt: skip
 
 
 def test_identifiers_survive_added_removed_and_reordered_rows() -> None:

@@ -83,6 +83,36 @@ def test_a_product_taken_for_a_body_is_no_person() -> None:
     assert PeopleRule(finders=_find(beside)).judge(_image()).verdict is Verdict.DROP
 
 
+def test_a_share_on_the_product_counts_at_its_bound_and_only_there() -> None:
+    """A face 100 wide by 10 whose part on the product is exactly 85 %, then one column less; bodies 25 %."""
+    pixels = np.full((SIDE, SIDE, 3), 128, dtype=np.uint8)
+
+    def judge(columns: int, label: str, value: float = 0.5, ratio: float = 1.0) -> tuple[Verdict, float]:
+        product = np.zeros((SIDE, SIDE), dtype=np.float32)
+        product[:, :columns] = value
+        finders = _find(_person(0, 20, 100, 30, ratio, label))
+        found = PeopleRule(PeopleSettings(), finders).judge(
+            RuleImage(Record("a", "a.png"), pixels, None, product)
+        )
+        return found.verdict, found.numbers["product_score"]
+
+    assert judge(85, "face") == (Verdict.REVIEW, 1.0)  # from 1 on, and a mask of half is product
+    assert judge(84, "face") == (Verdict.DROP, 0.0)
+    assert judge(85, "face", value=0.49) == (Verdict.DROP, 0.0)
+    assert judge(85, "face", ratio=0.99) == (Verdict.KEEP, 0.99)
+    assert judge(25, "body", ratio=2.0) == (Verdict.KEEP, 2.0)
+    assert judge(24, "body", ratio=2.0) == (Verdict.DROP, 0.0)
+
+
+def test_a_find_outside_the_image_is_on_no_product() -> None:
+    beside = _person(SIDE, 0, SIDE + 20, 20, 1.5)
+    found = PeopleRule(PeopleSettings(product_overlap=0), _find(beside)).judge(_image())
+    assert (found.verdict, found.numbers["product_score"]) == (Verdict.DROP, 0.0)
+    column = _person(89, 40, 90, 41, 1.5)  # one pixel, the product's last
+    found = PeopleRule(PeopleSettings(), _find(column)).judge(_image())
+    assert (found.verdict, found.numbers["product_score"]) == (Verdict.REVIEW, 1.5)
+
+
 def test_what_shows_no_skin_counts_half() -> None:
     box = Box(10, 10, 50, 50, "face", 8.0)
     skin, blue, grey = (np.full((SIDE, SIDE, 3), colour, dtype=np.uint8) for colour in _COLOURS)

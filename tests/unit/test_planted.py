@@ -1,4 +1,5 @@
-"""Planted sets in numbers: every kind's images, a set's rows, bodies, answers and the report."""
+"""Planted sets in numbers: every kind's images, a set's rows, bodies (``cyclorama.lab.planted.people``),
+answers and the report."""
 
 from __future__ import annotations
 
