@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 
+from cyclorama.errors import SettingsError
 from cyclorama.scenes.stage import Camera, Light, Part, SceneCategory, Stage, add_key_light, compute_bounds
 from cyclorama.scenes.surface import Style
 
@@ -94,6 +95,8 @@ def plan_item(seed: int, index: int, categories: tuple[SceneCategory, ...]) -> I
 def build_product(category: SceneCategory, number: int, turn: float = 0.0) -> list[Part]:
     """Product ``number`` of ``category``, its larger side 1, standing on z = 0 about the origin."""
     rng = np.random.default_rng(derive("product", category.name, number))
+    if category.build_product is None:
+        raise SettingsError(f"category {category.name!r} is for cut-outs only: its file builds no product")
     parts = [Part(p.mesh.turned("z", turn), p.surface) for p in category.build_product(rng)]
     low, high = compute_bounds(parts)
     size = max(float(high[2] - low[2]), 0.8 * float(high[0] - low[0]))

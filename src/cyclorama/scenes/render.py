@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from cyclorama.errors import import_optional
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import Camera, Stage, compute_axes, project
+from cyclorama.scenes.stage import Camera, Stage, cast_rays, compute_film, project
 from cyclorama.scenes.surface import Surface
 
 _STATE: dict[str, Any] = {}
 _GUIDE_SAMPLES = 4
+GROUND = 0.02
+"""What is no higher than this is ground, which no product is hidden by; its size is 1."""
 _BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
 
 
@@ -106,22 +108,26 @@ def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "")
 
 
 def _camera(
-    mi: Any, camera: Camera, size: int, crop: tuple[int, int, int, int], samples: int
+    mi: Any, camera: Camera, size: int, samples: int, crop: tuple[int, int, int, int] | None = None
 ) -> dict[str, Any]:
-    left, top, width, height = crop
+    height, width = compute_film(camera, size)
+    left, top, wide, tall = crop or (0, 0, width, height)
     return {
         "type": "perspective",
         "fov": camera.fov,
+        "fov_axis": "larger",
+        "principal_point_offset_x": 0.5 - camera.centre[0],
+        "principal_point_offset_y": 0.5 - camera.centre[1],
         "to_world": mi.ScalarTransform4f().look_at(origin=camera.origin, target=camera.target, up=[0, 0, 1]),
         "sampler": {"type": "multijitter", "sample_count": samples},
         "film": {
             "type": "hdrfilm",
-            "width": size,
-            "height": size,
+            "width": width,
+            "height": height,
             "crop_offset_x": left,
             "crop_offset_y": top,
-            "crop_width": width,
-            "crop_height": height,
+            "crop_width": wide,
+            "crop_height": tall,
             "pixel_format": "rgba",
             "component_format": "float32",
             "rfilter": {"type": "box"},
@@ -132,7 +138,7 @@ def _camera(
 def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
     entries: dict[str, Any] = {"type": "scene"}
     entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
-    entries["sensor"] = _camera(mi, stage.camera, size, (0, 0, size, size), samples)
+    entries["sensor"] = _camera(mi, stage.camera, size, samples)
     entries["sky"] = {"type": "constant", "radiance": {"type": "rgb", "value": list(stage.sky)}}
     for k, lamp in enumerate(stage.lights):
         half = lamp.size / 2
@@ -161,18 +167,14 @@ def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8]
     if len(rows) == 0:
         return False
     chosen = np.unique(np.linspace(0, len(rows) - 1, rays).astype(int))
-    camera, size = stage.camera, mask.shape[0]
+    camera = stage.camera
     origin = np.array(camera.origin)
-    right, up, forward = compute_axes(camera)
-    half = np.tan(np.deg2rad(camera.fov) / 2)
-    u = ((columns[chosen] + 0.5) / size * 2 - 1) * half
-    v = (1 - (rows[chosen] + 0.5) / size * 2) * half
+    places = np.stack([columns[chosen] + 0.5, rows[chosen] + 0.5], 1) / (mask.shape[1], mask.shape[0])
     reach = max(float(np.linalg.norm(p.mesh.vertices - origin, axis=1).max()) for p in stage.product)
     hidden: set[int] = set()
-    for a, b in zip(u, v, strict=True):
-        d = forward + a * right + b * up
+    for d in cast_rays(places, camera):
         hit = scene.ray_intersect(mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist()))
-        if hit.is_valid() and float(hit.t) <= reach:
+        if hit.is_valid() and float(hit.t) <= reach and hit.p[2] > GROUND:
             k = int(hit.shape.id()[4:])
             if k >= len(stage.product):
                 hidden.add(k - len(stage.product))
@@ -187,7 +189,7 @@ def clear_view(stage: Stage, mask: NDArray[np.uint8]) -> bool:
     the same things.
     """
     mi = load_mitsuba()
-    return _remove_occluders(mi, _scene(mi, stage, mask.shape[0], 1, 1), stage, mask, 240)
+    return _remove_occluders(mi, _scene(mi, stage, max(mask.shape), 1, 1), stage, mask, 240)
 
 
 def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8]:
@@ -205,7 +207,7 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
     One pass over it costs a small part of Mitsuba's AOV integrator.
     """
     entries: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": 1}}
-    entries["sensor"] = _camera(mi, stage.camera, size, (0, 0, size, size), _GUIDE_SAMPLES)
+    entries["sensor"] = _camera(mi, stage.camera, size, _GUIDE_SAMPLES)
     black = mi.load_dict(_BLACK, parallel=False)
     for k, part in enumerate([*stage.product, *stage.parts]):
         if part.surface.kind == "glass":
@@ -219,7 +221,7 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
 def render_image(
     stage: Stage, size: int, samples: int, seed: int, mask: NDArray[np.uint8] | None = None, depth: int = 4
 ) -> NDArray[np.uint8]:
-    """The denoised image of ``stage``, sRGB uint8 (size, size, 3).
+    """The denoised image of ``stage``, sRGB uint8 (H, W, 3), its larger side ``size``.
 
     With ``mask`` (the product's coverage), parts that hide the product are taken off the stage first.
     The same arguments give the same bytes on one machine.
@@ -237,26 +239,27 @@ def render_image(
 
 
 def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.uint8]:
-    """Coverage of each pixel by the product alone, uint8 (size, size), 255 = all product.
+    """Coverage of each pixel by the product alone, uint8 (H, W), 255 = all product.
 
     Only the part of the image that holds the product is sampled.
     """
     mi = load_mitsuba()
     points = np.concatenate([p.mesh.vertices for p in stage.product])
-    seen = project(points, stage.camera) * size
-    left, top = np.clip(np.floor(seen.min(0)).astype(int) - 1, 0, size - 1)
-    right, bottom = np.clip(np.ceil(seen.max(0)).astype(int) + 1, 1, size)
+    height, width = compute_film(stage.camera, size)
+    seen = project(points, stage.camera) * (width, height)
+    left, top = np.clip(np.floor(seen.min(0)).astype(int) - 1, 0, (width - 1, height - 1))
+    right, bottom = np.clip(np.ceil(seen.max(0)).astype(int) + 1, 1, (width, height))
     crop = (int(left), int(top), int(max(right - left, 1)), int(max(bottom - top, 1)))
     entries: dict[str, Any] = {
         "type": "scene",
         "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1, "hide_emitters": True},
-        "sensor": _camera(mi, stage.camera, size, crop, samples),
+        "sensor": _camera(mi, stage.camera, size, samples, crop),
     }
     black = mi.load_dict(_BLACK, parallel=False)
     for k, part in enumerate(stage.product):
         entries[f"part{k:04d}"] = _shape(mi, part.mesh, black)
     scene = mi.load_dict(entries, parallel=False)
     alpha = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., 3]
-    mask = np.zeros((size, size), np.uint8)
+    mask = np.zeros((height, width), np.uint8)
     mask[top : top + crop[3], left : left + crop[2]] = np.round(np.clip(alpha, 0, 1) * 255)
     return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -34,11 +35,29 @@ class Light:
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera at ``origin`` looking at ``target``, z up; ``fov`` is the image's full angle in degrees."""
+    """A camera at ``origin`` looking at ``target``, z up.
+
+    ``fov`` is the full angle of the image's larger side, degrees; ``aspect`` its width to its height.
+    ``centre`` is where on the image ``target`` is seen, in [0, 1] to the right and down: a film that is
+    shifted, not a camera that is turned.
+    """
 
     origin: tuple[float, float, float]
     target: tuple[float, float, float]
     fov: float
+    aspect: float = 1.0
+    centre: tuple[float, float] = (0.5, 0.5)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Shares of the image's width and height that a slope of 1 takes."""
+        scale = 0.5 / math.tan(math.radians(self.fov) / 2)
+        return scale * max(1.0, 1 / self.aspect), scale * max(1.0, self.aspect)
+
+
+def compute_film(camera: Camera, size: int) -> tuple[int, int]:
+    """(height, width) in pixels of ``camera``'s image, its larger side ``size``."""
+    return round(size * min(1.0, 1 / camera.aspect)), round(size * min(1.0, camera.aspect))
 
 
 @dataclass
@@ -78,8 +97,16 @@ def project(points: np.ndarray, camera: Camera) -> np.ndarray:
     right, up, forward = compute_axes(camera)
     d = points - np.array(camera.origin)
     depth = np.maximum(d @ forward, 1e-6)
-    scale = 0.5 / np.tan(np.deg2rad(camera.fov) / 2)
-    return np.stack([0.5 + scale * (d @ right) / depth, 0.5 - scale * (d @ up) / depth], 1)
+    (wide, tall), (x, y) = camera.scale, camera.centre
+    return np.stack([x + wide * (d @ right) / depth, y - tall * (d @ up) / depth], 1)
+
+
+def cast_rays(places: np.ndarray, camera: Camera) -> np.ndarray:
+    """Directions (N, 3) from the camera through image positions (N, 2), 1 long along its axis."""
+    right, up, forward = compute_axes(camera)
+    (wide, tall), (x, y) = camera.scale, camera.centre
+    across, rise = (places[:, :1] - x) / wide, (y - places[:, 1:]) / tall
+    return np.asarray(forward + across * right + rise * up)
 
 
 def add_key_light(
@@ -123,6 +150,17 @@ class Framing(Settings):
     """Largest shift of the product from the middle of the image, as a share of the image."""
 
 
+class Body(Settings):
+    """What a cut-out's body is like where only its front is seen."""
+
+    depth: Annotated[float, Field(ge=0.02, le=2)] = 0.6
+    """Its depth (its height if it lies) as a share of its width."""
+    round: bool = True
+    """A bottle's section, or a box's."""
+    lies: bool = False
+    """It lies on the ground and is seen from above, as in a flat lay; otherwise it stands."""
+
+
 @dataclass(frozen=True)
 class SceneCategory:
     """One product category of the set, as its file gives it.
@@ -131,14 +169,19 @@ class SceneCategory:
         name: the category's name as prompts use it.
         brands: three narrow styles.
         sample_style: draws an unbranded style from the category's whole range.
-        build_product: a product standing on z = 0 about the origin; any size (it is scaled to 1).
+        build_product: a product standing on z = 0 about the origin; any size (it is scaled to 1). None if
+            the category is for cut-outs only.
         dress: puts surfaces, props and lights around a product of size 1 that stands at the origin.
         framing: camera.
+        body: what cut-outs of the category are like; None takes it from ``build_product``.
+        words: other words for the category.
     """
 
     name: str
     brands: tuple[Style, Style, Style]
     sample_style: Callable[[np.random.Generator], Style]
-    build_product: Callable[[np.random.Generator], list[Part]]
+    build_product: Callable[[np.random.Generator], list[Part]] | None
     dress: Callable[[Stage, np.random.Generator, Style], None]
     framing: Framing
+    body: Body | None = None
+    words: tuple[str, ...] = ()

@@ -16,11 +16,13 @@ from cyclorama.scenes.grammar.document import Entry, read_document
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
 from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
 from cyclorama.scenes.grammar.vocabulary import CONSTANTS, PRODUCT_SIDES, describe_product, functions, shapes
-from cyclorama.scenes.stage import Framing, Part, SceneCategory, Stage
+from cyclorama.scenes.stage import Body, Framing, Part, SceneCategory, Stage
 from cyclorama.scenes.surface import Style
 
-KEYS = ("name", "about", "constants", "definitions", "framing", "product", "brands", "style", "scene")
-NEEDED = ("name", "framing", "product", "brands", "style", "scene")
+KEYS = (
+    "name", "about", "words", "constants", "definitions", "framing", "body", "product", "brands", "style", "scene"
+)  # fmt: skip
+NEEDED = ("name", "framing", "brands", "style", "scene")
 STYLE_KEYS = tuple(Style.model_fields)
 STYLE_NEEDED = ("wall", "floor", "prop", "accent", "elements")
 HAS = Function(
@@ -31,9 +33,9 @@ BRANDS = 3
 SCENES = Path(__file__).parents[1]
 
 NAMES = tuple(entry.text() for entry in read_document(SCENES / "categories.yaml").items())
-"""All categories in the order in which items cycle through them."""
+"""The categories of the rendered set in the order in which items cycle through them."""
 
-S = TypeVar("S", Framing, Style)
+S = TypeVar("S", Body, Framing, Style)
 
 
 def check_name(name: str) -> None:
@@ -43,14 +45,22 @@ def check_name(name: str) -> None:
 
 
 @cache
+def list_scenes() -> dict[str, Path]:
+    """The files of all categories that a cut-out can be set into, by name."""
+    paths = sorted((SCENES / "categories").glob("*.yaml"))
+    return {path.stem.replace("_", " "): path for path in paths}
+
+
+@cache
 def load_category(name: str) -> SceneCategory:
     """The category called ``name``.
 
     Raises:
-        SettingsError: for a name that the set does not have.
+        SettingsError: for a name that no file has.
     """
-    check_name(name)
-    return read_category(SCENES / "categories" / f"{name.replace(' ', '_')}.yaml")
+    if name not in list_scenes():
+        raise SettingsError(f"no scene for {name!r}; there are: {', '.join(list_scenes())}")
+    return read_category(list_scenes()[name])
 
 
 def read_category(path: Path) -> SceneCategory:
@@ -58,7 +68,12 @@ def read_category(path: Path) -> SceneCategory:
 
     Raises ConfigError naming file, line and field: unknown names and keys, missing keys, wrong values.
     """
-    keys = read_document(path).mapping(KEYS, NEEDED)
+    document = read_document(path)
+    keys = document.mapping(KEYS, NEEDED)
+    if not {"product", "body"} & keys.keys():
+        raise document.place.error(
+            "expected product (rows that build one) or body (depth and round of cut-outs)"
+        )
     reader = _Reader(_read_props())
     reader.read_constants(keys.get("constants"))
     reader.read_definitions(keys.get("definitions"))
@@ -67,9 +82,11 @@ def read_category(path: Path) -> SceneCategory:
         name=keys["name"].text(),
         brands=reader.read_brands(keys["brands"]),
         sample_style=sample_style,
-        build_product=reader.read_product(keys["product"]),
+        build_product=reader.read_product(keys["product"]) if "product" in keys else None,
         dress=dress,
-        framing=reader.read_framing(keys["framing"]),
+        framing=reader.read_settings(Framing, keys["framing"]),
+        body=reader.read_settings(Body, keys["body"]) if "body" in keys else None,
+        words=tuple(word.text() for word in keys["words"].items()) if "words" in keys else (),
     )
 
 
@@ -157,12 +174,10 @@ class _Reader:
 
         return dress
 
-    def read_framing(self, entry: Entry) -> Framing:
-        """The camera's ranges."""
-        keys = entry.mapping(Framing.model_fields)
-        return _build(
-            Framing, entry, {k: self._fixed(compile_value(v, self._names())) for k, v in keys.items()}
-        )
+    def read_settings(self, cls: type[S], entry: Entry) -> S:
+        """The camera's ranges, or the body, whose values are fixed."""
+        keys = entry.mapping(cls.model_fields)
+        return _build(cls, entry, {k: self._fixed(compile_value(v, self._names())) for k, v in keys.items()})
 
     def read_brands(self, entry: Entry) -> tuple[Style, Style, Style]:
         """The fixed styles; their elements are words that the scene or the sampled style knows."""

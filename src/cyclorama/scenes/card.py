@@ -1,0 +1,182 @@
+"""How does a cut-out stand on a stage?  A camera solved from its box, its front as a mesh, a body behind it.
+
+All of it lies on the rays of the camera that sees the cut-out: the front covers exactly what the matte covers,
+and the body hides behind the front whatever its depth, yet casts a shadow and is mirrored as a solid thing.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cyclorama.scenes.geometry import Mesh
+from cyclorama.scenes.stage import Body, Camera, Framing, Part, cast_rays
+from cyclorama.scenes.surface import Surface
+
+CELLS = 96
+"""Cells of the front's mesh along the product's larger side."""
+SOLID = 0.5
+"""From this alpha on a pixel belongs to the front."""
+SHARE_ROOM = (0.8, 1.2)
+"""How far a product's share of the image may leave the category's before the angle of view gives way."""
+BEVEL = 0.02
+"""How far the front stands over the line of contact, so that the product's lower edge is rounded; size 1."""
+
+
+def solve_camera(
+    canvas: tuple[int, int],
+    box: tuple[int, int, int, int],
+    framing: Framing,
+    elevation: float,
+    lies: bool = False,
+) -> Camera:
+    """The camera that sees a product of size 1 at the origin in ``box`` (top, left, height, width) of ``canvas``.
+
+    ``canvas`` is (height, width) in pixels, ``elevation`` in degrees. The distance follows from the product's
+    share of the image as in the category's own scenes; where that is far from theirs, the angle of view gives way.
+    """
+    height, width = canvas
+    top, left, tall, wide = box
+    world = tall / max(tall, 0.8 * wide)
+    half = math.tan(math.radians(framing.fov) / 2)
+    share = max(tall, 0.8 * wide) / min(height, width)
+    low, high = framing.share
+    distance = 0.5 / (min(max(share, low * SHARE_ROOM[0]), high * SHARE_ROOM[1]) * half)
+    rise = math.radians(elevation)
+    middle = 0.0 if lies else world / 2
+    origin = (0.0, -distance * math.cos(rise), middle + distance * math.sin(rise))
+    # slopes of the rays to the product's lower and upper end against the camera's axis
+    if lies:
+        up, away = 1.0, 1 / math.tan(rise)
+    else:
+        up, away = math.cos(rise), -math.sin(rise)
+    foot, head = (end * up / (distance + end * away) for end in (-world / 2, world / 2))
+    scale = tall / height / (head - foot)  # shares of the image's height that a slope of 1 takes
+    aspect = width / height
+    fov = 2 * math.degrees(math.atan(0.5 * max(1.0, aspect) / scale))
+    centre = ((left + wide / 2) / width, (top + tall) / height + scale * foot)
+    return Camera(origin, (0.0, 0.0, middle), fov, aspect, centre)
+
+
+def build_card(
+    foreground: NDArray[np.uint8], matte: NDArray[np.float32], camera: Camera, body: Body
+) -> list[Part]:
+    """Front and back of the cut-out as ``camera`` sees it, standing on z = 0.
+
+    ``foreground`` (H, W, 3) are its own colours, ``matte`` (H, W) in [0, 1] says where it is, both on the canvas.
+    """
+    rows, columns = np.nonzero(matte >= SOLID)
+    top, left, bottom, right = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+    solid = np.pad(matte[top:bottom, left:right] >= SOLID, 2)
+    places, faces = _triangulate(solid)
+    pixels = places + (left - 2, top - 2)
+    size = np.array([matte.shape[1], matte.shape[0]])
+    rays = cast_rays(pixels / size, camera)
+    origin = np.array(camera.origin)
+    pixel = _measure_pixel(camera, matte.shape[0])
+    depth = _measure_depth(solid, body) * pixel
+    behind = ndimage.map_coordinates(depth, (places[:, 1] - 0.5, places[:, 0] - 0.5), order=1, mode="nearest")
+    behind = np.maximum(behind, 1e-4)
+    if body.lies:
+        axis, near, far = 2, behind, np.zeros(len(places))
+    else:
+        contact = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, float(depth.max()) / 2)
+        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact)
+        far = near + behind
+    uv = np.stack([(pixels[:, 0] - left) / (right - left), (bottom - pixels[:, 1]) / (bottom - top)], 1)
+    surface = Surface(np.ascontiguousarray(foreground[top:bottom, left:right]))
+    parts = []
+    for place, order, facing in ((near, 1, -1.0), (far, -1, 1.0)):
+        points = origin + rays * ((place - origin[axis]) / rays[:, axis])[:, None]
+        normals = np.zeros_like(points)
+        normals[:, axis] = -facing if body.lies else facing
+        arrays = (points.astype(np.float32), faces[:, ::order].copy(), normals.astype(np.float32))
+        parts.append(Part(Mesh(*arrays, uv.astype(np.float32)), surface))
+    return parts
+
+
+def _triangulate(solid: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Vertices (N, 2) x, y in pixels and triangles (M, 3) that cover ``solid``.
+
+    A grid; its vertices outside are moved onto the outline.
+    """
+    height, width = solid.shape
+    cell = max(1.0, max(height, width) / CELLS)
+    down, across = math.ceil(height / cell), math.ceil(width / cell)
+    ys, xs = np.linspace(0, height, down + 1), np.linspace(0, width, across + 1)
+    labels = np.minimum((np.arange(height) + 0.5) / height * down, down - 1).astype(int)
+    held = np.zeros((down, across), bool)
+    sides = np.minimum((np.arange(width) + 0.5) / width * across, across - 1).astype(int)
+    inside = np.nonzero(solid)
+    held[labels[inside[0]], sides[inside[1]]] = True
+    distance = ndimage.distance_transform_edt(solid) - ndimage.distance_transform_edt(~solid)
+    distance = ndimage.gaussian_filter(distance - 0.5 * np.sign(distance), 0.7)
+    slope_y, slope_x = np.gradient(distance)
+    places = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
+    for _ in range(3):
+        at = (np.clip(places[:, 1] - 0.5, 0, height - 1), np.clip(places[:, 0] - 0.5, 0, width - 1))
+        d, gy, gx = (
+            ndimage.map_coordinates(a, at, order=1, mode="nearest") for a in (distance, slope_y, slope_x)
+        )
+        out = d < 0
+        length = np.maximum(gx**2 + gy**2, 0.25)
+        places[out] -= np.stack([d * gx / length, d * gy / length], 1)[out]
+    y, x = np.nonzero(held)
+    a = y * (across + 1) + x
+    b, c, e = a + 1, a + across + 2, a + across + 1
+    faces = np.concatenate([np.stack([e, c, b], 1), np.stack([e, b, a], 1)])
+    used, faces = np.unique(faces, return_inverse=True)
+    return places[used], faces.reshape(-1, 3).astype(np.int32)
+
+
+def _measure_pixel(camera: Camera, height: int) -> float:
+    """World size of a pixel at the product's place."""
+    distance = float(np.linalg.norm(np.subtract(camera.target, camera.origin)))
+    return distance / (camera.scale[1] * height)
+
+
+def _measure_depth(solid: NDArray[np.bool_], body: Body) -> NDArray[np.float64]:
+    """How far the body reaches behind each pixel (H, W), in pixels: a section of its own for every run of a row."""
+    depth = np.zeros(solid.shape)
+    columns = np.arange(solid.shape[1]) + 0.5
+    for row, line in enumerate(solid):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], line, [0]])))
+        for start, end in zip(edges[::2], edges[1::2], strict=True):
+            u = np.clip((columns[start:end] - start) / (end - start), 0, 1)
+            section = np.sqrt(4 * u * (1 - u)) if body.round else np.ones(end - start)
+            depth[row, start:end] = body.depth * (end - start) * section
+    depth = ndimage.gaussian_filter1d(depth, max(1.0, solid.shape[0] / 100), axis=0)
+    return np.where(solid, depth, 0.0)
+
+
+def _find_contact(
+    solid: NDArray[np.bool_],
+    camera: Camera,
+    corner: tuple[int, int],
+    canvas: tuple[int, ...],
+    reach: float,
+) -> NDArray[np.float64]:
+    """The depth y at which the front stands, for every column of ``solid`` and one more.
+
+    Where the lower outline can be the line at which the product meets the ground, it is: no farther back than
+    ``reach``. What is higher overhangs and stands as far back as the contact beside it.
+    """
+    height, width = solid.shape
+    lowest = height - np.argmax(solid[::-1], axis=0)
+    columns = np.arange(width)
+    filled = solid.any(0)
+    places = np.stack([corner[1] + columns + 0.5, corner[0] + lowest], 1) / (canvas[1], canvas[0])
+    rays = cast_rays(places, camera)
+    origin = np.array(camera.origin)
+    falls = filled & (rays[:, 2] < 0)
+    depth = np.full(width, np.inf)
+    depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
+    touches = depth <= depth.min() + reach
+    if not touches.any():
+        return np.zeros(width + 1)
+    depth = np.interp(columns, columns[touches], depth[touches]) - BEVEL
+    depth = ndimage.median_filter(depth, size=max(3, width // 40))
+    return np.asarray(np.interp(np.arange(width + 1), columns + 0.5, depth))

@@ -1,0 +1,124 @@
+"""From a cut-out on its canvas to the finished ground round it: the set of its category, lit as the photo is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cyclorama.scenes.card import build_card, solve_camera
+from cyclorama.scenes.compose import build_product, derive
+from cyclorama.scenes.grammar.reader import load_category
+from cyclorama.scenes.look import (
+    DISTINCT,
+    estimate_light_side,
+    list_walls,
+    measure_contrast,
+    measure_rim,
+    relate_accent,
+)
+from cyclorama.scenes.render import render_image
+from cyclorama.scenes.stage import Body, SceneCategory, Stage, compute_bounds
+from cyclorama.scenes.surface import Style
+
+PREVIEW = 96
+"""Larger side of the small pictures by which colours are judged, pixels."""
+_MEASURED = 4
+"""Products of a category whose depth is measured."""
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A product on its canvas: own colours (H, W, 3) uint8, ``matte`` (H, W) in [0, 1] and its
+    ``box`` (top, left, height, width)."""
+
+    foreground: NDArray[np.uint8]
+    matte: NDArray[np.float32]
+    box: tuple[int, int, int, int]
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.matte.shape[0], self.matte.shape[1]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The stage of one image, and what was decided for it."""
+
+    stage: Stage
+    style: Style
+    light_side: float | None
+    """Where the photo's light came from, -1 or 1; None: not told, the style's own side."""
+    contrast: float
+    """CIE76 distance between the product's rim and what is behind it."""
+    solid: NDArray[np.uint8]
+    """255 where the product covers all (H, W)."""
+
+
+@cache
+def measure_body(category: SceneCategory) -> Body:
+    """What cut-outs of a category are like: as its file says, or as its own three-dimensional products are."""
+    if category.body is not None:
+        return category.body
+    depths, fills = [], []
+    for number in range(_MEASURED):
+        parts = build_product(category, number)
+        low, high = compute_bounds(parts)
+        points = np.concatenate([p.mesh.vertices for p in parts])
+        width, depth = high[0] - low[0], high[1] - low[1]
+        depths.append(depth / max(width, 1e-6))
+        corners = np.abs(points[:, :2]) / (np.array([width, depth]) / 2)
+        fills.append(float((corners.min(1) > 0.8).any()))
+    return Body(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
+
+
+def set_stage(cutout: CutOut, name: str, seed: int, style: Style | None = None) -> Setting:
+    """The stage of category ``name`` for ``cutout``: camera, product, props, light and colours.
+
+    Without ``style`` the seed draws one from the category's whole range. Raises SettingsError (unknown name).
+    """
+    category = load_category(name)
+    rng = np.random.default_rng(derive("scene", seed, name))
+    drawn = category.sample_style(rng)
+    chosen = style or relate_accent(drawn, cutout.foreground, cutout.matte)
+    side = estimate_light_side(cutout.foreground, cutout.matte)
+    if side is not None:
+        chosen = chosen.replace(key_side=side * max(abs(chosen.key_side), 0.4))
+    body, elevation = measure_body(category), float(rng.uniform(*category.framing.elevation))
+    camera = solve_camera(cutout.canvas, cutout.box, category.framing, elevation, body.lies)
+    card = build_card(cutout.foreground, cutout.matte, camera, body)
+    state = rng.bit_generator.state
+
+    def dress(style: Style) -> Stage:
+        rng.bit_generator.state = state
+        stage = Stage(product=card, camera=camera)
+        category.dress(stage, rng, style)
+        return stage
+
+    rim = measure_rim(cutout.foreground, cutout.matte)
+    best, contrast = chosen, measure_contrast(rim, _look_behind(dress(chosen), cutout))
+    for wall in list_walls(chosen.wall, rim) if contrast < DISTINCT else []:
+        other = chosen.replace(wall=wall)
+        found = measure_contrast(rim, _look_behind(dress(other), cutout))
+        if found > contrast:
+            best, contrast = other, found
+        if contrast >= DISTINCT:
+            break
+    solid = np.where(cutout.matte > 0.98, 255, 0).astype(np.uint8)
+    return Setting(dress(best), best, side, contrast, solid)
+
+
+def _look_behind(stage: Stage, cutout: CutOut) -> NDArray[np.uint8]:
+    """Pixels (N, 3) of a small picture of the empty ``stage`` round the product's upper three quarters."""
+    empty = Stage([], list(stage.parts), stage.lights, stage.sky, stage.exposure, stage.camera)
+    image = render_image(empty, PREVIEW, 4, 0)
+    zoom = np.divide(image.shape[:2], cutout.canvas)
+    small = ndimage.zoom(cutout.matte, zoom, order=1) > 0.5
+    ring = ndimage.binary_dilation(small, iterations=4) & ~ndimage.binary_dilation(small)
+    rows = np.flatnonzero(small.any(1))
+    ring[rows[0] + (rows[-1] - rows[0]) * 3 // 4 :] = False
+    return image[: ring.shape[0], : ring.shape[1]][ring] if ring.any() else image.reshape(-1, 3)
