@@ -1,7 +1,7 @@
 """How does a cut-out stand on a stage?  A camera solved from its box, its front as a mesh, a body behind it.
 
-All of it lies on the rays of the camera that sees the cut-out: the front covers exactly what the matte covers,
-and the body hides behind the front whatever its depth, yet casts a shadow and is mirrored as a solid thing.
+All of it lies on the rays of the camera that sees the cut-out: the front covers what the matte covers, and
+the body hides behind the front whatever its depth, yet casts a shadow and is mirrored as a solid thing.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ def solve_camera(
     elevation: float,
     lies: bool = False,
 ) -> Camera:
-    """The camera that sees a product of size 1 at the origin in ``box`` (top, left, height, width) of ``canvas``.
+    """The camera that sees a product of size 1 at the origin in ``box`` (top, left, height, width).
 
     ``canvas`` is (height, width) in pixels, ``elevation`` in degrees. The distance follows from the product's
-    share of the image as in the category's own scenes; where that is far from theirs, the angle of view gives way.
+    share of the image as in the category's own scenes; where that is far from theirs, the angle of view
+    gives way. What ``lies`` is as long on the ground as it looks from above.
     """
     height, width = canvas
     top, left, tall, wide = box
@@ -66,13 +67,14 @@ def build_card(
 ) -> list[Part]:
     """Front and back of the cut-out as ``camera`` sees it, standing on z = 0.
 
-    ``foreground`` (H, W, 3) are its own colours, ``matte`` (H, W) in [0, 1] says where it is, both on the canvas.
+    ``foreground`` (H, W, 3) are its own colours, ``matte`` (H, W) in [0, 1] says where it
+    is, both on the canvas.
     """
     rows, columns = np.nonzero(matte >= SOLID)
     top, left, bottom, right = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
     solid = np.pad(matte[top:bottom, left:right] >= SOLID, 2)
     places, faces = _triangulate(solid)
-    pixels = places + (left - 2, top - 2)
+    pixels = places + np.array([left - 2, top - 2])
     size = np.array([matte.shape[1], matte.shape[0]])
     rays = cast_rays(pixels / size, camera)
     origin = np.array(camera.origin)
@@ -139,7 +141,7 @@ def _measure_pixel(camera: Camera, height: int) -> float:
 
 
 def _measure_depth(solid: NDArray[np.bool_], body: Body) -> NDArray[np.float64]:
-    """How far the body reaches behind each pixel (H, W), in pixels: a section of its own for every run of a row."""
+    """How far the body reaches behind each pixel (H, W), in pixels: a section for every run of a row."""
     depth = np.zeros(solid.shape)
     columns = np.arange(solid.shape[1]) + 0.5
     for row, line in enumerate(solid):

@@ -1,4 +1,4 @@
-"""What in a cut-out decides how its set looks?  The side its light came from, and colours beside which it shows."""
+"""What in a cut-out decides how its set looks?  The side of its light, and colours beside which it shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a cut-out on its canvas to the finished ground round it: the set of its category, lit as the photo is."""
+"""From a cut-out on its canvas to its stage: the set of its category, lit as the photo is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Setting:
 
 @cache
 def measure_body(category: SceneCategory) -> Body:
-    """What cut-outs of a category are like: as its file says, or as its own three-dimensional products are."""
+    """What cut-outs of a category are like: as its file says, or as its own 3-D products are."""
     if category.body is not None:
         return category.body
     depths, fills = [], []

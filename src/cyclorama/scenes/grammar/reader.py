@@ -20,7 +20,8 @@ from cyclorama.scenes.stage import Body, Framing, Part, SceneCategory, Stage
 from cyclorama.scenes.surface import Style
 
 KEYS = (
-    "name", "about", "words", "constants", "definitions", "framing", "body", "product", "brands", "style", "scene"
+    "name", "about", "words", "constants", "definitions", "framing", "body", "product", "brands", "style",
+    "scene",
 )  # fmt: skip
 NEEDED = ("name", "framing", "brands", "style", "scene")
 STYLE_KEYS = tuple(Style.model_fields)

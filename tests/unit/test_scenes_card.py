@@ -1,0 +1,117 @@
+"""A cut-out on a stage: camera solved from its box, front on its pixels, body behind it, foot on the ground."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from cyclorama.scenes.card import BEVEL, build_card, solve_camera
+from cyclorama.scenes.stage import Body, Framing, cast_rays, project
+
+FRAMING = Framing(share=(0.5, 0.6), fov=27.0)
+CANVASES = [(512, 512), (600, 400), (360, 900), (701, 333)]
+
+
+def place_box(
+    canvas: tuple[int, int], share: float, ratio: float, corner: tuple[float, float]
+) -> tuple[int, ...]:
+    """A box with its height to its width as ``ratio``, somewhere on ``canvas``."""
+    tall = min(share * canvas[0], share * canvas[1] * ratio)
+    wide = tall / ratio
+    top, left = corner[0] * (canvas[0] - tall), corner[1] * (canvas[1] - wide)
+    return round(top), round(left), round(tall), round(wide)
+
+
+def draw_bottle(canvas: tuple[int, int], box: tuple[int, ...], base: float = 0.06) -> NDArray[np.float32]:
+    """A bottle's outline that fills ``box``: neck above, the ellipse of its foot below."""
+    top, left, tall, wide = box
+    y, x = np.mgrid[: canvas[0], : canvas[1]]
+    u, v = (x + 0.5 - left) / wide * 2 - 1, (y + 0.5 - top) / tall
+    half = np.where(v < 0.3, 0.35, 1.0)
+    foot = 1 - base + base * np.sqrt(np.clip(1 - u**2, 0, 1))
+    return ((np.abs(u) <= half) & (v >= 0) & (v <= foot)).astype(np.float32)
+
+
+@pytest.mark.parametrize("canvas", CANVASES)
+@pytest.mark.parametrize("share", [0.15, 0.55, 0.95])
+@pytest.mark.parametrize("lies", [False, True])
+def test_camera_sees_the_product_in_its_box(canvas: tuple[int, int], share: float, lies: bool) -> None:
+    for ratio, corner in ((2.0, (0.5, 0.5)), (0.5, (0.9, 0.1)), (1.0, (0.2, 0.8))):
+        box = place_box(canvas, share, ratio, corner)
+        camera = solve_camera(canvas, box, FRAMING, 60.0 if lies else 8.0, lies)
+        world = box[2] / max(box[2], 0.8 * box[3])
+        reach = world / 2 / np.sin(np.deg2rad(60))  # what lies is seen shortened
+        ends = [[0, -reach, 0], [0, reach, 0]] if lies else [[0, 0, 0], [0, 0, world]]
+        seen = project(np.array(ends), camera) * (canvas[1], canvas[0])
+        middle, foot = box[1] + box[3] / 2, box[0] + box[2]
+        assert seen[0] == pytest.approx([middle, foot], abs=1e-6)
+        assert camera.aspect == canvas[1] / canvas[0]
+        assert seen[1] == pytest.approx([middle, box[0]], abs=1e-6)
+
+
+def test_distance_follows_from_the_share_within_limits() -> None:
+    def measure(share: float) -> tuple[float, float]:
+        camera = solve_camera((500, 500), place_box((500, 500), share, 2.0, (0.5, 0.5)), FRAMING, 8.0)
+        return float(np.linalg.norm(np.subtract(camera.origin, camera.target))), camera.fov
+
+    near, far = measure(0.6), measure(0.5)
+    assert near[0] / far[0] == pytest.approx(0.5 / 0.6, rel=1e-6)  # as in the category's own scenes
+    assert near[1] == pytest.approx(27, abs=0.4)
+    assert far[1] == pytest.approx(27, abs=0.4)
+    assert measure(0.1)[0] == pytest.approx(measure(0.4)[0])  # the angle of view gives way instead
+    assert measure(0.1)[1] > 80
+
+
+def test_rays_and_projection_are_inverse() -> None:
+    camera = solve_camera((300, 700), (100, 500, 120, 80), FRAMING, 11.0)
+    places = np.random.default_rng(3).random((50, 2))
+    points = np.array(camera.origin) + cast_rays(places, camera) * np.linspace(1, 9, 50)[:, None]
+    assert project(points, camera) == pytest.approx(places, abs=1e-9)
+
+
+@pytest.mark.parametrize("body", [Body(), Body(depth=1.0, round=False), Body(depth=0.3, lies=True)])
+def test_front_and_body_lie_on_the_same_rays(body: Body) -> None:
+    canvas, box = (400, 400), (100, 140, 220, 120)
+    camera = solve_camera(canvas, box, FRAMING, 55.0 if body.lies else 8.0, body.lies)
+    matte = draw_bottle(canvas, box)
+    front, back = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)
+    seen = [project(p.mesh.vertices.astype(float), camera) for p in (front, back)]
+    assert seen[0] == pytest.approx(seen[1], abs=2e-6)
+    distance = [np.linalg.norm(p.mesh.vertices - np.array(camera.origin), axis=1) for p in (front, back)]
+    assert (distance[1] >= distance[0]).all()
+    assert (distance[1] - distance[0]).max() > 0.1
+    pixels = seen[0] * 400  # inside the outline, to a pixel
+    inside = matte[np.clip(pixels[:, 1].astype(int), 0, 399), np.clip(pixels[:, 0].astype(int), 0, 399)]
+    assert inside.mean() > 0.6
+    low, high = pixels.min(0), pixels.max(0)
+    assert (*low[::-1], *high[::-1]) == pytest.approx((100, 140, 320, 260), abs=0.6)
+
+
+def test_round_foot_stands_on_the_ground_along_its_whole_front() -> None:
+    canvas, box = (400, 400), (100, 140, 220, 120)
+    camera = solve_camera(canvas, box, FRAMING, 8.0)
+    front, _ = build_card(
+        np.full((*canvas, 3), 200, np.uint8), draw_bottle(canvas, box), camera, Body(depth=1.0)
+    )
+    points = front.mesh.vertices
+    middle = points[np.abs(points[:, 0]) < 0.02]
+    side = points[np.abs(points[:, 0] - 0.2) < 0.02]
+    for part in (middle, side):
+        foot = part[np.argmin(part[:, 2])]
+        assert foot[2] == pytest.approx(0, abs=0.012)
+    assert middle[:, 1].max() == pytest.approx(-BEVEL, abs=0.01)
+    assert side[:, 1].min() > 0.025  # the foot's ellipse is a circle on the ground
+
+
+def test_what_overhangs_stands_above_the_foot() -> None:
+    """A lamp: a narrow foot below a wide shade."""
+    canvas, box = (400, 400), (100, 100, 200, 200)
+    matte = np.zeros(canvas, np.float32)
+    matte[100:200, 100:300] = 1
+    matte[200:300, 180:220] = 1
+    camera = solve_camera(canvas, box, FRAMING, 8.0)
+    front, _ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, Body())
+    assert np.ptp(front.mesh.vertices[:, 1]) < 1e-3  # one plane
+    shade = front.mesh.vertices[np.abs(front.mesh.vertices[:, 0]) > 0.2]
+    assert shade[:, 2].min() == pytest.approx(0.5, abs=0.03)
