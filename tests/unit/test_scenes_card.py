@@ -1,4 +1,4 @@
-"""A cut-out on a stage: camera solved from its box, front on its pixels, body behind it, foot on the ground."""
+"""A cut-out on a stage: camera solved from its box, front on its pixels, body behind it, foot on ground."""
 
 from __future__ import annotations
 
@@ -75,9 +75,11 @@ def test_front_and_body_lie_on_the_same_rays(body: Body) -> None:
     canvas, box = (400, 400), (100, 140, 220, 120)
     camera = solve_camera(canvas, box, FRAMING, 55.0 if body.lies else 8.0, body.lies)
     matte = draw_bottle(canvas, box)
-    front, back = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)
+    front, back, walls = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)
     seen = [project(p.mesh.vertices.astype(float), camera) for p in (front, back)]
     assert seen[0] == pytest.approx(seen[1], abs=2e-6)
+    closed = project(walls.mesh.vertices.astype(float), camera)  # seen from their edge
+    assert np.abs(closed.reshape(-1, 4, 2)[:, [0, 1]] - closed.reshape(-1, 4, 2)[:, [3, 2]]).max() < 2e-6
     distance = [np.linalg.norm(p.mesh.vertices - np.array(camera.origin), axis=1) for p in (front, back)]
     assert (distance[1] >= distance[0]).all()
     assert (distance[1] - distance[0]).max() > 0.1
@@ -91,7 +93,7 @@ def test_front_and_body_lie_on_the_same_rays(body: Body) -> None:
 def test_round_foot_stands_on_the_ground_along_its_whole_front() -> None:
     canvas, box = (400, 400), (100, 140, 220, 120)
     camera = solve_camera(canvas, box, FRAMING, 8.0)
-    front, _ = build_card(
+    front, *_ = build_card(
         np.full((*canvas, 3), 200, np.uint8), draw_bottle(canvas, box), camera, Body(depth=1.0)
     )
     points = front.mesh.vertices
@@ -111,7 +113,38 @@ def test_what_overhangs_stands_above_the_foot() -> None:
     matte[100:200, 100:300] = 1
     matte[200:300, 180:220] = 1
     camera = solve_camera(canvas, box, FRAMING, 8.0)
-    front, _ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, Body())
-    assert np.ptp(front.mesh.vertices[:, 1]) < 1e-3  # one plane
-    shade = front.mesh.vertices[np.abs(front.mesh.vertices[:, 0]) > 0.2]
-    assert shade[:, 2].min() == pytest.approx(0.5, abs=0.03)
+    front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, Body())
+    points = front.mesh.vertices
+    foot, shade = points[np.abs(points[:, 0]) < 0.09], points[np.abs(points[:, 0]) > 0.2]
+    assert foot[foot[:, 2] < 0.3][:, 1] == pytest.approx(-BEVEL, abs=0.01)
+    assert shade[:, 1].min() == pytest.approx(-BEVEL - 0.6 / 2 * 160 / 200, abs=0.01)  # towards the camera
+    assert shade[:, 2].min() == pytest.approx(0.52, abs=0.03)
+
+
+def test_a_ball_bulges_over_its_foot_and_a_box_does_not() -> None:
+    canvas, box = (400, 400), (100, 100, 200, 200)
+    camera = solve_camera(canvas, box, FRAMING, 8.0)
+    y, x = np.mgrid[:400, :400]
+    ball = (np.hypot(y - 199.5, x - 199.5) <= 100).astype(np.float32)
+    cube = np.zeros(canvas, np.float32)
+    cube[100:300, 100:300] = 1
+    colours = np.full((*canvas, 3), 200, np.uint8)
+    reach = [build_card(colours, m, camera, Body(depth=1.0))[0].mesh.vertices[:, 1] for m in (ball, cube)]
+    assert reach[0].min() < -0.15
+    assert reach[1] == pytest.approx(-BEVEL, abs=0.02)
+
+
+def test_the_body_is_closed() -> None:
+    """Every edge of front, back and walls together belongs to two faces."""
+    canvas, box = (200, 200), (40, 60, 120, 80)
+    camera = solve_camera(canvas, box, FRAMING, 8.0)
+    parts = build_card(np.zeros((*canvas, 3), np.uint8), draw_bottle(canvas, box), camera, Body(depth=1.0))
+    points = np.concatenate([p.mesh.vertices for p in parts])
+    starts = np.cumsum([0, *(len(p.mesh.vertices) for p in parts[:-1])])
+    faces = np.concatenate([p.mesh.faces + start for p, start in zip(parts, starts, strict=True)])
+    _, same = np.unique(np.round(points, 6), axis=0, return_inverse=True)
+    faces = same.reshape(-1)[faces]
+    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    _, counts = np.unique(edges, axis=0, return_counts=True)
+    assert (counts % 2 == 0).mean() > 0.999

@@ -80,24 +80,52 @@ def build_card(
     origin = np.array(camera.origin)
     pixel = _measure_pixel(camera, matte.shape[0])
     depth = _measure_depth(solid, body) * pixel
-    behind = ndimage.map_coordinates(depth, (places[:, 1] - 0.5, places[:, 0] - 0.5), order=1, mode="nearest")
-    behind = np.maximum(behind, 1e-4)
+    at = (np.clip(places[:, 1] - 0.5, 0, len(solid) - 1), places[:, 0] - 0.5)
+    behind = np.maximum(ndimage.map_coordinates(depth, at, order=1, mode="nearest"), 1e-4)
     if body.lies:
         axis, near, far = 2, behind, np.zeros(len(places))
     else:
-        contact = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, float(depth.max()) / 2)
-        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact)
+        contact, base = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, float(depth.max()) / 2)
+        bulge = _measure_bulge(solid, base) * body.depth * pixel / 2
+        front = np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
+        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact) - front
         far = near + behind
     uv = np.stack([(pixels[:, 0] - left) / (right - left), (bottom - pixels[:, 1]) / (bottom - top)], 1)
-    surface = Surface(np.ascontiguousarray(foreground[top:bottom, left:right]))
-    parts = []
-    for place, order, facing in ((near, 1, -1.0), (far, -1, 1.0)):
-        points = origin + rays * ((place - origin[axis]) / rays[:, axis])[:, None]
-        normals = np.zeros_like(points)
-        normals[:, axis] = -facing if body.lies else facing
-        arrays = (points.astype(np.float32), faces[:, ::order].copy(), normals.astype(np.float32))
-        parts.append(Part(Mesh(*arrays, uv.astype(np.float32)), surface))
-    return parts
+    sheets = [origin + rays * ((place - origin[axis]) / rays[:, axis])[:, None] for place in (near, far)]
+    colours = np.ascontiguousarray(foreground[top:bottom, left:right])
+    facing = np.eye(3)[axis] * (1 if body.lies else -1)
+    return [
+        Part(_build(sheets[0], faces, facing, uv), Surface(colours, "photo")),
+        Part(_build(sheets[1], faces[:, ::-1], -facing, uv), Surface(colours)),
+        Part(_build_walls(sheets[0], sheets[1], faces, uv), Surface(colours)),
+    ]
+
+
+def _build(
+    points: NDArray[np.float64],
+    faces: NDArray[np.int32],
+    facing: NDArray[np.float64],
+    uv: NDArray[np.float64],
+) -> Mesh:
+    normals = np.broadcast_to(facing, points.shape)
+    arrays = [np.ascontiguousarray(a, np.float32) for a in (points, normals, uv)]
+    return Mesh(arrays[0], np.ascontiguousarray(faces), arrays[1], arrays[2])
+
+
+def _build_walls(
+    near: NDArray[np.float64], far: NDArray[np.float64], faces: NDArray[np.int32], uv: NDArray[np.float64]
+) -> Mesh:
+    """What joins the front's outline with the back's, so that the body is closed."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    _, first, counts = np.unique(np.sort(edges, axis=1), axis=0, return_index=True, return_counts=True)
+    a, b = edges[first[counts == 1]].T
+    points = np.stack([near[a], near[b], far[b], far[a]], 1)
+    facing = np.cross(points[:, 1] - points[:, 0], points[:, 3] - points[:, 0])
+    facing /= np.maximum(np.linalg.norm(facing, axis=1, keepdims=True), 1e-12)
+    corners = np.arange(4 * len(a), dtype=np.int32).reshape(-1, 4)
+    quads = np.concatenate([corners[:, [0, 1, 2]], corners[:, [0, 2, 3]]])
+    around = np.repeat(facing, 4, axis=0)
+    return _build(points.reshape(-1, 3), quads, around, uv[np.stack([a, b, b, a], 1)].reshape(-1, 2))
 
 
 def _triangulate(solid: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
@@ -150,8 +178,19 @@ def _measure_depth(solid: NDArray[np.bool_], body: Body) -> NDArray[np.float64]:
             u = np.clip((columns[start:end] - start) / (end - start), 0, 1)
             section = np.sqrt(4 * u * (1 - u)) if body.round else np.ones(end - start)
             depth[row, start:end] = body.depth * (end - start) * section
-    depth = ndimage.gaussian_filter1d(depth, max(1.0, solid.shape[0] / 100), axis=0)
-    return np.where(solid, depth, 0.0)
+    nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
+    return np.asarray(ndimage.gaussian_filter1d(depth[tuple(nearest)], max(1.0, len(solid) / 100), axis=0))
+
+
+def _measure_bulge(solid: NDArray[np.bool_], base: float) -> NDArray[np.float64]:
+    """How much wider each row of ``solid`` is than its foot, ``base``, in pixels.
+
+    What is wider above its foot from left to right, a ball or a lamp, is so towards the camera, too.
+    """
+    rows = np.flatnonzero(solid.any(1))
+    widths = np.array([np.ptp(np.flatnonzero(solid[row])) + 1.0 for row in rows])
+    smooth = ndimage.gaussian_filter1d(np.interp(np.arange(len(solid)), rows, widths), len(solid) / 100)
+    return np.asarray(np.maximum(smooth - base, 0.0))
 
 
 def _find_contact(
@@ -160,8 +199,8 @@ def _find_contact(
     corner: tuple[int, int],
     canvas: tuple[int, ...],
     reach: float,
-) -> NDArray[np.float64]:
-    """The depth y at which the front stands, for every column of ``solid`` and one more.
+) -> tuple[NDArray[np.float64], float]:
+    """The depth y at which the foot stands, for every column of ``solid`` and one more; and its width.
 
     Where the lower outline can be the line at which the product meets the ground, it is: no farther back than
     ``reach``. What is higher overhangs and stands as far back as the contact beside it.
@@ -178,7 +217,7 @@ def _find_contact(
     depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
     touches = depth <= depth.min() + reach
     if not touches.any():
-        return np.zeros(width + 1)
+        return np.zeros(width + 1), float(filled.sum())
     depth = np.interp(columns, columns[touches], depth[touches]) - BEVEL
     depth = ndimage.median_filter(depth, size=max(3, width // 40))
-    return np.asarray(np.interp(np.arange(width + 1), columns + 0.5, depth))
+    return np.interp(np.arange(width + 1), columns + 0.5, depth), float(np.ptp(columns[touches]) + 1)

@@ -58,6 +58,8 @@ def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
 
 
 def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
+    if surface.kind == "photo":
+        return _BLACK
     if surface.kind == "glass":
         return {"type": "thindielectric", "int_ior": 1.5}
     if surface.kind == "metal":
@@ -79,12 +81,12 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
     return {"type": "twosided", "bsdf": inner}
 
 
-def _glow(mi: Any, surface: Surface) -> dict[str, Any]:
-    """What a shining surface emits."""
+def _glow(mi: Any, surface: Surface, glow: float) -> dict[str, Any]:
+    """What a shining surface emits, ``glow`` times its colour."""
     if isinstance(surface.colour, np.ndarray):
-        light = _linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * surface.glow
+        light = _linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * np.float32(glow)
         return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(light)), "raw": True}
-    return {"type": "rgb", "value": [x * surface.glow for x in _linear(surface.colour).tolist()]}
+    return {"type": "rgb", "value": [x * glow for x in _linear(surface.colour).tolist()]}
 
 
 def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "") -> Any:
@@ -151,7 +153,8 @@ def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
         }
     for k, part in enumerate([*stage.product, *stage.parts]):
         bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
-        radiance = _glow(mi, part.surface) if part.surface.glow > 0 else None
+        glow = 1 / stage.exposure if part.surface.kind == "photo" else part.surface.glow
+        radiance = _glow(mi, part.surface, glow) if glow > 0 else None
         name = f"part{k:04d}"
         entries[name] = _shape(mi, part.mesh, bsdf, radiance, name)
     return mi.load_dict(entries, parallel=False)
