@@ -70,7 +70,6 @@ def test_plain_layout_changes_nothing() -> None:
     product = build_product()
     layout = CanvasLayout()
     assert layout.place(product) is product
-    assert layout.is_plain
     assert layout.describe() == {}
     placement = layout.compute_placement(product)
     assert (placement.canvas, placement.box, placement.scale) == ((100, 80), Rectangle(30, 20, 40, 30), 1)
@@ -291,3 +290,80 @@ def test_layouts_that_cannot_be_are_refused(values: dict, message: str) -> None:
 def test_canvas_of_an_aspect_has_a_limit() -> None:
     with pytest.raises(SettingsError, match=r"60000x1000.*100,000,000 pixels"):
         CanvasLayout(aspect=(1, 1)).compute_size((1000, 60000))
+
+
+# --- room round a product that fills its photo ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.4, 0.6])
+@pytest.mark.parametrize("box", [Rectangle(4, 20, 90, 30), Rectangle(30, 5, 40, 70), Rectangle(8, 8, 84, 64)])
+def test_canvas_grows_until_the_product_has_its_usual_share(box: Rectangle, share: float) -> None:
+    product = build_product(box=box)
+    placement = CanvasLayout().compute_placement(product, share)
+    height, width = placement.canvas
+    assert placement.grown
+    assert placement.scale == 1
+    assert max(box.height / height, 0.8 * box.width / width) == pytest.approx(share, abs=0.01)
+    assert width / height == pytest.approx(0.8, abs=0.01)  # the photo's own shape
+    placed = CanvasLayout().place(product, share)
+    assert placed.size == placement.canvas
+    found = find_box(placed.matte)
+    assert found == placement.box
+    assert (found.top, found.left) == ((height - box.height) // 2, (width - box.width) // 2)
+    for before, after in zip(cut_out(product, box), cut_out(placed, found), strict=True):
+        assert np.array_equal(before, after)
+    assert f"canvas grown to {width}x{height}" in placement.describe()["notes"][0]
+
+
+def test_a_product_with_room_stays_as_it_is_framed() -> None:
+    product = build_product(box=Rectangle(30, 20, 60, 30))
+    assert CanvasLayout().place(product, 0.6) is product  # exactly its share
+    assert not CanvasLayout().compute_placement(product, 0.6).grown
+    assert CanvasLayout().compute_placement(product, 0.59).grown
+    assert CanvasLayout(placement="keep").place(product, 0.3) is product
+
+
+def test_a_fixed_size_makes_the_product_smaller_instead() -> None:
+    product = build_product(box=Rectangle(4, 20, 90, 30))
+    layout = CanvasLayout(size=(200, 160))
+    placement = layout.compute_placement(product, 0.5)
+    assert (placement.canvas, placement.grown) == ((200, 160), False)
+    assert placement.box.height == pytest.approx(100, abs=1)
+    assert placement.scale == pytest.approx(100 / 90, abs=0.02)
+    assert find_box(layout.place(product, 0.5).matte).height == pytest.approx(100, abs=1)
+
+
+def test_an_aspect_grows_with_the_product() -> None:
+    product = build_product(box=Rectangle(4, 20, 90, 30))
+    placement = CanvasLayout(aspect=(1, 1)).compute_placement(product, 0.5)
+    assert placement.canvas == pytest.approx((180, 180), abs=1)
+
+
+@pytest.mark.parametrize(
+    ("box", "corner"),
+    [
+        (Rectangle(10, 20, 90, 30), (1.0, 0.5)),  # cut below: it stays at the lower edge
+        (Rectangle(0, 20, 90, 30), (0.0, 0.5)),
+        (Rectangle(5, 0, 90, 30), (0.5, 0.0)),
+        (Rectangle(10, 50, 90, 30), (1.0, 1.0)),
+    ],
+)
+def test_what_is_cut_by_an_edge_stays_at_it(box: Rectangle, corner: tuple[float, float]) -> None:
+    placement = CanvasLayout().compute_placement(build_product(box=box), 0.5)
+    free = (placement.canvas[0] - box.height, placement.canvas[1] - box.width)
+    assert (placement.box.top, placement.box.left) == tuple(
+        int(f * c) for f, c in zip(free, corner, strict=True)
+    )
+
+
+def test_what_is_cut_at_opposite_edges_gets_no_room() -> None:
+    product = build_product(box=Rectangle(20, 0, 70, 80))
+    assert CanvasLayout().place(product, 0.3) is product
+    assert not CanvasLayout().compute_placement(product, 0.3).grown
+
+
+def test_room_ends_at_the_largest_canvas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cyclorama.imaging.layout.MAX_PIXELS", 12_000)
+    placement = CanvasLayout().compute_placement(build_product(box=Rectangle(4, 20, 90, 30)), 0.3)
+    assert placement.canvas[0] * placement.canvas[1] == pytest.approx(12_000, rel=0.03)
+    assert placement.canvas[0] * placement.canvas[1] <= 12_000

@@ -1,7 +1,9 @@
 """Where does the product stand on the image's canvas, and how large is it there?
 
-``keep`` leaves the photo as it is framed: the whole photo in the middle of the canvas, never cropped, scaled
-only where a fixed size demands it. All other placements take the product alone by its box and put that at an
+By default the photo stays as it is framed, but where the product fills it there is no room for a scene: then
+the canvas grows round it until the product takes the share that is usual in its category. ``keep`` leaves the
+photo as it is framed in any case: the whole photo in the middle of the canvas, never cropped, scaled only
+where a fixed size demands it. All other placements take the product alone by its box and put that at an
 edge, in a corner or in the middle. Where nothing is scaled, the product's pixels are moved by whole pixels
 and stay what they are bit for bit; where something is, the resampled product is what the product guarantee is
 about.
@@ -32,6 +34,8 @@ MAX_PIXELS = 100_000_000
 MAX_ASPECT = 10.0
 """Longest canvas, longer side to shorter side."""
 Side = Annotated[int, Field(strict=True, ge=64, le=8192)]
+ROOM_SHARE = 0.6
+"""Share of the canvas that a product may take where its category says nothing else."""
 VISIBLE = 0.05
 """From this alpha on, 0-1, a pixel counts for the product's box; fainter ones may lie in the margin."""
 
@@ -60,6 +64,8 @@ class ProductPlacement:
     """The factor asked for; greater than ``scale`` if the product had to be made smaller."""
     cut: tuple[str, ...] = ()
     """Edges of the input at which the product ends, so that a cut may show on this canvas."""
+    grown: bool = False
+    """Whether the canvas was made larger than asked for, so that there is room for a scene."""
 
     def describe(self) -> dict[str, Any]:
         """Plain values for a result row; ``box`` is [top, left, height, width]."""
@@ -67,6 +73,8 @@ class ProductPlacement:
         scales = f"{self.scale:.4g} instead of {self.wanted_scale:.4g}"
         reduced = self.scale < self.wanted_scale
         notes = [f"product scaled by {scales}: it would not fit"] if reduced else []
+        if self.grown:
+            notes += [f"canvas grown to {format_size(self.canvas)}: the product filled it"]
         notes += [f"product is cut off by the input's {' and '.join(self.cut)} edge"] if self.cut else []
         sides = [box.top, box.left, box.height, box.width]
         values = {"scale": round(self.scale, 6), "box": sides, "reduced": reduced}
@@ -88,7 +96,7 @@ class CanvasLayout(Settings):
     aspect: tuple[int, int] | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
     placement: Placement | None = None
-    """None is ``keep``, or ``center`` if a scale or margin is given."""
+    """None keeps the photo's frame where that leaves room, or is ``center`` if a scale or margin is given."""
     product_scale: float | None = Field(default=None, ge=0.05, le=1)
     """Share of the canvas that the product's box takes, 0.05-1: the greater of its height to the canvas'
     height and its width to the canvas' width. None keeps the product's own pixels."""
@@ -124,14 +132,12 @@ class CanvasLayout(Settings):
     @property
     def keeps(self) -> bool:
         """Whether the photo stays as it is framed."""
-        if self.placement is None:
-            return self.product_scale is None and self.margin == 0
         return self.placement == "keep"
 
     @property
-    def is_plain(self) -> bool:
-        """Whether nothing is asked for but, perhaps, a size."""
-        return self.keeps and self.aspect is None and not self.name
+    def makes_room(self) -> bool:
+        """Whether the canvas grows round a product that fills its photo."""
+        return self.placement is None and self.product_scale is None and self.margin == 0
 
     def compute_size(self, size: Size) -> Size:
         """(height, width) of the canvas for an input of ``size``.
@@ -156,11 +162,34 @@ class CanvasLayout(Settings):
             )
         return height, width
 
-    def compute_placement(self, product: Product) -> ProductPlacement:
-        """Where ``product`` comes to lie, and how large."""
+    def _compute_room(self, box: Rectangle, size: Size, share: float) -> ProductPlacement | None:
+        """Where a product that takes more than ``share`` of its canvas comes to lie; None if it does not, or
+        ends at two opposite edges."""
+        canvas, cut = self.compute_size(size), _find_cuts(box, size)
+        fit = fit_to_model(size, canvas)
+        ratio = min(np.divide(fit.inner, size))
+        grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / share
+        if grow <= 1 or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
+            return None
+        if self.size is None:
+            grow = min(grow, math.sqrt(MAX_PIXELS / (canvas[0] * canvas[1])))
+            canvas, scale = (math.floor(canvas[0] * grow), math.floor(canvas[1] * grow)), 1.0
+        else:
+            scale = ratio / grow
+        inner = max(1, round(box.height * scale)), max(1, round(box.width * scale))
+        free = canvas[0] - inner[0], canvas[1] - inner[1]
+        top = 0 if "top" in cut else free[0] if "bottom" in cut else free[0] // 2
+        left = 0 if "left" in cut else free[1] if "right" in cut else free[1] // 2
+        return ProductPlacement(canvas, Rectangle(top, left, *inner), scale, scale, grown=self.size is None)
+
+    def compute_placement(self, product: Product, share: float = ROOM_SHARE) -> ProductPlacement:
+        """Where ``product`` comes to lie, and how large; ``share`` of the canvas is usual for it, 0-1."""
         canvas = self.compute_size(product.size)
         box = find_box(product.matte)
-        if self.keeps:
+        room = self._compute_room(box, product.size, share) if self.makes_room else None
+        if room is not None:
+            return room
+        if self.keeps or self.makes_room:
             fit = fit_to_model(product.size, canvas)
             ratio = np.divide(fit.inner, product.size)
             start = np.rint(np.add(fit.offset, ratio * (box.top, box.left))).astype(int)
@@ -189,16 +218,16 @@ class CanvasLayout(Settings):
         cut = _find_cuts(box, product.size)
         return ProductPlacement(canvas, Rectangle(top, left, inner[0], inner[1]), scale, wanted, cut)
 
-    def place(self, product: Product) -> Product:
-        """``product`` on its canvas, background around it.
+    def place(self, product: Product, share: float = ROOM_SHARE) -> Product:
+        """``product`` on its canvas, background around it; ``share`` of it is usual for such a product.
 
         Invariants: at scale 1 ``pixels``, ``foreground`` and ``matte`` are moved by whole pixels and
         otherwise kept bit for bit; otherwise both colours are the foreground's, resampled premultiplied.
         """
-        if self.keeps:
-            return place_product(product, self.compute_size(product.size))
-        placement = self.compute_placement(product)
         own = find_box(product.matte)
+        if self.keeps or (self.makes_room and self._compute_room(own, product.size, share) is None):
+            return place_product(product, self.compute_size(product.size))
+        placement = self.compute_placement(product, share)
         if placement.scale == 1:
             moved = (placement.box.top - own.top, placement.box.left - own.left)
             return _shift(product, placement.canvas, moved)
@@ -211,7 +240,9 @@ class CanvasLayout(Settings):
             values["size"] = format_size(self.size)
         if self.aspect is not None:
             values["aspect"] = format_size(self.aspect, ":")
-        if not self.keeps:
+        if self.keeps:
+            values["placement"] = "keep"
+        elif not self.makes_room:
             values["placement"] = self.placement or "center"
             values |= {"product_scale": self.product_scale, "margin": self.margin}
         return values
