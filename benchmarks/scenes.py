@@ -2,8 +2,8 @@
 
     python benchmarks/scenes.py truth --products 2 --size 256 --out out/scenes-truth.png
 
-For every category and held-out product the stage is rendered three times: with the product itself, with a card
-made of that picture's pixels and mask, and empty. Told are, by category: PSNR of the background (dB) with the
+For every category and held-out product the stage is rendered three times: with the product itself, with a
+card made of that picture's pixels and mask, and empty. Told are, by category: PSNR of the background (dB) with the
 card and with nothing, mask IoU, and the darkening at the line of contact as a share of the truth's where the
 truth darkens by at least 8 levels.
 """
@@ -68,6 +68,12 @@ def _find_contact(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return line
 
 
+def _median(values: list[float]) -> float:
+    """The median of what could be measured."""
+    known = [v for v in values if not np.isnan(v)]
+    return float(np.median(known)) if known else float("nan")
+
+
 def main() -> None:
     """Read the options, compare, print a table."""
     parser = argparse.ArgumentParser(
@@ -85,7 +91,7 @@ def main() -> None:
         made = [
             compare(name, k, options.size, options.samples) for k in list_held_out(name)[: options.products]
         ]
-        row = {key: float(np.nanmedian([f[key] for f, _ in made])) for key in made[0][0]}
+        row = {key: _median([f[key] for f, _ in made]) for key in made[0][0]}
         medians.append(row)
         sheet.append(made[0][1])
         print(
@@ -94,7 +100,7 @@ def main() -> None:
             flush=True,
         )
     for key in medians[0]:
-        values = [row[key] for row in medians if not np.isnan(row[key])]
+        values = [row[key] for row in medians if not np.isnan(row[key])] or [float("nan")]
         print(f"{key}: median {np.median(values):.3f}, lowest {min(values):.3f}, highest {max(values):.3f}")
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)

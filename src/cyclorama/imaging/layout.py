@@ -186,9 +186,9 @@ class CanvasLayout(Settings):
         """Where ``product`` comes to lie, and how large; ``share`` of the canvas is usual for it, 0-1."""
         canvas = self.compute_size(product.size)
         box = find_box(product.matte)
-        room = self._compute_room(box, product.size, share) if self.makes_room else None
-        if room is not None:
-            return room
+        roomy = self._compute_room(box, product.size, share) if self.makes_room else None
+        if roomy is not None:
+            return roomy
         if self.keeps or self.makes_room:
             fit = fit_to_model(product.size, canvas)
             ratio = np.divide(fit.inner, product.size)
