@@ -3,9 +3,9 @@
     python benchmarks/scenes.py truth --products 2 --size 256 --out out/scenes-truth.png
 
 For every category and held-out product the stage is rendered three times: with the product itself, with a
-card made of that picture's pixels and mask, and empty. Told are, by category: PSNR of the background (dB) with the
-card and with nothing, mask IoU, and the darkening at the line of contact as a share of the truth's where the
-truth darkens by at least 8 levels.
+card made of that picture's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
+with the card and with nothing, mask IoU, and the darkening at the line of contact as a share of the truth's
+where the truth darkens by at least 8 levels.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
-from cyclorama.generation.engine import Pipeline, Task, compute_model_shape, sample_images
+from cyclorama.generation.engine import Model, Task, compute_model_shape, sample_images
 from cyclorama.generation.model import ModelHandle, choose_device, open_model
 from cyclorama.generation.result import Generated, describe_image
 from cyclorama.generation.settings import GenerateConfig
@@ -47,7 +47,7 @@ class BackgroundGenerator:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        pipeline: Model,
         model: ModelHandle | None = None,
         urls: UrlPolicy | Iterable[str] | bool | None = None,
     ) -> None:
@@ -234,7 +234,7 @@ class BackgroundGenerator:
         results: dict[int, Generated] = {}
         for batch in build_batches(shapes, choose_usual_size(settings.batch_size, device)):
             members = [
-                replace(task, product=layout.place(task.product))
+                replace(task, product=layout.place(task.product, task.category.share))
                 for layout, task in (tasks[i] for i in batch.members)
             ]
             sampled = sample_images(self.pipeline, members, settings, batch.places)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from cyclorama.errors import ModelError
-from cyclorama.generation.engine import Pipeline, Task, is_out_of_memory, sample_images
+from cyclorama.generation.engine import Model, Task, is_out_of_memory, sample_images
 from cyclorama.generation.job import ImageRun
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.product import Product
@@ -124,7 +124,7 @@ def measure_job(job: ImageRun) -> tuple[int, float]:
     return measure_model(job.open_model(device), job.config.settings, device)
 
 
-def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> tuple[int, float]:
+def measure_model(model: Model, settings: GenerateConfig, device: str) -> tuple[int, float]:
     """The best batch size on ``device``, and seconds per image of native size in such batches.
 
     Batches are doubled until an image gets no faster or memory runs out. A size that the settings name is
@@ -160,7 +160,7 @@ def measure_model(model: Pipeline, settings: GenerateConfig, device: str) -> tup
     return best, best_seconds
 
 
-def _build_task(model: Pipeline) -> Task:
+def _build_task(model: Model) -> Task:
     side = model.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     matte = np.zeros((side, side), dtype=np.float32)
@@ -169,7 +169,7 @@ def _build_task(model: Pipeline) -> Task:
     return Task(Product(pixels, matte, pixels), known[0] if known else Category("thing", 0), seed=0)
 
 
-def _time_image(model: Pipeline, task: Task, settings: GenerateConfig, size: int) -> float:
+def _time_image(model: Model, task: Task, settings: GenerateConfig, size: int) -> float:
     """Seconds per image with all steps, from the slope between a run of one step and one of three."""
     times = []
     for steps in (_SHORT, _SHORT, _LONG):  # the first call also compiles and fills caches

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from cyclorama.errors import ModelError
 from cyclorama.generation.result import Generated
+from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.colour import from_srgb
 from cyclorama.imaging.compositing import (
@@ -31,7 +33,6 @@ from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import (
-    Fit,
     choose_model_size,
     fit_reference,
     fit_to_model,
@@ -64,7 +65,11 @@ class Pipeline(Protocol):
         """Height and width must be multiples of this."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Images (B, 3, H, W) in [-1, 1]."""
+        """Images (B, 3, H, W) in [-1, 1]; of the rendered sets :meth:`SceneModel.draw` is asked instead."""
+
+
+Model: TypeAlias = Pipeline | SceneModel
+"""What draws grounds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +84,7 @@ class Task:
     name: str = ""
 
 
-def compute_model_shape(pipeline: Pipeline, size: Size, settings: GenerateConfig) -> Size:
+def compute_model_shape(pipeline: Model, size: Size, settings: GenerateConfig) -> Size:
     """The model's (height, width) for an input of ``size``, or for the size that is asked for."""
     return choose_model_size(settings.canvas_size or size, pipeline.image_size, pipeline.image_multiple)
 
@@ -91,7 +96,7 @@ def build_hidden_mask(product_mask: Matte) -> Matte:
 
 
 def sample_images(
-    pipeline: Pipeline,
+    pipeline: Model,
     tasks: Sequence[Task],
     settings: GenerateConfig,
     batch_shape: int | None = None,
@@ -101,15 +106,40 @@ def sample_images(
 
     All tasks must share one model shape, and either all have a reference or none has. ``batch_shape``
     repeats the last task up to that many, so that a smaller batch runs through the same arithmetic as a
-    full one. An image that came out as not-a-number is an error in its place. ``call`` asks the pipeline in
-    the caller's own way.
+    full one. An image that came out as not-a-number is an error in its place. ``call`` runs what it is given,
+    a function and its arguments, in the caller's own way.
 
     Raises SettingsError, UnknownCategoryError.
     """
-    import torch
-
     start = time.perf_counter()
     placed = [place_product(task.product, settings.canvas_size) for task in tasks]
+    if isinstance(pipeline, SceneModel):
+        drawn: list[Any] = []
+        for task, product in zip(tasks, placed, strict=True):
+            values = (product, task.category.name, task.seed, settings.preset, task.reference)
+            drawn.append((call or _apply)(pipeline.draw, *values))
+    else:
+        drawn = _draw_learned(pipeline, tasks, placed, settings, batch_shape, call)
+    sampled = (time.perf_counter() - start) / len(tasks)
+    return [
+        background
+        if isinstance(background, ModelError)
+        else _finish(task, product, background, settings, sampled)
+        for task, product, background in zip(tasks, placed, drawn, strict=True)
+    ]
+
+
+def _draw_learned(
+    pipeline: Pipeline,
+    tasks: Sequence[Task],
+    placed: Sequence[Product],
+    settings: GenerateConfig,
+    batch_shape: int | None,
+    call: Callable[..., Any] | None,
+) -> list[npt.NDArray[Any] | ModelError]:
+    """The pipeline's backgrounds at the sizes of the products ``placed``, in levels of sRGB."""
+    import torch
+
     shape = compute_model_shape(pipeline, placed[0].size, settings)
     fits = [fit_to_model(product.size, shape) for product in placed]
     extra = max(0, (batch_shape or 0) - len(tasks))
@@ -120,7 +150,8 @@ def sample_images(
     images = torch.cat([to_image(products[i][0]) for i in order])
     masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
     references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
-    output = (call or pipeline)(
+    output = (call or _apply)(
+        pipeline,
         images,
         masks,
         [tasks[i].category.name for i in order],
@@ -129,11 +160,20 @@ def sample_images(
         reference_mask=None if references is None else references[1],
         settings=settings.build_sampling(),
     )
-    sampled = (time.perf_counter() - start) / len(tasks)
-    return [
-        _finish(task, product, fit, output[i], settings, sampled)
-        for i, (task, product, fit) in enumerate(zip(tasks, placed, fits, strict=True))
-    ]
+    backgrounds: list[npt.NDArray[Any] | ModelError] = []
+    for fit, image in zip(fits, output, strict=False):  # the repeated last ones are left out
+        values = image.detach().to("cpu", torch.float32)
+        if not bool(torch.isfinite(values).all()):
+            error = ModelError("the model gave values that are not numbers; try --dtype float32")
+            backgrounds.append(error)
+            continue
+        levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
+        backgrounds.append(np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255))
+    return backgrounds
+
+
+def _apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **kwargs)
 
 
 def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -155,18 +195,11 @@ def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor,
 
 
 def _finish(
-    task: Task, product: Product, fit: Fit, image: torch.Tensor, settings: GenerateConfig, sampled: float
-) -> Generated | ModelError:
+    task: Task, product: Product, drawn: npt.NDArray[Any], settings: GenerateConfig, sampled: float
+) -> Generated:
     """The image at its final size with the product composited on it (method, 10)."""
-    import torch
-
     start = time.perf_counter()
-    values = image.detach().to("cpu", torch.float32)
-    if not bool(torch.isfinite(values).all()):
-        return ModelError("the model gave values that are not numbers; try --dtype float32")
-    levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
-    background = np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255)
-    background = from_srgb(background, product.icc_profile)
+    background = from_srgb(drawn, product.icc_profile)
     ground = background
     if settings.contact_shadow:
         ground = apply_shadow(background, compute_contact_shadow(product.matte, settings.contact_shadow))
@@ -199,7 +232,7 @@ class Sampler:
     A batch is prepared and composited in its caller's thread, while the model works on another one.
     """
 
-    def __init__(self, model: Pipeline, settings: GenerateConfig, largest: int) -> None:
+    def __init__(self, model: Model, settings: GenerateConfig, largest: int) -> None:
         """``largest``: places of a full batch. ``settings.size`` is not used: products come on their
         canvas."""
         self.model = model
@@ -228,7 +261,8 @@ class Sampler:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             nonlocal seconds
-            answer, seconds = self._thread.submit(self._ask, args, kwargs).result()
+            answer, spent = self._thread.submit(self._ask, args, kwargs).result()
+            seconds += spent
             return answer
 
         try:
@@ -260,7 +294,7 @@ class Sampler:
         """The model's answer once the device has it, and the seconds that took."""
         start = time.perf_counter()
         try:
-            answer = self.model(*args, **kwargs)
+            answer = _apply(*args, **kwargs)
             if getattr(answer, "is_cuda", False):
                 answer = answer.cpu()  # without waiting, the model's seconds would be counted elsewhere
             return answer, time.perf_counter() - start

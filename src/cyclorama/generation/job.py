@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any, Self
 from cyclorama.data.table import open_file
 from cyclorama.errors import UnreadableImageError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.engine import Pipeline
+from cyclorama.generation.engine import Model
 from cyclorama.generation.items import FILES
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import Plan, PlanRow
 from cyclorama.generation.result import Generated, encode_files
+from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.generation.writers import FileWriter, TarWriter
@@ -38,7 +39,7 @@ from cyclorama.types import Matte, Pixels, Size
 if TYPE_CHECKING:
     from cyclorama.generation.gates import GateVerdict
 
-LoadModel = Callable[[ModelHandle, str, str], Pipeline]
+LoadModel = Callable[[ModelHandle, str, str], Model]
 """Gives the model of a handle on a device in a dtype."""
 
 
@@ -95,13 +96,13 @@ class ImageRun:
         gate = None if judge is None else judge.describe()
         return {"config": self.config.describe(), "gate": gate, "model": self.model.hash}
 
-    def open_model(self, device: str) -> Pipeline:
+    def open_model(self, device: str) -> Model:
         """The model on ``device``, from where this machine has it. Raises ModelError."""
         handle, run = self.model.find_here(), self.config.run
         if self.load_model is not None:
             return self.load_model(handle, device, run.dtype)
         pipeline = handle.load(device, run.dtype)
-        if run.channels_last or run.compile:
+        if (run.channels_last or run.compile) and not isinstance(pipeline, SceneModel):
             pipeline.tune(channels_last=run.channels_last, compile=run.compile)
         return pipeline
 

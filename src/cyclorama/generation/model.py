@@ -12,6 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.errors import ModelError, ModelNotFoundError, SettingsError
+from cyclorama.generation.scenes import (
+    SCENES,
+    SceneModel,
+    build_registry,
+    compute_scenes_hash,
+    get_scenes_folder,
+)
 from cyclorama.models.files import list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
 
@@ -33,8 +40,10 @@ class ModelHandle:
     """Short digest over weights and configs."""
     registry: CategoryRegistry
 
-    def load(self, device: str, dtype: str) -> CycloramaPipeline:
-        """The pipeline on ``device``. Raises ModelFormatError."""
+    def load(self, device: str, dtype: str) -> CycloramaPipeline | SceneModel:
+        """The pipeline on ``device``, or the rendered sets. Raises ModelFormatError."""
+        if self.name == SCENES:
+            return SceneModel()
         import torch
 
         from cyclorama.models.pipeline import CycloramaPipeline
@@ -47,10 +56,10 @@ class ModelHandle:
 
     def find_here(self) -> ModelHandle:
         """The handle with the folder that its model has on this machine. Raises ModelError if it has not."""
-        bundled = self.name == BUNDLED
-        if self.folder.exists() and not (bundled and self.folder != get_bundled_folder()):
+        moves = self.name in (BUNDLED, SCENES)  # they are where the package is
+        if self.folder.exists() and not moves:
             return self
-        here = open_model(None if bundled else self.name)
+        here = open_model(None if self.name == BUNDLED else self.name)
         if here.hash != self.hash:
             raise ModelError(
                 f"model {self.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
@@ -60,10 +69,14 @@ class ModelHandle:
 
 
 def open_model(model: str | Path | None = None) -> ModelHandle:
-    """The handle of a model folder, a hub id, or (None) the model inside the package.
+    """The handle of a model folder, a hub id, ``scenes`` (the rendered sets), or ``bundled`` or None (the
+    learned model inside the package).
 
     Raises ModelNotFoundError, ModelFormatError.
     """
+    if model == SCENES:
+        return ModelHandle(SCENES, get_scenes_folder(), compute_scenes_hash(), build_registry())
+    model = None if model == BUNDLED else model
     from cyclorama.models.files import compute_model_hash, find_model
 
     folder = find_model(get_bundled_folder() if model is None else model)

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.generation.batches import Batch, build_batches, compute_item_seeds
-from cyclorama.generation.engine import Pipeline, compute_model_shape
+from cyclorama.generation.engine import Model, compute_model_shape
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun, RowFiles
 from cyclorama.generation.plan import PlanRow
@@ -275,7 +275,7 @@ class ShardState:
         for image in self._by_stem.get(row.plan.output, {}).get("images", ()):
             row.reuse_image(image)
 
-    def build_batches(self, model: Pipeline, number: int) -> list[Batch[Spot]]:
+    def build_batches(self, model: Model, number: int) -> list[Batch[Spot]]:
         """The batches of round ``number`` (0: the candidates; then one further attempt each) with what is
         missing.
 

@@ -234,9 +234,11 @@ class _ShardRun:
         """The product on its canvas, its reference, and what its entry says of both."""
         row, layout = self.state.rows[spot.row], self.job.layouts[spot.layout]
         product, seconds = self.loads[spot.row].result()
-        placement = {} if layout.is_plain else layout.compute_placement(product).describe()
+        share = self.job.model.registry.resolve(row.plan.category or "").share
+        placed = layout.compute_placement(product, share)
+        placement = placed.describe() if layout.name or placed.canvas != product.size else {}
         reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
-        return layout.place(product), reference, {"load_seconds": seconds, "placement": placement}
+        return layout.place(product, share), reference, {"load_seconds": seconds, "placement": placement}
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
         """What goes with an image into its files, where these are staged, and its thumbnails' names."""

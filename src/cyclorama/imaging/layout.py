@@ -162,13 +162,13 @@ class CanvasLayout(Settings):
             )
         return height, width
 
-    def _compute_room(self, box: Rectangle, size: Size, share: float) -> ProductPlacement | None:
+    def _compute_room(self, box: Rectangle, size: Size, share: float | None) -> ProductPlacement | None:
         """Where a product that takes more than ``share`` of its canvas comes to lie; None if it does not, or
         ends at two opposite edges."""
         canvas, cut = self.compute_size(size), _find_cuts(box, size)
         fit = fit_to_model(size, canvas)
         ratio = min(np.divide(fit.inner, size))
-        grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / share
+        grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / (share or ROOM_SHARE)
         if grow <= 1 or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
             return None
         if self.size is None:
@@ -182,7 +182,7 @@ class CanvasLayout(Settings):
         left = 0 if "left" in cut else free[1] if "right" in cut else free[1] // 2
         return ProductPlacement(canvas, Rectangle(top, left, *inner), scale, scale, grown=self.size is None)
 
-    def compute_placement(self, product: Product, share: float = ROOM_SHARE) -> ProductPlacement:
+    def compute_placement(self, product: Product, share: float | None = None) -> ProductPlacement:
         """Where ``product`` comes to lie, and how large; ``share`` of the canvas is usual for it, 0-1."""
         canvas = self.compute_size(product.size)
         box = find_box(product.matte)
@@ -218,7 +218,7 @@ class CanvasLayout(Settings):
         cut = _find_cuts(box, product.size)
         return ProductPlacement(canvas, Rectangle(top, left, inner[0], inner[1]), scale, wanted, cut)
 
-    def place(self, product: Product, share: float = ROOM_SHARE) -> Product:
+    def place(self, product: Product, share: float | None = None) -> Product:
         """``product`` on its canvas, background around it; ``share`` of it is usual for such a product.
 
         Invariants: at scale 1 ``pixels``, ``foreground`` and ``matte`` are moved by whole pixels and

@@ -35,6 +35,8 @@ class Category:
     name: str
     id: int
     aliases: tuple[str, ...] = ()
+    share: float | None = None
+    """Share of the image that its products usually take; None where nothing is known."""
 
     @property
     def identifier(self) -> str:

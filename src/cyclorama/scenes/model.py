@@ -76,6 +76,11 @@ def measure_body(category: SceneCategory) -> Body:
     return Body(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
 
 
+def draw_style(name: str, seed: int) -> Style:
+    """The style that ``seed`` draws from the whole range of category ``name``."""
+    return load_category(name).sample_style(np.random.default_rng(derive("scene", seed, name)))
+
+
 def set_stage(cutout: CutOut, name: str, seed: int, style: Style | None = None) -> Setting:
     """The stage of category ``name`` for ``cutout``: camera, product, props, light and colours.
 

@@ -1,0 +1,98 @@
+"""The rendered sets as a model beside the learned ones: a product on its canvas in, its ground out."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from cyclorama.imaging.colour import to_srgb
+from cyclorama.imaging.layout import find_box
+from cyclorama.imaging.product import Product, Reference
+from cyclorama.imaging.transforms import fit_to_model
+from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.scenes.grammar.reader import list_scenes
+from cyclorama.scenes.look import follow_reference
+from cyclorama.scenes.model import CutOut, draw_style, set_stage
+from cyclorama.scenes.render import render_image
+from cyclorama.types import Pixels
+
+SCENES = "scenes"
+GENERAL = "studio"
+"""The category of products that have none of their own."""
+PRESETS = {"quality": (1536, 9), "balanced": (1024, 9), "fast": (512, 4)}
+"""Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
+FINE_SIDE = 640
+"""Up to this side twice the samples are taken: noise is larger where pixels are few."""
+RENDERER = "1"
+"""Raised when equal files give other pixels."""
+
+
+@cache
+def build_registry() -> CategoryRegistry:
+    """The categories that there are sets for, with their other words and their usual share of an image."""
+    categories = []
+    for number, (name, path) in enumerate(list_scenes().items()):
+        head = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # plain values
+        share = sum(map(float, head["framing"].get("share", (0.5, 0.62)))) / 2
+        categories.append(Category(name, number, tuple(head.get("words", ())), share))
+    return CategoryRegistry(categories)
+
+
+@cache
+def compute_scenes_hash() -> str:
+    """Short digest over all category files, the shared props and the renderer's version."""
+    digest = hashlib.sha256(RENDERER.encode())
+    for path in [*list_scenes().values(), get_scenes_folder().parent / "props.yaml"]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def get_scenes_folder() -> Path:
+    """Where the category files lie."""
+    return next(iter(list_scenes().values())).parent
+
+
+class SceneModel:
+    """Renders the set of a product's category round it; needs no weights.
+
+    Equal arguments give equal pixels on one machine, whatever the number of threads.
+    """
+
+    image_size = 512
+    image_multiple = 8
+
+    def __init__(self) -> None:
+        self.registry = build_registry()
+
+    def draw(
+        self, product: Product, category: str, seed: int, preset: str, reference: Reference | None = None
+    ) -> Pixels:
+        """The set with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
+
+        With ``reference`` the set's colours and light are the reference's.
+        Raises SettingsError (unknown category), MissingDependencyError (no renderer).
+        """
+        side, samples = PRESETS[preset]
+        longer = max(product.size)
+        scale = min(1.0, side / longer)
+        size = (max(8, round(product.size[0] * scale)), max(8, round(product.size[1] * scale)))
+        colours = to_srgb(product.foreground, product.icc_profile)
+        pixels, matte = fit_to_model(product.size, size).apply_rgba(colours, product.matte)
+        box = find_box(matte)
+        cutout = CutOut(
+            np.clip(pixels, 0, 255).astype(np.uint8), matte, (box.top, box.left, box.height, box.width)
+        )
+        style = None
+        if reference is not None:
+            style = follow_reference(draw_style(category, seed), reference.pixels, reference.product_mask)
+        setting = set_stage(cutout, category, seed, style)
+        count = samples if max(size) > FINE_SIDE or preset == "fast" else 2 * samples
+        ground = render_image(setting.stage, max(size), count, seed % 2**31, setting.solid)
+        if ground.shape[:2] == product.size:
+            return ground
+        return np.asarray(Image.fromarray(ground).resize(product.size[::-1], Image.Resampling.BICUBIC))
