@@ -113,6 +113,7 @@ def sample_images(
     """
     start = time.perf_counter()
     placed = [place_product(task.product, settings.canvas_size) for task in tasks]
+    learned = not isinstance(pipeline, SceneModel)
     if isinstance(pipeline, SceneModel):
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
@@ -124,7 +125,7 @@ def sample_images(
     return [
         background
         if isinstance(background, ModelError)
-        else _finish(task, product, background, settings, sampled)
+        else _finish(task, product, background, settings, learned, sampled)
         for task, product, background in zip(tasks, placed, drawn, strict=True)
     ]
 
@@ -195,7 +196,12 @@ def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor,
 
 
 def _finish(
-    task: Task, product: Product, drawn: npt.NDArray[Any], settings: GenerateConfig, sampled: float
+    task: Task,
+    product: Product,
+    drawn: npt.NDArray[Any],
+    settings: GenerateConfig,
+    learned: bool,
+    sampled: float,
 ) -> Generated:
     """The image at its final size with the product composited on it (method, 10)."""
     start = time.perf_counter()
@@ -212,7 +218,7 @@ def _finish(
         identifier=task.category.identifier,
         seed=task.seed,
         seconds=sampled + time.perf_counter() - start,
-        settings=settings.describe(),
+        settings=settings.describe(learned),
         name=task.name,
         icc_profile=product.icc_profile,
         metadata=product.metadata,

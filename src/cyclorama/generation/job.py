@@ -94,7 +94,7 @@ class ImageRun:
         """All that images depend on beside their rows."""
         judge: Any = self.gate
         gate = None if judge is None else judge.describe()
-        return {"config": self.config.describe(), "gate": gate, "model": self.model.hash}
+        return {"config": self.config.describe(self.model.learned), "gate": gate, "model": self.model.hash}
 
     def open_model(self, device: str) -> Model:
         """The model on ``device``, from where this machine has it. Raises ModelError."""

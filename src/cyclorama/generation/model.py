@@ -40,6 +40,11 @@ class ModelHandle:
     """Short digest over weights and configs."""
     registry: CategoryRegistry
 
+    @property
+    def learned(self) -> bool:
+        """Whether it has weights; the rendered sets have none."""
+        return self.name != SCENES
+
     def load(self, device: str, dtype: str) -> CycloramaPipeline | SceneModel:
         """The pipeline on ``device``, or the rendered sets. Raises ModelFormatError."""
         if self.name == SCENES:

@@ -213,16 +213,19 @@ class GenerateConfig(Settings):
         """The settings of a step: ``values``, and for its other fields the equally named ones here."""
         return part(**{n: getattr(self, n) for n in part.model_fields if n not in values} | values)
 
-    def describe(self) -> dict[str, Any]:
-        """The settings that change an image or its files, as plain values.
+    def describe(self, learned: bool = True) -> dict[str, Any]:
+        """The settings that change an image or its files, as plain values; the sampler's only of a
+        ``learned`` model.
 
         Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
         layers are stated where they are not the default.
         """
-        values: dict[str, Any] = {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
-        values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
-        strengths = ("reference_strength", "category_strength", "initial_latent")
-        values |= {name: getattr(self, name) for name in strengths} | {"size": "source"}
+        values: dict[str, Any] = {"size": "source"} | ({} if learned else {"preset": self.preset})
+        if learned:
+            values |= {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
+            values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
+            strengths = ("reference_strength", "category_strength", "initial_latent")
+            values |= {name: getattr(self, name) for name in strengths}
         aspect = None if self.aspect is None else parse_aspect(self.aspect)
         values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()
         optional = {"layers": self.layers, "contact_shadow": self.contact_shadow}
@@ -279,15 +282,15 @@ class RunConfig:
         """A checked copy with other values."""
         return dataclasses.replace(self, **changes)
 
-    def describe_settings(self) -> dict[str, Any]:
+    def describe_settings(self, learned: bool = True) -> dict[str, Any]:
         """The settings that change an image, as rows and images state them."""
-        values = self.settings.describe() | {"dtype": self.run.dtype}
+        values = self.settings.describe(learned) | ({"dtype": self.run.dtype} if learned else {})
         tuning = {"channels_last": self.run.channels_last, "compile": self.run.compile}
         return values | {name: True for name, chosen in tuning.items() if chosen}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, learned: bool = True) -> dict[str, Any]:
         """All that images, their places or their number depend on beside inputs, model and gate."""
-        return self.describe_settings() | {
+        return self.describe_settings(learned) | {
             "run_seed": self.run.seed,
             "candidates": self.settings.candidates,
             "layouts": [[layout.name, layout.describe()] for layout in self.settings.build_layouts()],

@@ -95,7 +95,7 @@ def describe_run(model: ModelHandle, config: RunConfig, done: int, failed: int, 
         counts += f"; the first {shown} are shown, all are in results.jsonl and results.parquet"
     settings = ", ".join(
         f"{name.replace('_', ' ')} {value}"
-        for name, value in config.describe_settings().items()
+        for name, value in config.describe_settings(model.learned).items()
         if value is not None
     )
     run = f"Model {model.name} ({model.hash}), run seed {config.run.seed}"

@@ -246,7 +246,7 @@ class _ShardRun:
         row, layout = state.plan, self.job.layouts[spot.layout]
         recipe = describe_image(
             self.job.model,
-            self.job.config.describe_settings(),
+            self.job.config.describe_settings(self.job.model.learned),
             layout,
             input=row.name,
             seed=state.seeds[spot.candidate],

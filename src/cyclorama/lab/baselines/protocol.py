@@ -135,10 +135,10 @@ class BaselineRunSettings(GenerateConfig):
         common = {name: getattr(settings, name) for name in GenerateConfig.model_fields}
         return cls(**common, method=tuple({"method": handle.method, **handle.settings}.items()))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, learned: bool = True) -> dict[str, Any]:
         """The settings that change an image, the method's among them."""
         unused = ("reference_strength", "category_strength")
-        return dict(self.method) | {n: v for n, v in super().describe().items() if n not in unused}
+        return dict(self.method) | {n: v for n, v in super().describe(learned).items() if n not in unused}
 
 
 class OpenCategory(Category):
