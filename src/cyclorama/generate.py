@@ -234,7 +234,11 @@ class BackgroundGenerator:
         results: dict[int, Generated] = {}
         for batch in build_batches(shapes, choose_usual_size(settings.batch_size, device)):
             members = [
-                replace(task, product=layout.place(task.product, task.category.share))
+                replace(
+                    task,
+                    product=layout.place(task.product, task.category.share),
+                    frame=layout.compute_size(task.product.size),
+                )
                 for layout, task in (tasks[i] for i in batch.members)
             ]
             sampled = sample_images(self.pipeline, members, settings, batch.places)

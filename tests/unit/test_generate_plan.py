@@ -290,7 +290,7 @@ def test_sixteen_outputs_are_the_most() -> None:
 
 def test_layouts_of_the_settings() -> None:
     (plain,) = GenerateConfig(size=(96, 128)).build_layouts()
-    assert (plain.name, plain.size, plain.is_plain) == ("", (96, 128), True)
+    assert (plain.name, plain.size, plain.makes_room) == ("", (96, 128), True)
     config = GenerateConfig(outputs=("1:1", "16:9", "800x600", "source"), placement="bottom", margin=0.05)
     layouts = config.build_layouts()
     assert [layout.name for layout in layouts] == ["1x1", "16x9", "800x600", "source"]

@@ -53,10 +53,10 @@ def test_srgb_is_made_linear() -> None:
 def test_a_shining_texture_emits_its_linear_colour_times_its_strength() -> None:
     mi = SimpleNamespace(Bitmap=lambda pixels: pixels)
     texture = np.full((2, 2, 3), 128, np.uint8)
-    assert render._glow(mi, light(texture, 2.0))["bitmap"] == pytest.approx(
+    assert render._glow(mi, light(texture, 0), 2.0)["bitmap"] == pytest.approx(
         np.full((2, 2, 3), 0.431721), abs=1e-5
     )
-    assert render._glow(mi, light((0.5, 0, 1), 3.0))["value"] == pytest.approx([0.642123, 0, 3], abs=1e-5)
+    assert render._glow(mi, light((0.5, 0, 1), 0), 3.0)["value"] == pytest.approx([0.642123, 0, 3], abs=1e-5)
 
 
 @pytest.mark.parametrize(

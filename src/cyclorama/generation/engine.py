@@ -82,6 +82,8 @@ class Task:
     seed: int
     reference: Reference | None = None
     name: str = ""
+    frame: Size | None = None
+    """(height, width) that decides the model's shape, before the canvas grew; None: the product's canvas."""
 
 
 def compute_model_shape(pipeline: Model, size: Size, settings: GenerateConfig) -> Size:
@@ -141,7 +143,7 @@ def _draw_learned(
     """The pipeline's backgrounds at the sizes of the products ``placed``, in levels of sRGB."""
     import torch
 
-    shape = compute_model_shape(pipeline, placed[0].size, settings)
+    shape = compute_model_shape(pipeline, tasks[0].frame or placed[0].size, settings)
     fits = [fit_to_model(product.size, shape) for product in placed]
     extra = max(0, (batch_shape or 0) - len(tasks))
     order = [*range(len(tasks)), *[len(tasks) - 1] * extra]

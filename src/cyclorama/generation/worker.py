@@ -215,7 +215,8 @@ class _ShardRun:
         for spot, product, reference, _ in ready:
             row = self.state.rows[spot.row]
             category, seed = registry.resolve(row.plan.category or ""), row.seeds[spot.candidate]
-            tasks.append(Task(product, category, seed, reference, row.plan.name))
+            frame = self.job.layouts[spot.layout].compute_size(row.size or product.size)
+            tasks.append(Task(product, category, seed, reference, row.plan.name, frame))
         finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
         sampled = self.worker.sampler.sample(tasks, batch.places)
         for (spot, product, reference, known), (made, places, share) in zip(ready, sampled, strict=True):

@@ -167,7 +167,7 @@ class CanvasLayout(Settings):
         ends at two opposite edges."""
         canvas, cut = self.compute_size(size), _find_cuts(box, size)
         fit = fit_to_model(size, canvas)
-        ratio = min(np.divide(fit.inner, size))
+        ratio = float(min(np.divide(fit.inner, size)))
         grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / (share or ROOM_SHARE)
         if grow <= 1 or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
             return None
