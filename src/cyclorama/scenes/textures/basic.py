@@ -64,6 +64,30 @@ def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 
     return _tint(colour, out)
 
 
+def oak(
+    rng: np.random.Generator, colour: Colour, planks: int = 3, size: int = 512, amount: float = 1.0
+) -> Texture:
+    """Fine boards along v with rings and pores, ``planks`` side by side; stone if ``amount`` is small."""
+    out = np.zeros((size, size), np.float32)
+    for a, b in itertools.pairwise(np.linspace(0, size, planks + 1).astype(int)):
+        u, warp = np.linspace(0, 1, b - a)[None], _smooth_noise(rng, size, b - a, 2, 3)
+        rings = np.sin(2 * np.pi * (rng.uniform(4, 8) * u * u + 1.7 * warp + rng.uniform(0, 1)))
+        streaks = _smooth_noise(rng, size, b - a, 3, max((b - a) // 6, 2))
+        pores = _smooth_noise(rng, size, b - a, 22, max((b - a) // 2, 2))
+        out[:, a:b] = 0.035 * rings + 0.07 * streaks + 0.05 * pores + rng.uniform(-0.07, 0.07)
+        out[:, a] -= 0.3 * (planks > 1)
+    return _tint(colour, amount * out)
+
+
+def linen(rng: np.random.Generator, colour: Colour, size: int = 256) -> Texture:
+    """Plain weave of uneven threads, half of ``size`` of them to each side."""
+    row, column = np.mgrid[0:size, 0:size] // 2
+    uneven = rng.normal(0, 0.06, (2, size // 2))
+    over = (row + column) % 2
+    tone = np.where(over == 1, uneven[0][row], uneven[1][column]) - 0.07 * over
+    return _tint(colour, np.asarray(tone + 0.03 * _smooth_noise(rng, size, size, 6, 6), np.float32))
+
+
 def tiles(
     rng: np.random.Generator,
     colour: Colour,
