@@ -19,7 +19,7 @@ import statistics, sys, time
 import cyclorama, torch
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.generation.model import open_model
-pipeline = open_model().load("cpu", "float32")
+pipeline = open_model("bundled").load("cpu", "float32")
 image, mask = torch.zeros(1, 3, 256, 256), torch.zeros(1, 1, 256, 256)
 mask[:, :, 64:192, 64:192] = 1
 seconds = []

@@ -26,7 +26,7 @@ start = time.perf_counter()
 import cyclorama.generation.engine, cyclorama.models.pipeline
 from cyclorama import BackgroundGenerator
 imported = time.perf_counter()
-BackgroundGenerator.from_pretrained()
+BackgroundGenerator.from_pretrained("bundled")
 print(imported - start, time.perf_counter() - imported)
 """
 
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"in a new process: importing the libraries {imports:.2f} s, loading the model {model:.2f} s")
     entry = load_demo(get_demo_folder())[0]
     reference = entry.references[0]
-    generator = BackgroundGenerator.from_pretrained()
+    generator = BackgroundGenerator.from_pretrained("bundled")
     for name in PRESETS:
         settings = GenerateConfig(preset=name)
         seconds = []

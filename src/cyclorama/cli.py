@@ -29,7 +29,7 @@ COMMANDS: dict[str, str] = {
     "demo": "generate images of the bundled products",
 }
 LAB: dict[str, str] = {
-    "render": "render the advertising set (needs the extra 'scenes')",
+    "render": "render the advertising set",
     "baseline": "make images with a method to compare with",
     "features": "train the feature network that evaluation and the gate use",
     "train": "train a method to compare with",

@@ -67,7 +67,8 @@ class BackgroundGenerator:
     ) -> BackgroundGenerator:
         """A generator ready to be called.
 
-        ``model``: a model folder, a hub id, or None for the model inside the package.
+        ``model``: ``scenes`` or None (rendered sets, no weights), ``bundled`` (the learned model inside the
+        package), a model folder or a hub id.
         ``device``: ``auto`` (CUDA, then Apple's GPU, then CPU) or a torch device.
         ``dtype``: ``auto`` (float32 on a CPU, half precision elsewhere), ``float32``,
         ``bfloat16`` or ``float16``.

@@ -354,7 +354,7 @@ def test_a_machine_that_does_not_fit_says_so(handle: ModelHandle, tmp_path: Path
 def test_a_bundled_model_is_found_where_the_machine_has_it(handle: ModelHandle) -> None:
     from cyclorama.generation.model import open_model
 
-    here = open_model()
+    here = open_model("bundled")
     elsewhere = replace(here, folder=Path("/opt/other/machine/weights"))
     assert elsewhere.find_here().folder == here.folder
     with pytest.raises(ModelError, match="is another one"):

@@ -12,9 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
-pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
-
 from cyclorama import cli
 from cyclorama.errors import OutputError
 from cyclorama.scenes import geometry as g

@@ -68,19 +68,31 @@ def test_one_product_without_any_extra(clean: Path, tmp_path: Path) -> None:
     photo = np.zeros((120, 90, 4), np.uint8)
     photo[30:100, 30:60] = (180, 60, 30, 255)
     Image.fromarray(photo).save(tmp_path / "bottle.png")
-    options = ["--out", "out", "--category", "perfume", "--steps", "2", "--device", "cpu"]
-    run(clean / "cyclorama", "generate", "bottle.png", *options, cwd=tmp_path)
-    row = json.loads((tmp_path / "out" / "results.jsonl").read_text())
-    assert row["status"] == "done"
-    with Image.open(tmp_path / "out" / "images" / "bottle.png") as made:
-        pixels = np.asarray(made.convert("RGB"))
-    assert (pixels[30:100, 30:60] == (180, 60, 30)).all()
+    options = ["--category", "perfume", "--device", "cpu", "--placement", "keep"]
+    for model, more in (("scenes", ("--preset", "fast")), ("bundled", ("--steps", "2"))):
+        run(
+            clean / "cyclorama",
+            "generate",
+            "bottle.png",
+            "--out",
+            model,
+            "--model",
+            model,
+            *options,
+            *more,
+            cwd=tmp_path,
+        )
+        row = json.loads((tmp_path / model / "results.jsonl").read_text())
+        assert (row["status"], row["model"]) == ("done", model)
+        with Image.open(tmp_path / model / "images" / "bottle.png") as made:
+            pixels = np.asarray(made.convert("RGB"))
+        assert (pixels[30:100, 30:60] == (180, 60, 30)).all()
     assert run(clean / "cyclorama", "--version", cwd=tmp_path).startswith("cyclorama 0.")
 
 
 @pytest.mark.parametrize(
     ("command", "extra"),
-    [("curate", "curate"), ("evaluate", "evaluate"), ("lab render", "scenes"), ("lab experiment", "lab")],
+    [("curate", "curate"), ("evaluate", "evaluate"), ("lab experiment", "lab")],
 )
 def test_a_missing_extra_is_named_or_not_needed_for_help(
     clean: Path, tmp_path: Path, command: str, extra: str

@@ -18,7 +18,6 @@ from cyclorama.evaluation.preservation import build_rapidocr_reader
 from cyclorama.imaging.product import RembgNetwork
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.jobs.run import build_engine
-from cyclorama.scenes import render
 
 PIXELS = np.zeros((64, 64, 3), np.uint8)
 
@@ -47,9 +46,6 @@ def _find_face(folder: Path) -> object:
         ("rapidocr", lambda _: build_rapidocr_reader(), r"cyclorama\[evaluate\]\", or leave the metric"),
         ("ai_edge_litert.interpreter", _find_face, "LiteRT: pip install ai-edge-litert; or set 'people"),
         ("ray", lambda _: build_engine(EngineSettings(engine="ray")), r"pip install 'cyclorama\[ray\]'"),
-        ("drjit", lambda _: render.load_mitsuba(), r"needs drjit; .*cyclorama\[scenes\]"),
-        ("mitsuba", lambda _: render.load_mitsuba(), r"needs mitsuba; .*cyclorama\[scenes\]"),
-        ("pyoidn", lambda _: render.load_mitsuba(), r"needs pyoidn; .*cyclorama\[scenes\]"),
         ("rembg", lambda _: RembgNetwork("u2netp"), r"'u2netp' needs rembg.* pip install 'rembg\[cpu\]'"),
         ("openpyxl", _open_sheet, r"a\.xlsx needs openpyxl: pip install 'cyclorama\[excel\]'"),
     ],
@@ -57,11 +53,6 @@ def _find_face(folder: Path) -> object:
 def test_what_is_missing_names_its_remedy(
     package: str, ask: Callable[[Path], object], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if package in ("mitsuba", "pyoidn"):
-        pytest.importorskip("drjit")
-    if package == "pyoidn":
-        pytest.importorskip("mitsuba")
-    monkeypatch.setattr(render, "_STATE", {})
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=said):
         ask(tmp_path)

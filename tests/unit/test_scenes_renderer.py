@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("mitsuba", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
-pytest.importorskip("pyoidn", reason='rendering needs the extra: pip install "cyclorama[scenes]"')
-
 from cyclorama.scenes import geometry as g
 from cyclorama.scenes.render import _albedo_scene, clear_view, load_mitsuba, render_image, render_mask
 from cyclorama.scenes.stage import Camera, Light, Part, Stage

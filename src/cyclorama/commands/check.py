@@ -31,7 +31,7 @@ def check(
     input
         Image, folder, table, feed or address, as `cyclorama generate` takes it.
     model
-        Model folder or hub id; the bundled model if left out.
+        scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
     examine
         Rows whose files are opened, evenly spread; 0 for all.
     json

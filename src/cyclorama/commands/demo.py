@@ -30,7 +30,7 @@ def demo(
     images
         A folder of one's own in the demo's layout.
     model
-        Model folder or hub id; the bundled model if left out.
+        scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
     quiet
         Print errors only.
     """

@@ -61,7 +61,7 @@ def generate(
     gate_limits
         Judge by these limits, YAML.
     model
-        Model folder or hub id; the bundled model if left out.
+        scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
     dry_run
         Say what would be done, how long it takes and how many bytes, and make nothing.
     quiet
@@ -77,6 +77,9 @@ def generate(
     source = ItemSource(input, inputs, out)
     config = config.replace(urls=source.urls)
     handle = open_model(model)
+    if not quiet:
+        kind = "" if handle.learned else " (rendered sets; --model bundled is the learned one)"
+        print(f"model: {handle.name}{kind}", file=sys.stderr)
     if dry_run:
         from cyclorama.generation.check import estimate_run
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclorama.errors import ModelError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ModelError, ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.generation.scenes import (
     SCENES,
     SceneModel,
@@ -47,9 +47,10 @@ class ModelHandle:
 
     def load(self, device: str, dtype: str) -> CycloramaPipeline | SceneModel:
         """The pipeline on ``device``, or the rendered sets. Raises ModelFormatError."""
-        if self.name == SCENES:
-            return SceneModel()
         import torch
+
+        if self.name == SCENES:
+            return SceneModel(min(torch.get_num_threads(), count_cpus()))
 
         from cyclorama.models.pipeline import CycloramaPipeline
 
@@ -64,7 +65,7 @@ class ModelHandle:
         moves = self.name in (BUNDLED, SCENES)  # they are where the package is
         if self.folder.exists() and not moves:
             return self
-        here = open_model(None if self.name == BUNDLED else self.name)
+        here = open_model(self.name)
         if here.hash != self.hash:
             raise ModelError(
                 f"model {self.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
@@ -74,18 +75,17 @@ class ModelHandle:
 
 
 def open_model(model: str | Path | None = None) -> ModelHandle:
-    """The handle of a model folder, a hub id, ``scenes`` (the rendered sets), or ``bundled`` or None (the
-    learned model inside the package).
+    """The handle of ``scenes`` or None (the rendered sets), of ``bundled`` (the learned model inside the
+    package), of a model folder or a hub id.
 
     Raises ModelNotFoundError, ModelFormatError.
     """
-    if model == SCENES:
+    if model is None or model == SCENES:
         return ModelHandle(SCENES, get_scenes_folder(), compute_scenes_hash(), build_registry())
-    model = None if model == BUNDLED else model
     from cyclorama.models.files import compute_model_hash, find_model
 
-    folder = find_model(get_bundled_folder() if model is None else model)
-    if model is None:
+    folder = find_model(get_bundled_folder() if model == BUNDLED else model)
+    if model == BUNDLED:
         name = BUNDLED
     elif Path(model).expanduser().is_dir():
         name = folder.resolve().name
@@ -157,7 +157,9 @@ def describe_model(model: str | Path | None = None) -> dict[str, Any]:
 
     Raises ModelNotFoundError, ModelFormatError.
     """
-    handle = open_model(model)
+    handle = open_model(BUNDLED if model is None else model)
+    if not handle.learned:
+        raise ModelFormatError("the rendered sets have no weights to show; see `cyclorama scenes list`")
     index = load_json(handle.folder / "model_index.json")
     files = list_files(handle.folder)
     components = {

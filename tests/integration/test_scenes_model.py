@@ -1,0 +1,190 @@
+"""A product in a rendered set: through the API and the command, with no weights."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from cyclorama import cli
+from cyclorama.errors import UnknownCategoryError
+from cyclorama.generate import BackgroundGenerator
+from cyclorama.generation.model import open_model
+from cyclorama.generation.scenes import SceneModel, build_registry
+from cyclorama.imaging.layout import find_box
+from cyclorama.imaging.product import Product, Reference
+from cyclorama.models.registry import CategoryRules
+from cyclorama.scenes.grammar.reader import list_scenes, load_category
+from cyclorama.scenes.look import follow_reference
+from cyclorama.scenes.model import CutOut, draw_style, measure_body, set_stage
+from cyclorama.scenes.render import render_mask
+
+
+def draw_bottle(size: tuple[int, int] = (96, 96), colour: tuple[int, int, int] = (40, 90, 160)) -> Product:
+    """A plain bottle with a label, 57 pixels high, on a canvas of ``size``."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    u, v = (x + 0.5 - size[1] / 2) / 13, (y - (size[0] - 57) // 2) / 57
+    matte = ((np.abs(u) <= np.where(v < 0.3, 0.4, 1.0)) & (v >= 0) & (v < 1)).astype(np.float32)
+    pixels = np.full((*size, 3), 250, np.uint8)
+    pixels[matte > 0] = colour
+    pixels[(matte > 0) & (v > 0.5) & (v < 0.8)] = (240, 235, 220)
+    return Product(pixels, matte, pixels, "bottle")
+
+
+@pytest.fixture(scope="module")
+def model() -> SceneModel:
+    return SceneModel()
+
+
+def test_at_least_forty_categories_read_and_no_word_stands_for_two() -> None:
+    registry = build_registry()  # which refuses a word that is taken
+    assert len(registry.categories) >= 40
+    assert registry.general == "studio"
+    for name in list_scenes():
+        category = load_category(name)
+        assert category.name == name
+        low, high = category.framing.share
+        assert registry.resolve(name).share == pytest.approx((low + high) / 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "category", "source"),
+    [
+        ("perfume", "perfume", "name"),
+        ("Perfumes", "perfume", "plural"),
+        ("Beauty > Perfume & Cologne", "perfume", "path, part, name"),
+        ("apple", "fruit", "alias"),
+        ("Tomato", "vegetables", "alias"),
+        ("sneakers", "shoes", "alias"),
+        ("moped", "studio", "general"),
+        (None, "studio", "general"),
+    ],
+)
+def test_every_noun_gets_a_set(given: str | None, category: str, source: str) -> None:
+    found = CategoryRules().choose(given, build_registry())
+    assert (found.category.name, found.source) == (category, source)
+
+
+def test_strict_categories_are_an_error() -> None:
+    with pytest.raises(UnknownCategoryError, match="moped"):
+        CategoryRules(strict=True).choose("moped", build_registry())
+
+
+def test_the_ground_is_the_canvas_size_and_the_same_again(model: SceneModel) -> None:
+    product = draw_bottle()
+    ground = model.draw(product, "perfume", 7, "fast")
+    assert (ground.shape, ground.dtype) == ((96, 96, 3), np.uint8)
+    assert np.array_equal(model.draw(product, "perfume", 7, "fast"), ground)
+    other = model.draw(product, "perfume", 8, "fast")
+    assert np.abs(other.astype(int) - ground).mean() > 5
+    assert ground.std() > 10  # something is there
+
+
+def test_large_canvases_are_rendered_smaller_and_scaled_up(
+    model: SceneModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules["cyclorama.generation.scenes"].PRESETS, "fast", (48, 4))
+    ground = model.draw(draw_bottle((96, 120)), "perfume", 7, "fast")
+    assert ground.shape == (96, 120, 3)
+
+
+def test_product_casts_its_shadow_and_stands_where_it_is(model: SceneModel) -> None:
+    """Rendered coverage of the card is the matte; the ground at its foot is darker than without it."""
+    product = draw_bottle((128, 128))
+    box = find_box(product.matte)
+    cutout = CutOut(product.foreground, product.matte, (box.top, box.left, box.height, box.width))
+    stage = set_stage(cutout, "perfume", 3).stage
+    mask = render_mask(stage, 128, 16, 0) > 127
+    solid = product.matte > 0.5
+    assert (mask & solid).sum() / (mask | solid).sum() >= 0.98
+
+
+def test_body_follows_from_the_products_of_a_category() -> None:
+    assert measure_body(load_category("phone")).depth < 0.3
+    assert measure_body(load_category("whisky")).depth > 0.4
+    assert measure_body(load_category("jewellery")).lies
+
+
+def split(top: tuple[int, int, int], bottom: tuple[int, int, int], row: int = 66) -> NDArray[np.uint8]:
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:row], image[row:] = top, bottom
+    return image
+
+
+def test_a_references_colours_become_the_sets() -> None:
+    style = draw_style("perfume", 1)
+    reference = split((30, 60, 140), (200, 170, 120))
+    reference[20:40, 10:30] = (220, 40, 40)
+    found = follow_reference(style, reference)
+    assert np.array(found.wall) * 255 == pytest.approx((30, 60, 140), abs=3)
+    assert np.array(found.floor) * 255 == pytest.approx((200, 170, 120), abs=3)
+    assert np.array(found.accent) * 255 == pytest.approx((220, 40, 40), abs=25)
+    hidden = np.zeros((100, 100), np.float32)
+    hidden[15:45, 5:35] = 1
+    without = follow_reference(style, reference, hidden)
+    assert np.array(without.accent) * 255 != pytest.approx((220, 40, 40), abs=60)
+    assert (found.elements, found.layout) == (style.elements, style.layout)
+
+
+def test_a_reference_lit_from_one_side_lights_the_set_from_there() -> None:
+    ramp = np.broadcast_to(np.linspace(60, 220, 100)[None, :, None], (100, 100, 3)).astype(np.uint8)
+    assert follow_reference(draw_style("perfume", 1), ramp).key_side >= 0.4
+    mirrored = np.ascontiguousarray(ramp[:, ::-1])
+    assert follow_reference(draw_style("perfume", 1), mirrored).key_side <= -0.4
+
+
+def test_a_reference_changes_the_ground(model: SceneModel) -> None:
+    blue = Reference(split((30, 60, 140), (90, 110, 170)))
+    red = Reference(split((150, 40, 30), (190, 120, 100)))
+    grounds = [model.draw(draw_bottle(), "perfume", 7, "fast", r) for r in (blue, red)]
+    means = [g[:30].reshape(-1, 3).mean(0) for g in grounds]
+    assert means[0][2] > means[0][0] + 20
+    assert means[1][0] > means[1][2] + 20
+
+
+def test_one_call_makes_a_finished_image() -> None:
+    generator = BackgroundGenerator.from_pretrained()
+    product = draw_bottle()
+    made = generator(product, category="perfume", seed=3, preset="fast", placement="keep")
+    assert generator.model.name == "scenes"
+    assert made.report.exact
+    box = find_box(product.matte)
+    assert made.pixels.shape == (96, 96, 3)
+    opaque = product.matte == 1
+    assert np.array_equal(made.pixels[opaque], product.pixels[opaque])
+    assert made.recipe["settings"] == {"preset": "fast", "size": "source", "placement": "keep"}
+    again = generator.again(made.recipe, product)
+    assert np.array_equal(again.pixels, made.pixels)
+    assert box.height == 57
+    handle = open_model()
+    assert (handle.name, handle.learned, handle.hash) == ("scenes", False, made.recipe["model_hash"])
+
+
+def test_the_command_takes_scenes_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    product = draw_bottle()
+    rgba = np.dstack([product.pixels, np.rint(product.matte * 255).astype(np.uint8)])
+    Image.fromarray(rgba).crop((30, 15, 66, 80)).save(tmp_path / "a.png")  # it fills its photo
+    (tmp_path / "t.csv").write_text("image,category\na.png,perfume\na.png,moped\n")
+    out = tmp_path / "out"
+    command = ["generate", tmp_path / "t.csv", "--out", out, "--preset", "fast"]
+    assert cli.main([*map(str, command)]) == 0
+    assert "model: scenes" in capsys.readouterr().err.splitlines()[0]
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert [(r["model"], r["category"], r["category_source"]) for r in rows] == [
+        ("scenes", "perfume", "name"), ("scenes", "studio", "general"),
+    ]  # fmt: skip
+    with Image.open(out / rows[0]["output"]) as image:
+        made = np.asarray(image)
+    box = rows[0]["images"][0]["placement"]["box"]
+    share = max(box[2] / made.shape[0], 0.8 * box[3] / made.shape[1])
+    low, high = load_category("perfume").framing.share
+    assert share == pytest.approx((low + high) / 2, abs=0.03)
+    before = {p.name: p.read_bytes() for p in (out / "images").iterdir()}
+    assert cli.main([*map(str, command), "--overwrite"]) == 0
+    assert {p.name: p.read_bytes() for p in (out / "images").iterdir()} == before
+    assert cli.main([*map(str, command[:-2]), "--strict-category", "--preset", "fast", "--quiet"]) == 1
