@@ -3,7 +3,7 @@
     python benchmarks/scenes.py truth --products 2 --size 256 --out out/scenes-truth.png
 
 For every category and held-out product the stage is rendered three times: with the product itself, with a
-card made of that picture's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
+card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
 with the card and with nothing, mask IoU, and the darkening at the line of contact as a share of the truth's
 where the truth darkens by at least 8 levels.
 """
@@ -32,7 +32,7 @@ LEAST_DARKENING = 8.0
 
 
 def compare(name: str, number: int, size: int, samples: int) -> tuple[dict[str, float], NDArray[np.uint8]]:
-    """Figures of one product of a category, and its three pictures side by side."""
+    """Figures of one product of a category, and its three images side by side."""
     category = load_category(name)
     stage, _ = build_stage(ItemPlan(0, category, None, number, derive("truth", name, number)))
     mask = render_mask(stage, size, 16, 0)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cyclorama.scenes.card import BEVEL, build_card, solve_camera
-from cyclorama.scenes.stage import Body, Framing, cast_rays, project
+from cyclorama.scenes.stage import BodyShape, Framing, cast_rays, project
 
 FRAMING = Framing(share=(0.5, 0.6), fov=27.0)
 CANVASES = [(512, 512), (600, 400), (360, 900), (701, 333)]
@@ -70,8 +70,8 @@ def test_rays_and_projection_are_inverse() -> None:
     assert project(points, camera) == pytest.approx(places, abs=1e-9)
 
 
-@pytest.mark.parametrize("body", [Body(), Body(depth=1.0, round=False), Body(depth=0.3, lies=True)])
-def test_front_and_body_lie_on_the_same_rays(body: Body) -> None:
+@pytest.mark.parametrize("body", [BodyShape(), ROUND.replace(round=False), BodyShape(depth=0.3, lies=True)])
+def test_front_and_body_lie_on_the_same_rays(body: BodyShape) -> None:
     canvas, box = (400, 400), (100, 140, 220, 120)
     camera = solve_camera(canvas, box, FRAMING, 55.0 if body.lies else 8.0, body.lies)
     matte = draw_bottle(canvas, box)
@@ -94,7 +94,7 @@ def test_round_foot_stands_on_the_ground_along_its_whole_front() -> None:
     canvas, box = (400, 400), (100, 140, 220, 120)
     camera = solve_camera(canvas, box, FRAMING, 8.0)
     front, *_ = build_card(
-        np.full((*canvas, 3), 200, np.uint8), draw_bottle(canvas, box), camera, Body(depth=1.0)
+        np.full((*canvas, 3), 200, np.uint8), draw_bottle(canvas, box), camera, BodyShape(depth=1.0)
     )
     points = front.mesh.vertices
     middle = points[np.abs(points[:, 0]) < 0.02]
@@ -113,7 +113,7 @@ def test_what_overhangs_stands_above_the_foot() -> None:
     matte[100:200, 100:300] = 1
     matte[200:300, 180:220] = 1
     camera = solve_camera(canvas, box, FRAMING, 8.0)
-    front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, Body())
+    front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, BodyShape())
     points = front.mesh.vertices
     foot, shade = points[np.abs(points[:, 0]) < 0.09], points[np.abs(points[:, 0]) > 0.2]
     assert foot[foot[:, 2] < 0.3][:, 1] == pytest.approx(-BEVEL, abs=0.01)
@@ -129,7 +129,7 @@ def test_a_ball_bulges_over_its_foot_and_a_box_does_not() -> None:
     cube = np.zeros(canvas, np.float32)
     cube[100:300, 100:300] = 1
     colours = np.full((*canvas, 3), 200, np.uint8)
-    reach = [build_card(colours, m, camera, Body(depth=1.0))[0].mesh.vertices[:, 1] for m in (ball, cube)]
+    reach = [build_card(colours, m, camera, ROUND)[0].mesh.vertices[:, 1] for m in (ball, cube)]
     assert reach[0].min() < -0.15
     assert reach[1] == pytest.approx(-BEVEL, abs=0.02)
 
@@ -138,7 +138,9 @@ def test_the_body_is_closed() -> None:
     """Every edge of front, back and walls together belongs to two faces."""
     canvas, box = (200, 200), (40, 60, 120, 80)
     camera = solve_camera(canvas, box, FRAMING, 8.0)
-    parts = build_card(np.zeros((*canvas, 3), np.uint8), draw_bottle(canvas, box), camera, Body(depth=1.0))
+    parts = build_card(
+        np.zeros((*canvas, 3), np.uint8), draw_bottle(canvas, box), camera, BodyShape(depth=1.0)
+    )
     points = np.concatenate([p.mesh.vertices for p in parts])
     starts = np.cumsum([0, *(len(p.mesh.vertices) for p in parts[:-1])])
     faces = np.concatenate([p.mesh.faces + start for p, start in zip(parts, starts, strict=True)])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import Body, Camera, Framing, Part, cast_rays
+from cyclorama.scenes.stage import BodyShape, Camera, Framing, Part, cast_rays
 from cyclorama.scenes.surface import Surface
 
 CELLS = 160
@@ -63,7 +63,7 @@ def solve_camera(
 
 
 def build_card(
-    foreground: NDArray[np.uint8], matte: NDArray[np.float32], camera: Camera, body: Body
+    foreground: NDArray[np.uint8], matte: NDArray[np.float32], camera: Camera, body: BodyShape
 ) -> list[Part]:
     """Front and back of the cut-out as ``camera`` sees it, standing on z = 0.
 
@@ -168,7 +168,7 @@ def _measure_pixel(camera: Camera, height: int) -> float:
     return distance / (camera.scale[1] * height)
 
 
-def _measure_depth(solid: NDArray[np.bool_], body: Body) -> NDArray[np.float64]:
+def _measure_depth(solid: NDArray[np.bool_], body: BodyShape) -> NDArray[np.float64]:
     """How far the body reaches behind each pixel (H, W), in pixels: a section for every run of a row."""
     depth = np.zeros(solid.shape)
     columns = np.arange(solid.shape[1]) + 0.5

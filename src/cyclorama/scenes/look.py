@@ -114,8 +114,8 @@ def follow_reference(
 ) -> Style:
     """``style`` in the colours and the light of ``reference`` (H, W, 3); its own product is left out.
 
-    The ground begins where the picture's rows change most; wall and floor take the middle colours above and
-    below, props and accent the picture's further ones.
+    The ground begins where the image's rows change most; wall and floor take the middle colours above and
+    below, props and accent the image's further ones.
     """
     small, seen = _shrink(reference, product_mask)
     lab = rgb2lab(small / 255.0)

@@ -21,11 +21,11 @@ from cyclorama.scenes.look import (
     relate_accent,
 )
 from cyclorama.scenes.render import render_image
-from cyclorama.scenes.stage import Body, SceneCategory, Stage, compute_bounds
+from cyclorama.scenes.stage import BodyShape, SceneCategory, Stage, compute_bounds
 from cyclorama.scenes.surface import Style
 
 PREVIEW = 96
-"""Larger side of the small pictures by which colours are judged, pixels."""
+"""Larger side of the small images by which colours are judged, pixels."""
 _MEASURED = 4
 """Products of a category whose depth is measured."""
 
@@ -60,7 +60,7 @@ class Setting:
 
 
 @cache
-def measure_body(category: SceneCategory) -> Body:
+def measure_body(category: SceneCategory) -> BodyShape:
     """What cut-outs of a category are like: as its file says, or as its own 3-D products are."""
     if category.body is not None:
         return category.body
@@ -73,7 +73,7 @@ def measure_body(category: SceneCategory) -> Body:
         depths.append(depth / max(width, 1e-6))
         corners = np.abs(points[:, :2]) / (np.array([width, depth]) / 2)
         fills.append(float((corners.min(1) > 0.8).any()))
-    return Body(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
+    return BodyShape(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
 
 
 def draw_style(name: str, seed: int) -> Style:
@@ -118,7 +118,7 @@ def set_stage(cutout: CutOut, name: str, seed: int, style: Style | None = None) 
 
 
 def _look_behind(stage: Stage, cutout: CutOut) -> NDArray[np.uint8]:
-    """Pixels (N, 3) of a small picture of the empty ``stage`` round the product's upper three quarters."""
+    """Pixels (N, 3) of a small image of the empty ``stage`` round the product's upper three quarters."""
     empty = Stage([], list(stage.parts), stage.lights, stage.sky, stage.exposure, stage.camera)
     image = render_image(empty, PREVIEW, 4, 0)
     zoom = np.divide(image.shape[:2], cutout.canvas)

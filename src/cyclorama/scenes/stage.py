@@ -150,7 +150,7 @@ class Framing(Settings):
     """Largest shift of the product from the middle of the image, as a share of the image."""
 
 
-class Body(Settings):
+class BodyShape(Settings):
     """What a cut-out's body is like where only its front is seen."""
 
     depth: Annotated[float, Field(ge=0.02, le=2)] = 0.6
@@ -183,5 +183,5 @@ class SceneCategory:
     build_product: Callable[[np.random.Generator], list[Part]] | None
     dress: Callable[[Stage, np.random.Generator, Style], None]
     framing: Framing
-    body: Body | None = None
+    body: BodyShape | None = None
     words: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from cyclorama.scenes.grammar.document import Entry, read_document
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
 from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
 from cyclorama.scenes.grammar.vocabulary import CONSTANTS, PRODUCT_SIDES, describe_product, functions, shapes
-from cyclorama.scenes.stage import Body, Framing, Part, SceneCategory, Stage
+from cyclorama.scenes.stage import BodyShape, Framing, Part, SceneCategory, Stage
 from cyclorama.scenes.surface import Style
 
 KEYS = (
@@ -36,7 +36,7 @@ SCENES = Path(__file__).parents[1]
 NAMES = tuple(entry.text() for entry in read_document(SCENES / "categories.yaml").items())
 """The categories of the rendered set in the order in which items cycle through them."""
 
-S = TypeVar("S", Body, Framing, Style)
+S = TypeVar("S", BodyShape, Framing, Style)
 
 
 def check_name(name: str) -> None:
@@ -86,7 +86,7 @@ def read_category(path: Path) -> SceneCategory:
         build_product=reader.read_product(keys["product"]) if "product" in keys else None,
         dress=dress,
         framing=reader.read_settings(Framing, keys["framing"]),
-        body=reader.read_settings(Body, keys["body"]) if "body" in keys else None,
+        body=reader.read_settings(BodyShape, keys["body"]) if "body" in keys else None,
         words=tuple(word.text() for word in keys["words"].items()) if "words" in keys else (),
     )
 
