@@ -10,6 +10,7 @@ from cyclorama.scenes.card import BEVEL, build_card, solve_camera
 from cyclorama.scenes.stage import BodyShape, Framing, cast_rays, project
 
 FRAMING = Framing(share=(0.5, 0.6), fov=27.0)
+ROUND = BodyShape(depth=1.0)
 CANVASES = [(512, 512), (600, 400), (360, 900), (701, 333)]
 
 

@@ -36,6 +36,8 @@ MAX_ASPECT = 10.0
 Side = Annotated[int, Field(strict=True, ge=64, le=8192)]
 ROOM_SHARE = 0.6
 """Share of the canvas that a product may take where its category says nothing else."""
+ROOM_SLACK = 1.2
+"""How many times that share it may take before the canvas grows, so that well framed photos stay theirs."""
 VISIBLE = 0.05
 """From this alpha on, 0-1, a pixel counts for the product's box; fainter ones may lie in the margin."""
 
@@ -169,7 +171,7 @@ class CanvasLayout(Settings):
         fit = fit_to_model(size, canvas)
         ratio = float(min(np.divide(fit.inner, size)))
         grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / (share or ROOM_SHARE)
-        if grow <= 1 or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
+        if grow <= ROOM_SLACK or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
             return None
         if self.size is None:
             grow = min(grow, math.sqrt(MAX_PIXELS / (canvas[0] * canvas[1])))
