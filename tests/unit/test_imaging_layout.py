@@ -356,10 +356,14 @@ def test_what_is_cut_by_an_edge_stays_at_it(box: Rectangle, corner: tuple[float,
     )
 
 
-def test_what_is_cut_at_opposite_edges_gets_no_room() -> None:
-    product = build_product(box=Rectangle(20, 0, 70, 80))
-    assert CanvasLayout().place(product, 0.3) is product
-    assert not CanvasLayout().compute_placement(product, 0.3).grown
+def test_a_trimmed_cut_out_gets_room_all_round() -> None:
+    """It ends at all edges, or at two opposite ones, because that is how it was trimmed."""
+    for box in (Rectangle(20, 0, 70, 80), Rectangle(0, 20, 100, 30)):
+        placement = CanvasLayout().compute_placement(build_product(box=box), 0.5)
+        free = (placement.canvas[0] - box.height, placement.canvas[1] - box.width)
+        assert placement.grown
+        assert placement.cut == ()
+        assert (placement.box.top, placement.box.left) == (free[0] // 2, free[1] // 2)
 
 
 def test_room_ends_at_the_largest_canvas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,13 +165,18 @@ class CanvasLayout(Settings):
         return height, width
 
     def _compute_room(self, box: Rectangle, size: Size, share: float | None) -> ProductPlacement | None:
-        """Where a product that takes more than ``share`` of its canvas comes to lie; None if it does not, or
-        ends at two opposite edges."""
-        canvas, cut = self.compute_size(size), _find_cuts(box, size)
+        """Where a product that takes more than ``share`` of its canvas comes to lie; None if it does not.
+
+        One that ends at a single edge is cut there and stays at it; one that fills the photo from edge to
+        edge is trimmed, not cut.
+        """
+        canvas, cut = self.compute_size(size), {*_find_cuts(box, size)}
+        for ends in ({"top", "bottom"}, {"left", "right"}):
+            cut -= ends if ends <= cut else set()
         fit = fit_to_model(size, canvas)
         ratio = float(min(np.divide(fit.inner, size)))
         grow = ratio * max(box.height / canvas[0], 0.8 * box.width / canvas[1]) / (share or ROOM_SHARE)
-        if grow <= ROOM_SLACK or {"top", "bottom"} <= {*cut} or {"left", "right"} <= {*cut}:
+        if grow <= ROOM_SLACK:
             return None
         if self.size is None:
             grow = min(grow, math.sqrt(MAX_PIXELS / (canvas[0] * canvas[1])))
@@ -182,7 +187,8 @@ class CanvasLayout(Settings):
         free = canvas[0] - inner[0], canvas[1] - inner[1]
         top = 0 if "top" in cut else free[0] if "bottom" in cut else free[0] // 2
         left = 0 if "left" in cut else free[1] if "right" in cut else free[1] // 2
-        return ProductPlacement(canvas, Rectangle(top, left, *inner), scale, scale, grown=self.size is None)
+        placed = Rectangle(top, left, *inner)
+        return ProductPlacement(canvas, placed, scale, scale, tuple(sorted(cut)), self.size is None)
 
     def compute_placement(self, product: Product, share: float | None = None) -> ProductPlacement:
         """Where ``product`` comes to lie, and how large; ``share`` of the canvas is usual for it, 0-1."""
