@@ -51,7 +51,7 @@ def test_rows_hold_the_mean_since_the_last_one_and_the_speed_without_pauses(tmp_
     with open_log(tmp_path) as log:
         writer = log._writer
         assert writer.purge_step == 11
-        for step, loss in ((11, 1.0), (12, 3.0), (13, 5.0), (14, 8.00000049)):
+        for step, loss in ((11, 2.0), (12, 4.0), (13, 5.0), (14, 8.00000049)):
             clock[0] += 2.0
             log.add_step(step, loss, grad_norm=step / 10, learning_rate=1e-3)
             if step == 13:
@@ -60,15 +60,15 @@ def test_rows_hold_the_mean_since_the_last_one_and_the_speed_without_pauses(tmp_
     rows = read_rows(tmp_path)
     expected = {"learning_rate": 1e-3, "images_per_second": 3.0}
     assert rows == [
-        {"step": 12, "images_seen": 72, "loss": 2.0, "grad_norm": 1.2, **expected},
+        {"step": 12, "images_seen": 72, "loss": 3.0, "grad_norm": 1.2, **expected},
         {"step": 14, "images_seen": 84, "loss": 6.5, "grad_norm": 1.4, **expected},
     ]
     assert [scalar for scalar in writer.scalars if scalar[0] == "loss"] == [
-        ("loss", 2.0, 12),
+        ("loss", 3.0, 12),
         ("loss", pytest.approx(6.5), 14),
     ]
     assert writer.closed
-    smoothed = 0.98 * 1.0 + 0.02 * 3.0
+    smoothed = 0.98 * 2.0 + 0.02 * 4.0
     text = capsys.readouterr().err
     assert f"step 12/20, loss {smoothed:.4f}, 3.0 images/s" in text
 

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 from cyclorama.models.autoencoder import PatchAutoencoder
-from cyclorama.training.stages import compute_autoencoder_loss, show_decoded, show_generated
+from cyclorama.models.discriminator import PatchDiscriminator
+from cyclorama.training.stages import (
+    compute_autoencoder_loss,
+    compute_reconstruction_loss,
+    show_decoded,
+    show_generated,
+)
 
 
 @pytest.fixture
@@ -56,6 +62,26 @@ def test_the_decoder_learns_pixels_and_edges_from_jittered_latents(drawn):
     error = decoded - batch.image.numpy()
     edges = [np.abs(np.diff(error, axis=axis)).mean() for axis in (2, 3)]
     assert loss == pytest.approx(np.abs(error).mean() + sum(edges), rel=1e-5)
+
+
+def test_both_sides_losses_are_added_where_there_is_a_discriminator(drawn):
+    vae, batch = drawn
+    torch.manual_seed(2)
+    discriminator = PatchDiscriminator((4, 4), 1.0)
+    weights = SimpleNamespace(adversarial=0.7, feature_matching=1.3)
+    config = SimpleNamespace(latent_jitter=0.3, discriminator=weights)
+    networks = Networks(config, vae=vae, discriminator=discriminator)
+    loss = compute_autoencoder_loss(networks, batch)
+    with torch.no_grad():
+        decoded = vae.decode((batch.latents + 0.3 * batch.noise) / 0.5).sample
+        own = compute_reconstruction_loss(decoded, batch.image)
+        (false, maps), (true, true_maps) = discriminator(decoded), discriminator(batch.image)
+        matching = np.mean([float((a - b).square().mean()) for a, b in zip(maps, true_maps, strict=True)])
+        generator = 0.7 * torch.log1p(torch.exp(-false)).mean() + 1.3 * matching
+        judge = torch.log1p(torch.exp(-true)).mean() + torch.log1p(torch.exp(false)).mean()
+    assert loss.item() == pytest.approx(float(own + generator + judge), rel=1e-5)
+    loss.backward()
+    assert all(p.grad is not None for p in discriminator.parameters())
 
 
 def test_a_sheet_shows_hint_reference_generated_composited_and_truth(drawn):

@@ -152,14 +152,11 @@ def _list(columns: Sequence[str]) -> str:
 
 def _find_shop(folded: Collection[str]) -> Literal["", "Shopify", "WooCommerce"]:
     known = set(folded)
-    if {"handle", "imagesrc"} <= known or {"urlhandle", "productimageurl"} <= known:
+    holds = known.issuperset
+    if holds(("handle", "imagesrc")) or holds(("urlhandle", "productimageurl")):
         return "Shopify"
-    if ({"images", "categories"} <= known or {"bilder", "kategorien"} <= known) and known & {
-        "sku",
-        "type",
-        "typ",
-        "name",
-    }:
+    named = known & {"sku", "type", "typ", "name"}
+    if named and (holds(("images", "categories")) or holds(("bilder", "kategorien"))):
         return "WooCommerce"
     return ""
 
@@ -229,7 +226,7 @@ def _looks_like_list(cell: str) -> bool:
     if "," not in cell and ";" not in cell and "|" not in cell:
         return False
     parts = re.split(_BEFORE_ADDRESS if "://" in cell else r"[,;|]", cell)
-    return len(parts) > 1 and all(_IMAGE_END.search(part) for part in parts)
+    return all(_IMAGE_END.search(part) for part in parts)
 
 
 _WHOLE = re.compile(r"(\d+)\.0+")

@@ -105,7 +105,7 @@ class Table:
         group = _Group(self._skipped)
         with named_errors(self.name):
             for line, cells, problem in self._source.rows(lambda column: column not in self.map.rest):
-                if not cells.keys() <= self._known:
+                if not self._known.issuperset(cells):
                     self._match(cells)
                 for place, values, reason in self._expand(cells, problem, group):
                     number += 1
@@ -130,7 +130,7 @@ class Table:
             cell = cells.get(column)
             if cell:
                 images += split_images(cell, several)
-        if len(images) > 1:
+        if images[1:]:
             images = list(dict.fromkeys(images))
         values: dict[str, Any] = {}
         try:

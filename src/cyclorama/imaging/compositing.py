@@ -48,11 +48,11 @@ def composite(background: npt.NDArray[Any], product: Product) -> Pixels:
         output = background.copy()
     else:
         output = np.clip(np.rint(background), 0, 255).astype(np.uint8)
-    soft = (matte > 0) & (matte < 1)
+    opaque = matte >= 1
+    soft = matte.astype(bool) & ~opaque
     alpha = matte[soft].astype(np.float64)[:, None]
     mixed = alpha * product.foreground[soft] + (1 - alpha) * background[soft]
     output[soft] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    opaque = matte >= 1
     output[opaque] = product.pixels[opaque]
     return output
 
