@@ -270,3 +270,49 @@ def test_a_full_disk_is_full_and_no_object_store(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "write_bytes", fail(errno.ENOSPC))
     with pytest.raises(OutputError, match=r"No space left.*same command again"), hold_folder(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("file:///shop/a%20b.png", "/shop/a b.png"),
+        ("FILE:///shop/a.png", "/shop/a.png"),
+        ("file://localhost/shop/a.png", "/shop/a.png"),
+        ("file://server/shop/a.png", "//server/shop/a.png"),
+        ("file:/shop/a.png", "file:/shop/a.png"),
+        ("a%20b.png", "a%20b.png"),
+        ("https://shop.example/a.png", "https://shop.example/a.png"),
+        ("~/a.png", "/home/me/a.png"),
+        ("a/~/b.png", "a/~/b.png"),
+        ("", ""),
+    ],
+)
+def test_home_and_file_addresses_are_paths(text: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.expand_path(text) == path
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "journal"
+    with open_locked(path) as file:
+        files.append_json(file, path, {"name": "ä\udcff", "row": 1})
+        first = path.read_bytes()
+        assert first == '{"name": "ä\\udcff", "row": 1}\n'.encode()
+        short = [file.write]
+
+        class Short:
+            """A disk that takes three bytes and is full."""
+
+            def write(self, data: bytes) -> int:
+                return short[0](data[:3]) or 0
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(file, name)
+
+        with pytest.raises(OutputError, match=r"journal: No space left"):
+            files.append_json(Short(), path, {"row": 2})  # type: ignore[arg-type]
+        assert path.read_bytes() == first
+        monkeypatch.setattr(os, "fsync", fail(errno.EIO))
+        with pytest.raises(OutputError, match="Input/output error"):
+            files.append_json(file, path, {"row": 3})
+        assert path.read_bytes() == first
