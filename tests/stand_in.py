@@ -17,12 +17,19 @@ import torch
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.run import RunResult, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.models.registry import CategoryRegistry
 from drawn import save_product
+
+ROW = PlanRow(
+    row=3, name="a.png", id=None, image="/shop/a.png", mask=None, reference=None, reference_mask=None,
+    mask_means=None, seed=None, category_given="fruit", category="fruit", identifier="fruit",
+    category_source="name", category_match="fruit", output="a", key="k",
+)  # fmt: skip
 
 
 def build_registry() -> CategoryRegistry:

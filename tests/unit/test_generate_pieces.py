@@ -13,34 +13,20 @@ import pytest
 from PIL import Image
 
 from cyclorama.errors import UnreadableImageError
-from cyclorama.generation.items import Failure
 from cyclorama.generation.job import RowFiles, hash_file, inspect_row, read_size, rename_paths
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.results import RESULT_SCHEMA, format_status, merge_results, read_status
 from cyclorama.generation.run import RunResult, iterate_rows
-from cyclorama.generation.shard import RowState, Spot
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.jobs.store import ShardStore
-from stand_in import build_config, build_job, run, write_manifest
+from stand_in import ROW, build_config, build_job, run, write_manifest
 from stand_in import shop as shop
-
-ROW = PlanRow(
-    row=3, name="a.png", id=None, image="/shop/a.png", mask=None, reference=None, reference_mask=None,
-    mask_means=None, seed=None, category_given="fruit", category="fruit", identifier="fruit",
-    category_source="name", category_match="fruit", output="a", key="k",
-)  # fmt: skip
 
 
 def stage(work: Path, name: str, data: bytes) -> dict[str, Any]:
     work.mkdir(parents=True, exist_ok=True)
     (work / "staged").write_bytes(data)
     return {"staged": "staged", "name": name, "bytes": len(data), "suffix": ".png", "sha256": "0"}
-
-
-def build_row(folder: Path, **values: Any) -> RowState:
-    row = RowState(ROW, build_job(folder, build_config(**values)), 0)
-    row.files = RowFiles({"image": Path("/shop/a.png")}, {"image": "ab"}, (8, 9), "content")
-    return row
 
 
 # --- writers ---
@@ -136,87 +122,6 @@ def test_equal_contents_and_settings_give_equal_keys(folder: Path) -> None:
     for change in ({"name": "b.png"}, {"output": "b"}, {"seed": 4}, {"mask_means": "product"}):
         keys.add(inspect_row(job, PlanRow(**{**vars(row), **change}), folder).key)
     assert len(keys) == 6
-
-
-# --- rows of a shard ---
-
-
-def entry(score: float | None, passed: bool) -> dict[str, Any]:
-    return {"verdict": {"passed": passed, "score": score}}
-
-
-def test_a_further_attempt_follows_only_refusals(tmp_path: Path) -> None:
-    row = build_row(tmp_path, attempts=2)
-    assert len(row.seeds) == 3
-    assert not row.needs_attempt(0, 1)
-    row.images[0, 0] = entry(0.1, False)
-    assert (row.needs_attempt(0, 1), row.needs_attempt(0, 2)) == (True, False)
-    assert (row.is_complete(last=False), row.is_complete(last=True)) == (False, True)
-    row.images[0, 1] = entry(0.2, True)
-    assert (row.needs_attempt(0, 2), row.is_complete(last=False)) == (False, True)
-    assert (row.has(Spot(0, 0, 1)), row.has(Spot(0, 0, 2))) == (True, False)
-
-
-def test_a_failed_row_says_why(tmp_path: Path) -> None:
-    row = build_row(tmp_path)
-    row.fail(Failure("MaskError", "empty"))
-    assert row.result is not None
-    stated = ("row", "status", "error", "reason", "input_height", "input_width", "content_sha256", "key")
-    assert [row.result[name] for name in stated] == [3, "failed", "MaskError", "empty", 8, 9, "ab", "content"]
-    assert row.settled
-    assert row.list_images() == []
-
-
-def test_keys_of_images_hold_what_one_image_depends_on(tmp_path: Path) -> None:
-    plain, more = build_row(tmp_path), build_row(tmp_path, settings={"batch_size": 2, "candidates": 2})
-    assert plain.compute_image_key(0, 0) == more.compute_image_key(0, 0)  # further candidates change nothing
-    assert more.compute_image_key(0, 0) != more.compute_image_key(0, 1)
-    steps = build_row(tmp_path, settings={"batch_size": 2, "num_inference_steps": 3})
-    assert plain.compute_image_key(0, 0) != steps.compute_image_key(0, 0)
-
-
-def image(seed: int, score: float, passed: bool, seconds: float = 1.0) -> dict[str, Any]:
-    """What is recorded of a finished image."""
-    verdict = {"passed": passed, "score": score, "values": {"rim": score}, "reason": "" if passed else "rim"}
-    file = {"staged": f"s{seed}.png", "suffix": ".png", "bytes": 100 + seed, "sha256": f"{seed}"}
-    report = {"exact": True, "opaque_pixels": 5, "notes": ["soft"]}
-    times = {"load_seconds": seconds, "model_seconds": 2 * seconds, "finish_seconds": 4 * seconds}
-    about = {"seed": seed, "height": 8, "width": 9, "places": 2, "mask_source": "alpha", "placement": {}}
-    return about | times | {"report": report, "verdict": verdict, "files": [file]}
-
-
-def test_the_best_image_of_a_row_becomes_its_result(tmp_path: Path) -> None:
-    row = build_row(tmp_path, settings={"batch_size": 2, "candidates": 2}, attempts=1, keep="best")
-    row.images = {
-        (0, 0): image(1, 0.4, True, 3.0),
-        (0, 1): image(2, 0.9, True),
-        (0, 2): image(3, 0.95, False),
-    }
-    result, files = row.conclude()
-    assert [(file["staged"], file["name"]) for file in files] == [("s2.png", "images/a.png")]
-    named = ("status", "output", "seed", "bytes", "image_sha256", "height", "width", "batch_places", "exact")
-    assert [result[name] for name in named] == ["done", "images/a.png", 2, 102, "2", 8, 9, 2, True]
-    assert (result["gate_passed"], result["gate_score"], result["attempts"]) == (True, 0.9, 3)
-    assert result["gate"] == {"values": {"rim": 0.9}, "reason": ""}
-    assert (result["load_seconds"], result["model_seconds"], result["finish_seconds"]) == (3.0, 10.0, 20.0)
-    assert (result["seconds"], result["notes"], result["mask_source"]) == (33.0, ["soft"], "alpha")
-    (kept,) = result["images"]
-    assert (kept["candidate"], kept["attempts"], kept["key"]) == (2, 3, row.compute_image_key(0, 1))
-    assert kept["files"] == [{"name": "images/a.png", "bytes": 102, "sha256": "2", "suffix": ".png"}]
-
-
-def test_refused_candidates_give_way_to_further_attempts(tmp_path: Path) -> None:
-    row = build_row(tmp_path, settings={"batch_size": 2, "candidates": 2}, attempts=1)
-    row.images = {(0, 0): image(1, 0.4, False), (0, 1): image(2, 0.3, False), (0, 2): image(3, 0.2, True)}
-    result, files = row.conclude()
-    assert [(file["staged"], file["name"]) for file in files] == [
-        ("s1.png", "images/a-c1.png"),
-        ("s3.png", "images/a-c2.png"),
-    ]
-    assert [(kept["candidate"], kept["seed"]) for kept in result["images"]] == [(1, 1), (3, 3)]
-    assert (result["gate_passed"], result["gate"]["reason"]) == (False, "rim")
-    row.result = result
-    assert (row.needs_attempt(0, 1), row.needs_attempt(0, 2)) == (True, False)
 
 
 def test_the_mark_of_a_shard_counts_its_rows(folder: Path) -> None:
