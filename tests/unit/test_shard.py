@@ -275,7 +275,7 @@ def test_batches_hold_what_is_missing_and_count_what_is_done(tmp_path: Path) -> 
 
 
 def test_a_mark_counts_its_rows(tmp_path: Path) -> None:
-    shard = build_shard(tmp_path, plan_rows(6))
+    shard = build_shard(tmp_path, plan_rows(7))
     files = [{"name": "a.png", "bytes": 5}, {"name": "a.psd", "bytes": 7}]
     results = [
         {"status": "done", "model_seconds": 1.5, "images": [{"files": files}, {"files": files[:1]}]},
@@ -284,11 +284,12 @@ def test_a_mark_counts_its_rows(tmp_path: Path) -> None:
         {"status": "failed", "key": None, "error": "ImageError", "reason": "cut"},
         {"status": "failed", "key": "c", "error": "MaskError", "reason": "empty"},
         {"status": "done", "model_seconds": 2.0, "images": [{"files": files[:1]}]},
+        {"status": "done", "images": []},
     ]
     for row, result in zip(shard.rows, results, strict=True):
         row.result = result
     assert shard.build_mark() == {
-        "rows": 6, "done": 3, "failed": 3, "refused": 2, "images": 3, "model_seconds": 3.5,
+        "rows": 7, "done": 4, "failed": 3, "refused": 2, "images": 3, "model_seconds": 3.5,
         "files": [("a.png", 5), ("a.psd", 7), ("a.png", 5), ("a.png", 5)],
         "failures": {"ImageError": [2, "2.png: torn"], "MaskError": [1, "4.png: empty"]},
     }  # fmt: skip
