@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -257,3 +258,30 @@ def test_a_certificate_of_another_host_is_refused(serve: Any, monkeypatch: pytes
     monkeypatch.setattr(module, "_wrap", wrap)
     with pytest.raises(FetchError, match="certificate is not valid: Hostname mismatch"):
         fetch("https://shop.example/a.png", POLICY)
+
+
+def test_a_pause_up_to_the_limit_is_kept(serve: Any) -> None:
+    server = serve(reply("429 Too Many Requests", Retry_After="60"), reply("200 OK", PNG))
+    assert fetch("https://shop.example/a.png", POLICY) == PNG and server.pauses == [60.0]
+    serve(reply("429 Too Many Requests", Retry_After="61"))
+    with pytest.raises(FetchError, match="asks for a pause of 61 s, the limit is 60 s"):
+        fetch("https://shop.example/a.png", POLICY)
+    serve(reply("503 Service Unavailable"))
+    with pytest.raises(FetchError, match="503 Service Unavailable, after 1 tries"):
+        fetch("https://shop.example/a.png", POLICY.replace(tries=1))
+    assert (UrlPolicy().max_bytes, UrlPolicy().seconds, UrlPolicy().tries) == (33554432, 15.0, 4)
+
+
+@pytest.mark.parametrize(("left", "timeout"), [(3.0, 3.0), (0.0, 0.1)])
+@pytest.mark.parametrize("status", [200, 404])
+def test_each_wait_takes_what_is_left_of_the_time(
+    monkeypatch: pytest.MonkeyPatch, left: float, timeout: float, status: int
+) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(reply(f"{status} So", PNG))
+        found, headers, body = module._ask(ours, "https://shop.example/a", POLICY, 100.0 + left)
+        assert (found, body) == (status, PNG if status == 200 else b"")
+        assert ours.gettimeout() == pytest.approx(timeout)
+        assert headers["content-length"] == str(len(PNG))
