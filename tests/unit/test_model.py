@@ -81,9 +81,9 @@ def test_a_containers_share_of_time(
 
 def test_a_model_is_found_again_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
-    bundled, asked = get_bundled_folder(), []
+    asked: list[str] = []
 
-    def open_here(name: str | None) -> ModelHandle:
+    def open_here(name: str) -> ModelHandle:
         asked.append(name)
         return ModelHandle("m", tmp_path / "here", "abc", CategoryRegistry())
 
@@ -92,19 +92,19 @@ def test_a_model_is_found_again_on_this_machine(tmp_path: Path, monkeypatch: pyt
     def find(name: str, folder: Path, digest: str = "abc") -> Path:
         return ModelHandle(name, folder, digest, CategoryRegistry()).find_here().folder
 
-    assert find("m", tmp_path) == tmp_path and find("bundled", bundled) == bundled
-    assert asked == []
+    assert find("m", tmp_path) == tmp_path and asked == []
     assert find("m", tmp_path / "gone") == tmp_path / "here"
-    assert find("bundled", tmp_path) == tmp_path / "here"  # the other machine's package
-    assert find("bundled", tmp_path / "gone") == tmp_path / "here"
-    assert asked == ["m", None, None]
+    for name in ("bundled", "scenes"):  # where this machine's package is
+        assert find(name, tmp_path) == find(name, tmp_path / "gone") == tmp_path / "here"
+    assert asked == ["m", "bundled", "bundled", "scenes", "scenes"]
     with pytest.raises(ModelError, match=r"model 'm' is another one on machine .* \(abc\) than .* \(xyz\)"):
         find("m", tmp_path / "gone", "xyz")
 
 
 def test_the_packages_model_has_its_index() -> None:
     assert get_bundled_folder().name == "weights" and (get_bundled_folder() / "model_index.json").is_file()
-    handle = model.open_model()
+    assert model.open_model().name == model.open_model("scenes").name == "scenes"
+    handle = model.open_model("bundled")
     assert (handle.name, handle.folder) == ("bundled", get_bundled_folder())
     assert model.open_model(get_bundled_folder()).name == "weights"
 
