@@ -358,7 +358,11 @@ def count_layout() -> dict[str, Any]:
                 found[f"{n} {values}"] = plan
                 continue
             placed = plan.place(one)
-            found[f"{n} {values}"] = [plan.describe(), plan.compute_placement(one).describe(), plan.is_plain]
+            found[f"{n} {values}"] = [
+                plan.describe(),
+                plan.compute_placement(one).describe(),
+                plan.makes_room,
+            ]
             found[f"{n} {values} placed"] = [placed.pixels, placed.matte, placed.foreground]
     for aspect in ((1, 10), (1, 11), (10, 1), (0, 1)):
         found[f"aspect {aspect}"] = attempt(

@@ -28,7 +28,7 @@ def generator() -> BackgroundGenerator:
 
 
 def make(generator: BackgroundGenerator, source: object, **options: object):
-    return generator([source], category="fruit", seed=[3], settings=STEPS, **options)[0]
+    return generator([source], category="fruit", seed=[3], settings=STEPS, placement="keep", **options)[0]
 
 
 def show(pixels: np.ndarray, profile: bytes | None) -> np.ndarray:

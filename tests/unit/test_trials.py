@@ -140,7 +140,7 @@ def test_ours_and_baselines_are_opened_with_their_settings(monkeypatch: pytest.M
     asked: list[Any] = []
     monkeypatch.setattr(trials, "open_model", lambda place: asked.append(place) or handle())
     opened = open_method(ours, config)
-    assert asked == [None] and opened.uses_reference and not opened.needs_reference
+    assert asked == ["bundled"] and opened.uses_reference and not opened.needs_reference
     settings = opened.settings
     assert (settings.num_inference_steps, settings.guidance_scale, settings.category_strength) == (
         7,
@@ -170,7 +170,7 @@ def test_methods_share_a_loaded_model_by_weights_or_by_all_they_are_told() -> No
 
 def test_missing_models_end_the_run_or_leave_a_row_out(monkeypatch: pytest.MonkeyPatch) -> None:
     def find(place: str | None) -> ModelHandle:
-        if place is not None:
+        if place != "bundled":
             raise ModelNotFoundError(f"no model\n at {place}")
         return handle()
 

@@ -222,12 +222,13 @@ class GenerateConfig(Settings):
         Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
         layers are stated where they are not the default.
         """
-        values: dict[str, Any] = {"size": "source"} | ({} if learned else {"preset": self.preset})
+        values: dict[str, Any] = {"preset": self.preset}
         if learned:
-            values |= {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
+            values = {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
             values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}
+        values["size"] = "source"
         aspect = None if self.aspect is None else parse_aspect(self.aspect)
         values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()
         optional = {"layers": self.layers, "contact_shadow": self.contact_shadow}

@@ -105,6 +105,10 @@ class CategoryRegistry:
             f"or add it with `cyclorama models add-category`"
         )
 
+    def without_general(self) -> CategoryRegistry:
+        """These categories with no general one, so that an unknown name is an error."""
+        return self if self.general is None else CategoryRegistry(self.categories)
+
     def match(self, given: str, mapping: Mapping[str, str] | None = None) -> CategoryMatch | None:
         """The category that ``given`` stands for, or None.
 
@@ -225,7 +229,7 @@ class CategoryRules:
 
     def check(self, registry: CategoryRegistry) -> None:
         """Raise UnknownCategoryError if the default or a mapping's target is unknown."""
-        known = CategoryRegistry(registry.categories)
+        known = registry.without_general()
         for name in (*self.mapping.values(), self.default):
             if name is not None:
                 known.resolve(name)
@@ -259,8 +263,7 @@ class CategoryRules:
             return CategoryMatch(registry.resolve(fallback or self.default or ""), "default", "")
         if general is not None:
             return CategoryMatch(general, "general", "")
-        registry = CategoryRegistry(registry.categories)
-        return CategoryMatch(registry.resolve(given), "name", given)  # says what is near
+        return CategoryMatch(registry.without_general().resolve(given), "name", given)  # says what is near
 
 
 def load_category_rules(
