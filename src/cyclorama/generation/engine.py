@@ -97,12 +97,16 @@ def build_hidden_mask(product_mask: Matte) -> Matte:
     return dilate(product_mask > 0.02, radius).astype(np.float32)
 
 
+def _apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return function(*args, **kwargs)
+
+
 def sample_images(
     pipeline: Model,
     tasks: Sequence[Task],
     settings: GenerateConfig,
     batch_shape: int | None = None,
-    call: Callable[..., Any] | None = None,
+    call: Callable[..., Any] = _apply,
 ) -> list[Generated | ModelError]:
     """A finished image per task, of the size of its product's canvas; ``settings.size`` is applied if set.
 
@@ -120,7 +124,7 @@ def sample_images(
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
             values = (product, task.category.name, task.seed, settings.preset, task.reference)
-            drawn.append((call or _apply)(pipeline.draw, *values))
+            drawn.append(call(pipeline.draw, *values))
     else:
         drawn = _draw_learned(pipeline, tasks, placed, settings, batch_shape, call)
     sampled = (time.perf_counter() - start) / len(tasks)
@@ -138,7 +142,7 @@ def _draw_learned(
     placed: Sequence[Product],
     settings: GenerateConfig,
     batch_shape: int | None,
-    call: Callable[..., Any] | None,
+    call: Callable[..., Any],
 ) -> list[npt.NDArray[Any] | ModelError]:
     """The pipeline's backgrounds at the sizes of the products ``placed``, in levels of sRGB."""
     import torch
@@ -153,7 +157,7 @@ def _draw_learned(
     images = torch.cat([to_image(products[i][0]) for i in order])
     masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
     references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
-    output = (call or _apply)(
+    output = call(
         pipeline,
         images,
         masks,
@@ -173,10 +177,6 @@ def _draw_learned(
         levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
         backgrounds.append(np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255))
     return backgrounds
-
-
-def _apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return function(*args, **kwargs)
 
 
 def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor, torch.Tensor | None]:

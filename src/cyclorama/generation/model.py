@@ -159,7 +159,7 @@ def describe_model(model: str | Path | None = None) -> dict[str, Any]:
     """
     handle = open_model(BUNDLED if model is None else model)
     if not handle.learned:
-        raise ModelFormatError("the rendered sets have no weights to show; see `cyclorama scenes list`")
+        raise ModelFormatError("the rendered sets have no weights to show; name a learned model")
     index = load_json(handle.folder / "model_index.json")
     files = list_files(handle.folder)
     components = {

@@ -19,6 +19,7 @@ from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.look import follow_reference
 from cyclorama.scenes.model import CutOut, draw_style, set_stage
 from cyclorama.scenes.render import render_image, set_threads
+from cyclorama.scenes.stage import Framing
 from cyclorama.types import Pixels
 
 SCENES = "scenes"
@@ -38,7 +39,7 @@ def build_registry() -> CategoryRegistry:
     categories = []
     for number, (name, path) in enumerate(list_scenes().items()):
         head = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # plain values
-        share = sum(map(float, head["framing"].get("share", (0.5, 0.62)))) / 2
+        share = sum(map(float, head["framing"].get("share", Framing().share))) / 2
         categories.append(Category(name, number, tuple(head.get("words", ())), share))
     return CategoryRegistry(categories, GENERAL)
 

@@ -233,9 +233,10 @@ class CanvasLayout(Settings):
         otherwise kept bit for bit; otherwise both colours are the foreground's, resampled premultiplied.
         """
         own = find_box(product.matte)
-        if self.keeps or (self.makes_room and self._compute_room(own, product.size, share) is None):
+        roomy = self._compute_room(own, product.size, share) if self.makes_room else None
+        if roomy is None and (self.keeps or self.makes_room):
             return place_product(product, self.compute_size(product.size))
-        placement = self.compute_placement(product, share)
+        placement = roomy or self.compute_placement(product)
         if placement.scale == 1:
             moved = (placement.box.top - own.top, placement.box.left - own.left)
             return _shift(product, placement.canvas, moved)

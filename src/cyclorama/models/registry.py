@@ -244,14 +244,14 @@ class CategoryRules:
         """
         normal = {normalise_name(name): target for name, target in self.mapping.items()}
         fallback = normal.pop(CATCH_ALL, self.default)
-        general = None if self.strict or registry.general is None else registry.resolve(registry.general)
+        general = None if self.strict else registry.general
         if given is None and self.default is None:
             for folder in folders:
                 found = registry.match(folder, normal)
                 if found is not None:
                     return replace(found, source=f"folder, {found.source}")
             if general is not None:
-                return CategoryMatch(general, "general", "")
+                return CategoryMatch(registry.resolve(general), "general", "")
             raise SettingsError(
                 f"no category is given; name one with --category. This model knows: "
                 f"{', '.join(registry.names) or 'none'}"
@@ -262,7 +262,7 @@ class CategoryRules:
         if given is None or fallback is not None:
             return CategoryMatch(registry.resolve(fallback or self.default or ""), "default", "")
         if general is not None:
-            return CategoryMatch(general, "general", "")
+            return CategoryMatch(registry.resolve(general), "general", "")
         return CategoryMatch(registry.without_general().resolve(given), "name", given)  # says what is near
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -105,22 +105,23 @@ def set_stage(cutout: CutOut, name: str, seed: int, style: Style | None = None) 
         return stage
 
     rim = measure_rim(cutout.foreground, cutout.matte)
-    best, contrast = chosen, measure_contrast(rim, _look_behind(dress(chosen), cutout))
+    best, stage = chosen, dress(chosen)
+    contrast = measure_contrast(rim, _look_behind(stage, cutout))
     for wall in list_walls(chosen.wall, rim) if contrast < DISTINCT else []:
         other = chosen.replace(wall=wall)
-        found = measure_contrast(rim, _look_behind(dress(other), cutout))
+        dressed = dress(other)
+        found = measure_contrast(rim, _look_behind(dressed, cutout))
         if found > contrast:
-            best, contrast = other, found
+            best, stage, contrast = other, dressed, found
         if contrast >= DISTINCT:
             break
     solid = np.where(cutout.matte > 0.98, 255, 0).astype(np.uint8)
-    return Setting(dress(best), best, side, contrast, solid)
+    return Setting(stage, best, side, contrast, solid)
 
 
 def _look_behind(stage: Stage, cutout: CutOut) -> NDArray[np.uint8]:
     """Pixels (N, 3) of a small image of the empty ``stage`` round the product's upper three quarters."""
-    empty = Stage([], list(stage.parts), stage.lights, stage.sky, stage.exposure, stage.camera)
-    image = render_image(empty, PREVIEW, 4, 0)
+    image = render_image(replace(stage, product=[]), PREVIEW, 4, 0)
     zoom = np.divide(image.shape[:2], cutout.canvas)
     small = ndimage.zoom(cutout.matte, zoom, order=1) > 0.5
     ring = ndimage.binary_dilation(small, iterations=4) & ~ndimage.binary_dilation(small)
