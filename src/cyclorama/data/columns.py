@@ -226,7 +226,7 @@ def _looks_like_list(cell: str) -> bool:
     if "," not in cell and ";" not in cell and "|" not in cell:
         return False
     parts = re.split(_BEFORE_ADDRESS if "://" in cell else r"[,;|]", cell)
-    return all(_IMAGE_END.search(part) for part in parts)
+    return len(parts) > 1 and all(_IMAGE_END.search(part) for part in parts)
 
 
 _WHOLE = re.compile(r"(\d+)\.0+")
