@@ -215,8 +215,10 @@ def describe_error(cls: Any, error: ValidationError) -> str:
     if kind in ("greater_than_equal", "less_than_equal") and low is not None and high is not None:
         return f"{start}must be from {low.ge} to {high.le}, got {value!r}"
     message = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    message = message.replace("greater than or equal to", "at least").replace(
-        "less than or equal to", "at most"
+    message = (
+        message.replace("a valid tuple", "a list")
+        .replace("greater than or equal to", "at least")
+        .replace("less than or equal to", "at most")
     )
     return f"{start}must be {message}, got {value!r}"
 

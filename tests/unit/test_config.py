@@ -69,7 +69,7 @@ def test_nested_values_are_converted_and_come_back(tmp_path: Path) -> None:
         ({"steps": None}, "steps: must be a valid integer, got None"),
         ({"steps": 1, "inner": {"rate": float("nan")}}, "inner.rate: must be a finite number, got nan"),
         ({"steps": 1, "inner": {"kind": "c"}}, "inner.kind: must be 'a' or 'b', got 'c'"),
-        ({"steps": 1, "sizes": 4}, "sizes: must be a valid tuple, got 4"),
+        ({"steps": 1, "sizes": 4}, "sizes: must be a list, got 4"),
         ({"steps": 1, "pair": [1]}, "pair: expected 2 values, got"),
         ({"steps": 1, "table": [1]}, r"table: must be a valid dictionary, got \[1\]"),
         ({"steps": 1, "inner": 4}, "inner: must be a valid dictionary or instance of Inner|mapping"),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import yaml
+from pydantic import ValidationError
 
+from cyclorama.config import Settings, describe_error, find_settings
 from cyclorama.errors import ConfigError
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,33 @@ class Entry:
             if name not in entries:
                 raise self.place.error(f"missing key {name!r}")
         return entries
+
+    def read_settings(self, cls: type[S]) -> S:
+        """The settings of a mapping of plain values; a fault is named with its own line and key."""
+        self._check_keys(cls)
+        try:
+            return cls.model_validate(yaml.constructor.SafeConstructor().construct_document(self.node))
+        except ValidationError as error:
+            place = self._find([str(part) for part in error.errors(include_url=False)[0]["loc"]])
+            raise place.error(describe_error(cls, error).removeprefix(f"{place.field}: ")) from None
+
+    def _check_keys(self, cls: type[Settings]) -> None:
+        for name, entry in self.mapping(cls.model_fields).items():
+            group = find_settings(cls.model_fields[name].annotation)
+            if group is not None:
+                entry._check_keys(group)
+
+    def _find(self, path: Sequence[str]) -> Place:
+        """Where the value at ``path`` of keys stands, as far as it is there."""
+        entry, place, names = self, self.place, list[str]()
+        for part in path:
+            keys = entry.mapping() if entry.is_mapping else {}
+            if part not in keys:
+                break
+            entry = keys[part]
+            names.append(part)
+            place = Place(place.file, entry.place.line, ".".join(names))
+        return place
 
     def _kind(self) -> str:
         if isinstance(self.node, yaml.ScalarNode):
