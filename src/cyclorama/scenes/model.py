@@ -81,27 +81,37 @@ def draw_style(name: str, seed: int) -> Style:
     return load_category(name).sample_style(np.random.default_rng(derive("scene", seed, name)))
 
 
-def set_stage(cutout: CutOut, name: str, seed: int, style: Style | None = None) -> Setting:
+def set_stage(
+    cutout: CutOut,
+    name: str,
+    seed: int,
+    style: Style | None = None,
+    scene: str | None = None,
+    elevation: float | None = None,
+) -> Setting:
     """The stage of category ``name`` for ``cutout``: camera, product, props, light and colours.
 
-    Without ``style`` the seed draws one from the category's whole range. Raises SettingsError (unknown name).
+    Without ``style`` the seed draws one from the category's whole range. ``scene`` is the category whose set
+    is built, if that is another one; ``elevation`` the camera's, degrees. Raises SettingsError (unknown
+    name).
     """
-    category = load_category(name)
-    rng = np.random.default_rng(derive("scene", seed, name))
-    drawn = category.sample_style(rng)
+    category, dressing = load_category(name), load_category(scene or name)
+    rng = np.random.default_rng(derive("scene", seed, dressing.name))
+    drawn = dressing.sample_style(rng)
     chosen = style or relate_accent(drawn, cutout.foreground, cutout.matte)
     side = estimate_light_side(cutout.foreground, cutout.matte)
     if side is not None:
         chosen = chosen.replace(key_side=side * max(abs(chosen.key_side), 0.4))
-    body, elevation = measure_body(category), float(rng.uniform(*category.framing.elevation))
-    camera = solve_camera(cutout.canvas, cutout.box, category.framing, elevation, body.lies)
+    body, usual = measure_body(category), float(rng.uniform(*category.framing.elevation))
+    rise = usual if elevation is None else elevation
+    camera = solve_camera(cutout.canvas, cutout.box, category.framing, rise, body.lies)
     card = build_card(cutout.foreground, cutout.matte, camera, body)
     state = rng.bit_generator.state
 
     def dress(style: Style) -> Stage:
         rng.bit_generator.state = state
         stage = Stage(product=card, camera=camera)
-        category.dress(stage, rng, style)
+        dressing.dress(stage, rng, style)
         return stage
 
     rim = measure_rim(cutout.foreground, cutout.matte)
