@@ -186,7 +186,7 @@ def reopen(store: ShardStore, torn: int) -> None:
     store.get_rows(0).unlink()
 
 
-KEPT = ("seed", "height", "width", "places", "mask_source", "report")
+KEPT = ("seed", "height", "width", "places", "mask_source", "style", "report")
 
 
 @pytest.mark.parametrize(

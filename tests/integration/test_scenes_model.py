@@ -16,13 +16,15 @@ from cyclorama.errors import UnknownCategoryError
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.model import open_model
 from cyclorama.generation.scenes import SceneModel, build_registry
+from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.models.registry import CategoryRules
+from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.grammar.reader import list_scenes, load_category
-from cyclorama.scenes.look import follow_reference
-from cyclorama.scenes.model import CutOut, draw_style, measure_body, set_stage
+from cyclorama.scenes.model import CutOut, measure_body, set_stage
 from cyclorama.scenes.render import render_mask
+from cyclorama.scenes.stage import SceneCategory
 
 
 def draw_bottle(size: tuple[int, int] = (96, 96), colour: tuple[int, int, int] = (40, 90, 160)) -> Product:
@@ -110,41 +112,58 @@ def test_body_follows_from_the_products_of_a_category() -> None:
     assert measure_body(load_category("jewellery")).lies
 
 
-def split(top: tuple[int, int, int], bottom: tuple[int, int, int], row: int = 66) -> NDArray[np.uint8]:
+def split(top: tuple[int, int, int], bottom: tuple[int, int, int]) -> NDArray[np.uint8]:
     image = np.zeros((100, 100, 3), np.uint8)
-    image[:row], image[row:] = top, bottom
+    image[:66], image[66:] = top, bottom
     return image
 
 
-def test_a_references_colours_become_the_sets() -> None:
-    style = draw_style("perfume", 1)
-    reference = split((30, 60, 140), (200, 170, 120))
-    reference[20:40, 10:30] = (220, 40, 40)
-    found = follow_reference(style, reference)
-    assert np.array(found.wall) * 255 == pytest.approx((30, 60, 140), abs=3)
-    assert np.array(found.floor) * 255 == pytest.approx((200, 170, 120), abs=3)
-    assert np.array(found.accent) * 255 == pytest.approx((220, 40, 40), abs=25)
-    hidden = np.zeros((100, 100), np.float32)
-    hidden[15:45, 5:35] = 1
-    without = follow_reference(style, reference, hidden)
-    assert np.array(without.accent) * 255 != pytest.approx((220, 40, 40), abs=60)
-    assert (found.elements, found.layout) == (style.elements, style.layout)
-
-
-def test_a_reference_lit_from_one_side_lights_the_set_from_there() -> None:
-    ramp = np.broadcast_to(np.linspace(60, 220, 100)[None, :, None], (100, 100, 3)).astype(np.uint8)
-    assert follow_reference(draw_style("perfume", 1), ramp).key_side >= 0.4
-    mirrored = np.ascontiguousarray(ramp[:, ::-1])
-    assert follow_reference(draw_style("perfume", 1), mirrored).key_side <= -0.4
-
-
-def test_a_reference_changes_the_ground(model: SceneModel) -> None:
-    blue = Reference(split((30, 60, 140), (90, 110, 170)))
-    red = Reference(split((150, 40, 30), (190, 120, 100)))
-    grounds = [model.draw(draw_bottle(), "perfume", 7, "fast", r) for r in (blue, red)]
+def test_a_brand_changes_colours_set_and_camera(model: SceneModel) -> None:
+    blue, red = (
+        Brand(wall=wall, floor=wall, props=wall, accent=wall, arrangement=1)
+        for wall in ((0.12, 0.24, 0.55), (0.6, 0.16, 0.12))
+    )
+    grounds = [model.draw(draw_bottle(), "perfume", 7, "fast", brand) for brand in (blue, red)]
     means = [g[:30].reshape(-1, 3).mean(0) for g in grounds]
     assert means[0][2] > means[0][0] + 20
     assert means[1][0] > means[1][2] + 20
+    product = draw_bottle()
+    box = find_box(product.matte)
+    cutout = CutOut(product.foreground, product.matte, (box.top, box.left, box.height, box.width))
+    own = set_stage(cutout, "perfume", 1, blue.style).stage
+    other = set_stage(cutout, "perfume", 1, blue.style, "whisky", 3.0).stage
+    assert len(own.parts) != len(other.parts)
+    _, y, z = np.subtract(other.camera.origin, other.camera.target)
+    assert np.rad2deg(np.arctan2(z, -y)) == pytest.approx(3.0)
+
+
+def test_a_reference_is_fitted_once_and_its_style_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def fit(category: SceneCategory, pixels: NDArray[np.uint8], mask: None) -> Brand:
+        calls.append(category.name)
+        blue = (0.2, 0.3, 1 / 3)
+        return Brand(scene="whisky", arrangement=2, wall=blue, floor=blue, props=blue, accent=blue)
+
+    monkeypatch.setattr("cyclorama.generation.styles.fit_style", fit)
+    reference = Reference(split((30, 60, 140), (90, 110, 170)))
+    styles = FittedStyles(tmp_path)
+    found = styles.find(reference, "juice carton")
+    assert styles.find(Reference(reference.pixels.copy()), "juice carton") == found
+    assert calls == ["juice carton"]
+    assert found.name.startswith("juice-carton-")
+    assert read_brand(tmp_path / f"{found.name}.yaml") == found.brand
+    assert FittedStyles(tmp_path).find(reference, "juice carton") == found  # another worker
+    assert calls == ["juice carton"]
+    assert FittedStyles().find(reference, "juice carton") == found  # without a run's folder
+    styles.find(Reference(split((30, 60, 141), (90, 110, 170))), "juice carton")
+    mask = np.zeros((100, 100), np.float32)
+    mask[40:80, 40:60] = 1
+    styles.find(Reference(reference.pixels, mask), "juice carton")
+    styles.find(reference, "whisky")
+    assert len(list(tmp_path.iterdir())) == 4 and len(calls) == 5
 
 
 def test_one_call_makes_a_finished_image() -> None:

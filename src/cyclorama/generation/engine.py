@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -120,19 +120,25 @@ def sample_images(
     start = time.perf_counter()
     placed = [place_product(task.product, settings.canvas_size) for task in tasks]
     learned = not isinstance(pipeline, SceneModel)
+    styles: list[str | None] = []
     if isinstance(pipeline, SceneModel):
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
-            values = (product, task.category.name, task.seed, settings.preset, task.reference)
-            drawn.append(call(pipeline.draw, *values))
+            style = None
+            if task.reference is not None and settings.reference_strength > 0:
+                style = call(pipeline.styles.find, task.reference, task.category.name)
+            styles.append(None if style is None else style.name)
+            brand = None if style is None else style.brand
+            drawn.append(call(pipeline.draw, product, task.category.name, task.seed, settings.preset, brand))
     else:
         drawn = _draw_learned(pipeline, tasks, placed, settings, batch_shape, call)
+        styles = [None] * len(tasks)
     sampled = (time.perf_counter() - start) / len(tasks)
     return [
         background
         if isinstance(background, ModelError)
-        else _finish(task, product, background, settings, learned, sampled)
-        for task, product, background in zip(tasks, placed, drawn, strict=True)
+        else replace(_finish(task, product, background, settings, learned, sampled), style=style)
+        for task, product, background, style in zip(tasks, placed, drawn, styles, strict=True)
     ]
 
 

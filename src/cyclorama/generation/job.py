@@ -29,6 +29,7 @@ from cyclorama.generation.result import Generated, encode_files
 from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import RunConfig
 from cyclorama.generation.sheet import write_thumbnail
+from cyclorama.generation.styles import STYLES, FittedStyles
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference, RembgNetwork
@@ -102,7 +103,9 @@ class ImageRun:
         if self.load_model is not None:
             return self.load_model(handle, device, run.dtype)
         pipeline = handle.load(device, run.dtype)
-        if (run.channels_last or run.compile) and not isinstance(pipeline, SceneModel):
+        if isinstance(pipeline, SceneModel):
+            pipeline.styles = FittedStyles(self.out / STYLES)
+        elif run.channels_last or run.compile:
             pipeline.tune(channels_last=run.channels_last, compile=run.compile)
         return pipeline
 
@@ -252,6 +255,7 @@ def finish_image(
         "height": height,
         "width": width,
         "mask_source": product.mask_source,
+        "style": made.style,
         "report": made.report.describe() | measured,
         "verdict": None if verdict is None else asdict(verdict),
         "finish_seconds": time.perf_counter() - start,

@@ -49,6 +49,8 @@ class Generated:
     """Resolution, creator and rights of the photo."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """All it was made of, as plain values: seed, category, reference, model, settings."""
+    style: str | None = None
+    """Name of the style that a set takes from the reference; its file lies in the run's folder ``styles``."""
 
     @property
     def image(self) -> Image.Image:

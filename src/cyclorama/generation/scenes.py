@@ -10,14 +10,17 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.layout import find_box
-from cyclorama.imaging.product import Product, Reference
+from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.scenes.bank import BANK
+from cyclorama.scenes.brand import Brand
+from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
-from cyclorama.scenes.look import follow_reference
-from cyclorama.scenes.model import CutOut, draw_style, set_stage
+from cyclorama.scenes.model import CutOut, set_stage
 from cyclorama.scenes.render import render_image, set_threads
 from cyclorama.scenes.stage import Framing
 from cyclorama.types import Pixels
@@ -46,9 +49,9 @@ def build_registry() -> CategoryRegistry:
 
 @cache
 def compute_scenes_hash() -> str:
-    """Short digest over all category files, the shared props and the renderer's version."""
+    """Short digest over all category files, shared props, the bank of styles and the renderer's version."""
     digest = hashlib.sha256(RENDERER.encode())
-    for path in [*list_scenes().values(), get_scenes_folder().parent / "props.yaml"]:
+    for path in [*list_scenes().values(), get_scenes_folder().parent / "props.yaml", NETWORK, BANK]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -70,14 +73,15 @@ class SceneModel:
     def __init__(self, threads: int = 1) -> None:
         """``threads`` render at a time."""
         self.registry = build_registry()
+        self.styles = FittedStyles()
         set_threads(threads)
 
     def draw(
-        self, product: Product, category: str, seed: int, preset: str, reference: Reference | None = None
+        self, product: Product, category: str, seed: int, preset: str, brand: Brand | None = None
     ) -> Pixels:
         """The set with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
-        With ``reference`` the set's colours and light are the reference's.
+        With ``brand`` the set is as it says, else the seed draws one.
         Raises SettingsError (unknown category).
         """
         side, samples = PRESETS[preset]
@@ -90,10 +94,11 @@ class SceneModel:
         cutout = CutOut(
             np.clip(pixels, 0, 255).astype(np.uint8), matte, (box.top, box.left, box.height, box.width)
         )
-        style = None
-        if reference is not None:
-            style = follow_reference(draw_style(category, seed), reference.pixels, reference.product_mask)
-        setting = set_stage(cutout, category, seed, style)
+        if brand is None:
+            setting = set_stage(cutout, category, seed)
+        else:
+            arrangement = seed if brand.arrangement is None else brand.arrangement
+            setting = set_stage(cutout, category, arrangement, brand.style, brand.scene, brand.elevation)
         count = samples if max(size) > FINE_SIDE or preset == "fast" else 2 * samples
         ground = render_image(setting.stage, max(size), count, seed % 2**31, setting.solid)
         if ground.shape[:2] == product.size:

@@ -119,7 +119,7 @@ class GenerateConfig(Settings):
     scheduler: str | None = None
     """Class name of a diffusers scheduler; None takes the preset's."""
     reference_strength: Annotated[float, Field(ge=0)] = 1.0
-    """How strongly the reference acts."""
+    """How strongly the reference acts; rendered sets follow it, or with 0 do not."""
     category_strength: Annotated[float, Field(ge=0)] = 1.0
     """How strongly the category acts."""
     initial_latent: bool = True
@@ -228,6 +228,8 @@ class GenerateConfig(Settings):
             values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}
+        elif self.reference_strength == 0:
+            values["reference_strength"] = 0.0
         values["size"] = "source"
         aspect = None if self.aspect is None else parse_aspect(self.aspect)
         values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from cyclorama.config import Settings
 from cyclorama.files import write_atomic
 from cyclorama.scenes.grammar.document import read_document
+from cyclorama.scenes.stage import Elevation
 from cyclorama.scenes.surface import Colour, PaletteColour, Style
 
 
@@ -73,6 +74,8 @@ class Brand(Settings):
     """What stands and shows in the set (`cyclorama scenes list` names each category's)."""
     layout: Annotated[int, Field(ge=0, le=9)] = 0
     """Number of the category's layout."""
+    elevation: Elevation | None = None
+    """Camera's angle above the product's middle, degrees; None: the category's own."""
     light: BrandLight = BrandLight()
     """The light."""
 
@@ -116,6 +119,7 @@ _KEYS = {
     "accent": "",
     "elements": "",
     "layout": "",
+    "elevation": "# of the camera, degrees",
 }
 
 

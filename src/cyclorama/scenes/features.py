@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage.color import rgb2lab
 
 NETWORK = Path(__file__).parents[1] / "weights" / "references" / "network.onnx"
-SIDE = 192
+SIDE = 128
 """Side at which the network sees an image, pixels; other shapes are squeezed to a square."""
 CELLS = 2
 """Features are averaged over so many cells each way."""

@@ -6,9 +6,7 @@ import colorsys
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
-from scipy.cluster.vq import kmeans2
 from skimage.color import lab2rgb, rgb2lab
 
 from cyclorama.scenes.surface import Colour, Style
@@ -85,7 +83,7 @@ def list_walls(wall: Colour, rim: NDArray[np.float64]) -> list[Colour]:
     for change, turn in steps:
         angle = np.deg2rad(turn)
         turned = (a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle))
-        walls.append(_to_colour(np.array([np.clip(lightness + change, 8, 96), *turned])))
+        walls.append(to_colour(np.array([np.clip(lightness + change, 8, 96), *turned])))
     return walls
 
 
@@ -109,66 +107,7 @@ def relate_accent(style: Style, foreground: NDArray[np.uint8], matte: NDArray[np
     return style.replace(accent=colorsys.hsv_to_rgb(nearest, saturation, value))
 
 
-def follow_reference(
-    style: Style, reference: NDArray[np.uint8], product_mask: NDArray[np.float32] | None = None
-) -> Style:
-    """``style`` in the colours and the light of ``reference`` (H, W, 3); its own product is left out.
-
-    The ground begins where the image's rows change most; wall and floor take the middle colours above and
-    below, props and accent the image's further ones.
-    """
-    small, seen = _shrink(reference, product_mask)
-    lab = rgb2lab(small / 255.0)
-    if not seen.any():
-        seen = np.ones_like(seen)
-    known = np.flatnonzero(seen.any(1))
-    middles = np.array([np.median(lab[row][seen[row]], axis=0) for row in known])
-    rows = np.stack([np.interp(np.arange(64), known, middles[:, k]) for k in range(3)], 1)
-    smooth = ndimage.gaussian_filter1d(rows, 1.5, axis=0)
-    change = np.linalg.norm(smooth[2:] - smooth[:-2], axis=1)
-    low, high = int(0.4 * len(rows)), int(0.85 * len(rows))
-    horizon = low + 1 + int(np.argmax(change[low:high]))
-    above, below = lab[:horizon][seen[:horizon]], lab[horizon:][seen[horizon:]]
-    if not len(above) or not len(below):
-        above = below = lab[seen]
-    wall, floor = np.median(above, axis=0), np.median(below, axis=0)
-    pixels = lab[seen] + np.random.default_rng(0).normal(0, 0.01, lab[seen].shape)  # flat ones are no centres
-    centres, places = kmeans2(pixels, 6, minit="++", seed=0)
-    shares = np.bincount(places, minlength=len(centres)) / len(places)
-    apart = np.minimum(np.linalg.norm(centres - wall, axis=1), np.linalg.norm(centres - floor, axis=1))
-    chroma = np.hypot(centres[:, 1], centres[:, 2])
-    prop = centres[int(np.argmax(shares * (apart + 5)))]
-    accent = centres[int(np.argmax((chroma + 0.5 * apart) * (shares > 0.01)))]
-    side = _compare_sides(lab[..., 0], seen)
-    colours = [_to_colour(colour) for colour in (wall, floor, prop, accent)]
-    return style.replace(
-        wall=colours[0], floor=colours[1], prop=colours[2], accent=colours[3],
-        key_side=style.key_side if side == 0 else side * max(abs(style.key_side), 0.4),
-        key_warmth=0.3 * style.key_warmth,
-    )  # fmt: skip
-
-
-def _shrink(
-    reference: NDArray[np.uint8], product_mask: NDArray[np.float32] | None
-) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """The reference at 64 x 64 and where its background is seen."""
-    small = np.asarray(Image.fromarray(reference).resize((64, 64), Image.Resampling.BOX))
-    if product_mask is None:
-        return small, np.ones((64, 64), bool)
-    hidden = np.asarray(
-        Image.fromarray(product_mask.astype(np.float32)).resize((64, 64), Image.Resampling.BOX)
-    )
-    return small, ~ndimage.binary_dilation(hidden > 0.02)
-
-
-def _compare_sides(lightness: NDArray[np.float64], seen: NDArray[np.bool_]) -> float:
-    """The clearly lighter side of a background, -1 or 1, or 0."""
-    left, right = (lightness[:, part][seen[:, part]] for part in (slice(0, 21), slice(43, 64)))
-    if not len(left) or not len(right) or abs(right.mean() - left.mean()) < 6:
-        return 0.0
-    return float(np.sign(right.mean() - left.mean()))
-
-
-def _to_colour(lab: NDArray[np.float64]) -> Colour:
+def to_colour(lab: NDArray[np.float64]) -> Colour:
+    """The nearest colour of sRGB to ``lab`` (3,), CIELAB."""
     rgb = np.clip(lab2rgb(lab), 0, 1)
     return float(rgb[0]), float(rgb[1]), float(rgb[2])

@@ -26,6 +26,8 @@ from cyclorama.scenes.surface import Style
 
 PREVIEW = 96
 """Larger side of the small images by which colours are judged, pixels."""
+STAND_IN_ASPECT = 0.7
+"""Width to height of the box round which an empty set is built."""
 _MEASURED = 4
 """Products of a category whose depth is measured."""
 
@@ -76,9 +78,43 @@ def measure_body(category: SceneCategory) -> BodyShape:
     return BodyShape(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
 
 
+def _begin(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Style]:
+    """What arrangement ``seed`` of a set draws from, and its own style, which is drawn first."""
+    rng = np.random.default_rng(derive("scene", seed, dressing.name))
+    return rng, dressing.sample_style(rng)
+
+
 def draw_style(name: str, seed: int) -> Style:
     """The style that ``seed`` draws from the whole range of category ``name``."""
-    return load_category(name).sample_style(np.random.default_rng(derive("scene", seed, name)))
+    return _begin(load_category(name), seed)[1]
+
+
+def set_empty(
+    category: SceneCategory,
+    dressing: SceneCategory,
+    arrangement: int,
+    style: Style,
+    size: int,
+    elevation: float | None = None,
+) -> Stage:
+    """The set of ``dressing`` that :func:`set_stage` builds for products of ``category``, without one.
+
+    It stands round a plain upright box of the category's usual share, on a square canvas of ``size`` pixels.
+    """
+    rng, _ = _begin(dressing, arrangement)
+    usual = float(rng.uniform(*category.framing.elevation))
+    tall = round(size * sum(category.framing.share) / 2)
+    wide, top = round(STAND_IN_ASPECT * tall), (size - tall) // 2
+    left = (size - wide) // 2
+    matte = np.zeros((size, size), np.float32)
+    matte[top : top + tall, left : left + wide] = 1
+    body = measure_body(category)
+    rise = usual if elevation is None else elevation
+    camera = solve_camera((size, size), (top, left, tall, wide), category.framing, rise, body.lies)
+    card = build_card(np.zeros((size, size, 3), np.uint8), matte, camera, body)
+    stage = Stage(product=card, camera=camera)
+    dressing.dress(stage, rng, style)
+    return replace(stage, product=[])
 
 
 def set_stage(
@@ -96,8 +132,7 @@ def set_stage(
     name).
     """
     category, dressing = load_category(name), load_category(scene or name)
-    rng = np.random.default_rng(derive("scene", seed, dressing.name))
-    drawn = dressing.sample_style(rng)
+    rng, drawn = _begin(dressing, seed)
     chosen = style or relate_accent(drawn, cutout.foreground, cutout.matte)
     side = estimate_light_side(cutout.foreground, cutout.matte)
     if side is not None:

@@ -43,7 +43,7 @@ def set_threads(threads: int) -> None:
     drjit.set_thread_count(threads)
 
 
-def _linear(values: Any) -> Any:
+def to_linear(values: Any) -> Any:
     """Linear light of sRGB ``values`` in [0, 1]."""
     c = np.asarray(values)
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
@@ -57,7 +57,7 @@ def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
             "wrap_mode": "repeat",
             "to_uv": mi.ScalarTransform3f().scale([surface.tiles[0], surface.tiles[1]]),
         }
-    return {"type": "rgb", "value": _linear(surface.colour).tolist()}
+    return {"type": "rgb", "value": to_linear(surface.colour).tolist()}
 
 
 def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
@@ -87,9 +87,9 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
 def _glow(mi: Any, surface: Surface, glow: float) -> dict[str, Any]:
     """What a shining surface emits, ``glow`` times its colour."""
     if isinstance(surface.colour, np.ndarray):
-        light = _linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * np.float32(glow)
+        light = to_linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * np.float32(glow)
         return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(light)), "raw": True}
-    return {"type": "rgb", "value": [x * glow for x in _linear(surface.colour).tolist()]}
+    return {"type": "rgb", "value": [x * glow for x in to_linear(surface.colour).tolist()]}
 
 
 def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "") -> Any:

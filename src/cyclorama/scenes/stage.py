@@ -148,6 +148,8 @@ class Framing(Settings):
     """Full angle of view, degrees."""
     offset: Annotated[float, Field(ge=0, le=0.2)] = 0.07
     """Largest shift of the product from the middle of the image, as a share of the image."""
+    room: bool = False
+    """The set is a room on whose floor the product stands, as furniture does."""
 
 
 class BodyShape(Settings):

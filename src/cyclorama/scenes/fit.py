@@ -1,0 +1,224 @@
+"""Which set is in the style of a reference?  The nearest of the bank, then its colours, light and camera.
+
+Every candidate is drawn small without a product and compared with the reference as the bank was searched:
+by features and by colours patch by patch. The result depends on the reference and the product's category.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.cluster.vq import kmeans2
+from skimage.color import rgb2lab
+
+from cyclorama.scenes.bank import COLOURS_COUNT, Bank, load_bank, measure_palettes
+from cyclorama.scenes.brand import Brand
+from cyclorama.scenes.features import Description, describe_background, shrink
+from cyclorama.scenes.grammar.reader import load_category
+from cyclorama.scenes.look import to_colour
+from cyclorama.scenes.model import set_empty
+from cyclorama.scenes.render import render_image, to_linear
+from cyclorama.scenes.stage import Framing, SceneCategory
+from cyclorama.scenes.surface import Colour
+
+OTHER_CATEGORY = 0.15
+"""What it counts against a set that it is not of the product's own category."""
+DRAWN, REFINED = 8, 2
+"""How many styles of the bank are drawn and corrected, and how many refined."""
+SIZE, SAMPLES = 128, 2
+"""Of a candidate's image, pixels and light samples."""
+MAX_TILT = 15.0
+"""Sets whose usual camera stands more than this above or below the category's own are left out, degrees."""
+_SIDE = 64
+_BRIGHTEST, _DARKEST = 0.95, 0.008
+"""Of a colour's channels in linear light."""
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The colours of a background, CIELAB (3,) each: above and below where its ground begins, and others."""
+
+    wall: NDArray[np.float64]
+    floor: NDArray[np.float64]
+    prop: NDArray[np.float64]
+    accent: NDArray[np.float64]
+    side: float
+    """The clearly lighter side, -1 left or 1 right, or 0."""
+
+
+def read_regions(pixels: NDArray[np.uint8], product_mask: NDArray[np.float32] | None = None) -> Regions:
+    """The regions of ``pixels`` (H, W, 3); what ``product_mask`` (H, W) marks is left out.
+
+    The ground begins where the image's rows change most; wall and floor are the middle colours above and
+    below, prop and accent the image's further ones.
+    """
+    small, seen = shrink(pixels, product_mask, _SIDE)
+    lab = rgb2lab(small / 255.0)
+    known = np.flatnonzero(seen.any(1))
+    middles = np.array([np.median(lab[row][seen[row]], axis=0) for row in known])
+    rows = np.stack([np.interp(np.arange(_SIDE), known, middles[:, k]) for k in range(3)], 1)
+    smooth = ndimage.gaussian_filter1d(rows, 1.5, axis=0)
+    change = np.linalg.norm(smooth[2:] - smooth[:-2], axis=1)
+    low, high = int(0.4 * _SIDE), int(0.85 * _SIDE)
+    horizon = low + 1 + int(np.argmax(change[low:high]))
+    above, below = lab[:horizon][seen[:horizon]], lab[horizon:][seen[horizon:]]
+    if not len(above) or not len(below):
+        above = below = lab[seen]
+    wall, floor = np.median(above, axis=0), np.median(below, axis=0)
+    centres = lab[seen] + np.random.default_rng(0).normal(
+        0, 0.01, lab[seen].shape
+    )  # flat ones are no centres
+    centres, places = kmeans2(centres, 6, minit="++", seed=0)
+    shares = np.bincount(places, minlength=len(centres)) / len(places)
+    apart = np.minimum(np.linalg.norm(centres - wall, axis=1), np.linalg.norm(centres - floor, axis=1))
+    chroma = np.hypot(centres[:, 1], centres[:, 2])
+    prop = centres[int(np.argmax(shares * (apart + 5)))]
+    accent = centres[int(np.argmax((chroma + 0.5 * apart) * (shares > 0.01)))]
+    return Regions(wall, floor, prop, accent, _compare_sides(lab[..., 0], seen))
+
+
+def _compare_sides(lightness: NDArray[np.float64], seen: NDArray[np.bool_]) -> float:
+    third = _SIDE // 3
+    left, right = (lightness[:, part][seen[:, part]] for part in (slice(0, third), slice(-third, None)))
+    if not len(left) or not len(right) or abs(right.mean() - left.mean()) < 6:
+        return 0.0
+    return float(np.sign(right.mean() - left.mean()))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A style and how far its empty set is from the reference."""
+
+    brand: Brand
+    distance: float
+    regions: Regions
+
+
+class _Fit:
+    """One reference, and products of one category."""
+
+    def __init__(
+        self,
+        category: SceneCategory,
+        pixels: NDArray[np.uint8],
+        product_mask: NDArray[np.float32] | None,
+    ) -> None:
+        self.category, self.bank = category, load_bank()
+        self.wanted = describe_background(pixels, product_mask)
+        self.regions = read_regions(pixels, product_mask)
+
+    def list_nearest(self, count: int) -> list[Brand]:
+        """``count`` of the bank's nearest styles, no two that differ in colours alone."""
+        scenes = self.bank.scenes
+        cost = self.bank.measure(self.wanted) + OTHER_CATEGORY * (scenes != self.category.name)
+        found: dict[tuple[object, ...], Brand] = {}
+        for number in np.argsort(cost, kind="stable"):
+            if len(found) == count:
+                break
+            brand = self.bank.get(int(number))
+            if self._may_be(load_category(str(brand.scene)).framing):
+                found.setdefault((brand.scene, brand.elements, brand.layout), brand)
+        return list(found.values())
+
+    def _may_be(self, framing: Framing) -> bool:
+        """Whether the category's products may stand in a set that is framed so."""
+        own = self.category.framing
+        tilt = abs(sum(framing.elevation) - sum(own.elevation)) / 2
+        return framing.room == own.room and tilt <= MAX_TILT
+
+    def draw(self, brand: Brand) -> Candidate:
+        """``brand``'s empty set, compared."""
+        image = draw_empty(self.category, brand)
+        other = brand.scene is not None and brand.scene != self.category.name
+        distance = measure(self.bank, self.wanted, describe_background(image)) + OTHER_CATEGORY * other
+        return Candidate(brand, distance, read_regions(image))
+
+    def start(self, brand: Brand) -> Candidate:
+        """A style of the bank as the product's category is seen, lit from the reference's side."""
+        light, side = brand.light, self.regions.side
+        if side:
+            light = light.replace(side=side * max(abs(light.side), 0.4))
+        return self.draw(brand.replace(light=light, elevation=sum(self.category.framing.elevation) / 2))
+
+    def recolour(self, brand: Brand) -> Brand:
+        """``brand`` with things in the reference's further colours."""
+        regions = self.regions
+        return brand.replace(props=to_colour(regions.prop), accent=to_colour(regions.accent))
+
+    def correct(self, candidate: Candidate) -> Brand:
+        """The candidate's style, wall and floor by channel as much lighter or darker as they should be."""
+        brand = candidate.brand
+        changes = {}
+        for name in ("wall", "floor"):
+            wanted, found = (
+                to_linear(np.array(to_colour(getattr(regions, name))))
+                for regions in (self.regions, candidate.regions)
+            )
+            linear = to_linear(np.array(getattr(brand, name))) * (wanted + 0.01) / (found + 0.01)
+            changes[name] = _to_srgb(linear)
+        return brand.replace(**changes)
+
+    def vary(self, brand: Brand) -> list[Brand]:
+        """Neighbours of a style: its camera lower and higher, its light stronger, softer, warmer and back."""
+        light, rise = brand.light, brand.elevation or 0.0
+        lights = [{"strength": min(f * light.strength, 3.0)} for f in (1.35, 0.74)]
+        lights += [{"softness": min(f * light.softness, 3.0)} for f in (1.6, 0.62)]
+        lights += [{"warmth": float(np.clip(light.warmth + d, -1, 1))} for d in (-0.4, 0.4)]
+        rises = (max(2.0, 0.5 * rise), min(1.6 * rise, rise + MAX_TILT))
+        return [
+            *(brand.replace(elevation=value) for value in rises),
+            *(brand.replace(light=light.replace(**values)) for values in lights),
+        ]
+
+
+def measure(bank: Bank, wanted: Description, found: Description) -> float:
+    """The distance of two backgrounds, as the bank is searched."""
+    apart = np.linalg.norm(bank.reduce(wanted.features) - bank.reduce(found.features))
+    return float(apart + COLOURS_COUNT * measure_palettes(wanted.palette, found.palette))
+
+
+def draw_empty(
+    category: SceneCategory, brand: Brand, size: int = SIZE, samples: int = SAMPLES
+) -> NDArray[np.uint8]:
+    """The set of ``brand`` for products of ``category``, without one, (size, size, 3)."""
+    dressing = category if brand.scene is None else load_category(brand.scene)
+    stage = set_empty(category, dressing, brand.arrangement or 0, brand.style, size, brand.elevation)
+    return render_image(stage, size, samples, 0)
+
+
+def fit_style(
+    category: SceneCategory, pixels: NDArray[np.uint8], product_mask: NDArray[np.float32] | None = None
+) -> Brand:
+    """The style in which products of ``category`` stand as in the reference ``pixels`` (H, W, 3).
+
+    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes some 40 small renders.
+    """
+    fit = _Fit(category, pixels, product_mask)
+    drawn = []
+    for brand in fit.list_nearest(DRAWN):
+        first = fit.start(brand)
+        drawn.append(_best(first, fit.draw(fit.correct(first))))
+    drawn.sort(key=lambda c: c.distance)
+    return _best(*(_refine(fit, candidate) for candidate in drawn[:REFINED])).brand
+
+
+def _refine(fit: _Fit, best: Candidate) -> Candidate:
+    best = _best(best, fit.draw(fit.recolour(best.brand)))
+    best = _best(best, fit.draw(fit.correct(best)))
+    for number in range(len(fit.vary(best.brand))):
+        best = _best(best, fit.draw(fit.vary(best.brand)[number]))
+    return _best(best, fit.draw(fit.correct(best)))
+
+
+def _best(*candidates: Candidate) -> Candidate:
+    return min(candidates, key=lambda c: c.distance)
+
+
+def _to_srgb(linear: NDArray[np.float64]) -> Colour:
+    """A colour that a surface can have, of linear light."""
+    inside = np.clip(linear, _DARKEST, _BRIGHTEST)
+    red, green, blue = np.where(inside <= 0.0031308, 12.92 * inside, 1.055 * inside ** (1 / 2.4) - 0.055)
+    return float(red), float(green), float(blue)
