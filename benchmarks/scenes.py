@@ -1,16 +1,24 @@
 """A cut-out in a scene beside the truth: the category's own 3-D product on the same stage.
 
-    python benchmarks/scenes.py truth --products 2 --size 256 --out out/scenes-truth.png
+    python benchmarks/scenes.py truth --products 10 --size 192 --rows out/truth.jsonl --out out/truth.png
+    python benchmarks/scenes.py floating --size 192 --rows out/floating.jsonl
 
-For every category and held-out product the stage is rendered three times: with the product itself, with a
-card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
-with the card and with nothing, mask IoU, and the darkening at the line of contact as a share of the truth's
-where the truth darkens by at least 8 levels.
+``truth``: for every category and held-out product the stage is rendered three times: with the product, with
+a card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
+with the card and with nothing, mask IoU, and the contact. Contact darkness is 1 - with / without product, of
+the mean linear luminance of the ground 1 to 3 pixels (of 192) below the product's lowest eighth; told is
+the card's as a share of the truth's where the truth darkens by at least 0.1, and the difference everywhere.
+
+``floating``: the gate's measure over cards that stand and cards raised by 2 to 20 % of their size: the
+area under the curve for each height, and the limit that one standing card in twenty exceeds.
+
+With ``--rows`` every product's figures are kept in that file, and known ones are not measured again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,38 +26,70 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from skimage.color import rgb2xyz
 
+from cyclorama.evaluation.rim import compute_floating
 from cyclorama.scenes.card import build_card
 from cyclorama.scenes.compose import ItemPlan, build_stage, derive, list_held_out
 from cyclorama.scenes.grammar.reader import NAMES, load_category
 from cyclorama.scenes.model import measure_body
 from cyclorama.scenes.render import clear_view, render_image, render_mask
+from cyclorama.scenes.stage import Stage
 
 FINE = 512
 """Larger side of the mask that the card is made from, pixels."""
-LEAST_DARKENING = 8.0
-"""Contacts that darken the ground less are not compared, 8-bit levels."""
+LEAST_DARKENING = 0.1
+"""Contacts that darken the ground less are not compared."""
+LIFTS = (0.0, 0.02, 0.05, 0.1, 0.2)
+"""How high cards are raised, as shares of the product's size."""
+
+Figures = dict[str, float]
 
 
-def compare(name: str, number: int, size: int, samples: int) -> tuple[dict[str, float], NDArray[np.uint8]]:
-    """Figures of one product of a category, and its three images side by side."""
-    category = load_category(name)
-    stage, _ = build_stage(ItemPlan(0, category, None, number, derive("truth", name, number)))
+def build_truth(name: str, number: int, size: int) -> tuple[Stage, NDArray[np.uint8]]:
+    """The stage of a held-out product and the product's coverage; nothing stands before it."""
+    stage, _ = build_stage(ItemPlan(0, load_category(name), None, number, derive("truth", name, number)))
     mask = render_mask(stage, size, 16, 0)
     clear_view(stage, mask)
-    truth = render_image(stage, size, samples, 0)
-    colours = np.asarray(Image.fromarray(truth).resize((FINE, FINE), Image.Resampling.BICUBIC))
+    return stage, mask
+
+
+def stand_card(stage: Stage, name: str, image: NDArray[np.uint8]) -> Stage:
+    """``stage`` with a card made of its ``image`` in the product's place."""
+    colours = np.asarray(Image.fromarray(image).resize((FINE, FINE), Image.Resampling.BICUBIC))
     matte = (render_mask(stage, FINE, 16, 0) / 255).astype(np.float32)
-    standing = replace(stage, product=build_card(colours, matte, stage.camera, measure_body(category)))
+    return replace(stage, product=build_card(colours, matte, stage.camera, measure_body(load_category(name))))
+
+
+def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, NDArray[np.uint8]]:
+    """Figures of one product of a category, and its three images side by side."""
+    stage, mask = build_truth(name, number, size)
+    truth = render_image(stage, size, samples, 0)
+    standing = stand_card(stage, name, truth)
     card, covered = render_image(standing, size, samples, 0), render_mask(standing, size, 16, 0)
     empty = render_image(replace(stage, product=[]), size, samples, 0)
     seen = ~ndimage.binary_dilation((mask > 2) | (covered > 2))
     figures = {"card": _psnr(card, truth, seen), "empty": _psnr(empty, truth, seen)}
     figures["iou"] = float(((mask > 127) & (covered > 127)).sum() / ((mask > 127) | (covered > 127)).sum())
-    line = _find_contact(mask)
-    darkening = [float(empty[line].mean()) - float(image[line].mean()) for image in (truth, card)]
-    figures["contact"] = darkening[1] / darkening[0] if darkening[0] >= LEAST_DARKENING else float("nan")
+    line = _find_contact(mask) & seen
+    light = [float(rgb2xyz(image)[line, 1].mean()) for image in (truth, card, empty)]
+    dark = [1 - light[k] / light[2] for k in range(2)]
+    figures["contact"] = dark[1] / dark[0] if dark[0] >= LEAST_DARKENING else float("nan")
+    figures["contact difference"] = dark[1] - dark[0]
     return figures, np.hstack([truth, card, empty])
+
+
+def raise_card(name: str, number: int, size: int, samples: int) -> Figures:
+    """The gate's ``floating`` of a product's card for every height of ``LIFTS``."""
+    stage, _ = build_truth(name, number, size)
+    card = stand_card(stage, name, render_image(stage, size, samples, 0))
+    figures = {}
+    for lift in LIFTS:
+        raised = replace(card, product=[replace(p, mesh=p.mesh.moved(z=lift)) for p in card.product])
+        mask = render_mask(raised, size, 16, 0) / np.float32(255)
+        found = compute_floating(render_image(raised, size, samples, 0), mask)
+        figures[f"{lift:.2f}"] = float("nan") if found is None else found
+    return figures
 
 
 def _psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8], seen: NDArray[np.bool_]) -> float:
@@ -58,51 +98,81 @@ def _psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8], seen: NDArray[np.b
 
 
 def _find_contact(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """The ground right below the product's lowest eighth: pixels 2 to 4 below its outline."""
+    """The ground right below the product's lowest eighth."""
     rows, columns = np.nonzero(mask > 127)
+    unit = max(mask.shape) / 192
     line = np.zeros(mask.shape, bool)
     for column in np.unique(columns):
         lowest = rows[columns == column].max()
         if lowest > rows.max() - 0.12 * np.ptp(rows):
-            line[lowest + 2 : lowest + 5, column] = True
+            line[lowest + round(unit) : lowest + round(4 * unit), column] = True
     return line
 
 
-def _median(values: list[float]) -> float:
-    """The median of what could be measured."""
-    known = [v for v in values if not np.isnan(v)]
-    return float(np.median(known)) if known else float("nan")
+def _known(values: list[float]) -> NDArray[np.float64]:
+    """What could be measured."""
+    return np.array([v for v in values if not np.isnan(v)] or [np.nan])
+
+
+def report_truth(rows: dict[str, list[Figures]]) -> None:
+    """Print a line for every category, then the medians over categories."""
+    medians = []
+    for name, made in rows.items():
+        row = {key: float(np.median(_known([f[key] for f in made]))) for key in made[0]}
+        medians.append(row)
+        print(name.ljust(18) + "  ".join(f"{key} {value:.3f}" for key, value in row.items()))
+    for key in medians[0]:
+        values = _known([row[key] for row in medians])
+        print(f"{key}: median {np.median(values):.3f}, lowest {values.min():.3f}, highest {values.max():.3f}")
+    contact = _known([row["contact"] for row in medians])
+    print(f"contact within 15 %: {np.mean(np.abs(contact - 1) <= 0.15):.0%} of {len(contact)} categories")
+
+
+def report_floating(rows: dict[str, list[Figures]]) -> None:
+    """Print the area under the curve for every height, and the limit."""
+    found = {
+        key: _known([f[key] for made in rows.values() for f in made]) for key in (f"{x:.2f}" for x in LIFTS)
+    }
+    standing = found["0.00"]
+    for key, values in found.items():
+        higher = (values[:, None] > standing).mean() + 0.5 * (values[:, None] == standing).mean()
+        print(f"raised {key}: median {np.median(values):.3f}, AUC {higher:.3f}, {len(values)} cards")
+    print(f"limit for 5 % of standing cards: {np.quantile(standing, 0.95):.3f}")
 
 
 def main() -> None:
-    """Read the options, compare, print a table."""
+    """Read the options, measure, print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["truth"])
+    parser.add_argument("what", choices=["truth", "floating"])
     parser.add_argument("--categories", nargs="*", default=NAMES)
     parser.add_argument("--products", type=int, default=1)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--rows", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    medians, sheet = [], []
-    for name in options.categories:
-        made = [
-            compare(name, k, options.size, options.samples) for k in list_held_out(name)[: options.products]
-        ]
-        row = {key: _median([f[key] for f, _ in made]) for key in made[0][0]}
-        medians.append(row)
-        sheet.append(made[0][1])
-        print(
-            f"{name:16s} PSNR {row['card']:5.1f} dB (empty {row['empty']:5.1f})  IoU {row['iou']:.4f}  "
-            f"contact {row['contact']:.2f}",
-            flush=True,
-        )
-    for key in medians[0]:
-        values = [row[key] for row in medians if not np.isnan(row[key])] or [float("nan")]
-        print(f"{key}: median {np.median(values):.3f}, lowest {min(values):.3f}, highest {max(values):.3f}")
-    if options.out is not None:
+    lines = options.rows.read_text().splitlines() if options.rows and options.rows.exists() else []
+    known = {tuple(key): figures for key, figures in map(json.loads, lines)}
+    rows: dict[str, list[Figures]] = {name: [] for name in options.categories}
+    sheet = []
+    for place in range(options.products):
+        for name in options.categories:
+            number = list_held_out(name)[place]
+            figures = known.get((name, number))
+            if figures is None and options.what == "truth":
+                figures, images = compare(name, number, options.size, options.samples)
+                sheet.append(images)
+            elif figures is None:
+                figures = raise_card(name, number, options.size, options.samples)
+            if options.rows and (name, number) not in known:
+                options.rows.parent.mkdir(parents=True, exist_ok=True)
+                with options.rows.open("a") as file:
+                    file.write(json.dumps([[name, number], figures]) + "\n")
+            rows[name].append(figures)
+    (report_truth if options.what == "truth" else report_floating)(rows)
+    if options.out is not None and sheet:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.vstack(sheet)).save(options.out)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cyclorama.scenes.card import BEVEL, build_card, solve_camera
+from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.stage import BodyShape, Framing, cast_rays, project
 
 FRAMING = Framing(share=(0.5, 0.6), fov=27.0)
@@ -103,7 +103,7 @@ def test_round_foot_stands_on_the_ground_along_its_whole_front() -> None:
     for part in (middle, side):
         foot = part[np.argmin(part[:, 2])]
         assert foot[2] == pytest.approx(0, abs=0.012)
-    assert middle[:, 1].max() == pytest.approx(-BEVEL, abs=0.01)
+    assert middle[:, 1].max() == pytest.approx(0, abs=0.01)
     assert side[:, 1].min() > 0.025  # the foot's ellipse is a circle on the ground
 
 
@@ -117,8 +117,8 @@ def test_what_overhangs_stands_above_the_foot() -> None:
     front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, BodyShape())
     points = front.mesh.vertices
     foot, shade = points[np.abs(points[:, 0]) < 0.09], points[np.abs(points[:, 0]) > 0.2]
-    assert foot[foot[:, 2] < 0.3][:, 1] == pytest.approx(-BEVEL, abs=0.01)
-    assert shade[:, 1].min() == pytest.approx(-BEVEL - 0.6 / 2 * 160 / 200, abs=0.01)  # towards the camera
+    assert foot[foot[:, 2] < 0.3][:, 1] == pytest.approx(-0.02, abs=0.025)  # its edge is round
+    assert shade[:, 1].min() == pytest.approx(-0.6 / 2 * 160 / 200, abs=0.01)  # towards the camera
     assert shade[:, 2].min() == pytest.approx(0.52, abs=0.03)
 
 
@@ -132,7 +132,60 @@ def test_a_ball_bulges_over_its_foot_and_a_box_does_not() -> None:
     colours = np.full((*canvas, 3), 200, np.uint8)
     reach = [build_card(colours, m, camera, ROUND)[0].mesh.vertices[:, 1] for m in (ball, cube)]
     assert reach[0].min() < -0.15
-    assert reach[1] == pytest.approx(-BEVEL, abs=0.02)
+    assert reach[1] == pytest.approx(-0.02, abs=0.025)
+
+
+def test_front_overhangs_its_foot_by_the_bodys_share_of_the_width() -> None:
+    canvas, box = (400, 400), (100, 100, 200, 200)
+    camera = solve_camera(canvas, box, FRAMING, 8.0)
+    cube = np.zeros(canvas, np.float32)
+    cube[100:300, 100:300] = 1
+    body = BodyShape(depth=0.5, round=False, overhang=0.1)
+    front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), cube, camera, body)
+    points = front.mesh.vertices
+    low, high = points[points[:, 2] < 0.005], points[points[:, 2] > 0.12]
+    assert low[:, 1].max() == pytest.approx(0, abs=0.015)
+    assert high[:, 1] == pytest.approx(-0.1, abs=0.005)
+
+
+def draw_table(canvas: tuple[int, int]) -> NDArray[np.float32]:
+    """A table from 100 to 300: a top 60 high on four legs, the two rear ones 12 pixels higher."""
+    matte = np.zeros(canvas, np.float32)
+    matte[200:260, 100:300] = 1
+    for left, low in ((100, 300), (290, 300), (130, 288), (260, 288)):
+        matte[260:low, left : left + 10] = 1
+    return matte
+
+
+def test_a_top_on_legs_stands_over_the_line_between_its_front_feet() -> None:
+    canvas = (400, 400)
+    camera = solve_camera(canvas, (200, 100, 100, 200), FRAMING, 8.0)
+    body = BodyShape(depth=0.6, round=False, overhang=0.0)
+    front, back, _ = build_card(np.full((*canvas, 3), 200, np.uint8), draw_table(canvas), camera, body)
+    for part in (front, back):  # no lower than the top's lower edge, in front and behind
+        top = part.mesh.vertices[np.abs(part.mesh.vertices[:, 0]) < 0.3]
+        assert top[:, 2].min() == pytest.approx(40 / 100 * 0.5 * 1.25, abs=0.04)
+    assert front.mesh.vertices[:, 1] == pytest.approx(0, abs=0.01)
+    assert back.mesh.vertices[:, 1].max() == pytest.approx(0.6 * 1.25, abs=0.1)
+
+
+def test_a_turned_box_stands_along_both_its_lower_edges() -> None:
+    """The near corner is lowest; to both sides the foot runs back, in straight lines on the ground."""
+    canvas = (400, 400)
+    x = np.arange(400)
+    y = np.arange(400)[:, None]
+    lower = 300 - 0.1 * np.abs(x - 160)
+    matte = ((y < lower) & (y >= 120) & (x >= 120) & (x < 300)).astype(np.float32)
+    camera = solve_camera(canvas, (120, 120, 180, 180), FRAMING, 8.0)
+    body = BodyShape(depth=0.6, round=False, overhang=0.0)
+    front, *_ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)
+    points = front.mesh.vertices
+    nearest = points[np.argmin(points[:, 1])]
+    assert nearest[:2] == pytest.approx([(160.5 - 210) / 180, 0.0], abs=0.06)
+    right = points[points[:, 0] > 0.4]
+    foot = right[right[:, 2] < 0.1]
+    assert foot[np.argmin(foot[:, 2]), 2] == pytest.approx(0, abs=0.02)
+    assert foot[:, 1].min() > 0.2
 
 
 def test_the_body_is_closed() -> None:

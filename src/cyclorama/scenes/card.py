@@ -22,8 +22,8 @@ SOLID = 0.5
 """From this alpha on a pixel belongs to the front."""
 SHARE_ROOM = (0.8, 1.2)
 """How far a product's share of the image may leave the category's before the angle of view gives way."""
-BEVEL = 0.02
-"""How far the front stands over the line of contact, so that the product's lower edge is rounded; size 1."""
+TURNED = 0.3
+"""How far back a foot's near edge may run, as a share of the product's width: a box turned by 17 degrees."""
 
 
 def solve_camera(
@@ -85,10 +85,14 @@ def build_card(
     if body.lies:
         axis, near, far = 2, behind, np.zeros(len(places))
     else:
-        contact, base = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, float(depth.max()) / 2)
+        width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
+        reach = max(float(depth.max()) / 2, TURNED * width)
+        contact, base = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
         bulge = _measure_bulge(solid, base) * body.depth * pixel / 2
+        bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
         front = np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
         axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact) - front
+        behind = _level_underside(places, rays, near - origin[1], behind)
         far = near + behind
     uv = np.stack([(pixels[:, 0] - left) / (right - left), (bottom - pixels[:, 1]) / (bottom - top)], 1)
     sheets = [origin + rays * ((place - origin[axis]) / rays[:, axis])[:, None] for place in (near, far)]
@@ -193,6 +197,30 @@ def _measure_bulge(solid: NDArray[np.bool_], base: float) -> NDArray[np.float64]
     return np.asarray(np.maximum(smooth - base, 0.0))
 
 
+def _level_underside(
+    places: NDArray[np.float64],
+    rays: NDArray[np.float64],
+    near: NDArray[np.float64],
+    behind: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """``behind`` (N,), cut so that no column of the body reaches lower than its front, ``near`` the camera.
+
+    Rays fall; without this what stands on legs would reach the ground behind them.
+    """
+    fall = np.maximum(-rays[:, 2] / rays[:, 1], 1e-3)
+    column = np.round(places[:, 0]).astype(int)
+    lowest = np.full(column.max() + 1, np.inf)
+    np.minimum.at(lowest, column, -fall * near)
+    lowest = ndimage.minimum_filter1d(lowest, 2 * (len(lowest) // CELLS) + 3)
+    return np.asarray(np.clip((-fall * near - lowest[column]) / fall, 1e-4, behind))
+
+
+def _round_edge(solid: NDArray[np.bool_], overhang: float) -> NDArray[np.float64]:
+    """How far each row of ``solid`` stands over the foot: a quarter of a circle of ``overhang`` pixels."""
+    height = np.flatnonzero(solid.any(1)).max() + 0.5 - np.arange(len(solid))
+    return np.asarray(overhang * np.sqrt(1 - (1 - np.clip(height / max(overhang, 1e-6), 0, 1)) ** 2))
+
+
 def _find_contact(
     solid: NDArray[np.bool_],
     camera: Camera,
@@ -202,8 +230,9 @@ def _find_contact(
 ) -> tuple[NDArray[np.float64], float]:
     """The depth y at which the foot stands, for every column of ``solid`` and one more; and its width.
 
-    Where the lower outline can be the line at which the product meets the ground, it is: no farther back than
-    ``reach``. What is higher overhangs and stands as far back as the contact beside it.
+    Seen from above the near edge of a foot is convex, a row of legs taken as one. So of the points at which
+    the lower outline would meet the ground, no farther back than ``reach``, the convex hull's near side
+    is it; what is higher overhangs.
     """
     height, width = solid.shape
     lowest = height - np.argmax(solid[::-1], axis=0)
@@ -215,9 +244,18 @@ def _find_contact(
     falls = filled & (rays[:, 2] < 0)
     depth = np.full(width, np.inf)
     depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
-    touches = depth <= depth.min() + reach
-    if not touches.any():
+    touches = np.flatnonzero(depth <= depth.min() + reach)
+    if not falls.any():
         return np.zeros(width + 1), float(filled.sum())
-    depth = np.interp(columns, columns[touches], depth[touches]) - BEVEL
-    depth = ndimage.median_filter(depth, size=max(3, width // 40))
-    return np.interp(np.arange(width + 1), columns + 0.5, depth), float(np.ptp(columns[touches]) + 1)
+    hull: list[int] = []
+    for c in touches.tolist():
+        while len(hull) > 1 and _is_behind(depth, hull[-2], hull[-1], c):
+            hull.pop()
+        hull.append(c)
+    edge = np.interp(np.arange(width + 1), np.array(hull) + 0.5, depth[hull])
+    return edge, float(np.ptp(touches) + 1)
+
+
+def _is_behind(depth: NDArray[np.float64], a: int, b: int, c: int) -> bool:
+    """Whether column ``b`` stands no nearer than the line from ``a`` to ``c``."""
+    return bool((depth[b] - depth[a]) * (c - a) >= (depth[c] - depth[a]) * (b - a))

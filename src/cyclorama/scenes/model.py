@@ -30,6 +30,8 @@ STAND_IN_ASPECT = 0.7
 """Width to height of the box round which an empty set is built."""
 _MEASURED = 4
 """Products of a category whose depth is measured."""
+_LOW = 0.12
+"""What is no higher may overhang the foot; size 1."""
 
 
 @dataclass(frozen=True)
@@ -66,16 +68,28 @@ def measure_body(category: SceneCategory) -> BodyShape:
     """What cut-outs of a category are like: as its file says, or as its own 3-D products are."""
     if category.body is not None:
         return category.body
-    depths, fills = [], []
+    depths, fills, overhangs = [], [], []
     for number in range(_MEASURED):
         parts = build_product(category, number)
         low, high = compute_bounds(parts)
         points = np.concatenate([p.mesh.vertices for p in parts])
         width, depth = high[0] - low[0], high[1] - low[1]
         depths.append(depth / max(width, 1e-6))
+        foot, near = (_find_front(points[points[:, 2] < height], width) for height in (0.02, _LOW))
+        overhangs.append((foot - near) / max(width, 1e-6))
         corners = np.abs(points[:, :2]) / (np.array([width, depth]) / 2)
         fills.append(float((corners.min(1) > 0.8).any()))
-    return BodyShape(depth=float(np.clip(np.median(depths), 0.05, 1.2)), round=bool(np.mean(fills) < 0.5))
+    return BodyShape(
+        depth=float(np.clip(np.median(depths), 0.05, 1.2)),
+        overhang=float(np.clip(np.median(overhangs), 0, 0.2)),
+        round=bool(np.mean(fills) < 0.5),
+    )
+
+
+def _find_front(points: NDArray[np.float32], width: float) -> float:
+    """How near the camera ``points`` (N, 3) come, mean of the left, middle and right third of ``width``."""
+    thirds = np.digitize(points[:, 0], [-width / 6, width / 6])
+    return float(np.mean([points[thirds == third, 1].min(initial=0.0) for third in range(3)]))
 
 
 def _begin(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Style]:

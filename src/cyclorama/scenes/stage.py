@@ -157,6 +157,8 @@ class BodyShape(Settings):
 
     depth: Annotated[float, Field(ge=0.02, le=2)] = 0.6
     """Its depth (its height if it lies) as a share of its width."""
+    overhang: Annotated[float, Field(ge=0, le=1)] = 0.03
+    """How far its front stands over its foot, as a share of its width."""
     round: bool = True
     """A bottle's section, or a box's."""
     lies: bool = False
