@@ -26,7 +26,7 @@ from cyclorama.scenes.surface import Colour
 
 OTHER_CATEGORY = 0.15
 """What it counts against a set that it is not of the product's own category."""
-DRAWN, REFINED = 8, 2
+DRAWN, REFINED = 8, 3
 """How many styles of the bank are drawn and corrected, and how many refined."""
 SIZE, SAMPLES = 128, 2
 """Of a candidate's image, pixels and light samples."""
@@ -148,6 +148,11 @@ class _Fit:
         regions = self.regions
         return brand.replace(props=to_colour(regions.prop), accent=to_colour(regions.accent))
 
+    def repaint(self, brand: Brand) -> Brand:
+        """``brand`` with wall and floor of the reference's colours, whatever is seen of them."""
+        regions = self.regions
+        return brand.replace(wall=to_colour(regions.wall), floor=to_colour(regions.floor))
+
     def correct(self, candidate: Candidate) -> Brand:
         """The candidate's style, wall and floor by channel as much lighter or darker as they should be."""
         brand = candidate.brand
@@ -162,11 +167,10 @@ class _Fit:
         return brand.replace(**changes)
 
     def vary(self, brand: Brand) -> list[Brand]:
-        """Neighbours of a style: its camera lower and higher, its light stronger, softer, warmer and back."""
+        """Neighbours of a style: its camera lower and higher, its light stronger, softer and back."""
         light, rise = brand.light, brand.elevation or 0.0
         lights = [{"strength": min(f * light.strength, 3.0)} for f in (1.35, 0.74)]
         lights += [{"softness": min(f * light.softness, 3.0)} for f in (1.6, 0.62)]
-        lights += [{"warmth": float(np.clip(light.warmth + d, -1, 1))} for d in (-0.4, 0.4)]
         rises = (max(2.0, 0.5 * rise), min(1.6 * rise, rise + MAX_TILT))
         return [
             *(brand.replace(elevation=value) for value in rises),
@@ -206,7 +210,8 @@ def fit_style(
 
 
 def _refine(fit: _Fit, best: Candidate) -> Candidate:
-    best = _best(best, fit.draw(fit.recolour(best.brand)))
+    for change in (fit.repaint, fit.recolour):
+        best = _best(best, fit.draw(change(best.brand)))
     best = _best(best, fit.draw(fit.correct(best)))
     for number in range(len(fit.vary(best.brand))):
         best = _best(best, fit.draw(fit.vary(best.brand)[number]))
