@@ -179,6 +179,7 @@ class SceneCategory:
         framing: camera.
         body: what cut-outs of the category are like; None takes it from ``build_product``.
         words: other words for the category.
+        elements: what its styles may name as elements.
     """
 
     name: str
@@ -189,3 +190,4 @@ class SceneCategory:
     framing: Framing
     body: BodyShape | None = None
     words: tuple[str, ...] = ()
+    elements: tuple[str, ...] = ()

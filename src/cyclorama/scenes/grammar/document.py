@@ -125,24 +125,34 @@ def read_document(path: Path) -> Entry:
 
     Raises ConfigError for a file that is missing, not UTF-8, empty or not YAML.
     """
+    return parse_document(read_text(path), path.name)
+
+
+def read_text(path: Path) -> str:
+    """The text of the file ``path``. Raises ConfigError for one that is missing or not UTF-8."""
     place = Place(path.name, 1, "file")
     try:
-        node = yaml.compose(
-            path.read_text(encoding="utf-8-sig"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        )
-        if node is not None:
-            _refuse_aliases(node, path.name)
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise place.error(f"cannot read it: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise place.error(f"it is not UTF-8 text: {error.reason}; save it as UTF-8") from error
+
+
+def parse_document(text: str, file: str) -> Entry:
+    """The YAML ``text`` of ``file`` as an entry. Raises ConfigError if it is empty or not YAML."""
+    place = Place(file, 1, "file")
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        if node is not None:
+            _refuse_aliases(node, file)
     except RecursionError as error:
         raise place.error("it is nested too deeply") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
         problem = getattr(error, "problem", None) or str(error)
-        raise Place(path.name, line, "file").error(f"it is not valid YAML: {problem}") from error
+        raise Place(file, line, "file").error(f"it is not valid YAML: {problem}") from error
     if node is None:
         raise place.error("it is empty")
     return Entry(node, place)

@@ -74,6 +74,8 @@ class Names:
     values: set[str]
     words: set[str] = field(default_factory=set)
     """Quoted words met so far."""
+    faults: list[ConfigError] = field(default_factory=list)
+    """Faults of rows that were passed over."""
 
 
 def guard(place: Place, run: Value) -> Value:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
+from cyclorama.config import describe_error
 from cyclorama.errors import ConfigError, SettingsError
-from cyclorama.scenes.grammar.document import Entry, read_document
+from cyclorama.scenes.grammar.document import Entry, parse_document, read_document, read_text
 from cyclorama.scenes.grammar.expressions import Function, Names, Scope, Value, compile_text, compile_value
 from cyclorama.scenes.grammar.rows import RowCompiler, build_definition
 from cyclorama.scenes.grammar.vocabulary import CONSTANTS, PRODUCT_SIDES, describe_product, functions, shapes
@@ -65,30 +69,54 @@ def load_category(name: str) -> SceneCategory:
 
 
 def read_category(path: Path) -> SceneCategory:
-    """The category of the YAML file ``path``.
+    """The category of the YAML file ``path``, as :func:`parse_category` reads it."""
+    return parse_category(read_text(path), path.name)
+
+
+def parse_category(text: str, file: str) -> SceneCategory:
+    """The category that ``text`` of ``file`` describes.
 
     Raises ConfigError naming file, line and field: unknown names and keys, missing keys, wrong values.
     """
-    document = read_document(path)
-    keys = document.mapping(KEYS, NEEDED)
-    if not {"product", "body"} & keys.keys():
-        raise document.place.error(
-            "expected product (rows that build one) or body (depth and round of cut-outs)"
-        )
+    category, faults = examine_category(text, file)
+    if category is None:
+        raise faults[0]
+    return category
+
+
+def examine_category(text: str, file: str) -> tuple[SceneCategory | None, list[ConfigError]]:
+    """The category that ``text`` of ``file`` describes, or all faults that show without drawing."""
     reader = _Reader(_read_props())
-    reader.read_constants(keys.get("constants"))
-    reader.read_definitions(keys.get("definitions"))
-    dress, sample_style = reader.read_scene(keys["scene"]), reader.read_style(keys["style"])
-    return SceneCategory(
-        name=keys["name"].text(),
-        brands=reader.read_brands(keys["brands"]),
-        sample_style=sample_style,
-        build_product=reader.read_product(keys["product"]) if "product" in keys else None,
-        dress=dress,
-        framing=reader.read_settings(Framing, keys["framing"]),
-        body=reader.read_settings(BodyShape, keys["body"]) if "body" in keys else None,
-        words=tuple(word.text() for word in keys["words"].items()) if "words" in keys else (),
-    )
+    found: dict[str, Any] = {}
+    with reader.noting():
+        document = parse_document(text, file)
+        keys = document.mapping(KEYS, NEEDED)
+        if not {"product", "body"} & keys.keys():
+            raise document.place.error(
+                "expected product (rows that build one) or body (depth and round of cut-outs)"
+            )
+        with reader.noting():
+            reader.read_constants(keys.get("constants"))
+        reader.read_definitions(keys.get("definitions"))
+        with reader.noting():
+            found["name"] = keys["name"].text()
+        with reader.noting():
+            found["dress"] = reader.read_scene(keys["scene"])
+        with reader.noting():
+            found["sample_style"], words = reader.read_style(keys["style"])
+        with reader.noting():
+            found["brands"] = reader.read_brands(keys["brands"])
+            known = words.union(*(brand.elements for brand in found["brands"]))
+            found["elements"] = tuple(sorted(known))
+        with reader.noting():
+            found["build_product"] = reader.read_product(keys["product"]) if "product" in keys else None
+        with reader.noting():
+            found["framing"] = reader.read_settings(Framing, keys["framing"])
+        with reader.noting():
+            found["body"] = reader.read_settings(BodyShape, keys["body"]) if "body" in keys else None
+        with reader.noting():
+            found["words"] = tuple(w.text() for w in keys["words"].items()) if "words" in keys else ()
+    return (None if reader.faults else SceneCategory(**found)), reader.faults
 
 
 @cache
@@ -97,6 +125,8 @@ def _read_props() -> dict[str, Function]:
     keys = read_document(SCENES / "props.yaml").mapping(("about", "definitions"), ("definitions",))
     reader = _Reader({})
     reader.read_definitions(keys["definitions"])
+    if reader.faults:
+        raise reader.faults[0]
     return reader.own
 
 
@@ -107,10 +137,20 @@ class _Reader:
         self.own = dict(known)
         self.constants = dict(CONSTANTS)
         self.words: set[str] = set()
+        self.faults: list[ConfigError] = []
+        """In the order of the file's parts."""
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note a fault and go on after the block."""
+        try:
+            yield
+        except ConfigError as error:
+            self.faults.append(error)
 
     def _names(self, values: Iterable[str] = (), has_style: bool = False) -> Names:
         known = {**functions(), **self.own, **({"has": HAS} if has_style else {})}
-        return Names(known, {*self.constants, *values}, self.words)
+        return Names(known, {*self.constants, *values}, self.words, self.faults)
 
     def _compiler(self, values: Iterable[str], has_style: bool, has_stage: bool = False) -> RowCompiler:
         return RowCompiler(self._names(values, has_style), {**shapes(), **self.own}, has_stage)
@@ -127,11 +167,13 @@ class _Reader:
     def read_definitions(self, entry: Entry | None) -> None:
         """The file's own shapes and values; each may use those above it."""
         for text, body in (entry.mapping() if entry is not None else {}).items():
-            name, signature = self._read_head(text, body)
-            if name in shapes() or name in functions() or name in self.own:
-                raise body.place.error(f"{name!r} is known already; choose another name")
-            values = (*STYLE_KEYS, *signature.parameters)
-            self.own[name] = build_definition(signature, self._compiler(values, True).compile_rows(body))
+            with self.noting():
+                name, signature = self._read_head(text, body)
+                if name in shapes() or name in functions() or name in self.own:
+                    raise body.place.error(f"{name!r} is known already; choose another name")
+                values = (*STYLE_KEYS, *signature.parameters)
+                rows = self._compiler(values, True).compile_rows(body)
+                self.own[name] = build_definition(signature, rows)
 
     def _read_head(self, text: str, body: Entry) -> tuple[str, inspect.Signature]:
         """Name and parameters of ``mug(size, colour, turn=30)``."""
@@ -178,7 +220,8 @@ class _Reader:
     def read_settings(self, cls: type[S], entry: Entry) -> S:
         """The camera's ranges, or the body, whose values are fixed."""
         keys = entry.mapping(cls.model_fields)
-        return _build(cls, entry, {k: self._fixed(compile_value(v, self._names())) for k, v in keys.items()})
+        values = {k: self._fixed(compile_value(v, self._names())) for k, v in keys.items()}
+        return _build(cls, entry, keys, values)
 
     def read_brands(self, entry: Entry) -> tuple[Style, Style, Style]:
         """The fixed styles; their elements are words that the scene or the sampled style knows."""
@@ -192,26 +235,28 @@ class _Reader:
             for element in values["elements"]:
                 if element not in known:
                     raise keys["elements"].place.unknown("element", element, known)
-            styles.append(_build(Style, brand, values))
+            styles.append(_build(Style, brand, keys, values))
         first, second, third = styles
         return first, second, third
 
-    def read_style(self, entry: Entry) -> Callable[[np.random.Generator], Style]:
-        """What samples a style."""
-        keys, names = entry.mapping(("let", *STYLE_KEYS), STYLE_NEEDED), self._names()
+    def read_style(self, entry: Entry) -> tuple[Callable[[np.random.Generator], Style], set[str]]:
+        """What samples a style, and the words in it, its elements among them."""
+        keys = entry.mapping(("let", *STYLE_KEYS), STYLE_NEEDED)
+        names = replace(self._names(), words=set())
         lets = []
         for name, value in (keys.pop("let").mapping() if "let" in keys else {}).items():
             lets.append((name, compile_value(value, names)))
             names.values.add(name)
         fields = self._compile_style(keys, names)
+        self.words |= names.words
 
         def sample_style(rng: np.random.Generator) -> Style:
             scope = Scope(rng, {}, self.constants)
             for name, value in lets:
                 scope.values[name] = value(scope)
-            return _build(Style, entry, {name: value(scope) for name, value in fields.items()})
+            return _build(Style, entry, keys, {name: value(scope) for name, value in fields.items()})
 
-        return sample_style
+        return sample_style, names.words
 
     def _compile_style(self, keys: dict[str, Entry], names: Names) -> dict[str, Value]:
         return {
@@ -227,7 +272,7 @@ class _Reader:
             if "(" in word or word in names.values:
                 parts.append(compile_value(item, names))
             else:
-                self.words.add(word)
+                names.words.add(word)
                 parts.append(lambda scope, word=word: word)  # type: ignore[misc]
 
         def build(scope: Scope) -> tuple[str, ...]:
@@ -237,9 +282,13 @@ class _Reader:
         return build
 
 
-def _build(cls: type[S], entry: Entry, values: dict[str, Any]) -> S:
-    """Settings of ``entry``, their faults named with its line."""
+def _build(cls: type[S], entry: Entry, keys: dict[str, Entry], values: dict[str, Any]) -> S:
+    """Settings of ``entry``, a fault named with the line of its key."""
     try:
-        return cls(**values)
+        return cls.model_validate(values)
+    except ValidationError as invalid:
+        name = str([*invalid.errors(include_url=False)[0]["loc"], ""][0])
+        place = keys[name].place if name in keys else entry.place
+        raise place.error(describe_error(cls, invalid).removeprefix(f"{name}: ")) from invalid
     except ConfigError as error:
         raise entry.place.error(str(error)) from error

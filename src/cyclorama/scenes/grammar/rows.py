@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from cyclorama.errors import ConfigError
 from cyclorama.scenes.geometry import Mesh, merge_meshes
-from cyclorama.scenes.grammar.document import Entry
+from cyclorama.scenes.grammar.document import Entry, Place
 from cyclorama.scenes.grammar.expressions import (
     Function,
     Names,
@@ -66,7 +67,7 @@ class RowCompiler:
 
     def compile_rows(self, entry: Entry) -> Run:
         """The rows of a list, carried out one after the other."""
-        rows = [self.compile_row(item) for item in entry.items()]
+        rows = [row for _, row in self._compile_all(entry)]
 
         def run(scope: Scope, out: list[Piece]) -> None:
             for row in rows:
@@ -76,7 +77,7 @@ class RowCompiler:
 
     def compile_parts(self, entry: Entry) -> Callable[[Scope], list[Part]]:
         """Rows whose pieces must all have a surface."""
-        rows = [(item.place, self.compile_row(item)) for item in entry.items()]
+        rows = self._compile_all(entry)
 
         def build(scope: Scope) -> list[Part]:
             parts: list[Part] = []
@@ -90,6 +91,27 @@ class RowCompiler:
             return parts
 
         return build
+
+    def _compile_all(self, entry: Entry) -> list[tuple[Place, Run]]:
+        """The rows of a list; one with a fault is noted and passed over, so that all faults are found."""
+        rows = []
+        for item in entry.items():
+            try:
+                rows.append((item.place, self.compile_row(item)))
+            except ConfigError as error:
+                self.names.faults.append(error)
+                self._name_anyway(item)
+        return rows
+
+    def _name_anyway(self, entry: Entry) -> None:
+        """Know the names that a row with a fault would have given, so that they are no faults, too."""
+        for key, value in entry.node.value if entry.is_mapping else ():
+            if key.value == "let" and isinstance(value.value, list):
+                for name, _ in value.value:
+                    self.names.values.update(str(name.value).replace(",", " ").split())
+            elif key.value == "into":
+                self.names.values.add(str(value.value))
+                self.aside.add(str(value.value))
 
     def compile_row(self, entry: Entry, skip_condition: bool = False) -> Run:
         """One row: an action, and what modifies it."""
