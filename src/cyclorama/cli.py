@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "check": "say what is wrong with inputs before a run",
     "status": "say how far a run is",
     "train": "train a stage of the model from a YAML recipe",
+    "scenes": "show, check and make the sets that products are put into",
     "models": "show, convert and bundle models",
     "curate": "turn raw advertising images into a training set",
     "evaluate": "measure images by the metrics of the paper",

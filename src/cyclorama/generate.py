@@ -64,6 +64,7 @@ class BackgroundGenerator:
         device: str = "auto",
         dtype: str = "auto",
         urls: UrlPolicy | Iterable[str] | bool | None = None,
+        scenes: str | Path | None = None,
     ) -> BackgroundGenerator:
         """A generator ready to be called.
 
@@ -74,13 +75,14 @@ class BackgroundGenerator:
         ``bfloat16`` or ``float16``.
         ``urls``: hosts whose https addresses may be given as images (``*.shop.example``), True for every
         public one, or a policy with its limits; None reads no web address.
+        ``scenes``: a folder of own category files for the rendered sets, beside and over the built-in ones.
 
-        Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype),
-        ForkedProcessError.
+        Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype), ConfigError (a
+        fault in a category file), ForkedProcessError.
         """
         check_process()
         device, dtype = choose_device(device, dtype)
-        handle = open_model(model)
+        handle = open_model(model, None if scenes is None else Path(scenes))
         return cls(handle.load(device, dtype), handle, urls)
 
     @property

@@ -40,7 +40,7 @@ def test_a_brand_is_the_style_that_its_file_says(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     style = Style(
-        wall=(0.1, 0.2, 0.3), floor=(1, 1, 1), prop=(0, 0, 0), accent=(0.5, 0.5, 0.5), elements=("arch",),
+        wall=(0.1, 0.2, 0.3), floor=(1, 1, 1), prop=(0, 0, 0), accent=(0.5, 0.5, 0.5), elements=("arches",),
         layout=3, key_side=-2.5, key_warmth=0.25, key_strength=0.7, fill=0.125,
     )  # fmt: skip
     path = tmp_path / "brand.yaml"
@@ -64,6 +64,16 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         ("side: 0.5", "side: 5", r"brand.yaml:8: light.side: must be from -1 to 1, got 5"),
         ("softness", "soft", r"brand.yaml:9: light: unknown key 'soft'; did you mean softness"),
         ("[barrel, ice]", "ice", r"brand.yaml:6: elements: must be a list, got 'ice'"),
+        (
+            "scene: whisky",
+            "scene: whiskey",
+            r"brand.yaml:1: scene: unknown category 'whiskey'; did you mean whisky",
+        ),
+        (
+            "[barrel, ice]",
+            "[barel]",
+            r"brand.yaml:6: elements: unknown element of whisky 'barel'; .* barrel",
+        ),
         ("scene: whisky", "layout: 10", r"brand.yaml:1: layout: must be from 0 to 9, got 10"),
         ("light:\n", "light: [\n", r"brand.yaml:\d+: file: it is not valid YAML"),
     ],

@@ -19,6 +19,7 @@ def check(
     inputs: Inputs = None,
     settings: Making = None,
     model: str | None = None,
+    scenes: Path | None = None,
     examine: NonNegativeInt = 2000,
     json: Path | None = None,
 ) -> int:
@@ -32,6 +33,8 @@ def check(
         Image, folder, table, feed or address, as `cyclorama generate` takes it.
     model
         scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
+    scenes
+        Folder of own category files, beside and over the built-in ones.
     examine
         Rows whose files are opened, evenly spread; 0 for all.
     json
@@ -42,7 +45,7 @@ def check(
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
 
-    report = check_inputs(ItemSource(input, inputs), open_model(model), settings, examine)
+    report = check_inputs(ItemSource(input, inputs), open_model(model, scenes), settings, examine)
     if json is not None:
         text = json_format.dumps(report, indent=1, ensure_ascii=False) + "\n"
         write_atomic(json, text.encode("utf-8", "backslashreplace"))

@@ -13,6 +13,7 @@ def demo(
     out: Path = Path("out/demo"),
     images: Path | None = None,
     model: str | None = None,
+    scenes: Path | None = None,
     settings: Making = None,
     run: Running = None,
     engine: Machines = None,
@@ -31,6 +32,8 @@ def demo(
         A folder of one's own in the demo's layout.
     model
         scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
+    scenes
+        Folder of own category files, beside and over the built-in ones.
     quiet
         Print errors only.
     """
@@ -52,7 +55,7 @@ def demo(
             "the demo's sheet shows one image a row; leave out --outputs, --candidates and --storage"
         )
     check_output_folder(out)
-    entries, handle = load_demo(images or get_demo_folder()), open_model(model)
+    entries, handle = load_demo(images or get_demo_folder()), open_model(model, scenes)
     result = make_images(build_demo_items(entries), out, handle, config, quiet)
     if result.finished:
         summary = describe_run(handle, config, result.done, result.failed, result.rows)

@@ -38,6 +38,7 @@ def generate(
     run: Running = None,
     engine: Machines = None,
     model: str | None = None,
+    scenes: Path | None = None,
     dry_run: Annotated[bool, Plain] = False,
     quiet: Annotated[bool, Plain] = False,
 ) -> int:
@@ -62,6 +63,8 @@ def generate(
         Judge by these limits, YAML.
     model
         scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
+    scenes
+        Folder of own category files, beside and over the built-in ones.
     dry_run
         Say what would be done, how long it takes and how many bytes, and make nothing.
     quiet
@@ -76,7 +79,7 @@ def generate(
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     config = config.replace(urls=source.urls)
-    handle = open_model(model)
+    handle = open_model(model, scenes)
     if not quiet:
         kind = "" if handle.learned else " (rendered sets; --model bundled is the learned one)"
         print(f"model: {handle.name}{kind}", file=sys.stderr)

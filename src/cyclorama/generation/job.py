@@ -104,7 +104,7 @@ class ImageRun:
             return self.load_model(handle, device, run.dtype)
         pipeline = handle.load(device, run.dtype)
         if isinstance(pipeline, SceneModel):
-            pipeline.styles = FittedStyles(self.out / STYLES)
+            pipeline.styles = FittedStyles(self.out / STYLES, pipeline.library)
         elif run.channels_last or run.compile:
             pipeline.tune(channels_last=run.channels_last, compile=run.compile)
         return pipeline

@@ -7,7 +7,7 @@ import math
 import os
 import socket
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from cyclorama.generation.scenes import (
 )
 from cyclorama.models.files import list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
+from cyclorama.scenes.library import BUILT_IN, SceneLibrary, open_library
 
 if TYPE_CHECKING:
     from cyclorama.models.pipeline import CycloramaPipeline
@@ -39,6 +40,8 @@ class ModelHandle:
     hash: str
     """Short digest over weights and configs."""
     registry: CategoryRegistry
+    library: SceneLibrary = field(default=BUILT_IN, kw_only=True)
+    """The rendered sets' categories, a user's own with their files' text, which so gets to every machine."""
 
     @property
     def learned(self) -> bool:
@@ -50,7 +53,7 @@ class ModelHandle:
         import torch
 
         if self.name == SCENES:
-            return SceneModel(min(torch.get_num_threads(), count_cpus()))
+            return SceneModel(min(torch.get_num_threads(), count_cpus()), self.library)
 
         from cyclorama.models.pipeline import CycloramaPipeline
 
@@ -65,7 +68,7 @@ class ModelHandle:
         moves = self.name in (BUNDLED, SCENES)  # they are where the package is
         if self.folder.exists() and not moves:
             return self
-        here = open_model(self.name)
+        here = open_model(self.name) if self.learned else open_scenes(self.library)
         if here.hash != self.hash:
             raise ModelError(
                 f"model {self.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "
@@ -74,14 +77,25 @@ class ModelHandle:
         return replace(self, folder=here.folder)
 
 
-def open_model(model: str | Path | None = None) -> ModelHandle:
+def open_scenes(library: SceneLibrary = BUILT_IN) -> ModelHandle:
+    """The handle of the rendered sets. Raises ModelFormatError (a word for two categories)."""
+    registry = build_registry(library)
+    digest = compute_scenes_hash(library)
+    return ModelHandle(SCENES, get_scenes_folder(), digest, registry, library=library)
+
+
+def open_model(model: str | Path | None = None, scenes: Path | None = None) -> ModelHandle:
     """The handle of ``scenes`` or None (the rendered sets), of ``bundled`` (the learned model inside the
     package), of a model folder or a hub id.
 
-    Raises ModelNotFoundError, ModelFormatError.
+    ``scenes``: a folder of own category files, beside and over the built-in ones.
+    Raises ModelNotFoundError, ModelFormatError, ConfigError (a fault in a category file), SettingsError
+    (``scenes`` for a learned model).
     """
     if model is None or model == SCENES:
-        return ModelHandle(SCENES, get_scenes_folder(), compute_scenes_hash(), build_registry())
+        return open_scenes(open_library(scenes))
+    if scenes is not None:
+        raise SettingsError(f"--scenes goes with the rendered sets, not with model {model}; leave one out")
     from cyclorama.models.files import compute_model_hash, find_model
 
     folder = find_model(get_bundled_folder() if model == BUNDLED else model)

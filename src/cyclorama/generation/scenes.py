@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from cyclorama.generation.styles import FittedStyles
@@ -15,14 +14,14 @@ from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model
-from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.models.registry import Category, CategoryRegistry, normalise_name
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
+from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.model import CutOut, set_stage
 from cyclorama.scenes.render import render_image, set_threads
-from cyclorama.scenes.stage import Framing
 from cyclorama.types import Pixels
 
 SCENES = "scenes"
@@ -37,27 +36,32 @@ RENDERER = "2"
 
 
 @cache
-def build_registry() -> CategoryRegistry:
-    """The categories that there are sets for, with their other words and their usual share of an image."""
+def build_registry(library: SceneLibrary = BUILT_IN) -> CategoryRegistry:
+    """The categories that there are sets for, with their other words and their usual share of an image.
+
+    A user's own words go before those of built-in categories. Raises ModelFormatError (a word for two).
+    """
+    own = {normalise_name(str(w)) for f in library.own for w in (f.head["name"], *f.head.get("words", ()))}
     categories = []
-    for number, (name, path) in enumerate(list_scenes().items()):
-        head = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # plain values
-        share = sum(map(float, head["framing"].get("share", Framing().share))) / 2
-        categories.append(Category(name, number, tuple(head.get("words", ())), share))
+    for number, (name, file) in enumerate(library.files.items()):
+        words = file.head.get("words", ())
+        if file not in library.own:
+            words = [word for word in words if normalise_name(word) not in own]
+        categories.append(Category(name, number, tuple(words), library.get_share(name)))
     return CategoryRegistry(categories, GENERAL)
 
 
 @cache
-def compute_scenes_hash() -> str:
+def compute_scenes_hash(library: SceneLibrary = BUILT_IN) -> str:
     """Short digest over all category files, shared props, the bank of styles and the renderer's version."""
-    digest = hashlib.sha256(RENDERER.encode())
-    for path in [*list_scenes().values(), get_scenes_folder().parent / "props.yaml", NETWORK, BANK]:
+    digest = hashlib.sha256(f"{RENDERER}{library.digest}".encode())
+    for path in (NETWORK, BANK):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def get_scenes_folder() -> Path:
-    """Where the category files lie."""
+    """Where the built-in category files lie."""
     return next(iter(list_scenes().values())).parent
 
 
@@ -70,10 +74,10 @@ class SceneModel:
     image_size = 512
     image_multiple = 8
 
-    def __init__(self, threads: int = 1) -> None:
-        """``threads`` render at a time."""
-        self.registry = build_registry()
-        self.styles = FittedStyles()
+    def __init__(self, threads: int = 1, library: SceneLibrary = BUILT_IN) -> None:
+        """``threads`` render at a time; ``library`` has the categories."""
+        self.library, self.registry = library, build_registry(library)
+        self.styles = FittedStyles(library=library)
         set_threads(threads)
 
     def draw(
@@ -95,10 +99,11 @@ class SceneModel:
             np.clip(pixels, 0, 255).astype(np.uint8), matte, (box.top, box.left, box.height, box.width)
         )
         if brand is None:
-            setting = set_stage(cutout, category, seed)
+            setting = set_stage(cutout, category, seed, library=self.library)
         else:
             arrangement = seed if brand.arrangement is None else brand.arrangement
-            setting = set_stage(cutout, category, arrangement, brand.style, brand.scene, brand.elevation)
+            chosen = (brand.style, brand.scene, brand.elevation)
+            setting = set_stage(cutout, category, arrangement, *chosen, library=self.library)
         count = samples if max(size) > FINE_SIDE or preset == "fast" else 2 * samples
         ground = render_image(setting.stage, max(size), count, seed % 2**31, setting.solid)
         if ground.shape[:2] == product.size:

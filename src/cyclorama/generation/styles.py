@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cyclorama.imaging.product import Reference
 from cyclorama.scenes.brand import Brand, read_brand, write_brand
 from cyclorama.scenes.fit import fit_style
-from cyclorama.scenes.grammar.reader import load_category
+from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 
 STYLES = "styles"
 """Of a run's folder, where its fitted styles lie."""
@@ -26,9 +26,10 @@ class FittedStyle(NamedTuple):
 class FittedStyles:
     """A style for every reference and category that was asked for."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """``folder``: where each style is written for a designer to open, and for other workers."""
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, library: SceneLibrary = BUILT_IN) -> None:
+        """``folder``: where each style is written for a designer to open, and for other workers; ``library``
+        has the categories."""
+        self.folder, self.library = folder, library
         self._kept: dict[str, FittedStyle] = {}
 
     def find(self, reference: Reference, category: str) -> FittedStyle:
@@ -42,7 +43,7 @@ class FittedStyles:
                 path = (self.folder or Path(own)) / f"{name}.yaml"
                 if not path.exists():
                     pixels, mask = reference.pixels, reference.product_mask
-                    write_brand(fit_style(load_category(category), pixels, mask), path)
+                    write_brand(fit_style(self.library.load(category), pixels, mask), path)
                 self._kept[name] = FittedStyle(name, read_brand(path))
         return self._kept[name]
 

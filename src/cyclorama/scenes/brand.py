@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from cyclorama.config import Settings
 from cyclorama.files import write_atomic
 from cyclorama.scenes.grammar.document import read_document
+from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.stage import Elevation
 from cyclorama.scenes.surface import Colour, PaletteColour, Style
 
@@ -102,12 +103,21 @@ class Brand(Settings):
         )  # fmt: skip
 
 
-def read_brand(path: Path) -> Brand:
-    """The brand of the YAML file ``path``.
+def read_brand(path: Path, library: SceneLibrary = BUILT_IN) -> Brand:
+    """The brand of the YAML file ``path``, its scene one of ``library``.
 
     Raises ConfigError naming file, line, field and limit, and the nearest name for an unknown one.
     """
-    return read_document(path).read_settings(Brand)
+    document = read_document(path)
+    brand, keys = document.read_settings(Brand), document.mapping()
+    if brand.scene is not None:
+        if brand.scene not in library.names:
+            raise keys["scene"].place.unknown("category", brand.scene, library.names)
+        known = library.load(brand.scene).elements
+        for element in brand.elements:
+            if element not in known:
+                raise keys["elements"].place.unknown(f"element of {brand.scene}", element, known)
+    return brand
 
 
 _KEYS = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +15,7 @@ import numpy as np
 import yaml
 
 from cyclorama.errors import ConfigError, SettingsError
-from cyclorama.scenes.brand import Brand
+from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import build_product
 from cyclorama.scenes.geometry import rounded_box
 from cyclorama.scenes.grammar.document import Place, read_text
@@ -65,18 +67,10 @@ class SceneLibrary:
 
     def get_share(self, name: str) -> float:
         """The product's usual share of the image."""
-        return sum(map(float, self.files[name].head["framing"].get("share", Framing().share))) / 2
-
-    def check_brand(self, brand: Brand, where: str) -> None:
-        """Raise ConfigError for a scene, or an element of it, that is not there."""
-        if brand.scene is None:
-            return
-        if brand.scene not in self.files:
-            raise Place(where, 1, "scene").unknown("category", brand.scene, self.names)
-        known = self.load(brand.scene).elements
-        for element in brand.elements:
-            if element not in known:
-                raise Place(where, 1, "elements").unknown(f"element of {brand.scene}", element, known)
+        file = self.files[name]
+        if file in self.own:
+            return sum(self.load(name).framing.share) / 2
+        return sum(map(float, file.head["framing"].get("share", Framing().share))) / 2
 
 
 BUILT_IN = SceneLibrary()
@@ -127,6 +121,26 @@ def find_faults(file: SceneFile) -> list[ConfigError]:
     except ConfigError as error:
         return [error]
     return []
+
+
+def write_starter(name: str, path: Path, like: str | None = None) -> None:
+    """Write a category's file to start from: the starter, or that of the built-in category ``like``.
+
+    Raises ConfigError (no name, no such category, there is a file already), OutputError.
+    """
+    if not name.strip():
+        raise ConfigError(f"category name {name!r} is empty; give one such as 'yoga mat'")
+    if path.exists():
+        raise ConfigError(f"{path} exists already; name another file with --out")
+    if like is not None and like not in BUILT_IN.files:
+        raise Place("--like", 1, "NAME").unknown("category", like, BUILT_IN.names)
+    text = (
+        (SCENES / "starter.yaml").read_text(encoding="utf-8") if like is None else BUILT_IN.files[like].text
+    )
+    quoted = json.dumps(name, ensure_ascii=False)
+    text = re.sub(r"^name: .*", lambda _: f"name: {quoted}", text, count=1, flags=re.MULTILINE)
+    text = re.sub(r"^words: .*(\n +.*)*", "words: []", text, count=1, flags=re.MULTILINE)
+    write_atomic(path, text.replace("NAME: ", f"{quoted[1:-1]}: ").encode())
 
 
 @cache

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.compose import build_product, derive
-from cyclorama.scenes.grammar.reader import load_category
+from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.look import (
     DISTINCT,
     estimate_light_side,
@@ -98,9 +98,9 @@ def _begin(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Sty
     return rng, dressing.sample_style(rng)
 
 
-def draw_style(name: str, seed: int) -> Style:
+def draw_style(name: str, seed: int, library: SceneLibrary = BUILT_IN) -> Style:
     """The style that ``seed`` draws from the whole range of category ``name``."""
-    return _begin(load_category(name), seed)[1]
+    return _begin(library.load(name), seed)[1]
 
 
 def set_empty(
@@ -138,6 +138,7 @@ def set_stage(
     style: Style | None = None,
     scene: str | None = None,
     elevation: float | None = None,
+    library: SceneLibrary = BUILT_IN,
 ) -> Setting:
     """The stage of category ``name`` for ``cutout``: camera, product, props, light and colours.
 
@@ -145,7 +146,7 @@ def set_stage(
     is built, if that is another one; ``elevation`` the camera's, degrees. Raises SettingsError (unknown
     name).
     """
-    category, dressing = load_category(name), load_category(scene or name)
+    category, dressing = library.load(name), library.load(scene or name)
     rng, drawn = _begin(dressing, seed)
     chosen = style or relate_accent(drawn, cutout.foreground, cutout.matte)
     side = estimate_light_side(cutout.foreground, cutout.matte)

@@ -287,7 +287,8 @@ def _build(cls: type[S], entry: Entry, keys: dict[str, Entry], values: dict[str,
     try:
         return cls.model_validate(values)
     except ValidationError as invalid:
-        name = str([*invalid.errors(include_url=False)[0]["loc"], ""][0])
+        path = invalid.errors(include_url=False)[0]["loc"]
+        name = str(path[0]) if path else ""
         place = keys[name].place if name in keys else entry.place
         raise place.error(describe_error(cls, invalid).removeprefix(f"{name}: ")) from invalid
     except ConfigError as error:
