@@ -79,7 +79,7 @@ def _grid_faces(rows: int, columns: int) -> IntArray:
     ).astype(np.int32)
 
 
-def lathe(profile: Sequence[tuple[float, float]], segments: int = 36, crease: float = 38.0) -> Mesh:
+def lathe(profile: Sequence[tuple[float, float]], segments: int = 72, crease: float = 38.0) -> Mesh:
     """A surface of revolution about z from (radius, height) points listed from bottom to top.
 
     Corners sharper than ``crease`` degrees stay sharp.  u = 0.5 faces the camera (-y); v follows the height.
@@ -123,13 +123,13 @@ def smooth_profile(points: Sequence[tuple[float, float]], rounds: int = 2) -> li
     return as_points(*p.T)
 
 
-def sphere(radius: float, segments: int = 28) -> Mesh:
+def sphere(radius: float, segments: int = 56) -> Mesh:
     """A sphere about the origin."""
     a = np.linspace(-np.pi / 2, np.pi / 2, segments // 2 + 1)
     return lathe(as_points(radius * np.cos(a), radius * np.sin(a)), segments, crease=80)
 
 
-def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 36) -> Mesh:
+def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 72) -> Mesh:
     """A closed cylinder on z = 0 with an optional rounded rim."""
     b = bevel
     if b <= 0:
@@ -238,26 +238,37 @@ def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: flo
 
 
 def arch(width: float, height: float, depth: float) -> Mesh:
-    """A solid panel with a semicircular top, standing on z = 0, its front in the plane y = 0."""
-    r = width / 2
-    a = np.linspace(0, np.pi, 24)
-    outline = [(r, 0.0), *[(r * np.cos(t), height - r + r * np.sin(t)) for t in a], (-r, 0.0), (r, 0.0)]
-    x, z = np.array(outline).T
-    return merge_meshes([fan(outline, width, height), loft([(x, y, z) for y in (0.0, depth)])])
+    """A solid panel with a semicircular top and a round front edge, on z = 0, its front in the plane y = 0."""
+    a = np.linspace(0, np.pi, 48)
+    edge = 0.12 * min(depth, width)
+
+    def outline(inset: float) -> NDArray[np.float64]:
+        r = width / 2 - inset
+        bow = np.stack([r * np.cos(a), height - width / 2 + r * np.sin(a)], 1)
+        return np.concatenate([[[r, 0.0]], bow, [[-r, 0.0]]])
+
+    rows = [(outline(edge * (1 - np.sin(t))), edge * (1 - np.cos(t))) for t in np.linspace(0, np.pi / 2, 5)]
+    rows.append((outline(0.0), depth))
+    front = outline(edge)
+    face = fan(np.concatenate([front, front[:1]]), width, height)
+    return merge_meshes([face, loft([(points[:, 0], y, points[:, 1]) for points, y in rows])])
 
 
-def ring(radius: float, thickness: float, segments: int = 40) -> Mesh:
+def ring(radius: float, thickness: float, segments: int = 72) -> Mesh:
     """A torus in the plane y = 0 about the origin."""
     a = np.linspace(0, 2 * np.pi, segments + 1)
-    return tube(as_points(radius * np.cos(a), 0 * a, radius * np.sin(a)), thickness, 8)
+    return tube(as_points(radius * np.cos(a), 0 * a, radius * np.sin(a)), thickness, 12)
 
 
 def leaf(length: float, width: float, bend: float) -> Mesh:
-    """A leaf growing from the origin along +z, bending towards -y by ``bend`` times its length."""
-    s = np.linspace(0, 1, 8)
+    """A leaf growing from the origin along +z, bending towards -y by ``bend`` times its length.
+
+    Folded along its midrib, its halves arched; u runs across, v along.
+    """
+    s = np.linspace(0, 1, 13)
     w = width / 2 * np.sin(np.pi * s**0.8) ** 0.8
-    rows = []
-    for t, h in zip(s, w, strict=True):
-        y, z = -bend * length * t * t, length * t * (1 - 0.3 * bend * t)
-        rows.append([[-h, y - 0.3 * h, z], [0, y, z], [h, y - 0.3 * h, z]])
-    return grid_surface(np.array(rows, np.float64))
+    across = np.array([-1.0, -0.6, -0.15, 0.0, 0.15, 0.6, 1.0])
+    lift = np.array([0.24, 0.27, 0.1, 0.0, 0.1, 0.27, 0.24])
+    y = -bend * length * s * s
+    z = length * s * (1 - 0.3 * bend * s)
+    return loft([(across * h, b - lift * h * 1.2, t) for h, b, t in zip(w, y, z, strict=True)])

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
+from scipy.signal import fftconvolve
 
 from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
 
@@ -51,16 +52,32 @@ def _tint(base: Colour, value: NDArray[np.float32]) -> Texture:
     return to_texture(np.array(base, np.float32) * (1 + value[..., None]))
 
 
-def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 256) -> Texture:
-    """Boards with grain along v, ``planks`` side by side."""
+def _draw_boards(
+    rng: np.random.Generator, planks: int, size: int, rings: float, streaks: float
+) -> NDArray[np.float32]:
+    """Brightness of boards along v with rings, streaks, pores and dark seams, ``planks`` side by side."""
     out = np.zeros((size, size), np.float32)
-    edges = np.linspace(0, size, planks + 1).astype(int)
-    for a, b in itertools.pairwise(edges):
-        grain = _smooth_noise(rng, size, b - a, 3, 9) * 0.10 + _smooth_noise(rng, size, b - a, 2, 24) * 0.05
-        out[:, a:b] = grain + rng.uniform(-0.12, 0.12)
-        out[:, a] -= 0.35
-        cut = rng.integers(0, size)
-        out[cut : cut + 1, a:b] -= 0.3
+    seam = max(1, size // 256)
+    for a, b in itertools.pairwise(np.linspace(0, size, planks + 1).astype(int)):
+        u, warp = np.linspace(0, 1, b - a)[None], _smooth_noise(rng, size, b - a, 2, 3)
+        curls = np.sin(2 * np.pi * (rng.uniform(4, 8) * u * u + 1.7 * warp + rng.uniform(0, 1)))
+        wide = _smooth_noise(rng, size, b - a, 3, max((b - a) // 12, 2))
+        fine = _smooth_noise(rng, size, b - a, 4, max((b - a) // 4, 2))
+        pores = _smooth_noise(rng, size, b - a, max(size // 20, 22), max((b - a) // 2, 2))
+        tone = rings * curls + streaks * (wide + 0.6 * fine) - 0.1 * np.clip(pores - 0.35, 0, 1)
+        out[:, a:b] = tone + rng.uniform(-0.07, 0.07)
+        if planks > 1:
+            out[:, a : a + seam] -= 0.3
+    return out
+
+
+def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 768) -> Texture:
+    """Boards with lively grain along v, ``planks`` side by side, each with a butt joint."""
+    out = _draw_boards(rng, planks, size, 0.04, 0.1)
+    for a, b in itertools.pairwise(np.linspace(0, size, planks + 1).astype(int)):
+        cut = int(rng.integers(0, size))
+        out[cut : cut + max(1, size // 384), a:b] -= 0.3
+        out[cut:, a:b] += rng.uniform(-0.05, 0.05)
     return _tint(colour, out)
 
 
@@ -68,15 +85,7 @@ def oak(
     rng: np.random.Generator, colour: Colour, planks: int = 3, size: int = 512, amount: float = 1.0
 ) -> Texture:
     """Fine boards along v with rings and pores, ``planks`` side by side; stone if ``amount`` is small."""
-    out = np.zeros((size, size), np.float32)
-    for a, b in itertools.pairwise(np.linspace(0, size, planks + 1).astype(int)):
-        u, warp = np.linspace(0, 1, b - a)[None], _smooth_noise(rng, size, b - a, 2, 3)
-        rings = np.sin(2 * np.pi * (rng.uniform(4, 8) * u * u + 1.7 * warp + rng.uniform(0, 1)))
-        streaks = _smooth_noise(rng, size, b - a, 3, max((b - a) // 6, 2))
-        pores = _smooth_noise(rng, size, b - a, 22, max((b - a) // 2, 2))
-        out[:, a:b] = 0.035 * rings + 0.07 * streaks + 0.05 * pores + rng.uniform(-0.07, 0.07)
-        out[:, a] -= 0.3 * (planks > 1)
-    return _tint(colour, amount * out)
+    return _tint(colour, amount * _draw_boards(rng, planks, size, 0.035, 0.06))
 
 
 def linen(rng: np.random.Generator, colour: Colour, size: int = 256) -> Texture:
@@ -95,7 +104,7 @@ def tiles(
     across: int,
     down: int,
     brick: bool = False,
-    size: int = 256,
+    size: int = 768,
 ) -> Texture:
     """Wall tiles with grout; ``brick`` shifts every second row by half a tile."""
     image, draw = start_drawing(grout, size, size)
@@ -109,7 +118,7 @@ def tiles(
     return np.asarray(image)
 
 
-def checks(a: Colour, b: Colour, cells: int = 8, size: int = 256) -> Texture:
+def checks(a: Colour, b: Colour, cells: int = 8, size: int = 512) -> Texture:
     """Gingham: two crossing sets of stripes, their crossing darkest."""
     k = (np.arange(size) * cells // size) % 2
     share = (k[:, None] + k[None, :]) / 2
@@ -126,17 +135,25 @@ def stripes(colours: Sequence[Colour], count: int, size: int = 256, upright: boo
     return np.ascontiguousarray(out)
 
 
-def plaster(rng: np.random.Generator, colour: Colour, amount: float = 0.06, size: int = 128) -> Texture:
-    """A wall with faint clouds in its colour."""
-    n = _smooth_noise(rng, size, size, 4, 4) * amount + _smooth_noise(rng, size, size, 14, 14) * amount * 0.5
-    return _tint(colour, n)
+def plaster(rng: np.random.Generator, colour: Colour, amount: float = 0.06, size: int = 256) -> Texture:
+    """A wall with faint clouds and a fine grain in its colour."""
+    clouds = _smooth_noise(rng, size, size, 4, 4) + 0.5 * _smooth_noise(rng, size, size, 14, 14)
+    return _tint(colour, amount * (clouds + 0.2 * _smooth_noise(rng, size, size, size // 3, size // 3)))
 
 
-def stone(rng: np.random.Generator, colour: Colour, vein: Colour, size: int = 256) -> Texture:
-    """Marble-like stone with thin veins."""
-    n = np.sum([_smooth_noise(rng, size, size, k, k) / k for k in (3, 6, 12)], axis=0) * 1.5
-    line = np.exp(-((n / 0.05) ** 2))[..., None] * 0.45
-    return to_texture(np.array(colour) * (1 - line) + np.array(vein) * line + 0.02 * n[..., None])
+def stone(rng: np.random.Generator, colour: Colour, vein: Colour, size: int = 512) -> Texture:
+    """Marble: clouds, and slanting veins that swell and fade, some broad and soft, some as thin as hairs."""
+    row, column = np.mgrid[0:size, 0:size]
+
+    def field(*cells: int) -> NDArray[np.float32]:
+        layers = [_smooth_noise(rng, size, size, k, 2 * k) * (cells[0] / k) for k in cells]
+        return np.asarray(np.sum(layers, axis=0)[row, (column + row) % size])
+
+    broad, thin = field(2, 4, 8, 16, 32), field(5, 10, 20, 40)
+    strength = np.clip(0.4 + field(3), 0, 1)
+    veins = 0.55 * strength * np.exp(-((broad / 0.05) ** 2)) + 0.16 * np.exp(-((broad / 0.3) ** 2))
+    share = (veins + 0.3 * (1 - strength) * np.exp(-((thin / 0.03) ** 2)))[..., None]
+    return to_texture(np.array(colour) * (1 - share) + np.array(vein) * share + 0.012 * broad[..., None])
 
 
 def gradient(bottom: Colour, top: Colour, size: int = 64) -> Texture:
@@ -161,7 +178,7 @@ def bokeh(
     colours: Sequence[Colour],
     count: int,
     radius: float = 0.05,
-    size: int = 256,
+    size: int = 512,
 ) -> Texture:
     """Out-of-focus lights before a dark ground."""
     canvas = np.zeros((size, size, 3), np.float32) + np.array(ground, np.float32)
@@ -170,10 +187,10 @@ def bokeh(
         x, y = rng.uniform(0, 1), rng.uniform(0.08, 0.72)
         r = radius * rng.uniform(0.55, 1.35)
         d = np.sqrt((u - x) ** 2 + (v - y) ** 2) / r
-        disc = np.clip((1.0 - d) * 14, 0, 1) * (0.65 + 0.35 * np.clip(d, 0, 1) ** 3)
+        disc = np.clip((1.0 - d) * 20, 0, 1) * (0.65 + 0.35 * np.clip(d, 0, 1) ** 3)
         c = np.array(colours[int(rng.integers(len(colours)))], np.float32)
         canvas += disc[..., None].astype(np.float32) * c * rng.uniform(0.25, 0.9)
-    return np.asarray(Image.fromarray(to_texture(canvas)).filter(ImageFilter.GaussianBlur(1.2)))
+    return np.asarray(Image.fromarray(to_texture(canvas)).filter(ImageFilter.GaussianBlur(size / 256)))
 
 
 def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, size: int = 256) -> Texture:
@@ -185,15 +202,30 @@ def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, si
     return to_texture(rgb * (1 - cover) + cover)
 
 
+def defocus(texture: Texture, radius: float) -> Texture:
+    """``texture`` as a lens sees it out of focus: every point a disc of ``radius`` pixels, in linear light."""
+    reach = max(1, round(radius))
+    row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    lens = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
+    light = np.pad((texture / 255.0) ** 2.2, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    seen = fftconvolve(light, (lens / lens.sum())[..., None], mode="valid", axes=(0, 1))
+    return to_texture(np.clip(seen, 0, 1) ** (1 / 2.2))
+
+
 def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int = 256) -> Texture:
-    """A blurred park: sky above, trees along the horizon, grass below."""
+    """A park out of focus: sky above, trees along the horizon with light between their leaves, grass below."""
     image, draw = start_drawing(sky(rng, sky_top, mix(sky_top, (1, 1, 1), 0.75), 0.7, size), size, size)
-    for _ in range(46):
-        x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.04, 0.11) * size
-        y = size * (0.66 + rng.uniform(-0.05, 0.05))
-        draw_dot(draw, x, y, r, shade(green, rng.uniform(0.5, 0.95)))
-    draw.rectangle([0, size * 0.68, size, size], fill=to_bytes(green))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 60)))
+    grass = gradient(shade(green, 0.86), mix(green, (0.9, 0.95, 0.7), 0.25), size)
+    image.paste(Image.fromarray(grass).crop((0, 0, size, size - int(size * 0.66))), (0, int(size * 0.66)))
+    for k in range(260):
+        near = k / 260
+        x, r = rng.uniform(-0.05, 1.05) * size, rng.uniform(0.012, 0.05) * size
+        y = size * (0.655 + 0.01 * near - abs(float(rng.normal(0, 0.045))) * (1 - 0.5 * near))
+        draw_dot(draw, x, y, r, mix(shade(green, rng.uniform(0.45, 0.95)), sky_top, 0.35 * (1 - near)))
+    for _ in range(60):
+        x, y = rng.uniform(0, 1) * size, rng.uniform(0.58, 0.66) * size
+        draw_dot(draw, x, y, rng.uniform(0.002, 0.006) * size, mix(sky_top, (1, 1, 0.9), 0.8))
+    return defocus(np.asarray(image), size / 36)
 
 
 def window_light(

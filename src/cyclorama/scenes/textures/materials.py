@@ -59,6 +59,18 @@ def knit(wool: Colour, size: int = 32) -> Texture:
     return basic.to_texture(np.array(wool) * (0.5 + 0.5 * length * width)[..., None])
 
 
+def leaf_skin(rng: np.random.Generator, colour: Colour, size: int = 192) -> Texture:
+    """A leaf's upper side: a pale midrib along v, veins that leave it upwards, uneven greens between."""
+    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
+    across = np.abs(2 * u - 1)
+    side = np.abs(((1 - v) * 8 - 1.6 * across) % 1 - 0.5)
+    vein = np.maximum(np.exp(-((across / 0.05) ** 2)), 0.45 * np.exp(-((side / 0.07) ** 2)))
+    green = basic.plaster(rng, colour, 0.12, size).astype(np.float64) / 255
+    green *= (0.88 + 0.24 * side + 0.1 * (v - 0.5))[..., None]
+    pale = np.array(mix(colour, (0.86, 0.9, 0.62), 0.5))
+    return basic.to_texture(green + 0.55 * vein[..., None] * (pale - green))
+
+
 def grille_cloth(colour: Colour, kind: int) -> Texture:
     """A tile of speaker cloth or grille: dots, a weave or ribs."""
     n = 32

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from cyclorama.scenes.surface import CREAM, MILK, WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic, packages
@@ -64,7 +64,7 @@ def landscape(
         mirror = rgb[2 * shore - n : shore][::-1]
         rgb[shore:] = 0.75 * mirror + 0.25 * sky
         rgb[shore - 1 : shore + 1] = 0.6 * np.array(ridge)
-    return np.asarray(Image.fromarray(to_texture(rgb)).filter(ImageFilter.GaussianBlur(0.8)))
+    return basic.defocus(to_texture(rgb), n / 80)
 
 
 def paper_map(rng: np.random.Generator, size: int = 256) -> Texture:
@@ -122,7 +122,7 @@ def window_view(rng: np.random.Generator, season: str, size: int = 192) -> Textu
             draw_dot(draw, x, y, r, mix(tint, CREAM, 0.35 * (1 - k / 120)))
         for x in rng.uniform(0.05, 0.95, 4) * size:
             draw.line([(x, size), (x + 4, 0.3 * size)], to_bytes(hsv(20, 0.5, 0.32)), int(size / 40))
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 70)))
+    return basic.defocus(np.asarray(image), size / 26)
 
 
 def flower_field(
@@ -145,7 +145,7 @@ def flower_field(
     haze = np.exp(-depth * 14)[..., None] * 0.5
     ground = ground * (1 - haze) + np.array(mix(sky, bloom, 0.4)) * haze
     out = np.where((v > horizon)[..., None], np.clip(ground * 255, 0, 255), np.asarray(image))
-    return np.asarray(Image.fromarray(out.astype(np.uint8)).filter(ImageFilter.GaussianBlur(size / 110)))
+    return basic.defocus(out.astype(np.uint8), size / 48)
 
 
 def blossom(rng: np.random.Generator, sky: Colour, bloom: Colour, green: Colour, size: int = 256) -> Texture:
@@ -164,7 +164,7 @@ def blossom(rng: np.random.Generator, sky: Colour, bloom: Colour, green: Colour,
         tint = mix(shade(bloom, 0.9), (1, 1, 1), rng.uniform(0.0, 0.8) * k / 420)
         tint = mix(green, sky, 0.15) if rng.random() < 0.12 else tint
         draw_dot(draw, x * size, y * size, r, tint)
-    return np.asarray(image.filter(ImageFilter.GaussianBlur(size / 120)))
+    return basic.defocus(np.asarray(image), size / 90)
 
 
 def pasture(
@@ -177,13 +177,13 @@ def pasture(
     for k, (level, tone, haze) in enumerate(hills):
         a, b = rng.uniform(0, 6.3, 2)
         line = level + 0.025 * np.sin(8.8 * u + a) + 0.013 * np.sin(18.3 * u + b)
-        if k == 2:
-            for x in rng.uniform(0.1, 0.9, 13):
-                r = rng.uniform(0.012, 0.026)
-                y = float(np.interp(x, u[0], line[0])) - 0.9 * r
-                packages.paint(canvas, (r - np.hypot(u - x, (v - y) * 0.62)) * size, shade(green, 0.52))
-            if barn:
-                _paint_barn(canvas, u, v, rng.choice([0.32, 0.66]), line)
+        for x in rng.uniform(0, 1, (60, 40, 24, 0)[k]):
+            r = rng.uniform(0.006, 0.016) * (1 + 0.4 * k)
+            y = float(np.interp(x, u[0], line[0])) - rng.uniform(0, 1) * r
+            wood = mix(shade(green, rng.uniform(0.4, 0.7)), sky_colour, haze)
+            packages.paint(canvas, (r - np.hypot(u - x, (v - y) * 0.8)) * size, wood)
+        if k == 2 and barn:
+            _paint_barn(canvas, u, v, rng.choice([0.32, 0.66]), line)
         colour = mix(shade(green, tone), mix(sky_colour, MILK, 0.5), haze)
         packages.paint(canvas, (v - line) * size, colour)
         crest = np.clip(1 - (v - line) / 0.07, 0, 1) * (v > line)
@@ -195,7 +195,7 @@ def pasture(
                 for dx, r, tone in ((0.0, 0.014, 0.97), (0.004, 0.007, 0.12), (-0.017, 0.006, 0.2)):
                     spot = 1 - np.hypot(u - x - dx, 1.1 * (v - y - 0.3 * dx)) / r
                     packages.paint(canvas, 256 * r * spot, (tone, tone, 0.97 * tone))
-    return np.asarray(Image.fromarray(to_texture(canvas)).filter(ImageFilter.GaussianBlur(0.7)))
+    return basic.defocus(to_texture(canvas), size / 48)
 
 
 def _paint_barn(
@@ -231,7 +231,7 @@ def terminal_view(
     for start, colour in bands:
         share = np.clip((v - start) * size / 3, 0, 1)
         sky = sky * (1 - share) + np.array(colour, np.float32) * share
-    return to_texture(sky)
+    return basic.defocus(to_texture(sky), size / 60)
 
 
 def night_sky(rng: np.random.Generator) -> Texture:
