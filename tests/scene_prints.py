@@ -139,6 +139,7 @@ def list_shape_cases() -> dict[str, list[dict[str, Any]]]:
             {**seeds[1], "near": 0.0, "far": 1.2, "count": 40},
         ],
         "nature.cream_swirl": [{"radius": 0.3, "height": 0.4}],
+        "nature.petal": [{"length": 0.7, "width": 0.5, "curl": 0.4}],
         "nature.rose": [{**seeds[0], "radius": 0.21}],
         "nature.pumpkin": [{}],
         "nature.bent_twig": [{"foot": (0.1, 0.2, 0.3), "length": 0.8, "lean": 25.0}],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,14 +130,17 @@ def sphere(radius: float, segments: int = 56) -> Mesh:
 
 
 def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 72) -> Mesh:
-    """A closed cylinder on z = 0 with an optional rounded rim."""
-    b = bevel
-    if b <= 0:
-        return lathe([(0, 0), (radius, 0), (radius, height), (0, height)], segments)
-    t = np.linspace(0, np.pi / 2, 4)
-    low = as_points(radius - b + b * np.sin(t), b - b * np.cos(t))
-    high = as_points(radius - b + b * np.cos(t), height - b + b * np.sin(t))
-    return lathe([(0.0, 0.0), *low, *high, (0.0, height)], segments)
+    """A closed cylinder on z = 0 with an optional rounded rim; its ends carry the whole texture, too."""
+    b = max(bevel, 0.0)
+    side = [(radius, 0.0), (radius, height)]
+    if b > 0:
+        t = np.linspace(0, np.pi / 2, 6)
+        low = as_points(radius - b + b * np.sin(t), b - b * np.cos(t))
+        side = [*low, *as_points(radius - b + b * np.cos(t), height - b + b * np.sin(t))]
+    bottom, top = (lathe([(0.0, z), (radius - b, z)], segments) for z in (0.0, height))
+    top = Mesh(top.vertices, top.faces[:, ::-1], -top.normals, top.uv)
+    caps = [replace(m, uv=0.5 + m.vertices[:, :2] / (2 * radius)) for m in (bottom, top)]
+    return merge_meshes([lathe(side, segments), *caps])
 
 
 def rounded_box(width: float, depth: float, height: float, bevel: float) -> Mesh:
@@ -238,7 +241,7 @@ def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: flo
 
 
 def arch(width: float, height: float, depth: float) -> Mesh:
-    """A solid panel with a semicircular top and a round front edge, on z = 0, its front in the plane y = 0."""
+    """A solid panel with a semicircular top and a round front edge, on z = 0, facing y = 0."""
     a = np.linspace(0, np.pi, 48)
     edge = 0.12 * min(depth, width)
 

@@ -36,7 +36,7 @@ from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.stage import SceneCategory, Stage
 from cyclorama.seeding import MAX_SEED
 
-RENDERER = "cyclorama-synth/2"
+RENDERER = "cyclorama-synth/3"
 LICENCE = "CC0-1.0"
 MASK_SAMPLES = 16
 

@@ -69,6 +69,17 @@ def cream_swirl(radius: float, height: float) -> g.Mesh:
     return g.tube(g.as_points(reach * np.cos(a), reach * np.sin(a), z), rope.tolist(), 14)
 
 
+def petal(length: float, width: float, curl: float) -> g.Mesh:
+    """A petal growing from the origin along +z, rounded at its tip, cupped and curling towards -y."""
+    across, along = np.linspace(-1, 1, 9), np.linspace(0, 1, 11)
+    half = width / 2 * np.sin(np.pi * (0.1 + 0.82 * along**1.3)) ** 0.6
+    rows = []
+    for t, h in zip(along, half, strict=True):
+        cup = 0.3 * h * across**2 + 0.4 * curl * length * (t - 0.25) ** 2
+        rows.append((h * across, -cup, length * t * (1 - 0.06 * across**2)))
+    return g.loft(rows)
+
+
 def rose(rng: np.random.Generator, radius: float) -> g.Mesh:
     """A rose's head on z = 0: whorls of cupped petals, the inner ones upright."""
     petals = []
@@ -76,7 +87,7 @@ def rose(rng: np.random.Generator, radius: float) -> g.Mesh:
         ((3, 6.0, 0.75, 0.12), (4, 20.0, 0.9, 0.2), (5, 38.0, 1.05, 0.27), (6, 58.0, 1.15, 0.3))
     ):
         for k in range(count):
-            m = g.leaf(radius * size, radius * size * 1.15, -0.15).turned("z", 180).moved(y=-0.02)
+            m = petal(radius * size, radius * size * 1.15, -0.3).turned("z", 180).moved(y=-0.02)
             m = m.turned("x", tilt + rng.uniform(-6, 6)).moved(y=-radius * reach)
             petals.append(m.turned("z", 360 / count * (k + 0.5 * ring) + rng.uniform(-9, 9)))
     low = min(float(m.vertices[:, 2].min()) for m in petals)

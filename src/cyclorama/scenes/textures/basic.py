@@ -202,8 +202,8 @@ def sky(rng: np.random.Generator, top: Colour, bottom: Colour, clouds: float, si
     return to_texture(rgb * (1 - cover) + cover)
 
 
-def defocus(texture: Texture, radius: float) -> Texture:
-    """``texture`` as a lens sees it out of focus: every point a disc of ``radius`` pixels, in linear light."""
+def defocus(texture: Texture, radius: float) -> NDArray[np.uint8]:
+    """``texture`` as a lens sees it out of focus: every point is a disc of ``radius`` pixels."""
     reach = max(1, round(radius))
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     lens = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
@@ -213,7 +213,7 @@ def defocus(texture: Texture, radius: float) -> Texture:
 
 
 def meadow(rng: np.random.Generator, sky_top: Colour, green: Colour, size: int = 256) -> Texture:
-    """A park out of focus: sky above, trees along the horizon with light between their leaves, grass below."""
+    """A park out of focus: sky above, trees with light between their leaves, grass below."""
     image, draw = start_drawing(sky(rng, sky_top, mix(sky_top, (1, 1, 1), 0.75), 0.7, size), size, size)
     grass = gradient(shade(green, 0.86), mix(green, (0.9, 0.95, 0.7), 0.25), size)
     image.paste(Image.fromarray(grass).crop((0, 0, size, size - int(size * 0.66))), (0, int(size * 0.66)))
