@@ -2,7 +2,7 @@
 
     python benchmarks/endurance.py build --shards DIR [--real DIR] --out CATALOGUE [--rows 2000]
     python benchmarks/endurance.py run --catalogue CATALOGUE --out DIR [--kills 20] [--engine ray]
-        [--workers N] [--disk MIB] [--expect SHA256] -- [options of `cyclorama generate`]
+        [--workers N] [--disk MIB] [--expect SHA256] -- --model bundled --steps 1 --threads 1 --preset fast
 
 ``build`` takes rendered images with masks out of shards (``cyclorama lab render``), further product
 photos from a folder with a ``products.csv`` (rendered images serve several times, their brightness moved a

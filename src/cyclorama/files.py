@@ -45,7 +45,7 @@ def expand_path(text: str) -> str:
     """``~`` and ``file://`` as plain paths; all else as it is."""
     if text.startswith("~"):
         return os.path.expanduser(text)  # noqa: PTH111 - also for a million rows
-    if text[:7].lower() == "file://":
+    if "://" in text and text[:7].lower() == "file://":
         found = urlsplit(text)
         return unquote(found.path if found.netloc in ("", "localhost") else f"//{found.netloc}{found.path}")
     return text

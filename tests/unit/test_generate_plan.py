@@ -306,7 +306,7 @@ def test_layouts_of_the_settings() -> None:
         ({"outputs": ("640x480", "640:480")}, "twice"),
         ({"outputs": ("1:1",), "size": (64, 64)}, "beside a size"),
         ({"outputs": ("1:1",), "aspect": (1, 1)}, "beside a size"),
-        ({"outputs": "1:1"}, "tuple"),
+        ({"outputs": "1:1"}, "must be a list"),
         ({"outputs": tuple(f"{n}:10" for n in range(1, 18))}, "at most 16"),
         ({"outputs": ("",)}, "'' is not understood"),
         ({"outputs": ("1:1", "wide")}, "'wide' is not understood"),

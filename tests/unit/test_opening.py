@@ -52,6 +52,9 @@ def test_the_encoding_may_be_named(tmp_path: Path) -> None:
     russian = "image,title\na.png,чай\n".encode("cp1251")
     source = open_text(tmp_path / "a.csv", russian, encoding="cp1251")
     assert source.notes[0] == "text in cp1251" and read(source)[0][1]["title"] == "чай"
+    for unknown in ("klingon", "base64"):  # no codec, and one that is not of text; the file is not opened
+        with pytest.raises(ManifestError, match=f"encoding '{unknown}' is not known; give utf-8"):
+            open_text(tmp_path / "a.csv", russian, encoding=unknown)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def is_remote(address: str) -> bool:
 
 def is_url(address: str) -> bool:
     """Whether reading ``address`` would ask a web server, also as a part of a chained fsspec address."""
-    return _WEB.search(address) is not None
+    return is_remote(address) and _WEB.search(address) is not None
 
 
 def normalise_address(address: str) -> str:
@@ -46,9 +46,7 @@ def resolve_address(folder: str, cell: str) -> str:
     address = normalise_address(cell)
     if is_remote(address) or not folder or address.startswith("/"):
         return address
-    if is_remote(folder):
-        return f"{folder.rstrip('/')}/{address}"
-    return os.path.join(folder, address)  # noqa: PTH118 - a million times
+    return f"{folder.rstrip('/')}/{address}"
 
 
 def get_folder(address: str) -> str:

@@ -194,14 +194,14 @@ def split_images(cell: Any, several: bool) -> list[Any]:
 
     A comma ends an address only where another one begins, since addresses may hold commas.
     """
-    if cell is None or cell != cell or cell == "":
-        return []
-    if isinstance(cell, Mapping):  # {bytes, path} of Hugging Face, {src} of Shopify's JSON
-        keys = ("bytes", "src", "url", "path", "link", "href")
-        return next((split_images(cell[key], False) for key in keys if cell.get(key)), [])
-    if isinstance(cell, list | tuple):
-        return [image for part in cell for image in split_images(part, False)]
     if not isinstance(cell, str):
+        if cell is None or cell != cell:
+            return []
+        if isinstance(cell, Mapping):  # {bytes, path} of Hugging Face, {src} of Shopify's JSON
+            keys = ("bytes", "src", "url", "path", "link", "href")
+            return next((split_images(cell[key], False) for key in keys if cell.get(key)), [])
+        if isinstance(cell, list | tuple):
+            return [image for part in cell for image in split_images(part, False)]
         return [cell]
     cell = cell.strip()
     if cell.lower() in _NOTHING:

@@ -189,11 +189,12 @@ def _open_text(opener: text.Opener, folder: str, last: str, options: Options) ->
     codec, words = (options.encoding,) * 2 if options.encoding else text.detect_encoding(opener)
     assert codec is not None
     try:
-        head = list(islice(text.open_lines(opener, codec), _HEAD_LINES))
+        "".encode(codec)
     except LookupError:
         raise ManifestError(
             f"encoding {codec!r} is not known; give utf-8, cp1252, utf-16 or the like"
         ) from None
+    head = list(islice(text.open_lines(opener, codec), _HEAD_LINES))
     start = "\n".join(head).lstrip("\ufeff \t\n")
     packed = (f"unpacked from {opener.note}",) if opener.note else ()
     if not start:

@@ -175,12 +175,11 @@ def _write_inputs(
     names: list[str] = []
     failed = 0
     stamp = lru_cache(100_000)(_read_stamp)
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
     numbered = enumerate(items)
-    with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, PLAN_SCHEMA, options=options) as writer:
-        while chunk := list(islice(numbered, _CHUNK)):
+    with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, PLAN_SCHEMA) as writer:
+        while True:
             rows = []
-            for number, item in chunk:
+            for number, item in islice(numbered, _CHUNK):
                 name = item.name
                 if not name.isascii():  # half a surrogate pair cannot be written
                     name = name.encode("utf-8", "replace").decode()
@@ -217,6 +216,8 @@ def _write_inputs(
                      item.folder, "\x1f".join(stamps))
                 )  # fmt: skip
                 names.append(name if item.folder is None else f"{item.folder}/{name}")
+            if not rows:
+                break
             writer.write_batch(_to_batch([*zip(*rows)]))
     return names, failed
 
@@ -224,12 +225,8 @@ def _write_inputs(
 def _write_rows(folder: Path, part: Path, stems: list[str], size: int, run_key: str) -> tuple[str, ...]:
     temporary = folder / f"{ROWS_FILE}.part"
     digests: list[str] = []
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
     waiting: list[pa.RecordBatch] = []
-    with (
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, PLAN_SCHEMA, options=options) as writer,
-    ):
+    with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, PLAN_SCHEMA) as writer:
 
         def write(table: pa.Table) -> None:
             batch = table.combine_chunks().to_batches()[0]

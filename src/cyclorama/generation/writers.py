@@ -43,6 +43,8 @@ def build_stems(names: Sequence[str]) -> list[str]:
         own.append(sys.intern(suffix))
         if suffixes.setdefault(stem.casefold(), suffix) != suffix:
             suffixes[stem.casefold()], several = None, True
+    if len(suffixes) == len(stems):
+        return stems
     if several:
         for place, (stem, suffix) in enumerate(zip(stems, own, strict=True)):
             if suffix and suffixes[stem.casefold()] is None:
