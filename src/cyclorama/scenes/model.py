@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -20,8 +21,9 @@ from cyclorama.scenes.look import (
     measure_rim,
     relate_accent,
 )
+from cyclorama.scenes.pose import ABOVE, can_stand, estimate_elevation
 from cyclorama.scenes.render import render_image
-from cyclorama.scenes.stage import BodyShape, SceneCategory, Stage, compute_bounds
+from cyclorama.scenes.stage import BodyShape, Camera, SceneCategory, Stage, compute_bounds
 from cyclorama.scenes.surface import Style
 
 PREVIEW = 96
@@ -30,6 +32,10 @@ STAND_IN_ASPECT = 0.7
 """Width to height of the box round which an empty set is built."""
 _MEASURED = 4
 """Products of a category whose depth is measured."""
+CIRCLE = 0.75
+"""Depth from which on a round foot counts as a circle."""
+STEP = 5.0
+"""Degrees by which the camera follows the photo's."""
 _LOW = 0.12
 """What is no higher may overhang the foot; size 1."""
 
@@ -152,9 +158,8 @@ def set_stage(
     side = estimate_light_side(cutout.foreground, cutout.matte)
     if side is not None:
         chosen = chosen.replace(key_side=side * max(abs(chosen.key_side), 0.4))
-    body, usual = measure_body(category), float(rng.uniform(*category.framing.elevation))
-    rise = usual if elevation is None else elevation
-    camera = solve_camera(cutout.canvas, cutout.box, category.framing, rise, body.lies)
+    usual = float(rng.uniform(*category.framing.elevation))
+    camera, body = find_view(cutout, category, usual if elevation is None else elevation)
     card = build_card(cutout.foreground, cutout.matte, camera, body)
     state = rng.bit_generator.state
 
@@ -177,6 +182,28 @@ def set_stage(
             break
     solid = np.where(cutout.matte > 0.98, 255, 0).astype(np.uint8)
     return Setting(stage, best, side, contrast, solid)
+
+
+def find_view(cutout: CutOut, category: SceneCategory, elevation: float) -> tuple[Camera, BodyShape]:
+    """The camera, ``elevation`` degrees high unless the cut-out tells better, and the cut-out's body.
+
+    What would fall if it stood lies, and is seen from above. Where the photo's own camera saw a round foot
+    clearly higher or lower, this one is as high, in steps of ``STEP``.
+    """
+    body = measure_body(category)
+    if body.round and not body.lies and not can_stand(cutout.matte):
+        body, elevation = body.replace(lies=True), ABOVE
+    camera = solve_camera(cutout.canvas, cutout.box, category.framing, elevation, body.lies)
+    circle = body.round and not body.lies and body.depth >= CIRCLE
+    foot = estimate_elevation(cutout.matte) if circle else None
+    if foot is None:
+        return camera, body
+    # the foot is seen from higher than the middle, at which the camera aims
+    drop = camera.target[2] * math.cos(math.radians(foot)) / math.dist(camera.origin, camera.target)
+    wanted = STEP * max(1, round((foot - math.degrees(math.asin(drop))) / STEP))
+    if abs(wanted - elevation) > STEP:
+        camera = solve_camera(cutout.canvas, cutout.box, category.framing, wanted)
+    return camera, body
 
 
 def _look_behind(stage: Stage, cutout: CutOut) -> NDArray[np.uint8]:

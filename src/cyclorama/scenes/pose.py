@@ -1,0 +1,79 @@
+"""How does a product stand, and from how high was it photographed?  Told by a cut-out's outline."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+ABOVE = 56.0
+"""Elevation of the camera over what lies though its category's products stand, degrees."""
+_SUPPORT = 0.05
+"""How high over the lowest point the outline still counts as support, as a share of the longer side."""
+_OVER = 0.12
+"""From this share of the width on that the middle is beside its support a product would fall."""
+_LEAST_COLUMNS = 24
+"""A foot of fewer pixels tells no elevation."""
+_FOOT = 0.22
+"""Height over the lowest point at which the foot's width is measured, as a share of that width."""
+_WALL = 1.04
+"""How much wider a product may be at twice that height; a ball has no foot."""
+_INNER = 0.65
+"""Share of the foot that is looked at: beside it edges are rounded."""
+_FLAT = 2.0
+"""Degrees below which a foot may as well be a box's."""
+_TILT, _MISFIT = 0.03, 0.006
+"""Most slope of a foot from left to right, and most distance from an ellipse, as shares of half its width."""
+
+
+def can_stand(matte: NDArray[np.float32]) -> bool:
+    """Whether what ``matte`` (H, W) in [0, 1] shows would not fall: its middle is over its support.
+
+    A carrot photographed from above, aslant, touches its image's ground with a tip far from its middle.
+    """
+    rows, columns = np.nonzero(matte >= 0.5)
+    side = max(np.ptp(rows), np.ptp(columns)) + 1
+    support = columns[rows >= rows.max() - _SUPPORT * side]
+    middle = columns.mean()
+    beside = max(support.min() - middle, middle - support.max())
+    return bool(beside < _OVER * np.ptp(columns))
+
+
+def estimate_elevation(matte: NDArray[np.float32]) -> float | None:
+    """Degrees over the ground from which a round foot was seen, or None if the outline does not tell.
+
+    A circle on the ground is an ellipse in the photo: half its height to half its width is the sine of the
+    elevation. Reliable up to 25 degrees; a flat, slanting or ragged foot tells nothing.
+    """
+    solid = matte >= 0.5
+    columns = np.flatnonzero(solid.any(0))
+    height = len(solid)
+    lowest = height - np.argmax(solid[::-1, columns], axis=0)
+    edge = lowest - 1 + matte[lowest - 1, columns]
+    edge += np.where(lowest < height, matte[np.minimum(lowest, height - 1), columns], 0)
+    middle, bottom = int(columns[np.argmax(edge)]), float(edge.max())
+    left, width = 0, len(columns)
+    for _ in range(3):
+        left, width = _find_run(solid, bottom - _FOOT * width, middle)
+    above = _find_run(solid, bottom - 2 * _FOOT * width, middle)[1]
+    if width < _LEAST_COLUMNS or not width / _WALL < above < width * _WALL:
+        return None
+    x = (columns + 0.5 - left - width / 2) / (width / 2)
+    inner = np.abs(x) <= _INNER
+    terms = np.stack([np.sqrt(1 - x[inner] ** 2), x[inner], np.ones(inner.sum())], 1)
+    found = np.linalg.lstsq(terms, edge[inner], rcond=None)[0]
+    misfit = float(np.sqrt(np.mean((terms @ found - edge[inner]) ** 2)))
+    sag, tilt = float(found[0]) / (width / 2), abs(float(found[1])) / (width / 2)
+    if tilt > _TILT or misfit / (width / 2) > _MISFIT or not 0 < sag < 1:
+        return None
+    degrees = math.degrees(math.asin(sag))
+    return degrees if degrees >= _FLAT else None
+
+
+def _find_run(solid: NDArray[np.bool_], height: float, column: int) -> tuple[int, int]:
+    """(start, length) of what holds ``column`` in the row at ``height`` of ``solid``; length 0 if nothing."""
+    row = solid[int(np.clip(round(height), 0, len(solid) - 1))]
+    gaps = np.flatnonzero(~np.concatenate([[False], row, [False]])) - 1
+    start, end = gaps[gaps <= column].max() + 1, gaps[gaps >= column].min()
+    return int(start), int(max(end - start, 0))
