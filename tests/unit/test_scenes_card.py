@@ -204,3 +204,17 @@ def test_the_body_is_closed() -> None:
     edges = edges[edges[:, 0] != edges[:, 1]]
     _, counts = np.unique(edges, axis=0, return_counts=True)
     assert (counts % 2 == 0).mean() > 0.999
+
+
+def test_what_lies_is_as_thick_as_its_breadth_says_and_touches_the_ground() -> None:
+    canvas = (400, 400)
+    matte = np.zeros(canvas, np.float32)
+    matte[180:220, 100:300] = 1  # a stick, 40 by 200
+    camera = solve_camera(canvas, (180, 100, 40, 200), FRAMING, 56.0, True)
+    body = BodyShape(depth=0.5, round=True, lies=True)
+    top, bottom, _ = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)
+    thick = 0.5 * 40 / 160  # 160 pixels are 1
+    assert top.mesh.vertices[:, 2].max() == pytest.approx(thick, rel=0.1)
+    assert bottom.mesh.vertices[:, 2].min() == pytest.approx(0, abs=0.01)
+    edge = np.abs(top.mesh.vertices[:, 0]) > 0.61
+    assert top.mesh.vertices[edge, 2] == pytest.approx(thick / 2, abs=0.02)  # its rim is half way up

@@ -79,11 +79,11 @@ def build_card(
     rays = cast_rays(pixels / size, camera)
     origin = np.array(camera.origin)
     pixel = _measure_pixel(camera, matte.shape[0])
-    depth = _measure_depth(solid, body) * pixel
+    depth = (_measure_thickness(solid, body) if body.lies else _measure_depth(solid, body)) * pixel
     at = (np.clip(places[:, 1] - 0.5, 0, len(solid) - 1), places[:, 0] - 0.5)
     behind = np.maximum(ndimage.map_coordinates(depth, at, order=1, mode="nearest"), 1e-4)
     if body.lies:
-        axis, near, far = 2, behind, np.zeros(len(places))
+        axis, near, far = 2, (depth.max() + behind) / 2, (depth.max() - behind) / 2
     else:
         width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
         reach = max(float(depth.max()) / 2, TURNED * width)
@@ -184,6 +184,14 @@ def _measure_depth(solid: NDArray[np.bool_], body: BodyShape) -> NDArray[np.floa
             depth[row, start:end] = body.depth * (end - start) * section
     nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
     return np.asarray(ndimage.gaussian_filter1d(depth[tuple(nearest)], max(1.0, len(solid) / 100), axis=0))
+
+
+def _measure_thickness(solid: NDArray[np.bool_], body: BodyShape) -> NDArray[np.float64]:
+    """How thick what lies is at each pixel (H, W), in pixels: most where it is broadest, like a sausage."""
+    inside = ndimage.distance_transform_edt(solid)
+    broadest = float(inside.max())
+    section = np.sqrt(1 - (1 - inside / broadest) ** 2) if body.round else np.ones(solid.shape)
+    return np.asarray(2 * broadest * body.depth * section)
 
 
 def _measure_bulge(solid: NDArray[np.bool_], base: float) -> NDArray[np.float64]:

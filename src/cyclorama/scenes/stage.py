@@ -156,7 +156,7 @@ class BodyShape(Settings):
     """What a cut-out's body is like where only its front is seen."""
 
     depth: Annotated[float, Field(ge=0.02, le=2)] = 0.6
-    """Its depth (its height if it lies) as a share of its width."""
+    """Its depth as a share of its width; if it lies its height as a share of its breadth."""
     overhang: Annotated[float, Field(ge=0, le=1)] = 0.03
     """How far its front stands over its foot, as a share of its width."""
     round: bool = True
