@@ -15,7 +15,7 @@ from cyclorama import cli
 from cyclorama.errors import UnknownCategoryError
 from cyclorama.generate import BackgroundGenerator
 from cyclorama.generation.model import open_model
-from cyclorama.generation.scenes import SceneModel, build_registry
+from cyclorama.generation.scenes import SceneModel, build_registry, draw_reference
 from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
@@ -164,6 +164,39 @@ def test_a_reference_is_fitted_once_and_its_style_written(
     styles.find(Reference(reference.pixels, mask), "juice carton")
     styles.find(reference, "whisky")
     assert len(list(tmp_path.iterdir())) == 4 and len(calls) == 5
+
+
+def test_a_set_is_the_reference_of_a_learned_model() -> None:
+    product = draw_bottle()
+    reference = draw_reference(product, "moped", 3)  # no set of its own
+    opaque = product.matte == 1
+    assert np.array_equal(reference.pixels[opaque], product.pixels[opaque])
+    assert reference.product_mask is not None and np.array_equal(reference.product_mask, product.matte)
+    ground = SceneModel().draw(product, "studio", 3, "fast")
+    assert np.array_equal(reference.pixels[product.matte == 0], ground[product.matte == 0])
+
+
+def test_the_command_starts_a_learned_model_from_the_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    product = draw_bottle()
+    rgba = np.dstack([product.pixels, np.rint(product.matte * 255).astype(np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    command = [
+        "generate",
+        str(tmp_path / "a.png"),
+        "--category",
+        "perfume",
+        "--reference",
+        "scene",
+        "--quiet",
+    ]
+    learned = [*command, "--model", "bundled", "--steps", "1", "--size", "64x64", "--out"]
+    assert cli.main([*learned, str(tmp_path / "learned")]) == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "learned" / "results.jsonl").read_text().splitlines()]
+    assert (row["status"], row["reference"]) == ("done", "scene")
+    assert cli.main([*command, "--out", str(tmp_path / "sets")]) == 2
+    assert "--reference scene is for learned models" in capsys.readouterr().err
 
 
 def test_one_call_makes_a_finished_image() -> None:

@@ -108,7 +108,7 @@ class ItemSource:
         """
         settings, from_folder = self.settings, self.table.kind == "folder"
         masks, mask_means = settings.mask, settings.mask_means
-        reference = None if settings.reference is None else str(settings.reference.absolute())
+        reference = settings.reference_address
         reference_mask = None if settings.reference_mask is None else str(settings.reference_mask.absolute())
         for row in self.table:
             values = row.values

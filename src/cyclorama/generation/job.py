@@ -19,15 +19,15 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
 from cyclorama.data.table import open_file
-from cyclorama.errors import UnreadableImageError
+from cyclorama.errors import SettingsError, UnreadableImageError
 from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.engine import Model
 from cyclorama.generation.items import FILES
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import Plan, PlanRow
 from cyclorama.generation.result import Generated, encode_files
-from cyclorama.generation.scenes import SceneModel
-from cyclorama.generation.settings import RunConfig
+from cyclorama.generation.scenes import SceneModel, compute_scenes_hash
+from cyclorama.generation.settings import SCENE_REFERENCE, RunConfig
 from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.generation.styles import STYLES, FittedStyles
 from cyclorama.generation.writers import FileWriter, TarWriter
@@ -144,6 +144,11 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
     for column in FILES:
         address = getattr(row, column)
         if address is None:
+            continue
+        if address == SCENE_REFERENCE:
+            if not job.model.learned:
+                raise SettingsError("--reference scene is for learned models: name one with --model")
+            digests[column] = hashlib.sha256(f"{compute_scenes_hash()} {row.key}".encode()).hexdigest()
             continue
         path = paths[column] = _fetch(job, address, scratch)
         digests[column] = _hash_shared(*_stamp(path)) if "reference" in column else hash_file(path)

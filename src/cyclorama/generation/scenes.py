@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from cyclorama.generation.settings import SCENE_REFERENCE
 from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.layout import find_box
-from cyclorama.imaging.product import Product
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import fit_to_model
-from cyclorama.models.registry import Category, CategoryRegistry, normalise_name
+from cyclorama.models.registry import Category, CategoryRegistry, CategoryRules, normalise_name
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.features import NETWORK
@@ -25,6 +27,7 @@ from cyclorama.scenes.render import render_image, set_threads
 from cyclorama.types import Pixels
 
 SCENES = "scenes"
+_DRAWING = threading.Lock()
 GENERAL = "studio"
 """The category of products that have none of their own."""
 PRESETS = {"quality": (1536, 9), "balanced": (1024, 9), "fast": (512, 4)}
@@ -109,3 +112,23 @@ class SceneModel:
         if ground.shape[:2] == product.size:
             return ground
         return np.asarray(Image.fromarray(ground).resize(product.size[::-1], Image.Resampling.BICUBIC))
+
+
+@cache
+def _open_sets() -> SceneModel:
+    return SceneModel()
+
+
+def draw_reference(product: Product, category: str, seed: int) -> Reference:
+    """The set round ``product`` as a learned model's reference: ground, light and shadow where they belong.
+
+    A ``category`` that there is no set for gets the general one.
+    """
+    with _DRAWING:
+        model = _open_sets()
+        name = CategoryRules().choose(category, model.registry).category.name
+        ground = model.draw(product, name, seed, "fast").astype(np.float32)
+    alpha = product.matte[..., None]
+    colours = to_srgb(product.foreground, product.icc_profile)
+    pixels = np.rint(ground + alpha * (colours - ground)).astype(np.uint8)
+    return Reference(pixels, product.matte, SCENE_REFERENCE)

@@ -55,6 +55,10 @@ def _split_commas(value: Any) -> Any:
     return tuple(part.strip() for text in value for part in str(text).split(","))
 
 
+SCENE_REFERENCE = "cyclorama://scene"
+"""Address of the reference that is no file: the set that is rendered for the product itself."""
+
+
 class InputSettings(Settings):
     """What holds for all inputs that do not say otherwise themselves."""
 
@@ -73,7 +77,8 @@ class InputSettings(Settings):
     mask_means: MaskMeans | None = None
     """What white marks in mask files; None: product."""
     reference: Path | None = None
-    """Reference image for every input without its own."""
+    """Reference image for every input without its own; `scene`: the rendered set of each product, for learned
+    models."""
     reference_mask: Path | None = None
     """Mask of the reference's own product, which is not copied."""
     column: dict[str, str] = Field(default_factory=dict)
@@ -83,6 +88,13 @@ class InputSettings(Settings):
     allow_urls: tuple[str, ...] = ()
     """Host whose https addresses may be read as images (*.shop.example; * for all); may be repeated."""
 
+    @property
+    def reference_address(self) -> str | None:
+        """The reference's address."""
+        if self.reference is None or self.reference.is_file():
+            return None if self.reference is None else str(self.reference.absolute())
+        return SCENE_REFERENCE
+
     @model_validator(mode="after")
     def _check_files(self) -> Self:
         if self.reference_mask is not None and self.reference is None:
@@ -90,7 +102,7 @@ class InputSettings(Settings):
         for name in ("reference", "reference_mask", "mask"):
             path = getattr(self, name)
             missing = path is not None and not (path.exists() if name == "mask" else path.is_file())
-            if missing:
+            if missing and (name, str(path)) != ("reference", "scene"):
                 raise InputError(f"no such file for --{name.replace('_', '-')}: {path}")
         return self
 

@@ -31,6 +31,8 @@ from cyclorama.generation.job import (
     rename_paths,
 )
 from cyclorama.generation.result import describe_image
+from cyclorama.generation.scenes import draw_reference
+from cyclorama.generation.settings import SCENE_REFERENCE
 from cyclorama.generation.shard import RowState, ShardState, Spot
 from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
 from cyclorama.generation.writers import build_ending
@@ -238,8 +240,11 @@ class _ShardRun:
         share = self.job.model.registry.resolve(row.plan.category or "").share
         placed = layout.compute_placement(product, share)
         placement = placed.describe() if layout.name or placed.canvas != product.size else {}
+        standing = layout.place(product, share)
         reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
-        return layout.place(product, share), reference, {"load_seconds": seconds, "placement": placement}
+        if row.plan.reference == SCENE_REFERENCE:
+            reference = draw_reference(standing, row.plan.category or "", row.seeds[spot.candidate])
+        return standing, reference, {"load_seconds": seconds, "placement": placement}
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
         """What goes with an image into its files, where these are staged, and its thumbnails' names."""

@@ -26,8 +26,8 @@ from cyclorama.scenes.surface import Colour
 
 OTHER_CATEGORY = 0.15
 """What it counts against a set that it is not of the product's own category."""
-DRAWN, REFINED = 8, 3
-"""How many styles of the bank are drawn and corrected, and how many refined."""
+DRAWN, CORRECTED, REFINED = 8, 5, 2
+"""How many styles of the bank are drawn, how many of them are corrected, and how many refined."""
 SIZE, SAMPLES = 128, 2
 """Of a candidate's image, pixels and light samples."""
 MAX_TILT = 15.0
@@ -198,15 +198,12 @@ def fit_style(
 ) -> Brand:
     """The style in which products of ``category`` stand as in the reference ``pixels`` (H, W, 3).
 
-    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes some 40 small renders.
+    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes some 35 small renders.
     """
     fit = _Fit(category, pixels, product_mask)
-    drawn = []
-    for brand in fit.list_nearest(DRAWN):
-        first = fit.start(brand)
-        drawn.append(_best(first, fit.draw(fit.correct(first))))
-    drawn.sort(key=lambda c: c.distance)
-    return _best(*(_refine(fit, candidate) for candidate in drawn[:REFINED])).brand
+    drawn = sorted(map(fit.start, fit.list_nearest(DRAWN)), key=_distance)[:CORRECTED]
+    corrected = sorted((_best(c, fit.draw(fit.correct(c))) for c in drawn), key=_distance)[:REFINED]
+    return _best(*(_refine(fit, candidate) for candidate in corrected)).brand
 
 
 def _refine(fit: _Fit, best: Candidate) -> Candidate:
@@ -219,7 +216,11 @@ def _refine(fit: _Fit, best: Candidate) -> Candidate:
 
 
 def _best(*candidates: Candidate) -> Candidate:
-    return min(candidates, key=lambda c: c.distance)
+    return min(candidates, key=_distance)
+
+
+def _distance(candidate: Candidate) -> float:
+    return candidate.distance
 
 
 def _to_srgb(linear: NDArray[np.float64]) -> Colour:
