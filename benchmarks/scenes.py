@@ -5,9 +5,10 @@
 
 ``truth``: for every category and held-out product the stage is rendered three times: with the product, with
 a card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
-with the card and with nothing, mask IoU, and the contact. Contact darkness is 1 - with / without product, of
-the mean linear luminance of the ground 1 to 3 pixels (of 192) below the product's lowest eighth; told is
-the card's as a share of the truth's where the truth darkens by at least 0.1, and the difference everywhere.
+with the card and with nothing, mask IoU at 512 px, and the contact. Contact darkness is 1 - with / without
+product, of the mean linear luminance of the ground 1 to 3 pixels (of 192) below the product's lowest eighth;
+told is the card's as a share of the truth's where the truth darkens by at least 0.1, and the difference
+everywhere.
 
 ``floating``: the gate's measure over cards that stand and cards raised by 2 to 20 % of their size: the
 area under the curve for each height, and the limit that one standing card in twenty exceeds.
@@ -54,10 +55,10 @@ def build_truth(name: str, number: int, size: int) -> tuple[Stage, NDArray[np.ui
     return stage, mask
 
 
-def stand_card(stage: Stage, name: str, image: NDArray[np.uint8]) -> Stage:
-    """``stage`` with a card made of its ``image`` in the product's place."""
+def stand_card(stage: Stage, name: str, image: NDArray[np.uint8], fine: NDArray[np.uint8]) -> Stage:
+    """``stage`` with a card made of its ``image`` and its product's coverage in the product's place."""
     colours = np.asarray(Image.fromarray(image).resize((FINE, FINE), Image.Resampling.BICUBIC))
-    matte = (render_mask(stage, FINE, 16, 0) / 255).astype(np.float32)
+    matte = (fine / 255).astype(np.float32)
     return replace(stage, product=build_card(colours, matte, stage.camera, measure_body(load_category(name))))
 
 
@@ -65,12 +66,14 @@ def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, N
     """Figures of one product of a category, and its three images side by side."""
     stage, mask = build_truth(name, number, size)
     truth = render_image(stage, size, samples, 0)
-    standing = stand_card(stage, name, truth)
+    fine = render_mask(stage, FINE, 16, 0)
+    standing = stand_card(stage, name, truth, fine)
     card, covered = render_image(standing, size, samples, 0), render_mask(standing, size, 16, 0)
     empty = render_image(replace(stage, product=[]), size, samples, 0)
     seen = ~ndimage.binary_dilation((mask > 2) | (covered > 2))
     figures = {"card": _psnr(card, truth, seen), "empty": _psnr(empty, truth, seen)}
-    figures["iou"] = float(((mask > 127) & (covered > 127)).sum() / ((mask > 127) | (covered > 127)).sum())
+    solid = [fine > 127, render_mask(standing, FINE, 16, 0) > 127]
+    figures["iou"] = float((solid[0] & solid[1]).sum() / (solid[0] | solid[1]).sum())
     line = _find_contact(mask) & seen
     light = [float(rgb2xyz(image)[line, 1].mean()) for image in (truth, card, empty)]
     dark = [1 - light[k] / light[2] for k in range(2)]
@@ -82,7 +85,7 @@ def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, N
 def raise_card(name: str, number: int, size: int, samples: int) -> Figures:
     """The gate's ``floating`` of a product's card for every height of ``LIFTS``."""
     stage, _ = build_truth(name, number, size)
-    card = stand_card(stage, name, render_image(stage, size, samples, 0))
+    card = stand_card(stage, name, render_image(stage, size, samples, 0), render_mask(stage, FINE, 16, 0))
     figures = {}
     for lift in LIFTS:
         raised = replace(card, product=[replace(p, mesh=p.mesh.moved(z=lift)) for p in card.product])

@@ -92,14 +92,15 @@ def _glow(mi: Any, surface: Surface, glow: float) -> dict[str, Any]:
     return {"type": "rgb", "value": [x * glow for x in to_linear(surface.colour).tolist()]}
 
 
-def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "") -> Any:
-    """Mitsuba's shape of ``mesh``; with ``radiance`` it shines."""
+def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "", aimed: float = 1.0) -> Any:
+    """Mitsuba's shape of ``mesh``; with ``radiance`` it shines, and ``aimed`` is its share of shadow rays."""
     properties = mi.Properties()
     if name:
         properties.set_id(name)
     properties["bsdf"] = bsdf
     if radiance is not None:
-        properties["emitter"] = mi.load_dict({"type": "area", "radiance": radiance}, parallel=False)
+        emitter = {"type": "area", "radiance": radiance, "sampling_weight": aimed}
+        properties["emitter"] = mi.load_dict(emitter, parallel=False)
     shape = mi.Mesh("part", len(mesh.vertices), len(mesh.faces), properties, True, True)
     parameters = mi.traverse(shape)
     uv = mesh.uv.copy()
@@ -156,10 +157,11 @@ def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
         }
     for k, part in enumerate([*stage.product, *stage.parts]):
         bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
-        glow = 1 / stage.exposure if part.surface.kind == "photo" else part.surface.glow
+        photo = part.surface.kind == "photo"  # large and dim: a shadow ray to a lamp tells more
+        glow = 1 / stage.exposure if photo else part.surface.glow
         radiance = _glow(mi, part.surface, glow) if glow > 0 else None
         name = f"part{k:04d}"
-        entries[name] = _shape(mi, part.mesh, bsdf, radiance, name)
+        entries[name] = _shape(mi, part.mesh, bsdf, radiance, name, 0.0 if photo else 1.0)
     return mi.load_dict(entries, parallel=False)
 
 
