@@ -16,7 +16,7 @@ import docstring_parser
 from pydantic import BaseModel, ValidationError
 
 from cyclorama import __version__
-from cyclorama.errors import CycloramaError
+from cyclorama.errors import LEARNED, NEEDS_LEARNED, CycloramaError, MissingDependencyError
 
 COMMANDS: dict[str, str] = {
     "generate": "make images of products: one, a folder or a million rows",
@@ -97,6 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _refuse(type(error).__name__, str(error))
+    except ModuleNotFoundError as error:
+        if debug or (error.name or "").split(".")[0] not in LEARNED:
+            raise
+        return _refuse(MissingDependencyError.__name__, NEEDS_LEARNED)
     except KeyboardInterrupt:
         if debug:
             raise

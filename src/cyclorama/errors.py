@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -172,3 +173,18 @@ def import_optional(name: str, remedy: str) -> Any:
         return import_module(name)
     except (ImportError, SystemExit) as error:  # rembg exits if onnxruntime is missing
         raise MissingDependencyError(remedy) from error
+
+
+LEARNED = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors")
+"""What the extra ``learned`` installs."""
+NEEDS_LEARNED = (
+    "learned models, training and measuring need further packages: pip install 'cyclorama[learned]'; scenes, "
+    "the default model, need none of them"
+)
+
+
+def import_learned(name: str) -> Any:
+    """The module ``name``, which needs torch. Raises MissingDependencyError without the extra ``learned``."""
+    if None in map(find_spec, LEARNED):
+        raise MissingDependencyError(NEEDS_LEARNED)
+    return import_module(name)

@@ -17,10 +17,11 @@ from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.fetch import UrlPolicy
 from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
-from cyclorama.generation.engine import Model, Task, compute_model_shape, sample_images
-from cyclorama.generation.model import ModelHandle, choose_device, open_model
+from cyclorama.generation.engine import sample_images
+from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.result import Generated, describe_image
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.task import Model, Task, compute_model_shape
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
@@ -78,11 +79,11 @@ class BackgroundGenerator:
         ``scenes``: a folder of own category files for the rendered sets, beside and over the built-in ones.
 
         Raises ModelNotFoundError, ModelFormatError, SettingsError (no such device or dtype), ConfigError (a
-        fault in a category file), ForkedProcessError.
+        fault in a category file), MissingDependencyError (no extra ``learned``), ForkedProcessError.
         """
         check_process()
-        device, dtype = choose_device(device, dtype)
         handle = open_model(model, None if scenes is None else Path(scenes))
+        device, dtype = handle.choose_device(device, dtype)
         return cls(handle.load(device, dtype), handle, urls)
 
     @property

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
 
 MAX_SEED = 2**63 - 1
 
@@ -20,15 +19,6 @@ def compute_seed(run_seed: int, item: str | int, purpose: str) -> int:
     """
     text = f"{run_seed!r}\x1f{item!r}\x1f{purpose!r}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") & MAX_SEED
-
-
-def build_generator(run_seed: int, item: str | int, purpose: str) -> torch.Generator:
-    """A CPU ``torch.Generator`` of its own for (run, item, purpose)."""
-    import torch
-
-    generator = torch.Generator("cpu")
-    generator.manual_seed(compute_seed(run_seed, item, purpose))
-    return generator
 
 
 def build_numpy_generator(run_seed: int, item: str | int, purpose: str) -> np.random.Generator:

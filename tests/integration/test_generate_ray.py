@@ -35,7 +35,8 @@ from cyclorama.errors import (
 )
 from cyclorama.generation.batches import measure_job
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.model import ModelHandle, choose_device
+from cyclorama.generation.learned import choose_device
+from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.run import RunResult, run_images, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.worker import ImageJob
@@ -329,8 +330,8 @@ def test_measuring_and_choosing_a_device_happen_on_the_cluster(
     assert seconds >= 0.5 / 2
     assert [int(path.stem) for path in tmp_path.glob("*.pid")] != [os.getpid()]
     assert RayEngine().call(ENGINE, choose_device, "cpu", "auto") == ("cpu", "float32")
-    with pytest.raises(SettingsError, match="dtype 'half' is unknown"):
-        RayEngine().call(ENGINE.replace(device="auto"), choose_device, "auto", "half")
+    with pytest.raises(SettingsError, match="device 'warp' cannot be used"):
+        RayEngine().call(ENGINE.replace(device="auto"), choose_device, "warp", "auto")
     on_gpu = job.replace(config=CONFIG.replace(engine=ENGINE.replace(device="cuda")), load_model=load_on_gpu)
     with pytest.raises(ModelFormatError, match="^cuda:0 of 0$"):
         RayEngine().call(on_gpu.engine, measure_job, on_gpu)

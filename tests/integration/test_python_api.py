@@ -31,7 +31,8 @@ from cyclorama.errors import (
     UnreadableImageError,
 )
 from cyclorama.generate import BackgroundGenerator
-from cyclorama.generation.engine import build_hidden_mask, place_product
+from cyclorama.generation.engine import place_product
+from cyclorama.generation.learned import build_hidden_mask
 from cyclorama.generation.settings import GenerateConfig
 from drawn import draw_product, draw_reference
 

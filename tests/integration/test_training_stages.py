@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from cyclorama.cli import main
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
-from cyclorama.imaging.transforms import to_image
 from cyclorama.models.base import encode_image, load_base, load_vae
 from cyclorama.models.generators import build_condition_image, predict_noise
 from cyclorama.models.pipeline import CycloramaPipeline
+from cyclorama.tensors import to_image
 from cyclorama.training import prepare as prepare_module
 from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig

@@ -17,7 +17,6 @@ from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import SettingsError
 from cyclorama.evaluation.published import load_features
 from cyclorama.imaging.masks import fill_product
-from cyclorama.imaging.transforms import to_image
 from cyclorama.lab.baselines.background_features import (
     BackgroundFeatures,
     load_background_features,
@@ -42,6 +41,7 @@ from cyclorama.models.base import BaseModel, decode_latents, encode_image, encod
 from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.scratch import build_ddim
 from cyclorama.models.speed import combine_guidance
+from cyclorama.tensors import to_image
 from tiny_models import build_tiny_base
 
 SETTINGS = SamplingConfig(num_inference_steps=3, guidance_scale=3.0)

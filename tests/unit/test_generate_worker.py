@@ -16,7 +16,7 @@ from PIL import Image
 from cyclorama.errors import ModelError, SettingsError
 from cyclorama.generation import batches
 from cyclorama.generation.batches import choose_batch_size, compute_cpu_batch
-from cyclorama.generation.engine import Sampler, Task, is_out_of_memory
+from cyclorama.generation.engine import Sampler, is_out_of_memory
 from cyclorama.generation.gates import GateVerdict
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import ReferenceCache, RowFiles
@@ -24,6 +24,7 @@ from cyclorama.generation.plan import PlanRow, build_plan
 from cyclorama.generation.results import read_status
 from cyclorama.generation.run import plan_job
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
+from cyclorama.generation.task import Task
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.in_process import InProcessEngine
 from cyclorama.jobs.job import Hooks

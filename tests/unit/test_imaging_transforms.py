@@ -17,10 +17,8 @@ from cyclorama.imaging.transforms import (
     resize_pixels,
     resize_plane,
     resize_rgba,
-    to_image,
-    to_mask_tensor,
-    to_pixels,
 )
+from cyclorama.tensors import to_image, to_mask_tensor, to_pixels
 
 sides = st.integers(20, 220)
 

@@ -17,13 +17,13 @@ from cyclorama.generation import model
 from cyclorama.generation.model import (
     CategoryRegistry,
     ModelHandle,
-    choose_device,
-    count_cpus,
     describe_model,
     find_licence,
     format_model,
     get_bundled_folder,
+    open_model,
 )
+from cyclorama.processes import count_cpus
 
 # --- the machine ---
 
@@ -43,17 +43,21 @@ def test_auto_takes_the_fastest_device_in_half_precision(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert choose_device() == expected
-    assert choose_device("auto", "float16") == (expected[0], "float16")
-    assert choose_device("cpu") == ("cpu", "float32")
-    assert choose_device("cpu", "bfloat16") == ("cpu", "bfloat16")
+    learned = open_model("bundled")
+    assert learned.choose_device() == expected
+    assert learned.choose_device("auto", "float16") == (expected[0], "float16")
+    assert learned.choose_device("cpu") == ("cpu", "float32")
+    assert learned.choose_device("cpu", "bfloat16") == ("cpu", "bfloat16")
+    assert open_model().choose_device() == open_model().choose_device("cpu") == ("cpu", "float32")
 
 
 def test_devices_and_precisions_that_are_not_there_are_named() -> None:
     with pytest.raises(SettingsError, match="dtype 'int8' is unknown; use one of auto, float32"):
-        choose_device("auto", "int8")
+        open_model().choose_device("auto", "int8")
     with pytest.raises(SettingsError, match="device 'warp' cannot be used here"):
-        choose_device("warp")
+        open_model("bundled").choose_device("warp")
+    with pytest.raises(SettingsError, match="device 'cuda': scenes are rendered on the CPU"):
+        open_model().choose_device("cuda")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cyclorama.generation.model import count_cpus
+from cyclorama.processes import count_cpus
 
 BOUND = len(os.sched_getaffinity(0))
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cyclorama.prompts import build_identifier, build_prompts
-from cyclorama.seeding import build_generator, build_numpy_generator, compute_seed
+from cyclorama.seeding import build_numpy_generator, compute_seed
+from cyclorama.tensors import build_generator
 
 
 def test_seeds_are_stable_and_differ_by_each_part() -> None:

@@ -45,7 +45,9 @@ def check(
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
 
-    report = check_inputs(ItemSource(input, inputs), open_model(model, scenes), settings, examine)
+    handle = open_model(model, scenes)
+    handle.choose_device()
+    report = check_inputs(ItemSource(input, inputs), handle, settings, examine)
     if json is not None:
         text = json_format.dumps(report, indent=1, ensure_ascii=False) + "\n"
         write_atomic(json, text.encode("utf-8", "backslashreplace"))

@@ -24,7 +24,8 @@ from scipy import ndimage
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
-from cyclorama.seeding import MAX_SEED, build_generator
+from cyclorama.seeding import MAX_SEED
+from cyclorama.tensors import build_generator
 from cyclorama.types import Matte, Pixels
 
 MAX_RADIUS = 250

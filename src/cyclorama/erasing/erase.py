@@ -26,7 +26,7 @@ from cyclorama.config import Settings
 from cyclorama.erasing.files import LamaModel
 from cyclorama.erasing.network import predict_fill
 from cyclorama.errors import CycloramaError, MaskSizeError, SettingsError
-from cyclorama.imaging.transforms import to_image, to_pixels
+from cyclorama.tensors import to_image, to_pixels
 from cyclorama.types import Matte, Pixels
 
 Hole = npt.NDArray[np.bool_]

@@ -15,9 +15,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from cyclorama.errors import ModelError
-from cyclorama.generation.engine import Model, Task, is_out_of_memory, sample_images
+from cyclorama.generation.engine import is_out_of_memory, sample_images
 from cyclorama.generation.job import ImageRun
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.task import Model, Task
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.job import Engine
 from cyclorama.models.registry import Category

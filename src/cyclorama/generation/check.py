@@ -225,7 +225,7 @@ def estimate_run(
 
     Raises as :func:`cyclorama.generation.run.run_images` does before its first image.
     """
-    config = settle_config(config, build_engine(config.engine))
+    config = settle_config(config, build_engine(config.engine), model)
     store = ShardStore(out)
     job = ImageJob(out, config, model, load_model=load_model)
     with tempfile.TemporaryDirectory(prefix="cyclorama-plan-") as scratch:

@@ -7,13 +7,13 @@ out.
 from __future__ import annotations
 
 import gc
-import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from cyclorama.errors import ModelError
 from cyclorama.generation.result import Generated
 from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.task import Model, Task
 from cyclorama.imaging.colour import from_srgb
 from cyclorama.imaging.compositing import (
     apply_shadow,
@@ -30,71 +31,10 @@ from cyclorama.imaging.compositing import (
     compute_product_report,
 )
 from cyclorama.imaging.layout import place_product as place_product
-from cyclorama.imaging.masks import dilate
-from cyclorama.imaging.product import Product, Reference
-from cyclorama.imaging.transforms import (
-    choose_model_size,
-    fit_reference,
-    fit_to_model,
-    to_image,
-    to_mask_tensor,
-)
-from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.types import Matte, Pixels, Size
-
-if TYPE_CHECKING:
-    import torch
+from cyclorama.imaging.product import Product
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 _DEVICE_LOST = ("cuda error", "device-side assert", "hip error")
-HIDE_RADIUS = 25.0
-"""How far round its own product a reference is hidden from PG, in pixels at 512 (half of a 50 px kernel)."""
-
-
-class Pipeline(Protocol):
-    """What the engine needs of a pipeline."""
-
-    registry: CategoryRegistry
-
-    @property
-    def image_size(self) -> int:
-        """Native side in pixels."""
-
-    @property
-    def image_multiple(self) -> int:
-        """Height and width must be multiples of this."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Images (B, 3, H, W) in [-1, 1]; of the rendered sets :meth:`SceneModel.draw` is asked instead."""
-
-
-Model: TypeAlias = Pipeline | SceneModel
-"""What draws grounds."""
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One image to make."""
-
-    product: Product
-    """On the image's canvas (:meth:`cyclorama.imaging.layout.CanvasLayout.place`)."""
-    category: Category
-    seed: int
-    reference: Reference | None = None
-    name: str = ""
-    frame: Size | None = None
-    """(height, width) that decides the model's shape, before the canvas grew; None: the product's canvas."""
-
-
-def compute_model_shape(pipeline: Model, size: Size, settings: GenerateConfig) -> Size:
-    """The model's (height, width) for an input of ``size``, or for the size that is asked for."""
-    return choose_model_size(settings.canvas_size or size, pipeline.image_size, pipeline.image_multiple)
-
-
-def build_hidden_mask(product_mask: Matte) -> Matte:
-    """What PG must not see of a reference (H, W): its own product and a rim, 1 = hidden."""
-    radius = round(HIDE_RADIUS * math.sqrt(product_mask.shape[0] * product_mask.shape[1]) / 512)
-    return dilate(product_mask > 0.02, radius).astype(np.float32)
 
 
 def _apply(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -131,7 +71,9 @@ def sample_images(
             brand = None if style is None else style.brand
             drawn.append(call(pipeline.draw, product, task.category.name, task.seed, settings.preset, brand))
     else:
-        drawn = _draw_learned(pipeline, tasks, placed, settings, batch_shape, call)
+        from cyclorama.generation.learned import draw_grounds
+
+        drawn = draw_grounds(pipeline, tasks, placed, settings, batch_shape, call)
         styles = [None] * len(tasks)
     sampled = (time.perf_counter() - start) / len(tasks)
     return [
@@ -140,67 +82,6 @@ def sample_images(
         else replace(_finish(task, product, background, settings, learned, sampled), style=style)
         for task, product, background, style in zip(tasks, placed, drawn, styles, strict=True)
     ]
-
-
-def _draw_learned(
-    pipeline: Pipeline,
-    tasks: Sequence[Task],
-    placed: Sequence[Product],
-    settings: GenerateConfig,
-    batch_shape: int | None,
-    call: Callable[..., Any],
-) -> list[npt.NDArray[Any] | ModelError]:
-    """The pipeline's backgrounds at the sizes of the products ``placed``, in levels of sRGB."""
-    import torch
-
-    shape = compute_model_shape(pipeline, tasks[0].frame or placed[0].size, settings)
-    fits = [fit_to_model(product.size, shape) for product in placed]
-    extra = max(0, (batch_shape or 0) - len(tasks))
-    order = [*range(len(tasks)), *[len(tasks) - 1] * extra]
-    products = [
-        fit.apply_rgba(product.foreground, product.matte) for fit, product in zip(fits, placed, strict=True)
-    ]
-    images = torch.cat([to_image(products[i][0]) for i in order])
-    masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
-    references = None if tasks[0].reference is None else _build_references([tasks[i] for i in order], shape)
-    output = call(
-        pipeline,
-        images,
-        masks,
-        [tasks[i].category.name for i in order],
-        [torch.Generator("cpu").manual_seed(tasks[i].seed) for i in order],
-        reference_image=None if references is None else references[0],
-        reference_mask=None if references is None else references[1],
-        settings=settings.build_sampling(),
-    )
-    backgrounds: list[npt.NDArray[Any] | ModelError] = []
-    for fit, image in zip(fits, output, strict=False):  # the repeated last ones are left out
-        values = image.detach().to("cpu", torch.float32)
-        if not bool(torch.isfinite(values).all()):
-            error = ModelError("the model gave values that are not numbers; try --dtype float32")
-            backgrounds.append(error)
-            continue
-        levels = ((values.clamp(-1, 1) + 1) * 127.5).permute(1, 2, 0).numpy()
-        backgrounds.append(np.clip(fit.undo(np.ascontiguousarray(levels)), 0, 255))
-    return backgrounds
-
-
-def _build_references(tasks: Sequence[Task], shape: Size) -> tuple[torch.Tensor, torch.Tensor | None]:
-    import torch
-
-    fitted: dict[int, tuple[Pixels, Matte | None]] = {}
-    for task in tasks:
-        assert task.reference is not None
-        if id(task.reference) not in fitted:
-            reference = task.reference
-            fitted[id(reference)] = fit_reference(reference.pixels, reference.product_mask, shape)
-    references = [fitted[id(task.reference)] for task in tasks]
-    images = torch.cat([to_image(pixels) for pixels, _ in references])
-    if all(mask is None for _, mask in references):
-        return images, None
-    empty = np.zeros(shape, dtype=np.float32)
-    hidden = [empty if mask is None else build_hidden_mask(mask) for _, mask in references]
-    return images, torch.cat([to_mask_tensor(mask) for mask in hidden])
 
 
 def _finish(
@@ -317,8 +198,7 @@ class Sampler:
 
 
 def _free_memory() -> None:
-    import torch
-
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

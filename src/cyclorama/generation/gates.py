@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclorama.config import to_plain
-from cyclorama.errors import MaskError, ModelFormatError
+from cyclorama.errors import MaskError, MissingDependencyError, ModelFormatError, import_learned
 from cyclorama.evaluation.preservation import (
     compute_expansion,
     compute_rim_delta_e,
@@ -147,7 +147,7 @@ class QualityGate:
 
     def _measure_category(self, pixels: Pixels, mask: Matte, category: str) -> Measured:
         if self.features is None:
-            return "no feature network in this installation"
+            return "no feature network in this installation; the extra 'learned' has it"
         network = _load_network(self.features, self.features_hash)
         if category not in network.categories:
             return f"the feature network does not know {category!r}"
@@ -156,9 +156,11 @@ class QualityGate:
 
 
 def build_gate(thresholds: GateThresholds | None = None, features: Path | None = None) -> QualityGate:
-    """A gate with the bundled feature network, or the one in ``features``; without either it does without.
+    """A gate with the bundled feature network, or the one in ``features``; without either, or without the extra
+    ``learned``, it does without.
 
-    Raises ModelNotFoundError if ``features`` is given and holds none, ModelFormatError for a broken card.
+    Raises ModelNotFoundError if ``features`` is given and holds none, ModelFormatError for a broken card,
+    MissingDependencyError if ``features`` is given without the extra.
     """
     from cyclorama.evaluation.features import find_bundled_features
 
@@ -166,9 +168,13 @@ def build_gate(thresholds: GateThresholds | None = None, features: Path | None =
     folder = features or find_bundled_features()
     if thresholds.off_category is None or (features is None and not folder.is_dir()):
         return QualityGate(thresholds)
-    from cyclorama.evaluation.feature_network import load_card
-
-    return QualityGate(thresholds, folder, str(load_card(folder).get("weights_hash")))
+    try:
+        network = import_learned("cyclorama.evaluation.feature_network")
+    except MissingDependencyError:
+        if features is not None:
+            raise
+        return QualityGate(thresholds)
+    return QualityGate(thresholds, folder, str(network.load_card(folder).get("weights_hash")))
 
 
 def compute_score(values: Mapping[str, float], thresholds: GateThresholds) -> float | None:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Self
 from cyclorama.data.table import open_file
 from cyclorama.errors import SettingsError, UnreadableImageError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.engine import Model
 from cyclorama.generation.items import FILES
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import Plan, PlanRow
@@ -30,6 +29,7 @@ from cyclorama.generation.scenes import SceneModel, compute_scenes_hash
 from cyclorama.generation.settings import SCENE_REFERENCE, RunConfig
 from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.generation.styles import STYLES, FittedStyles
+from cyclorama.generation.task import Model
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference, RembgNetwork

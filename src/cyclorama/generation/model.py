@@ -4,14 +4,12 @@ sample."""
 from __future__ import annotations
 
 import math
-import os
 import socket
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclorama.errors import ModelError, ModelFormatError, ModelNotFoundError, SettingsError
+from cyclorama.errors import ModelError, ModelFormatError, ModelNotFoundError, SettingsError, import_learned
 from cyclorama.generation.scenes import (
     SCENES,
     SceneModel,
@@ -21,6 +19,7 @@ from cyclorama.generation.scenes import (
 )
 from cyclorama.models.files import list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
+from cyclorama.processes import count_threads
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary, open_library
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 BUNDLED = "bundled"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+_LEARNED = "cyclorama.generation.learned"
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,25 @@ class ModelHandle:
         """Whether it has weights; the rendered sets have none."""
         return self.name != SCENES
 
+    def choose_device(self, device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
+        """(device, dtype) with ``auto`` settled; scenes are rendered on the CPU.
+
+        Raises SettingsError (unknown dtype, no such device), MissingDependencyError (no extra ``learned``).
+        """
+        if dtype not in DTYPES:
+            raise SettingsError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
+        if self.learned:
+            chosen: tuple[str, str] = import_learned(_LEARNED).choose_device(device, dtype)
+            return chosen
+        if device not in ("auto", "cpu"):
+            raise SettingsError(f"device {device!r}: scenes are rendered on the CPU; use 'auto' or 'cpu'")
+        return "cpu", "float32"
+
     def load(self, device: str, dtype: str) -> CycloramaPipeline | SceneModel:
-        """The pipeline on ``device``, or the rendered sets. Raises ModelFormatError."""
-        import torch
-
-        if self.name == SCENES:
-            return SceneModel(min(torch.get_num_threads(), count_cpus()), self.library)
-
-        from cyclorama.models.pipeline import CycloramaPipeline
-
-        if device.startswith("cpu"):
-            torch.set_num_threads(min(torch.get_num_threads(), count_cpus()))
-        pipeline = CycloramaPipeline.from_pretrained(self.folder, getattr(torch, dtype), device)
-        pipeline.set_progress_bar_config(disable=True)
+        """The pipeline on ``device``, or the scenes. Raises ModelFormatError, MissingDependencyError."""
+        if not self.learned:
+            return SceneModel(count_threads(), self.library)
+        pipeline: CycloramaPipeline = import_learned(_LEARNED).load_pipeline(self.folder, device, dtype)
         return pipeline
 
     def find_here(self) -> ModelHandle:
@@ -117,50 +123,6 @@ def get_bundled_folder() -> Path:
             "model folder or hub id with --model"
         )
     return folder
-
-
-def choose_device(device: str = "auto", dtype: str = "auto") -> tuple[str, str]:
-    """(device, dtype) with ``auto`` settled: CUDA, Apple's GPU, else the CPU; half precision off the CPU.
-
-    Raises SettingsError for a device this machine lacks or an unknown dtype.
-    """
-    import torch
-
-    if dtype not in DTYPES:
-        raise SettingsError(f"dtype {dtype!r} is unknown; use one of {', '.join(DTYPES)}")
-    if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-    else:
-        try:
-            torch.zeros(1, device=device)
-        except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
-            reason = [*str(error).strip().splitlines(), type(error).__name__][0]
-            raise SettingsError(
-                f"device {device!r} cannot be used here ({reason}); use 'auto', 'cpu' or one that is present"
-            ) from error
-    if dtype == "auto":
-        dtype = "float32" if device.startswith("cpu") else "float16"
-        if device.startswith("cuda") and torch.cuda.is_bf16_supported():
-            dtype = "bfloat16"
-    return device, dtype
-
-
-def count_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """CPUs that this process may keep busy: those it is bound to, within its container's share of time.
-
-    Not fewer when others are busy: an image's bits depend on the number of threads.
-    """
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with suppress(OSError, ValueError):
-        if (cgroup / "cpu.max").is_file():
-            quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            quota, period = ((cgroup / "cpu" / f"cpu.cfs_{n}_us").read_text() for n in ("quota", "period"))
-        if quota != "max" and int(quota) > 0:
-            return max(1, min(bound, math.ceil(int(quota) / int(period))))
-    return bound
 
 
 _SKIPPED = ("safety_checker", "feature_extractor")

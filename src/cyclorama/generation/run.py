@@ -17,7 +17,7 @@ from cyclorama.files import write_atomic
 from cyclorama.generation.batches import choose_batch_size
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel, open_network
-from cyclorama.generation.model import ModelHandle, choose_device
+from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import FORMAT, Plan, build_plan
 from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
 from cyclorama.generation.settings import RunConfig
@@ -84,7 +84,7 @@ def run_images(
     """
     hooks, store = hooks or Hooks(), ShardStore(out)
     engine = engine or build_engine(config.engine)
-    config = settle_config(config, engine)
+    config = settle_config(config, engine, model)
     job = ImageJob(out, config, model, load_model=load_model, gate=gate)
     open_network(config.run.cutout)
     with store.lock(() if config.run.overwrite else FOLDERS, hooks.noted):
@@ -124,10 +124,11 @@ def run_images(
     return result
 
 
-def settle_config(config: RunConfig, engine: Engine) -> RunConfig:
-    """``config`` with device, dtype and number of workers chosen. Raises SettingsError."""
+def settle_config(config: RunConfig, engine: Engine, model: ModelHandle) -> RunConfig:
+    """``config`` with device, dtype and number of workers chosen. Raises SettingsError,
+    MissingDependencyError."""
     settings = config.engine
-    device, dtype = engine.call(settings, choose_device, settings.device, config.run.dtype)
+    device, dtype = engine.call(settings, model.choose_device, settings.device, config.run.dtype)
     settings = engine.settle(settings.replace(device=device))
     return config.replace(engine=settings, run=config.run.replace(dtype=dtype))
 

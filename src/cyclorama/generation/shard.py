@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.generation.batches import Batch, build_batches, compute_item_seeds
-from cyclorama.generation.engine import Model, compute_model_shape
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun, RowFiles
 from cyclorama.generation.plan import PlanRow
+from cyclorama.generation.task import Model, compute_model_shape
 from cyclorama.generation.writers import build_ending, has_size
 from cyclorama.jobs.store import ShardStore, compute_key
 from cyclorama.types import Size

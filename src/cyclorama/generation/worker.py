@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from cyclorama.errors import OutputError
 from cyclorama.generation.batches import Batch
-from cyclorama.generation.engine import Sampler, Task
+from cyclorama.generation.engine import Sampler
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import (
     ImageRun,
@@ -35,6 +35,7 @@ from cyclorama.generation.scenes import draw_reference
 from cyclorama.generation.settings import SCENE_REFERENCE
 from cyclorama.generation.shard import RowState, ShardState, Spot
 from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
+from cyclorama.generation.task import Task
 from cyclorama.generation.writers import build_ending
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.jobs.job import SHARDS_AT_A_TIME, Hooks, ShardReport

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,6 @@ from PIL import Image
 
 from cyclorama.errors import ImageSizeError, SettingsError
 from cyclorama.types import Matte, Pixels, Size
-
-if TYPE_CHECKING:
-    import torch
-
 
 Crop = tuple[float, float, float, float]
 MAX_ASPECT = 2.0
@@ -198,42 +194,3 @@ def _as_dtype(planes: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any
     if np.issubdtype(dtype, np.integer):
         planes = np.clip(np.rint(planes), 0, np.iinfo(dtype).max)
     return planes.astype(dtype)
-
-
-def to_image(pixels: Pixels) -> torch.Tensor:
-    """float32 (1, 3, H, W) in [-1, 1] of uint8 ``pixels`` (H, W, 3). Inverse: :func:`to_pixels`."""
-    import torch
-
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise SettingsError(f"pixels are {pixels.dtype} {pixels.shape}; give uint8 (H, W, 3)")
-    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))[None]
-    return torch.from_numpy(planes).to(torch.float32) / 127.5 - 1.0
-
-
-def to_pixels(image: torch.Tensor) -> Pixels:
-    """uint8 (H, W, 3) of one ``image`` (1, 3, H, W) or (3, H, W) in [-1, 1].
-
-    Values outside are clipped, halves round to even. Raises SettingsError for another shape or values
-    that are not finite. Invariant: ``to_pixels(to_image(x))`` is ``x`` bit for bit.
-    """
-    import torch
-
-    if image.ndim == 4 and image.shape[0] == 1:
-        image = image[0]
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise SettingsError(f"image has shape {tuple(image.shape)}; give (1, 3, H, W) or (3, H, W)")
-    values = image.detach().to("cpu", torch.float32)
-    if not bool(torch.isfinite(values).all()):
-        bad = int((~torch.isfinite(values)).sum())
-        raise SettingsError(f"{bad} values of the image are not finite; try --dtype float32")
-    values = ((values + 1.0) * 127.5).clamp(0, 255).round().to(torch.uint8)
-    return np.ascontiguousarray(values.permute(1, 2, 0).numpy())
-
-
-def to_mask_tensor(mask: Matte) -> torch.Tensor:
-    """float32 (1, 1, H, W) in [0, 1] of a ``mask`` (H, W), 1 = product."""
-    import torch
-
-    if mask.ndim != 2:
-        raise SettingsError(f"mask has shape {mask.shape}; give (H, W)")
-    return torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]

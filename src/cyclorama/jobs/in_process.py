@@ -20,6 +20,7 @@ from typing import Any
 
 from cyclorama.errors import CycloramaError, ModelError
 from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, Job, ShardReport, Worker
+from cyclorama.processes import count_gpus, set_threads
 
 _POLL = 0.2
 
@@ -28,17 +29,7 @@ def _list_devices(device: str) -> list[str]:
     """The devices that workers share: with ``cuda`` all CUDA devices."""
     if device != "cuda":
         return [device]
-    import torch
-
-    return [f"cuda:{number}" for number in range(max(1, torch.cuda.device_count()))]
-
-
-def set_threads(threads: int | None) -> None:
-    """Let torch use so many threads; None leaves its own number."""
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+    return [f"cuda:{number}" for number in range(max(1, count_gpus()))]
 
 
 class InProcessEngine:

@@ -23,7 +23,6 @@ import ray
 
 from cyclorama.errors import CycloramaError, ModelError, OutputError
 from cyclorama.files import write_atomic
-from cyclorama.jobs.in_process import set_threads
 from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, Job, ShardReport
 from cyclorama.jobs.ray_cluster import (
     Cluster,
@@ -37,6 +36,7 @@ from cyclorama.jobs.ray_cluster import (
     measure_cluster,
     shorten,
 )
+from cyclorama.processes import count_threads, set_threads
 
 START_SECONDS = 600.0
 """How long to wait for the first worker; a cluster that grows on demand needs minutes."""
@@ -300,10 +300,8 @@ class _Actors:
 
 
 def _count_threads(settings: EngineSettings) -> int:
-    """Threads of a worker's arithmetic: torch's own number here if none is asked for, as in-process."""
-    import torch
-
-    return settings.threads or torch.get_num_threads()
+    """Threads of a worker's arithmetic: this process's own number if none is asked for, as in-process."""
+    return settings.threads or count_threads()
 
 
 def _unwrap(error: ray.exceptions.RayTaskError) -> Exception:

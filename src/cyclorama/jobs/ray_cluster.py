@@ -22,8 +22,8 @@ import ray
 
 from cyclorama import __version__
 from cyclorama.errors import CycloramaError, InputError, ModelError, OutputError, SettingsError
-from cyclorama.jobs.in_process import set_threads
 from cyclorama.jobs.job import MAX_WORKERS, EngineSettings, Hooks, Job, ShardReport, Worker
+from cyclorama.processes import count_gpus, set_threads
 
 CONNECT_SECONDS = 10.0
 """How long an address may take to answer."""
@@ -88,9 +88,8 @@ def count_places(settings: EngineSettings) -> int:
     Of a cluster that the run would start itself: this machine's. Raises SettingsError (nobody answers).
     """
     if is_local(settings):
-        import torch
-
-        cluster = Cluster(os.cpu_count() or 1, torch.cuda.device_count())
+        gpus = count_gpus() if settings.device == "cuda" else 0
+        cluster = Cluster(os.cpu_count() or 1, gpus)
     else:
         with join_cluster(settings) as cluster:
             pass

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cyclorama.diffusion.settings import SCHEDULERS
-from cyclorama.errors import ModelFormatError, ModelNotFoundError
+from cyclorama.errors import ModelFormatError, ModelNotFoundError, import_learned
 
 BASE_PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 GENERATOR_PARTS = ("category_generator", "personality_generator")
@@ -98,16 +98,15 @@ def fetch_model(hub_id: str) -> Path:
 
     Raises ModelNotFoundError.
     """
-    from huggingface_hub import list_repo_files, snapshot_download
-
+    hub = import_learned("huggingface_hub")
     try:
-        wanted = choose_files(list_repo_files(hub_id))
-        return Path(snapshot_download(hub_id, allow_patterns=wanted))
+        wanted = choose_files(hub.list_repo_files(hub_id))
+        return Path(hub.snapshot_download(hub_id, allow_patterns=wanted))
     except ModelFormatError:
         raise
     except Exception as error:  # the hub client's errors have no common base across its releases
         with suppress(Exception):
-            return Path(snapshot_download(hub_id, local_files_only=True))
+            return Path(hub.snapshot_download(hub_id, local_files_only=True))
         raise ModelNotFoundError(
             f"cannot fetch model {hub_id!r} from the hub ({type(error).__name__}); check the id and the "
             f"network, or download it once and give the folder"

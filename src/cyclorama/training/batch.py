@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from cyclorama.data.augment import HintConfig, PerturbConfig, augment_hint, perturb
-from cyclorama.imaging.transforms import to_image, to_mask_tensor
-from cyclorama.seeding import build_generator, build_numpy_generator, compute_seed
+from cyclorama.seeding import build_numpy_generator, compute_seed
+from cyclorama.tensors import build_generator, to_image, to_mask_tensor
 from cyclorama.training.dataset import Array, PromptTable, TrainingData
 from cyclorama.types import Matte, Pixels
 

@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 from cyclorama.data.examples import ExampleConfig, ExampleSource, PackedExamples, SourceConfig
 from cyclorama.errors import OutputError
-from cyclorama.imaging.transforms import to_image
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.base import encode_image
 from cyclorama.models.speed import compute_digest
 from cyclorama.prompts import EMPTY_PROMPT, Prompts
+from cyclorama.tensors import to_image
 from cyclorama.training.config import DataConfig
 from cyclorama.types import Matte, Pixels
 

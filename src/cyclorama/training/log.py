@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cyclorama.imaging.transforms import to_pixels
+from cyclorama.tensors import to_pixels
 from cyclorama.training.batch import BatchBuilder, Draws
 from cyclorama.training.stage import StageNetworks
 from cyclorama.types import Pixels

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
-from cyclorama.imaging.transforms import to_image
 from cyclorama.models.base import (
     BaseModel,
     encode_image,
@@ -25,6 +24,7 @@ from cyclorama.models.base import (
 from cyclorama.models.files import find_model
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.scratch import build_base
+from cyclorama.tensors import to_image
 from cyclorama.training.batch import BatchBuilder, DrawSettings
 from cyclorama.training.config import TrainConfig
 from cyclorama.training.dataset import (

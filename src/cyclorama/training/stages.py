@@ -38,7 +38,7 @@ from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.models.speed import combine_guidance
 from cyclorama.prompts import EMPTY_PROMPT
-from cyclorama.seeding import build_generator
+from cyclorama.tensors import build_generator
 from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.config import TrainConfig
 from cyclorama.training.stage import StageNetworks, Start, TrainStage

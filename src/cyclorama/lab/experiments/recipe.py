@@ -73,8 +73,7 @@ class ExperimentConfig(Settings):
     """A diffusers scheduler class for all methods that name none; None: each model's own (DDIM)."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     device: str = "auto"
-    dtype: str = "auto"
-    """auto, float32, bfloat16, float16."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     features: str = "cyclorama"
     """Network of distances and similarities, as in `cyclorama evaluate --features`."""
     against: Path | None = None

@@ -15,7 +15,7 @@ from cyclorama import __version__
 from cyclorama.config import to_plain
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.generation.model import choose_device
+from cyclorama.generation.learned import choose_device
 from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.run import run_shards
 from cyclorama.lab.experiments.held_out import open_held_out

@@ -29,7 +29,8 @@ from cyclorama.evaluation.feature_network import (
 from cyclorama.imaging.masks import NEUTRAL
 from cyclorama.lab.features.data import NO_BRAND, TrainingSet, augment, prepare_batch
 from cyclorama.lab.features.settings import FeatureTrainingSettings
-from cyclorama.seeding import build_generator, build_numpy_generator
+from cyclorama.seeding import build_numpy_generator
+from cyclorama.tensors import build_generator
 
 STATE_NAME = "state.pt"
 RUN_NAME = "run.json"
