@@ -74,7 +74,12 @@ def __getattr__(name: str) -> Any:
         return import_module("cyclorama.errors")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(import_module(f"cyclorama.{_MODULES[name]}"), name)
+    load = (
+        import_module("cyclorama.errors").import_learned
+        if _MODULES[name].startswith("models.")
+        else import_module
+    )
+    value = getattr(load(f"cyclorama.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
-    {"errors", "types"},
-    {"config", "seeding", "prompts", "files", "local_server", "processes"},
+    {"errors", "types", "seeding"},
+    {"config", "tensors", "prompts", "files", "local_server", "processes"},
     {"jobs"},
     {"imaging", "data"},
     {"models", "diffusion", "evaluation", "scenes"},
@@ -35,6 +35,14 @@ SAME_ROW_ALLOWED = {
 }
 OUTSIDE = {"__init__", "__main__"}
 DIFFUSERS_ROOMS = {"models", "diffusion", "lab"}
+TORCH_ROOMS = DIFFUSERS_ROOMS | {"tensors", "evaluation", "erasing", "training"}
+TORCH_FILES = {
+    "data/augment.py",
+    "generation/learned.py",
+    "curate/people_finding.py",
+    "processes.py",  # asks it for GPUs
+    "imaging/inputs.py",  # takes its tensors, for the type checker alone
+}
 WEB = {"fastapi", "uvicorn", "starlette", "flask"}
 
 
@@ -86,6 +94,8 @@ def test_each_library_stays_in_its_room(path: Path) -> None:
     roots = {name.split(".")[0] for name in _imports(path)}
     if _room(path) not in DIFFUSERS_ROOMS:
         assert "diffusers" not in roots
+    if _room(path) not in TORCH_ROOMS and path.relative_to(SOURCE).as_posix() not in TORCH_FILES:
+        assert not roots & {"torch", "safetensors", "transformers"}
     if _room(path) != "service":
         assert not roots & WEB
     if _room(path) != "scenes":

@@ -156,8 +156,8 @@ class QualityGate:
 
 
 def build_gate(thresholds: GateThresholds | None = None, features: Path | None = None) -> QualityGate:
-    """A gate with the bundled feature network, or the one in ``features``; without either, or without the extra
-    ``learned``, it does without.
+    """A gate with the bundled feature network, or the one in ``features``; it does without where there is
+    neither, or no extra ``learned``.
 
     Raises ModelNotFoundError if ``features`` is given and holds none, ModelFormatError for a broken card,
     MissingDependencyError if ``features`` is given without the extra.
