@@ -13,9 +13,7 @@ from PIL import Image
 
 LACKING = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors", "accelerate", "tokenizers")
 PRODUCT = (180, 60, 30)
-MESSAGE = (
-    "cyclorama: MissingDependencyError: learned models, training and measuring need further packages: pip "
-)
+MESSAGE = "learned models, training and measuring need further packages: pip install 'cyclorama[learned]'; "
 PROGRAM = """
 import sys
 from importlib.machinery import PathFinder

@@ -1,4 +1,5 @@
-"""The wheel: its size, its contents, and one product made in a clean environment with no extras.
+"""The wheel: its size, its contents, a scene in a clean environment with no extras, and the bundled model in one
+with the extra ``learned``.
 
 Not part of the default run (marker ``packaging``): it builds and installs, which needs the package index.
 ``make wheel-test`` runs it, and so does continuous integration.
@@ -45,14 +46,22 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-@pytest.fixture(scope="module")
-def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an environment that holds the wheel and what it needs, nothing else."""
-    folder = tmp_path_factory.mktemp("clean")
+def install(folder: Path, what: str) -> Path:
+    """The bin folder of an environment that holds the wheel ``what`` and what it needs, nothing else."""
     venv.create(folder, with_pip=True)
     pip = folder / "bin" / "pip"
-    run(pip, "install", "--quiet", "--constraint", ROOT / "constraints.txt", wheel, cwd=folder)
+    run(pip, "install", "--quiet", "--constraint", ROOT / "constraints.txt", what, cwd=folder)
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("clean"), str(wheel))
+
+
+@pytest.fixture(scope="module")
+def learned(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("learned"), f"{wheel}[learned]")
 
 
 def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
@@ -64,30 +73,28 @@ def test_the_wheel_is_small_and_whole(wheel: Path) -> None:
     assert not [name for name in names if name.endswith((".bin", ".ckpt", ".pt", ".pkl"))]
 
 
-def test_one_product_without_any_extra(clean: Path, tmp_path: Path) -> None:
+def make(environment: Path, folder: Path, model: str, *options: str) -> None:
+    """Have ``model`` make one product; the row and the product's pixels must be right."""
     photo = np.zeros((120, 90, 4), np.uint8)
     photo[30:100, 30:60] = (180, 60, 30, 255)
-    Image.fromarray(photo).save(tmp_path / "bottle.png")
-    options = ["--category", "perfume", "--device", "cpu", "--placement", "keep"]
-    for model, more in (("scenes", ("--preset", "fast")), ("bundled", ("--steps", "2"))):
-        run(
-            clean / "cyclorama",
-            "generate",
-            "bottle.png",
-            "--out",
-            model,
-            "--model",
-            model,
-            *options,
-            *more,
-            cwd=tmp_path,
-        )
-        row = json.loads((tmp_path / model / "results.jsonl").read_text())
-        assert (row["status"], row["model"]) == ("done", model)
-        with Image.open(tmp_path / model / "images" / "bottle.png") as made:
-            pixels = np.asarray(made.convert("RGB"))
-        assert (pixels[30:100, 30:60] == (180, 60, 30)).all()
+    Image.fromarray(photo).save(folder / "bottle.png")
+    command = ("generate", "bottle.png", "--out", model, "--model", model, "--category", "perfume")
+    run(environment / "cyclorama", *command, "--placement", "keep", *options, cwd=folder)
+    row = json.loads((folder / model / "results.jsonl").read_text())
+    assert (row["status"], row["model"]) == ("done", model)
+    with Image.open(folder / model / "images" / "bottle.png") as made:
+        assert (np.asarray(made.convert("RGB"))[30:100, 30:60] == (180, 60, 30)).all()
+
+
+def test_a_scene_without_any_extra(clean: Path, tmp_path: Path) -> None:
+    make(clean, tmp_path, "scenes", "--preset", "fast")
+    installed = {line.split()[0].lower() for line in run(clean / "pip", "list", cwd=tmp_path).splitlines()}
+    assert not installed & {"torch", "diffusers", "transformers", "huggingface-hub", "safetensors"}
     assert run(clean / "cyclorama", "--version", cwd=tmp_path).startswith("cyclorama 0.")
+
+
+def test_the_bundled_model_with_the_extra_learned(learned: Path, tmp_path: Path) -> None:
+    make(learned, tmp_path, "bundled", "--steps", "2")
 
 
 @pytest.mark.parametrize(
