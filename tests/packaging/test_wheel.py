@@ -1,5 +1,4 @@
-"""The wheel: its size, its contents, a scene in a clean environment with no extras, and the bundled model in one
-with the extra ``learned``.
+"""The wheel: its size, its contents; a scene in a clean environment, the bundled model in one with `learned`.
 
 Not part of the default run (marker ``packaging``): it builds and installs, which needs the package index.
 ``make wheel-test`` runs it, and so does continuous integration.
