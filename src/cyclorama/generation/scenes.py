@@ -34,7 +34,7 @@ PRESETS = {"quality": (1536, 9), "balanced": (1024, 9), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
 FINE_SIDE = 640
 """Up to this side twice the samples are taken: noise is larger where pixels are few."""
-RENDERER = "3"
+RENDERER = "4"
 """Raised when equal files give other pixels."""
 
 

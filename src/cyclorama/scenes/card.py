@@ -16,7 +16,7 @@ from cyclorama.scenes.geometry import Mesh
 from cyclorama.scenes.stage import BodyShape, Camera, Framing, Part, cast_rays
 from cyclorama.scenes.surface import Surface
 
-CELLS = 160
+CELLS = 280
 """Cells of the front's mesh along the product's larger side."""
 SOLID = 0.5
 """From this alpha on a pixel belongs to the front."""
