@@ -21,18 +21,21 @@ from cyclorama.generation.engine import sample_images
 from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.result import Generated, describe_image
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Model, Task, compute_model_shape
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.processes import check_process
+from cyclorama.scenes.brand import Brand
 from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:
     from cyclorama.imaging.inputs import ImageLike
 
     One: TypeAlias = ImageLike | Product
-    Style: TypeAlias = ImageLike | Reference | Product | Generated | None
+    Followed: TypeAlias = ImageLike | Reference | Product | Generated | None
+    StyleFile: TypeAlias = str | Path | Brand | None
 
 
 _FILE_ONLY = {"format", "quality", "provenance", "strip", "layers", "dtype", "channels_last", "compile"}
@@ -98,7 +101,8 @@ class BackgroundGenerator:
         *,
         category: str | Iterable[str],
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
-        reference: Style | Iterable[Style] = None,
+        reference: Followed | Iterable[Followed] = None,
+        style: StyleFile | Iterable[StyleFile] = None,
         seed: int | Iterable[int | None] | None = 0,
         settings: GenerateConfig | Mapping[str, Any] | None = None,
         **changes: Any,
@@ -111,7 +115,8 @@ class BackgroundGenerator:
         *,
         category: str | Iterable[str],
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
-        reference: Style | Iterable[Style] = None,
+        reference: Followed | Iterable[Followed] = None,
+        style: StyleFile | Iterable[StyleFile] = None,
         seed: int | Iterable[int | None] | None = 0,
         settings: GenerateConfig | Mapping[str, Any] | None = None,
         **changes: Any,
@@ -124,6 +129,7 @@ class BackgroundGenerator:
         category: Any,
         mask: Any = None,
         reference: Any = None,
+        style: Any = None,
         seed: Any = 0,
         settings: Any = None,
         **changes: Any,
@@ -139,6 +145,8 @@ class BackgroundGenerator:
         mask: where white marks the product, one for all or one per product (None where there is none).
         Without a mask the alpha channel or a plain light background tells the product.
         reference: image whose background style is followed, one for all or one per product.
+        style: style file (YAML) or :class:`cyclorama.scenes.brand.Brand` for the rendered sets, instead of a
+        reference; one for all or one per product.
         seed: one for the run, from which each product's own is derived by its name (a path's file name;
         for what has no name, its content), so that an image is the same alone, in a list, in any order. A
         list gives each product's own seed, as stated in an earlier ``Generated.seed``.
@@ -167,14 +175,17 @@ class BackgroundGenerator:
             for i, source in enumerate(sources):
                 place = f"product {i + 1} of {count}: " if count > 1 else ""
                 loaded.append(_load_product(self._fetch(source), self._fetch(masks[i]), place))
-            styles = {id(source): _load_reference(self._fetch(source)) for source in references}
+            followed = {id(source): _load_reference(self._fetch(source)) for source in references}
+            styles = [self._load_style(source) for source in _spread(style, count, "style")]
+            if any(a is not None and b is not None for a, b in zip(styles, references, strict=True)):
+                raise SettingsError("a style and a reference are given for one product; leave one out")
             tasks = []
             for i, product in enumerate(loaded):
                 seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
                 for layout in config.build_layouts():
                     for s in seeds:
-                        style = styles[id(references[i])]
-                        tasks.append((layout, Task(product, categories[i], s, style, product.name)))
+                        values = (s, followed[id(references[i])], styles[i], product.name)
+                        tasks.append((layout, Task(product, categories[i], *values)))
             made = self._sample(tasks, config)
         return made[0] if len(made) == 1 and sources[0] is products else made
 
@@ -198,7 +209,8 @@ class BackgroundGenerator:
         product: One,
         *,
         mask: ImageLike | None = None,
-        reference: Style = None,
+        reference: Followed = None,
+        style: StyleFile = None,
     ) -> Generated:
         """The image of a ``recipe`` (``Generated.recipe``, or what :func:`load_metadata` reads), made again.
 
@@ -219,10 +231,18 @@ class BackgroundGenerator:
             category=recipe["category"],
             mask=mask,
             reference=reference,
+            style=style,
             seed=[recipe["seed"]],
             settings=settings,
         )
         return made
+
+    def _load_style(self, source: StyleFile) -> FittedStyle | None:
+        if source is None:
+            return None
+        if not isinstance(source, Brand):
+            return FittedStyle(Path(source).stem, self.model.read_style(Path(source)))
+        return FittedStyle("brand", source)
 
     def _sample(
         self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
@@ -294,7 +314,7 @@ def _read_settings(settings: Any, changes: Mapping[str, Any]) -> GenerateConfig:
 
 def _spread(value: Any, count: int, name: str) -> list[Any]:
     """``value`` for each of ``count`` products. Raises SettingsError for a list of another length."""
-    if is_one(value) or isinstance(value, Product | Reference | Generated):
+    if is_one(value) or isinstance(value, Product | Reference | Generated | Brand | Path):
         return [value] * count
     values = list(value)
     if len(values) != count:

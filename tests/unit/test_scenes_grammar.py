@@ -306,9 +306,9 @@ def test_the_example_of_the_documentation_is_a_category(tmp_path: Path) -> None:
     )
     text = path.read_text()
     for old, new, words in (
-        ("- sphere: 0.5", "- sphre: 0.5", "27: sphre: unknown shape or key 'sphre'; did you mean sphere"),
-        ("plastic(colour", "plastik(colour", "29: surface: unknown function 'plastik'; did you mean plastic"),
-        ("[stones]}", "[stone]}", "10: elements: unknown element 'stone'; did you mean stones"),
+        ("- sphere: 0.5", "- sphre: 0.5", "29: sphre: unknown shape or key 'sphre'; did you mean sphere"),
+        ("plastic(colour", "plastik(colour", "31: surface: unknown function 'plastik'; did you mean plastic"),
+        ("[stones]}", "[stone]}", "12: elements: unknown element 'stone'; did you mean stones"),
     ):
         path.write_text(text.replace(old, new))
         with pytest.raises(ConfigError, match=f"ball.yaml:{words}"):

@@ -80,6 +80,8 @@ def generate(
     source = ItemSource(input, inputs, out)
     config = config.replace(urls=source.urls)
     handle = open_model(model, scenes)
+    if inputs.style is not None:
+        handle.read_style(inputs.style)  # its faults are told before the run
     if not quiet:
         kind = "" if handle.learned else " (rendered sets; --model bundled is the learned one)"
         print(f"model: {handle.name}{kind}", file=sys.stderr)

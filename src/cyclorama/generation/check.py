@@ -89,7 +89,7 @@ def check_inputs(
             if row.failure.error == "UnknownCategoryError":
                 unknown[row.category_given or ""] += 1
         opened = [row for row in chosen if _is_local(row.image)]
-        duplicates = _examine(plan, opened, settings, faults)
+        duplicates = _examine(plan, opened, settings, model, faults)
     known = {other.lower(): c.name for c in model.registry.categories for other in (c.name, *c.aliases)}
     return {
         "input": source.name,
@@ -145,12 +145,12 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 def _examine(
-    plan: Plan, rows: list[PlanRow], settings: GenerateConfig, faults: _Faults
+    plan: Plan, rows: list[PlanRow], settings: GenerateConfig, model: ModelHandle, faults: _Faults
 ) -> list[dict[str, Any]]:
     """Open the rows' files; the groups of rows whose images have equal contents."""
     groups: dict[str, list[PlanRow]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = pool.map(lambda row: _look(row, settings), rows)
+        found = pool.map(lambda row: _look(row, settings, model), rows)
         for row, (digest, failure) in zip(rows, found, strict=True):
             if failure is not None:
                 faults.add(row, type(failure).__name__, str(failure))
@@ -163,7 +163,7 @@ def _examine(
     ]
 
 
-def _look(row: PlanRow, settings: GenerateConfig) -> tuple[str, Exception | None]:
+def _look(row: PlanRow, settings: GenerateConfig, model: ModelHandle) -> tuple[str, Exception | None]:
     """The digest of a row's image, and what is wrong with its files."""
     image = Path(row.image or "")
     try:
@@ -188,6 +188,8 @@ def _look(row: PlanRow, settings: GenerateConfig) -> tuple[str, Exception | None
             check_mask(keyed.matte, f"product keyed out of {row.name}")
         if row.reference is not None and _is_local(row.reference):
             load_image(row.reference)
+        if row.style is not None and _is_local(row.style):
+            model.read_style(Path(row.style))
     except Exception as error:  # whatever a file does to us is its row's fault
         return digest, error
     return digest, None

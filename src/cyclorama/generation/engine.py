@@ -64,8 +64,8 @@ def sample_images(
     if isinstance(pipeline, SceneModel):
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
-            style = None
-            if task.reference is not None and settings.reference_strength > 0:
+            style = task.style
+            if style is None and task.reference is not None and settings.reference_strength > 0:
                 style = call(pipeline.styles.find, task.reference, task.category.name)
             styles.append(None if style is None else style.name)
             brand = None if style is None else style.brand

@@ -42,6 +42,8 @@ class Item:
     category: str | None = None
     reference: str | None = None
     reference_mask: str | None = None
+    style: str | None = None
+    """Address of a style file, for the rendered sets."""
     seed: int | None = None
     """The item's own seed; None derives one from the run's seed and the name."""
     folders: tuple[str, ...] = ()
@@ -110,15 +112,20 @@ class ItemSource:
         masks, mask_means = settings.mask, settings.mask_means
         reference = settings.reference_address
         reference_mask = None if settings.reference_mask is None else str(settings.reference_mask.absolute())
+        common = None if settings.style is None else str(settings.style.absolute())
         for row in self.table:
             values = row.values
             get = values.get
             image, mask, own, own_mask = get("image"), get("mask"), get("reference"), get("reference_mask")
             if bytes in (type(image), type(mask), type(own), type(own_mask)):
                 image, mask, own, own_mask = (_keep(v, embedded) for v in (image, mask, own, own_mask))
-            if not own:
-                own, own_mask = reference, reference_mask
             failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
+            style = get("style")
+            if own and style and failure is None:
+                reason = f"{row.place}: it has a reference and a style file; keep one of them"
+                failure = Failure("ManifestError", reason)
+            if not own and not style:
+                own, own_mask, style = reference, reference_mask, common
             if masks is not None and failure is None:
                 mask, failure = self._find_mask(masks, row)
             yield Item(
@@ -129,6 +136,7 @@ class ItemSource:
                 get("category"),
                 own,
                 own_mask or None,
+                style or None,
                 get("seed"),
                 tuple(row.name.split("/")[-2::-1]) if from_folder else (),
                 None,
@@ -149,7 +157,7 @@ class ItemSource:
         return None, Failure("MissingMaskError", reason)
 
 
-FILES = ("image", "mask", "reference", "reference_mask")
+FILES = ("image", "mask", "reference", "reference_mask", "style")
 
 
 def _keep(value: Any, folder: Path) -> str | None:

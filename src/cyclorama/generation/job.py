@@ -28,7 +28,7 @@ from cyclorama.generation.result import Generated, encode_files
 from cyclorama.generation.scenes import SceneModel, compute_scenes_hash
 from cyclorama.generation.settings import SCENE_REFERENCE, RunConfig
 from cyclorama.generation.sheet import write_thumbnail
-from cyclorama.generation.styles import STYLES, FittedStyles
+from cyclorama.generation.styles import STYLES, FittedStyle, FittedStyles
 from cyclorama.generation.task import Model
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.imaging.layout import CanvasLayout
@@ -151,12 +151,15 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
             digests[column] = hashlib.sha256(f"{compute_scenes_hash()} {row.key}".encode()).hexdigest()
             continue
         path = paths[column] = _fetch(job, address, scratch)
-        digests[column] = _hash_shared(*_stamp(path)) if "reference" in column else hash_file(path)
+        shared = column not in ("image", "mask")
+        digests[column] = _hash_shared(*_stamp(path)) if shared else hash_file(path)
     size = read_size(paths["image"])
     for layout in job.layouts:
         job.config.settings.check_canvas(layout.compute_size(size))
     if "reference" in paths:
         _read_shared_size(*_stamp(paths["reference"]))
+    if "style" in paths:
+        load_style(job, paths["style"])
     values = job.describe() | {
         "files": digests,
         "mask_means": row.mask_means,
@@ -166,6 +169,11 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
         "seed": row.seed,
     }
     return RowFiles(paths, digests, size, compute_key(values))
+
+
+def load_style(job: ImageRun, path: Path) -> FittedStyle:
+    """The style of the file ``path``, named after it and its content. Raises ConfigError, SettingsError."""
+    return FittedStyle(f"{path.stem}-{hash_file(path)[:12]}", job.model.read_style(path))
 
 
 def load_product(job: ImageRun, row: PlanRow, files: RowFiles) -> tuple[Product, float]:

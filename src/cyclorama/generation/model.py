@@ -20,6 +20,7 @@ from cyclorama.generation.scenes import (
 from cyclorama.models.files import list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
 from cyclorama.processes import count_threads
+from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary, open_library
 
 if TYPE_CHECKING:
@@ -69,12 +70,24 @@ class ModelHandle:
         pipeline: CycloramaPipeline = import_learned(_LEARNED).load_pipeline(self.folder, device, dtype)
         return pipeline
 
+    def read_style(self, path: Path) -> Brand:
+        """The brand of a style file.
+
+        Raises ConfigError (file, line, field), SettingsError (a learned model).
+        """
+        if self.learned:
+            raise SettingsError(
+                f"style file {path.name} goes with the rendered sets, not with model {self.name}; give a "
+                "reference instead"
+            )
+        return read_brand(path, self.library)
+
     def find_here(self) -> ModelHandle:
         """The handle with the folder that its model has on this machine. Raises ModelError if it has not."""
         moves = self.name in (BUNDLED, SCENES)  # they are where the package is
         if self.folder.exists() and not moves:
             return self
-        here = open_model(self.name) if self.learned else open_scenes(self.library)
+        here = open_scenes(self.library) if self.library.own else open_model(self.name)
         if here.hash != self.hash:
             raise ModelError(
                 f"model {self.name!r} is another one on machine {socket.gethostname()} ({here.hash}) than "

@@ -50,7 +50,8 @@ class Generated:
     recipe: dict[str, Any] = field(default_factory=dict)
     """All it was made of, as plain values: seed, category, reference, model, settings."""
     style: str | None = None
-    """Name of the style that a set takes from the reference; its file lies in the run's folder ``styles``."""
+    """Name of a set's style: its file and digest, or that of the file in the run's folder ``styles`` that
+    was fitted to the reference."""
 
     @property
     def image(self) -> Image.Image:

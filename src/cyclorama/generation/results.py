@@ -39,7 +39,10 @@ RESULT_SCHEMA = pa.schema(
         ("category_source", pa.string()),  # name, alias, map, plural, default; path, parent, part, folder
         ("category_match", pa.string()),  # the part of the given name that decided
         ("reference", pa.string()),  # its file name
-        ("style", pa.string()),  # of a rendered set, taken from the reference: a file in the folder styles
+        (
+            "style",
+            pa.string(),
+        ),  # of a set: a style file, or one in styles/ fitted to the reference
         ("mask_source", pa.string()),
         ("content_sha256", pa.string()),  # of the input image
         ("key", pa.string()),  # digest of contents and settings: equal keys, equal images

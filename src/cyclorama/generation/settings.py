@@ -81,6 +81,8 @@ class InputSettings(Settings):
     models."""
     reference_mask: Path | None = None
     """Mask of the reference's own product, which is not copied."""
+    style: Path | None = None
+    """Style file (YAML) of rendered sets, for every input with no style or reference of its own."""
     column: dict[str, str] = Field(default_factory=dict)
     """Which column of the table is which: --column.image "Bild 1" --column.category Sparte."""
     encoding: str | None = None
@@ -99,7 +101,9 @@ class InputSettings(Settings):
     def _check_files(self) -> Self:
         if self.reference_mask is not None and self.reference is None:
             raise SettingsError("--reference-mask is given without --reference; give both")
-        for name in ("reference", "reference_mask", "mask"):
+        if self.style is not None and self.reference is not None:
+            raise SettingsError("--style and --reference are both given; keep one of them")
+        for name in ("reference", "reference_mask", "style", "mask"):
             path = getattr(self, name)
             missing = path is not None and not (path.exists() if name == "mask" else path.is_file())
             if missing and (name, str(path)) != ("reference", "scene"):

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.generation.styles import FittedStyle
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import choose_model_size
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -43,6 +44,8 @@ class Task:
     category: Category
     seed: int
     reference: Reference | None = None
+    style: FittedStyle | None = None
+    """For the rendered sets, in place of what would be fitted to a reference."""
     name: str = ""
     frame: Size | None = None
     """(height, width) that decides the model's shape, before the canvas grew; None: the product's canvas."""

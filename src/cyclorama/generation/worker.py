@@ -27,6 +27,7 @@ from cyclorama.generation.job import (
     finish_image,
     inspect_row,
     load_product,
+    load_style,
     open_network,
     rename_paths,
 )
@@ -35,6 +36,7 @@ from cyclorama.generation.scenes import draw_reference
 from cyclorama.generation.settings import SCENE_REFERENCE
 from cyclorama.generation.shard import RowState, ShardState, Spot
 from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
+from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Task
 from cyclorama.generation.writers import build_ending
 from cyclorama.imaging.product import Product, Reference
@@ -205,7 +207,7 @@ class _ShardRun:
     def _make_batch(self, batch: Batch[Spot]) -> _Made:
         """An entry or an error per spot; in a thread of its own."""
         results: _Made = []
-        ready: list[tuple[Spot, Product, Reference | None, dict[str, Any]]] = []
+        ready: list[tuple[Spot, Product, Reference | None, FittedStyle | None, dict[str, Any]]] = []
         for spot in batch.members:
             prepared = _try(self._prepare, spot)
             if isinstance(prepared, Exception):
@@ -215,14 +217,14 @@ class _ShardRun:
         if not ready:
             return results
         tasks, registry = [], self.worker.sampler.model.registry
-        for spot, product, reference, _ in ready:
+        for spot, product, reference, style, _ in ready:
             row = self.state.rows[spot.row]
             category, seed = registry.resolve(row.plan.category or ""), row.seeds[spot.candidate]
             frame = self.job.layouts[spot.layout].compute_size(row.size or product.size)
-            tasks.append(Task(product, category, seed, reference, row.plan.name, frame))
+            tasks.append(Task(product, category, seed, reference, style, row.plan.name, frame))
         finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
         sampled = self.worker.sampler.sample(tasks, batch.places)
-        for (spot, product, reference, known), (made, places, share) in zip(ready, sampled, strict=True):
+        for (spot, product, reference, _, known), (made, places, share) in zip(ready, sampled, strict=True):
             if isinstance(made, Exception):
                 results.append((spot, made))
                 continue
@@ -234,8 +236,8 @@ class _ShardRun:
             results.append((spot, entry if isinstance(entry, Exception) else entry | known))
         return results
 
-    def _prepare(self, spot: Spot) -> tuple[Product, Reference | None, dict[str, Any]]:
-        """The product on its canvas, its reference, and what its entry says of both."""
+    def _prepare(self, spot: Spot) -> tuple[Product, Reference | None, FittedStyle | None, dict[str, Any]]:
+        """The product on its canvas, its reference, its style, and what its entry says of them."""
         row, layout = self.state.rows[spot.row], self.job.layouts[spot.layout]
         product, seconds = self.loads[spot.row].result()
         share = self.job.model.registry.resolve(row.plan.category or "").share
@@ -245,7 +247,9 @@ class _ShardRun:
         reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
         if row.plan.reference == SCENE_REFERENCE:
             reference = draw_reference(standing, row.plan.category or "", row.seeds[spot.candidate])
-        return standing, reference, {"load_seconds": seconds, "placement": placement}
+        path = None if row.files is None else row.files.paths.get("style")
+        style = None if path is None else load_style(self.job, path)
+        return standing, reference, style, {"load_seconds": seconds, "placement": placement}
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
         """What goes with an image into its files, where these are staged, and its thumbnails' names."""
@@ -261,6 +265,7 @@ class _ShardRun:
             identifier=row.identifier,
             reference=None if row.reference is None else PurePosixPath(row.reference).name,
             mask_source=product.mask_source,
+            **({} if row.style is None else {"style": PurePosixPath(row.style).name}),
         )
         names: dict[str, str] = {}
         if row.row < SHOWN_ROWS:
