@@ -23,6 +23,7 @@ from cyclorama.models.registry import CategoryRules
 from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.grammar.reader import list_scenes, load_category
 from cyclorama.scenes.model import CutOut, measure_body, set_stage
+from cyclorama.scenes.plate import choose_set
 from cyclorama.scenes.render import render_mask
 from cyclorama.scenes.stage import SceneCategory
 
@@ -100,7 +101,7 @@ def test_product_casts_its_shadow_and_stands_where_it_is(model: SceneModel) -> N
     product = draw_bottle((128, 128))
     box = find_box(product.matte)
     cutout = CutOut(product.foreground, product.matte, (box.top, box.left, box.height, box.width))
-    stage = set_stage(cutout, "perfume", 3).stage
+    stage = set_stage(cutout, load_category("perfume"), 3).stage
     mask = render_mask(stage, 128, 16, 0) > 127
     solid = product.matte > 0.5
     assert (mask & solid).sum() / (mask | solid).sum() >= 0.98
@@ -130,8 +131,9 @@ def test_a_brand_changes_colours_set_and_camera(model: SceneModel) -> None:
     product = draw_bottle()
     box = find_box(product.matte)
     cutout = CutOut(product.foreground, product.matte, (box.top, box.left, box.height, box.width))
-    own = set_stage(cutout, "perfume", 1, blue.style).stage
-    other = set_stage(cutout, "perfume", 1, blue.style, "whisky", 3.0).stage
+    perfume, whisky = load_category("perfume"), load_category("whisky")
+    own = choose_set(cutout, perfume, perfume, 1, blue.style).build()
+    other = choose_set(cutout, perfume, whisky, 1, blue.style, 3.0).build()
     assert len(own.parts) != len(other.parts)
     _, y, z = np.subtract(other.camera.origin, other.camera.target)
     assert np.rad2deg(np.arctan2(z, -y)) == pytest.approx(3.0)

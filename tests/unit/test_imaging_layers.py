@@ -21,6 +21,7 @@ from cyclorama.imaging.layers import (
     encode_layers,
     encode_psd,
     flatten,
+    split_shadow,
 )
 from cyclorama.imaging.product import Product
 
@@ -92,6 +93,23 @@ def test_flatten_is_plain_alpha_compositing() -> None:
     assert difference[layers.product[..., 3] == 255].max() == 0
 
 
+def test_a_sets_shadow_is_split_from_its_plate() -> None:
+    """Grey darkening goes into the shadow and leaves the empty set; added light stays in the plate."""
+    empty = np.random.default_rng(0).integers(60, 250, (24, 24, 3)).astype(np.uint8)
+    factor = np.ones((24, 24, 1))
+    factor[4:20, 4:12] = np.linspace(0.2, 1, 16)[:, None, None]
+    factor[4:20, 14:20] = 1.02
+    ground = np.clip(np.rint(empty * factor), 0, 255).astype(np.uint8)
+    plate, shadow = split_shadow(ground, empty)
+    assert np.abs(shadow / 255 - np.clip(1 - factor[..., 0], 0, 1)).max() < 0.01
+    assert np.abs(plate.astype(int) - np.where(factor > 1, ground, empty)).max() <= 4
+    made = np.rint((1 - shadow[..., None] / 255) * plate)
+    assert np.abs(made - ground).max() <= 1
+    black, full = split_shadow(np.zeros_like(empty), empty)
+    assert (full == 255).all()
+    assert np.array_equal(black, empty)
+
+
 def test_parts_that_do_not_make_the_image_are_refused() -> None:
     _, layers, product = build_image(3)
     other = 255 - layers.flat
@@ -133,7 +151,7 @@ def test_openraster_reads_back(strength: float) -> None:
     files = encode_layers(layers, "ora")
     assert files == encode_layers(layers, "ora")
     read, merged, root = read_openraster(files[".ora"])
-    names = ["Background plate", "Contact shadow", "Product"] if strength else ["Background plate", "Product"]
+    names = ["Background plate", "Shadow", "Product"] if strength else ["Background plate", "Product"]
     assert [name for name, _ in read] == names
     assert (root.attrib["w"], root.attrib["h"]) == (str(SIZE[1]), str(SIZE[0]))
     for (_, pixels), (_, wanted) in zip(read, layers.list_rgba(), strict=True):
@@ -172,7 +190,7 @@ def test_psd_reads_back_with_psd_tools() -> None:
     _, layers, _ = build_image(6, 0.4)
     document = api.PSDImage.open(io.BytesIO(encode_layers(layers, "psd")[".psd"]))
     assert document.size == (SIZE[1], SIZE[0])
-    assert [layer.name for layer in document] == ["Background plate", "Contact shadow", "Product"]
+    assert [layer.name for layer in document] == ["Background plate", "Shadow", "Product"]
     for layer, (_, wanted) in zip(document, layers.list_rgba(), strict=True):
         assert (layer.blend_mode.name, layer.opacity, layer.visible) == ("NORMAL", 255, True)
         left, top, right, bottom = layer.bbox

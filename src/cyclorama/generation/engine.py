@@ -32,6 +32,7 @@ from cyclorama.imaging.compositing import (
 )
 from cyclorama.imaging.layout import place_product as place_product
 from cyclorama.imaging.product import Product
+from cyclorama.types import Pixels
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory")
 _DEVICE_LOST = ("cuda error", "device-side assert", "hip error")
@@ -61,6 +62,7 @@ def sample_images(
     placed = [place_product(task.product, settings.canvas_size) for task in tasks]
     learned = not isinstance(pipeline, SceneModel)
     styles: list[str | None] = []
+    empties: list[Pixels | None] = [None] * len(tasks)
     if isinstance(pipeline, SceneModel):
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
@@ -69,7 +71,10 @@ def sample_images(
                 style = call(pipeline.styles.find, task.reference, task.category.name)
             styles.append(None if style is None else style.name)
             brand = None if style is None else style.brand
-            drawn.append(call(pipeline.draw, product, task.category.name, task.seed, settings.preset, brand))
+            values = (product, task.category.name, task.seed, settings.preset, brand)
+            drawn.append(call(pipeline.draw, *values))
+            if settings.layers is not None:
+                empties[len(drawn) - 1] = _to_profile(call(pipeline.draw_empty, *values), product)
     else:
         from cyclorama.generation.learned import draw_grounds
 
@@ -79,9 +84,15 @@ def sample_images(
     return [
         background
         if isinstance(background, ModelError)
-        else replace(_finish(task, product, background, settings, learned, sampled), style=style)
-        for task, product, background, style in zip(tasks, placed, drawn, styles, strict=True)
+        else replace(_finish(task, product, background, settings, learned, sampled), style=style, empty=empty)
+        for task, product, background, style, empty in zip(tasks, placed, drawn, styles, empties, strict=True)
     ]
+
+
+def _to_profile(drawn: npt.NDArray[Any], product: Product) -> Pixels:
+    """Levels of sRGB in the product's colours, uint8."""
+    levels: Pixels = np.rint(from_srgb(drawn, product.icc_profile)).astype(np.uint8)
+    return levels
 
 
 def _finish(

@@ -247,7 +247,8 @@ def finish_image(
     """
     start = time.perf_counter()
     verdict = None if job.gate is None else job.gate(made, product, reference)
-    encoded, measured = encode_files(made.pixels, made.background, product, recipe, job.config.settings)
+    settings = job.config.settings
+    encoded, measured = encode_files(made.pixels, made.background, product, recipe, settings, made.empty)
     files = []
     for suffix, data in encoded.items():
         staged = target.with_name(target.name + suffix)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cyclorama import __version__
 from cyclorama.errors import OutputError, SettingsError, UnreadableImageError
 from cyclorama.files import write_atomic
@@ -14,7 +16,7 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.imaging.compositing import compute_contact_shadow
 from cyclorama.imaging.formats import SUFFIXES, EncodingConfig, decode_image, encode_image, measure_encoding
-from cyclorama.imaging.layers import build_layers, encode_layers
+from cyclorama.imaging.layers import build_layers, encode_layers, split_shadow
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product
 from cyclorama.types import ProductReport
@@ -49,6 +51,8 @@ class Generated:
     """Resolution, creator and rights of the photo."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """All it was made of, as plain values: seed, category, reference, model, settings."""
+    empty: Pixels | None = None
+    """A rendered set without the product, at the same size, if layers were asked for."""
     style: str | None = None
     """Name of a set's style: its file and digest, or that of the file in the run's folder ``styles`` that
     was fitted to the reference."""
@@ -110,19 +114,28 @@ def describe_image(
 
 
 def encode_files(
-    pixels: Pixels, background: Pixels, product: Product, recipe: dict[str, Any], settings: GenerateConfig
+    pixels: Pixels,
+    background: Pixels,
+    product: Product,
+    recipe: dict[str, Any],
+    settings: GenerateConfig,
+    empty: Pixels | None = None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The files of one image by suffix, its own first, and what a lossy one did to the opaque product.
 
-    ``product`` is on the image's canvas, ``background`` the image without it. The second is that of
-    :func:`measure_encoding`, empty for a lossless file. Invariant: equal arguments give equal bytes. Raises
-    SettingsError (a format that is too small).
+    ``product`` is on the image's canvas, ``background`` the image without it, ``empty`` the same without its
+    shadow, if that is known. The second is that of :func:`measure_encoding`, empty for a lossless file.
+    Invariant: equal arguments give equal bytes. Raises SettingsError (a format that is too small).
     """
     encoding, strength = settings.encoding, settings.contact_shadow
     content = encode_image(pixels, recipe, product.icc_profile, encoding, product.metadata)
     files = {encoding.suffix: content}
     if settings.layers is not None:
         shadow = compute_contact_shadow(product.matte, strength) if strength else None
+        if empty is not None:
+            background, own = split_shadow(background, empty)
+            shadow = own if shadow is None else 255 - np.rint((255.0 - own) * (255.0 - shadow) / 255)
+            shadow = shadow.astype(np.uint8)
         files |= encode_layers(build_layers(pixels, background, product, shadow), settings.layers)
     return files, {} if encoding.is_lossless else measure_encoding(content, product)
 

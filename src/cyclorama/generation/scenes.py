@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -23,18 +24,17 @@ from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.model import CutOut, set_stage
-from cyclorama.scenes.render import render_image, set_threads
-from cyclorama.types import Pixels
+from cyclorama.scenes.plate import SETS, Plates, ProductSet, choose_set
+from cyclorama.scenes.render import clear_view, render_image, set_threads
+from cyclorama.types import Pixels, Size
 
 SCENES = "scenes"
 _DRAWING = threading.Lock()
 GENERAL = "studio"
 """The category of products that have none of their own."""
-PRESETS = {"quality": (1536, 9), "balanced": (1024, 9), "fast": (512, 4)}
+PRESETS = {"quality": (1536, 9), "balanced": (1024, 6), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
-FINE_SIDE = 640
-"""Up to this side twice the samples are taken: noise is larger where pixels are few."""
-RENDERER = "4"
+RENDERER = "5"
 """Raised when equal files give other pixels."""
 
 
@@ -81,6 +81,7 @@ class SceneModel:
         """``threads`` render at a time; ``library`` has the categories."""
         self.library, self.registry = library, build_registry(library)
         self.styles = FittedStyles(library=library)
+        self.plates = Plates()
         set_threads(threads)
 
     def draw(
@@ -88,30 +89,37 @@ class SceneModel:
     ) -> Pixels:
         """The set with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
-        With ``brand`` the set is as it says, else the seed draws one.
-        Raises SettingsError (unknown category).
+        Without ``brand`` the seed draws a style from the category's whole range; with it, products of about
+        one size share their set. Raises SettingsError (unknown category).
         """
         side, samples = PRESETS[preset]
-        longer = max(product.size)
-        scale = min(1.0, side / longer)
-        size = (max(8, round(product.size[0] * scale)), max(8, round(product.size[1] * scale)))
-        colours = to_srgb(product.foreground, product.icc_profile)
-        pixels, matte = fit_to_model(product.size, size).apply_rgba(colours, product.matte)
-        box = find_box(matte)
-        cutout = CutOut(
-            np.clip(pixels, 0, 255).astype(np.uint8), matte, (box.top, box.left, box.height, box.width)
-        )
+        cutout = fit_cutout(product, side)
         if brand is None:
-            setting = set_stage(cutout, category, seed, library=self.library)
+            setting = set_stage(cutout, self.library.load(category), seed)
+            ground = render_image(setting.stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
-            arrangement = seed if brand.arrangement is None else brand.arrangement
-            chosen = (brand.style, brand.scene, brand.elevation)
-            setting = set_stage(cutout, category, arrangement, *chosen, library=self.library)
-        count = samples if max(size) > FINE_SIDE or preset == "fast" else 2 * samples
-        ground = render_image(setting.stage, max(size), count, seed % 2**31, setting.solid)
-        if ground.shape[:2] == product.size:
-            return ground
-        return np.asarray(Image.fromarray(ground).resize(product.size[::-1], Image.Resampling.BICUBIC))
+            ground = self.plates.draw(cutout, self._choose(cutout, category, seed, brand), samples)
+        return _enlarge(ground, product.size)
+
+    def draw_empty(
+        self, product: Product, category: str, seed: int, preset: str, brand: Brand | None = None
+    ) -> Pixels:
+        """The same set without the product, for layers; what would hide it is gone, too."""
+        side, samples = PRESETS[preset]
+        cutout = fit_cutout(product, side)
+        if brand is None:
+            setting = set_stage(cutout, self.library.load(category), seed)
+            clear_view(setting.stage, setting.solid)
+            empty = replace(setting.stage, product=[])
+            ground = render_image(empty, max(cutout.canvas), samples, seed % 2**31)
+        else:
+            ground = self.plates.draw_empty(cutout, self._choose(cutout, category, seed, brand), samples)
+        return _enlarge(ground, product.size)
+
+    def _choose(self, cutout: CutOut, category: str, seed: int, brand: Brand) -> ProductSet:
+        arrangement = seed % SETS if brand.arrangement is None else brand.arrangement
+        categories = self.library.load(category), self.library.load(brand.scene or category)
+        return choose_set(cutout, *categories, arrangement, brand.style, brand.elevation)
 
 
 @cache
@@ -132,3 +140,19 @@ def draw_reference(product: Product, category: str, seed: int) -> Reference:
     colours = to_srgb(product.foreground, product.icc_profile)
     pixels = np.rint(ground + alpha * (colours - ground)).astype(np.uint8)
     return Reference(pixels, product.matte, SCENE_REFERENCE)
+
+
+def _enlarge(ground: Pixels, size: Size) -> Pixels:
+    if ground.shape[:2] == size:
+        return ground
+    return np.asarray(Image.fromarray(ground).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def fit_cutout(product: Product, side: int) -> CutOut:
+    """``product`` with its canvas' larger side no longer than ``side``."""
+    scale = min(1.0, side / max(product.size))
+    size = (max(8, round(product.size[0] * scale)), max(8, round(product.size[1] * scale)))
+    colours = to_srgb(product.foreground, product.icc_profile)
+    pixels, matte = fit_to_model(product.size, size).apply_rgba(colours, product.matte)
+    box = find_box(matte)
+    return CutOut(np.clip(pixels, 0, 255).astype(np.uint8), matte, (box.top, box.left, box.height, box.width))

@@ -1,8 +1,9 @@
 """Which layers make up an image, and how do they become files for a designer's programs?
 
 From below: the background plate as the model painted it (where the product stands it shows what the model
-painted there), the contact shadow if one was asked for, the product with its matte as alpha. Layers have 8
-bits, the flat image was composited in floating point; so the colours in the soft rim are chosen anew, a
+painted there), the shadow, the product with its matte as alpha. Of a rendered set the plate is the empty set
+and the shadow what the product takes of its light; else there is a shadow if one was asked for. Layers have
+8 bits, the flat image was composited in floating point; so the colours in the soft rim are chosen anew, a
 level or two away, such that the layers put together are the flat image bit for bit:
 ``rint(a F + (1 - a)(1 - s) B)``, halves to even. Programs that round otherwise differ by a level. Where the
 product is opaque its layer holds the product's own pixels.
@@ -31,7 +32,7 @@ Levels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 LayerFormat = Literal["ora", "psd", "png"]
 LAYER_FORMATS: tuple[str, ...] = get_args(LayerFormat)
-NAMES = {"plate": "Background plate", "shadow": "Contact shadow", "product": "Product"}
+NAMES = {"plate": "Background plate", "shadow": "Shadow", "product": "Product"}
 _THUMBNAIL = 256
 _ROUNDING = 2
 """Most levels that 8-bit alpha and plate can move an image that was composited in floating point."""
@@ -78,6 +79,19 @@ def check_layer_format(layers: str, size: Size | None = None) -> None:
             f"PSD holds sides up to {MAX_PSD_SIDE} pixels, the image has {size[1]} x {size[0]}; "
             "use --layers ora or a smaller size"
         )
+
+
+def split_shadow(ground: Pixels, empty: Pixels) -> tuple[Pixels, Levels]:
+    """The plate (H, W, 3) and the shadow (H, W) in 255ths that are ``ground``, a set with its product.
+
+    The plate is ``empty``, the same set without it, where the product only takes light; where it mirrors or
+    throws light, the plate has that.
+    """
+    lit = ground.mean(axis=2) / np.maximum(empty.mean(axis=2), 1)
+    shadow = np.minimum(np.rint(255 * np.clip(1 - lit, 0, 1)), 255 - ground.max(axis=2))
+    left = 1 - shadow[..., None] / 255
+    plate = np.where(left > 0, np.clip(np.rint(ground / np.maximum(left, 1e-9)), 0, 255), empty)
+    return plate.astype(np.uint8), shadow.astype(np.uint8)
 
 
 def build_layers(flat: Pixels, background: Pixels, product: Product, shadow: Levels | None = None) -> Layers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import colorsys
+import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +89,23 @@ def list_walls(wall: Colour, rim: NDArray[np.float64]) -> list[Colour]:
     return walls
 
 
+def choose_wall(
+    wall: Colour, rim: NDArray[np.float64], see: Callable[[Colour], NDArray[np.uint8]]
+) -> tuple[Colour, float]:
+    """The first wall that shows the product, ``wall`` before others, and its contrast; else the best.
+
+    ``see`` gives the pixels (N, 3) that are behind the product with a wall.
+    """
+    best, contrast = wall, -1.0
+    for tried in [wall, *list_walls(wall, rim)]:
+        found = measure_contrast(rim, see(tried))
+        if found > contrast:
+            best, contrast = tried, found
+        if contrast >= DISTINCT:
+            break
+    return best, contrast
+
+
 def relate_accent(style: Style, foreground: NDArray[np.uint8], matte: NDArray[np.float32]) -> Style:
     """``style`` with its accent's hue related to the product's: the same, its neighbour or its opposite."""
     colours = foreground[matte > 0.9]
@@ -109,5 +128,7 @@ def relate_accent(style: Style, foreground: NDArray[np.uint8], matte: NDArray[np
 
 def to_colour(lab: NDArray[np.float64]) -> Colour:
     """The nearest colour of sRGB to ``lab`` (3,), CIELAB."""
-    rgb = np.clip(lab2rgb(lab), 0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a colour that no screen shows is brought near
+        rgb = np.clip(lab2rgb(lab), 0, 1)
     return float(rgb[0]), float(rgb[1]), float(rgb[2])

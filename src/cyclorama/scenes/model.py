@@ -13,18 +13,11 @@ from scipy import ndimage
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.compose import build_product, derive
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
-from cyclorama.scenes.look import (
-    DISTINCT,
-    estimate_light_side,
-    list_walls,
-    measure_contrast,
-    measure_rim,
-    relate_accent,
-)
+from cyclorama.scenes.look import choose_wall, estimate_light_side, measure_rim, relate_accent
 from cyclorama.scenes.pose import ABOVE, can_stand, estimate_elevation
-from cyclorama.scenes.render import render_image
+from cyclorama.scenes.render import render_preview
 from cyclorama.scenes.stage import BodyShape, Camera, SceneCategory, Stage, compute_bounds
-from cyclorama.scenes.surface import Style
+from cyclorama.scenes.surface import Colour, Style
 
 PREVIEW = 96
 """Larger side of the small images by which colours are judged, pixels."""
@@ -98,7 +91,7 @@ def _find_front(points: NDArray[np.float32], width: float) -> float:
     return float(np.mean([points[thirds == third, 1].min(initial=0.0) for third in range(3)]))
 
 
-def _begin(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Style]:
+def begin_set(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Style]:
     """What arrangement ``seed`` of a set draws from, and its own style, which is drawn first."""
     rng = np.random.default_rng(derive("scene", seed, dressing.name))
     return rng, dressing.sample_style(rng)
@@ -106,7 +99,7 @@ def _begin(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Sty
 
 def draw_style(name: str, seed: int, library: SceneLibrary = BUILT_IN) -> Style:
     """The style that ``seed`` draws from the whole range of category ``name``."""
-    return _begin(library.load(name), seed)[1]
+    return begin_set(library.load(name), seed)[1]
 
 
 def set_empty(
@@ -121,7 +114,7 @@ def set_empty(
 
     It stands round a plain upright box of the category's usual share, on a square canvas of ``size`` pixels.
     """
-    rng, _ = _begin(dressing, arrangement)
+    rng, _ = begin_set(dressing, arrangement)
     usual = float(rng.uniform(*category.framing.elevation))
     tall = round(size * sum(category.framing.share) / 2)
     wide, top = round(STAND_IN_ASPECT * tall), (size - tall) // 2
@@ -137,51 +130,27 @@ def set_empty(
     return replace(stage, product=[])
 
 
-def set_stage(
-    cutout: CutOut,
-    name: str,
-    seed: int,
-    style: Style | None = None,
-    scene: str | None = None,
-    elevation: float | None = None,
-    library: SceneLibrary = BUILT_IN,
-) -> Setting:
-    """The stage of category ``name`` for ``cutout``: camera, product, props, light and colours.
+def set_stage(cutout: CutOut, category: SceneCategory, seed: int, style: Style | None = None) -> Setting:
+    """The stage of ``category`` for ``cutout``: camera, product, props, light and colours.
 
-    Without ``style`` the seed draws one from the category's whole range. ``scene`` is the category whose set
-    is built, if that is another one; ``elevation`` the camera's, degrees. Raises SettingsError (unknown
-    name).
+    Without ``style`` the seed draws one from the category's whole range.
     """
-    category, dressing = library.load(name), library.load(scene or name)
-    rng, drawn = _begin(dressing, seed)
-    chosen = style or relate_accent(drawn, cutout.foreground, cutout.matte)
-    side = estimate_light_side(cutout.foreground, cutout.matte)
-    if side is not None:
-        chosen = chosen.replace(key_side=side * max(abs(chosen.key_side), 0.4))
-    usual = float(rng.uniform(*category.framing.elevation))
-    camera, body = find_view(cutout, category, usual if elevation is None else elevation)
+    rng, drawn = begin_set(category, seed)
+    style, side = light_as(style or relate_accent(drawn, cutout.foreground, cutout.matte), cutout)
+    camera, body = find_view(cutout, category, float(rng.uniform(*category.framing.elevation)))
     card = build_card(cutout.foreground, cutout.matte, camera, body)
-    state = rng.bit_generator.state
+    state, stages = rng.bit_generator.state, {}
 
-    def dress(style: Style) -> Stage:
+    def look_behind(wall: Colour) -> NDArray[np.uint8]:
         rng.bit_generator.state = state
-        stage = Stage(product=card, camera=camera)
-        dressing.dress(stage, rng, style)
-        return stage
+        stages[wall] = stage = Stage(product=card, camera=camera)
+        category.dress(stage, rng, style.replace(wall=wall))
+        return find_surroundings(render_preview(replace(stage, product=[]), PREVIEW, 4), cutout.matte)
 
     rim = measure_rim(cutout.foreground, cutout.matte)
-    best, stage = chosen, dress(chosen)
-    contrast = measure_contrast(rim, _look_behind(stage, cutout))
-    for wall in list_walls(chosen.wall, rim) if contrast < DISTINCT else []:
-        other = chosen.replace(wall=wall)
-        dressed = dress(other)
-        found = measure_contrast(rim, _look_behind(dressed, cutout))
-        if found > contrast:
-            best, stage, contrast = other, dressed, found
-        if contrast >= DISTINCT:
-            break
+    wall, contrast = choose_wall(style.wall, rim, look_behind)
     solid = np.where(cutout.matte > 0.98, 255, 0).astype(np.uint8)
-    return Setting(stage, best, side, contrast, solid)
+    return Setting(stages[wall], style.replace(wall=wall), side, contrast, solid)
 
 
 def find_view(cutout: CutOut, category: SceneCategory, elevation: float) -> tuple[Camera, BodyShape]:
@@ -206,11 +175,17 @@ def find_view(cutout: CutOut, category: SceneCategory, elevation: float) -> tupl
     return camera, body
 
 
-def _look_behind(stage: Stage, cutout: CutOut) -> NDArray[np.uint8]:
-    """Pixels (N, 3) of a small image of the empty ``stage`` round the product's upper three quarters."""
-    image = render_image(replace(stage, product=[]), PREVIEW, 4, 0)
-    zoom = np.divide(image.shape[:2], cutout.canvas)
-    small = ndimage.zoom(cutout.matte, zoom, order=1) > 0.5
+def light_as(style: Style, cutout: CutOut) -> tuple[Style, float | None]:
+    """``style`` lit from the side from which the photo was lit, and that side, if it shows."""
+    side = estimate_light_side(cutout.foreground, cutout.matte)
+    if side is None:
+        return style, None
+    return style.replace(key_side=side * max(abs(style.key_side), 0.4)), side
+
+
+def find_surroundings(image: NDArray[np.uint8], matte: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Pixels (N, 3) of a small ``image`` round the upper three quarters of a product, ``matte`` (H, W)."""
+    small = ndimage.zoom(matte, np.divide(image.shape[:2], matte.shape), order=1) > 0.5
     ring = ndimage.binary_dilation(small, iterations=4) & ~ndimage.binary_dilation(small)
     rows = np.flatnonzero(small.any(1))
     ring[rows[0] + (rows[-1] - rows[0]) * 3 // 4 :] = False

@@ -47,7 +47,7 @@ def draw_sheet(library: SceneLibrary, name: str, path: Path, seed: int = 0, side
         number = seed * _ROWS * _COLUMNS + place
         product = draw_product(category, number, side)
         style = category.brands[place] if place < len(category.brands) else None
-        setting = set_stage(product, name, number, style, library=library)
+        setting = set_stage(product, category, number, style)
         ground = render_image(setting.stage, side, _SAMPLES, number, setting.solid)
         alpha = product.matte[..., None]
         top, left = (side + _GAP) * (place // _COLUMNS), (side + _GAP) * (place % _COLUMNS)

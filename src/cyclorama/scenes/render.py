@@ -7,22 +7,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import Camera, Stage, cast_rays, compute_film, project
+from cyclorama.scenes.stage import Camera, Part, Stage, cast_rays, compute_film, project
 from cyclorama.scenes.surface import Surface
 
 _STATE: dict[str, Any] = {}
 _GUIDE_SAMPLES = 4
 GROUND = 0.02
 """What is no higher than this is ground, which no product is hidden by; its size is 1."""
+Crop = tuple[int, int, int, int]
+"""Left, top, width and height of a part of an image, pixels."""
 _BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
 
 
 def load_mitsuba() -> Any:
     """The ``mitsuba`` module with the scalar variant set and one thread."""
     if "mi" not in _STATE:
-        os.environ.setdefault("OIDN_NUM_THREADS", "1")
+        os.environ.setdefault("OIDN_NUM_THREADS", "1")  # read when the first image is denoised
         os.environ.setdefault("OIDN_SET_AFFINITY", "0")
         import drjit
         import mitsuba
@@ -36,11 +39,12 @@ def load_mitsuba() -> Any:
 
 
 def set_threads(threads: int) -> None:
-    """Render with so many threads from now on; pixels do not depend on it."""
+    """Render with so many threads from now on, and denoise if nothing was yet; pixels do not depend on it."""
     load_mitsuba()
     import drjit
 
     drjit.set_thread_count(threads)
+    os.environ["OIDN_NUM_THREADS"] = str(threads)
 
 
 def to_linear(values: Any) -> Any:
@@ -92,15 +96,31 @@ def _glow(mi: Any, surface: Surface, glow: float) -> dict[str, Any]:
     return {"type": "rgb", "value": [x * glow for x in to_linear(surface.colour).tolist()]}
 
 
-def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "", aimed: float = 1.0) -> Any:
-    """Mitsuba's shape of ``mesh``; with ``radiance`` it shines, and ``aimed`` is its share of shadow rays."""
+def _weigh(radiance: Any, area: float, position: Any, target: Any = (0.0, 0.0, 0.5)) -> float:
+    """How often a lamp is asked for its light, beside others: by what it sends to ``target``."""
+    return float(np.mean(radiance)) * area / max(1.0, float(np.sum(np.subtract(position, target) ** 2)))
+
+
+def _weigh_part(part: Part, glow: float) -> float:
+    """The same for a shining part. A photo is never asked: light that happens to meet it shows it."""
+    if part.surface.kind == "photo":
+        return 0.0
+    full = 255.0 if isinstance(part.surface.colour, np.ndarray) else 1.0
+    colour = np.mean(to_linear(np.divide(part.surface.colour, full)))
+    a, b, c = part.mesh.vertices[part.mesh.faces.T]
+    area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()) / 2
+    return _weigh(colour * glow, area, part.mesh.vertices.mean(0))
+
+
+def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "", weight: float = 1.0) -> Any:
+    """Mitsuba's shape of ``mesh``; with ``radiance`` it shines."""
     properties = mi.Properties()
     if name:
         properties.set_id(name)
     properties["bsdf"] = bsdf
     if radiance is not None:
-        emitter = {"type": "area", "radiance": radiance, "sampling_weight": aimed}
-        properties["emitter"] = mi.load_dict(emitter, parallel=False)
+        lamp = {"type": "area", "radiance": radiance, "sampling_weight": weight}
+        properties["emitter"] = mi.load_dict(lamp, parallel=False)
     shape = mi.Mesh("part", len(mesh.vertices), len(mesh.faces), properties, True, True)
     parameters = mi.traverse(shape)
     uv = mesh.uv.copy()
@@ -113,9 +133,7 @@ def _shape(mi: Any, mesh: Mesh, bsdf: Any, radiance: Any = None, name: str = "",
     return shape
 
 
-def _camera(
-    mi: Any, camera: Camera, size: int, samples: int, crop: tuple[int, int, int, int] | None = None
-) -> dict[str, Any]:
+def _camera(mi: Any, camera: Camera, size: int, samples: int, crop: Crop | None = None) -> dict[str, Any]:
     height, width = compute_film(camera, size)
     left, top, wide, tall = crop or (0, 0, width, height)
     return {
@@ -141,28 +159,53 @@ def _camera(
     }
 
 
-def _scene(mi: Any, stage: Stage, size: int, samples: int, depth: int) -> Any:
+def _scene(
+    mi: Any,
+    stage: Stage,
+    size: int,
+    samples: int,
+    depth: int,
+    crop: Crop | None = None,
+    shapes: list[Any] | None = None,
+) -> Any:
     entries: dict[str, Any] = {"type": "scene"}
     entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
-    entries["sensor"] = _camera(mi, stage.camera, size, samples)
-    entries["sky"] = {"type": "constant", "radiance": {"type": "rgb", "value": list(stage.sky)}}
+    entries["sensor"] = _camera(mi, stage.camera, size, samples, crop)
+    entries["sky"] = {
+        "type": "constant",
+        "radiance": {"type": "rgb", "value": list(stage.sky)},
+        "sampling_weight": max(float(np.mean(stage.sky)), 1e-6),
+    }
     for k, lamp in enumerate(stage.lights):
         half = lamp.size / 2
+        weight = _weigh(lamp.radiance, lamp.size**2, lamp.position, lamp.target)
         entries[f"light{k}"] = {
             "type": "rectangle",
             "to_world": mi.ScalarTransform4f()
             .look_at(origin=lamp.position, target=lamp.target, up=[0.01, 0, 1])
             .scale([half, half, 1]),
-            "emitter": {"type": "area", "radiance": {"type": "rgb", "value": list(lamp.radiance)}},
+            "emitter": {
+                "type": "area",
+                "radiance": {"type": "rgb", "value": list(lamp.radiance)},
+                "sampling_weight": weight,
+            },
         }
-    for k, part in enumerate([*stage.product, *stage.parts]):
-        bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
-        photo = part.surface.kind == "photo"  # large and dim: a shadow ray to a lamp tells more
-        glow = 1 / stage.exposure if photo else part.surface.glow
-        radiance = _glow(mi, part.surface, glow) if glow > 0 else None
-        name = f"part{k:04d}"
-        entries[name] = _shape(mi, part.mesh, bsdf, radiance, name, 0.0 if photo else 1.0)
+    product = build_shapes(stage.product, stage.exposure)
+    others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes
+    entries |= {shape.id(): shape for shape in [*product, *others]}
     return mi.load_dict(entries, parallel=False)
+
+
+def build_shapes(parts: list[Part], exposure: float, first: int = 0) -> list[Any]:
+    """Mitsuba's shapes of ``parts``, numbered from ``first``; several scenes may hold them."""
+    mi, shapes = load_mitsuba(), []
+    for k, part in enumerate(parts, first):
+        bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
+        glow = 1 / exposure if part.surface.kind == "photo" else part.surface.glow
+        radiance = _glow(mi, part.surface, glow) if glow > 0 else None
+        weight = _weigh_part(part, glow) if glow > 0 else 0.0
+        shapes.append(_shape(mi, part.mesh, bsdf, radiance, f"part{k:04d}", weight))
+    return shapes
 
 
 def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8], rays: int) -> bool:
@@ -209,13 +252,13 @@ def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8
     return np.asarray(np.clip(np.round(x * 255.0), 0, 255), np.uint8)
 
 
-def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
+def _albedo_scene(mi: Any, stage: Stage, size: int, crop: Crop | None = None) -> Any:
     """A scene whose surfaces shine with their albedo, the denoiser's guide.
 
     One pass over it costs a small part of Mitsuba's AOV integrator.
     """
     entries: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": 1}}
-    entries["sensor"] = _camera(mi, stage.camera, size, _GUIDE_SAMPLES)
+    entries["sensor"] = _camera(mi, stage.camera, size, _GUIDE_SAMPLES, crop)
     black = mi.load_dict(_BLACK, parallel=False)
     for k, part in enumerate([*stage.product, *stage.parts]):
         if part.surface.kind == "glass":
@@ -224,6 +267,48 @@ def _albedo_scene(mi: Any, stage: Stage, size: int) -> Any:
         surface = Surface((0.9, 0.9, 0.9)) if bare else part.surface  # a print on metal is guided, too
         entries[f"part{k:04d}"] = _shape(mi, part.mesh, black, _colour(mi, surface))
     return mi.load_dict(entries, parallel=False)
+
+
+def render_preview(stage: Stage, size: int, samples: int) -> NDArray[np.uint8]:
+    """A quick image of ``stage``, sRGB uint8 (H, W, 3): noise is averaged over neighbours, not taken out."""
+    mi = load_mitsuba()
+    scene = _scene(mi, stage, size, samples, 4)
+    raw = np.array(mi.render(scene, spp=samples, seed=0), dtype=np.float32)[..., :3]
+    return tone_map(ndimage.uniform_filter(np.minimum(np.nan_to_num(raw), 12.0), (3, 3, 1)), stage.exposure)
+
+
+def render_light(
+    stage: Stage,
+    size: int,
+    samples: int,
+    seed: int,
+    crop: Crop | None = None,
+    shapes: list[Any] | None = None,
+    albedo: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """The denoised linear radiance (H, W, 3) of ``stage``, or of its part ``crop``.
+
+    ``shapes`` are those of the stage's parts, ``albedo`` (H, W, 3) its colours, if they are there already.
+    """
+    mi = load_mitsuba()
+    scene = _scene(mi, stage, size, samples, 4, crop, shapes)
+    albedo = render_albedo(stage, size, seed, crop) if albedo is None else albedo
+    return _render_clean(mi, scene, samples, seed, albedo)
+
+
+def render_albedo(stage: Stage, size: int, seed: int, crop: Crop | None = None) -> NDArray[np.float32]:
+    """Colours in [0, 1] (H, W, 3) of what is seen, linear: the denoiser's guide."""
+    mi = load_mitsuba()
+    flat = mi.render(_albedo_scene(mi, stage, size, crop), spp=_GUIDE_SAMPLES, seed=seed)
+    return np.ascontiguousarray(np.clip(np.nan_to_num(np.array(flat, np.float32)[..., :3]), 0, 1))
+
+
+def _render_clean(
+    mi: Any, scene: Any, samples: int, seed: int, albedo: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    raw = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., :3]
+    colour = np.ascontiguousarray(np.minimum(np.nan_to_num(raw), 12.0))
+    return np.asarray(_STATE["oidn"].denoise(colour, albedo=albedo, hdr=True), np.float32)
 
 
 def render_image(
@@ -238,12 +323,8 @@ def render_image(
     scene = _scene(mi, stage, size, samples, depth)
     if mask is not None and _remove_occluders(mi, scene, stage, mask, 240):
         scene = _scene(mi, stage, size, samples, depth)
-    raw = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., :3]
-    colour = np.ascontiguousarray(np.minimum(np.nan_to_num(raw), 12.0))
-    flat = mi.render(_albedo_scene(mi, stage, size), spp=_GUIDE_SAMPLES, seed=seed)
-    albedo = np.clip(np.nan_to_num(np.array(flat, dtype=np.float32)[..., :3]), 0, 1)
-    clean = _STATE["oidn"].denoise(colour, albedo=np.ascontiguousarray(albedo), hdr=True)
-    return tone_map(np.asarray(clean, np.float32), stage.exposure)
+    clean = _render_clean(mi, scene, samples, seed, render_albedo(stage, size, seed))
+    return tone_map(clean, stage.exposure)
 
 
 def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.uint8]:
