@@ -20,14 +20,19 @@ CELLS = 2
 """Features are averaged over so many cells each way."""
 PATCHES = 4
 """Colours of the palette each way."""
+COLOURED = 0.5
+"""What features of the colours count beside those of lights and darks, in which shapes show whatever their
+colour: a set can be painted, its planks cannot be moved."""
+CONTRAST, LEAST_CONTRAST = 0.45, 8.0
+"""Standard deviation of lights and darks as the network sees them, and the least they have, CIELAB."""
 LEAST_SEEN = 0.05
 """A cell of which less is seen takes the whole background's mean."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """One background: ``features`` (1376,), each of the network's three blocks of length 1, and ``palette``
-    (16, 3) in CIELAB, rows first."""
+    """One background: ``features`` (2752,) of its colours and of its lights and darks alone, each of the
+    network's three blocks of one length, and ``palette`` (16, 3) in CIELAB, rows first."""
 
     features: NDArray[np.float32]
     palette: NDArray[np.float32]
@@ -51,12 +56,15 @@ def describe_background(
     """
     square, seen = shrink(pixels, product_mask, SIDE)
     filled = fill_hidden(square.astype(np.float32), seen)
-    image = ((filled - 127) / 128).transpose(2, 0, 1)[None]
-    parts = []
-    for block in _open_network().run(None, {"image": np.ascontiguousarray(image, np.float32)}):
-        pooled = _pool(block[0].transpose(1, 2, 0), seen, CELLS).ravel()
-        parts.append(pooled / np.linalg.norm(pooled))
     lab = rgb2lab(np.clip(filled, 0, 255) / 255.0)
+    light = (lab[..., :1] - lab[..., 0].mean()) / max(float(lab[..., 0].std()), LEAST_CONTRAST)
+    shapes = np.repeat(np.clip(CONTRAST * light, -1, 1), 3, axis=2)
+    parts = []
+    for image, counts in (((filled - 127) / 128, COLOURED), (shapes, 1.0)):
+        values = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        for block in _open_network().run(None, {"image": values}):
+            pooled = _pool(block[0].transpose(1, 2, 0), seen, CELLS).ravel()
+            parts.append(counts * pooled / np.linalg.norm(pooled))
     palette = _pool(lab, seen, PATCHES).reshape(-1, 3)
     return Description(np.concatenate(parts).astype(np.float32), palette.astype(np.float32))
 
