@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,22 +98,29 @@ def draw(path: Path, seed: int) -> None:
     Image.fromarray(rgba).save(path)
 
 
-def prepare(way: str, folder: Path, category: str) -> Path:
+GIVEN = {"Beauty > Perfume": "path, name", "Cosmetics > Perfumes & Scents": "path, part, plural"}
+"""Categories as shops write them, and how ``perfume`` is found in each."""
+
+
+def prepare(way: str, folder: Path) -> Path:
     """The input of one way: products whose category is told by the folder, or by the table."""
-    if way in ("photo", "folder"):
-        place = folder / "in" / category if way == "folder" else folder
-        for number in range(1 if way == "photo" else PRODUCTS):
-            draw(place / f"p{number}.png", number)
-        return folder / ("p0.png" if way == "photo" else "in")
+    if way == "photo":
+        draw(folder / "p0.png", 0)
+        return folder / "p0.png"
+    lines = []
     for number in range(PRODUCTS):
-        draw(folder / f"p{number}.png", number)
-    lines = [json.dumps({"image": f"p{n}.png", "category": category}) for n in range(PRODUCTS)]
-    (folder / "list.jsonl").write_text("\n".join(lines) + "\n")
-    return folder / "list.jsonl"
+        category = list(GIVEN)[number % 2]
+        name = f"{category}/p{number}.png" if way == "folder" else f"p{number}.png"
+        draw(folder / "in" / name, number)
+        lines.append(json.dumps({"image": name, "category": category}) + "\n")
+    if way == "folder":
+        return folder / "in"
+    (folder / "in" / "list.jsonl").write_text("".join(lines))
+    return folder / "in" / "list.jsonl"
 
 
 def run(
-    way: str, source: Path, out: Path, category: str | None = None, load_model: Any = load, **values: Any
+    way: str, source: Path, out: Path, load_model: Any = load, category: str = "perfume"
 ) -> tuple[RunResult, list[dict[str, Any]], list[str]]:
     from cyclorama.models.registry import CategoryRules
 
@@ -121,7 +130,7 @@ def run(
         engine="ray" if way == "ray" else "in-process", device="cpu", threads=1, workers=1
     )
     config = RunConfig(
-        GenerateConfig(steps=2, batch_size=4, candidates=candidates, **values),
+        GenerateConfig(steps=2, batch_size=4, candidates=candidates),
         RunSettings(dtype="float32"),
         engine,
         CategoryRules(default=category if way == "photo" else None),
@@ -139,10 +148,30 @@ def read_images(out: Path) -> dict[str, bytes]:
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in sorted(out.rglob("images/**/*.png"))}
 
 
+@pytest.fixture(scope="module")
+def finish(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+    """``finish(way)`` is the input of a way and the folder of its undisturbed run."""
+
+    @cache
+    def finish(way: str) -> tuple[Path, Path]:
+        folder = tmp_path_factory.mktemp(way)
+        source = prepare(way, folder)
+        result, _, _ = run(way, source, folder / "out")
+        assert (result.made, result.failed) == (PRODUCTS, 0)
+        return source, folder / "out"
+
+    return finish
+
+
+@pytest.fixture
+def whole(way: str, finish: Callable[[str], tuple[Path, Path]]) -> tuple[Path, Path]:
+    return finish(way)
+
+
 def test_out_of_memory_halves_the_batch_and_goes_on(way: str, tmp_path: Path) -> None:
-    source = prepare(way, tmp_path, "perfume")
+    source = prepare(way, tmp_path)
     room, load_model = (1, load_small) if way in ("photo", "table") else (2, load_half)
-    result, rows, notes = run(way, source, tmp_path / "out", "perfume", load_model)
+    result, rows, notes = run(way, source, tmp_path / "out", load_model)
     assert (result.made, result.failed) == (PRODUCTS, 0)
     assert {row["batch_places"] for row in rows} == {room}
     assert notes == [f"memory ran out: batches of {room} instead of 4"]
@@ -150,17 +179,29 @@ def test_out_of_memory_halves_the_batch_and_goes_on(way: str, tmp_path: Path) ->
     assert len(read_images(tmp_path / "out")) == PRODUCTS
 
 
-@pytest.mark.parametrize("place", ["last", "middle"])
-def test_a_torn_journal_line_costs_one_image(way: str, tmp_path: Path, place: str) -> None:
-    source, out = prepare(way, tmp_path, "perfume"), tmp_path / "out"
-    run(way, source, out, "perfume")
-    before = read_images(out)
-    store = ShardStore(out)
-    reopen(store, torn=-1 if place == "last" else 1)
-    result, rows, _ = run(way, source, out, "perfume")
+def test_a_torn_journal_line_costs_one_image(way: str, whole: tuple[Path, Path], tmp_path: Path) -> None:
+    source, out = whole[0], tmp_path / "out"
+    shutil.copytree(whole[1], out)
+    reopen(ShardStore(out), torn=-1)
+    result, rows, _ = run(way, source, out)
     assert result.made == 1
     assert all(row["status"] == "done" for row in rows)
-    assert read_images(out) == before
+    assert read_images(out) == read_images(whole[1])
+
+
+def test_a_torn_line_before_the_last_and_a_staged_file_of_another_size_cost_one_image_each(
+    way: str, whole: tuple[Path, Path], tmp_path: Path
+) -> None:
+    source, out = whole[0], tmp_path / "out"
+    shutil.copytree(whole[1], out)
+    store = ShardStore(out)
+    reopen(store, torn=1)
+    victim = store.get_work(0) / "2.png"
+    victim.write_bytes(victim.read_bytes()[:-10])
+    result, rows, _ = run(way, source, out)
+    assert result.made == 2
+    assert all(row["status"] == "done" for row in rows)
+    assert read_images(out) == read_images(whole[1])
 
 
 def reopen(store: ShardStore, torn: int) -> None:
@@ -189,39 +230,24 @@ def reopen(store: ShardStore, torn: int) -> None:
 KEPT = ("seed", "height", "width", "places", "mask_source", "style", "report")
 
 
-@pytest.mark.parametrize(
-    ("given", "source"),
-    [("Beauty > Perfume", "path, name"), ("Cosmetics > Perfumes & Scents", "path, part, plural")],
-)
-def test_a_category_path_gives_its_last_level(way: str, tmp_path: Path, given: str, source: str) -> None:
-    result, rows, _ = run(way, prepare(way, tmp_path, given), tmp_path / "out", given)
-    assert result.failed == 0
+def test_a_category_path_gives_its_last_level(way: str, whole: tuple[Path, Path], tmp_path: Path) -> None:
+    if way == "photo":
+        for number, given in enumerate(GIVEN):
+            _, (row,), _ = run(way, whole[0], tmp_path / f"{number}", category=given)
+            assert (row["category"], row["category_source"]) == ("perfume", "default")
+        return
+    rows = [json.loads(line) for line in (whole[1] / "results.jsonl").read_text().splitlines()]
     assert {row["category"] for row in rows} == {"perfume"}
-    expected = {"photo": "default", "folder": f"folder, {source}"}.get(way, source)
-    assert {row["category_source"] for row in rows} == {expected}
+    said = "folder, " if way == "folder" else ""
+    assert {row["category_source"] for row in rows} == {said + source for source in GIVEN.values()}
 
 
 def test_where_it_is_started_changes_nothing(
-    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    way: str, whole: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = prepare(way, tmp_path, "perfume")
-    found = []
-    for number, place in enumerate((tmp_path, tmp_path.parent, Path("/"))):
-        monkeypatch.chdir(place)
-        out = tmp_path / f"out{number}"
-        run(way, Path(os.path.relpath(source)), Path(os.path.relpath(out)), "perfume")
-        found.append(read_images(out) | {"rows": (out / "results.jsonl").read_bytes()})
-    assert found[0] == found[1] == found[2]
-
-
-def test_a_staged_file_of_another_size_is_made_again(way: str, tmp_path: Path) -> None:
-    source, out = prepare(way, tmp_path, "perfume"), tmp_path / "out"
-    run(way, source, out, "perfume")
-    before = read_images(out)
-    store = ShardStore(out)
-    reopen(store, torn=0)
-    victim = store.get_work(0) / "2.png"
-    victim.write_bytes(victim.read_bytes()[:-10])
-    result, _, _ = run(way, source, out, "perfume")
-    assert result.made == 2  # that, and the one whose line is torn
-    assert read_images(out) == before
+    """Paths that count from the root folder against whole paths."""
+    source, out = whole
+    monkeypatch.chdir("/")
+    run(way, source.relative_to("/"), (tmp_path / "out").relative_to("/"))
+    assert read_images(tmp_path / "out") == read_images(out)
+    assert (tmp_path / "out/results.jsonl").read_bytes() == (out / "results.jsonl").read_bytes()
