@@ -169,7 +169,7 @@ def test_another_experiment_takes_the_same_images_and_a_image_made_anew_is_score
     assert not list((done.parent / "again").glob("*.jpg"))
 
 
-def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_path: Path):
+def test_a_stopped_run_goes_on_in_two_processes_to_the_same_figures(world: Path, done: Path, tmp_path: Path):
     made = 0
 
     def advance(count: int) -> None:
@@ -182,17 +182,12 @@ def test_a_stopped_run_goes_on_to_the_same_figures(world: Path, done: Path, tmp_
     assert run_experiment(config, options, hooks) is None
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "images").rglob("k*.png")}
     assert 6 <= len(kept) < 32 and not (tmp_path / "out" / "done.json").exists()
-    assert run_experiment(config, options) is not None
+    options = options.replace(workers=2)
+    made = 0
+    assert run_experiment(config, options, Hooks(advanced=advance)) is not None
+    assert made == 32
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert read(tmp_path / "out") == read(done)
-
-
-def test_two_worker_processes_give_the_same_figures(world: Path, done: Path, tmp_path: Path):
-    options = RunOptions(out=tmp_path / "out", store=tmp_path / "store", workers=2)
-    advanced: list[int] = []
-    hooks = Hooks(advanced=advanced.append)
-    assert run_experiment(build(world, conditions=("pair", "self")), options, hooks) is not None
-    assert sum(advanced) == 32 and read(tmp_path / "out") == read(done)
 
 
 def test_a_missing_model_stops_all_or_is_a_row(world: Path, tmp_path: Path):

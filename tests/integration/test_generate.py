@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from cyclorama.generation import engine, job
 from cyclorama.generation.result import load_metadata
 from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.jobs.store import parse_entries
 from drawn import draw_product, draw_reference
 from tiny_models import build_tiny_pipeline
 
@@ -272,33 +270,6 @@ def test_a_stop_ends_after_the_batches_in_hand(
     monkeypatch.undo()
     assert run_command(catalogue, "--out", out, "--model", model) == 1
     assert read_images(out) == read_images(whole)
-
-
-def test_killed_run_goes_on_without_loss(model: Path, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    for i in range(6):
-        draw_product(seed=i).save(tmp_path / f"in/p{i}.png")
-    common: list[object] = [tmp_path / "in", "--model", model, "--category", "fruit", "--batch-size", 1]
-    whole, out = tmp_path / "whole", tmp_path / "out"
-    assert run_command(*common, "--out", whole) == 0
-    command = [sys.executable, "-m", "cyclorama", "generate", *map(str, common), "--out", str(out)]
-    process = subprocess.Popen([*command, "--steps", "2", "--device", "cpu"], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while (
-        not list((out / "images").glob("p*.png")) and process.poll() is None and time.monotonic() < deadline
-    ):
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    kept = {name: (out / "images" / name).stat().st_mtime_ns for name in read_images(out) if name[0] != "."}
-    (journal,) = (out / "journal/work").glob("*/journal.jsonl")
-    entries = [entry for entry in parse_entries(journal.read_bytes()) if "result" in entry]
-    recorded = {Path(entry["result"]["output"]).name for entry in entries}
-    assert 1 <= len(kept) < 6
-    assert run_command(*common, "--out", out) == 0
-    assert {n: b for n, b in read_images(out).items() if n[0] != "."} == read_images(whole)
-    assert all((out / "images" / name).stat().st_mtime_ns == kept[name] for name in recorded)
-    assert [row["status"] for row in read_rows(out)] == ["done"] * 6
 
 
 # --- models and demo --------------------------------------------------------------------------------------

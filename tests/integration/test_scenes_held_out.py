@@ -114,19 +114,17 @@ def test_what_hides_one_product_of_a_pair_is_missing_in_both() -> None:
     assert [stage.parts for stage in stages] == [[wall, beside]] * 2
 
 
-def test_same_bytes_for_one_and_two_workers_and_after_a_kill(tmp_path: Path) -> None:
+def test_same_bytes_after_a_kill(tmp_path: Path) -> None:
+    """Of two workers, ``test_scenes_render`` proves it."""
     config = PAIRS.replace(size=16, samples=1, shard_size=1)
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert render_set(one, config, 3, 1) == 3
-    assert render_set(two, config, 3, 2) == 3
-    before = {path.name: path.read_bytes() for path in one.iterdir()}
-    assert len(before) == 7
-    assert before == {path.name: path.read_bytes() for path in two.iterdir()}
-    (two / "shard-000001.done.json").unlink()  # as a kill between shard and mark leaves it
-    assert render_set(two, config, 3, 1) == 1
-    assert before == {path.name: path.read_bytes() for path in two.iterdir()}
+    assert render_set(tmp_path, config, 2, 1) == 2
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(before) == 5
+    (tmp_path / "shard-000001.done.json").unlink()  # as a kill between shard and mark leaves it
+    assert render_set(tmp_path, config, 2, 1) == 1
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(OutputError, match="kind: 'bgpair' there, 'train' asked"):
-        render_set(two, config.replace(kind="train"), 3)
+        render_set(tmp_path, config.replace(kind="train"), 2)
 
 
 def run(*words: str) -> int:
