@@ -17,6 +17,7 @@ from cyclorama.curate.config import CurateConfig, OutputSettings
 from cyclorama.curate.records import Record, Verdict
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.jobs.job import EngineSettings
+from cyclorama.lab.planted import build as build_module
 from cyclorama.lab.planted.build import PlantingJob, build_set
 from cyclorama.lab.planted.kinds import KINDS
 from cyclorama.lab.planted.measure import (
@@ -83,7 +84,10 @@ def planted(
     yield out, *plant(shards, out, 60, WHOLE)
 
 
-def test_the_same_arguments_give_the_same_files(shards: Path, tmp_path: Path) -> None:
+def test_the_same_arguments_give_the_same_files(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "SIDES", (256, 320))
     for name in ("first", "second"):
         build_set(PlantingJob(shards, tmp_path / name, None, None, 3, ("text_badge", "blank_shadow")), 4)
     files = sorted(p.relative_to(tmp_path / "first") for p in (tmp_path / "first").rglob("*") if p.is_file())
@@ -195,8 +199,9 @@ def test_every_kind_names_rules_that_exist() -> None:
 
 
 def test_the_command_builds_measures_and_reports(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(build_module, "SIDES", (320,))
     folder, out = tmp_path / "set", tmp_path / "out"
     assert main(["lab", "planted", "build", str(shards), str(folder), "--rows", "45", "--workers", "1"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -264,6 +264,7 @@ def test_a_shard_that_kills_every_worker_is_named(
     cluster: None, manifest: Path, handle: ModelHandle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray_engine, "DEATHS", 2)
+    monkeypatch.setattr(ray_engine, "REST_SECONDS", 0.1)
     with pytest.raises(ModelError, match=r"2 workers have died at shard 0 .*run again"):
         run(manifest, tmp_path / "out", handle, "threads", load_model=load_deadly)
 

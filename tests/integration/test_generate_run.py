@@ -185,6 +185,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     assert kills >= 2
     assert len(sizes) >= 2
     kept = {path: path.stat().st_mtime_ns for path in _list_recorded(out)}
+    assert kept
     assert run(shop / "m.jsonl", out, model) == 1
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # nothing recorded is made twice
     assert read_stable(out) == read_stable(whole)
@@ -195,7 +196,8 @@ def _list_recorded(out: Path) -> list[Path]:
     """Published images that a journal knows."""
     journals = (out / "journal").rglob("*.jsonl")
     text = "".join(path.read_text(errors="replace") for path in journals)
-    return [path for path in (out / "images").rglob("*.png") if f'"images/{path.name}"' in text]
+    images = (out / "images").rglob("*.png")
+    return [path for path in images if f'"{path.relative_to(out).as_posix()}"' in text]
 
 
 def _count_progress(out: Path) -> int:
