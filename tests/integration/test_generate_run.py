@@ -170,7 +170,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     arguments += ["--device", "cpu", "--shard-size", 4, "--quiet", "--threads", 1, "--batch-size", 8]
     line = [sys.executable, "-c", MAIN, *map(str, arguments)]
     draws, kills, sizes = random.Random(4), 0, set()
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(line, env=os.environ | ONE_THREAD, stderr=subprocess.DEVNULL)
         wanted = _count_progress(out) + draws.randint(1, 5)
         deadline = time.monotonic() + 300
@@ -180,10 +180,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
         killed = process.wait() == -signal.SIGKILL
         kills += killed
         sizes.add(_count_progress(out))
-        if not killed:
-            break
-    assert kills >= 2
-    assert len(sizes) >= 2
+    assert (kills, len(sizes)) == (2, 2)
     kept = {path: path.stat().st_mtime_ns for path in _list_recorded(out)}
     assert kept
     assert run(shop / "m.jsonl", out, model) == 1
