@@ -34,6 +34,7 @@ from cyclorama.imaging.masks import check_mask, has_shape, load_mask
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.run import build_engine
 from cyclorama.jobs.store import ShardStore
+from cyclorama.scenes.items import LICENCE
 
 SHOWN = 20
 """Examples of each fault in the report."""
@@ -108,7 +109,7 @@ def check_inputs(
             for name, count in unknown.most_common()
         ],
         "duplicates": duplicates,
-        "model": _describe_licence(model.name, find_licence(model.folder)),
+        "model": _describe_licence(model.name, find_licence(model.folder) if model.learned else LICENCE),
         "data_licences": [
             _describe_licence(name, name) | {"rows": count} for name, count in licences.most_common()
         ],

@@ -34,9 +34,9 @@ class SceneFile(NamedTuple):
     text: str
 
     @property
-    def head(self) -> dict[str, Any]:
+    def head(self) -> Mapping[str, Any]:
         """Its values as they are written."""
-        return dict(yaml.load(self.text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # plain values
+        return _read_head(self)
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,11 @@ def write_starter(name: str, path: Path, like: str | None = None) -> None:
     text = re.sub(r"^name: .*", lambda _: f"name: {quoted}", text, count=1, flags=re.MULTILINE)
     text = re.sub(r"^words: .*(\n +.*)*", "words: []", text, count=1, flags=re.MULTILINE)
     write_atomic(path, text.replace("NAME: ", f"{quoted[1:-1]}: ").encode())
+
+
+@cache
+def _read_head(file: SceneFile) -> Mapping[str, Any]:
+    return dict(yaml.load(file.text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # plain values
 
 
 @cache
