@@ -92,6 +92,7 @@ def test_a_model_is_found_again_on_this_machine(tmp_path: Path, monkeypatch: pyt
         return ModelHandle("m", tmp_path / "here", "abc", CategoryRegistry())
 
     monkeypatch.setattr(model, "open_model", open_here)
+    monkeypatch.setattr(model, "open_scenes", lambda library: open_here("scenes"))
 
     def find(name: str, folder: Path, digest: str = "abc") -> Path:
         return ModelHandle(name, folder, digest, CategoryRegistry()).find_here().folder
