@@ -84,3 +84,14 @@ def test_what_a_learned_model_lacks_is_said_before_any_work(bare: tuple[Path, li
     assert errors.count(f"cyclorama: MissingDependencyError: {MESSAGE}") == 4
     assert all(line.startswith(MESSAGE) for line in lines[-2:])
     assert not (folder / "no").exists()
+
+
+def test_scenes_leave_torch_alone_where_it_is_installed() -> None:
+    code = (
+        "import sys, numpy, cyclorama.generation.run\nfrom cyclorama.scenes import render\n"
+        "render.load_mitsuba()\nfrom pyoidn import denoise\n"
+        "grey = numpy.full((16, 16, 3), 0.5, numpy.float32)\n"
+        "print(denoise(grey, hdr=True).mean().round(2), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0.5", "False"]

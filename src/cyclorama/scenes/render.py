@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,28 @@ Crop = tuple[int, int, int, int]
 _BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
 
 
+class _NoTorch:
+    """Finds no torch in the thread that makes it, as long as it stands in ``sys.meta_path``."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        if name == "torch" and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("not wanted here", name=name)
+
+
+def _load_denoiser() -> Any:
+    """``pyoidn`` without torch, which it would import where it is installed, only to take its tensors, too:
+    1.3 s and 300 MB."""
+    finder: Any = _NoTorch()
+    sys.meta_path.insert(0, finder)
+    try:
+        return import_module("pyoidn")
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def load_mitsuba() -> Any:
     """The ``mitsuba`` module with the scalar variant set and one thread."""
     if "mi" not in _STATE:
@@ -29,7 +54,8 @@ def load_mitsuba() -> Any:
         os.environ.setdefault("OIDN_SET_AFFINITY", "0")
         import drjit
         import mitsuba
-        import pyoidn
+
+        pyoidn = _load_denoiser()
 
         mitsuba.set_variant("scalar_rgb")
         mitsuba.set_log_level(mitsuba.LogLevel.Error)
