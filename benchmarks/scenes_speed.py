@@ -6,7 +6,7 @@
 ``speed`` measures in a process of its own for every number of threads: an image in a style of its own, the
 first image of a given style (its plate is rendered), and two further products of that style, each beside a
 full render of the same set; seconds, peak memory, and over the background the mean difference in levels and
-the share of pixels within 8. ``catalogue`` makes a campaign of drawn bottles in one reference's style with
+the share of pixels within 8. ``catalogue`` makes a campaign of drawn bottles in one brand's style with
 one worker, with two, and with one that is killed and resumed: images a second, share of the time outside the
 model, memory, and whether all three wrote the same bytes.
 """
@@ -150,26 +150,26 @@ def print_speed(category: str, out: Path | None) -> None:
 
 
 def write_products(folder: Path, count: int, side: int) -> Path:
-    """``count`` bottles, a reference and the table that lists them."""
+    """``count`` bottles and the table that lists them."""
     folder.mkdir(parents=True, exist_ok=True)
-    reference = np.zeros((256, 256, 3), np.uint8)
-    reference[:170], reference[170:] = (40, 70, 120), (190, 170, 140)
-    Image.fromarray(reference).save(folder / "reference.png")
     table = folder / "products.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "category", "reference"])
+        writer.writerow(["image", "category"])
         for number in range(count):
             Image.fromarray(draw_bottle(side, number)).save(folder / f"{number:05d}.png")
-            writer.writerow([f"{number:05d}.png", "perfume", "reference.png"])
+            writer.writerow([f"{number:05d}.png", "perfume"])
     return table
 
 
 def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -> dict[str, float | str]:
     """One run: seconds, memory of its largest process in MB, and the digest of all its images."""
+    shard = max(2, sum(1 for _ in table.open()) // 8)
     command = [
         sys.executable, "-m", "cyclorama", "generate", str(table), "--out", str(out), "--quiet",
+        "--style", str(table.with_name("brand.yaml")),
         "--preset", "fast", "--placement", "keep", "--workers", str(workers), "--threads", "1",
+        "--shard-size", str(shard),
     ]  # fmt: skip
     start = time.perf_counter()
     process = subprocess.Popen(command, start_new_session=True)
@@ -196,7 +196,11 @@ def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -
 
 def print_catalogue(count: int, side: int, out: Path) -> None:
     """One campaign three times."""
+    from cyclorama.scenes.brand import Brand, write_brand
+    from cyclorama.scenes.grammar.reader import load_category
+
     table = write_products(out / "products", count, side)
+    write_brand(Brand.of(load_category("perfume").brands[0]), table.with_name("brand.yaml"))
     print("| run | images | images/s | outside the model | peak MB | digest |\n|---|---|---|---|---|---|")
     for name, workers, kill_at in (("1 worker", 1, None), ("2 workers", 2, None), ("killed", 1, count // 3)):
         found = generate(table, out / name.replace(" ", "-"), workers, kill_at)

@@ -25,8 +25,6 @@ from cyclorama.scenes.ratio import Change, find_foot, predict_fault, shrink, spr
 from cyclorama.scenes.render import render_mask, tone_map
 from cyclorama.scenes.stage import Framing, project
 
-pytestmark = pytest.mark.scenes
-
 PERFUME = load_category("perfume")
 
 
