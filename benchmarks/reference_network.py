@@ -1,4 +1,4 @@
-"""Write the network that describes references as an ONNX file: the first 12 blocks of EfficientNet-Lite0.
+"""Write the network that describes references as an ONNX file: the first 11 blocks of EfficientNet-Lite0.
 
     python benchmarks/reference_network.py efficientnet-lite0-57934424.pth network.onnx
 
@@ -19,10 +19,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 BLOCKS = (
     (1, 16, 3, 1), (6, 24, 3, 2), (6, 24, 3, 1), (6, 40, 5, 2), (6, 40, 5, 1), (6, 80, 3, 2), (6, 80, 3, 1),
-    (6, 80, 3, 1), (6, 112, 5, 1), (6, 112, 5, 1), (6, 112, 5, 1), (6, 192, 5, 2),
+    (6, 80, 3, 1), (6, 112, 5, 1), (6, 112, 5, 1), (6, 112, 5, 1),
 )  # fmt: skip
 """(expansion, channels, kernel, stride) of each block."""
-TAPPED = (4, 10, 11)
+TAPPED = (4, 7, 10)
 """Blocks whose output is given."""
 EPSILON = 1e-3
 

@@ -14,10 +14,11 @@ from cyclorama.scenes.features import NETWORK, Description
 from cyclorama.scenes.surface import Style
 
 BANK = NETWORK.with_name("styles.npz")
-DIMENSIONS = 192
+DIMENSIONS = 128
 """Numbers that are left of a description's features."""
-COLOURS_COUNT = 0.02
-"""What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features."""
+COLOURS_COUNT = 0.004
+"""What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features: little, as
+a set takes on the reference's colours afterwards."""
 _NUMBERS = ("layout", "key_side", "key_warmth", "key_strength", "fill")
 _COLOURS = ("wall", "floor", "prop", "accent")
 

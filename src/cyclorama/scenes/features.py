@@ -31,7 +31,7 @@ LEAST_SEEN = 0.05
 
 @dataclass(frozen=True)
 class Description:
-    """One background: ``features`` (2752,) of its colours and of its lights and darks alone, each of the
+    """One background: ``features`` (1856,) of its colours and of its lights and darks alone, each of the
     network's three blocks of one length, and ``palette`` (16, 3) in CIELAB, rows first."""
 
     features: NDArray[np.float32]

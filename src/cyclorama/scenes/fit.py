@@ -1,7 +1,7 @@
 """Which set is in the style of a reference?  The nearest of the bank, then its colours, light and camera.
 
-Every candidate is drawn small without a product and compared with the reference as the bank was searched:
-by features and by colours patch by patch. The result depends on the reference and the product's category.
+Every candidate is drawn small without a product and compared with the reference as the bank was searched,
+but for colours, which count more. The result depends on the reference and the product's category.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from skimage.color import rgb2lab
 
-from cyclorama.scenes.bank import COLOURS_COUNT, Bank, load_bank, measure_palettes
+from cyclorama.scenes.bank import Bank, load_bank, measure_palettes
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.features import Description, describe_background, shrink
 from cyclorama.scenes.grammar.reader import load_category
@@ -26,6 +26,8 @@ from cyclorama.scenes.surface import Colour
 
 OTHER_CATEGORY = 0.15
 """What it counts against a set that it is not of the product's own category."""
+COLOURS_COUNT = 0.015
+"""What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features."""
 DRAWN, CORRECTED, REFINED = 8, 5, 2
 """How many styles of the bank are drawn, how many of them are corrected, and how many refined."""
 SIZE, SAMPLES = 128, 2
@@ -179,7 +181,7 @@ class _Fit:
 
 
 def measure(bank: Bank, wanted: Description, found: Description) -> float:
-    """The distance of two backgrounds, as the bank is searched."""
+    """The distance of two backgrounds; colours count more than in the search."""
     apart = np.linalg.norm(bank.reduce(wanted.features) - bank.reduce(found.features))
     return float(apart + COLOURS_COUNT * measure_palettes(wanted.palette, found.palette))
 
