@@ -199,9 +199,8 @@ def test_every_kind_names_rules_that_exist() -> None:
 
 
 def test_the_command_builds_measures_and_reports(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(build_module, "SIDES", (320,))
     folder, out = tmp_path / "set", tmp_path / "out"
     assert main(["lab", "planted", "build", str(shards), str(folder), "--rows", "45", "--workers", "1"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
