@@ -2,7 +2,7 @@
 
     python benchmarks/scene_sheets.py --seeds 3 --size 1024 --out out/sheets
 
-Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of nine categories each as
+Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each as
 FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out; categories that have none show
 those of a similar one.
 """
@@ -13,7 +13,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from cyclorama import BackgroundGenerator
 from cyclorama.generation.scenes import PRESETS
@@ -31,29 +31,33 @@ STAND_INS = {
     "yoghurt": "milk carton",
 }  # fmt: skip
 """Category for cut-outs only to the one whose products stand in for its own."""
-SHEET_SIDE, SHEET_ROWS = 240, 9
-"""Pixels of an image on a page, and categories of a page."""
+SIDE, COLUMNS, ROWS = 240, 6, 9
+"""Pixels of an image on a page, and how many are side by side and below each other."""
 
 
 def draw_sheets(names: list[str], seeds: int, size: int, preset: str, out: Path) -> None:
-    """Products in scenes of ``names``, as a user gets them: images, and pages of some categories each."""
+    """Products in scenes of ``names``, as a user gets them: images, and pages with their names."""
     generator = BackgroundGenerator.from_pretrained()
     (out / "images").mkdir(parents=True, exist_ok=True)
-    page = Image.new("RGB", (0, 0))
-    for place, name in enumerate(names):
+    paths = []
+    for name in names:
         for seed in range(seeds):
-            path = out / "images" / f"{slug_of(name)}-{seed}.png"
-            if not path.exists():
+            paths.append(out / "images" / f"{slug_of(name)}-{seed}.png")
+            if not paths[-1].exists():
                 photo = _photograph(name, seed, size)
-                generator(photo, category=name, seed=seed, preset=preset).save(path)
-            column, row = seed * SHEET_SIDE, place % SHEET_ROWS * SHEET_SIDE
-            if not column and not row:
-                rows = min(SHEET_ROWS, len(names) - place)
-                page = Image.new("RGB", (seeds * SHEET_SIDE, rows * SHEET_SIDE))
+                generator(photo, category=name, seed=seed, preset=preset).save(paths[-1])
+    count = COLUMNS * ROWS
+    for first in range(0, len(paths), count):
+        shown = paths[first : first + count]
+        page = Image.new("RGB", (COLUMNS * SIDE, -(-len(shown) // COLUMNS) * SIDE), "white")
+        for place, path in enumerate(shown):
             with Image.open(path) as image:
-                small = image.convert("RGB").resize((SHEET_SIDE, SHEET_SIDE), Image.Resampling.LANCZOS)
-            page.paste(small, (column, row))
-        page.save(out / f"{place // SHEET_ROWS + 1}.jpg", quality=85)
+                small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+            ImageDraw.Draw(small).text(
+                (6, SIDE - 16), path.stem, "white", stroke_width=1, stroke_fill="black"
+            )
+            page.paste(small, (place % COLUMNS * SIDE, place // COLUMNS * SIDE))
+        page.save(out / f"{first // count + 1}.jpg", quality=85)
 
 
 def _photograph(name: str, number: int, size: int) -> Image.Image:

@@ -47,7 +47,7 @@ def test_a_varied_style_moves_its_light_a_little() -> None:
 
 
 def test_srgb_is_made_linear() -> None:
-    assert render._linear((0.0, 0.04, 0.5, 1.0)) == pytest.approx([0, 0.0030960, 0.2140411, 1], abs=1e-6)
+    assert render.to_linear((0.0, 0.04, 0.5, 1.0)) == pytest.approx([0, 0.0030960, 0.2140411, 1], abs=1e-6)
 
 
 def test_a_shining_texture_emits_its_linear_colour_times_its_strength() -> None:
