@@ -117,3 +117,13 @@ def test_fit_finds_a_set_of_the_bank_again(monkeypatch: pytest.MonkeyPatch) -> N
     bank, wanted = load_bank(), describe_background(reference)
     made = describe_background(draw(category, found, 96, 4))
     assert fit.measure(bank, wanted, made) < np.median(bank.measure(wanted)[bank.scenes == "perfume"])
+
+
+def test_furniture_stands_in_rooms_and_nothing_else_does() -> None:
+    reference = draw_reference()
+    near = {n: fit._Fit(load_category(n), reference, None).list_nearest(4) for n in ("armchair", "whisky")}
+    rooms = {n: [load_category(str(b.scene)).framing.room for b in brands] for n, brands in near.items()}
+    assert rooms == {"armchair": [True] * 4, "whisky": [False] * 4}
+    for brands in near.values():
+        assert "jewellery" not in {b.scene for b in brands}  # seen from above
+        assert len({(b.scene, b.elements, b.layout) for b in brands}) == 4

@@ -14,7 +14,7 @@ from cyclorama.scenes.features import NETWORK, Description
 from cyclorama.scenes.surface import Style
 
 BANK = NETWORK.with_name("styles.npz")
-DIMENSIONS = 128
+DIMENSIONS = 96
 """Numbers that are left of a description's features."""
 COLOURS_COUNT = 0.004
 """What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features: little, as
