@@ -183,12 +183,11 @@ def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -
     digest = hashlib.sha256()
     for path in sorted(out.glob("images/*")):
         digest.update(path.name.encode() + path.read_bytes())
-    lines = (out / "results.jsonl").read_text().splitlines()
-    images = [image for line in lines for image in json.loads(line)["images"]]
+    marks = [json.loads(path.read_text()) for path in out.glob("journal/shards/*.done.json")]
     return {
         "seconds": time.perf_counter() - start,
-        "model": sum(image["model_seconds"] for image in images),
-        "images": len(images),
+        "model": sum(mark["model_seconds"] for mark in marks),
+        "images": sum(mark["images"] for mark in marks),
         "megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         "digest": digest.hexdigest()[:16],
     }
