@@ -242,3 +242,27 @@ def test_the_command_takes_scenes_by_itself(tmp_path: Path, capsys: pytest.Captu
     assert cli.main([*map(str, command), "--overwrite"]) == 0
     assert {p.name: p.read_bytes() for p in (out / "images").iterdir()} == before
     assert cli.main([*map(str, command[:-2]), "--strict-category", "--preset", "fast", "--quiet"]) == 1
+
+
+def test_layers_of_a_set_are_the_empty_set_the_shadow_and_the_product(
+    model: SceneModel, tmp_path: Path
+) -> None:
+    product = draw_bottle()
+    rgba = np.dstack([product.pixels, np.rint(product.matte * 255).astype(np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "a.png")
+    command = ["generate", tmp_path / "a.png", "--out", tmp_path / "out", "--category", "perfume", "--quiet"]
+    options = ["--preset", "fast", "--placement", "keep", "--seed", 7, "--layers", "png"]
+    assert cli.main([*map(str, [*command, *options])]) == 0
+    (row,) = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    parts = {}
+    for file in row["images"][0]["files"]:
+        with Image.open(tmp_path / "out" / file["name"]) as image:
+            parts[".".join(file["name"].split(".")[1:])] = np.asarray(image).astype(np.float64)
+    alpha, dark = parts["product.png"][..., 3:] / 255, parts["shadow.png"][..., 3:] / 255
+    under = (1 - alpha) * (1 - dark)
+    made = np.rint(alpha * parts["product.png"][..., :3] + under * parts["background.png"][..., :3])
+    assert np.array_equal(made, parts["png"][..., :3])
+    empty = model.draw_empty(product, "perfume", row["images"][0]["seed"], "fast")
+    seen = product.matte == 0
+    assert np.abs(parts["background.png"][..., :3] - empty)[seen].mean() < 4
+    assert dark[seen].max() > 0.2  # its foot takes light from the ground
