@@ -162,8 +162,7 @@ class Rules:
 def build_rules(config: CurateConfig) -> Rules:
     """The rules that ``config`` asks for; their models are loaded when first used.
 
-    Raises ConfigError (a further rule that is not installed, or two of one name), ModelNotFoundError
-    (LaMa's weights).
+    Raises ConfigError (a further rule that is not installed), ModelNotFoundError (LaMa's weights).
     """
     erase = None if config.erase is None else partial(erase_hole, config.erase)
     options = {"text": {"erase": erase}}
@@ -171,10 +170,6 @@ def build_rules(config: CurateConfig) -> Rules:
     asked = [rule for rule in OWN if settings[rule.name] is not None]
     rules: list[Any] = [rule(settings[rule.name], **options.get(rule.name, {})) for rule in asked]
     rules += [load_rule(name, values) for name, values in config.further.items()]
-    names = [rule.name for rule in rules]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ConfigError(f"two rules are called {twice[0]!r}; names must differ")
     images = [rule for rule in rules if not isinstance(rule, SetRule)]
     sets = [rule for rule in rules if isinstance(rule, SetRule)]
     identities = {rule.name: identify(rule, settings[rule.name]) for rule in images}
