@@ -81,7 +81,9 @@ def planted(
     shards: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, dict[str, Truth], list[Record]]]:
     out = tmp_path_factory.mktemp("planted")
-    yield out, *plant(shards, out, 60, WHOLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_module, "SIDES", (320, 384))
+        yield out, *plant(shards, out, 40, WHOLE)
 
 
 def test_the_same_arguments_give_the_same_files(
@@ -132,15 +134,12 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
         for rule in truth[key]["expect"].split()
         if rule not in (*fired[key], "text") and not (rule == "duplicates" and truth[key]["group"])
     ]
-    # one armchair's shifted mask lies below the limits (doubt 0.94); RESULTS.md has the recall of larger sets
-    assert missed == [("mask_shifted", "mask")]
+    assert missed == []  # RESULTS.md has the recall of larger sets
     pairs = {row["group"] for row in truth.values() if row["group"]}
     dropped = {truth[key]["group"] for key, rules in fired.items() if "duplicates" in rules}
     assert dropped == pairs
     clean = [fired[key] - {"duplicates"} for key, row in truth.items() if row["kind"] == "clean"]
-    # an outline without contrast is doubted, and each image comes in four views
-    assert sum("mask" in rules for rules in clean) <= 0.25 * len(clean)
-    assert [rules for rules in clean if rules - {"mask"}] == []
+    assert len(clean) >= 15 and not any(clean)
 
 
 def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path, tmp_path: Path) -> None:
