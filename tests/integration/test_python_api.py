@@ -163,7 +163,7 @@ def test_facade_refuses_before_sampling(generator: BackgroundGenerator) -> None:
     with pytest.raises(MissingMaskError, match="--mask"):
         generator(draw_reference(), category="fruit")
     with pytest.raises(SettingsError, match="nonsense"):
-        BackgroundGenerator.from_pretrained("unused", device="nonsense")
+        BackgroundGenerator.from_pretrained("bundled", device="nonsense")
     assert generator.categories == ["perfume", "fruit"]
 
 
