@@ -88,7 +88,7 @@ def test_faults_of_a_style_are_told_before_the_run_or_in_its_row(
     assert second["reason"].endswith("it has a reference and a style file; keep one of them")
     both = ("--style", str(shop / "red.yaml"), "--reference", str(shop / "p0.png"))
     run(shop, *both, code=2)
-    assert "--style and --reference are both given" in capsys.readouterr().err
+    assert "--style and --reference are given together" in capsys.readouterr().err
 
 
 def test_styles_are_for_rendered_sets(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

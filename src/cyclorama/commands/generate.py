@@ -82,6 +82,8 @@ def generate(
     handle = open_model(model, scenes)
     if inputs.style is not None:
         handle.read_style(inputs.style)  # its faults are told before the run
+    if inputs.backdrop is not None:
+        handle.read_backdrop(inputs.backdrop)
     if not quiet:
         kind = "" if handle.learned else " (rendered sets; --model bundled is the learned one)"
         print(f"model: {handle.name}{kind}", file=sys.stderr)

@@ -32,6 +32,7 @@ _WORDS = {
     "reference": "reference referenceimage referencepath styleimage stylereference",
     "reference_mask": "referencemask referencemaskpath",
     "style": "stylefile brandfile",
+    "backdrop": "backdrop backdropfile backdropimage",
     "category": """category categoryname productcategoryname cate catename producttype googleproductcategory
         categories productcategories productcategory class classname label kategorie kategorien warengruppe
         produktkategorie categorytext catégorie categoría categoria 类目 类别 分类 カテゴリ type""",
@@ -57,7 +58,7 @@ _WORDS = {
 SPELLINGS = {name: tuple(words.split()) for name, words in _WORDS.items()}
 _MORE_IMAGES = frozenset(SPELLINGS.pop("(further images)"))
 """Field -> spellings that are understood; the first one in this order that a table has is taken."""
-FILES = ("image", "mask", "reference", "reference_mask", "style")
+FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
 """Fields that name files. ``image`` is the one that every table needs."""
 _LISTS = _MORE_IMAGES | {"images", "imageurls", "imgurls", "pictures", "photos", "bilder"}
 _NUMBERED = re.compile(

@@ -191,6 +191,8 @@ def _look(row: PlanRow, settings: GenerateConfig, model: ModelHandle) -> tuple[s
             load_image(row.reference)
         if row.style is not None and _is_local(row.style):
             model.read_style(Path(row.style))
+        if row.backdrop is not None and _is_local(row.backdrop):
+            model.read_backdrop(Path(row.backdrop))
     except Exception as error:  # whatever a file does to us is its row's fault
         return digest, error
     return digest, None

@@ -44,6 +44,8 @@ class Item:
     reference_mask: str | None = None
     style: str | None = None
     """Address of a style file, for the rendered sets."""
+    backdrop: str | None = None
+    """Address of a plate, for the rendered sets."""
     seed: int | None = None
     """The item's own seed; None derives one from the run's seed and the name."""
     folders: tuple[str, ...] = ()
@@ -113,19 +115,23 @@ class ItemSource:
         reference = settings.reference_address
         reference_mask = None if settings.reference_mask is None else str(settings.reference_mask.absolute())
         common = None if settings.style is None else str(settings.style.absolute())
+        plate = None if settings.backdrop is None else str(settings.backdrop.absolute())
         for row in self.table:
             values = row.values
             get = values.get
-            image, mask, own, own_mask = get("image"), get("mask"), get("reference"), get("reference_mask")
-            if bytes in (type(image), type(mask), type(own), type(own_mask)):
-                image, mask, own, own_mask = (_keep(v, embedded) for v in (image, mask, own, own_mask))
+            image, mask, own, own_mask, style, backdrop = (get(name) for name in FILES)
+            if bytes in (type(image), type(mask), type(own), type(own_mask), type(backdrop)):
+                image, mask, own, own_mask, backdrop = (
+                    _keep(v, embedded) for v in (image, mask, own, own_mask, backdrop)
+                )
             failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
-            style = get("style")
-            if own and style and failure is None:
-                reason = f"{row.place}: it has a reference and a style file; keep one of them"
+            looks = {"reference": own, "style file": style, "backdrop": backdrop}
+            given = [name for name, address in looks.items() if address]
+            if len(given) > 1 and failure is None:
+                reason = f"{row.place}: it has a {' and a '.join(given)}; keep one of them"
                 failure = Failure("ManifestError", reason)
-            if not own and not style:
-                own, own_mask, style = reference, reference_mask, common
+            if not given:
+                own, own_mask, style, backdrop = reference, reference_mask, common, plate
             if masks is not None and failure is None:
                 mask, failure = self._find_mask(masks, row)
             yield Item(
@@ -137,6 +143,7 @@ class ItemSource:
                 own,
                 own_mask or None,
                 style or None,
+                backdrop or None,
                 get("seed"),
                 tuple(row.name.split("/")[-2::-1]) if from_folder else (),
                 None,
@@ -157,7 +164,7 @@ class ItemSource:
         return None, Failure("MissingMaskError", reason)
 
 
-FILES = ("image", "mask", "reference", "reference_mask", "style")
+FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
 
 
 def _keep(value: Any, folder: Path) -> str | None:

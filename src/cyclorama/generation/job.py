@@ -35,6 +35,8 @@ from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference, RembgNetwork
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.jobs.store import compute_key
+from cyclorama.scenes.backdrop import Backdrop
+from cyclorama.scenes.brand import Brand
 from cyclorama.types import Matte, Pixels, Size
 
 if TYPE_CHECKING:
@@ -158,8 +160,7 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
         job.config.settings.check_canvas(layout.compute_size(size))
     if "reference" in paths:
         _read_shared_size(*_stamp(paths["reference"]))
-    if "style" in paths:
-        load_style(job, paths["style"])
+    load_style(job, paths)
     values = job.describe() | {
         "files": digests,
         "mask_means": row.mask_means,
@@ -171,9 +172,19 @@ def inspect_row(job: ImageRun, row: PlanRow, scratch: Path) -> RowFiles:
     return RowFiles(paths, digests, size, compute_key(values))
 
 
-def load_style(job: ImageRun, path: Path) -> FittedStyle:
-    """The style of the file ``path``, named after it and its content. Raises ConfigError, SettingsError."""
-    return FittedStyle(f"{path.stem}-{hash_file(path)[:12]}", job.model.read_style(path))
+def load_style(job: ImageRun, paths: Mapping[str, Path]) -> FittedStyle | None:
+    """The style file or backdrop among a row's files, named after it and its content, or None.
+
+    Raises ConfigError, SettingsError, ImageError.
+    """
+    if "backdrop" in paths:
+        look: Brand | Backdrop = job.model.read_backdrop(paths["backdrop"])
+    elif "style" in paths:
+        look = job.model.read_style(paths["style"])
+    else:
+        return None
+    path = paths.get("backdrop") or paths["style"]
+    return FittedStyle(f"{path.stem}-{_hash_shared(*_stamp(path))[:12]}", look)
 
 
 def load_product(job: ImageRun, row: PlanRow, files: RowFiles) -> tuple[Product, float]:

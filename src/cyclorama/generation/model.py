@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import socket
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ from cyclorama.generation.scenes import (
     compute_scenes_hash,
     get_scenes_folder,
 )
+from cyclorama.imaging.colour import to_srgb
+from cyclorama.imaging.loading import load_image
 from cyclorama.models.files import list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
 from cyclorama.processes import count_threads
+from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary, open_library
 
@@ -82,6 +86,16 @@ class ModelHandle:
             )
         return read_brand(path, self.library)
 
+    def read_backdrop(self, path: Path) -> Backdrop:
+        """The plate of a file. Raises ImageError, SettingsError (a learned model, a transparent plate)."""
+        if self.learned:
+            raise SettingsError(
+                f"backdrop {path.name} goes with the rendered sets, not with model {self.name}; give a "
+                "reference instead"
+            )
+        found = path.stat() if path.is_file() else None
+        return _read_plate(path, found and (found.st_size, found.st_mtime_ns))
+
     def find_here(self) -> ModelHandle:
         """The handle with the folder that its model has on this machine. Raises ModelError if it has not."""
         moves = self.name in (BUNDLED, SCENES)  # they are where the package is
@@ -94,6 +108,15 @@ class ModelHandle:
                 f"where the run began ({self.hash}); install the same release, or share the model's folder"
             )
         return replace(self, folder=here.folder)
+
+
+@lru_cache(4)
+def _read_plate(path: Path, stamp: tuple[int, int] | None) -> Backdrop:
+    """The plate in a file; many products share it."""
+    loaded = load_image(path)
+    if loaded.alpha is not None and loaded.alpha.min() < 1:
+        raise SettingsError(f"backdrop {path.name} is transparent in places; flatten it first")
+    return Backdrop(to_srgb(loaded.pixels, loaded.icc_profile))
 
 
 def open_scenes(library: SceneLibrary = BUILT_IN) -> ModelHandle:

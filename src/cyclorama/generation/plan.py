@@ -34,7 +34,7 @@ from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import CategoryMatch, CategoryRegistry, CategoryRules
 
-FORMAT = 3
+FORMAT = 4
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"
 _CHUNK = 8192
 _TEXTS = ("name", "id", *FILES, "mask_means", "category_given", "category", "identifier", "category_source",
@@ -46,7 +46,7 @@ PLAN_SCHEMA = pa.schema(
 )
 
 
-_KEYED = (1, 2, 4, 5, 6, 7, 8, 9, 11, 12, 15, 16, 18)
+_KEYED = (1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 19)
 """Columns whose values an image depends on, and the stamps, which stand in place of the key at first; not the
 row's number, its id, and the words that named its category."""
 
@@ -76,6 +76,7 @@ class PlanRow:
     """Digest of all that the images depend on, files by size and time."""
     failure: Failure | None = None
     style: str | None = None
+    backdrop: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _write_inputs(
                 match = choose(item.category, item.folders if item.category is None else ())
                 failure, stamps = item.failure, [""] * len(FILES)
                 if failure is None:
-                    files = (item.image, item.mask, item.reference, item.reference_mask, item.style)
+                    files = [getattr(item, name) for name in FILES]
                     for place, address in enumerate(files):
                         if address is None:
                             continue
@@ -213,8 +214,8 @@ def _write_inputs(
                 # the place of the images is not known yet: `output` holds the folder, `key` the stamps
                 rows.append(
                     (number, item.seed, name, item.id, item.image, item.mask, item.reference,
-                     item.reference_mask, item.style, item.mask_means, item.category, *category, *stated,
-                     item.folder, "\x1f".join(stamps))
+                     item.reference_mask, item.style, item.backdrop, item.mask_means, item.category,
+                     *category, *stated, item.folder, "\x1f".join(stamps))
                 )  # fmt: skip
                 names.append(name if item.folder is None else f"{item.folder}/{name}")
             if not rows:

@@ -42,7 +42,7 @@ RESULT_SCHEMA = pa.schema(
         (
             "style",
             pa.string(),
-        ),  # of a set: a style file, or one in styles/ fitted to the reference
+        ),  # of a set: a style file, a backdrop, or a style in styles/ fitted to the reference
         ("mask_source", pa.string()),
         ("content_sha256", pa.string()),  # of the input image
         ("key", pa.string()),  # digest of contents and settings: equal keys, equal images

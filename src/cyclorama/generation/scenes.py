@@ -18,6 +18,7 @@ from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry, CategoryRules, normalise_name
+from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.features import NETWORK
@@ -85,15 +86,17 @@ class SceneModel:
         set_threads(threads)
 
     def draw(
-        self, product: Product, category: str, seed: int, preset: str, brand: Brand | None = None
+        self, product: Product, category: str, seed: int, preset: str, brand: Brand | Backdrop | None = None
     ) -> Pixels:
-        """The set with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
+        """The set or backdrop with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
         Without ``brand`` the seed draws a style from the category's whole range; with it, products of about
-        one size share their set. Raises SettingsError (unknown category).
+        one size share their set. Raises SettingsError (unknown category, a backdrop without ground there).
         """
         side, samples = PRESETS[preset]
         cutout = fit_cutout(product, side)
+        if isinstance(brand, Backdrop):
+            return brand.draw(cutout, self.library.load(category), product.size)
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
             ground = render_image(setting.stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
@@ -102,9 +105,11 @@ class SceneModel:
         return _enlarge(ground, product.size)
 
     def draw_empty(
-        self, product: Product, category: str, seed: int, preset: str, brand: Brand | None = None
+        self, product: Product, category: str, seed: int, preset: str, brand: Brand | Backdrop | None = None
     ) -> Pixels:
         """The same set without the product, for layers; what would hide it is gone, too."""
+        if isinstance(brand, Backdrop):
+            return brand.fit(product.size).pixels
         side, samples = PRESETS[preset]
         cutout = fit_cutout(product, side)
         if brand is None:

@@ -83,6 +83,8 @@ class InputSettings(Settings):
     """Mask of the reference's own product, which is not copied."""
     style: Path | None = None
     """Style file (YAML) of rendered sets, for every input with no style or reference of its own."""
+    backdrop: Path | None = None
+    """Photo of an empty place to set products into, where they have no style, reference or backdrop."""
     column: dict[str, str] = Field(default_factory=dict)
     """Which column of the table is which: --column.image "Bild 1" --column.category Sparte."""
     encoding: str | None = None
@@ -101,9 +103,12 @@ class InputSettings(Settings):
     def _check_files(self) -> Self:
         if self.reference_mask is not None and self.reference is None:
             raise SettingsError("--reference-mask is given without --reference; give both")
-        if self.style is not None and self.reference is not None:
-            raise SettingsError("--style and --reference are both given; keep one of them")
-        for name in ("reference", "reference_mask", "style", "mask"):
+        given = [
+            f"--{name}" for name in ("style", "reference", "backdrop") if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise SettingsError(f"{' and '.join(given)} are given together; keep one of them")
+        for name in ("reference", "reference_mask", "style", "backdrop", "mask"):
             path = getattr(self, name)
             missing = path is not None and not (path.exists() if name == "mask" else path.is_file())
             if missing and (name, str(path)) != ("reference", "scene"):

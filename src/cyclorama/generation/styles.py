@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from cyclorama.imaging.product import Reference
+from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.brand import Brand, read_brand, write_brand
 from cyclorama.scenes.fit import fit_style
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
@@ -17,10 +18,11 @@ STYLES = "styles"
 
 
 class FittedStyle(NamedTuple):
-    """A style and the name of its file, without suffix: category and digest of the reference."""
+    """A style, or a backdrop in its place, and its name: file and digest, of a fitted one category and the
+    reference's digest."""
 
     name: str
-    brand: Brand
+    brand: Brand | Backdrop
 
 
 class FittedStyles:

@@ -247,8 +247,7 @@ class _ShardRun:
         reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
         if row.plan.reference == SCENE_REFERENCE:
             reference = draw_reference(standing, row.plan.category or "", row.seeds[spot.candidate])
-        path = None if row.files is None else row.files.paths.get("style")
-        style = None if path is None else load_style(self.job, path)
+        style = None if row.files is None else load_style(self.job, row.files.paths)
         return standing, reference, style, {"load_seconds": seconds, "placement": placement}
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
@@ -265,7 +264,11 @@ class _ShardRun:
             identifier=row.identifier,
             reference=None if row.reference is None else PurePosixPath(row.reference).name,
             mask_source=product.mask_source,
-            **({} if row.style is None else {"style": PurePosixPath(row.style).name}),
+            **{
+                name: PurePosixPath(address).name
+                for name in ("style", "backdrop")
+                if (address := getattr(row, name)) is not None
+            },
         )
         names: dict[str, str] = {}
         if row.row < SHOWN_ROWS:
