@@ -79,5 +79,5 @@ def test_the_shadow_falls_away_from_the_light_and_the_rest_is_the_plates_own(sid
 
 
 def test_a_product_above_the_ground_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"stands at 42% .* begins at 60%; make it larger"):
+    with pytest.raises(SettingsError, match=r"stands at 42% .* begins at 60%; place it lower"):
         Backdrop(draw_plate()).build(cut(10, 40, 30), PERFUME)

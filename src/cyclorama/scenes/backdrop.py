@@ -126,8 +126,8 @@ class Backdrop:
             if line * height >= top + tall:
                 raise SettingsError(
                     f"the product stands at {(top + tall) / height:.0%} of the canvas' height, above the "
-                    f"backdrop's ground, which begins at {line:.0%}; make it larger (--product-scale) "
-                    "or use another backdrop"
+                    f"backdrop's ground, which begins at {line:.0%}; place it lower "
+                    "(--placement bottom --margin 0.1), make it larger (--product-scale) or take another one"
                 )
             foot = np.array([[0.0, WALL, 0.0]])
 
