@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     One: TypeAlias = ImageLike | Product
     Followed: TypeAlias = ImageLike | Reference | Product | Generated | None
     StyleFile: TypeAlias = str | Path | Brand | None
+    BackdropFile: TypeAlias = str | Path | None
 
 
 _FILE_ONLY = {"format", "quality", "provenance", "strip", "layers", "dtype", "channels_last", "compile"}
@@ -103,6 +104,7 @@ class BackgroundGenerator:
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
         reference: Followed | Iterable[Followed] = None,
         style: StyleFile | Iterable[StyleFile] = None,
+        backdrop: BackdropFile | Iterable[BackdropFile] = None,
         seed: int | Iterable[int | None] | None = 0,
         settings: GenerateConfig | Mapping[str, Any] | None = None,
         **changes: Any,
@@ -117,6 +119,7 @@ class BackgroundGenerator:
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
         reference: Followed | Iterable[Followed] = None,
         style: StyleFile | Iterable[StyleFile] = None,
+        backdrop: BackdropFile | Iterable[BackdropFile] = None,
         seed: int | Iterable[int | None] | None = 0,
         settings: GenerateConfig | Mapping[str, Any] | None = None,
         **changes: Any,
@@ -130,6 +133,7 @@ class BackgroundGenerator:
         mask: Any = None,
         reference: Any = None,
         style: Any = None,
+        backdrop: Any = None,
         seed: Any = 0,
         settings: Any = None,
         **changes: Any,
@@ -147,6 +151,7 @@ class BackgroundGenerator:
         reference: image whose background style is followed, one for all or one per product.
         style: style file (YAML) or :class:`cyclorama.scenes.brand.Brand` for the rendered sets, instead of a
         reference; one for all or one per product.
+        backdrop: path of a photo of an empty place that products are set into, likewise.
         seed: one for the run, from which each product's own is derived by its name (a path's file name;
         for what has no name, its content), so that an image is the same alone, in a list, in any order. A
         list gives each product's own seed, as stated in an earlier ``Generated.seed``.
@@ -176,9 +181,9 @@ class BackgroundGenerator:
                 place = f"product {i + 1} of {count}: " if count > 1 else ""
                 loaded.append(_load_product(self._fetch(source), self._fetch(masks[i]), place))
             followed = {id(source): _load_reference(self._fetch(source)) for source in references}
-            styles = [self._load_style(source) for source in _spread(style, count, "style")]
-            if any(a is not None and b is not None for a, b in zip(styles, references, strict=True)):
-                raise SettingsError("a style and a reference are given for one product; leave one out")
+            plates = _spread(backdrop, count, "backdrop")
+            looks = zip(_spread(style, count, "style"), references, plates, strict=True)
+            styles = [self._load_style(*look) for look in looks]
             tasks = []
             for i, product in enumerate(loaded):
                 seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
@@ -211,6 +216,7 @@ class BackgroundGenerator:
         mask: ImageLike | None = None,
         reference: Followed = None,
         style: StyleFile = None,
+        backdrop: BackdropFile = None,
     ) -> Generated:
         """The image of a ``recipe`` (``Generated.recipe``, or what :func:`load_metadata` reads), made again.
 
@@ -232,17 +238,22 @@ class BackgroundGenerator:
             mask=mask,
             reference=reference,
             style=style,
+            backdrop=backdrop,
             seed=[recipe["seed"]],
             settings=settings,
         )
         return made
 
-    def _load_style(self, source: StyleFile) -> FittedStyle | None:
-        if source is None:
-            return None
-        if not isinstance(source, Brand):
-            return FittedStyle(Path(source).stem, self.model.read_style(Path(source)))
-        return FittedStyle("brand", source)
+    def _load_style(self, style: StyleFile, reference: Any, backdrop: BackdropFile) -> FittedStyle | None:
+        looks = {"style": style, "reference": reference, "backdrop": backdrop}
+        given = [f"a {name}" for name, look in looks.items() if look is not None]
+        if len(given) > 1:
+            raise SettingsError(f"{' and '.join(given)} are given for one product; leave one out")
+        if backdrop is not None:
+            return FittedStyle(Path(backdrop).stem, self.model.read_backdrop(Path(backdrop)))
+        if style is None or isinstance(style, Brand):
+            return None if style is None else FittedStyle("brand", style)
+        return FittedStyle(Path(style).stem, self.model.read_style(Path(style)))
 
     def _sample(
         self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig

@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from cyclorama import cli
+from cyclorama.errors import SettingsError
+from cyclorama.generate import BackgroundGenerator
 from drawn import save_product
 
 
@@ -78,3 +80,14 @@ def test_bad_backdrops_are_told_before_the_run_or_in_their_row(
     ]:
         run(shop, {}, options=options, code=2)
         assert told in capsys.readouterr().err
+
+
+def test_a_backdrop_through_the_api_is_the_commands(shop: Path) -> None:
+    row = run(shop, {"backdrop": "plate.png"})[0]
+    shown = np.asarray(Image.open(shop / "out" / row["output"]).convert("RGB"))
+    make, chosen = BackgroundGenerator.from_pretrained(), {"category": "perfume", "size": "64x64"}
+    made = make(shop / "p0.png", backdrop=shop / "plate.png", **chosen)
+    assert np.array_equal(made.pixels, shown)
+    assert made.style == "plate"
+    with pytest.raises(SettingsError, match="a reference and a backdrop are given for one product"):
+        make(shop / "p0.png", backdrop=shop / "plate.png", reference=shop / "p1.png", **chosen)

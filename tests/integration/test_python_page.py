@@ -24,7 +24,9 @@ def namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> d
     folder = tmp_path / "model"
     build_tiny_pipeline().save_pretrained(folder)
     opened = generate.open_model
-    monkeypatch.setattr(generate, "open_model", lambda model=None: opened(model or folder))
+    monkeypatch.setattr(
+        generate, "open_model", lambda model=None, scenes=None: opened(model or folder, scenes)
+    )
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     room = rng.integers(0, 256, (96, 80, 3), dtype=np.uint8)
