@@ -43,7 +43,6 @@ def main() -> None:
     imports, model = (statistics.median(part) for part in zip(*loads))
     print(f"in a new process: importing the libraries {imports:.2f} s, loading the model {model:.2f} s")
     entry = load_demo(get_demo_folder())[0]
-    reference = entry.references[0]
     generator = BackgroundGenerator.from_pretrained("bundled")
     for name in PRESETS:
         settings = GenerateConfig(preset=name)
@@ -53,7 +52,7 @@ def main() -> None:
             generator(
                 entry.product,
                 category=entry.category,
-                reference=reference.image,
+                reference=entry.reference,
                 seed=repeat,
                 settings=settings,
             )

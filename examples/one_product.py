@@ -20,7 +20,9 @@ def main() -> None:
     """Make the image and say what became of the product."""
     parser = argparse.ArgumentParser(description="One product photo, one advertising image.")
     parser.add_argument("--out", type=Path, default=Path("out/one"), help="output folder")
-    parser.add_argument("--product", type=Path, default=get_demo_folder() / "products" / "perfume" / "01.png")
+    parser.add_argument(
+        "--product", type=Path, default=get_demo_folder() / "products" / "perfume" / "01.webp"
+    )
     parser.add_argument("--category", default="perfume")
     parser.add_argument("--reference", type=Path, help="an image whose background style is followed")
     parser.add_argument("--steps", type=int, default=25, help="denoising steps")

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-import cyclorama
 from cyclorama.cli import main
 from cyclorama.curate.config import CurateConfig, OutputSettings
 from cyclorama.curate.records import Record, Verdict
@@ -29,7 +28,7 @@ from cyclorama.lab.planted.measure import (
 )
 from cyclorama.lab.planted.report import compute_wilson, has_fired, score_groups, score_rule
 
-DEMO = Path(cyclorama.__file__).parent / "weights" / "demo" / "references"
+ADVERTISEMENTS = Path(__file__).resolve().parents[1] / "cases" / "advertisements"
 WHOLE = (
     "clean", "blank_white", "blank_gradient", "blank_shadow", "copy_resize", "copy_colour", "mask_inverted",
     "mask_shifted", "mask_empty", "mask_full", "clicks_low", "tiny", "banner", "blurred", "crushed",
@@ -50,19 +49,19 @@ def turn(image: Image.Image, number: int) -> bytes:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rendered images that the package carries, four views of each, as shards.
+    """Rendered advertisements, four views of each, as shards.
 
     Without laptops: a dark one before a dark room has no edge to see, and its right mask is doubted.
     """
     folder = tmp_path_factory.mktemp("rendered")
     samples = []
     for number in range(4):
-        for path in sorted(p for p in DEMO.glob("*-mask.png") if not p.name.startswith("laptop")):
+        for path in sorted(p for p in ADVERTISEMENTS.glob("*-mask.png") if not p.name.startswith("laptop")):
             name = path.name.removesuffix("-mask.png")
             category = name.rpartition("-")[0].replace("-", " ")
             key = f"{number}-{name}"
             meta = {"id": key, "category": category, "product_id": key, "brand": name}
-            (file,) = DEMO.glob(f"{name}.*")  # PNG or JPEG
+            (file,) = ADVERTISEMENTS.glob(f"{name}.*")  # PNG or JPEG
             with Image.open(file) as image, Image.open(path) as mask:
                 samples.append(Sample(key, turn(image.convert("RGB"), number), turn(mask, number), meta))
     write_shards(samples, folder)

@@ -304,62 +304,47 @@ def test_added_category_leaves_the_others(tmp_path: Path, capsys: pytest.Capture
     assert "sofa" in capsys.readouterr().err
 
 
-def test_demo_makes_one_row_of_six_per_product(model: Path, tmp_path: Path) -> None:
+def test_demo_makes_one_card_per_product(model: Path, tmp_path: Path) -> None:
     entries = []
-    for category in ("perfume", "fruit"):
-        files = {
-            "product": f"products/{category}/01.png",
-            "a": f"references/{category}-a.png",
-            "b": f"references/{category}-b.png",
-        }
-        for name in files.values():
+    for number, category in enumerate(("perfume", "fruit")):
+        entry = {"product": f"products/{category}/01.png", "reference": f"references/{category}.png"}
+        for name in entry.values():
             (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
-        draw_product().save(tmp_path / "set" / files["product"])
-        for i, letter in enumerate("ab"):
-            Image.fromarray(draw_reference(i)).save(tmp_path / "set" / files[letter])
-        references = [{"image": files["a"]}, {"image": files["b"], "mask": None}]
-        entries.append({"product": files["product"], "category": category, "references": references})
-    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 1, "entries": entries}))
+        draw_product().save(tmp_path / "set" / entry["product"])
+        Image.fromarray(draw_reference(number)).save(tmp_path / "set" / entry["reference"])
+        entries.append(entry | {"category": category})
+    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 2, "entries": entries}))
     out = tmp_path / "out"
-    arguments = [
-        "demo",
-        "--out",
-        str(out),
-        "--images",
-        str(tmp_path / "set"),
-        "--model",
-        str(model),
-        "--steps",
-        "2",
-    ]
-    assert cli.main([*arguments, "--device", "cpu", "--quiet"]) == 0
-    assert len(read_rows(out)) == 6
-    assert list(read_images(out)) == [
+    arguments = ["demo", "--out", str(out), "--images", str(tmp_path / "set"), "--model", str(model)]
+    assert cli.main([*arguments, "--steps", "2", "--device", "cpu", "--quiet"]) == 0
+    rows = read_rows(out / "images")
+    assert len(rows) == 4
+    assert list(read_images(out / "images")) == [
         f"{folder}/{category}/01.png"
-        for folder in ("no-reference", "reference-a", "reference-b")
+        for folder in ("no-reference", "reference")
         for category in ("fruit", "perfume")
     ]
-    assert len({row["seed"] for row in read_rows(out) if row["category"] == "fruit"}) == 1
+    assert len({row["seed"] for row in rows if row["category"] == "fruit"}) == 1
     page = (out / "index.html").read_text()
     assert page.count("<article") == 2
-    captions = [part.split("<")[0] for part in page.split("<figcaption>")[1:7]]
-    assert captions == ["product", "no reference", "reference A", "result A", "reference B", "result B"]
+    captions = [part.split("<")[0].split(",")[0] for part in page.split("<figcaption>")[1:]]
+    assert captions == ["product", "no reference", "reference", "result"] * 2
     with Image.open(out / "sheet.png") as sheet:
-        assert sheet.size == (6 * 200 + 8, 2 * 200 + 8 + 22)
-    entries[1]["references"][1]["truth"] = "truth.png"
+        assert sheet.size == (4 * 200 + 8, 2 * 200 + 8 + 22)
+    entries[1]["truth"] = "truth.png"
     slope = np.linspace(0, 255, 120, dtype=np.uint8)[None, :, None]
     Image.fromarray(np.broadcast_to(slope, (90, 120, 3)) // np.array([1, 2, 4], np.uint8)).save(
         tmp_path / "set/truth.png"
     )
-    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 1, "entries": entries}))
-    assert cli.main([*arguments, "--device", "cpu", "--quiet"]) == 0
+    (tmp_path / "set/demo.json").write_text(json.dumps({"version": 2, "entries": entries}))
+    assert cli.main([*arguments, "--steps", "2", "--device", "cpu", "--quiet"]) == 0
     page = (out / "index.html").read_text()
-    captions = [part.split("<")[0] for part in page.split("<figcaption>")[1:]]
-    assert captions[5:] == ["result B", *captions[:6], "truth B"]
+    captions = [part.split("<")[0].split(",")[0] for part in page.split("<figcaption>")[1:]]
+    assert captions == ["product", "no reference", "reference", "result"] * 2 + ["truth"]
     with Image.open(out / "sheet.png") as sheet, Image.open(tmp_path / "set/truth.png") as truth:
-        assert sheet.size == (7 * 200 + 8, 2 * 200 + 8 + 22)
+        assert sheet.size == (5 * 200 + 8, 2 * 200 + 8 + 22)
         assert max(truth.size) <= 192  # small enough to be shown at its own size, in the middle of its cell
-        left = 6 * 200 + 8 + (192 - truth.width) // 2
+        left = 4 * 200 + 8 + (192 - truth.width) // 2
         top = 200 + 8 + 22 + (192 - truth.height) // 2
         cell = sheet.convert("RGB").crop((left, top, left + truth.width, top + truth.height))
         difference = np.asarray(cell, np.float64) - np.asarray(truth.convert("RGB"), np.float64)

@@ -1,12 +1,13 @@
 """Every metric catches its planted fault on rendered advertisements, and leaves the other faults to others.
 
-The images are the references of the bundled demo: rendered held-out products with their masks. A faithful
+The images are rendered advertisements of held-out products, two of a category, with their masks. A faithful
 set (the truth with a little noise in its background) is compared with sets that carry one fault each.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from cyclorama.evaluation.compare import compare
 from cyclorama.evaluation.measure import Evaluation, evaluate_set, load_networks
 from cyclorama.evaluation.reading import find_partners, from_arrays
 from cyclorama.evaluation.settings import EvaluationSettings
-from cyclorama.generation.demo import get_demo_folder, load_demo
 
+ADVERTISEMENTS = Path(__file__).resolve().parents[1] / "cases" / "advertisements"
 SIDE = 128
 FAULTS = {
     "colours": ("distance", "similarity", "truth", "product", "leak"),
@@ -34,17 +35,15 @@ Images = dict[str, np.ndarray]
 
 @cache
 def load_truth() -> tuple[Images, Images, dict[str, str]]:
-    """Pixels, masks and categories of the demo's references, by key."""
+    """Pixels, masks and categories of rendered advertisements, two of each category, by key."""
     pixels, masks, categories = {}, {}, {}
-    for entry in load_demo(get_demo_folder()):
-        for reference in entry.references:
-            assert reference.mask is not None
-            key = reference.image.stem
-            with Image.open(reference.image) as image, Image.open(reference.mask) as mask:
-                pixels[key] = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))
-                small = np.asarray(mask.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
-            masks[key] = small.astype(np.float32) / 255
-            categories[key] = entry.category
+    for path in sorted(ADVERTISEMENTS.glob("*.jpg")):
+        key = path.stem
+        with Image.open(path) as image, Image.open(path.with_name(f"{key}-mask.png")) as mask:
+            pixels[key] = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX))
+            small = np.asarray(mask.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
+        masks[key] = small.astype(np.float32) / 255
+        categories[key] = key[:-2].replace("-", " ")
     return pixels, masks, categories
 
 

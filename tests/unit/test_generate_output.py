@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image, ImageCms
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnreadableImageError
 from cyclorama.generation.demo import (
     DemoEntry,
-    DemoReference,
+    DemoPart,
     build_demo_items,
     load_demo,
     write_demo_report,
@@ -159,39 +160,34 @@ def test_overview_puts_each_image_into_its_cell(tmp_path: Path) -> None:
 
 
 def write_demo(folder: Path, **changed: object) -> None:
-    for name in ("products/perfume/01.png", "references/perfume-a.png", "references/perfume-b.png"):
+    for name in ("products/perfume/01.png", "references/perfume.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(folder / name)
     entry = {
         "product": "products/perfume/01.png",
         "category": "perfume",
-        "references": [
-            {"image": "references/perfume-a.png"},
-            {"image": "references/perfume-b.png", "mask": None},
-        ],
+        "reference": "references/perfume.png",
+        "reference_mask": None,
     } | changed
-    (folder / "demo.json").write_text(json.dumps({"version": 1, "entries": [entry]}))
+    (folder / "demo.json").write_text(json.dumps({"version": 2, "entries": [entry]}))
 
 
-def test_demo_lists_a_product_three_times_under_one_name(tmp_path: Path) -> None:
+def test_demo_lists_a_product_twice_under_one_name(tmp_path: Path) -> None:
     write_demo(tmp_path)
     (entry,) = load_demo(tmp_path)
     assert (entry.name, entry.category) == ("perfume/01.png", "perfume")
     items = build_demo_items([entry])
-    assert [item.name for item in items] == ["perfume/01.png"] * 3
-    assert [item.folder for item in items] == ["no-reference", "reference-a", "reference-b"]
-    assert [item.reference and Path(item.reference).name for item in items] == [
-        None,
-        "perfume-a.png",
-        "perfume-b.png",
-    ]
+    assert [item.name for item in items] == ["perfume/01.png"] * 2
+    assert [item.folder for item in items] == ["no-reference", "reference"]
+    assert [item.reference and Path(item.reference).name for item in items] == [None, "perfume.png"]
+    assert build_demo_items([entry], plain=False) == items[1:]
 
 
 def test_broken_demo_listings_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFoundError, match=r"demo\.json"):
         load_demo(tmp_path)
-    write_demo(tmp_path, references=[])
-    with pytest.raises(ModelFormatError, match="0 references"):
+    write_demo(tmp_path, reference=None)
+    with pytest.raises(ModelFormatError, match="not a demo listing"):
         load_demo(tmp_path)
     write_demo(tmp_path, product="products/none.png")
     with pytest.raises(ModelFormatError, match=r"none\.png"):
@@ -291,18 +287,17 @@ def test_the_summary_counts_what_is_shown() -> None:
 
 
 def test_the_demos_sheet_puts_each_thumbnail_into_its_place(tmp_path: Path) -> None:
-    colours = {"results/no": 10, "results/a": 20, "results/b": 30, "products/no": 40}
-    colours |= {"references/aaaaaaaaaaaaaaaa": 60, "references/bbbbbbbbbbbbbbbb": 70}
-    for name, level in colours.items():
-        write_thumbnail(tmp_path, f"{THUMBS}/{name}.webp", np.full((100, 100, 3), level, np.uint8))
+    colours = {"scenes": {"results/no": 10, "products/no": 40, "references/aaaaaaaaaaaaaaaa": 60}}
+    colours |= {"learned": {"results/a": 30, "products/a": 41, "references/aaaaaaaaaaaaaaaa": 61}}
+    for folder, levels in colours.items():
+        for name, level in levels.items():
+            pixels = np.full((100, 100, 3), level, np.uint8)
+            write_thumbnail(tmp_path, f"{folder}/{THUMBS}/{name}.webp", pixels)
     Image.new("RGB", (100, 100), (90, 90, 90)).save(tmp_path / "truth.png")
-    references = (
-        DemoReference(tmp_path / "a.png"),
-        DemoReference(tmp_path / "b.png", None, tmp_path / "truth.png"),
-    )
-    entry = DemoEntry("p.png", tmp_path / "p.png", "fruit", references)
+    entry = DemoEntry("p.png", tmp_path / "p.png", "fruit", tmp_path / "a.png", truth=tmp_path / "truth.png")
+    done = {"status": "done", "seconds": 1.25, "images": [{"seed": 7}]}
     rows = [
-        {"stem": "no", "status": "done", "output": "images/no.png"},
+        done | {"stem": "no", "output": "images/no.png"},
         {
             "stem": "a",
             "status": "failed",
@@ -310,23 +305,33 @@ def test_the_demos_sheet_puts_each_thumbnail_into_its_place(tmp_path: Path) -> N
             "reason": "torn",
             "reference_digest": "a" * 64,
         },
-        {"stem": "b", "status": "done", "output": "images/b.png", "reference_digest": "b" * 64},
     ]
-    write_demo_report(tmp_path, [entry], rows, ["summary"])
+    parts = [
+        DemoPart("scenes", ("scene", "scene in its style"), rows),
+        DemoPart(
+            "learned",
+            ("learned",),
+            [done | {"stem": "a", "output": "images/a.png", "reference_digest": "a" * 64}],
+        ),
+    ]
+    write_demo_report(tmp_path, [entry], parts, ["summary"])
     page = Page((tmp_path / "index.html").read_text())
     assert [image["alt"] for image in page.tags["img"]] == [
         "Product p.png",
-        "fruit advertisement of p.png, no reference",
-        "Reference a for p.png",
-        "Reference b for p.png",
-        "fruit advertisement of p.png, result B",
-        "Truth b: p.png rendered in this style",
+        "fruit advertisement of p.png, scene",
+        "Reference for p.png",
+        "fruit advertisement of p.png, learned",
+        "Truth: p.png rendered in the reference's scene",
     ]
-    assert [link["href"] for link in page.tags["a"]] == ["images/no.png", "images/b.png"]
-    assert "Failed (1)" in page.text and "a: ImageError: torn" in page.text
-    with Image.open(tmp_path / "sheet.png") as sheet:  # no truth of the first reference: no column
-        assert sheet.size == (7 * (CELL + GAP) + GAP, CELL + 2 * GAP + LABEL)
-        middles = [GAP + CELL // 2 + i * (CELL + GAP) for i in range(7)]
+    assert [link["href"] for link in page.tags["a"]] == ["scenes/images/no.png", "learned/images/a.png"]
+    assert "scene, seed 7, 1.2 s" in page.text and "learned, seed 7, 1.2 s" in page.text
+    assert "Failed (1)" in page.text and "scenes/a: ImageError: torn" in page.text
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (6 * (CELL + GAP) + GAP, CELL + 2 * GAP + LABEL)
+        middles = [GAP + CELL // 2 + i * (CELL + GAP) for i in range(6)]
         found = [sheet.getpixel((x, GAP + LABEL + CELL // 2)) for x in middles]
-    for pixel, level in zip(found, [40, 10, 60, 246, 70, 30, 90], strict=True):
+    for pixel, level in zip(found, [40, 10, 60, 246, 30, 90], strict=True):
         assert abs(pixel[0] - level) <= 2
+    write_demo_report(tmp_path, [replace(entry, truth=None)], parts, ["summary"])
+    with Image.open(tmp_path / "sheet.png") as sheet:  # no truth: no column
+        assert sheet.size == (5 * (CELL + GAP) + GAP, CELL + 2 * GAP + LABEL)

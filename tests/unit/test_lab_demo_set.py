@@ -1,4 +1,4 @@
-"""The demo's set is made of the first pairs of each category, nothing chosen by its looks."""
+"""The demo's set is made of one pair of each category, nothing chosen by its looks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("category", "brand", "product", "reference", "reference_mask", "truth
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """Three pairs of tea (brands a, a, b) and two of soap of one brand; the product's grey is its number."""
+    """Three pairs of tea and two of soap; the grey of their images is their number."""
     rows = []
     for number, (category, brand) in enumerate(
         [("tea", "a"), ("tea", "a"), ("tea", "b"), ("soap", "c"), ("soap", "c")]
@@ -34,20 +34,24 @@ def pairs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_first_pair_and_first_of_another_brand(pairs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("options", "level"), [([], 0), (["--skip", "1"], 40), (["--side", "8"], 0)])
+def test_a_pair_of_each_category_is_taken_in_order(
+    options: list[str], level: int, pairs: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "set"
-    assert cli.main(["lab", "demo-set", str(pairs), "--out", str(out), "--categories", "tea"]) == 0
+    assert cli.main(["lab", "demo-set", str(pairs), "--out", str(out), "--categories", "tea", *options]) == 0
     (entry,) = load_demo(out)
-    assert entry.category == "tea"
-    levels = {name: float(np.asarray(Image.open(out / name)).mean()) for name in (
-        "products/tea/01.png", "references/tea-a.jpg", "references/tea-b.jpg", "truth/tea-a.jpg"
-    )}  # fmt: skip
-    assert levels["products/tea/01.png"] == 0 and levels["references/tea-a.jpg"] < 2
-    assert abs(levels["references/tea-b.jpg"] - 80) < 2 and levels["truth/tea-a.jpg"] < 2
+    assert (entry.name, entry.category) == ("tea/01.webp", "tea")
+    side = 8 if "--side" in options else 16
+    for path, size in ((entry.product, 16), (entry.reference, side), (entry.truth, side)):
+        assert path is not None
+        with Image.open(path) as image:
+            assert image.size == (size, size)
+            assert abs(float(np.asarray(image.convert("RGB")).mean()) - level) < 2
 
 
-def test_a_set_without_two_brands_is_named(pairs: Path, tmp_path: Path, capsys) -> None:
-    assert cli.main(["lab", "demo-set", str(pairs), "--out", str(tmp_path / "set")]) == 2
-    assert "'soap' has no pairs of two brands" in capsys.readouterr().err
+def test_a_set_without_enough_pairs_is_named(pairs: Path, tmp_path: Path, capsys) -> None:
+    assert cli.main(["lab", "demo-set", str(pairs), "--out", str(tmp_path / "set"), "--skip", "2"]) == 2
+    assert "'soap' has no pair after 2" in capsys.readouterr().err
     assert cli.main(["lab", "demo-set", str(tmp_path / "none"), "--out", str(tmp_path / "set")]) == 2
     assert "render one with --kind bgpair --unpack" in capsys.readouterr().err

@@ -1,17 +1,27 @@
-"""``cyclorama demo``: the bundled products, without a reference and with two, on one sheet."""
+"""``cyclorama demo``: the bundled products by the category alone and in a reference's style, on one sheet."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
+
 from cyclorama.commands.generate import Machines, Making, Plain, Running
+
+PARTS = {
+    None: ("scenes", ("scene", "scene in its style")),
+    "bundled": ("learned", ("learned model in its style",)),
+}
+"""Models that are shown if none is named: folder, captions of the images of an entry."""
 
 
 def demo(
     *,
     out: Path = Path("out/demo"),
     images: Path | None = None,
+    every: Annotated[bool, Parameter(name="--all", negative=())] = False,
     model: str | None = None,
     scenes: Path | None = None,
     settings: Making = None,
@@ -19,10 +29,11 @@ def demo(
     engine: Machines = None,
     quiet: Annotated[bool, Plain] = False,
 ) -> int:
-    """Make images of the bundled products: without a reference and with two. The preset is balanced unless
-    another is named.
+    """Make images of twelve bundled products: on a set of their category, and in a reference's style; then
+    the latter by the learned model, beside the truth. The preset is balanced unless another is named.
 
-    Results: DIR/index.html, DIR/sheet.png, DIR/images/, DIR/results.jsonl. Run again to go on after a stop.
+    Results: DIR/index.html, DIR/sheet.png, and a folder for each model with images/ and results.jsonl. Run
+    again to go on after a stop.
 
     Parameters
     ----------
@@ -30,17 +41,26 @@ def demo(
         Output folder.
     images
         A folder of one's own in the demo's layout.
+    every
+        Show all products, one of every category that has 3-D products.
     model
-        scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
+        Only this one: scenes (rendered sets), bundled (learned), a model folder or hub id.
     scenes
         Folder of own category files, beside and over the built-in ones.
     quiet
         Print errors only.
     """
     from cyclorama.commands.generate import build_config, finish, make_images
-    from cyclorama.errors import SettingsError
+    from cyclorama.errors import MissingDependencyError, SettingsError
     from cyclorama.files import check_output_folder
-    from cyclorama.generation.demo import build_demo_items, get_demo_folder, load_demo, write_demo_report
+    from cyclorama.generation.demo import (
+        SHOWN,
+        DemoPart,
+        build_demo_items,
+        get_demo_folder,
+        load_demo,
+        write_demo_report,
+    )
     from cyclorama.generation.model import open_model
     from cyclorama.generation.run import iterate_rows
     from cyclorama.generation.settings import GenerateConfig
@@ -55,9 +75,28 @@ def demo(
             "the demo's sheet shows one image a row; leave out --outputs, --candidates and --storage"
         )
     check_output_folder(out)
-    entries, handle = load_demo(images or get_demo_folder()), open_model(model, scenes)
-    result = make_images(build_demo_items(entries), out, handle, config, quiet)
-    if result.finished:
-        summary = describe_run(handle, config, result.done, result.failed, result.rows)
-        write_demo_report(out, entries, list(iterate_rows(out)), summary)
-    return finish(result, out, quiet)
+    entries = load_demo(images or get_demo_folder())
+    entries = entries if every or images else entries[:SHOWN]
+    chosen = PARTS if model is None else {model: ("images", ("no reference", "result"))}
+    parts: list[DemoPart] = []
+    summary: list[str] = []
+    codes: list[int] = []
+    for name, (folder, labels) in chosen.items():
+        try:
+            handle = open_model(name, None if name == "bundled" else scenes)
+        except MissingDependencyError as error:
+            if not parts:
+                raise
+            print(f"cyclorama: note: the learned model is left out: {error}", file=sys.stderr)
+            continue
+        items = build_demo_items(entries, plain=len(labels) > 1)
+        result = make_images(items, out / folder, handle, config, quiet)
+        codes.append(finish(result, out / folder, quiet))
+        if not result.finished:
+            return codes[-1]
+        parts.append(DemoPart(folder, labels, list(iterate_rows(out / folder))))
+        summary += describe_run(handle, config, result.done, result.failed, result.rows)
+    write_demo_report(out, entries, parts, summary)
+    if not quiet:
+        print(f"see {out / 'index.html'}")
+    return max(codes)

@@ -1,16 +1,15 @@
-"""The demo: product cut-outs with two references each, listed in ``demo.json``, and their sheet.
+"""The demo: product cut-outs with a reference each, listed in ``demo.json``, and their sheet.
 
-The sheet shows product, result without a reference, and each reference beside what it led to; where the true
-image in a reference's style is known, it stands beside the result.
+The sheet shows product, image without a reference, the reference beside what it led to, and, where it is
+known, the true image in the reference's style.
 
 ::
 
-    demo.json      {"version": 1, "entries": [
-                     {"product": "products/perfume/01.png", "category": "perfume",
-                      "references": [
-                        {"image": "references/perfume-a.png", "mask": "references/perfume-a-mask.png"},
-                        {"image": "references/perfume-b.png", "mask": null,
-                         "truth": "truth/perfume-b.png"}]}]}
+    demo.json      {"version": 2, "entries": [
+                     {"product": "products/perfume/01.webp", "category": "perfume",
+                      "reference": "references/perfume.jpg",
+                      "reference_mask": "references/perfume-mask.png",    (may be missing, as the next)
+                      "truth": "truth/perfume.jpg"}]}
     products/      RGBA images
     references/    images, and where known the mask of their own product (white = product)
     truth/         where known, the rendered image of the product in its reference's scene; only shown
@@ -40,27 +39,34 @@ from cyclorama.generation.sheet import (
 from cyclorama.imaging.loading import load_image
 
 FILE_NAME = "demo.json"
-LETTERS = ("a", "b")
-
-
-@dataclass(frozen=True)
-class DemoReference:
-    """A reference image and, where known, the mask of its own product and the true image in its style."""
-
-    image: Path
-    mask: Path | None = None
-    truth: Path | None = None
+SHOWN = 12
+"""So many of the entries are shown unless all are asked for."""
 
 
 @dataclass(frozen=True)
 class DemoEntry:
-    """A product cut-out, its category and the two references it is shown with."""
+    """A product cut-out, its category and the reference it is shown with."""
 
     name: str
     """Path of the product below ``products/``."""
     product: Path
     category: str
-    references: tuple[DemoReference, ...]
+    reference: Path
+    reference_mask: Path | None = None
+    truth: Path | None = None
+    """The product as it really looks in the reference's scene."""
+
+
+@dataclass(frozen=True)
+class DemoPart:
+    """The images that one model made for the demo's entries."""
+
+    folder: str
+    """Below the demo's own folder."""
+    labels: tuple[str, ...]
+    """Captions of an entry's images: without a reference, with it; or the latter alone."""
+    rows: Sequence[dict[str, Any]]
+    """Results, as many for an entry as there are labels."""
 
 
 def get_demo_folder() -> Path:
@@ -90,18 +96,14 @@ def load_demo(folder: str | Path) -> list[DemoEntry]:
 def _parse_entry(folder: Path, values: dict[str, Any]) -> DemoEntry:
     product = PurePosixPath(values["product"])
     inside = product.relative_to("products") if product.parts[:1] == ("products",) else product
-    references = tuple(
-        DemoReference(
-            _find(folder, r["image"]),
-            *(_find(folder, r[name]) if r.get(name) else None for name in ("mask", "truth")),
-        )
-        for r in values["references"]
+    optional = (values.get(name) for name in ("reference_mask", "truth"))
+    return DemoEntry(
+        inside.as_posix(),
+        _find(folder, str(product)),
+        str(values["category"]),
+        _find(folder, values["reference"]),
+        *(None if name is None else _find(folder, name) for name in optional),
     )
-    if len(references) != len(LETTERS):
-        raise ModelFormatError(
-            f"{folder / FILE_NAME}: {product} has {len(references)} references, the demo shows 2"
-        )
-    return DemoEntry(inside.as_posix(), _find(folder, str(product)), str(values["category"]), references)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -111,82 +113,86 @@ def _find(folder: Path, name: str) -> Path:
     return path
 
 
-def build_demo_items(entries: list[DemoEntry]) -> list[Item]:
-    """Three items per entry, in order: without a reference, with the first, with the second.
+def build_demo_items(entries: Sequence[DemoEntry], plain: bool = True) -> list[Item]:
+    """An item per entry with its reference, and, if ``plain``, one without before it.
 
-    All three bear the product's name, so they start from the same noise and only the reference differs.
+    Both bear the product's name, so they have the same seed and only the reference differs.
     """
     items = []
     for entry in entries:
-        items.append(Item(entry.name, str(entry.product), category=entry.category, folder="no-reference"))
-        for letter, reference in zip(LETTERS, entry.references, strict=True):
-            items.append(
-                Item(
-                    entry.name,
-                    str(entry.product),
-                    category=entry.category,
-                    reference=str(reference.image),
-                    reference_mask=None if reference.mask is None else str(reference.mask),
-                    folder=f"reference-{letter}",
-                )
+        product = str(entry.product)
+        if plain:
+            items.append(Item(entry.name, product, category=entry.category, folder="no-reference"))
+        mask = None if entry.reference_mask is None else str(entry.reference_mask)
+        items.append(
+            Item(
+                entry.name,
+                product,
+                category=entry.category,
+                reference=str(entry.reference),
+                reference_mask=mask,
+                folder="reference",
             )
+        )
     return items
 
 
 OVERVIEW_NAME = "sheet.png"
-LABELS = (
-    "product",
-    "no reference",
-    "reference A",
-    "result A",
-    "truth A",
-    "reference B",
-    "result B",
-    "truth B",
-)
-_PER_ENTRY = 1 + len(LETTERS)
-_TRUTHS = (4, 7)
 
 
 def write_demo_report(
-    out: Path, entries: Sequence[DemoEntry], rows: Sequence[dict[str, Any]], summary: Sequence[str]
+    out: Path, entries: Sequence[DemoEntry], parts: Sequence[DemoPart], summary: Sequence[str]
 ) -> None:
-    """Write ``index.html`` and ``sheet.png`` from the run's ``rows``, three per entry. Raises OutputError."""
+    """Write ``index.html`` and ``sheet.png`` from the ``parts``' rows. Raises OutputError."""
+    names = ["product", parts[0].labels[0], "reference", *parts[0].labels[1:]]
+    names += [label for part in parts[1:] for label in part.labels]
     sheet: list[SheetRow] = []
-    overview: list[list[Path | None]] = []
+    overview: list[dict[str, Path]] = []
     for number, entry in enumerate(entries):
-        ours = rows[number * _PER_ENTRY : (number + 1) * _PER_ENTRY]
-        cells = _build_cells(out, entry, ours)
-        sheet.append(SheetRow(entry.name, entry.category, tuple(cell for cell in cells if cell is not None)))
-        overview.append([None if cell is None else out / cell.thumbnail for cell in cells])
-    failed = [row | {"name": row["stem"]} for row in rows if row["status"] == "failed"]
+        cells = _build_cells(out, entry, number, parts)
+        sheet.append(
+            SheetRow(
+                entry.name, entry.category, tuple(cells[name] for name in [*names, "truth"] if name in cells)
+            )
+        )
+        overview.append({name: out / cell.thumbnail for name, cell in cells.items()})
+    if any("truth" in row for row in overview):
+        names.append("truth")
+    failed = [
+        row | {"name": f"{part.folder}/{row['stem']}"}
+        for part in parts
+        for row in part.rows
+        if row["status"] == "failed"
+    ]
     page = build_sheet("Cyclorama demo", summary, sheet, failed)
     write_atomic(out / SHEET_NAME, page.encode("utf-8", errors="backslashreplace"))
-    shown = [i for i in range(len(LABELS)) if i not in _TRUTHS or any(row[i] for row in overview)]
-    chosen = [[row[i] for i in shown] for row in overview]
-    write_atomic(out / OVERVIEW_NAME, encode_overview(chosen, [LABELS[i] for i in shown]))
+    chosen = [[row.get(name) for name in names] for row in overview]
+    write_atomic(out / OVERVIEW_NAME, encode_overview(chosen, names))
 
 
-def _build_cells(out: Path, entry: DemoEntry, rows: Sequence[dict[str, Any]]) -> list[Cell | None]:
-    """Eight cells in the order of :data:`LABELS`; None where there is no such thumbnail."""
-    cells: list[Cell | None] = []
+def _build_cells(out: Path, entry: DemoEntry, number: int, parts: Sequence[DemoPart]) -> dict[str, Cell]:
+    """The entry's cells by name; those without a thumbnail are missing."""
+    cells: dict[str, Cell] = {}
 
-    def add(thumbnail: str | None, alt: str, image: str | None = None) -> None:
-        there = thumbnail is not None and (out / thumbnail).exists()
-        cells.append(Cell(LABELS[len(cells)], alt, thumbnail, image) if thumbnail and there else None)
+    def add(name: str, caption: str, alt: str, thumbnail: str, image: str | None = None) -> None:
+        if name not in cells and (out / thumbnail).exists():
+            cells[name] = Cell(caption, alt, thumbnail, image)
 
-    names = [name_thumbnails(row["stem"], "", True, row.get("reference_digest")) for row in rows]
-    done = [row["status"] == "done" for row in rows]
-    add(names[done.index(True)]["product"] if any(done) else None, f"Product {entry.name}")
-    for number, (name, row) in enumerate(zip(names, rows, strict=True)):
-        if number:
-            add(name.get("reference"), f"{LABELS[len(cells)].capitalize()} for {entry.name}")
-        alt = f"{entry.category} advertisement of {entry.name}, {LABELS[len(cells)]}"
-        add(name["result"] if done[number] else None, alt, row.get("output"))
-        if number:
-            truth, shown = entry.references[number - 1].truth, None
-            if truth is not None:
-                shown = f"{THUMBS}/truth/{truth.stem}.webp"
-                write_thumbnail(out, shown, load_image(truth).pixels)
-            add(shown, f"{LABELS[len(cells)].capitalize()}: {entry.name} rendered in this style")
+    for part in parts:
+        count = len(part.labels)
+        for label, row in zip(part.labels, part.rows[number * count : (number + 1) * count], strict=True):
+            thumbs = name_thumbnails(row["stem"], "", True, row.get("reference_digest"))
+            found = {kind: f"{part.folder}/{path}" for kind, path in thumbs.items()}
+            add("product", "product", f"Product {entry.name}", found["product"])
+            if "reference" in found:
+                add("reference", "reference", f"Reference for {entry.name}", found["reference"])
+            if row["status"] == "done":
+                alt = f"{entry.category} advertisement of {entry.name}, {label}"
+                (image,) = row["images"]
+                caption = f"{label}, seed {image['seed']}, {row['seconds']:.1f} s"
+                add(label, caption, alt, found["result"], f"{part.folder}/{row['output']}")
+    if entry.truth is not None:
+        shown = f"{THUMBS}/truth/{entry.truth.stem}.webp"
+        write_thumbnail(out, shown, load_image(entry.truth).pixels)
+        add("truth", "truth", f"Truth: {entry.name} rendered in the reference's scene", shown)
     return cells

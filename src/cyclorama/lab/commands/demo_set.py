@@ -13,12 +13,12 @@ def demo_set(
     out: Path,
     categories: str | None = None,
     skip: int = 0,
-    quality: int = 92,
+    side: int = 384,
 ) -> int:
     """Take products and references out of a set of true pairs, so that a model can be shown with them.
 
-    Of every category the first pair gives product, reference A and the true image in A's scene; the first
-    later pair of another brand gives reference B. Nothing is chosen by its looks.
+    Of every category one pair gives product, reference and the true image in the reference's scene. Nothing
+    is chosen by its looks.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def demo_set(
         Only these, comma-separated (default: all).
     skip
         Pairs of each category to pass over.
-    quality
-        Of the JPEGs.
+    side
+        Longest side of references and true images in pixels; products keep their size.
     """
     import csv
     import json
@@ -49,41 +49,41 @@ def demo_set(
     wanted = categories.split(",") if categories else sorted({row["category"] for row in rows})
     entries = []
     for name in wanted:
-        branded = [row for row in rows if row["category"] == name][skip:]
-        branded = [row for row in branded if row["brand"]]
-        second = [row for row in branded if row["brand"] != branded[0]["brand"]]
-        if not second:
-            raise DataError(f"{pairs}: {name!r} has no pairs of two brands after {skip}; render more")
-        entries.append(_copy_pair(name, branded[0], second[0], pairs, out, quality))
-    listing = json.dumps({"version": 1, "entries": entries}, indent=1) + "\n"
+        found = [row for row in rows if row["category"] == name][skip:]
+        if not found:
+            raise DataError(f"{pairs}: {name!r} has no pair after {skip}; render more")
+        entries.append(_copy_pair(name, found[0], pairs, out, side))
+    listing = json.dumps({"version": 2, "entries": entries}, indent=1) + "\n"
     write_atomic(out / "demo.json", listing.encode())
     print(f"{len(entries)} products in {out}")
     return 0
 
 
-def _copy_pair(
-    category: str, first: dict[str, str], second: dict[str, str], pairs: Path, out: Path, quality: int
-) -> dict[str, Any]:
+def _copy_pair(category: str, pair: dict[str, str], pairs: Path, out: Path, side: int) -> dict[str, Any]:
     from PIL import Image
 
-    def copy(source: str, target: str) -> str:
+    slug = category.replace(" ", "-")
+    entry = {
+        "product": f"products/{slug}/01.webp",
+        "category": category,
+        "reference": f"references/{slug}.jpg",
+        "reference_mask": f"references/{slug}-mask.png",
+        "truth": f"truth/{slug}.jpg",
+    }
+    for column, target in entry.items():
+        if column == "category":
+            continue
         path = out / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(pairs / source) as image:
-            if path.suffix == ".jpg":
-                image.convert("RGB").save(path, quality=quality, optimize=True, subsampling=0)
-            else:
-                image.save(path, optimize=True)
-        return target
-
-    slug = category.replace(" ", "-")
-    references = [
-        {
-            "image": copy(row["reference"], f"references/{slug}-{letter}.jpg"),
-            "mask": copy(row["reference_mask"], f"references/{slug}-{letter}-mask.png"),
-        }
-        for letter, row in (("a", first), ("b", second))
-    ]
-    references[0]["truth"] = copy(first["truth"], f"truth/{slug}-a.jpg")
-    product = copy(first["product"], f"products/{slug}/01.png")
-    return {"product": product, "category": category, "references": references}
+        with Image.open(pairs / pair[column]) as opened:
+            opened.load()
+            image: Image.Image = opened
+        if column != "product":
+            image.thumbnail((side, side), Image.Resampling.LANCZOS)
+        if path.suffix == ".jpg":
+            image.convert("RGB").save(path, quality=90, optimize=True, subsampling=0)
+        elif path.suffix == ".webp":
+            image.save(path, quality=92, alpha_quality=100, method=6)
+        else:
+            image.save(path, optimize=True)
+    return entry
