@@ -82,15 +82,15 @@ def demo(
     summary: list[str] = []
     codes: list[int] = []
     for name, (folder, labels) in chosen.items():
+        items = build_demo_items(entries, plain=len(labels) > 1)
         try:
             handle = open_model(name, None if name == "bundled" else scenes)
+            result = make_images(items, out / folder, handle, config, quiet)
         except MissingDependencyError as error:
             if not parts:
                 raise
             print(f"cyclorama: note: the learned model is left out: {error}", file=sys.stderr)
             continue
-        items = build_demo_items(entries, plain=len(labels) > 1)
-        result = make_images(items, out / folder, handle, config, quiet)
         codes.append(finish(result, out / folder, quiet))
         if not result.finished:
             return codes[-1]
