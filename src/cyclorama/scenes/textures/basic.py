@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +24,62 @@ def to_texture(rgb: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(rgb, 0, 1) * 255, np.uint8)
 
 
+Ink = tuple[int, int, int]
+
+
+class Pen:
+    """Draws on ``image``, which has ``fine`` pixels where the coordinates have one."""
+
+    def __init__(self, image: Image.Image, fine: int = 1) -> None:
+        self._draw, self._fine = ImageDraw.Draw(image), fine
+
+    def _scale(self, places: Sequence[Any]) -> list[float]:
+        flat = (np.asarray(places, np.float64) * self._fine).ravel()
+        return [float(v) for v in flat]
+
+    def rectangle(
+        self, box: Sequence[float], fill: Ink | None = None, outline: Ink | None = None, width: int = 1
+    ) -> None:
+        """A rectangle (left, top, right, bottom)."""
+        self._draw.rectangle(self._scale(box), fill, outline, width * self._fine)
+
+    def rounded_rectangle(self, box: Sequence[float], radius: float, fill: Ink | None = None) -> None:
+        """A rectangle with round corners."""
+        self._draw.rounded_rectangle(self._scale(box), radius * self._fine, fill)
+
+    def ellipse(
+        self, box: Sequence[float], fill: Ink | None = None, outline: Ink | None = None, width: int = 1
+    ) -> None:
+        """The ellipse in a box (left, top, right, bottom)."""
+        self._draw.ellipse(self._scale(box), fill, outline, width * self._fine)
+
+    def polygon(self, places: Sequence[Any], fill: Ink) -> None:
+        """A polygon through places (x, y)."""
+        self._draw.polygon(self._scale(places), fill)
+
+    def line(self, places: Sequence[Any], fill: Ink, width: int = 1) -> None:
+        """A line through places (x, y)."""
+        self._draw.line(self._scale(places), fill, width * self._fine)
+
+
+PRINT_FINE = 3
+"""Pixels of a print for one of its coordinates: prints are seen at close quarters."""
+
+
 def start_drawing(
-    ground: Colour | Texture, width: float, height: float
-) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An image of one colour, or of a texture resized, and what draws on it."""
+    ground: Colour | Texture, width: float, height: float, fine: int = 1
+) -> tuple[Image.Image, Pen]:
+    """An image of one colour, or of a texture resized, and what draws on it; it has ``fine`` pixels for
+    one of ``width`` and ``height``."""
+    size = (int(width) * fine, int(height) * fine)
     if isinstance(ground, np.ndarray):
-        image = Image.fromarray(ground).resize((int(width), int(height)))
+        image = Image.fromarray(ground).resize(size)
     else:
-        image = Image.new("RGB", (int(width), int(height)), to_bytes(ground))
-    return image, ImageDraw.Draw(image)
+        image = Image.new("RGB", size, to_bytes(ground))
+    return image, Pen(image, fine)
 
 
-def draw_dot(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: Colour) -> None:
+def draw_dot(draw: Pen, x: float, y: float, radius: float, colour: Colour) -> None:
     """A filled circle about (``x``, ``y``), pixels."""
     draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=to_bytes(colour))
 
@@ -269,10 +314,10 @@ def citrus(flesh: Colour, rind: Colour, size: int = 128) -> Texture:
 
 
 def _draw_glyph(
-    draw: ImageDraw.ImageDraw,
+    draw: Pen,
     rng: np.random.Generator,
     box: tuple[float, float, float, float],
-    ink: tuple[int, int, int],
+    ink: Ink,
 ) -> None:
     """One letter-like mark of our own: two to four strokes on a 3 x 4 lattice."""
     x0, y0, x1, y1 = box
@@ -289,7 +334,7 @@ def _draw_glyph(
 
 
 def draw_words(
-    draw: ImageDraw.ImageDraw,
+    draw: Pen,
     rng: np.random.Generator,
     x: float,
     y: float,
@@ -316,7 +361,7 @@ def label(
 ) -> Texture:
     """A product's skin: ``body`` with a label in ``box`` (left, top, right, bottom in [0, 1], top = 0)."""
     h, w = size
-    image, draw = start_drawing(body, w, h)
+    image, draw = start_drawing(body, w, h, PRINT_FINE)
     left, top, right, bottom = box[0] * w, box[1] * h, box[2] * w, box[3] * h
     bw, bh, cx = right - left, bottom - top, (left + right) / 2
     draw.rectangle([left, top, right, bottom], fill=to_bytes(paper))
@@ -351,12 +396,12 @@ def screen(rng: np.random.Generator, hue: float, size: int = 192) -> Texture:
     a, b = hsv(hue, 0.75, 0.95), hsv(hue + rng.uniform(40, 110), 0.8, 0.75)
     t = np.linspace(0, 1, size)
     d = (t[:, None] * 0.5 + t[None] * 0.5)[..., None]
-    image, draw = start_drawing(to_texture(np.array(a) * (1 - d) + np.array(b) * d), size, size)
+    image, draw = start_drawing(to_texture(np.array(a) * (1 - d) + np.array(b) * d), size, size, PRINT_FINE)
     for _ in range(rng.integers(2, 5)):
         x, y, r = rng.uniform(0, size), rng.uniform(0.3, 1.1) * size, rng.uniform(0.15, 0.45) * size
         draw_dot(draw, x, y, r, hsv(hue + rng.uniform(-40, 90), 0.7, rng.uniform(0.5, 1.0)))
-    image = image.filter(ImageFilter.GaussianBlur(2.0))
-    draw = ImageDraw.Draw(image)
+    image = image.filter(ImageFilter.GaussianBlur(2.0 * PRINT_FINE))
+    draw = Pen(image, PRINT_FINE)
     for k in range(6):
         x = size * (0.3 + 0.07 * k)
         draw.rectangle(

@@ -54,7 +54,7 @@ def _paint_pattern(
             paint(canvas, (half - np.abs(v - (top + bottom) / 2)) * size, second)
 
 
-def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[Texture, Colour]:
+def can_print(rng: np.random.Generator, girth: float, size: int = 768) -> tuple[Texture, Colour]:
     """The can's skin, ``girth`` heights around, and its accent colour."""
     hue = rng.choice(CAN_HUES) + rng.uniform(-6, 6)
     other = hue + rng.choice([-40.0, 35, 150, 180, 210])
@@ -99,7 +99,7 @@ def can_print(rng: np.random.Generator, girth: float, size: int = 256) -> tuple[
 
 def carton_print(rng: np.random.Generator, body: Colour, print_colour: Colour, accent: Colour) -> Texture:
     """One side of a carton: a large simple motif below, a mark and lines of glyphs above."""
-    size = 256
+    size = 768
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
     canvas = np.empty((size, size, 3))
     canvas[:] = body

@@ -5,18 +5,26 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from PIL import ImageDraw, ImageFilter
+from PIL import ImageFilter
 
 from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic
-from cyclorama.scenes.textures.basic import draw_dot, draw_words, start_drawing, to_bytes, to_texture
+from cyclorama.scenes.textures.basic import (
+    PRINT_FINE,
+    Pen,
+    draw_dot,
+    draw_words,
+    start_drawing,
+    to_bytes,
+    to_texture,
+)
 
 SCREEN_HUES = (15.0, 32, 165, 188, 205, 222, 245, 268, 292, 322, 348)
 
 
 def nameplate(rng: np.random.Generator, ground: Colour, ink: Colour, width: int, height: int) -> Texture:
     """A small plate with marks of our own, ``width`` by ``height`` pixels."""
-    image, draw = start_drawing(ground, width, height)
+    image, draw = start_drawing(ground, width, height, PRINT_FINE)
     top = round(height * 0.2)
     draw_words(draw, rng, width / 2, top, width - 12, height - 2 * top, ink)
     return np.asarray(image)
@@ -30,7 +38,7 @@ def leather(rng: np.random.Generator, colour: Colour) -> Texture:
 def jar_print(rng: np.random.Generator, body: Texture, ink: Colour, accent: Colour, front: float) -> Texture:
     """``body`` with a name, a small emblem or rules on the middle ``front`` of its width."""
     w, h = 512, 128
-    image, draw = start_drawing(body, w, h)
+    image, draw = start_drawing(body, w, h, PRINT_FINE)
     bright = to_bytes(accent)
     x, reach = w / 2, w * front
     kind = rng.integers(4)
@@ -54,7 +62,7 @@ def bottle_print(
 ) -> Texture:
     """``body`` with a sparse print on the middle ``front`` of its width: emblem, a name, two fine lines."""
     size = 256
-    image, draw = start_drawing(body, size, size)
+    image, draw = start_drawing(body, size, size, PRINT_FINE)
     dark, bright = (to_bytes(c) for c in (ink, accent))
     x, w = size / 2, size * front
     kind = rng.integers(4)
@@ -78,7 +86,7 @@ def bottle_print(
 def case_print(rng: np.random.Generator, body: Colour, ink: Colour, accent: Colour, front: float) -> Texture:
     """A case's skin: bands, stripes or a mark on the middle ``front`` of its width, and a name."""
     size = 192
-    image, draw = start_drawing(body, size, size)
+    image, draw = start_drawing(body, size, size, PRINT_FINE)
     bright = to_bytes(accent)
     kind, x, w = rng.integers(5), size / 2, size * front
     if kind == 0:
@@ -119,7 +127,7 @@ def flower_print(rng: np.random.Generator, skin: Texture, petal: Colour, heart: 
 def mug_glaze(rng: np.random.Generator, body: Colour, accent: Colour) -> Texture:
     """A mug's glaze (128, 256, 3): plain, dipped, banded, dotted, zigzag, speckled or printed."""
     h, w = 128, 256
-    image, draw = start_drawing(body, w, h)
+    image, draw = start_drawing(body, w, h, PRINT_FINE)
     ink = to_bytes(accent)
     kind = rng.integers(7)
     if kind == 1:
@@ -157,7 +165,7 @@ def wallpaper(rng: np.random.Generator, width: int, height: int) -> Texture:
     w, h = width, height
     hue = float(rng.choice(SCREEN_HUES) + rng.uniform(-8, 8))
     a, b = hsv(hue, 0.7, 0.62), hsv(hue + rng.choice([-60.0, -35, 35, 60]), 0.45, 0.98)
-    image, draw = start_drawing(basic.gradient(b, a), w, h)
+    image, draw = start_drawing(basic.gradient(b, a), w, h, PRINT_FINE)
     bright, deep = hsv(hue + rng.choice([-95.0, 120, 150, 180]), 0.5, 0.98), hsv(hue + 20, 0.75, 0.42)
     kind = rng.integers(5)
     if kind == 0:
@@ -182,8 +190,8 @@ def wallpaper(rng: np.random.Generator, width: int, height: int) -> Texture:
             x, y, s = w * 0.5, h * 0.6, (0.9 - 0.17 * k) * w
             tip = [(x, y - s), (x + s, y), (x, y + s), (x - s, y)]
             draw.polygon(tip, fill=to_bytes(mix(deep, bright, k / 4)))
-    image = image.filter(ImageFilter.GaussianBlur(0.8))
-    draw = ImageDraw.Draw(image)
+    image = image.filter(ImageFilter.GaussianBlur(0.8 * PRINT_FINE))
+    draw = Pen(image, PRINT_FINE)
     draw_words(draw, rng, w * 0.5, h * 0.13, w * 0.42, h * 0.065, WHITE)
     for k in range(4):
         x, s = w * (0.14 + 0.2 * k), min(w, h / 2) * 0.13
@@ -196,7 +204,9 @@ def phone_back(rng: np.random.Generator, colour: Colour) -> Texture:
     """The back of a phone: its colour, a figure or none, and a line of marks."""
     w, h = 128, 256
     second = hsv(rng.choice(SCREEN_HUES), 0.45, 0.92)
-    image, draw = start_drawing(basic.gradient(shade(colour, 0.9), mix(colour, WHITE, 0.12)), w, h)
+    image, draw = start_drawing(
+        basic.gradient(shade(colour, 0.9), mix(colour, WHITE, 0.12)), w, h, PRINT_FINE
+    )
     kind = rng.integers(5)
     if kind == 0:
         draw.rectangle([0, h * 0.62, w, h], fill=to_bytes(second))
@@ -245,7 +255,7 @@ def pixel_game(rng: np.random.Generator, hue: float, size: int = 128) -> Texture
 def vinyl(rng: np.random.Generator, paper: Colour, ink: Colour) -> Texture:
     """The face of a record: grooves in bands, a label and its hole."""
     n = 192
-    image, draw = start_drawing((0.055, 0.055, 0.059), n, n)
+    image, draw = start_drawing((0.055, 0.055, 0.059), n, n, PRINT_FINE)
     for radius in np.arange(0.96, 0.38, -0.04):
         groove = (0.03, 0.03, 0.033) if rng.random() < 0.5 else (0.1, 0.1, 0.105)
         draw_dot(draw, n / 2, n / 2, radius * n / 2, groove)
@@ -257,7 +267,7 @@ def vinyl(rng: np.random.Generator, paper: Colour, ink: Colour) -> Texture:
 def record_sleeve(rng: np.random.Generator, ground: Colour, figure: Colour, second: Colour) -> Texture:
     """A record's cover: arcs, a sun or slanting bands in three colours."""
     n = 128
-    image, draw = start_drawing(ground, n, n)
+    image, draw = start_drawing(ground, n, n, PRINT_FINE)
     kind = rng.integers(3)
     for k in range(5):
         r, ink = n * (0.46 - 0.09 * k), (figure, second)[k % 2]
@@ -267,7 +277,7 @@ def record_sleeve(rng: np.random.Generator, ground: Colour, figure: Colour, seco
             draw_dot(draw, n * 0.5, n * 0.52, r, (ground, figure, second)[(k + 1) % 3])
         else:
             x = n * (0.28 * k - 0.3)
-            draw.polygon([(x, n), (x + n * 0.14, n), (x + n * 0.54, 0), (x + n * 0.4, 0)], to_bytes(ink))
+            draw.polygon([(x, n), (x + n * 0.14, n), (x + n * 0.54, 0), (x + n * 0.4, 0)], fill=to_bytes(ink))
     return np.asarray(image)
 
 
