@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from PIL import ImageFilter
+from PIL import Image, ImageFilter
 
 from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic
@@ -221,16 +221,16 @@ def phone_back(rng: np.random.Generator, colour: Colour) -> Texture:
 
 def cooker_display(rng: np.random.Generator, ground: Colour, glow: Colour) -> Texture:
     """A control panel's face: a lit window with marks, and rows of small marks for its buttons."""
-    skin = np.zeros((64, 128, 3), np.uint8)
-    skin[:] = np.round(np.array(ground) * 255)
+    image, draw = start_drawing(ground, 128, 64, PRINT_FINE)
     black = (0.07, 0.07, 0.08)
-    skin[6:40, 34:94] = basic.label(rng, glow, glow, black, shade(glow, 0.6), (0.0, 0.0, 1.0, 1.0), (34, 60))
+    window = basic.label(rng, glow, glow, black, shade(glow, 0.6), (0.0, 0.0, 1.0, 1.0), (34, 60))
+    image.paste(Image.fromarray(window), (34 * PRINT_FINE, 6 * PRINT_FINE))
     ink = (0.95, 0.95, 0.93) if sum(ground) < 1.2 else black
     for x, y in itertools.product((10, 22, 100, 112), (12, 28)):
-        skin[y : y + 4, x : x + 8] = np.round(np.array(ink) * 255)
+        draw.rectangle([x, y, x + 8, y + 4], fill=to_bytes(ink))
     for x in (14, 40, 66, 92):
-        skin[48:58, x : x + 20] = np.round(np.array(mix(ground, ink, 0.3)) * 255)
-    return skin
+        draw.rectangle([x, 48, x + 20, 58], fill=to_bytes(mix(ground, ink, 0.3)))
+    return np.asarray(image)
 
 
 def pixel_game(rng: np.random.Generator, hue: float, size: int = 128) -> Texture:
