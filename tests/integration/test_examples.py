@@ -34,7 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for category in PRODUCTS:
         (folder / category).mkdir()
-        with Image.open(get_demo_folder() / "products" / category / "01.png") as image:
+        with Image.open(get_demo_folder() / "products" / category / "01.webp") as image:
             image.resize((64, 64), Image.Resampling.LANCZOS).save(folder / category / "01.png")
     return folder
 
