@@ -216,7 +216,7 @@ def reopen(store: ShardStore, torn: int) -> None:
             for file in staged:
                 (store.out / file["name"]).rename(work / file["staged"])
             times = dict.fromkeys(("load_seconds", "model_seconds", "finish_seconds"), 0.0)
-            kept = {"verdict": None, "placement": {}} | {n: image[n] for n in KEPT} | times
+            kept = {"verdict": None, "placement": {}} | {n: image.get(n) for n in KEPT} | times
             spot = {"row": row["row"], "key": row["plan_key"], "spot": [0, image["candidate"] - 1]}
             lines.append(json.dumps(spot | kept | {"files": staged}) + "\n")
             count += 1
