@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cyclorama import tensors
 from cyclorama.errors import CycloramaError
 from cyclorama.imaging import (
     clipping,
@@ -646,11 +647,11 @@ def count_transforms() -> dict[str, Any]:
     found["refused"] = [
         attempt(transforms.choose_model_size, (9, 9), *a) for a in ((8, 8), (7, 8), (8, 0), (1, 1))
     ]
-    image = transforms.to_image(photo)
+    image = tensors.to_image(photo)
     found["tensor"] = [
         image.numpy(),
-        transforms.to_pixels(image * 1.3 + 0.01),
-        transforms.to_mask_tensor(alpha).numpy(),
+        tensors.to_pixels(image * 1.3 + 0.01),
+        tensors.to_mask_tensor(alpha).numpy(),
     ]
     return found | {"sizes": attempt(lambda: transforms.check_same_size(photo, alpha[:-1], "a", "b"))}
 

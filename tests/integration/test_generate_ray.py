@@ -488,10 +488,10 @@ def test_workers_of_a_cluster_of_ones_own_follow_from_the_machine(
     ("options", "workers", "threads"), [({}, 4, 1), ({"threads": 2}, 2, 2), ({"workers": 3}, 3, None)]
 )
 def test_a_run_fills_the_cluster(
-    cluster: None, options: dict[str, int], workers: int, threads: int | None
+    cluster: None, handle: ModelHandle, options: dict[str, int], workers: int, threads: int | None
 ) -> None:
     settings = EngineSettings(engine="ray", device="cpu", **options)
-    settled = settle_config(CONFIG.replace(engine=settings), build_engine(settings)).engine
+    settled = settle_config(CONFIG.replace(engine=settings), build_engine(settings), handle).engine
     assert (settled.workers, settled.threads) == (workers, threads)
 
 

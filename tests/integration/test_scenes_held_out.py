@@ -23,8 +23,6 @@ from cyclorama.scenes.runner import render_set
 from cyclorama.scenes.stage import Camera, Part, Stage
 from cyclorama.scenes.surface import matte
 
-pytestmark = pytest.mark.scenes
-
 PAIRS = RenderConfig(
     seed=3,
     size=32,

@@ -25,8 +25,6 @@ from cyclorama.scenes.stage import Camera, Part, Stage
 from cyclorama.scenes.surface import light, matte
 
 CATEGORIES = tuple(load_category(name) for name in NAMES)
-pytestmark = pytest.mark.scenes
-
 TINY = RenderConfig(seed=5, size=32, samples=1, categories=("perfume", "laptop"), shard_size=2)
 
 

@@ -20,7 +20,7 @@ from cyclorama.errors import (
 from cyclorama.imaging import masks
 from cyclorama.imaging.compositing import apply_shadow, composite, compute_contact_shadow
 from cyclorama.imaging.product import Product
-from cyclorama.scenes.render import _linear
+from cyclorama.scenes.render import to_linear
 
 
 def plane(height: int, width: int, ones: int, value: float = 1.0) -> np.ndarray:
@@ -253,6 +253,6 @@ def test_the_contact_is_what_stands_near_the_lowest_row() -> None:
 
 def test_linear_light_of_dark_colours_is_a_straight_line_up_to_its_bound() -> None:
     above = np.nextafter(0.04045, 1)
-    found = _linear([0.0, 0.02, 0.04045, above, 0.5, 1.0])
+    found = to_linear([0.0, 0.02, 0.04045, above, 0.5, 1.0])
     expected = [0, 0.02 / 12.92, 0.04045 / 12.92, *(((c + 0.055) / 1.055) ** 2.4 for c in (above, 0.5, 1.0))]
     assert found.tolist() == pytest.approx(expected, rel=1e-12, abs=0)

@@ -166,6 +166,6 @@ def test_textures_have_their_sizes() -> None:
     rng, grey = np.random.default_rng(0), (0.5, 0.5, 0.5)
     assert foil(grey, 40).shape == (40, 40, 3)
     assert fruit_skin("plum", 2).shape == (64, 64, 3)
-    assert carton_print(rng, grey, grey, grey).shape == (256, 256, 3)
-    assert mug_glaze(rng, grey, grey).shape == (128, 256, 3)
+    assert carton_print(rng, grey, grey, grey).shape == (768, 768, 3)
+    assert mug_glaze(rng, grey, grey).shape == (384, 768, 3)
     assert landscape(rng, "lake", grey, grey, grey, 48).shape == (48, 48, 3)

@@ -10,8 +10,6 @@ from cyclorama.scenes.render import _albedo_scene, clear_view, load_mitsuba, ren
 from cyclorama.scenes.stage import Camera, Light, Part, Stage
 from cyclorama.scenes.surface import Surface, glass, light, matte, metal, plastic
 
-pytestmark = pytest.mark.scenes
-
 FRONT = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 90.0)
 """The image spans -2 to 2 in the plane y = 0."""
 

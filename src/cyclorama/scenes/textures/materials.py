@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, jitter, mix, shade
 from cyclorama.scenes.textures import basic
+from cyclorama.scenes.textures.pen import to_texture
 
 FRUIT_COLOURS: dict[str, Colour] = {
     "apple": hsv(2, 0.82, 0.75),
@@ -31,7 +32,7 @@ def herringbone(rng: np.random.Generator, colour: Colour, size: int = 256) -> Te
     tone = 1 + rng.uniform(-0.16, 0.12, (4, 10))[column, stave]
     seam = (along % 1 < 0.07) | (inside < 0.03)
     rgb = np.array(colour) * (tone * np.where(seam, 0.72, 1.0))[..., None]
-    return basic.to_texture(rgb)
+    return to_texture(rgb)
 
 
 def chequer(a: Colour, b: Colour, cells: int = 4, size: int = 128) -> Texture:
@@ -40,14 +41,14 @@ def chequer(a: Colour, b: Colour, cells: int = 4, size: int = 128) -> Texture:
     odd = ((k[:, None] + k[None, :]) % 2)[..., None]
     joint = (np.arange(size) % (size // cells) == 0) * 0.15
     clear = 1 - np.maximum(joint[:, None], joint[None, :])[..., None]
-    return basic.to_texture((np.array(a) * (1 - odd) + np.array(b) * odd) * clear)
+    return to_texture((np.array(a) * (1 - odd) + np.array(b) * odd) * clear)
 
 
 def foil(colour: Colour, size: int = 256) -> Texture:
     """Aluminium skin: bands of light and dark around the tube, as a bright room mirrors in it."""
     u = np.linspace(0, 1, size)
     band = 0.86 + 0.14 * np.cos(2 * np.pi * (3 * u + 0.15)) * np.cos(2 * np.pi * u)
-    return np.tile(basic.to_texture(np.array(colour) * band[:, None]), (size, 1, 1))
+    return np.tile(to_texture(np.array(colour) * band[:, None]), (size, 1, 1))
 
 
 def knit(wool: Colour, size: int = 32) -> Texture:
@@ -56,7 +57,7 @@ def knit(wool: Colour, size: int = 32) -> Texture:
     across = np.abs(2 * u - 1)
     along = (v + 0.55 * across) % 1.0
     length, width = 1 - (2 * np.abs(along - 0.5)) ** 3, 1 - (2 * np.abs(across - 0.5)) ** 4
-    return basic.to_texture(np.array(wool) * (0.5 + 0.5 * length * width)[..., None])
+    return to_texture(np.array(wool) * (0.5 + 0.5 * length * width)[..., None])
 
 
 def leaf_skin(rng: np.random.Generator, colour: Colour, size: int = 192) -> Texture:
@@ -68,7 +69,7 @@ def leaf_skin(rng: np.random.Generator, colour: Colour, size: int = 192) -> Text
     green = basic.plaster(rng, colour, 0.12, size).astype(np.float64) / 255
     green *= (0.88 + 0.24 * side + 0.1 * (v - 0.5))[..., None]
     pale = np.array(mix(colour, (0.86, 0.9, 0.62), 0.5))
-    return basic.to_texture(green + 0.55 * vein[..., None] * (pale - green))
+    return to_texture(green + 0.55 * vein[..., None] * (pale - green))
 
 
 def grille_cloth(colour: Colour, kind: int) -> Texture:
@@ -81,7 +82,7 @@ def grille_cloth(colour: Colour, kind: int) -> Texture:
         tone = np.where((u // 4 + v // 4) % 2 == 0, 0.62, 1.0)
     else:
         tone = np.where(u % 8 < 3, 0.45, 1.0)
-    return basic.to_texture(np.array(colour) * tone[..., None])
+    return to_texture(np.array(colour) * tone[..., None])
 
 
 def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -> Texture:
@@ -90,7 +91,7 @@ def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -
     heart = basic.stone(rng, mix(tint, deep, 0.42), mix(tint, WHITE, 0.25), size).astype(np.float64) / 255
     edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
     rim = 0.9 * np.exp(-((edge / 0.1) ** 2)) + 0.5 * np.clip(0.55 - v - 0.3 * u, 0, 1)
-    return basic.to_texture(heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart))
+    return to_texture(heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart))
 
 
 def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, size: int = 256) -> Texture:
@@ -104,7 +105,7 @@ def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, siz
         canvas += 0.34 * cover * (np.array(accent) - canvas)
         thin = np.clip((0.03 - np.abs(t - 0.9)) * size / 8 + 0.5, 0, 1)[..., None]
         canvas += 0.55 * thin * (np.array(mix(accent, WHITE, 0.6)) - canvas)
-    return basic.to_texture(canvas)
+    return to_texture(canvas)
 
 
 def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture:
@@ -116,7 +117,7 @@ def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture
         wave += np.sin(fu * u + fv * v + p[0] + 1.3 * np.sin(4 * v + p[1]) + 1.1 * np.sin(5 * u + p[2]))
     net = np.exp(-(np.abs(wave / 0.3) ** 1.3))[..., None]
     low, high = np.array(shade(wall, 0.93)), np.array(mix(wall, (1, 1, 1), 0.75))
-    image = Image.fromarray(basic.to_texture(low + (high - low) * net))
+    image = Image.fromarray(to_texture(low + (high - low) * net))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
 
 
@@ -159,7 +160,7 @@ def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
     elif kind == 3:
         count = rng.integers(5, 12) * 2
         rgb[:, (np.arange(size) * count // size) % 2 == 1] *= shade(hsv(rng.uniform(0, 360), 0.2, 1.0), 0.92)
-    return basic.to_texture(rgb)
+    return to_texture(rgb)
 
 
 def glass_of_milk(air: Colour) -> Texture:
@@ -169,7 +170,7 @@ def glass_of_milk(air: Colour) -> Texture:
     wall[:9] = mix(air, MILK, 0.55)
     wall[:2] = mix(air, MILK, 0.85)
     wall[-4:] = mix(air, MILK, 0.45)
-    return basic.to_texture(wall)
+    return to_texture(wall)
 
 
 def fruit_skin(kind: str, seed: int) -> Texture:

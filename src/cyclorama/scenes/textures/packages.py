@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, mix, shade
-from cyclorama.scenes.textures.basic import draw_words, start_drawing, to_texture
+from cyclorama.scenes.textures.pen import draw_words, start_drawing, to_texture
 
 CAN_HUES = (2.0, 22, 45, 85, 140, 175, 205, 230, 275, 320)
 

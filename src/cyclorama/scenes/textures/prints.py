@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic
-from cyclorama.scenes.textures.basic import (
+from cyclorama.scenes.textures.pen import (
     PRINT_FINE,
     Pen,
     draw_dot,

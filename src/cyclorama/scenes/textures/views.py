@@ -8,7 +8,7 @@ from PIL import Image
 
 from cyclorama.scenes.surface import CREAM, MILK, WHITE, Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures import basic, packages
-from cyclorama.scenes.textures.basic import draw_dot, draw_words, start_drawing, to_bytes, to_texture
+from cyclorama.scenes.textures.pen import draw_dot, draw_words, start_drawing, to_bytes, to_texture
 
 
 def _ridge(rng: np.random.Generator, size: int, rough: bool) -> NDArray[np.float64]:
