@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +77,11 @@ def plant(
 @pytest.fixture(scope="module")
 def planted(
     shards: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, dict[str, Truth], list[Record]]]:
+) -> tuple[Path, dict[str, Truth], list[Record]]:
     out = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(build_module, "SIDES", (320, 384))
-        yield out, *plant(shards, out, 40, WHOLE)
+        return out, *plant(shards, out, 40, WHOLE)
 
 
 def test_the_same_arguments_give_the_same_files(
