@@ -65,6 +65,8 @@ def demo(
     from cyclorama.generation.run import iterate_rows
     from cyclorama.generation.settings import GenerateConfig
     from cyclorama.generation.sheet import describe_run
+    from cyclorama.jobs.job import EngineSettings
+    from cyclorama.processes import count_cpus
 
     settings = settings or GenerateConfig()
     if "preset" not in settings.model_fields_set:
@@ -85,6 +87,9 @@ def demo(
         items = build_demo_items(entries, plain=len(labels) > 1)
         try:
             handle = open_model(name, None if name == "bundled" else scenes)
+            if engine is None:  # a set is dressed, and a style fitted, by one thread
+                machines = EngineSettings(workers=count_cpus(), threads=1, shard_size=len(labels))
+                config = config.replace(engine=EngineSettings() if handle.learned else machines)
             result = make_images(items, out / folder, handle, config, quiet)
         except MissingDependencyError as error:
             if not parts:

@@ -33,9 +33,9 @@ SCENES = "scenes"
 _DRAWING = threading.Lock()
 GENERAL = "studio"
 """The category of products that have none of their own."""
-PRESETS = {"quality": (1536, 9), "balanced": (1024, 6), "fast": (512, 4)}
+PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
-RENDERER = "5"
+RENDERER = "6"
 """Raised when equal files give other pixels."""
 
 

@@ -34,7 +34,7 @@ class Bank:
     styles: NDArray[np.float16]
     """Four colours and five numbers of the style (N, 17)."""
     elements: NDArray[np.str_]
-    """Names, a space between them (N,)."""
+    """Names, ", " between them (N,)."""
     mean: NDArray[np.float16]
     """Of all features (F,)."""
     basis: NDArray[np.float16]
@@ -63,7 +63,7 @@ class Bank:
                 **colours,
                 **numbers,
                 "layout": round(numbers["layout"]),
-                "elements": tuple(str(self.elements[number]).split()),
+                "elements": tuple(filter(None, str(self.elements[number]).split(", "))),
             }
         )
         return Brand.of(style, str(self.scenes[number]), int(self.arrangements[number]))
@@ -91,7 +91,7 @@ def build_bank(brands: list[Brand], descriptions: list[Description], dimensions:
         np.array([b.scene for b in brands]),
         np.array([b.arrangement for b in brands]),
         np.array([pack_style(b.style) for b in brands], np.float16),
-        np.array([" ".join(b.elements) for b in brands]),
+        np.array([", ".join(b.elements) for b in brands]),
         mean.astype(np.float16),
         basis.astype(np.float16),
         ((features - mean) @ basis).astype(np.float16),
