@@ -128,6 +128,16 @@ def test_a_plate_with_its_product_is_near_the_full_render() -> None:
     assert dark == pytest.approx(true, abs=max(4, 0.25 * true))
 
 
+def test_a_product_darkens_the_ground_at_its_foot() -> None:
+    cutout = cut(20, 26, 30, 12, colour=60)
+    shown = choose(cutout)
+    plate = Plates().get(shown, 4)
+    empty = shown.crop(plate.light, cutout)
+    foot = np.s_[50:52, 26:38]
+    for light in (change_plate(plate, cutout, shown)[0], render_whole(plate, cutout, shown, 16)):
+        assert light[foot].mean() < 0.85 * empty[foot].mean()
+
+
 def test_an_image_does_not_depend_on_the_plates_that_are_kept() -> None:
     first, second = cut(25, 26, 31, 11, colour=90), cut(26, 25, 30, 11, colour=90)
     assert choose(first) == choose(second)

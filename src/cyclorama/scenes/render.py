@@ -218,7 +218,8 @@ def _scene(
         }
     product = build_shapes(stage.product, stage.exposure)
     others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes
-    entries |= {shape.id(): shape for shape in [*product, *others]}
+    # numbered anew: shapes that scenes share have the numbers that they had without a product
+    entries |= {f"part{k:04d}": shape for k, shape in enumerate([*product, *others])}
     return mi.load_dict(entries, parallel=False)
 
 
