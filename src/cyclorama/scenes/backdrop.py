@@ -21,7 +21,7 @@ from cyclorama.scenes.geometry import floor
 from cyclorama.scenes.look import estimate_light_side
 from cyclorama.scenes.model import CutOut, find_view
 from cyclorama.scenes.ratio import add_product
-from cyclorama.scenes.render import build_shapes, to_linear
+from cyclorama.scenes.render import build_shapes, from_linear, to_linear
 from cyclorama.scenes.stage import Camera, Light, SceneCategory, Stage, cast_rays, project
 from cyclorama.scenes.surface import Colour, plastic
 
@@ -98,8 +98,7 @@ class Backdrop:
         ratio = self.fit(cutout.canvas).measure(cutout, category)
         channels = [Image.fromarray(c).resize(size[::-1], Image.Resampling.BILINEAR) for c in _split(ratio)]
         light = to_linear(plate / 255.0) * np.stack([np.asarray(c) for c in channels], 2)
-        shown = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0) ** (1 / 2.4) - 0.055)
-        return np.asarray(np.clip(np.rint(255 * shown), 0, 255), np.uint8)
+        return np.asarray(np.clip(np.rint(255 * from_linear(light)), 0, 255), np.uint8)
 
     def measure(self, cutout: CutOut, category: SceneCategory) -> Ratio:
         """Light with to light without the product at each pixel of its canvas (H, W, 3), the plate's own."""

@@ -20,7 +20,7 @@ from cyclorama.scenes.features import Description, describe_background, shrink
 from cyclorama.scenes.grammar.reader import load_category
 from cyclorama.scenes.look import to_colour
 from cyclorama.scenes.model import set_empty
-from cyclorama.scenes.render import render_image, to_linear
+from cyclorama.scenes.render import from_linear, render_image, to_linear
 from cyclorama.scenes.stage import Framing, SceneCategory
 from cyclorama.scenes.surface import Colour
 
@@ -228,5 +228,5 @@ def _distance(candidate: Candidate) -> float:
 def _to_srgb(linear: NDArray[np.float64]) -> Colour:
     """A colour that a surface can have, of linear light."""
     inside = np.clip(linear, _DARKEST, _BRIGHTEST)
-    red, green, blue = np.where(inside <= 0.0031308, 12.92 * inside, 1.055 * inside ** (1 / 2.4) - 0.055)
+    red, green, blue = from_linear(inside)
     return float(red), float(green), float(blue)

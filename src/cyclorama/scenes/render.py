@@ -79,6 +79,11 @@ def to_linear(values: Any) -> Any:
     return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
 
 
+def from_linear(light: Any) -> Any:
+    """sRGB values of linear ``light`` of 0 and more; the inverse of :func:`to_linear`."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.power(light, 1 / 2.4) - 0.055)
+
+
 def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
     if isinstance(surface.colour, np.ndarray):
         return {
@@ -275,8 +280,7 @@ def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8
     x = np.maximum(radiance * exposure, 0.0)
     knee = 0.6
     x = np.where(x <= knee, x, knee + (1 - knee) * (1 - np.exp(-(x - knee) / (1 - knee))))
-    x = np.where(x <= 0.0031308, 12.92 * x, 1.055 * np.power(x, 1 / 2.4) - 0.055)
-    return np.asarray(np.clip(np.round(x * 255.0), 0, 255), np.uint8)
+    return np.asarray(np.clip(np.round(from_linear(x) * 255.0), 0, 255), np.uint8)
 
 
 def _albedo_scene(mi: Any, stage: Stage, size: int, crop: Crop | None = None) -> Any:
