@@ -155,6 +155,19 @@ def test_names_are_relative_to_the_table(tmp_path: Path) -> None:
     assert refused[0].values["image"] == "https://shop.example/a.png"
 
 
+@pytest.mark.parametrize(
+    "cell", ["a.png", "a b/c.d.png", "ü/ß-1", "-x.png", ".hidden.png", "~x.png", "a./b.png", "a..b", "q'.png"]
+)
+def test_a_file_has_one_name_and_address_looked_for_or_not(cell: str, tmp_path: Path) -> None:
+    path = tmp_path / cell
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    table = tmp_path / "t.csv"
+    table.write_text(f"image\n{cell}\n", encoding="utf-8")
+    rows = [next(iter(open_table(table, check_files=check))) for check in (True, False)]
+    assert rows[0] == rows[1] == (1, cell, {"image": str(path)}, None, 2)
+
+
 def test_tables_without_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"has no rows; give a table with an image in each row"):
         build_csv(tmp_path, "image\n")

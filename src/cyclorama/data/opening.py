@@ -219,10 +219,8 @@ def _open_text(opener: text.Opener, folder: str, last: str, options: Options) ->
     def read(mapped: Callable[[str], bool]) -> Iterator[RawRow]:
         odd.clear()
         lines = text.open_lines(opener, codec)
-        for row in text.fill_grid(
-            text.read_records(islice(lines, int(stated), None), separator, odd), grid, mapped
-        ):
-            yield (row[0] + stated, *row[1:])
+        records = text.read_records(islice(lines, int(stated), None), separator, odd, int(stated))
+        return text.fill_grid(records, grid, mapped)
 
     how = f"separated by {text.SEPARATORS.get(separator, repr(separator))}" + " (sep= line)" * stated
     return Source(

@@ -44,6 +44,8 @@ from cyclorama.errors import InputError, ManifestError
 __all__ = ["Row", "Table", "UrlPolicy", "open_file", "open_table"]
 
 _PEEKED = 1000
+_USUAL = re.compile(r"[\w-]+(?:[ ./][\w-]+)*")
+"""A relative path that means what it says; the quick way of a million rows."""
 
 
 class Row(NamedTuple):
@@ -72,6 +74,8 @@ class Table:
         self.folder = source.folder
         """The folder or address that relative paths count from."""
         self._source, self._options = source, options
+        here = self.folder and not is_remote(self.folder) and self.kind != "shards"
+        self._below = f"{self.folder.rstrip('/')}/" if here and not options.check_files else None
         self._skipped: Counter[str] = Counter()
         names = source.columns
         if names is None:
@@ -149,12 +153,16 @@ class Table:
             row, reason = values if len(images) == 1 else dict(values), None
             if len(images) > 1 or self.map.shop == "Shopify":
                 row["image_number"] = group.number + place
-            try:
-                row["image"] = self._find(image, "image")
-            except InputError as error:
-                reason = str(error)
-                row["image"] = image if isinstance(image, str) else ""
-            rows.append((self._name(image, cells, values), row, reason))
+            if self._below is not None and isinstance(image, str) and _USUAL.fullmatch(image):
+                row["image"], name = self._below + image, image
+            else:
+                try:
+                    row["image"] = self._find(image, "image")
+                except InputError as error:
+                    reason = str(error)
+                    row["image"] = image if isinstance(image, str) else ""
+                name = self._name(image, cells, values)
+            rows.append((name, row, reason))
         if self.map.shop == "Shopify":
             group.number += len(images)
         return rows

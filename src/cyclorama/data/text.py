@@ -155,14 +155,16 @@ def open_lines(opener: Opener, codec: str) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def read_records(lines: Iterator[str], separator: str, odd: Counter[str]) -> Iterator[tuple[int, list[str]]]:
+def read_records(
+    lines: Iterator[str], separator: str, odd: Counter[str], number: int = 0
+) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of each record that is not empty, with quotation marks as programs write them.
+    ``number`` lines were read before.
 
     A quoted cell may span lines. A mark that is never closed, or stands in the middle of a cell (inches),
     is a character like others; ``odd`` counts such records.
     """
     held: deque[str] = deque()
-    number = 0
     while True:
         line = held.popleft() if held else next(lines, None)
         if line is None:

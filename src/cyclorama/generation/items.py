@@ -117,20 +117,20 @@ class ItemSource:
         common = None if settings.style is None else str(settings.style.absolute())
         plate = None if settings.backdrop is None else str(settings.backdrop.absolute())
         for row in self.table:
-            values = row.values
-            get = values.get
-            image, mask, own, own_mask, style, backdrop = (get(name) for name in FILES)
+            get = row.values.get
+            image, mask, own, own_mask, style, backdrop = map(get, FILES)
             if bytes in (type(image), type(mask), type(own), type(own_mask), type(backdrop)):
                 image, mask, own, own_mask, backdrop = (
                     _keep(v, embedded) for v in (image, mask, own, own_mask, backdrop)
                 )
             failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
-            looks = {"reference": own, "style file": style, "backdrop": backdrop}
-            given = [name for name, address in looks.items() if address]
-            if len(given) > 1 and failure is None:
-                reason = f"{row.place}: it has a {' and a '.join(given)}; keep one of them"
-                failure = Failure("ManifestError", reason)
-            if not given:
+            if own or style or backdrop:
+                looks = {"reference": own, "style file": style, "backdrop": backdrop}
+                given = [name for name, address in looks.items() if address]
+                if len(given) > 1 and failure is None:
+                    reason = f"{row.place}: it has a {' and a '.join(given)}; keep one of them"
+                    failure = Failure("ManifestError", reason)
+            else:
                 own, own_mask, style, backdrop = reference, reference_mask, common, plate
             if masks is not None and failure is None:
                 mask, failure = self._find_mask(masks, row)

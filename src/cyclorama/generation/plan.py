@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.items import FILES, Failure, Item, ItemSource
 from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
-from cyclorama.models.registry import CategoryMatch, CategoryRegistry, CategoryRules
+from cyclorama.models.registry import CategoryRegistry, CategoryRules
 
 FORMAT = 4
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"
@@ -41,6 +42,7 @@ _TEXTS = ("name", "id", *FILES, "mask_means", "category_given", "category", "ide
           "category_match", "error", "reason", "output", "key")  # fmt: skip
 _STATED = ("row", "key", "id", "category_given", "category_source", "category_match")
 """What a shard's results say of its rows, besides what follows from their keys."""
+_UNSTAMPED = ("",) * len(FILES)
 PLAN_SCHEMA = pa.schema(
     [("row", pa.int64()), ("seed", pa.int64()), *((name, pa.string()) for name in _TEXTS)]
 )
@@ -168,15 +170,17 @@ def _write_inputs(
     """Write all inputs in the order of the plan's columns; their names, and how many have failed."""
 
     @cache  # each given name is settled once, however many rows share it
-    def choose(given: str | None, folders: tuple[str, ...]) -> CategoryMatch | Failure:
+    def choose(given: str | None, folders: tuple[str, ...]) -> tuple[tuple[str | None, ...], Failure | None]:
         try:
-            return rules.choose(given, registry, folders)
+            found = rules.choose(given, registry, folders)
         except CycloramaError as error:
-            return Failure.of(error)
+            return (None, None, None, None), Failure.of(error)
+        known = found.category
+        return (known.name, known.identifier, found.source, found.matched), None
 
     names: list[str] = []
     failed = 0
-    stamp = lru_cache(100_000)(_read_stamp)
+    stamp, get_files = lru_cache(100_000)(_read_stamp), attrgetter(*FILES)
     numbered = enumerate(items)
     with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, PLAN_SCHEMA) as writer:
         while True:
@@ -185,11 +189,10 @@ def _write_inputs(
                 name = item.name
                 if not name.isascii():  # half a surrogate pair cannot be written
                     name = name.encode("utf-8", "replace").decode()
-                match = choose(item.category, item.folders if item.category is None else ())
-                failure, stamps = item.failure, [""] * len(FILES)
+                category, unknown = choose(item.category, item.folders if item.category is None else ())
+                failure, stamps = item.failure, list(_UNSTAMPED)
                 if failure is None:
-                    files = [getattr(item, name) for name in FILES]
-                    for place, address in enumerate(files):
+                    for place, address in enumerate(get_files(item)):
                         if address is None:
                             continue
                         found = (stamp if place > 1 else _read_stamp)(address)
@@ -203,12 +206,7 @@ def _write_inputs(
                         stamps[place] = found or ""
                     if item.image is None:
                         failure = Failure("ManifestError", f"row {number + 1}: column 'image' is empty")
-                if isinstance(match, Failure):
-                    failure = failure or match
-                    category: tuple[str | None, ...] = (None, None, None, None)
-                else:
-                    known = match.category
-                    category = (known.name, known.identifier, match.source, match.matched)
+                failure = failure or unknown
                 failed += failure is not None
                 stated = (None, None) if failure is None else (failure.error, failure.reason)
                 # the place of the images is not known yet: `output` holds the folder, `key` the stamps
@@ -232,7 +230,7 @@ def _write_rows(folder: Path, part: Path, stems: list[str], size: int, run_key: 
 
         def write(table: pa.Table) -> None:
             batch = table.combine_chunks().to_batches()[0]
-            stated = [batch.column(name).to_pylist() for name in _STATED]
+            stated = [_to_list(batch.column(name)) for name in _STATED]
             digests.append(hashlib.blake2b(repr(stated).encode(), digest_size=16).hexdigest())
             writer.write_batch(batch)
 
@@ -256,7 +254,7 @@ def _complete(part: Path, stems: list[str], run_key: str) -> Iterator[pa.RecordB
         for batch in pa.ipc.open_stream(source):
             columns = list(batch.columns)
             first = columns[0][0].as_py()
-            keyed = [columns[place].to_pylist() for place in _KEYED]
+            keyed = [_to_list(columns[place]) for place in _KEYED]
             keys = []
             for values in zip(*keyed, stems[first : first + len(batch)]):
                 own = prefix.copy()
@@ -276,6 +274,14 @@ def _to_batch(columns: list[Any]) -> pa.RecordBatch:
             clean = [None if v is None else v.encode("utf-8", "replace").decode() for v in values]
             arrays.append(pa.array(clean, kind))
     return pa.RecordBatch.from_arrays(arrays, schema=PLAN_SCHEMA)
+
+
+def _to_list(column: pa.Array) -> list[Any]:
+    """The values of ``column``; a tenth of the time that its own method takes."""
+    if column.null_count == len(column):
+        return [None] * len(column)
+    text = pa.types.is_string(column.type)
+    return column.to_numpy(zero_copy_only=False).tolist() if text else column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _read_stamp(address: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from scipy.signal import fftconvolve
+from scipy import fft
 
 from cyclorama.scenes.surface import Colour, Texture, hsv, mix, shade
 from cyclorama.scenes.textures.pen import (
@@ -191,7 +191,10 @@ def defocus(texture: Texture, radius: float) -> NDArray[np.uint8]:
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     lens = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
     light = np.pad((texture / 255.0) ** 2.2, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    seen = fftconvolve(light, (lens / lens.sum())[..., None], mode="valid", axes=(0, 1))
+    shape = [fft.next_fast_len(length, real=True) for length in light.shape[:2]]
+    waves = fft.rfft2(light, shape, axes=(0, 1)) * fft.rfft2(lens / lens.sum(), shape)[..., None]
+    spread = fft.irfft2(waves, shape, axes=(0, 1))
+    seen = spread[2 * reach : light.shape[0], 2 * reach : light.shape[1]]
     return to_texture(np.clip(seen, 0, 1) ** (1 / 2.2))
 
 
