@@ -1,14 +1,17 @@
 """How long does a rendered set take, and is a shared plate as good as rendering each image?
 
-    python benchmarks/scenes_speed.py speed --out out/scenes-speed.md
+    python benchmarks/scenes_speed.py speed --out out/scenes-speed
     python benchmarks/scenes_speed.py catalogue --products 1000 --out out/catalogue
 
-``speed`` measures in a process of its own for every number of threads: an image in a style of its own, the
-first image of a given style (its plate is rendered), and two further products of that style, each beside a
-full render of the same set; seconds, peak memory, and over the background the mean difference in levels and
-the share of pixels within 8. ``catalogue`` makes a campaign of drawn bottles in one brand's style with
-one worker, with two, and with one that is killed and resumed: images a second, share of the time outside the
-model, memory, and whether all three wrote the same bytes.
+``speed`` measures each row of its table in a process of its own: an image in a style of its own, the first
+image of a given style (its plate is rendered), a further product of that style and, where that is not too
+slow, a full render of the same set; seconds, peak memory, and over the background the mean difference in
+levels and the share of pixels within 8. ``catalogue`` makes a campaign of drawn bottles in one brand's style
+with one worker, with two, and with one that is killed and resumed: images a second, share of the time outside
+the model, memory, and whether all three wrote the same bytes.
+
+A row is printed, and kept in ``rows.jsonl`` of the output folder, as soon as it is known; known ones are not
+measured again.
 """
 
 from __future__ import annotations
@@ -23,19 +26,23 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-ROWS = [(256, "fast"), (256, "quality"), (512, "quality"), (1024, "quality")]
+ROWS = [(256, "fast"), (512, "fast"), (512, "quality"), (1024, "quality")]
 """Side of the square canvas and preset."""
 WITHIN = 8
 """Levels."""
 FLOOR_SIDE = 512
-"""Up to this side a second full render is made."""
+"""Up to this side a full render is made with one thread, too, and a second one with two."""
+Row = dict[str, Any]
 
 
 def draw_bottle(side: int, number: int) -> NDArray[np.uint8]:
@@ -52,9 +59,8 @@ def draw_bottle(side: int, number: int) -> NDArray[np.uint8]:
     return np.dstack([np.clip(colour, 0, 255), 255 * inside]).astype(np.uint8)
 
 
-def measure_speed(threads: int, category: str) -> None:
-    """One row of figures for each of ROWS, as a line of JSON."""
-    begin = time.perf_counter()
+def measure_speed(category: str, side: int, preset: str, threads: int) -> Row:
+    """One row of figures."""
     from cyclorama.generation.scenes import PRESETS, SceneModel, fit_cutout
     from cyclorama.imaging.product import Product
     from cyclorama.scenes.brand import Brand
@@ -68,44 +74,30 @@ def measure_speed(threads: int, category: str) -> None:
         return Product(pixels, (rgba[..., 3] / 255).astype(np.float32), pixels, "bottle")
 
     model, kind = SceneModel(threads), load_category(category)
-    model.draw(get(64, 0), category, 1, "fast")
-    loaded = time.perf_counter() - begin
-    for side, preset in ROWS:
-        row: dict[str, object] = {"side": side, "preset": preset, "threads": threads, "loaded": loaded}
+    model.draw(get(64, 0), category, 1, "fast")  # loads what all images need
+    brand, samples = Brand.of(kind.brands[0], arrangement=1), PRESETS[preset][1]
+    row: Row = {"side": side, "preset": preset, "threads": threads}
+    for name, number, style in (("own", 0, None), ("first", 0, brand), ("further", 1, brand)):
+        start = time.perf_counter()
+        model.draw(get(side, number), category, 1, preset, style)
+        row[name] = time.perf_counter() - start
+    if threads > 1 or side <= FLOOR_SIDE:
+        cutout = fit_cutout(get(side, 1), PRESETS[preset][0])
+        shown = choose_set(cutout, kind, kind, 1, brand.style)
+        plate, seen = model.plates.get(shown, samples), cutout.matte <= 0
+        start = time.perf_counter()
+        full = render_whole(plate, cutout, shown, samples)
+        row["whole"] = time.perf_counter() - start
+        levels = tone_map(full, plate.stage.exposure).astype(int)[seen]
 
-        def clock(name: str, number: int, brand: Brand | None, side=side, preset=preset, row=row) -> None:
-            start = time.perf_counter()
-            model.draw(get(side, number), category, 1, preset, brand)
-            row[name] = time.perf_counter() - start
+        def compare(light: NDArray[np.float32]) -> tuple[float, float]:
+            off = np.abs(tone_map(light, plate.stage.exposure)[seen] - levels)
+            return float(off.mean()), float((off.max(1) <= WITHIN).mean())
 
-        brand, samples = Brand.of(kind.brands[0], arrangement=1), PRESETS[preset][1]
-        clock("own", 0, None)
-        clock("first", 0, brand)
-        further, whole, means, shares, noise = [], [], [], [], []
-        for number in (1, 2):
-            clock("again", number, brand)
-            further.append(row.pop("again"))
-            cutout = fit_cutout(get(side, number), PRESETS[preset][0])
-            shown = choose_set(cutout, kind, kind, 1, brand.style)
-            plate = model.plates.get(shown, samples)
-            start = time.perf_counter()
-            full = render_whole(plate, cutout, shown, samples)
-            whole.append(time.perf_counter() - start)
-            quick, _ = change_plate(plate, cutout, shown)
-            seen = cutout.matte <= 0
-            levels = tone_map(full, plate.stage.exposure).astype(int)[seen]
-            off = np.abs(tone_map(quick, plate.stage.exposure)[seen] - levels)
-            means.append(off.mean())
-            shares.append((off.max(1) <= WITHIN).mean())
-            if number == 2 and side <= FLOOR_SIDE:
-                other = render_whole(plate, cutout, shown, samples, seed=99)
-                off = np.abs(tone_map(other, plate.stage.exposure)[seen] - levels)
-                noise.append((off.max(1) <= WITHIN).mean())
-        row |= {"further": float(np.mean(further)), "whole": float(np.mean(whole))}
-        row |= {"mean": float(np.mean(means)), "within": float(np.mean(shares))}
-        row["noise"] = f"{100 * noise[0]:.2f} %" if noise else ""
-        row["megabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps(row), flush=True)
+        row["mean"], row["within"] = compare(change_plate(plate, cutout, shown)[0])
+        if threads > 1 and side <= FLOOR_SIDE:
+            row["noise"] = compare(render_whole(plate, cutout, shown, samples, seed=99))[1]
+    return row | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def measure_cold(category: str) -> float:
@@ -126,27 +118,48 @@ def measure_cold(category: str) -> float:
         return time.perf_counter() - start
 
 
-def print_speed(category: str, out: Path | None) -> None:
+def keep_rows(path: Path, tasks: Mapping[str, Callable[[], Row]]) -> Iterator[Row]:
+    """The row of every task, in order: what ``path`` knows, the rest measured now and kept there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_text().splitlines() if path.exists() else []
+    known = {row["task"]: row for row in map(json.loads, lines)}
+    for name, measure in tasks.items():
+        if name not in known:
+            known[name] = {"task": name} | measure()
+            with path.open("a") as file:
+                file.write(json.dumps(known[name]) + "\n")
+        yield known[name]
+
+
+def print_speed(category: str, out: Path) -> None:
     """The table of both numbers of threads."""
-    lines = [
+
+    def measure(side: int, preset: str, threads: int) -> Row:
+        command = [sys.executable, __file__, "row", "--category", category, "--side", str(side)]
+        command += ["--preset", preset, "--threads", str(threads)]
+        found: Row = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+        return found
+
+    tasks = {
+        f"{category} {side} {preset} {threads}": partial(measure, side, preset, threads)
+        for side, preset in ROWS
+        for threads in (2, 1)
+    }
+    print(
         f"| {category} | preset | threads | own style | style's first | each further | full render "
-        "| mean off, levels | within 8 levels | two full renders | peak MB |",
+        "| mean off, levels | within 8 levels | two full renders | peak MB |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for threads in (1, 2):
-        command = [sys.executable, __file__, "speed", "--threads", str(threads), "--category", category]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        for row in map(json.loads, answer.splitlines()):
-            lines.append(
-                f"| {row['side']}² | {row['preset']} | {threads} | {row['own']:.2f} s | {row['first']:.2f} s "
-                f"| {row['further']:.2f} s | {row['whole']:.2f} s | {row['mean']:.2f} "
-                f"| {100 * row['within']:.2f} % | {row['noise']} | {row['megabytes']:.0f} |"
-            )
-    lines.append(f"\nA fresh process's first image at 512², written: {measure_cold(category):.2f} s.")
-    print("\n".join(lines))
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text("\n".join(lines) + "\n")
+        flush=True,
+    )
+    units = {"own": "{:.2f} s", "first": "{:.2f} s", "further": "{:.2f} s", "whole": "{:.2f} s"}
+    units |= {"mean": "{:.2f}", "within": "{:.2%}", "noise": "{:.2%}", "megabytes": "{:.0f}"}
+    for row in keep_rows(out / "rows.jsonl", tasks):
+        cells = [unit.format(row[name]) if name in row else "" for name, unit in units.items()]
+        print(
+            "|", " | ".join([f"{row['side']}²", row["preset"], str(row["threads"]), *cells]), "|", flush=True
+        )
+    (cold,) = keep_rows(out / "rows.jsonl", {f"{category} cold": lambda: {"cold": measure_cold(category)}})
+    print(f"\nA fresh process's first image at 512², written: {cold['cold']:.2f} s.")
 
 
 def write_products(folder: Path, count: int, side: int) -> Path:
@@ -162,8 +175,8 @@ def write_products(folder: Path, count: int, side: int) -> Path:
     return table
 
 
-def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -> dict[str, float | str]:
-    """One run: seconds, memory of its largest process in MB, and the digest of all its images."""
+def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -> Row:
+    """One run, or what is left of it: seconds, memory of its largest process in MB, digest of all images."""
     shard = max(2, sum(1 for _ in table.open()) // 8)
     command = [
         sys.executable, "-m", "cyclorama", "generate", str(table), "--out", str(out), "--quiet",
@@ -171,7 +184,7 @@ def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -
         "--preset", "fast", "--placement", "keep", "--workers", str(workers), "--threads", "1",
         "--shard-size", str(shard),
     ]  # fmt: skip
-    start = time.perf_counter()
+    before, start = len(list(out.glob("images/*"))), time.perf_counter()
     process = subprocess.Popen(command, start_new_session=True)
     while process.poll() is None:
         if kill_at is not None and len(list(out.glob("images/*"))) >= kill_at:
@@ -180,14 +193,16 @@ def generate(table: Path, out: Path, workers: int, kill_at: int | None = None) -
             process.wait()
             process = subprocess.Popen(command, start_new_session=True)
         time.sleep(0.2)
-    digest = hashlib.sha256()
-    for path in sorted(out.glob("images/*")):
+    seconds, digest = time.perf_counter() - start, hashlib.sha256()
+    images = sorted(out.glob("images/*"))
+    for path in images:
         digest.update(path.name.encode() + path.read_bytes())
     marks = [json.loads(path.read_text()) for path in out.glob("journal/shards/*.done.json")]
+    share = sum(mark["model_seconds"] for mark in marks) / max(1, len(images))
     return {
-        "seconds": time.perf_counter() - start,
-        "model": sum(mark["model_seconds"] for mark in marks),
-        "images": sum(mark["images"] for mark in marks),
+        "images": len(images),
+        "rate": (len(images) - before) / seconds,
+        "outside": 1 - share * (len(images) - before) / (workers * seconds),
         "megabytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
         "digest": digest.hexdigest()[:16],
     }
@@ -198,15 +213,23 @@ def print_catalogue(count: int, side: int, out: Path) -> None:
     from cyclorama.scenes.brand import Brand, write_brand
     from cyclorama.scenes.grammar.reader import load_category
 
-    table = write_products(out / "products", count, side)
-    write_brand(Brand.of(load_category("perfume").brands[0]), table.with_name("brand.yaml"))
+    table = out / "products" / "products.csv"
+    if not table.exists():
+        write_products(table.parent, count, side)
+        write_brand(Brand.of(load_category("perfume").brands[0]), table.with_name("brand.yaml"))
     print("| run | images | images/s | outside the model | peak MB | digest |\n|---|---|---|---|---|---|")
-    for name, workers, kill_at in (("1 worker", 1, None), ("2 workers", 2, None), ("killed", 1, count // 3)):
-        found = generate(table, out / name.replace(" ", "-"), workers, kill_at)
-        outside = 1 - float(found["model"]) / (workers * float(found["seconds"]))
+    tasks = {
+        name: partial(generate, table, out / name.replace(" ", "-"), workers, kill_at)
+        for name, workers, kill_at in (
+            ("2 workers", 2, None),
+            ("1 worker", 1, None),
+            ("1 worker killed", 1, count // 3),
+        )
+    }
+    for row in keep_rows(out / "rows.jsonl", tasks):
         print(
-            f"| {name} | {found['images']} | {int(found['images']) / float(found['seconds']):.2f} "
-            f"| {100 * outside:.0f} % | {found['megabytes']:.0f} | {found['digest']} |",
+            f"| {row['task']} | {row['images']} | {row['rate']:.2f} | {row['outside']:.0%} "
+            f"| {row['megabytes']:.0f} | {row['digest']} |",
             flush=True,
         )
 
@@ -216,19 +239,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["speed", "catalogue"])
+    parser.add_argument(
+        "what", choices=["speed", "row", "catalogue"], help="row: one of the speed's, as JSON"
+    )
     parser.add_argument("--category", default="whisky")
-    parser.add_argument("--threads", type=int, help="measure this number alone, as lines of JSON")
     parser.add_argument("--products", type=int, default=1000)
-    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--side", type=int, default=256, help="of a product's canvas, pixels")
+    parser.add_argument("--preset", default="fast", help="of a row")
+    parser.add_argument("--threads", type=int, default=1, help="of a row")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    out = options.out or Path("out") / options.what
     if options.what == "catalogue":
-        print_catalogue(options.products, options.side, options.out or Path("out/catalogue"))
-    elif options.threads is None:
-        print_speed(options.category, options.out)
+        print_catalogue(options.products, options.side, out)
+    elif options.what == "speed":
+        print_speed(options.category, out)
     else:
-        measure_speed(options.threads, options.category)
+        print(json.dumps(measure_speed(options.category, options.side, options.preset, options.threads)))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cyclorama import cli
 from cyclorama.errors import ConfigError, SettingsError
 from cyclorama.generate import BackgroundGenerator
+from cyclorama.generation.result import load_metadata
 from cyclorama.scenes.brand import read_brand
 from cyclorama.scenes.library import write_starter
 from drawn import save_product
@@ -53,8 +55,6 @@ def write_rows(shop: Path, *rows: dict[str, Any]) -> None:
 
 
 def read_mean(shop: Path, row: dict[str, Any]) -> np.ndarray:
-    from PIL import Image
-
     pixels = np.asarray(Image.open(shop / "out" / row["output"]).convert("RGB"), np.float64)
     return np.asarray(pixels[:12].mean((0, 1)))  # the wall
 
@@ -73,6 +73,21 @@ def test_a_rows_own_style_goes_before_the_runs_and_a_change_of_it_is_noticed(sho
     assert third["style"] != first["style"] and fourth["image_sha256"] == second["image_sha256"]
     green = read_mean(shop, third)
     assert green[1] > green[0] + 30
+
+
+def test_a_single_photo_in_a_style_is_rendered_whole_and_says_so(shop: Path) -> None:
+    write_rows(shop, {})
+    (shared,) = run(shop, "--style", str(shop / "red.yaml"))
+    common = ["--category", "yoga mat", "--scenes", str(shop / "sets"), "--preset", "fast", "--size", "64x64"]
+    arguments = [str(shop / "p0.png"), "--style", str(shop / "red.yaml"), *common, "--quiet"]
+    assert cli.main(["generate", *arguments, "--out", str(shop / "out")]) == 0
+    alone = json.loads((shop / "out" / "results.jsonl").read_text())
+    assert "shared_sets" not in shared["settings"] and alone["settings"]["shared_sets"] is False
+    assert alone["seed"] == shared["seed"] and alone["image_sha256"] != shared["image_sha256"]
+    make = BackgroundGenerator.from_pretrained(scenes=shop / "sets")
+    recipe = load_metadata(shop / "out" / alone["output"])
+    again = make.again(recipe, shop / "p0.png", style=shop / "red.yaml")
+    assert np.array_equal(again.pixels, np.asarray(Image.open(shop / "out" / alone["output"]).convert("RGB")))
 
 
 def test_faults_of_a_style_are_told_before_the_run_or_in_its_row(

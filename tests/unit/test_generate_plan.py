@@ -248,6 +248,9 @@ def test_what_does_not_change_a_image_is_not_described() -> None:
     plain = GenerateConfig().describe()
     assert GenerateConfig(batch_size=4, candidates=3).describe() == plain
     assert GenerateConfig(outputs=("1:1", "3:4")).describe() == plain
+    alone = GenerateConfig(shared_sets=False)
+    assert alone.describe() == plain
+    assert alone.describe(learned=False) == GenerateConfig().describe(learned=False) | {"shared_sets": False}
     changes = [
         {"eta": 0.5},
         {"size": (64, 96)},

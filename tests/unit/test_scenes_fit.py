@@ -120,6 +120,31 @@ def test_fit_finds_a_set_of_the_bank_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert fit.measure(bank, wanted, made) < np.median(bank.measure(wanted)[bank.scenes == "perfume"])
 
 
+@pytest.mark.parametrize(
+    ("far", "renders"),
+    [
+        ([2.0, 1.5, 0.8], 3 + 1 + 10),  # the search ends with the third, and that one alone is worked on
+        ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 8 + 2 + 20),
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.6], 1 + 1 + 9),  # a lower camera is better, so none is tried higher
+    ],
+)
+def test_fit_draws_no_more_than_a_reference_needs(
+    far: list[float], renders: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Brand] = []
+    regions = fit.read_regions(draw_reference())
+
+    def draw(fitting: fit._Fit, brand: Brand) -> fit.Candidate:
+        drawn.append(brand)
+        distance = far[len(drawn) - 1] if len(drawn) <= len(far) else 2.5
+        return fit.Candidate(brand, distance, regions)
+
+    monkeypatch.setattr(fit._Fit, "draw", draw)
+    found = fit.fit_style(load_category("whisky"), draw_reference())
+    assert found == drawn[int(np.argmin(far))]
+    assert len(drawn) == renders
+
+
 def test_furniture_stands_in_rooms_and_nothing_else_does() -> None:
     reference = draw_reference()
     near = {n: fit._Fit(load_category(n), reference, None).list_nearest(4) for n in ("armchair", "whisky")}

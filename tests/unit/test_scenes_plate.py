@@ -19,6 +19,7 @@ from cyclorama.scenes.plate import (
     _widen,
     change_plate,
     choose_set,
+    render_alone,
     render_whole,
 )
 from cyclorama.scenes.ratio import Change, find_foot, predict_fault, shrink, spread
@@ -118,6 +119,8 @@ def test_a_plate_with_its_product_is_near_the_full_render() -> None:
     seen = cutout.matte <= 0
     a, b = (tone_map(each, plate.stage.exposure).astype(int)[seen] for each in (light, whole))
     assert np.abs(a - b).mean() < 3
+    alone = render_alone(cutout, shown, 32).astype(int)
+    assert np.abs(alone[seen] - b).mean() < 1
     empty = tone_map(plate.light.astype(np.float32), plate.stage.exposure)
     assert empty.shape == (*shown.bucket.film, 3)
     foot = ndimage.binary_dilation(~seen, iterations=2) & seen

@@ -74,11 +74,14 @@ def generate(
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
 
-    inputs = inputs or InputSettings()
+    inputs, settings = inputs or InputSettings(), settings or GenerateConfig()
     config = build_config(settings, run, engine, inputs.build_rules(), gate, gate_limits)
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     config = config.replace(urls=source.urls)
+    styled = inputs.style is not None or inputs.reference is not None
+    if source.table.kind == "image" and styled and "shared_sets" not in settings.model_fields_set:
+        config = config.replace(settings=config.settings.replace(shared_sets=False))
     handle = open_model(model, scenes)
     if inputs.style is not None:
         handle.read_style(inputs.style)  # its faults are told before the run

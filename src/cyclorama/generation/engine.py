@@ -72,7 +72,8 @@ def sample_images(
             styles.append(None if style is None else style.name)
             brand = None if style is None else style.brand
             values = (product, task.category.name, task.seed, settings.preset, brand)
-            drawn.append(call(pipeline.draw, *values))
+            shared = settings.shared_sets or settings.layers is not None
+            drawn.append(call(pipeline.draw, *values, shared=shared))
             if settings.layers is not None:
                 empties[len(drawn) - 1] = _to_profile(call(pipeline.draw_empty, *values), product)
     else:

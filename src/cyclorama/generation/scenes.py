@@ -25,7 +25,7 @@ from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.model import CutOut, set_stage
-from cyclorama.scenes.plate import SETS, Plates, ProductSet, choose_set
+from cyclorama.scenes.plate import SETS, Plates, ProductSet, choose_set, render_alone
 from cyclorama.scenes.render import clear_view, render_image, set_threads
 from cyclorama.types import Pixels, Size
 
@@ -86,12 +86,19 @@ class SceneModel:
         set_threads(threads)
 
     def draw(
-        self, product: Product, category: str, seed: int, preset: str, brand: Brand | Backdrop | None = None
+        self,
+        product: Product,
+        category: str,
+        seed: int,
+        preset: str,
+        brand: Brand | Backdrop | None = None,
+        shared: bool = True,
     ) -> Pixels:
         """The set or backdrop with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
         Without ``brand`` the seed draws a style from the category's whole range; with it, products of about
-        one size share their set. Raises SettingsError (unknown category, a backdrop without ground there).
+        one size stand in one set, whose plate they share if ``shared``. Raises SettingsError (unknown
+        category, a backdrop without ground there).
         """
         side, samples = PRESETS[preset]
         cutout = fit_cutout(product, side)
@@ -101,7 +108,8 @@ class SceneModel:
             setting = set_stage(cutout, self.library.load(category), seed)
             ground = render_image(setting.stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
-            ground = self.plates.draw(cutout, self._choose(cutout, category, seed, brand), samples)
+            draw = self.plates.draw if shared else render_alone
+            ground = draw(cutout, self._choose(cutout, category, seed, brand), samples)
         return _enlarge(ground, product.size)
 
     def draw_empty(

@@ -171,6 +171,8 @@ class GenerateConfig(Settings):
     """Say in XMP that the background is machine-made; None: in all formats but PNG."""
     strip: bool = False
     """Write pixels and colour profile only: no rights or resolution of the photo, no recipe."""
+    shared_sets: bool = True
+    """Render the empty set that products of one style share once; off: each image whole, faster for one."""
     layers: Literal["ora", "psd", "png"] | None = None
     """Write background, shadow and product too: ora (OpenRaster), psd, or png."""
 
@@ -249,8 +251,12 @@ class GenerateConfig(Settings):
             values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}
-        elif self.reference_strength == 0:
-            values["reference_strength"] = 0.0
+        else:
+            changed = {
+                "reference_strength": self.reference_strength == 0,
+                "shared_sets": not self.shared_sets,
+            }
+            values |= {name: getattr(self, name) for name, stated in changed.items() if stated}
         values["size"] = "source"
         aspect = None if self.aspect is None else parse_aspect(self.aspect)
         values |= self._build_layout("", self.canvas_size, aspect).describe() | self.encoding.describe()

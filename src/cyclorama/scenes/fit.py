@@ -29,7 +29,11 @@ OTHER_CATEGORY = 0.15
 COLOURS_COUNT = 0.015
 """What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features."""
 DRAWN, CORRECTED, REFINED = 8, 5, 2
-"""How many styles of the bank are drawn, how many of them are corrected, and how many refined."""
+"""How many styles of the bank are drawn, how many of them are corrected, and how many refined, at most."""
+NEAR = 0.9
+"""A style that is drawn and found this near ends the search."""
+CLOSE = 0.2
+"""What is farther than the best by more is given up: corrections seldom gain as much."""
 SIZE, SAMPLES = 128, 2
 """Of a candidate's image, pixels and light samples."""
 MAX_TILT = 15.0
@@ -168,16 +172,25 @@ class _Fit:
             changes[name] = _to_srgb(linear)
         return brand.replace(**changes)
 
-    def vary(self, brand: Brand) -> list[Brand]:
-        """Neighbours of a style: its camera lower and higher, its light stronger, softer and back."""
-        light, rise = brand.light, brand.elevation or 0.0
-        lights = [{"strength": min(f * light.strength, 3.0)} for f in (1.35, 0.74)]
-        lights += [{"softness": min(f * light.softness, 3.0)} for f in (1.6, 0.62)]
-        rises = (max(2.0, 0.5 * rise), min(1.6 * rise, rise + MAX_TILT))
-        return [
-            *(brand.replace(elevation=value) for value in rises),
-            *(brand.replace(light=light.replace(**values)) for values in lights),
-        ]
+
+def lift(brand: Brand) -> list[Brand]:
+    """``brand`` with its camera lower and higher."""
+    rise = brand.elevation or 0.0
+    return [brand.replace(elevation=e) for e in (max(2.0, 0.5 * rise), min(1.6 * rise, rise + MAX_TILT))]
+
+
+def strengthen(brand: Brand) -> list[Brand]:
+    """``brand`` with stronger and with weaker light."""
+    light = brand.light
+    changed = [light.replace(strength=min(f * light.strength, 3.0)) for f in (1.35, 0.74)]
+    return [brand.replace(light=each) for each in changed]
+
+
+def soften(brand: Brand) -> list[Brand]:
+    """``brand`` with softer and with harder light."""
+    light = brand.light
+    changed = [light.replace(softness=min(f * light.softness, 3.0)) for f in (1.6, 0.62)]
+    return [brand.replace(light=each) for each in changed]
 
 
 def measure(bank: Bank, wanted: Description, found: Description) -> float:
@@ -200,21 +213,36 @@ def fit_style(
 ) -> Brand:
     """The style in which products of ``category`` stand as in the reference ``pixels`` (H, W, 3).
 
-    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes some 35 small renders.
+    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes 11 to 33 small renders, the
+    more the less like the bank's styles the reference is.
     """
     fit = _Fit(category, pixels, product_mask)
-    drawn = sorted(map(fit.start, fit.list_nearest(DRAWN)), key=_distance)[:CORRECTED]
-    corrected = sorted((_best(c, fit.draw(fit.correct(c))) for c in drawn), key=_distance)[:REFINED]
-    return _best(*(_refine(fit, candidate) for candidate in corrected)).brand
+    drawn: list[Candidate] = []
+    for brand in fit.list_nearest(DRAWN):
+        drawn.append(fit.start(brand))
+        if drawn[-1].distance <= NEAR:
+            break
+    corrected = [_best(c, fit.draw(fit.correct(c))) for c in _keep(drawn, CORRECTED)]
+    return _best(*(_refine(fit, candidate) for candidate in _keep(corrected, REFINED))).brand
 
 
 def _refine(fit: _Fit, best: Candidate) -> Candidate:
     for change in (fit.repaint, fit.recolour):
         best = _best(best, fit.draw(change(best.brand)))
     best = _best(best, fit.draw(fit.correct(best)))
-    for number in range(len(fit.vary(best.brand))):
-        best = _best(best, fit.draw(fit.vary(best.brand)[number]))
+    for vary in (lift, strengthen, soften):
+        before = best
+        for brand in vary(before.brand):
+            best = _best(best, fit.draw(brand))
+            if best is not before:
+                break
     return _best(best, fit.draw(fit.correct(best)))
+
+
+def _keep(candidates: list[Candidate], count: int) -> list[Candidate]:
+    """The nearest, ``count`` at most, and none that is much farther than the first."""
+    near = sorted(candidates, key=_distance)[:count]
+    return [c for c in near if c.distance <= near[0].distance + CLOSE]
 
 
 def _best(*candidates: Candidate) -> Candidate:

@@ -248,6 +248,13 @@ def render_whole(
     return render_light(stage, max(cutout.canvas), samples, number, None, plate.shapes, guide)
 
 
+def render_alone(cutout: CutOut, shown: ProductSet, samples: int) -> NDArray[np.uint8]:
+    """The set round ``cutout``, sRGB (H, W, 3), without a plate: faster for a product or two."""
+    stage = shown.place(shown.build(), cutout)
+    light = render_light(stage, max(cutout.canvas), samples, shown.arrangement)
+    return tone_map(light, stage.exposure)
+
+
 def _widen(camera: Camera, bucket: Bucket) -> Camera:
     """``camera`` with a film that is a margin wider on each side."""
     return _refilm(camera, bucket.canvas, 2 * bucket.margin, (bucket.margin, bucket.margin))
