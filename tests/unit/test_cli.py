@@ -91,9 +91,10 @@ def test_programming_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "steps"), [([], 25), (["--preset", "fast"], 10), (["--steps", "3"], 3), (["--seed", "4"], 25)]
+    ("options", "steps"),
+    [([], 10), (["--preset", "balanced"], 25), (["--steps", "3"], 3), (["--seed", "4"], 10)],
 )
-def test_the_demo_is_balanced_unless_it_is_told_otherwise(
+def test_the_demo_is_fast_unless_it_is_told_otherwise(
     options: list[str], steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[Any] = []
@@ -106,6 +107,7 @@ def test_the_demo_is_balanced_unless_it_is_told_otherwise(
     assert cli.main(["demo", "--out", str(tmp_path / "out"), *options]) == 2
     (config,) = found
     assert config.settings.build_sampling().num_inference_steps == steps
+    assert not config.settings.shared_sets
     assert config.run.seed == (4 if "--seed" in options else 0)
 
 

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from cyclorama.commands.generate import Machines, Making, Plain, Running
 
 PARTS = {
-    None: ("scenes", ("scene", "scene in its style"), "balanced"),
-    "bundled": ("learned", ("learned model in its style",), "fast"),
+    None: ("scenes", ("scene", "scene in its style")),
+    "bundled": ("learned", ("learned model in its style",)),
 }
-"""Models that are shown if none is named: folder, captions of the images of an entry, preset."""
+"""Models that are shown if none is named: folder, captions of the images of an entry."""
 
 
 def demo(
@@ -30,8 +30,7 @@ def demo(
     quiet: Annotated[bool, Plain] = False,
 ) -> int:
     """Make images of twelve bundled products: on a set of their category, and in a reference's style; then
-    the latter by the learned model, beside the truth. Unless a preset is named, it is balanced for sets and
-    fast for the learned model.
+    the latter by the learned model, beside the truth. The preset is fast unless another is named.
 
     Results: DIR/index.html, DIR/sheet.png, and a folder for each model with images/ and results.jsonl. Run
     again to go on after a stop.
@@ -70,6 +69,8 @@ def demo(
     from cyclorama.processes import count_cpus
 
     settings = settings or GenerateConfig()
+    usual = {"preset": "fast", "shared_sets": False}  # a style serves one product
+    settings = settings.replace(**{name: usual[name] for name in usual.keys() - settings.model_fields_set})
     config = build_config(settings, run, engine)
     if settings.outputs or settings.candidates > 1 or config.run.storage != "files":
         raise SettingsError(
@@ -78,20 +79,17 @@ def demo(
     check_output_folder(out)
     entries = load_demo(images or get_demo_folder())
     entries = entries if every or images else entries[:SHOWN]
-    chosen = PARTS if model is None else {model: ("images", ("no reference", "result"), "balanced")}
+    chosen = PARTS if model is None else {model: ("images", ("no reference", "result"))}
     parts: list[DemoPart] = []
     summary: list[str] = []
     codes: list[int] = []
-    for name, (folder, labels, preset) in chosen.items():
+    for name, (folder, labels) in chosen.items():
         items = build_demo_items(entries, plain=len(labels) > 1)
         try:
             handle = open_model(name, None if name == "bundled" else scenes)
             if engine is None:  # a set is dressed, and a style fitted, by one thread
                 machines = EngineSettings(workers=count_cpus(), threads=1, shard_size=len(labels))
                 config = config.replace(engine=EngineSettings() if handle.learned else machines)
-            usual = {"preset": preset, "shared_sets": False}  # a style serves one product
-            usual = {field: usual[field] for field in usual.keys() - settings.model_fields_set}
-            config = config.replace(settings=settings.replace(**usual))
             result = make_images(items, out / folder, handle, config, quiet)
         except MissingDependencyError as error:
             if not parts:

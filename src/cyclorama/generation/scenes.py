@@ -35,7 +35,7 @@ GENERAL = "studio"
 """The category of products that have none of their own."""
 PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
-RENDERER = "7"
+RENDERER = "8"
 """Raised when equal files give other pixels."""
 
 

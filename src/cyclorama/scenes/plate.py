@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.look import choose_wall, measure_rim
 from cyclorama.scenes.model import PREVIEW, CutOut, begin_set, find_surroundings, find_view, light_as
-from cyclorama.scenes.ratio import Light, add_product
+from cyclorama.scenes.ratio import Light, add_product, measure_empty
 from cyclorama.scenes.render import (
     build_shapes,
     clear_view,
@@ -111,7 +111,7 @@ class ProductSet:
         clear_view(stage, np.where(matte > 0, 255, 0).astype(np.uint8))
         return stage
 
-    def crop(self, plate: NDArray[np.float16], cutout: CutOut) -> Light:
+    def crop(self, plate: NDArray[np.floating], cutout: CutOut) -> Light:
         """What the product's own canvas shows of ``plate`` (H, W, 3)."""
         margin, (down, right) = self.bucket.margin, self.bucket.find_shift(cutout)
         height, width = cutout.canvas
@@ -123,6 +123,11 @@ class ProductSet:
         camera = _narrow(stage.camera, self.bucket, self.bucket.find_shift(cutout))
         card = build_card(cutout.foreground, cutout.matte, camera, self.body)
         return replace(stage, product=card, camera=camera)
+
+    def widen(self, matte: Light, cutout: CutOut) -> Light:
+        """``matte`` (H, W) of the product's own canvas on the plate; the inverse of :meth:`crop`."""
+        margin, (down, right) = self.bucket.margin, self.bucket.find_shift(cutout)
+        return np.pad(matte, ((margin - down, margin + down), (margin - right, margin + right)))
 
 
 def choose_set(
@@ -164,9 +169,7 @@ def _preview(shown: ProductSet) -> NDArray[np.uint8]:
 
 def _look_behind(shown: ProductSet, cutout: CutOut) -> NDArray[np.uint8]:
     """Pixels (N, 3) of a small image of the plate round the product."""
-    margin, (down, right) = shown.bucket.margin, shown.bucket.find_shift(cutout)
-    wider = ((margin - down, margin + down), (margin - right, margin + right))
-    return find_surroundings(_preview(shown), np.pad(cutout.matte, wider))
+    return find_surroundings(_preview(shown), shown.widen(cutout.matte, cutout))
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,8 @@ class Plate:
     """Linear radiance (H, W, 3)."""
     albedo: NDArray[np.float16]
     """Colours (H, W, 3)."""
+    small: Light
+    """The light (h, w, 3) that products' changes are told against."""
     bytes: int
     """What it takes in memory, about."""
 
@@ -195,7 +200,8 @@ class Plate:
         meshes = sum(p.mesh.vertices.nbytes + p.mesh.faces.nbytes for p in stage.parts)
         count = 4 * sum(textures.values()) + 4 * meshes + light.nbytes
         half = (light.astype(np.float16), albedo.astype(np.float16))
-        return cls(replace(stage, parts=[]), shapes, *half, count)
+        small = measure_empty(stage, shapes, half[1].astype(np.float32), shown.arrangement)
+        return cls(replace(stage, parts=[]), shapes, *half, small, count)
 
 
 class Plates:
@@ -234,9 +240,11 @@ class Plates:
 def change_plate(plate: Plate, cutout: CutOut, shown: ProductSet) -> tuple[Light, float]:
     """The light (H, W, 3) of ``plate`` with a product before it, and the share of pixels that is likely to be
     more than a few levels off."""
-    stage = shown.place(plate.stage, cutout)
-    light, albedo = (shown.crop(each, cutout) for each in (plate.light, plate.albedo))
-    return add_product(light, stage, plate.shapes, albedo, cutout.matte, shown.arrangement)
+    stage = replace(shown.place(plate.stage, cutout), camera=plate.stage.camera)
+    light, albedo = (each.astype(np.float32) for each in (plate.light, plate.albedo))
+    matte = shown.widen(cutout.matte, cutout)
+    light, faults = add_product(light, stage, plate.shapes, albedo, matte, shown.arrangement, plate.small)
+    return shown.crop(light, cutout), faults
 
 
 def render_whole(

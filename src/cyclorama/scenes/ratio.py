@@ -49,17 +49,18 @@ def measure_change(
     albedo: Light,
     matte: Light,
     crop: Crop | None = None,
+    before: Light | None = None,
 ) -> Change:
     """What the product of ``stage`` changes in an image whose larger side is ``size``, or in its ``crop``.
 
     ``shapes`` are those of the stage's parts; ``albedo`` (h, w, 3) and the product's ``matte`` (h, w) are of
-    the image's, or the crop's, size.
+    the image's, or the crop's, size, as is the light ``before``, if it is known.
     """
-    samples = next(count for side, count in SAMPLES if size <= side)
-    after, before = (
-        render_light(each, size, samples, seed, crop, shapes, albedo)
-        for each in (stage, replace(stage, product=[]))
-    )
+    samples = _count_samples(size)
+    after = render_light(stage, size, samples, seed, crop, shapes, albedo)
+    if before is None:
+        empty = replace(stage, product=[])
+        before = render_light(empty, size, samples, seed, crop, shapes, albedo)
     seen = matte <= 0
     ratio = (after + FLOOR) / (before + FLOOR)
     if seen.any():
@@ -118,6 +119,23 @@ def shrink(image: NDArray[Any], size: tuple[int, int]) -> Light:
     return small[0] if image.ndim == 2 else np.ascontiguousarray(np.stack(small, 2))
 
 
+def measure_empty(stage: Stage, shapes: list[Any], albedo: Light, seed: int) -> Light:
+    """What :func:`add_product` measures small before there is a product, the same for all of them."""
+    size = _shrink_side(albedo)
+    guide = shrink(albedo, compute_film(stage.camera, size))
+    empty = replace(stage, product=[])
+    return render_light(empty, size, _count_samples(size), seed, None, shapes, guide)
+
+
+def _shrink_side(image: Light) -> int:
+    longer: int = max(image.shape[:2])
+    return max(longer // SHRINK, 48)
+
+
+def _count_samples(size: int) -> int:
+    return next(count for side, count in SAMPLES if size <= side)
+
+
 def add_product(
     light: Light,
     stage: Stage,
@@ -125,16 +143,17 @@ def add_product(
     albedo: Light,
     matte: Light,
     seed: int,
+    before: Light | None = None,
 ) -> tuple[Light, float]:
     """``light`` (H, W, 3) of an empty set with what the product of ``stage`` changes in it, and the share of
     pixels that are likely to be wrong.
 
-    ``albedo`` (H, W, 3) and ``matte`` (H, W) are of the same size.
+    ``albedo`` (H, W, 3) and ``matte`` (H, W) are of the same size; ``before`` is :func:`measure_empty`'s.
     """
-    size = max(light.shape[:2])
-    small_size = max(size // SHRINK, 48)
+    size, small_size = max(light.shape[:2]), _shrink_side(light)
     small = compute_film(stage.camera, small_size)
-    change = measure_change(stage, shapes, small_size, seed, shrink(albedo, small), shrink(matte, small))
+    guides = shrink(albedo, small), shrink(matte, small)
+    change = measure_change(stage, shapes, small_size, seed, *guides, before=before)
     ratio = spread(change, light)
     window = find_foot(matte)
     left, top, wide, tall = window
