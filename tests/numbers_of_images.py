@@ -21,6 +21,7 @@ from cyclorama.imaging import (
     clipping,
     colour,
     compositing,
+    cutout,
     decoding,
     formats,
     inputs,
@@ -584,6 +585,11 @@ def count_drawn_parts() -> dict[str, Any]:
     return found
 
 
+def draw_noise() -> np.ndarray:
+    """A photo of nothing, uint8 (96, 128, 3)."""
+    return np.random.default_rng(1).integers(0, 200, (96, 128, 3)).astype(np.uint8)
+
+
 def count_product() -> dict[str, Any]:
     found: dict[str, Any] = {}
     soft, hard = draw_disc(softness=4), (draw_disc() > 0.5).astype(np.float32)
@@ -597,8 +603,8 @@ def count_product() -> dict[str, Any]:
     }
     for name, (image, mask) in sources.items():
         for config in (
-            product.CutoutConfig(),
-            product.CutoutConfig(refine=False, decontaminate=False, opaque_from=1.0, clean=False),
+            cutout.CutoutConfig(),
+            cutout.CutoutConfig(refine=False, decontaminate=False, opaque_from=1.0, clean=False),
         ):
             one = product.Product.from_image(image, mask, config=config)
             found[f"{name} {config.refine}"] = [
@@ -608,7 +614,7 @@ def count_product() -> dict[str, Any]:
                 one.mask_source,
                 one.notes,
             ]
-    with_network = product.CutoutConfig(prefer_network=True)
+    with_network = cutout.CutoutConfig(prefer_network=True)
     for values in (soft, soft * 2, soft[:-1], soft * 0):
         found[f"network {len(found)}"] = attempt(
             lambda v=values: (
@@ -620,7 +626,7 @@ def count_product() -> dict[str, Any]:
     shown = product.Reference.from_image(rgba)
     return found | {
         "reference": shown.pixels,
-        "none": attempt(lambda: product.Product.from_image(draw_photo(soft, 90))),
+        "none": attempt(lambda: product.Product.from_image(draw_noise())),
     }
 
 

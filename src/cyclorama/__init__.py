@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from cyclorama.generate import BackgroundGenerator
     from cyclorama.generation.result import Generated, load_metadata
     from cyclorama.generation.settings import GenerateConfig
+    from cyclorama.imaging.cutout import CutoutConfig
     from cyclorama.imaging.formats import EncodingConfig
-    from cyclorama.imaging.product import CutoutConfig, Product, Reference
+    from cyclorama.imaging.product import Product, Reference
     from cyclorama.models.autoencoder import PatchAutoencoder
     from cyclorama.models.generators import CategoryGenerator, PersonalityGenerator
     from cyclorama.models.pipeline import CycloramaPipeline
@@ -37,7 +38,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "BackgroundGenerator": "generate",
     "CategoryGenerator": "models.generators",
-    "CutoutConfig": "imaging.product",
+    "CutoutConfig": "imaging.cutout",
     "CycloramaPipeline": "models.pipeline",
     "EncodingConfig": "imaging.formats",
     "GenerateConfig": "generation.settings",

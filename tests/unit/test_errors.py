@@ -15,7 +15,7 @@ from cyclorama.curate.text_finding import RapidTextFinder, draw_texts
 from cyclorama.data.table import open_table
 from cyclorama.errors import MissingDependencyError, import_optional
 from cyclorama.evaluation.preservation import build_rapidocr_reader
-from cyclorama.imaging.product import RembgNetwork
+from cyclorama.imaging.cutout import RembgNetwork
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.jobs.run import build_engine
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from cyclorama.errors import MissingMaskError, SettingsError
+from cyclorama.imaging.cutout import CutoutConfig
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.product import CutoutConfig, build_product
+from cyclorama.imaging.product import build_product
 
 SIZE = (72, 96)
 
@@ -50,8 +51,10 @@ def test_sources_in_their_order() -> None:
     assert preferred.mask_source == "fixed" and np.array_equal(preferred.matte, mask)
     dark = load_image(photo((20, 40, 90), alpha))
     assert build_product(dark, network=network).mask_source == "fixed"
+    assert build_product(dark).mask_source == "u2netp"
+    noise = load_image(np.random.default_rng(1).integers(0, 200, (*SIZE, 3)).astype(np.uint8))
     with pytest.raises(MissingMaskError, match="0% of the border is plain and light, 40% is needed"):
-        build_product(dark)
+        build_product(noise)
 
 
 @pytest.mark.parametrize("source", ["mask", "alpha", "white"])

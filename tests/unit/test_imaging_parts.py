@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
+from cyclorama.imaging.cutout import CutoutConfig
 from cyclorama.imaging.layout import CanvasLayout, find_box
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks, find_frame
-from cyclorama.imaging.product import CutoutConfig, Product, build_product
+from cyclorama.imaging.product import Product, build_product
 
 CASES = Path(__file__).parents[1] / "cases" / "products"
 BOX = (60, 90, 130, 70)

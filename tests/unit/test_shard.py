@@ -57,7 +57,14 @@ def image(seed: int, score: float, passed: bool, seconds: float = 1.0) -> dict[s
     file = {"staged": f"s{seed}.png", "suffix": ".png", "bytes": 100 + seed, "sha256": f"{seed}"}
     report = {"exact": True, "opaque_pixels": 5, "notes": ["soft"]}
     times = {"load_seconds": seconds, "model_seconds": 2 * seconds, "finish_seconds": 4 * seconds}
-    about = {"seed": seed, "height": 8, "width": 9, "places": 2, "mask_source": "alpha"}
+    about = {
+        "seed": seed,
+        "height": 8,
+        "width": 9,
+        "places": 2,
+        "mask_source": "alpha",
+        "mask_confidence": None,
+    }
     return (
         about
         | times

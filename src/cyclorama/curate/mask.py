@@ -19,9 +19,9 @@ from cyclorama.config import Order, Settings, Share
 from cyclorama.curate.mask_edges import EdgeAgreement, EdgeSettings, is_box, measure_blocks, measure_edges
 from cyclorama.curate.records import Box, Finding, RuleImage, Verdict
 from cyclorama.errors import MaskError
+from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import check_mask, detect_inversion, has_shape
-from cyclorama.imaging.product import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 from cyclorama.types import Matte
 

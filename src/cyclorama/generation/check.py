@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from cyclorama.data.licences import is_restricted, is_stated
-from cyclorama.errors import CycloramaError, ImageError, MaskError, MissingMaskError
+from cyclorama.errors import CycloramaError, ImageError, MaskError
 from cyclorama.generation.batches import choose_batch_size, measure_job
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel, hash_file, read_size
@@ -28,9 +28,9 @@ from cyclorama.generation.run import plan_job, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig
 from cyclorama.generation.worker import ImageJob
 from cyclorama.imaging.compositing import composite
-from cyclorama.imaging.keying import KeyingConfig, key_studio_background
+from cyclorama.imaging.cutout import find_matte
 from cyclorama.imaging.loading import load_image
-from cyclorama.imaging.masks import check_mask, has_shape, load_mask
+from cyclorama.imaging.masks import load_mask
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.run import build_engine
 from cyclorama.jobs.store import ShardStore
@@ -175,18 +175,10 @@ def _look(row: PlanRow, settings: GenerateConfig, model: ModelHandle) -> tuple[s
         for layout in settings.build_layouts():
             settings.check_canvas(layout.compute_size(read_size(image)))
         loaded = load_image(image)
-        if row.mask is not None and _is_local(row.mask):
+        if row.mask is None:
+            find_matte(loaded)
+        elif _is_local(row.mask):
             load_mask(row.mask, loaded.size, row.mask_means)
-        elif row.mask is None and loaded.alpha is not None and has_shape(loaded.alpha):
-            check_mask(loaded.alpha, f"alpha of {row.name}")
-        elif row.mask is None:
-            keyed = key_studio_background(loaded.pixels, KeyingConfig())
-            if keyed.matte is None:
-                raise MissingMaskError(
-                    f"{row.name}: no mask, no transparency, no plain light background ({keyed.reason}); give "
-                    "a mask, or run with --cutout"
-                )
-            check_mask(keyed.matte, f"product keyed out of {row.name}")
         if row.reference is not None and _is_local(row.reference):
             load_image(row.reference)
         if row.style is not None and _is_local(row.style):

@@ -31,8 +31,9 @@ from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.generation.styles import STYLES, FittedStyle, FittedStyles
 from cyclorama.generation.task import Model
 from cyclorama.generation.writers import FileWriter, TarWriter
+from cyclorama.imaging.cutout import RembgNetwork
 from cyclorama.imaging.layout import CanvasLayout
-from cyclorama.imaging.product import Product, Reference, RembgNetwork
+from cyclorama.imaging.product import Product, Reference
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.jobs.store import compute_key
 from cyclorama.scenes.backdrop import Backdrop
@@ -280,6 +281,7 @@ def finish_image(
         "height": height,
         "width": width,
         "mask_source": product.mask_source,
+        "mask_confidence": product.mask_confidence,
         "style": made.style,
         "report": made.report.describe() | measured,
         "verdict": None if verdict is None else asdict(verdict),

@@ -44,6 +44,7 @@ RESULT_SCHEMA = pa.schema(
             pa.string(),
         ),  # of a set: a style file, a backdrop, or a style in styles/ fitted to the reference
         ("mask_source", pa.string()),
+        ("mask_confidence", pa.float64()),  # of the bundled network, 0-1; null where it found no mask
         ("content_sha256", pa.string()),  # of the input image
         ("key", pa.string()),  # digest of contents and settings: equal keys, equal images
         ("input_height", pa.int32()),

@@ -20,7 +20,18 @@ from cyclorama.types import Size
 
 _PLANNED = ("row", "name", "id", "category_given", "category", "identifier", "category_source",
             "category_match")  # fmt: skip
-_STATED = ("seed", "height", "width", "places", "mask_source", "style", "report", "verdict", "placement")
+_STATED = (
+    "seed",
+    "height",
+    "width",
+    "places",
+    "mask_source",
+    "mask_confidence",
+    "style",
+    "report",
+    "verdict",
+    "placement",
+)
 _FILE = ("name", "bytes", "sha256", "suffix")
 _TIMES = ("load_seconds", "model_seconds", "finish_seconds")
 
@@ -126,6 +137,7 @@ class RowState:
         times["load_seconds"] = max(e["load_seconds"] for e in entries)
         result = self._begin("done") | {
             "mask_source": entries[0]["mask_source"],
+            "mask_confidence": entries[0]["mask_confidence"],
             "style": first.get("style"),
             "output": first["output"],
             "height": first["height"],

@@ -19,7 +19,7 @@ from scipy import ndimage
 from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.masks import dilate, erode, find_window
 from cyclorama.imaging.parts import EIGHT, find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
@@ -158,8 +158,12 @@ def _looks_plain(distance: Plane, tolerance: float) -> Mask:
     weak = distance <= np.clip(0.2 * contrast, tolerance, 8.0)
     share = ndimage.uniform_filter(weak.astype(np.float32), 5)
     mean = ndimage.uniform_filter(np.where(weak, distance, 0), 5) / np.maximum(share, 0.04)
-    calm = np.minimum(ndimage.median_filter(distance, 5), mean) <= tolerance + ringing
-    return np.asarray((distance <= tolerance) | (weak & calm))
+    near = distance <= tolerance
+    asked = weak & ~near & (mean > tolerance + ringing)
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(distance, 2, mode="symmetric"), (5, 5))
+    calm = ~asked
+    calm[asked] = np.median(windows[asked].reshape(-1, 25), axis=1) <= (tolerance + ringing)[asked]
+    return np.asarray(near | (weak & calm))
 
 
 def _flood(passable: Mask) -> Mask:
@@ -265,17 +269,22 @@ def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
     colours just inside and just outside. Where they are too alike the outline is only anti-aliased.
     """
     matte: Matte = product.astype(np.float32)
-    step, margin = 256, 5 * radius + 4
+    outline = np.zeros_like(product)
+    outline[1:] = product[1:] != product[:-1]
+    outline[:, 1:] |= product[:, 1:] != product[:, :-1]
+    near = ndimage.maximum_filter(outline, 2 * radius + 3)
+    step, margin = 128, 10 * radius
     for top in range(0, product.shape[0], step):
         for left in range(0, product.shape[1], step):
-            rows = slice(max(0, top - margin), top + step + margin)
-            columns = slice(max(0, left - margin), left + step + margin)
-            part = product[rows, columns]
-            if part.all() or not part.any():
+            tile = near[top : top + step, left : left + step]
+            if not tile.any():
                 continue
-            soft = _soften_tile(pixels[rows, columns], part, radius)
-            y, x = top - rows.start, left - columns.start
-            matte[top : top + step, left : left + step] = soft[y : y + step, x : x + step]
+            own = [slice(at + s.start, at + s.stop) for at, s in zip((top, left), find_window(tile, 0))]
+            wide = [slice(max(0, s.start - margin), s.stop + margin) for s in own]
+            soft = _soften_tile(pixels[wide[0], wide[1]], product[wide[0], wide[1]], radius)
+            y, x = own[0].start - wide[0].start, own[1].start - wide[1].start
+            part = matte[own[0], own[1]]
+            part[:] = soft[y : y + part.shape[0], x : x + part.shape[1]]
     return matte
 
 

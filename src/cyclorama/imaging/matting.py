@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
 _TILE, _TILE_MARGIN = 512, 64  # colours are solved tile by tile, and only in tiles that hold a rim
+_SHIFTS = (0.001, 0.01, 0.1, 1.0, 10.0)  # without one the preconditioner can fail, which it prints
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
 
 
@@ -53,15 +54,26 @@ def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = N
     inside, outside = erode(solid, radius), ~dilate(solid, radius)
     if not inside.any() or not outside.any() or (inside | outside).all():
         return mask.astype(np.float32, copy=True)
-    window = find_window(~outside, radius + _MARGIN)
-    matte = solid.astype(np.float32)
-    trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
-    matte[window] = _solve(pixels[window], trimap[window], matte[window], config)
-    matte[inside], matte[outside] = 1, 0
+    trimap = np.where(inside, 1, np.where(outside, 0, 0.5)).astype(np.float32)
+    return solve_matte(pixels, trimap, config)
+
+
+def solve_matte(pixels: Pixels, trimap: Matte, config: MattingConfig | None = None) -> Matte:
+    """The matte, float32 (H, W), for a ``trimap`` (H, W) of 1 (product), 0 (background) and 0.5 (unknown).
+
+    What is known stays as it is. Both ends must occur.
+    """
+    config = config or MattingConfig()
+    matte = trimap.copy()
+    window = find_window(trimap > 0, _MARGIN + max(2, round(config.rim_share * max(trimap.shape))))
+    part = trimap[window]
+    matte[window] = np.where(part == 0.5, _solve(pixels[window], part, part >= 0.5, config), part)
     return matte
 
 
-def _solve(pixels: Pixels, trimap: npt.NDArray[np.float64], solid: Matte, config: MattingConfig) -> Matte:
+def _solve(
+    pixels: Pixels, trimap: npt.NDArray[Any], solid: npt.NDArray[np.bool_], config: MattingConfig
+) -> Matte:
     """Alpha, float32 (H, W), of a ``trimap`` of 0, 0.5 (unknown) and 1; ``solid`` if one end is missing."""
     size = trimap.shape
     scale = min(1.0, config.working_side / max(size))
@@ -73,8 +85,11 @@ def _solve(pixels: Pixels, trimap: npt.NDArray[np.float64], solid: Matte, config
         trimap[(trimap > 0.001) & (trimap < 0.999)] = 0.5
     trimap = np.where(trimap < 0.25, 0.0, np.where(trimap > 0.75, 1.0, 0.5))
     if not (trimap == 1).any() or not (trimap == 0).any():
-        return solid
-    alpha = np.clip(_load_pymatting().estimate_alpha_cf(guide / 255.0, trimap), 0, 1).astype(np.float32)
+        return solid.astype(np.float32)
+    pymatting = _load_pymatting()
+    shifted = partial(pymatting.ichol, shifts=_SHIFTS)
+    solved = pymatting.estimate_alpha_cf(guide / 255.0, trimap, preconditioner=shifted)
+    alpha = np.clip(solved, 0, 1).astype(np.float32)
     if scale < 1:
         alpha = _upsample_guided(alpha, guide, pixels)
     # the solver leaves a faint veil over flat areas: stretch it away

@@ -1,100 +1,28 @@
-"""Which part of an image is the product, how soft is its rim, and what colours has it there?
+"""A product photo with its matte and its own colours under the rim; a reference advertisement.
 
-Sources, in this order: a mask given with it, its own alpha channel, its clipping path, a plain light studio
-background, a cut-out network if one was given. The first that applies is used and named. Specks, baked
-shadows and mirror images are then taken out (:mod:`cyclorama.imaging.parts`). Products and references are
-checked where they are made, so that nothing later has to ask whether sizes, types and ranges fit.
+What tells a product from its background is found (:mod:`cyclorama.imaging.cutout`); specks, baked shadows and
+mirror images are then taken out (:mod:`cyclorama.imaging.parts`). Products and references are checked where
+they are made, so that nothing later has to ask whether sizes, types and ranges fit.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-from cyclorama.config import Settings
-from cyclorama.errors import (
-    EmptyMaskError,
-    ImageError,
-    InvertedMaskError,
-    MaskError,
-    MaskSizeError,
-    MissingMaskError,
-    SettingsError,
-    UnreadableImageError,
-    import_optional,
-)
+from cyclorama.errors import ImageError, InvertedMaskError, MaskError, UnreadableImageError
 from cyclorama.imaging.colour import to_srgb
+from cyclorama.imaging.cutout import CutoutConfig, CutoutNetwork, find_matte
 from cyclorama.imaging.inputs import find_name
-from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage, load_image
-from cyclorama.imaging.masks import (
-    MaskMeans,
-    check_mask,
-    check_matte,
-    detect_inversion,
-    has_shape,
-    is_soft,
-    load_mask,
-)
-from cyclorama.imaging.matting import MattingConfig, estimate_foreground, estimate_matte, measure_spill
+from cyclorama.imaging.masks import MaskMeans, check_mask, check_matte, detect_inversion, load_mask
+from cyclorama.imaging.matting import estimate_foreground, measure_spill
 from cyclorama.imaging.parts import drop_reflection, drop_soft_shadow, drop_specks
 from cyclorama.processes import check_process
 from cyclorama.types import Matte, Pixels, Size
-
-CutoutNetwork = Callable[["Pixels"], "Matte"]
-"""Finds the product in uint8 pixels (H, W, 3): its matte, float (H, W) in [0, 1], 1 = product. Its attribute
-``name``, if it has one, is what ``Product.mask_source`` says."""
-
-
-class CutoutConfig(Settings):
-    """How a matte is found and refined."""
-
-    error_type = SettingsError
-
-    refine: bool = True
-    """Whether a hard mask gets a soft rim by matting; soft masks and file alphas are used as they are."""
-    decontaminate: bool = True
-    """Whether the old background's colour is taken out of the soft rim."""
-    opaque_from: Annotated[float, Field(ge=0.9, le=1)] = 250 / 255
-    """Alpha from a file or soft mask counts as 1 from here on, 0-1: many exports write 254 for opaque, and
-    only opaque pixels are under the product guarantee. 1.0 takes every value literally."""
-    key_background: bool = True
-    """Whether a plain light background without alpha may be keyed."""
-    prefer_network: bool = False
-    """Whether a given cut-out network goes before keying."""
-    clean: bool = True
-    """Whether specks, and outside of given masks baked shadows and mirror images, are taken out."""
-    keying: KeyingConfig = KeyingConfig()
-    matting: MattingConfig = MattingConfig()
-
-
-class RembgNetwork:
-    """A cut-out network of the ``rembg`` package.
-
-    rembg fetches the weights of ``model`` when it first needs them and they are not on the machine: building
-    this object is the user's consent to that. Mind each model's licence (some forbid commercial use).
-    Raises MissingDependencyError if rembg is not installed.
-    """
-
-    def __init__(self, model: str = "u2net") -> None:
-        rembg = import_optional(
-            "rembg",
-            f"the cut-out network {model!r} needs rembg, which cannot be imported; "
-            "install it with: pip install 'rembg[cpu]', or give a mask or an image with alpha",
-        )
-        self.name = f"rembg-{model}"
-        self._remove = rembg.remove
-        self._session = rembg.new_session(model)
-
-    def __call__(self, pixels: Pixels) -> Matte:
-        """The matte of uint8 ``pixels`` (H, W, 3)."""
-        mask = np.asarray(self._remove(pixels, session=self._session, only_mask=True))
-        return mask.reshape(mask.shape[:2]).astype(np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +44,8 @@ class Product:
     old background, that is taken out."""
     name: str = ""
     mask_source: str = "matte"
-    """Where the matte came from: ``matte`` (given as one), ``mask``, ``alpha``, ``path``, ``white`` or
-    a network."""
+    """Where the matte came from: ``matte`` (given as one), ``mask``, ``alpha``, ``path``, ``white``,
+    ``u2netp`` (the bundled network) or a given network."""
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
     """Remarks about the photo; they go into the report of every image made of it."""
@@ -125,6 +53,8 @@ class Product:
     """Resolution, creator and rights of the photo, kept in every file made of it."""
     allow_inverted: bool = False
     """Whether a matte may cover all corners and most of the border, as a background does."""
+    mask_confidence: float | None = None
+    """How sure the bundled network is of the matte, 0-1; None where the matte is not its own."""
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels, "Product.pixels")
@@ -167,7 +97,7 @@ class Product:
         network: CutoutNetwork | None = None,
     ) -> Product:
         """The product in ``image``, told from its background by ``mask``, else by alpha, else by a plain
-        light background, else by ``network``.
+        light background, else by ``network`` (None: the bundled one).
 
         ``image`` and ``mask``: path, bytes, open file, PIL image, array or tensor
         (:mod:`cyclorama.imaging.inputs`). ``mask_means``: what white marks in the mask; None is the product.
@@ -244,8 +174,8 @@ def build_product(
     """
     config = config or CutoutConfig()
     pixels = loaded.pixels
-    matte, source, notes = _find_matte(loaded, mask, config, network)
-    shadowed = False
+    found = find_matte(loaded, mask, config, network)
+    matte, source, notes, shadowed = found.matte, found.source, found.notes, False
     if config.clean:
         matte, notes, shadowed = _clean(pixels, matte, source, notes)
     foreground = None if config.decontaminate else pixels
@@ -261,71 +191,8 @@ def build_product(
         loaded.notes + notes,
         loaded.metadata,
         allow_inverted=True,  # a frame around an opening looks so, too; files are judged by load_mask
+        mask_confidence=found.confidence,
     )
-
-
-def _find_matte(
-    loaded: LoadedImage, mask: Matte | None, config: CutoutConfig, network: CutoutNetwork | None
-) -> tuple[Matte, str, tuple[str, ...]]:
-    """(matte, source, notes) by the first source that applies."""
-    if mask is not None:
-        if mask.shape != loaded.size:
-            raise MaskSizeError(
-                f"mask of {loaded.name} has size {mask.shape}, the image {loaded.size} (height, width); "
-                "load it with load_mask(source, image.size)"
-            )
-        check_mask(mask, f"mask of {loaded.name}")
-        matte = _close_opaque(mask, config)
-        if config.refine and not is_soft(matte):
-            matte = estimate_matte(loaded.pixels, matte, config.matting)
-        return matte, "mask", ()
-    if loaded.alpha is not None and has_shape(loaded.alpha):
-        matte = _close_opaque(loaded.alpha, config)
-        check_mask(matte, f"alpha of {loaded.name}")
-        return matte, "alpha", ()
-    notes: tuple[str, ...] = ()
-    if loaded.path is not None:
-        try:
-            check_mask(loaded.path, f"clipping path of {loaded.name}")
-            return loaded.path, "path", ()
-        except MaskError as error:
-            notes = (f"clipping path not used: {error}",)
-    if network is not None and config.prefer_network:
-        return *_run_network(loaded, network), notes
-    reason = "keying is switched off"
-    if config.key_background:
-        keyed = key_studio_background(loaded.pixels, config.keying)
-        if keyed.matte is None and loaded.icc_profile is not None:  # its grey may be lighter than its numbers
-            keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
-        if keyed.matte is not None:
-            check_mask(keyed.matte, f"product keyed out of {loaded.name}")
-            return keyed.matte, "white", notes + keyed.notes
-        reason = keyed.reason
-    if network is not None:
-        return *_run_network(loaded, network), notes
-    raise MissingMaskError(
-        f"{loaded.name}: nothing tells the product from its background: no mask, no transparency, and no "
-        f"plain light background ({reason}). Give a mask (--mask FILE), a PNG with transparency, "
-        "a photo on white, or a cut-out network (pip install 'rembg[cpu]')"
-    )
-
-
-def _run_network(loaded: LoadedImage, network: CutoutNetwork) -> tuple[Matte, str]:
-    name = str(getattr(network, "name", "network"))
-    found = np.asarray(network(to_srgb(loaded.pixels, loaded.icc_profile)), dtype=np.float32)
-    try:
-        matte = check_matte(found, loaded.size, "its matte")
-    except MaskError as error:
-        raise SettingsError(f"cut-out network {name!r} gave what cannot be used: {error}") from error
-    try:
-        check_mask(matte, f"matte of {loaded.name} by {name}")
-    except EmptyMaskError as error:
-        raise MissingMaskError(f"{error}; or give a mask (--mask FILE)") from error
-    return matte, name
-
-
-def _close_opaque(alpha: Matte, config: CutoutConfig) -> Matte:
-    return np.where(alpha >= config.opaque_from, 1, alpha).astype(np.float32)
 
 
 def _clean(

@@ -1,0 +1,113 @@
+"""Which part of any photo is its product, and how sure is that?
+
+U2-Net-P (Qin et al. 2020), a small network trained to find what a photo shows, looks twice: at the whole, and
+at what it found there. The outline is then refined by matting. Weights and licence: ``weights/cutout``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cyclorama.imaging.masks import dilate, erode, find_window
+from cyclorama.imaging.matting import MattingConfig, solve_matte
+from cyclorama.imaging.transforms import resize_plane
+from cyclorama.types import Matte, Pixels, Size
+
+NAME = "u2netp"
+NETWORK = Path(__file__).parents[1] / "weights" / "cutout" / "u2netp.onnx"
+LEAST_CONFIDENCE = 0.75
+"""Below it a photo is refused (fitted and held out by ``benchmarks/cutouts.py``)."""
+_SIDE = 320  # pixels each way that the network sees; other shapes are squeezed
+_MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
+_SPREAD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
+_FOUND = 0.3  # probability from which a place may be the subject's, when the network is to look again
+_ROOM = 0.15  # round it, as a share of its size
+_SURE = 0.1  # probability below which a place is background, and above one less it which it is product
+_BAND = 1.5  # the outline is unknown within so many of the network's pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a photo shows."""
+
+    matte: Matte
+    """float32 (H, W), 1 = product; empty where nothing was found."""
+    confidence: float
+    """0-1; how it is made up: :func:`find_subject`."""
+
+
+def find_subject(pixels: Pixels, config: MattingConfig | None = None) -> Subject:
+    """The subject of ``pixels``, uint8 (H, W, 3) in sRGB.
+
+    Confidence is the agreement (IoU) of both looks, times one less the area of which the second is unsure, a
+    share of what it found. Below ``LEAST_CONFIDENCE`` the outline is left as the network draws it.
+    """
+    size = (pixels.shape[0], pixels.shape[1])
+    first = look_at(pixels, size)
+    if not (first >= _FOUND).any():
+        return Subject(np.zeros(size, dtype=np.float32), 0.0)
+    found = find_window(first >= _FOUND, 0)
+    room = [round(_ROOM * (side.stop - side.start)) + 1 for side in found]
+    window = tuple(
+        slice(max(0, side.start - more), min(end, side.stop + more))
+        for side, more, end in zip(found, room, size, strict=True)
+    )
+    part = pixels[window]
+    second = look_at(part, (part.shape[0], part.shape[1]))
+    confidence = _agree(first[window], second)
+    matte = np.zeros(size, dtype=np.float32)
+    matte[window] = (first[window] + second) / 2
+    if confidence >= LEAST_CONFIDENCE:
+        matte = _refine(pixels, matte, max(second.shape) / max(size), config)
+    return Subject(matte, confidence)
+
+
+def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | None) -> Matte:
+    """``seen`` (H, W) with its outline on that of ``pixels``, looked for where the network is unsure and near
+    one half; ``share`` of the longer side is what the network saw."""
+    size, scale = seen.shape, min(1.0, 2 * _SIDE / max(seen.shape))
+    small = resize_plane(seen, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
+    radius = max(2, round(_BAND * share * max(small.shape) / _SIDE))
+    inside = erode(small >= 0.5, radius) & (small >= 1 - _SURE)
+    outside = ~dilate(small >= 0.5, radius) & (small <= _SURE)
+    if not inside.any() or not outside.any():
+        return seen
+    trimap = Image.fromarray(np.where(inside, 2, np.where(outside, 0, 1)).astype(np.uint8))
+    large = trimap.resize((size[1], size[0]), Image.Resampling.NEAREST)
+    known: Matte = np.asarray(large, dtype=np.float32) / np.float32(2)
+    return solve_matte(pixels, known, config)
+
+
+def _agree(first: Matte, second: Matte) -> float:
+    one, two = first >= 0.5, second >= 0.5
+    if not two.any():
+        return 0.0
+    unsure = (second > _SURE) & (second < 1 - _SURE)
+    share = float((one & two).sum() / (one | two).sum())
+    return share * max(0.0, 1 - float(unsure.sum() / two.sum()))
+
+
+@cache
+def _open_network() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # the same bytes on every machine's number of cores
+    return onnxruntime.InferenceSession(NETWORK, options, providers=["CPUExecutionProvider"])
+
+
+def look_at(pixels: Pixels, size: Size) -> Matte:
+    """How probably each place of ``size`` is part of the subject of ``pixels`` (H, W, 3), 0-1."""
+    small = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    values = (np.asarray(small, dtype=np.float32) / 255 - _MEAN) / _SPREAD
+    network = _open_network()
+    given, told = network.get_inputs()[0].name, network.get_outputs()[0].name
+    seen = network.run([told], {given: np.ascontiguousarray(values.transpose(2, 0, 1)[None])})[0][0, 0]
+    large = Image.fromarray(np.asarray(seen, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(large).clip(0, 1)
