@@ -26,6 +26,7 @@ from cyclorama.generation.task import Model, Task, compute_model_shape
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
+from cyclorama.models.words import CategoryRules
 from cyclorama.processes import check_process
 from cyclorama.scenes.brand import Brand
 from cyclorama.seeding import MAX_SEED
@@ -172,7 +173,8 @@ class BackgroundGenerator:
         if not sources:
             raise SettingsError("no products are given; give at least one image")
         count = len(sources)
-        categories = [self.pipeline.registry.resolve(name) for name in self._read_categories(category, count)]
+        rules, names = CategoryRules(), self._read_categories(category, count)
+        categories = [rules.choose(name, self.pipeline.registry).category for name in names]
         masks, references = _spread(mask, count, "mask"), _spread(reference, count, "reference")
         run_seed, own_seeds = _read_seeds(seed, count)
         with self._lock:

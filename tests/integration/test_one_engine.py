@@ -122,7 +122,7 @@ def prepare(way: str, folder: Path) -> Path:
 def run(
     way: str, source: Path, out: Path, load_model: Any = load, category: str = "perfume"
 ) -> tuple[RunResult, list[dict[str, Any]], list[str]]:
-    from cyclorama.models.registry import CategoryRules
+    from cyclorama.models.words import CategoryRules
 
     # one photo gives four images too, so that a batch of four can be halved everywhere
     candidates = PRODUCTS if way == "photo" else 1

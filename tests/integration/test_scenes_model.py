@@ -19,7 +19,7 @@ from cyclorama.generation.scenes import SceneModel, build_registry, draw_referen
 from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.models.registry import CategoryRules
+from cyclorama.models.words import CategoryRules
 from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.grammar.reader import list_scenes, load_category
 from cyclorama.scenes.model import CutOut, measure_body, set_stage
@@ -65,6 +65,8 @@ def test_at_least_forty_categories_read_and_no_word_stands_for_two() -> None:
         ("Tomato", "vegetables", "alias"),
         ("sneakers", "shoes", "alias"),
         ("moped", "studio", "general"),
+        ("screwdriver", "studio", "general"),
+        ("moccasin", "shoes", "noun"),
         (None, "studio", "general"),
     ],
 )

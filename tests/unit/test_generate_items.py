@@ -17,7 +17,8 @@ from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.plan import Plan, PlanRow, build_plan, load_plan
 from cyclorama.generation.settings import InputSettings, RunConfig, RunSettings
 from cyclorama.jobs.job import EngineSettings
-from cyclorama.models.registry import CategoryRegistry, CategoryRules
+from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.words import CategoryRules
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
 from cyclorama.generation.settings import PRESETS, GenerateConfig, parse_aspect, parse_output, parse_size
 from cyclorama.generation.writers import build_ending, build_stems
-from cyclorama.models.registry import CategoryRegistry, CategoryRules, load_category_rules
+from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.words import CategoryRules, load_category_rules
 
 
 def test_names_keep_folders_and_tell_suffixes_apart() -> None:

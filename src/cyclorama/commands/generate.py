@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cyclorama.generation.items import Item, ItemSource
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.run import RunResult
-    from cyclorama.models.registry import CategoryRules
+    from cyclorama.models.words import CategoryRules
 
 SHOWN_FAILURES = 5
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
@@ -113,7 +113,7 @@ def build_config(
     """The settings of a run; what needs a judge turns the gate on. Raises ConfigError, SettingsError."""
     from cyclorama.config import load_config
     from cyclorama.generation.gate_settings import GateThresholds
-    from cyclorama.models.registry import CategoryRules
+    from cyclorama.models.words import CategoryRules
 
     settings, run, engine = settings or GenerateConfig(), run or RunSettings(), engine or EngineSettings()
     settings.build_sampling()

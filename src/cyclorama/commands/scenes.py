@@ -24,6 +24,7 @@ def list_categories(*, scenes: Path | None = None) -> None:
     scenes
         Folder of own category files, beside and over the built-in ones.
     """
+    from cyclorama.models.vocabulary import get_words
     from cyclorama.scenes.library import open_library
 
     library = open_library(scenes)
@@ -32,7 +33,8 @@ def list_categories(*, scenes: Path | None = None) -> None:
         head = file.head
         kind = "3-D" if "product" in head else "cut-outs"
         elements = sorted({str(element) for brand in head["brands"] for element in brand["elements"]})
-        texts = (", ".join(map(str, values)) or "–" for values in (head.get("words", ()), elements))
+        words = (*head.get("words", ()), *get_words(name))
+        texts = (", ".join(map(str, values)) or "–" for values in (words, elements))
         print(f"{name:<20}{library.get_share(name):>6.0%}  {kind:<9}{'; '.join(texts)}")
 
 

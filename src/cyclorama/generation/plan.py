@@ -33,7 +33,8 @@ from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.items import FILES, Failure, Item, ItemSource
 from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
-from cyclorama.models.registry import CategoryRegistry, CategoryRules
+from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.words import CategoryRules
 
 FORMAT = 4
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"

@@ -17,7 +17,9 @@ from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import fit_to_model
-from cyclorama.models.registry import Category, CategoryRegistry, CategoryRules, normalise_name
+from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.models.vocabulary import GENERAL
+from cyclorama.models.words import match_word
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
@@ -31,8 +33,6 @@ from cyclorama.types import Pixels, Size
 
 SCENES = "scenes"
 _DRAWING = threading.Lock()
-GENERAL = "studio"
-"""The category of products that have none of their own."""
 PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
 RENDERER = "8"
@@ -41,18 +41,18 @@ RENDERER = "8"
 
 @cache
 def build_registry(library: SceneLibrary = BUILT_IN) -> CategoryRegistry:
-    """The categories that there are sets for, with their other words and their usual share of an image.
+    """The categories that there are sets for, with the words of a user's own and their usual share of an
+    image.
 
-    A user's own words go before those of built-in categories. Raises ModelFormatError (a word for two).
+    Raises ModelFormatError (a word for two).
     """
-    own = {normalise_name(str(w)) for f in library.own for w in (f.head["name"], *f.head.get("words", ()))}
-    categories = []
-    for number, (name, file) in enumerate(library.files.items()):
-        words = file.head.get("words", ())
-        if file not in library.own:
-            words = [word for word in words if normalise_name(word) not in own]
-        categories.append(Category(name, number, tuple(words), library.get_share(name)))
-    return CategoryRegistry(categories, GENERAL)
+    return CategoryRegistry(
+        [
+            Category(name, number, tuple(file.head.get("words", ())), library.get_share(name))
+            for number, (name, file) in enumerate(library.files.items())
+        ],
+        GENERAL,
+    )
 
 
 @cache
@@ -147,7 +147,8 @@ def draw_reference(product: Product, category: str, seed: int) -> Reference:
     """
     with _DRAWING:
         model = _open_sets()
-        name = CategoryRules().choose(category, model.registry).category.name
+        found = match_word(category, model.registry)
+        name = GENERAL if found is None else found.category.name
         ground = model.draw(product, name, seed, "fast").astype(np.float32)
     alpha = product.matte[..., None]
     colours = to_srgb(product.foreground, product.icc_profile)

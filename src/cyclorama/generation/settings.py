@@ -14,7 +14,7 @@ from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, InputError, SettingsError
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.jobs.job import EngineSettings
-from cyclorama.models.registry import CategoryRules, load_category_rules
+from cyclorama.models.words import CategoryRules, load_category_rules
 from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:

@@ -138,8 +138,8 @@ def write_starter(name: str, path: Path, like: str | None = None) -> None:
         (SCENES / "starter.yaml").read_text(encoding="utf-8") if like is None else BUILT_IN.files[like].text
     )
     quoted = json.dumps(name, ensure_ascii=False)
-    text = re.sub(r"^name: .*", lambda _: f"name: {quoted}", text, count=1, flags=re.MULTILINE)
-    text = re.sub(r"^words: .*(\n +.*)*", "words: []", text, count=1, flags=re.MULTILINE)
+    words = "" if like is None else "\nwords: []"  # those of built-in categories stand elsewhere
+    text = re.sub(r"^name: .*", lambda _: f"name: {quoted}{words}", text, count=1, flags=re.MULTILINE)
     write_atomic(path, text.replace("NAME: ", f"{quoted[1:-1]}: ").encode())
 
 

@@ -31,7 +31,7 @@ from cyclorama.jobs.job import EngineSettings, Hooks
 from cyclorama.lab.baselines.options import ANY_CATEGORY, BaselineOptions
 from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import Condition, ExperimentConfig, MethodConfig
-from cyclorama.models.registry import CategoryRules
+from cyclorama.models.words import CategoryRules
 
 
 @dataclass(frozen=True)
