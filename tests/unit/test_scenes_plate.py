@@ -22,7 +22,7 @@ from cyclorama.scenes.plate import (
     render_alone,
     render_whole,
 )
-from cyclorama.scenes.ratio import Change, find_foot, predict_fault, shrink, spread
+from cyclorama.scenes.ratio import Change, add_product, find_foot, predict_fault, shrink, spread
 from cyclorama.scenes.render import render_mask, tone_map
 from cyclorama.scenes.stage import Framing, project
 
@@ -129,6 +129,18 @@ def test_a_plate_with_its_product_is_near_the_full_render() -> None:
     dark = part[foot].mean() - tone_map(light, plate.stage.exposure)[foot].mean()
     true = part[foot].mean() - tone_map(whole, plate.stage.exposure)[foot].mean()
     assert dark == pytest.approx(true, abs=max(4, 0.25 * true))
+
+
+def test_what_a_plate_measured_small_is_what_each_product_would_measure() -> None:
+    cutout = cut(22, 27, 33, 12)
+    shown = choose(cutout)
+    plate = Plates().get(shown, 1)
+    stage = replace(shown.place(plate.stage, cutout), camera=plate.stage.camera)
+    light, albedo = plate.light.astype(np.float32), plate.albedo.astype(np.float32)
+    matte = shown.widen(cutout.matte, cutout)
+    assert np.array_equal(shown.crop(matte, cutout), cutout.matte)
+    values = (light, stage, plate.shapes, albedo, matte, shown.arrangement)
+    assert np.array_equal(add_product(*values)[0], add_product(*values, plate.small)[0])
 
 
 def test_a_product_darkens_the_ground_at_its_foot() -> None:
