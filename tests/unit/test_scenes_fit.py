@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -147,7 +148,8 @@ def test_fit_draws_no_more_than_a_reference_needs(
 
 def test_furniture_stands_in_rooms_and_nothing_else_does() -> None:
     reference = draw_reference()
-    near = {n: fit._Fit(load_category(n), reference, None).list_nearest(4) for n in ("armchair", "whisky")}
+    fits = {name: fit._Fit(load_category(name), reference, None) for name in ("armchair", "whisky")}
+    near = {name: list(islice(each.iterate_nearest(), 4)) for name, each in fits.items()}
     rooms = {n: [load_category(str(b.scene)).framing.room for b in brands] for n, brands in near.items()}
     assert rooms == {"armchair": [True] * 4, "whisky": [False] * 4}
     for brands in near.values():

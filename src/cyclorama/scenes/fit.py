@@ -6,7 +6,9 @@ but for colours, which count more. The result depends on the reference and the p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,18 +118,17 @@ class _Fit:
         self.wanted = describe_background(pixels, product_mask)
         self.regions = read_regions(pixels, product_mask)
 
-    def list_nearest(self, count: int) -> list[Brand]:
-        """``count`` of the bank's nearest styles, no two that differ in colours alone."""
+    def iterate_nearest(self) -> Iterator[Brand]:
+        """The bank's styles, nearest first, no two that differ in colours alone."""
         scenes = self.bank.scenes
         cost = self.bank.measure(self.wanted) + OTHER_CATEGORY * (scenes != self.category.name)
-        found: dict[tuple[object, ...], Brand] = {}
+        found: set[tuple[object, ...]] = set()
         for number in np.argsort(cost, kind="stable"):
-            if len(found) == count:
-                break
             brand = self.bank.get(int(number))
-            if self._may_be(load_category(str(brand.scene)).framing):
-                found.setdefault((brand.scene, brand.elements, brand.layout), brand)
-        return list(found.values())
+            key = (brand.scene, brand.elements, brand.layout)
+            if key not in found and self._may_be(load_category(str(brand.scene)).framing):
+                found.add(key)
+                yield brand
 
     def _may_be(self, framing: Framing) -> bool:
         """Whether the category's products may stand in a set that is framed so."""
@@ -218,7 +219,7 @@ def fit_style(
     """
     fit = _Fit(category, pixels, product_mask)
     drawn: list[Candidate] = []
-    for brand in fit.list_nearest(DRAWN):
+    for brand in islice(fit.iterate_nearest(), DRAWN):
         drawn.append(fit.start(brand))
         if drawn[-1].distance <= NEAR:
             break
