@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
 
-from cyclorama.scenes.features import NETWORK, describe_background, fill_hidden, shrink
+from cyclorama.scenes.features import NETWORK, _pool, describe_background, fill_hidden, shrink
 
 
 def draw_scene(size: int = 96) -> NDArray[np.uint8]:
@@ -70,3 +70,24 @@ def test_hole_takes_the_colours_round_it() -> None:
     filled = fill_hidden(image, seen)
     assert np.array_equal(filled[seen], image[seen])
     assert filled[15, 5, 0] < 1 and filled[15, 26, 0] > 9
+
+
+def test_a_mask_hides_from_two_hundredths_on() -> None:
+    mask = np.zeros((32, 32), np.float32)
+    mask[:, :16] = 0.02
+    assert shrink(draw_scene(32), mask, 32)[1].all()
+    mask[10:20, 4:8] = 0.03
+    seen = shrink(draw_scene(32), mask, 32)[1]
+    assert (~seen).sum() == 12 * 6 - 4  # one pixel further, but for the corners
+
+
+def test_a_cell_of_which_little_is_seen_takes_the_whole_mean() -> None:
+    """Cells of 10 by 10: five pixels are the least."""
+    values = np.zeros((20, 20, 1))
+    values[:10, :10], values[:10, 10:], values[10:, :10], values[10:, 10:] = 1, 2, 3, 4
+    seen = np.ones((20, 20), bool)
+    seen[:10] = False
+    seen[2, 0:4] = True
+    seen[2, 10:15] = True
+    whole = (4 * 1 + 5 * 2 + 100 * 3 + 100 * 4) / 209
+    assert _pool(values, seen, 2).ravel() == pytest.approx([whole, 2, 3, 4])

@@ -7,8 +7,9 @@ import colorsys
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from skimage.color import rgb2lab
+from skimage.color import lab2rgb, rgb2lab
 
+from cyclorama.scenes import look
 from cyclorama.scenes.look import (
     DISTINCT,
     estimate_light_side,
@@ -121,3 +122,100 @@ def test_grey_and_many_coloured_products_leave_the_accent_alone() -> None:
     rainbow = [colorsys.hsv_to_rgb(k / SIZE, 1, 1) for k in range(SIZE)]
     image = np.broadcast_to(np.array(rainbow) * 255, (SIZE, SIZE, 3)).astype(np.uint8)
     assert relate_accent(style, image, SOLID) == style
+
+
+def draw_row(levels: list[int], rows: int = 12) -> NDArray[np.uint8]:
+    """Equal rows of greys."""
+    return np.broadcast_to(np.array(levels, np.uint8)[None, :, None], (rows, len(levels), 3)).copy()
+
+
+LIT = [9, 200, 60, 60, *[120] * 4, 200, 200, 60, 9]
+"""Of the three pixels beside each end the right ones are lighter, though the outermost are darker."""
+
+
+def test_twelve_rows_and_columns_tell_the_side_and_fewer_do_not() -> None:
+    solid = np.ones((12, 12), np.float32)
+    assert estimate_light_side(draw_row(LIT), solid) == 1
+    assert estimate_light_side(draw_row(LIT[::-1]), solid) == -1
+    assert estimate_light_side(draw_row(LIT, 11), solid[:11]) is None
+    framed = draw_row([255, 255, *LIT, 0, 0])
+    soft = np.pad(solid, ((0, 0), (2, 2)), constant_values=0.9)  # a rim is not the product
+    assert estimate_light_side(framed, soft) == 1
+
+
+def test_seven_rows_in_ten_must_agree() -> None:
+    image, solid = draw_row(LIT, 20), np.ones((20, 12), np.float32)
+    image[:6] = draw_row(LIT[::-1], 6)
+    assert estimate_light_side(image, solid) == 1
+    image[:7] = draw_row(LIT[::-1], 7)
+    assert estimate_light_side(image, solid) is None
+
+
+def test_noise_in_black_is_no_light() -> None:
+    solid = np.ones((12, 12), np.float32)
+    assert estimate_light_side(draw_row([0] * 6 + [3] * 6), solid) is None
+    assert estimate_light_side(draw_row([0] * 6 + [6] * 6), solid) == 1
+
+
+def test_rim_is_three_hundredths_of_the_side_wide_and_ends_at_three_quarters() -> None:
+    matte = np.zeros((SIZE, SIZE), np.float32)
+    matte[5:115, 5:115] = 0.9
+    matte[10:110, 10:110] = 1
+    image = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    assert len(measure_rim(image, matte)) == 3 * 100 + 71 * 6  # rows 10 to 83, three pixels from three sides
+
+
+@pytest.mark.parametrize(
+    ("level", "lightness"),
+    [(0.1, [62, 74, 28, 14, 68, 24]), (0.9, [34, 22, 68, 82, 28, 72])],
+)
+def test_walls_move_in_lightness_then_in_hue(level: float, lightness: list[float]) -> None:
+    wall = tuple(float(v) for v in lab2rgb(np.array([48.0, 6.0, 8.0])))
+    walls = list_walls(wall, rgb2lab(np.full((3, 3), level)))  # type: ignore[arg-type]
+    found = rgb2lab(np.array(walls))
+    assert found[:, 0] == pytest.approx(lightness, abs=0.05)
+    turned = [6 * 0.5 - 8 * 0.75**0.5, 6 * 0.75**0.5 + 8 * 0.5]  # by 60 degrees
+    assert found[:, 1:] == pytest.approx(np.array([[6, 8]] * 4 + [turned, [-6, -8]]), abs=0.1)
+
+
+def test_walls_of_the_products_own_lightness_become_lighter_and_none_is_black_or_white() -> None:
+    grey = (0.4, 0.4, 0.4)
+    rim = np.tile(rgb2lab(np.array(grey)), (3, 1))
+    own = float(rim[0, 0])
+    assert rgb2lab(np.array(list_walls(grey, rim)[0]))[0] == pytest.approx(own + 14, abs=0.1)
+    found = [rgb2lab(np.array(list_walls((v,) * 3, rim)))[:, 0] for v in (0.0, 1.0)]
+    assert (found[0].min(), found[1].max()) == pytest.approx((8, 96), abs=0.05)
+
+
+def test_the_first_wall_that_shows_the_product_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall, rim, seen = (0.5, 0.5, 0.5), rgb2lab(np.full((3, 3), 0.2)), []
+
+    def choose(*contrasts: float) -> tuple[tuple[float, float, float], float]:
+        given = iter(contrasts)
+        monkeypatch.setattr(look, "measure_contrast", lambda rim, behind: next(given))
+        seen.clear()
+        return look.choose_wall(wall, rim, lambda tried: seen.append(tried) or np.zeros((1, 3), np.uint8))
+
+    others = list_walls(wall, rim)
+    assert choose(DISTINCT) == (wall, DISTINCT)
+    assert seen == [wall]
+    assert choose(3, 17, DISTINCT) == (others[1], DISTINCT)
+    assert choose(3, 3, 9, 9, 1, 3, 3) == (others[1], 9)  # none shows it: the best, the earlier of equals
+    assert seen == [wall, *others]
+
+
+def test_dull_products_and_their_rims_have_no_hue_and_strong_colours_count_more() -> None:
+    style = build_style(0.3)
+
+    def relate(*pixels: tuple[float, float, float], alpha: float = 1.0) -> float:
+        row = np.rint(np.array([colorsys.hsv_to_rgb(*p) for p in pixels]) * 255).astype(np.uint8)
+        matte = np.ones((1, len(pixels)), np.float32)
+        matte[0, 1:] = alpha
+        return float(colorsys.rgb_to_hsv(*relate_accent(style, row[None], matte).accent)[0])
+
+    assert relate((0.1, 0.2, 0.5)) == pytest.approx(0.3)  # saturation times value is less than 0.12
+    assert relate((0.1, 0.5, 0.5)) == pytest.approx(0.1, abs=0.01)
+    assert relate((0.1, 1, 1), (0.6, 1, 1), alpha=0.9) == pytest.approx(0.1, abs=0.01)
+    strong, dull = 0.8 * 1.0, 0.4 * 0.5
+    mean = np.angle(strong * np.exp(0.2j * np.pi) + dull * np.exp(0.6j * np.pi)) / (2 * np.pi)
+    assert relate((0.1, 0.8, 1.0), (0.3, 0.4, 0.5)) == pytest.approx(mean, abs=0.005)

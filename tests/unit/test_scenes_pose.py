@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cyclorama.scenes.grammar.reader import load_category
 from cyclorama.scenes.model import CutOut, find_view
-from cyclorama.scenes.pose import ABOVE, can_stand, estimate_elevation
+from cyclorama.scenes.pose import ABOVE, _find_run, can_stand, estimate_elevation
 from cyclorama.scenes.stage import Camera, compute_axes, project
 
 
@@ -83,3 +83,53 @@ def test_a_round_foot_is_seen_as_in_its_photo(degrees: float) -> None:
 def test_a_photo_nearly_as_high_changes_nothing() -> None:
     camera, _ = find_view(cut_out(draw_cylinder(15)), load_category("whisky"), 8.0)
     assert np.rad2deg(np.arcsin(-compute_axes(camera)[2][2])) == pytest.approx(8.0)
+
+
+def test_support_ends_a_twentieth_of_the_longer_side_over_the_ground() -> None:
+    """Of a hundred rows the last but five still holds up what stands on a tip else."""
+    matte = np.zeros((110, 100), np.float32)
+    matte[:94] = 1
+    matte[95:100, :10] = 1
+    assert not can_stand(matte)
+    matte[94] = 0.5
+    assert can_stand(matte)
+
+
+def test_a_middle_slightly_beside_its_support_does_not_fall() -> None:
+    matte = np.ones((100, 100), np.float32)
+    matte[90:, 46:] = 0
+    assert can_stand(matte)
+    matte[90:, 30:] = 0
+    assert not can_stand(matte)
+
+
+def test_a_row_is_followed_to_its_gaps() -> None:
+    row = np.array([[True, True, False, True, True]])
+    assert [_find_run(row, height, column) for height in (-3, 0, 9) for column in (1, 3)] == [
+        (0, 2),
+        (3, 2),
+    ] * 3
+    assert _find_run(row, 0, 2) == (3, 0)
+
+
+def draw_foot(tilt: float, ragged: float, lowest: float = 182.5) -> NDArray[np.float32]:
+    """A jar seen from 12 degrees above; its foot slants, and waves by so many pixels."""
+    y, x = np.mgrid[:220, :200] + 0.5
+    u = (x - 100) / 60
+    foot = lowest - 60 * np.sin(np.deg2rad(12)) * (1 - np.sqrt(np.clip(1 - u**2, 0, 1)))
+    foot += tilt * (x - 100) + ragged * np.sin(x)
+    return np.where(np.abs(u) <= 1, np.clip(foot - y + 0.5, 0, 1) * (y > 40), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("tilt", "ragged", "tells"),
+    [(0, 0, True), (0.01, 0, True), (0.06, 0, False), (0, 0.2, True), (0, 1, False)],
+)
+def test_a_slightly_slanting_or_ragged_foot_still_tells(tilt: float, ragged: float, tells: bool) -> None:
+    found = estimate_elevation(draw_foot(tilt, ragged))
+    assert found == (pytest.approx(12, abs=0.7) if tells else None)
+
+
+def test_a_foot_at_the_images_edge_tells_as_much() -> None:
+    matte = draw_foot(0, 0, lowest=183)
+    assert estimate_elevation(matte[:183]) == pytest.approx(12, abs=0.1)
