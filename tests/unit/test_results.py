@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cyclorama.errors import InputError, OutputError, SettingsError, UnreadableImageError
-from cyclorama.generation import results
+from cyclorama.generation import result, results
 from cyclorama.generation.result import Generated, describe_image, load_metadata
 from cyclorama.generation.results import ShardStore, format_status, merge_results, read_status
 from cyclorama.types import ProductReport
@@ -149,3 +149,27 @@ def test_a_recipe_states_the_canvas_of_one_output_among_several() -> None:
     made = [describe_image(model, {"steps": 2}, layout, seed=3) for layout in (canvas, plain)]
     assert [recipe.pop("cyclorama") is not None for recipe in made] == [True, True]
     assert made == [known | {"layout": "1x1", "canvas": {"aspect": "1:1"}}, known]
+
+
+def test_two_shadows_of_one_image_darken_as_two_filters_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, contact, seen = np.array([[0, 100, 255]], np.uint8), np.array([[50, 50, 50]], np.uint8), []
+    monkeypatch.setattr(result, "encode_image", lambda *_: b"image")
+    monkeypatch.setattr(result, "compute_contact_shadow", lambda matte, strength: contact)
+    monkeypatch.setattr(result, "split_shadow", lambda background, empty: (empty, own))
+    monkeypatch.setattr(result, "build_layers", lambda *given: seen.append(given) or "layers")
+    monkeypatch.setattr(result, "encode_layers", lambda layers, kind: {f".{kind}": layers})
+    product: Any = SimpleNamespace(icc_profile=None, metadata={}, matte=None)
+    encoding = SimpleNamespace(suffix=".png", is_lossless=True)
+
+    def encode(strength: float, empty: Any) -> np.ndarray:
+        settings: Any = SimpleNamespace(encoding=encoding, contact_shadow=strength, layers="psd")
+        files, lost = result.encode_files(None, "ground", product, {}, settings, empty)  # type: ignore[arg-type]
+        assert (files, lost) == ({".png": b"image", ".psd": "layers"}, {})
+        assert seen[-1][1] == ("ground" if empty is None else empty)
+        return seen[-1][3]
+
+    through = (255 - own.astype(float)) * (255 - 50) / 255
+    assert encode(0.5, "empty").tolist() == np.rint(255 - through).tolist()
+    assert encode(0, "empty").tolist() == own.tolist()
+    assert encode(0.5, None) is contact
+    assert encode(0, None) is None
