@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,9 +51,15 @@ def _room(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
+@cache
+def _parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def _imports(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_parse(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -82,8 +89,7 @@ def test_imports_point_downwards(path: Path) -> None:
 )
 def test_the_product_never_names_lab(path: Path) -> None:
     """Neither imported nor looked up by name; the command line's lazy table alone says where it is."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    texts = {node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant)}
     named = {t for t in texts if isinstance(t, str) and re.search(r"\bcyclorama[./]lab\b", t)}
     assert not any(name.startswith("cyclorama.lab") for name in _imports(path))
     assert named <= ({"cyclorama.lab.commands"} if path.name == "cli.py" else set())
@@ -111,9 +117,8 @@ def test_files_stay_below_four_hundred_lines(path: Path) -> None:
 def test_folder_inits_only_re_export(folder: Path) -> None:
     init = folder / "__init__.py"
     if init.exists():
-        body = ast.parse(init.read_text(encoding="utf-8")).body
         allowed = (ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign, ast.Expr)
-        assert all(isinstance(node, allowed) for node in body)
+        assert all(isinstance(node, allowed) for node in _parse(init).body)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -139,7 +144,7 @@ def test_no_class_name_is_used_for_two_things() -> None:
     classes = [
         node.name
         for path in SOURCE.rglob("*.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        for node in _parse(path).body
         if isinstance(node, ast.ClassDef)
     ]
     assert sorted({name for name in classes if classes.count(name) > 1}) == []

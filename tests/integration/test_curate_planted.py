@@ -142,7 +142,7 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
 
 def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path, tmp_path: Path) -> None:
     pytest.importorskip("rapidocr")
-    truth, records = plant(shards, tmp_path, 10, TEXT)
+    truth, records = plant(shards, tmp_path, 6, TEXT)
 
     def erase(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
         rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
@@ -160,7 +160,7 @@ def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path,
             changed = (finding.repaired.pixels != image.pixels).any(axis=2)
             assert changed.any() and not changed[image.mask > 0.02].any()
     score = score_rule("text", lines, truth)
-    assert score.missed == 0 and score.wrong == 0 and score.right >= 5
+    assert score.missed == 0 and score.wrong == 0 and score.right >= 3
 
 
 def test_scores_count_what_was_planted() -> None:
@@ -196,8 +196,9 @@ def test_every_kind_names_rules_that_exist() -> None:
 
 
 def test_the_command_builds_measures_and_reports(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(build_module, "SIDES", (384,))
     folder, out = tmp_path / "set", tmp_path / "out"
     assert main(["lab", "planted", "build", str(shards), str(folder), "--rows", "45", "--workers", "1"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from cyclorama.errors import DataError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import FeatureNetwork, FeatureNetworkConfig, save_network
 from cyclorama.evaluation.preservation import compute_truth
 from cyclorama.evaluation.reading import open_images
-from cyclorama.jobs.job import Hooks
+from cyclorama.jobs.job import Hooks, Job
+from cyclorama.jobs.run import Totals, run_shards
+from cyclorama.lab.experiments import run as run_module
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig, RunOptions
 from cyclorama.lab.experiments.run import run_experiment
 
@@ -169,8 +172,11 @@ def test_another_experiment_takes_the_same_images_and_a_image_made_anew_is_score
     assert not list((done.parent / "again").glob("*.jpg"))
 
 
-def test_a_stopped_run_goes_on_in_two_processes_to_the_same_figures(world: Path, done: Path, tmp_path: Path):
-    made = 0
+def test_a_stopped_run_goes_on_to_the_same_figures(
+    world: Path, done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two processes are asked for; that they make the bytes of one is tested where the engine is."""
+    made, engines = 0, []
 
     def advance(count: int) -> None:
         nonlocal made
@@ -182,10 +188,16 @@ def test_a_stopped_run_goes_on_in_two_processes_to_the_same_figures(world: Path,
     assert run_experiment(config, options, hooks) is None
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "store" / "images").rglob("k*.png")}
     assert 6 <= len(kept) < 32 and not (tmp_path / "out" / "done.json").exists()
-    options = options.replace(workers=2)
-    made = 0
+    options, made = options.replace(workers=2), 0
+
+    def run_here(job: Job, items: dict[int, int], hooks: Hooks) -> Totals:
+        engines.append(job.engine)
+        return run_shards(replace(job, engine=job.engine.replace(workers=1)), items, hooks)
+
+    monkeypatch.setattr(run_module, "run_shards", run_here)
     assert run_experiment(config, options, Hooks(advanced=advance)) is not None
     assert made == 32
+    assert [engine.workers for engine in engines] == [2]
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert read(tmp_path / "out") == read(done)
 

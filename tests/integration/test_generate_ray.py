@@ -35,7 +35,6 @@ from cyclorama.errors import (
 )
 from cyclorama.generation.batches import measure_job
 from cyclorama.generation.items import ItemSource
-from cyclorama.generation.learned import choose_device
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.run import RunResult, run_images, settle_config
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
@@ -325,6 +324,8 @@ def test_a_stop_ends_after_the_batches_in_hand(
 def test_measuring_and_choosing_a_device_happen_on_the_cluster(
     cluster: None, handle: ModelHandle, tmp_path: Path
 ) -> None:
+    from cyclorama.generation.learned import choose_device  # torch: not for every process that imports this
+
     job = ImageJob(tmp_path, CONFIG, handle, load_model=load_slow)
     size, seconds = RayEngine().call(job.engine, measure_job, job)
     assert size == CONFIG.settings.batch_size == 2
@@ -459,6 +460,8 @@ def test_a_run_from_another_process_joins_by_address(cluster: None) -> None:
 
 
 def test_without_an_address_the_device_is_chosen_here(no_connection: None) -> None:
+    from cyclorama.generation.learned import choose_device
+
     assert RayEngine().call(ENGINE, choose_device, "cpu", "bfloat16") == ("cpu", "bfloat16")
 
 

@@ -379,7 +379,13 @@ def test_the_reader_finds_text_that_was_changed_on_the_pack():
         pen.text((10, 5), beside, fill=(20, 20, 20), font=ImageFont.load_default(24))
         return np.asarray(image)
 
-    original, read = draw("GREEN\nTEA 250"), build_rapidocr_reader()
+    original, reader, known = draw("GREEN\nTEA 250"), build_rapidocr_reader(), dict[bytes, str]()
+
+    def read(pixels: np.ndarray) -> str:  # each image once
+        if pixels.tobytes() not in known:
+            known[pixels.tobytes()] = reader(pixels)
+        return known[pixels.tobytes()]
+
     assert compute_text_error(draw("GREEN\nTEA 250", "NEW SALE"), original, mask, read) == 0
     assert compute_text_error(draw("GREEM\nTBA 350"), original, mask, read) == pytest.approx(3 / 13)
     assert compute_text_error(draw(""), original, mask, read) == 1

@@ -14,6 +14,7 @@ from cyclorama.errors import ConfigError, ModelFormatError, SettingsError
 from cyclorama.generation.model import open_model
 from cyclorama.generation.scenes import build_registry, compute_scenes_hash
 from cyclorama.models.words import match_word
+from cyclorama.scenes import library as library_module
 from cyclorama.scenes import preview
 from cyclorama.scenes.library import BUILT_IN, open_library, write_starter
 
@@ -116,7 +117,10 @@ def test_a_word_that_is_a_categorys_name_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("like", [None, "whisky", "jewellery"])
-def test_what_new_writes_passes_check(tmp_path: Path, like: str | None) -> None:
+def test_what_new_writes_passes_check(
+    tmp_path: Path, like: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "_TRIED", 3)
     path = tmp_path / "sets" / "new.yaml"
     arguments = ["scenes", "new", "rum: dark", "--out", str(path), *(["--like", like] if like else [])]
     assert cli.main(arguments) == 0

@@ -105,11 +105,12 @@ def list_files(path: Path) -> list[Path]:
     return found
 
 
-def find_faults(file: SceneFile) -> list[ConfigError]:
+@cache
+def find_faults(file: SceneFile) -> tuple[ConfigError, ...]:
     """What is wrong with a category's file: as it is read, or else when styles and sets are drawn from it."""
     category, faults = examine_category(file.text, file.file)
     if category is None:
-        return faults
+        return tuple(faults)
     try:
         for seed in range(_TRIED):
             rng = np.random.default_rng(seed)
@@ -119,8 +120,8 @@ def find_faults(file: SceneFile) -> list[ConfigError]:
                 product = build_product(category, seed)
             category.dress(Stage(product=product), rng, style)
     except ConfigError as error:
-        return [error]
-    return []
+        return (error,)
+    return ()
 
 
 def write_starter(name: str, path: Path, like: str | None = None) -> None:
