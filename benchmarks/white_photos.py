@@ -44,6 +44,9 @@ def plant(kind: str, image: Image.Image, chance: np.random.Generator) -> tuple[I
         colours = Image.blend(
             product.convert("L").convert("RGB"), Image.new("RGB", product.size, "white"), 0.8
         )
+        colours = colours.point(
+            [round(0.95 * level) for level in range(256)] * 3
+        )  # never quite the background's
         product = Image.merge("RGBA", (*colours.split(), product.getchannel("A")))
     left = (SIDE - product.width) // 2 + int(chance.integers(-30, 31))
     top = (SIDE - product.height) // 2 + int(chance.integers(-20, 21))

@@ -81,6 +81,7 @@ def test_thumbnails_are_named_by_output_and_reference() -> None:
     assert name_thumbnails("a", "", True, "0123456789abcdef0") == {
         "result": f"{folder}/results/a.webp",
         "product": f"{folder}/products/a.webp",
+        "second": f"{folder}/seconds/a.webp",
         "reference": f"{folder}/references/0123456789abcdef.webp",
     }
 

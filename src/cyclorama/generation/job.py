@@ -255,7 +255,7 @@ def finish_image(
     """Judge, encode and stage one image; its entry as plain values. ``product`` is on the image's canvas.
 
     ``recipe``: what goes into its files. ``target``: where these are staged, without suffix. ``thumbnails``:
-    kind (result, product, reference) to name; empty beyond the sheet's rows. Raises OutputError.
+    kind (result, product, second, reference) to name; empty beyond the sheet's rows. Raises OutputError.
     """
     start = time.perf_counter()
     verdict = None if job.gate is None else job.gate(made, product, reference)
@@ -271,6 +271,8 @@ def finish_image(
     shown = {"result": (made.pixels, None), "product": (product.pixels, product.matte)}
     if reference is not None:
         shown["reference"] = (reference.pixels, None)
+    if product.second is not None:
+        shown["second"] = (product.second[..., :3], product.second[..., 3] / 255)
     for kind, name in thumbnails.items():
         if kind in shown and not (kind == "reference" and (job.out / name).exists()):
             write_thumbnail(job.out, name, *shown[kind])

@@ -60,6 +60,7 @@ def name_thumbnails(output: str, ending: str, first: bool, reference: str | None
     names = {"result": f"{THUMBS}/results/{output}{ending}.webp"}
     if first:
         names["product"] = f"{THUMBS}/products/{output}.webp"
+        names["second"] = f"{THUMBS}/seconds/{output}.webp"
     if reference is not None:
         names["reference"] = f"{THUMBS}/references/{reference[:16]}.webp"
     return names
@@ -109,6 +110,9 @@ def build_sheet_row(out: Path, row: dict[str, Any], candidates: int) -> SheetRow
     cells = []
     if (out / names["product"]).exists():
         cells.append(Cell("product", f"Product of {row['name']}, cut out", names["product"]))
+    if (out / names["second"]).exists():
+        alt = f"Product of {row['name']} as a network sees it"
+        cells.append(Cell("a network sees", alt, names["second"]))
     if "reference" in names and (out / names["reference"]).exists():
         caption = f"reference {row['reference']}"
         cells.append(Cell(caption, caption.capitalize(), names["reference"]))

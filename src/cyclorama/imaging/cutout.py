@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from cyclorama.config import Settings
@@ -27,6 +28,7 @@ from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.loading import LoadedImage
 from cyclorama.imaging.masks import check_mask, check_matte, has_shape, is_soft
 from cyclorama.imaging.matting import MattingConfig, estimate_matte
+from cyclorama.imaging.opinion import settle
 from cyclorama.imaging.subject import LEAST_CONFIDENCE, NAME, find_subject
 from cyclorama.types import Matte, Pixels
 
@@ -83,12 +85,14 @@ class RembgNetwork:
 
 @dataclass(frozen=True, eq=False)
 class FoundMatte:
-    """A matte, where it came from, remarks, and how sure the bundled network is if it is its own."""
+    """A matte, where it came from, remarks, how sure the bundled network is if it is its own, and what the
+    network sees (:class:`cyclorama.imaging.opinion.Settled`) if that differs."""
 
     matte: Matte
     source: str
     notes: tuple[str, ...] = ()
     confidence: float | None = None
+    second: npt.NDArray[np.uint8] | None = None
 
 
 def find_matte(
@@ -130,7 +134,10 @@ def find_matte(
             keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
         if keyed.matte is not None:
             check_mask(keyed.matte, f"product keyed out of {loaded.name}")
-            return FoundMatte(keyed.matte, "white", notes + keyed.notes)
+            settled = settle(to_srgb(loaded.pixels, loaded.icc_profile), keyed.matte)
+            source = "white" if settled.confidence is None else NAME
+            told = notes + keyed.notes + settled.notes
+            return FoundMatte(settled.matte, source, told, settled.confidence, settled.second)
         reason = keyed.reason
     if network is not None:
         return _run_network(loaded, network, notes)

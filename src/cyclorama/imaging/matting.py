@@ -88,7 +88,11 @@ def _solve(
         return solid.astype(np.float32)
     pymatting = _load_pymatting()
     shifted = partial(pymatting.ichol, shifts=_SHIFTS)
-    solved = pymatting.estimate_alpha_cf(guide / 255.0, trimap, preconditioner=shifted)
+    try:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            solved = pymatting.estimate_alpha_cf(guide / 255.0, trimap, preconditioner=shifted)
+    except ValueError:  # it does not converge where nothing unknown touches the product
+        return solid.astype(np.float32)
     alpha = np.clip(solved, 0, 1).astype(np.float32)
     if scale < 1:
         alpha = _upsample_guided(alpha, guide, pixels)

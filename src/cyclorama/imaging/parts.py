@@ -77,14 +77,21 @@ def _note_badges(labels: npt.NDArray[np.int32], areas: npt.NDArray[np.float64]) 
     """Notes about single parts in a corner: they may be products of a set, so they stay."""
     notes = []
     for place, area in zip(ndimage.find_objects(labels), areas / areas.max(), strict=True):
-        ends = [(p.stop / side <= 0.3, p.start / side >= 0.7) for p, side in zip(place, labels.shape)]
-        if 0.005 <= area <= 0.25 and all(map(any, ends)):
-            corner = f"{'top' if ends[0][0] else 'bottom'} {'left' if ends[1][0] else 'right'}"
+        corner = find_corner(place, labels.shape)
+        if 0.005 <= area <= 0.25 and corner:
             notes.append(
                 f"a part of its own in the {corner} corner ({area:.0%} of the product's area) counts as "
                 "product; if it is a badge or price tag, give a mask without it"
             )
     return tuple(notes)
+
+
+def find_corner(place: tuple[slice, slice], shape: tuple[int, ...]) -> str:
+    """The corner of an image of ``shape`` in which ``place`` lies, such as ``top left``; empty for none."""
+    ends = [(p.stop / side <= 0.3, p.start / side >= 0.7) for p, side in zip(place, shape, strict=True)]
+    if not all(map(any, ends)):
+        return ""
+    return f"{'top' if ends[0][0] else 'bottom'} {'left' if ends[1][0] else 'right'}"
 
 
 def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ...]]:

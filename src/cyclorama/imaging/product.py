@@ -55,6 +55,9 @@ class Product:
     """Whether a matte may cover all corners and most of the border, as a background does."""
     mask_confidence: float | None = None
     """How sure the bundled network is of the matte, 0-1; None where the matte is not its own."""
+    second: Any = None
+    """What the network sees where it differs much from a plain background's key, RGBA uint8 (h, w, 4), small;
+    for the reviewer."""
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels, "Product.pixels")
@@ -192,6 +195,7 @@ def build_product(
         loaded.metadata,
         allow_inverted=True,  # a frame around an opening looks so, too; files are judged by load_mask
         mask_confidence=found.confidence,
+        second=found.second,
     )
 
 

@@ -23,12 +23,13 @@ NAME = "u2netp"
 NETWORK = Path(__file__).parents[1] / "weights" / "cutout" / "u2netp.onnx"
 LEAST_CONFIDENCE = 0.75
 """Below it a photo is refused (fitted and held out by ``benchmarks/cutouts.py``)."""
+SURE = 0.1
+"""Probability below which a place is background, and one less it above which it is product."""
 _SIDE = 320  # pixels each way that the network sees; other shapes are squeezed
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _SPREAD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _FOUND = 0.3  # probability from which a place may be the subject's, when the network is to look again
 _ROOM = 0.15  # round it, as a share of its size
-_SURE = 0.1  # probability below which a place is background, and above one less it which it is product
 _BAND = 1.5  # the outline is unknown within so many of the network's pixels
 
 
@@ -74,8 +75,8 @@ def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | N
     size, scale = seen.shape, min(1.0, 2 * _SIDE / max(seen.shape))
     small = resize_plane(seen, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
     radius = max(2, round(_BAND * share * max(small.shape) / _SIDE))
-    inside = erode(small >= 0.5, radius) & (small >= 1 - _SURE)
-    outside = ~dilate(small >= 0.5, radius) & (small <= _SURE)
+    inside = erode(small >= 0.5, radius) & (small >= 1 - SURE)
+    outside = ~dilate(small >= 0.5, radius) & (small <= SURE)
     if not inside.any() or not outside.any():
         return seen
     trimap = Image.fromarray(np.where(inside, 2, np.where(outside, 0, 1)).astype(np.uint8))
@@ -88,7 +89,7 @@ def _agree(first: Matte, second: Matte) -> float:
     one, two = first >= 0.5, second >= 0.5
     if not two.any():
         return 0.0
-    unsure = (second > _SURE) & (second < 1 - _SURE)
+    unsure = (second > SURE) & (second < 1 - SURE)
     share = float((one & two).sum() / (one | two).sum())
     return share * max(0.0, 1 - float(unsure.sum() / two.sum()))
 

@@ -1,0 +1,144 @@
+"""Does a network see the same product before a plain background as the key does, and who is right where not?
+
+The key knows colours: it takes a shadow, a mirror image or a price tag for product, and white products for
+background. The network knows shapes. What it is sure to be none goes if it also looks like a shadow, lies
+below the product's foot or sits in a corner; a thin part that it is sure of comes back, and where the key
+lacks more the network's own matte is taken. Enclosed holes stay the key's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy import ndimage
+
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.matting import solve_matte
+from cyclorama.imaging.parts import EIGHT, find_corner
+from cyclorama.imaging.subject import LEAST_CONFIDENCE, SURE, find_subject, look_at
+from cyclorama.imaging.transforms import resize_pixels, resize_plane
+from cyclorama.types import Matte, Pixels
+
+LEAST_AGREEMENT = 0.9
+"""IoU of what the key and the network see below which the reviewer is shown both."""
+MOST_UNSURE = 0.25
+"""Area of which the network may be unsure, as a share of what it sees; above it, it has no say."""
+_SIDE = 640  # pixels of the longer side at which both are compared
+_LEAST = 0.001  # smallest part that is taken out or comes back, as a share of the product
+_LACKING = 0.01  # from which share on the key has lost the product
+_LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; higher it is a white side
+_ROUND = 4  # pixels within which the network's outline is uncertain
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """A key after the second opinion."""
+
+    matte: Matte
+    """float32 (H, W), 1 = product."""
+    notes: tuple[str, ...] = ()
+    confidence: float | None = None
+    """How sure the network is, 0-1, where the matte is its own."""
+    second: npt.NDArray[np.uint8] | None = None
+    """What the network sees, RGBA uint8 (h, w, 4) of at most 640 pixels, where both still differ by more than
+    the limit."""
+
+
+def settle(pixels: Pixels, keyed: Matte) -> Settled:
+    """``keyed`` (H, W) of ``pixels``, uint8 (H, W, 3), corrected where the network is sure of it."""
+    size = (pixels.shape[0], pixels.shape[1])
+    scale = min(1.0, _SIDE / max(size))
+    small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    shown, key = resize_pixels(pixels, small), resize_plane(keyed, small) >= 0.5
+    seen = look_at(pixels, small)
+    subject = seen >= 0.5
+    unsure = (seen > SURE) & (seen < 1 - SURE)
+    if not key.any() or not subject.any() or unsure.sum() > MOST_UNSURE * subject.sum():
+        return Settled(keyed)
+    foreign, kinds = _find_foreign(shown, key, seen)
+    missed = _find_missed(key & ~foreign, seen)
+    share = float(missed.sum() / subject.sum())
+    if share >= _LACKING:
+        own = find_subject(pixels)
+        if own.confidence >= LEAST_CONFIDENCE:
+            note = f"its plain background has the colour of {share:.0%} of it; a network found it instead"
+            return Settled(own.matte, (note,), own.confidence)
+    notes = tuple(f"{kind} was taken out; it is no product" for kind in kinds)
+    thin = missed if share < _LACKING else np.zeros_like(missed)
+    matte = _redraw(pixels, keyed, foreign, thin) if foreign.any() or thin.any() else keyed
+    left = resize_plane(matte, small) >= 0.5
+    agreement = float((left & subject).sum() / (left | subject).sum())
+    if agreement >= LEAST_AGREEMENT:
+        return Settled(matte, notes)
+    notes += (
+        f"background and network see different products (IoU {agreement:.2f}, {LEAST_AGREEMENT} is the "
+        "least): look at both, and give a mask if this one is wrong",
+    )
+    return Settled(matte, notes, None, np.dstack([shown, np.rint(255 * seen).astype(np.uint8)]))
+
+
+def _find_foreign(shown: Pixels, key: Mask, seen: Matte) -> tuple[Mask, list[str]]:
+    """What of ``key`` is no product, and what it is."""
+    subject = seen >= 0.5
+    tall = np.flatnonzero(subject.any(axis=1))
+    foot, low = int(tall[-1]), int(tall[-1]) - _LOW * len(tall)
+    lab = to_lab(shown)
+    ground = np.median(lab[~key & ~subject], axis=0) if (~key & ~subject).any() else lab.max(axis=(0, 1))
+    depth = ground[0] - lab[..., 0]
+    hue = np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
+    grey = (depth > 0) & (depth < 60) & (hue <= 3.0 + 0.08 * depth)
+    near = dilate(subject, _ROUND)
+    labels, _ = ndimage.label(key & ~subject, EIGHT)
+    whole, _ = ndimage.label(key, EIGHT)
+    foreign, kinds = np.zeros_like(key), []
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[place] == number
+        core = part & ~near[place] & (seen[place] < SURE)
+        if core.sum() < max(9.0, _LEAST * subject.sum()):
+            continue
+        rows = np.nonzero(core)[0] + place[0].start
+        apart = not (subject & (whole == whole[place][part][0])).any()
+        if grey[place][core].mean() >= 0.8 and (rows > low).mean() >= 0.9:
+            kind = "a shadow"
+        elif (rows > foot).mean() >= 0.8:
+            kind = "a mirror image below the product"
+        elif apart and part.sum() <= 0.25 * subject.sum() and find_corner(place, key.shape):
+            kind = f"a badge in the {find_corner(place, key.shape)} corner"
+        else:
+            continue
+        foreign[place] |= part
+        kinds.append(kind)
+    return dilate(foreign, _ROUND) & ~subject, list(dict.fromkeys(kinds))
+
+
+def _find_missed(key: Mask, seen: Matte) -> Mask:
+    """What the network is sure of and ``key`` lacks, its rim apart, where it is open to the background."""
+    outside, _ = ndimage.label(np.pad(~key, 1, constant_values=True))
+    open_to = (outside == outside[0, 0])[1:-1, 1:-1]
+    missed = erode((seen > 1 - SURE) & open_to, _ROUND // 2)
+    labels, _ = ndimage.label(missed, EIGHT)
+    large = np.flatnonzero(np.bincount(labels.ravel())[1:] >= _LEAST * (seen >= 0.5).sum()) + 1
+    return np.isin(labels, large)
+
+
+def _redraw(pixels: Pixels, matte: Matte, foreign: Mask, missed: Mask) -> Matte:
+    """``matte`` without ``foreign`` and with ``missed`` (both smaller), the outline there by matting."""
+    gone, back = _enlarge(foreign, matte.shape), _enlarge(missed, matte.shape)
+    solid = ((matte >= 0.5) & ~gone) | back
+    scale = max(matte.shape) / max(foreign.shape)
+    near = (dilate(foreign, _ROUND) & ~erode(foreign, _ROUND)) | (dilate(missed, 2 * _ROUND) & ~missed)
+    unknown = _enlarge(near, matte.shape) & dilate(erode(solid, 2), 2 * scale * _ROUND)
+    trimap = np.where(unknown, 0.5, solid).astype(np.float32)
+    solved = solve_matte(pixels, trimap) if (trimap == 1).any() else trimap
+    return np.where(unknown | back, solved, np.where(gone, 0, matte)).astype(np.float32)
+
+
+def _enlarge(mask: Mask, size: tuple[int, ...]) -> Mask:
+    large = Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return np.asarray(large, dtype=bool)

@@ -1,0 +1,114 @@
+"""A plain background's key and the network: who is right about what, and what the reviewer is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cyclorama.imaging import opinion
+from cyclorama.imaging.opinion import settle
+from cyclorama.imaging.subject import Subject
+
+SIDE = 200
+ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
+BODY = (abs(COLUMNS - 100) <= 40) & (ROWS >= 40) & (ROWS < 150)
+SHADOW = (abs(COLUMNS - 100) <= 80) & (ROWS >= 130) & (ROWS < 160) & ~BODY
+BADGE = (ROWS >= 8) & (ROWS < 38) & (COLUMNS >= 8) & (COLUMNS < 38)
+MIRROR = (abs(COLUMNS - 100) <= 40) & (ROWS >= 150) & (ROWS < 185)
+
+
+def draw(**parts: np.ndarray) -> np.ndarray:
+    """A blue body before white, and parts named by what they look like, uint8 (H, W, 3)."""
+    colours = {
+        "grey": (205, 205, 205),
+        "red": (200, 30, 40),
+        "pale": (190, 200, 235),
+        "white": (255, 255, 255),
+    }
+    photo = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    photo[BODY] = (30, 70, 170)
+    for name, place in parts.items():
+        photo[place] = colours[name]
+    return photo
+
+
+@pytest.fixture
+def see(monkeypatch: pytest.MonkeyPatch):
+    """A network that sees what it is told to."""
+
+    def tell(mask: np.ndarray, confidence: float = 0.9) -> None:
+        seen = mask.astype(np.float32)
+        monkeypatch.setattr(opinion, "look_at", lambda pixels, size: seen)
+        monkeypatch.setattr(opinion, "find_subject", lambda pixels: Subject(seen, confidence))
+
+    return tell
+
+
+def test_the_same_opinion_changes_nothing(see) -> None:
+    see(BODY)
+    keyed = BODY.astype(np.float32)
+    settled = settle(draw(), keyed)
+    assert settled.matte is keyed
+    assert (settled.notes, settled.confidence, settled.second) == ((), None, None)
+
+
+@pytest.mark.parametrize(
+    ("look", "place", "words"),
+    [
+        ("grey", SHADOW, "a shadow was taken out"),
+        ("pale", MIRROR, "a mirror image below the product was taken out"),
+        ("red", BADGE, "a badge in the top left corner was taken out"),
+    ],
+)
+def test_what_is_no_product_goes(see, look: str, place: np.ndarray, words: str) -> None:
+    see(BODY)
+    settled = settle(draw(**{look: place}), (BODY | place).astype(np.float32))
+    assert len(settled.notes) == 1 and words in settled.notes[0]
+    found = settled.matte >= 0.5
+    assert (found & BODY).sum() / (found | BODY).sum() >= 0.98
+    assert settled.second is None
+
+
+def test_a_grey_side_of_the_product_itself_stays_and_is_told(see) -> None:
+    side = (COLUMNS >= 141) & (COLUMNS < 170) & (ROWS >= 40) & (ROWS < 150)
+    see(BODY)
+    keyed = (BODY | side).astype(np.float32)
+    settled = settle(draw(grey=side), keyed)
+    assert settled.matte is keyed
+    iou = BODY.sum() / (BODY | side).sum()
+    assert f"IoU {iou:.2f}, 0.9 is the least" in settled.notes[0]
+    assert settled.second is not None and settled.second.shape == (SIDE, SIDE, 4)
+    assert ((settled.second[..., 3] == 255) == BODY).all()
+
+
+def test_a_thin_part_comes_back(see) -> None:
+    leg = (abs(COLUMNS - 80) <= 4) & (ROWS >= 150) & (ROWS < 175)
+    see(BODY | leg)
+    photo = draw()
+    photo[leg] = (90, 90, 95)
+    settled = settle(photo, BODY.astype(np.float32))
+    found = settled.matte >= 0.5
+    assert (found & leg).sum() >= 0.9 * leg.sum()
+    assert (found & ~(BODY | leg)).sum() <= 10
+
+
+def test_where_the_key_lost_the_product_the_network_stands_in(see) -> None:
+    see(BODY, 0.9)
+    upper = (BODY & (ROWS < 95)).astype(np.float32)
+    settled = settle(draw(white=BODY & (ROWS >= 95)), upper)
+    assert settled.confidence == 0.9 and (settled.matte >= 0.5)[BODY].all()
+    assert "a network found it instead" in settled.notes[0]
+    see(BODY, 0.5)
+    doubted = settle(draw(white=BODY & (ROWS >= 95)), upper)
+    assert doubted.confidence is None and doubted.second is not None
+    assert np.array_equal(doubted.matte, upper)
+
+
+def test_an_enclosed_hole_stays_open_and_an_unsure_network_has_no_say(see) -> None:
+    hole = (np.hypot(ROWS - 90, COLUMNS - 100) <= 20) & BODY
+    see(BODY)
+    keyed = (BODY & ~hole).astype(np.float32)
+    settled = settle(draw(white=hole), keyed)
+    assert settled.matte is keyed and settled.confidence is None
+    see(np.where(BODY, 0.6, 0))
+    assert settle(draw(grey=SHADOW), (BODY | SHADOW).astype(np.float32)).notes == ()
