@@ -148,3 +148,9 @@ def test_no_class_name_is_used_for_two_things() -> None:
         if isinstance(node, ast.ClassDef)
     ]
     assert sorted({name for name in classes if classes.count(name) > 1}) == []
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Folders of tests are no packages, so that pytest would stop before the first test."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
