@@ -188,18 +188,17 @@ def test_hopeless_masks_are_dropped(mask: np.ndarray, reason: str) -> None:
     assert any(part in found.reason for part in reason.split("|"))
 
 
-def test_without_any_mask_a_studio_product_is_keyed_and_a_scene_dropped() -> None:
-    keyed = MaskRule().judge(_image(None, _pixels(background=250.0)))
-    assert keyed.verdict is Verdict.KEEP
-    assert ((keyed.repaired.mask >= 0.5) != (_mask() > 0)).mean() < 0.01
-    dark = MaskRule().judge(_image(None, _pixels(background=20.0)))
-    assert dark.verdict is Verdict.DROP
-    assert dark.reason.startswith("no mask: neither transparency nor a mask, and no plain background")
-    off = MaskRule(MaskSettings(key_background=False)).judge(_image(None, _pixels(background=250.0)))
-    assert off.reason == (
-        "no mask: neither transparency nor a mask, and keying is switched off; "
-        "give masks or set mask.cutout_network"
-    )
+def test_without_any_mask_a_studio_product_is_keyed_and_a_network_asked_else() -> None:
+    asked = MaskSettings(key_background=False)
+    for settings, background in ((None, 250.0), (None, 20.0), (asked, 250.0)):
+        found = MaskRule(settings).judge(_image(None, _pixels(background=background)))
+        assert found.verdict is Verdict.KEEP
+        assert ((found.repaired.mask >= 0.5) != (_mask() > 0)).mean() < 0.02
+    noise = np.random.default_rng(1).integers(0, 200, (SIDE, SIDE, 3)).astype(np.uint8)
+    nothing = MaskRule().judge(_image(None, noise))
+    assert nothing.verdict is Verdict.DROP
+    assert nothing.reason.startswith("no mask: neither transparency nor a mask, and no plain background")
+    assert nothing.reason.endswith("0.75 is the least; give masks or set mask.cutout_network")
 
 
 def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:

@@ -1,8 +1,8 @@
 """Which pixels are the product, and is that mask right?
 
 A mask comes from the file's transparency, else from the input, else a plain light background is keyed, else
-a cut-out network finds it. Whatever its source it is then checked: size, pieces, holes, contact with the
-frame, and whether its outline lies on an edge of the image.
+a network finds it (the bundled one if none is named). Whatever its source it is then checked: size, pieces,
+holes, contact with the frame, and whether its outline lies on an edge of the image.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import check_mask, detect_inversion, has_shape
+from cyclorama.imaging.subject import LEAST_CONFIDENCE, find_subject
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 from cyclorama.types import Matte
 
@@ -62,7 +63,8 @@ class MaskSettings(Settings):
     key_background: bool = True
     """Whether the product is keyed where there is neither transparency nor a mask."""
     cutout_network: str | None = None
-    """Model of the ``rembg`` package for images that cannot be keyed; it is fetched at first use."""
+    """Model of the ``rembg`` package for images that cannot be keyed, fetched at first use; none is the
+    bundled network."""
     working_side: Annotated[int, Field(ge=64)] = 384
     """Shorter side, in pixels, at which outlines are compared with the image."""
     edges: EdgeSettings = EdgeSettings()
@@ -151,7 +153,11 @@ class MaskRule:
         if self._network is None and self.settings.cutout_network:
             self._network = RembgNetwork(self.settings.cutout_network)
         if self._network is None:
-            return None, f"{why}; give masks or set mask.cutout_network"
+            subject = find_subject(image.pixels)
+            if subject.confidence >= LEAST_CONFIDENCE:
+                return subject.matte, ""
+            why = f"{why}; the bundled network's confidence is {subject.confidence:.2f}, "
+            return None, f"{why}{LEAST_CONFIDENCE} is the least; give masks or set mask.cutout_network"
         return np.clip(self._network(image.pixels), 0, 1).astype(np.float32), ""
 
 
