@@ -112,3 +112,13 @@ def test_an_enclosed_hole_stays_open_and_an_unsure_network_has_no_say(see) -> No
     assert settled.matte is keyed and settled.confidence is None
     see(np.where(BODY, 0.6, 0))
     assert settle(draw(grey=SHADOW), (BODY | SHADOW).astype(np.float32)).notes == ()
+
+
+def test_background_that_the_key_leaves_in_a_hole_goes(see) -> None:
+    hole = (np.hypot(ROWS - 90, COLUMNS - 100) <= 24) & BODY
+    see(BODY & ~hole)
+    photo = draw()
+    photo[hole] = (236, 236, 236)
+    settled = settle(photo, BODY.astype(np.float32))
+    assert "the background seen through it was taken out" in settled.notes[0]
+    assert ((settled.matte >= 0.5) & hole).sum() <= 0.1 * hole.sum()

@@ -92,8 +92,8 @@ def _find_foreign(shown: Pixels, key: Mask, seen: Matte) -> tuple[Mask, list[str
     ground = np.median(lab[~key & ~subject], axis=0) if (~key & ~subject).any() else lab.max(axis=(0, 1))
     depth = ground[0] - lab[..., 0]
     hue = np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
-    grey = (depth > 0) & (depth < 60) & (hue <= 3.0 + 0.08 * depth)
-    near = dilate(subject, _ROUND)
+    grey = (depth > -6) & (depth < 60) & (hue <= 3.0 + 0.08 * depth)  # a background may be uneven
+    near, enclosed = dilate(subject, _ROUND), ndimage.binary_fill_holes(subject)
     labels, _ = ndimage.label(key & ~subject, EIGHT)
     whole, _ = ndimage.label(key, EIGHT)
     foreign, kinds = np.zeros_like(key), []
@@ -104,7 +104,10 @@ def _find_foreign(shown: Pixels, key: Mask, seen: Matte) -> tuple[Mask, list[str
             continue
         rows = np.nonzero(core)[0] + place[0].start
         apart = not (subject & (whole == whole[place][part][0])).any()
-        if grey[place][core].mean() >= 0.8 and (rows > low).mean() >= 0.9:
+        pale = grey[place][core].mean() >= 0.8
+        if pale and enclosed[place][core].mean() >= 0.9:
+            kind = "the background seen through it"
+        elif pale and (rows > low).mean() >= 0.9:
             kind = "a shadow"
         elif (rows > foot).mean() >= 0.8:
             kind = "a mirror image below the product"
