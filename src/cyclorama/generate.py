@@ -19,6 +19,7 @@ from cyclorama.errors import ImageError, InputError, MaskError, SettingsError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
 from cyclorama.generation.engine import sample_images
 from cyclorama.generation.model import ModelHandle, open_model
+from cyclorama.generation.recognise import recognise
 from cyclorama.generation.result import Generated, describe_image
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.styles import FittedStyle
@@ -26,7 +27,7 @@ from cyclorama.generation.task import Model, Task, compute_model_shape
 from cyclorama.imaging.inputs import is_address, is_one
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.models.words import CategoryRules
+from cyclorama.models.words import AUTO, CategoryRules
 from cyclorama.processes import check_process
 from cyclorama.scenes.brand import Brand
 from cyclorama.seeding import MAX_SEED
@@ -101,7 +102,7 @@ class BackgroundGenerator:
         self,
         products: One,
         *,
-        category: str | Iterable[str],
+        category: str | Iterable[str] = AUTO,
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
         reference: Followed | Iterable[Followed] = None,
         style: StyleFile | Iterable[StyleFile] = None,
@@ -116,7 +117,7 @@ class BackgroundGenerator:
         self,
         products: Iterable[One],
         *,
-        category: str | Iterable[str],
+        category: str | Iterable[str] = AUTO,
         mask: ImageLike | Iterable[ImageLike | None] | None = None,
         reference: Followed | Iterable[Followed] = None,
         style: StyleFile | Iterable[StyleFile] = None,
@@ -130,7 +131,7 @@ class BackgroundGenerator:
         self,
         products: Any,
         *,
-        category: Any,
+        category: Any = AUTO,
         mask: Any = None,
         reference: Any = None,
         style: Any = None,
@@ -146,7 +147,8 @@ class BackgroundGenerator:
 
         products: one or many (list, tuple, iterator, batch) of paths, bytes, open files, PIL images, arrays,
         torch tensors or :class:`Product`.
-        category: name or alias, one for all or one per product.
+        category: a name in any language, a path of a taxonomy, a noun, or ``auto``, told from the image; one
+        for all or one per product.
         mask: where white marks the product, one for all or one per product (None where there is none).
         Without a mask the alpha channel or a plain light background tells the product.
         reference: image whose background style is followed, one for all or one per product.
@@ -174,7 +176,8 @@ class BackgroundGenerator:
             raise SettingsError("no products are given; give at least one image")
         count = len(sources)
         rules, names = CategoryRules(), self._read_categories(category, count)
-        categories = [rules.choose(name, self.pipeline.registry).category for name in names]
+        registry = self.pipeline.registry
+        named = [rules.choose(name, registry) for name in names]
         masks, references = _spread(mask, count, "mask"), _spread(reference, count, "reference")
         run_seed, own_seeds = _read_seeds(seed, count)
         with self._lock:
@@ -182,6 +185,10 @@ class BackgroundGenerator:
             for i, source in enumerate(sources):
                 place = f"product {i + 1} of {count}: " if count > 1 else ""
                 loaded.append(_load_product(self._fetch(source), self._fetch(masks[i]), place))
+            categories = [
+                (found or recognise(product, registry)).category
+                for found, product in zip(named, loaded, strict=True)
+            ]
             followed = {id(source): _load_reference(self._fetch(source)) for source in references}
             plates = _spread(backdrop, count, "backdrop")
             looks = zip(_spread(style, count, "style"), references, plates, strict=True)

@@ -170,7 +170,18 @@ def test_nothing_starts_with_wrong_weights_or_settings(models, shop, tmp_path):
     with pytest.raises(CycloptsError, match="hint_fill must be -1 or 0, got 2"):
         run("controlnet", *arguments, "--model", models / "controlnet", "--hint-fill", "2")
     with pytest.raises(SettingsError, match="no category is given"):
-        assert run("inpaint", shop / "p0.png", "--model", models / "inpaint", "--out", tmp_path / "out") == 2
+        assert (
+            run(
+                "inpaint",
+                shop / "p0.png",
+                "--strict-category",
+                "--model",
+                models / "inpaint",
+                "--out",
+                tmp_path / "out",
+            )
+            == 2
+        )
         (row,) = read_rows(tmp_path / "out")
         raise SettingsError(row["reason"])
     assert not (tmp_path / "out" / "images").exists()

@@ -68,10 +68,10 @@ BAD_ROWS: list[Any] = [
     {"image": "a.png", "category": "sofa"},
     {"image": "a.png"},
 ]
-USABLE = [0, 4, 5, 8, 10, 12, 14]
+USABLE = [0, 4, 5, 8, 10, 12, 14, 16]
 SAID = {
     1: "gone.png", 2: "mage' is empty", 3: "sub", 6: "lost.png", 7: "mask_means", 9: "seed", 11: "seed",
-    13: "nowhere.png", 15: "unknown category 'sofa'", 16: "--category",
+    13: "nowhere.png", 15: "unknown category 'sofa'",
 }  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def expect_rows(rows: list[PlanRow], folder: Path) -> None:
     assert (rows[8].reference, rows[8].seed) == (str(folder / "ref.png"), 7)
     assert rows[10].seed == 2**63 - 1
     assert rows[14].name == "a.png"
+    assert (rows[16].category, rows[16].category_source) == (None, "image")
     outputs = [row.output.casefold() for row in rows]
     assert len(set(outputs)) == len(outputs)
 
@@ -134,7 +135,7 @@ def test_a_folder_gives_its_images_their_folders_as_categories(
     assert [(row.name, row.category, row.category_source, row.category_match) for row in rows] == [
         ("Perfumes/2024/a.png", "perfume", "folder, plural", "Perfumes"),
         ("Perfumes/b.jpg", "perfume", "folder, plural", "Perfumes"),
-        ("c.png", None, None, None),
+        ("c.png", None, "image", None),
     ]
 
 

@@ -176,6 +176,8 @@ def _write_inputs(
             found = rules.choose(given, registry, folders)
         except CycloramaError as error:
             return (None, None, None, None), Failure.of(error)
+        if found is None:
+            return (None, None, "image", None), None
         known = found.category
         return (known.name, known.identifier, found.source, found.matched), None
 

@@ -36,8 +36,9 @@ RESULT_SCHEMA = pa.schema(
         ("category_given", pa.string()),
         ("category", pa.string()),
         ("identifier", pa.string()),
-        ("category_source", pa.string()),  # name, alias, map, plural, default; path, parent, part, folder
-        ("category_match", pa.string()),  # the part of the given name that decided
+        ("category_source", pa.string()),  # how it was found: docs/categories.md
+        ("category_match", pa.string()),  # the part of the given name, or the image's class, that decided
+        ("category_sure", pa.float64()),  # from 0, the general one, to 1, a name of the category's own
         ("reference", pa.string()),  # its file name
         (
             "style",

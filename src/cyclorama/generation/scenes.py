@@ -18,7 +18,7 @@ from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.models.vocabulary import GENERAL
+from cyclorama.models.vocabulary import FOLDER, GENERAL
 from cyclorama.models.words import match_word
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
@@ -57,9 +57,10 @@ def build_registry(library: SceneLibrary = BUILT_IN) -> CategoryRegistry:
 
 @cache
 def compute_scenes_hash(library: SceneLibrary = BUILT_IN) -> str:
-    """Short digest over all category files, shared props, the bank of styles and the renderer's version."""
+    """Short digest over all category files, shared props, the bank of styles, the network that tells a
+    category from an image, and the renderer's version."""
     digest = hashlib.sha256(f"{RENDERER}{library.digest}".encode())
-    for path in (NETWORK, BANK):
+    for path in (NETWORK, BANK, FOLDER / "classes.onnx", FOLDER / "classes.txt"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

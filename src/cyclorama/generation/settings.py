@@ -65,13 +65,13 @@ class InputSettings(Settings):
     error_type: ClassVar[type[CycloramaError]] = SettingsError
 
     category: str | None = None
-    """Category of every input that names none the model knows."""
+    """Category of every input that names none the model knows; auto tells it from the image."""
     alias: tuple[str, ...] = ()
     """Take category GIVEN as NAME: GIVEN=NAME; '*=NAME' for all unknown ones; may be repeated."""
     category_map: Path | None = None
     """Aliases from a JSON or YAML file of given: name pairs."""
     strict_category: bool = False
-    """An unknown category is an error; otherwise scenes set its products into their general studio."""
+    """Only a category's own names count, in any language; what else would stand for one is an error."""
     mask: Path | None = None
     """Product mask of one image; for a folder, a folder of masks with the images' relative names."""
     mask_means: MaskMeans | None = None

@@ -13,13 +13,18 @@ from cyclorama.generation.batches import Batch, build_batches, compute_item_seed
 from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun, RowFiles
 from cyclorama.generation.plan import PlanRow
+from cyclorama.generation.recognise import recognise
 from cyclorama.generation.task import Model, compute_model_shape
 from cyclorama.generation.writers import build_ending, has_size
+from cyclorama.imaging.product import Product
 from cyclorama.jobs.store import ShardStore, compute_key
+from cyclorama.models.registry import Category
+from cyclorama.models.words import CategoryMatch, compute_sure
 from cyclorama.types import Size
 
 _PLANNED = ("row", "name", "id", "category_given", "category", "identifier", "category_source",
             "category_match")  # fmt: skip
+_CATEGORY = ("category", "identifier", "category_source", "category_match", "category_sure")
 _STATED = (
     "seed",
     "height",
@@ -55,8 +60,31 @@ class RowState:
     files: RowFiles | None = None
     result: dict[str, Any] | None = None
     reused: bool = False
+    recognised: CategoryMatch | None = None
+    """The category that the image tells, where the row names none; known once it is cut out."""
     images: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
     """(layout, candidate) to what :func:`cyclorama.generation.job.finish_image` said of it."""
+
+    def find_category(self, product: Product) -> Category:
+        """The category that the row names, or else that ``product``, its cut-out, is of.
+
+        Raises UnknownCategoryError (the image tells none that the model has, nor has it a general one).
+        """
+        registry = self.job.model.registry
+        if self.plan.category is not None:
+            return registry.resolve(self.plan.category)
+        if self.recognised is None:
+            self.recognised = recognise(product, registry)
+        return self.recognised.category
+
+    @property
+    def recognition(self) -> dict[str, Any] | None:
+        """What the row's result says of a category that the image told."""
+        found = self.recognised
+        if found is None:
+            return None
+        values = (found.category.name, found.category.identifier, found.source, found.matched, found.sure)
+        return dict(zip(_CATEGORY, values, strict=True))
 
     @property
     def settled(self) -> bool:
@@ -128,6 +156,7 @@ class RowState:
                     "key": self.compute_image_key(layout, candidate),
                     "files": [{name: file[name] for name in _FILE} for file in staged],
                     **{name: entry[name] for name in _STATED},
+                    "recognised": entry.get("recognised"),
                 }
                 kept.append({name: value for name, value in image.items() if value not in (None, {})})
         first, entries = kept[0], list(self.images.values())
@@ -135,27 +164,33 @@ class RowState:
         notes = [*report.pop("notes", ()), *first.get("placement", {}).get("notes", ())]
         times = {name: sum(e[name] for e in entries) for name in ("model_seconds", "finish_seconds")}
         times["load_seconds"] = max(e["load_seconds"] for e in entries)
-        result = self._begin("done") | {
-            "mask_source": entries[0]["mask_source"],
-            "mask_confidence": entries[0]["mask_confidence"],
-            "style": first.get("style"),
-            "output": first["output"],
-            "height": first["height"],
-            "width": first["width"],
-            "bytes": first["files"][0]["bytes"],
-            "image_sha256": first["files"][0]["sha256"],
-            "seed": first["seed"],
-            "batch_places": first["places"],
-            **report,
-            "gate_passed": None if verdict is None else verdict["passed"],
-            "gate_score": None if verdict is None else verdict["score"],
-            "gate": None if verdict is None else {"values": verdict["values"], "reason": verdict["reason"]},
-            "attempts": len(entries),
-            "images": kept,
-            "notes": notes or None,
-            "seconds": sum(times.values()),
-            **times,
-        }
+        result = (
+            self._begin("done")
+            | (entries[0].get("recognised") or {})
+            | {
+                "mask_source": entries[0]["mask_source"],
+                "mask_confidence": entries[0]["mask_confidence"],
+                "style": first.get("style"),
+                "output": first["output"],
+                "height": first["height"],
+                "width": first["width"],
+                "bytes": first["files"][0]["bytes"],
+                "image_sha256": first["files"][0]["sha256"],
+                "seed": first["seed"],
+                "batch_places": first["places"],
+                **report,
+                "gate_passed": None if verdict is None else verdict["passed"],
+                "gate_score": None if verdict is None else verdict["score"],
+                "gate": None
+                if verdict is None
+                else {"values": verdict["values"], "reason": verdict["reason"]},
+                "attempts": len(entries),
+                "images": kept,
+                "notes": notes or None,
+                "seconds": sum(times.values()),
+                **times,
+            }
+        )
         return result, files
 
     def fail(self, failure: Failure) -> None:
@@ -171,7 +206,10 @@ class RowState:
             return False
         for image in images:
             image["output"] = writer.locate(self.shard, image["files"][0]["name"])
-        ours = {name: getattr(self.plan, name) for name in _PLANNED}
+        told = _CATEGORY if self.plan.category is None and self.plan.failure is None else ()
+        ours = {name: getattr(self.plan, name) for name in _PLANNED if name not in told}
+        if not told:
+            ours["category_sure"] = compute_sure(self.plan.category_source or "")
         self.result = dict(earlier) | ours | {"plan_key": self.plan.key, "stem": self.plan.output}
         if images:
             self.result |= {"output": images[0]["output"], "images": images}
@@ -194,7 +232,7 @@ class RowState:
                 and writer.restore(self.shard, files)
             ):
                 kept = {name: image.get(name) for name in _STATED} | dict.fromkeys(_TIMES, 0.0)
-                kept["placement"] = image.get("placement", {})
+                kept["placement"], kept["recognised"] = image.get("placement", {}), image.get("recognised")
                 kept["files"] = [file | {"staged": f"kept{file['suffix']}"} for file in image["files"]]
                 self.images[layout, candidate] = kept
 
@@ -216,8 +254,9 @@ class RowState:
         )
 
     def _begin(self, status: str) -> dict[str, Any]:
-        size, reference = self.size, self.plan.reference
+        size, reference, source = self.size, self.plan.reference, self.plan.category_source or ""
         return {name: getattr(self.plan, name) for name in _PLANNED} | {
+            "category_sure": None if self.plan.category is None else compute_sure(source),
             "status": status,
             "reference": None if reference is None else PurePosixPath(reference).name,
             "content_sha256": None if self.files is None else self.files.digests["image"],

@@ -219,7 +219,7 @@ class _ShardRun:
         tasks, registry = [], self.worker.sampler.model.registry
         for spot, product, reference, style, _ in ready:
             row = self.state.rows[spot.row]
-            category, seed = registry.resolve(row.plan.category or ""), row.seeds[spot.candidate]
+            category, seed = registry.resolve(row.find_category(product).name), row.seeds[spot.candidate]
             frame = self.job.layouts[spot.layout].compute_size(row.size or product.size)
             tasks.append(Task(product, category, seed, reference, style, row.plan.name, frame))
         finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
@@ -240,15 +240,25 @@ class _ShardRun:
         """The product on its canvas, its reference, its style, and what its entry says of them."""
         row, layout = self.state.rows[spot.row], self.job.layouts[spot.layout]
         product, seconds = self.loads[spot.row].result()
-        share = self.job.model.registry.resolve(row.plan.category or "").share
+        category = row.find_category(product)
+        share = category.share
         placed = layout.compute_placement(product, share)
         placement = placed.describe() if layout.name or placed.canvas != product.size else {}
         standing = layout.place(product, share)
         reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
         if row.plan.reference == SCENE_REFERENCE:
-            reference = draw_reference(standing, row.plan.category or "", row.seeds[spot.candidate])
+            reference = draw_reference(standing, category.name, row.seeds[spot.candidate])
         style = None if row.files is None else load_style(self.job, row.files.paths)
-        return standing, reference, style, {"load_seconds": seconds, "placement": placement}
+        return (
+            standing,
+            reference,
+            style,
+            {
+                "load_seconds": seconds,
+                "placement": placement,
+                "recognised": row.recognition,
+            },
+        )
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
         """What goes with an image into its files, where these are staged, and its thumbnails' names."""
@@ -260,8 +270,8 @@ class _ShardRun:
             layout,
             input=row.name,
             seed=state.seeds[spot.candidate],
-            category=row.category,
-            identifier=row.identifier,
+            category=(found := state.find_category(product)).name,
+            identifier=found.identifier,
             reference=None if row.reference is None else PurePosixPath(row.reference).name,
             mask_source=product.mask_source,
             **{

@@ -8,12 +8,14 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from cyclorama.errors import ModelFormatError, UnknownCategoryError
 from cyclorama.prompts import Prompts, build_identifier, build_prompts
 
 FILE_NAME = "categories.json"
+Found: TypeAlias = Literal["name", "alias", "plural"]
+"""What a word was to the category it stands for."""
 _IRREGULAR = {
     "knives": "knife", "wives": "wife", "lives": "life", "children": "child", "people": "person",
     "feet": "foot", "teeth": "tooth", "mice": "mouse", "geese": "goose",
@@ -83,7 +85,7 @@ class CategoryRegistry:
             f"or add it with `cyclorama models add-category`"
         )
 
-    def look_up(self, word: str) -> tuple[Category, Literal["name", "alias", "plural"]] | None:
+    def look_up(self, word: str) -> tuple[Category, Found] | None:
         """The category whose name or alias ``word`` is, and as what; None where it is none's, or two's."""
         key = normalise_name(word)
         category = self._by_name.get(key)

@@ -53,16 +53,20 @@ class CategoryMatch:
     words); after it ``near``, where the model has only a category near the one found."""
     matched: str
     """The part of the given name that decided; empty for the default."""
-    told: float | None = None
+    told: float = 1.0
     """How sure the image's own classes are."""
 
     @property
     def sure(self) -> float:
         """How sure the category is, in [0, 1]; 1 for its own names, in any language."""
-        sure = 1.0 if self.told is None else self.told
-        for step in self.source.split(", "):
-            sure *= SURE.get(step, 1.0)
-        return round(sure, 2)
+        return compute_sure(self.source, self.told)
+
+
+def compute_sure(source: str, told: float = 1.0) -> float:
+    """How sure a category is that was found by ``source``, in [0, 1]."""
+    for step in source.split(", "):
+        told *= SURE.get(step, 1.0)
+    return round(told, 2)
 
 
 def match_word(
@@ -185,11 +189,11 @@ class CategoryRules:
 
     def choose(
         self, given: str | None, registry: CategoryRegistry, folders: Sequence[str] = ()
-    ) -> CategoryMatch:
+    ) -> CategoryMatch | None:
         """The category for the ``given`` name; without one, and without a default, for the nearest of the
-        ``folders`` that is one's name, or else the general one.
+        ``folders`` that is one's name; None where the image has to tell.
 
-        Raises UnknownCategoryError (naming the nearest; ``strict``), SettingsError (no name).
+        Raises UnknownCategoryError (naming the nearest; ``strict``), SettingsError (``strict``, no name).
         """
         normal = {normalise_name(name): target for name, target in self.mapping.items()}
         fallback = normal.pop(CATCH_ALL, self.default)
@@ -201,12 +205,12 @@ class CategoryRules:
                 named = found is not None and found.sure >= SURE["part"]  # not by a chance noun
                 if found is not None and named and found.category.name != registry.general:
                     return replace(found, source=f"folder, {found.source}")
-            if self.strict or registry.general is None:
+            if self.strict:
                 raise SettingsError(
                     f"no category is given; name one with --category. This model knows: "
                     f"{', '.join(registry.names) or 'none'}"
                 )
-            return CategoryMatch(registry.resolve(registry.general), "general", "")
+            return None
         found = None if given is None else match_word(given, registry, normal)
         if found is not None and (found.sure == 1 or not self.strict):
             return found

@@ -39,7 +39,8 @@ class Description:
 
 
 @cache
-def _open_network() -> Any:
+def open_trunk() -> Any:
+    """The network's first blocks: ``image`` (1, 3, H, W) as (x - 127) / 128 to three maps of features."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -62,7 +63,7 @@ def describe_background(
     parts = []
     for image, counts in (((filled - 127) / 128, COLOURED), (shapes, 1.0)):
         values = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
-        for block in _open_network().run(None, {"image": values}):
+        for block in open_trunk().run(None, {"image": values}):
             pooled = _pool(block[0].transpose(1, 2, 0), seen, CELLS).ravel()
             parts.append(counts * pooled / np.linalg.norm(pooled))
     palette = _pool(lab, seen, PATCHES).reshape(-1, 3)

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cyclorama.diffusion.settings import SamplingConfig, check_batch
-from cyclorama.errors import ModelNotFoundError, SettingsError, UnknownCategoryError
+from cyclorama.errors import ModelNotFoundError, SettingsError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
-from cyclorama.models.registry import Category, CategoryRegistry, load_registry
+from cyclorama.models.registry import Category, CategoryRegistry, Found, load_registry
 from cyclorama.prompts import Prompts
 
 if TYPE_CHECKING:
@@ -163,12 +163,12 @@ class OpenRegistry(CategoryRegistry):
     does not depend on which names were asked for before.
     """
 
-    def resolve(self, name: str) -> Category:
+    def look_up(self, word: str) -> tuple[Category, Found] | None:
         """The known category of that name or alias, else one made of the name."""
-        try:
-            return super().resolve(name)
-        except UnknownCategoryError:
-            return OpenCategory(" ".join(name.split()), 0)
+        known = super().look_up(word)
+        if known is not None or not word.strip():
+            return known
+        return OpenCategory(" ".join(word.split()), 0), "name"
 
 
 def open_registry(folder: Path) -> OpenRegistry:
