@@ -186,5 +186,6 @@ def test_nonsense_and_other_sites_are_refused(server: ReviewServer, folder: Path
     assert ask(server, "/decisions", good, "text/plain")[0] == 415
     # only claimed: the server closes at once, and a client still sending might never read why
     assert ask(server, "/decisions", b"", length=MAX_REQUEST_BYTES + 1)[0] == 413
+    assert ask(server, "/decisions", b"{".rjust(MAX_REQUEST_BYTES))[0] == 400
     assert ask(server, "/elsewhere", good)[0] == 404
     assert load_decisions(folder / "decisions.sqlite") == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from cyclorama.errors import (
     ProductTooSmallError,
     UnreadableImageError,
 )
+from cyclorama.imaging import product as module
 from cyclorama.imaging.loading import LoadedImage
-from cyclorama.imaging.product import Product, Reference, build_product
+from cyclorama.imaging.product import CutoutConfig, Product, Reference, RembgNetwork, build_product
 
 SIZE = (60, 50)
 PIXELS = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -94,6 +96,33 @@ def test_foreground_is_computed_where_the_rim_holds_an_old_background() -> None:
     assert np.array_equal(product.foreground[MATTE == 1], mixed[MATTE == 1])
     given = Product(mixed, MATTE, mixed)
     assert given.foreground is mixed
+
+
+def test_the_rim_of_a_masked_photo_is_cleaned_and_that_of_alpha_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured where a mask was given: its photo has a background, so its rim is mixed."""
+
+    def clean(pixels: np.ndarray, matte: np.ndarray) -> np.ndarray:
+        return np.where(matte[..., None] >= 1, pixels, 7).astype(np.uint8)
+
+    monkeypatch.setattr(module, "estimate_foreground", clean)
+    monkeypatch.setattr(module, "measure_spill", lambda *_: (0.0, 0.0))
+    config = CutoutConfig(clean=False)
+    masked = build_product(LoadedImage(PIXELS, None), MATTE, config)
+    assert (masked.foreground[masked.matte < 1] == 7).all()
+    assert np.array_equal(build_product(LoadedImage(PIXELS, MATTE), None, config).foreground, PIXELS)
+
+
+def test_a_network_of_rembg_gives_a_matte_of_ones_and_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove(pixels: np.ndarray, session: str, only_mask: bool) -> np.ndarray:
+        assert (session, only_mask) == ("session of isnet", True)
+        return np.rint(MATTE * 255).astype(np.uint8)[..., None]
+
+    rembg = SimpleNamespace(remove=remove, new_session=lambda name: f"session of {name}")
+    monkeypatch.setattr(module, "import_optional", lambda *_: rembg)
+    network = RembgNetwork("isnet")
+    matte = network(PIXELS)
+    assert (network.name, matte.dtype, matte.shape) == ("rembg-isnet", np.float32, SIZE)
+    assert np.abs(matte - MATTE).max() <= 0.5 / 255 + 1e-6
 
 
 def test_from_image_reads_what_load_image_and_load_mask_read() -> None:
