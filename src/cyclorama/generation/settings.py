@@ -274,7 +274,7 @@ class RunSettings(Settings):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the model: float32 on a CPU, half precision elsewhere."""
     cutout: str | None = None
-    """rembg network for photos with neither mask nor alpha nor a plain background."""
+    """rembg network in the bundled one's place, for photos that nothing else tells apart."""
     attempts: Annotated[int, Field(ge=0, le=16)] = 0
     """Further seeds for an image whose candidates all fail the gate; turns the gate on."""
     keep: Literal["all", "best"] = "all"

@@ -134,9 +134,9 @@ def _redraw(pixels: Pixels, matte: Matte, foreign: Mask, missed: Mask) -> Matte:
     """``matte`` without ``foreign`` and with ``missed`` (both smaller), the outline there by matting."""
     gone, back = _enlarge(foreign, matte.shape), _enlarge(missed, matte.shape)
     solid = ((matte >= 0.5) & ~gone) | back
-    scale = max(matte.shape) / max(foreign.shape)
+    small = (resize_plane(matte, (foreign.shape[0], foreign.shape[1])) >= 0.5) & ~foreign | missed
     near = (dilate(foreign, _ROUND) & ~erode(foreign, _ROUND)) | (dilate(missed, 2 * _ROUND) & ~missed)
-    unknown = _enlarge(near, matte.shape) & dilate(erode(solid, 2), 2 * scale * _ROUND)
+    unknown = _enlarge(near & dilate(erode(small, 1), 2 * _ROUND), matte.shape)
     trimap = np.where(unknown, 0.5, solid).astype(np.float32)
     solved = solve_matte(pixels, trimap) if (trimap == 1).any() else trimap
     return np.where(unknown | back, solved, np.where(gone, 0, matte)).astype(np.float32)
