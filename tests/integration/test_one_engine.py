@@ -227,7 +227,7 @@ def reopen(store: ShardStore, torn: int) -> None:
     store.get_rows(0).unlink()
 
 
-KEPT = ("seed", "height", "width", "places", "mask_source", "style", "report")
+KEPT = ("seed", "height", "width", "places", "mask_source", "mask_confidence", "style", "report")
 
 
 def test_a_category_path_gives_its_last_level(way: str, whole: tuple[Path, Path], tmp_path: Path) -> None:
