@@ -1,0 +1,47 @@
+"""Packed examples (``cyclorama.data.examples``): the room they need, and what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from cyclorama.data import examples as module
+from cyclorama.data.examples import ExampleConfig, PackedExamples
+from cyclorama.data.records import DataRecord
+from cyclorama.errors import OutputError
+
+
+class Three:
+    """Three examples of 8 x 16."""
+
+    config = ExampleConfig(height=8, width=16)
+    records = tuple(DataRecord(str(n), Path("a.png"), Path("b.png"), category="cup") for n in range(3))
+
+    def __len__(self) -> int:
+        return 3
+
+    def category(self, index: int) -> str:
+        return f"cup {index}"
+
+    def load(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((8, 16, 3), index, np.uint8), np.full((8, 16), index / 2, np.float32)
+
+
+def test_packing_needs_four_bytes_a_pixel_and_gives_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for free in (3 * 8 * 16 * 4 - 1, 3 * 8 * 16 * 4):
+        monkeypatch.setattr(module.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        if free % 2:
+            with pytest.raises(OutputError, match=r"3 images of 8 x 16 needs 0.0 GB, .* has 0.0 GB free"):
+                module._pack(Three(), tmp_path, "hash")  # type: ignore[arg-type]
+        else:
+            module._pack(Three(), tmp_path, "hash")  # type: ignore[arg-type]
+    packed = PackedExamples(tmp_path, Three.config)
+    assert (len(packed), packed.category(2)) == (3, "cup 2")
+    pixels, mask = packed.load(1)
+    assert (pixels == 1).all() and np.abs(mask - 0.5).max() < 0.003
+    assert module._load_hash(tmp_path) == "hash"
