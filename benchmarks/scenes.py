@@ -30,10 +30,10 @@ from scipy import ndimage
 from skimage.color import rgb2xyz
 
 from cyclorama.evaluation.rim import compute_floating
+from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.card import build_card
 from cyclorama.scenes.compose import ItemPlan, build_stage, derive, list_held_out
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.model import measure_body
 from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.stage import Stage
 

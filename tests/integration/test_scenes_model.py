@@ -20,9 +20,10 @@ from cyclorama.generation.styles import FittedStyles
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.models.words import CategoryRules
+from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.brand import Brand, read_brand
 from cyclorama.scenes.grammar.reader import list_scenes, load_category
-from cyclorama.scenes.model import CutOut, measure_body, set_stage
+from cyclorama.scenes.model import CutOut, set_stage
 from cyclorama.scenes.plate import choose_set
 from cyclorama.scenes.render import render_mask
 from cyclorama.scenes.stage import SceneCategory

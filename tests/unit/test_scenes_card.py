@@ -218,3 +218,16 @@ def test_what_lies_is_as_thick_as_its_breadth_says_and_touches_the_ground() -> N
     assert bottom.mesh.vertices[:, 2].min() == pytest.approx(0, abs=0.01)
     edge = np.abs(top.mesh.vertices[:, 0]) > 0.621
     assert top.mesh.vertices[edge, 2] == pytest.approx(thick / 2, abs=0.025)  # its rim is half way up
+
+
+def test_a_relief_lays_a_keyboard_before_its_screen_and_above_the_ground() -> None:
+    canvas = (400, 400)
+    matte = np.zeros(canvas, np.float32)
+    matte[100:300, 100:300] = 1
+    camera = solve_camera(canvas, (100, 100, 200, 200), FRAMING, 14.0)
+    front = ((0.3,) * 4, *[(0.6,) * 4] * 7)
+    body = BodyShape(round=False, front=front, back=((0.02,) * 4,) * 8)
+    points = build_card(np.full((*canvas, 3), 200, np.uint8), matte, camera, body)[0].mesh.vertices
+    assert points[points[:, 2] > 0.5][:, 1] == pytest.approx(0.6, abs=0.03)  # the screen
+    assert points[:, 2].min() >= 0
+    assert points[:, 1].min() == pytest.approx(0, abs=0.03)

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from cyclorama.scenes import body as bodies
 from cyclorama.scenes import look, model
+from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.model import (
     CutOut,
     find_surroundings,
     light_as,
-    measure_body,
     set_empty,
     set_stage,
 )
@@ -37,8 +38,11 @@ def build_points(corner: float, reach: float) -> np.ndarray:
 
 def measure(monkeypatch: pytest.MonkeyPatch, *products: tuple[float, float]) -> BodyShape:
     made = [[SimpleNamespace(mesh=SimpleNamespace(vertices=build_points(*p)))] for p in products]
-    monkeypatch.setattr(model, "build_product", lambda category, number: made[number])
-    category: Any = SimpleNamespace(body=None)
+    monkeypatch.setattr(bodies, "list_held_out", lambda name: (0, 2))
+    order = iter(made)
+    monkeypatch.setattr(bodies, "build_product", lambda category, number: next(order))
+    monkeypatch.setattr(bodies, "_measure_relief", lambda *_: np.full((2, 24, 12), 0.25))
+    category: Any = SimpleNamespace(name="thing", body=None, framing=None)
     return measure_body.__wrapped__(category)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cyclorama.scenes.geometry import Mesh
-from cyclorama.scenes.stage import BodyShape, Camera, Framing, Part, cast_rays
+from cyclorama.scenes.stage import BodyShape, Camera, Framing, Grid, Part, cast_rays
 from cyclorama.scenes.surface import Surface
 
 CELLS = 280
@@ -24,6 +24,8 @@ SHARE_ROOM = (0.8, 1.2)
 """How far a product's share of the image may leave the category's before the angle of view gives way."""
 TURNED = 0.3
 """How far back a foot's near edge may run, as a share of the product's width: a box turned by 17 degrees."""
+LEAST_HEIGHT = 0.003
+"""What lies on the ground is so thick; the product's size is 1."""
 
 
 def solve_camera(
@@ -87,11 +89,18 @@ def build_card(
     else:
         width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
         reach = max(float(depth.max()) / 2, TURNED * width)
-        contact, base = _find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
-        bulge = _measure_bulge(solid, base) * body.depth * pixel / 2
-        bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
-        front = np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
-        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact) - front
+        contact, foot, base = find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
+        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact)
+        if body.front:
+            up = (np.interp(places[:, 0], np.arange(len(foot)), foot) - places[:, 1]) / (bottom - top)
+            across = (places[:, 0] - 2) / (right - left)
+            near = near + width * _look_up(body.front, up, across)
+            behind = width * _look_up(body.back, up, across)
+            near = _keep_above_ground(near, rays, origin)
+        else:
+            bulge = _measure_bulge(solid, base) * body.depth * pixel / 2
+            bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
+            near = near - np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
         behind = _level_underside(places, rays, near - origin[1], behind)
         far = near + behind
     uv = np.stack([(pixels[:, 0] - left) / (right - left), (bottom - pixels[:, 1]) / (bottom - top)], 1)
@@ -194,6 +203,21 @@ def _measure_thickness(solid: NDArray[np.bool_], body: BodyShape) -> NDArray[np.
     return np.asarray(2 * broadest * body.depth * section)
 
 
+def _look_up(grid: Grid, up: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values of ``grid`` at shares of the height over the foot and of the width from the left (N,)."""
+    values = np.array(grid)
+    at = up * len(values) - 0.5, across * values.shape[1] - 0.5
+    return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="nearest"))
+
+
+def _keep_above_ground(
+    near: NDArray[np.float64], rays: NDArray[np.float64], origin: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """``near`` (N,), no farther off than where the rays come to the ground."""
+    ground = origin[1] - (origin[2] - LEAST_HEIGHT) * rays[:, 1] / np.minimum(rays[:, 2], -1e-9)
+    return np.where(rays[:, 2] < 0, np.minimum(near, ground), near)
+
+
 def _measure_bulge(solid: NDArray[np.bool_], base: float) -> NDArray[np.float64]:
     """How much wider each row of ``solid`` is than its foot, ``base``, in pixels.
 
@@ -229,14 +253,14 @@ def _round_edge(solid: NDArray[np.bool_], overhang: float) -> NDArray[np.float64
     return np.asarray(overhang * np.sqrt(1 - (1 - np.clip(height / max(overhang, 1e-6), 0, 1)) ** 2))
 
 
-def _find_contact(
+def find_contact(
     solid: NDArray[np.bool_],
     camera: Camera,
     corner: tuple[int, int],
     canvas: tuple[int, ...],
     reach: float,
-) -> tuple[NDArray[np.float64], float]:
-    """The depth y at which the foot stands, for every column of ``solid`` and one more; and its width.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """The depth y and the row at which the foot stands, for each column of ``solid`` and one more; its width.
 
     Seen from above the near edge of a foot is convex, a row of legs taken as one. So of the points at which
     the lower outline would meet the ground, no farther back than ``reach``, the convex hull's near side
@@ -254,14 +278,14 @@ def _find_contact(
     depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
     touches = np.flatnonzero(depth <= depth.min() + reach)
     if not falls.any():
-        return np.zeros(width + 1), float(filled.sum())
+        return np.zeros(width + 1), np.full(width + 1, float(height)), float(filled.sum())
     hull: list[int] = []
     for c in touches.tolist():
         while len(hull) > 1 and _is_behind(depth, hull[-2], hull[-1], c):
             hull.pop()
         hull.append(c)
-    edge = np.interp(np.arange(width + 1), np.array(hull) + 0.5, depth[hull])
-    return edge, float(np.ptp(touches) + 1)
+    edge, row = (np.interp(np.arange(width + 1), np.array(hull) + 0.5, a[hull]) for a in (depth, lowest))
+    return edge, row, float(np.ptp(touches) + 1)
 
 
 def _is_behind(depth: NDArray[np.float64], a: int, b: int, c: int) -> bool:

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.card import build_card, solve_camera
-from cyclorama.scenes.compose import build_product, derive
+from cyclorama.scenes.compose import derive
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.look import choose_wall, estimate_light_side, measure_rim, relate_accent
 from cyclorama.scenes.pose import ABOVE, can_stand, estimate_elevation
 from cyclorama.scenes.render import render_preview
-from cyclorama.scenes.stage import BodyShape, Camera, SceneCategory, Stage, compute_bounds
+from cyclorama.scenes.stage import BodyShape, Camera, SceneCategory, Stage
 from cyclorama.scenes.surface import Colour, Style
 
 PREVIEW = 96
 """Larger side of the small images by which colours are judged, pixels."""
 STAND_IN_ASPECT = 0.7
 """Width to height of the box round which an empty set is built."""
-_MEASURED = 4
-"""Products of a category whose depth is measured."""
 CIRCLE = 0.75
 """Depth from which on a round foot counts as a circle."""
 STEP = 5.0
 """Degrees by which the camera follows the photo's."""
-_LOW = 0.12
-"""What is no higher may overhang the foot; size 1."""
 
 
 @dataclass(frozen=True)
@@ -60,35 +56,6 @@ class Setting:
     """CIE76 distance between the product's rim and what is behind it."""
     solid: NDArray[np.uint8]
     """255 where the product covers all (H, W)."""
-
-
-@cache
-def measure_body(category: SceneCategory) -> BodyShape:
-    """What cut-outs of a category are like: as its file says, or as its own 3-D products are."""
-    if category.body is not None:
-        return category.body
-    depths, fills, overhangs = [], [], []
-    for number in range(_MEASURED):
-        parts = build_product(category, number)
-        low, high = compute_bounds(parts)
-        points = np.concatenate([p.mesh.vertices for p in parts])
-        width, depth = high[0] - low[0], high[1] - low[1]
-        depths.append(depth / max(width, 1e-6))
-        foot, near = (_find_front(points[points[:, 2] < height], width) for height in (0.02, _LOW))
-        overhangs.append((foot - near) / max(width, 1e-6))
-        corners = np.abs(points[:, :2]) / (np.array([width, depth]) / 2)
-        fills.append(float((corners.min(1) > 0.8).any()))
-    return BodyShape(
-        depth=float(np.clip(np.median(depths), 0.05, 1.2)),
-        overhang=float(np.clip(np.median(overhangs), 0, 0.2)),
-        round=bool(np.mean(fills) < 0.5),
-    )
-
-
-def _find_front(points: NDArray[np.float32], width: float) -> float:
-    """How near the camera ``points`` (N, 3) come, mean of the left, middle and right third of ``width``."""
-    thirds = np.digitize(points[:, 0], [-width / 6, width / 6])
-    return float(np.mean([points[thirds == third, 1].min(initial=0.0) for third in range(3)]))
 
 
 def begin_set(dressing: SceneCategory, seed: int) -> tuple[np.random.Generator, Style]:

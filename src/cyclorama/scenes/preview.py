@@ -9,10 +9,11 @@ from PIL import Image
 
 from cyclorama.errors import ConfigError
 from cyclorama.files import write_atomic
+from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.compose import build_studio
 from cyclorama.scenes.items import encode_png
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary, open_library
-from cyclorama.scenes.model import CutOut, measure_body, set_stage
+from cyclorama.scenes.model import CutOut, set_stage
 from cyclorama.scenes.render import render_image, render_mask
 from cyclorama.scenes.stage import SceneCategory
 from cyclorama.types import Matte, Pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -20,6 +21,8 @@ _STATE: dict[str, Any] = {}
 _GUIDE_SAMPLES = 4
 GROUND = 0.02
 """What is no higher than this is ground, which no product is hidden by; its size is 1."""
+KNEE, WHITE = 0.6, 2.0
+"""Exposed light from which on tones are pressed together, and the most that white in a photo stands for."""
 Crop = tuple[int, int, int, int]
 """Left, top, width and height of a part of an image, pixels."""
 _BLACK = {"type": "diffuse", "reflectance": {"type": "rgb", "value": 0.0}}
@@ -122,7 +125,10 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
 def _glow(mi: Any, surface: Surface, glow: float) -> dict[str, Any]:
     """What a shining surface emits, ``glow`` times its colour."""
     if isinstance(surface.colour, np.ndarray):
-        light = to_linear(surface.colour.astype(np.float32) / 255.0).astype(np.float32) * np.float32(glow)
+        light = to_linear(surface.colour.astype(np.float32) / 255.0)
+        if surface.kind == "photo":
+            light = _undo_tone_map(light)
+        light = light.astype(np.float32) * np.float32(glow)
         return {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(light)), "raw": True}
     return {"type": "rgb", "value": [x * glow for x in to_linear(surface.colour).tolist()]}
 
@@ -275,11 +281,16 @@ def clear_view(stage: Stage, mask: NDArray[np.uint8]) -> bool:
     return _remove_occluders(mi, _scene(mi, stage, max(mask.shape), 1, 1), stage, mask, 240)
 
 
+def _undo_tone_map(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The exposed radiance that :func:`tone_map` shows as linear ``light``, no more than ``WHITE``."""
+    over = np.minimum((light - KNEE) / (1 - KNEE), 1 - math.exp((KNEE - WHITE) / (1 - KNEE)))
+    return np.asarray(np.where(light <= KNEE, light, KNEE - (1 - KNEE) * np.log1p(-np.maximum(over, 0))))
+
+
 def tone_map(radiance: NDArray[np.float32], exposure: float) -> NDArray[np.uint8]:
-    """sRGB image (H, W, 3) of linear ``radiance``: straight up to 0.6, then a soft shoulder to 1."""
+    """sRGB image (H, W, 3) of linear ``radiance``: straight up to ``KNEE``, then a soft shoulder to 1."""
     x = np.maximum(radiance * exposure, 0.0)
-    knee = 0.6
-    x = np.where(x <= knee, x, knee + (1 - knee) * (1 - np.exp(-(x - knee) / (1 - knee))))
+    x = np.where(x <= KNEE, x, KNEE + (1 - KNEE) * (1 - np.exp(-(x - KNEE) / (1 - KNEE))))
     return np.asarray(np.clip(np.round(from_linear(x) * 255.0), 0, 255), np.uint8)
 
 

@@ -152,6 +152,9 @@ class Framing(Settings):
     """The set is a room on whose floor the product stands, as furniture does."""
 
 
+Grid = tuple[tuple[float, ...], ...]
+
+
 class BodyShape(Settings):
     """What a cut-out's body is like where only its front is seen."""
 
@@ -161,6 +164,11 @@ class BodyShape(Settings):
     """How far its front stands over its foot, as a share of its width."""
     round: bool = True
     """A bottle's section, or a box's."""
+    front: Grid = ()
+    """How far its front stands behind its foot's line, as shares of its width: rows from the foot to the top,
+    each from left to right. Empty: as its outline and ``overhang`` say."""
+    back: Grid = ()
+    """How far its back is behind its front, likewise. Empty: as ``depth`` says."""
     lies: bool = False
     """It lies on the ground and is seen from above, as in a flat lay; otherwise it stands."""
 
