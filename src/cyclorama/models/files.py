@@ -65,9 +65,9 @@ def choose_weights(names: Iterable[str]) -> tuple[list[str], str | None]:
         return [], None
     best = next((variant for variant in _PREFERRED if variant in variants), min(variants))
     files = variants[best]
-    shards = {count for count in files.values() if count > 1}
-    if shards and len(files) < max(shards):
-        raise ModelFormatError(f"{next(iter(files))}: only {len(files)} of {max(shards)} shards are there")
+    shards = max(files.values())
+    if len(files) < shards:
+        raise ModelFormatError(f"{next(iter(files))}: only {len(files)} of {shards} shards are there")
     return list(files), best or None
 
 
