@@ -171,6 +171,16 @@ def test_finished_shards_tell_the_time_and_bytes_of_the_rest(folder: Path) -> No
     assert lines[3].startswith(f"about {size / 7 / 1e6:.2f} MB of disk")
 
 
+def test_a_rows_time_is_shared_among_its_images() -> None:
+    marks = [{"done": 3, "images": 6, "files": [["a", 30], ["b", 10]], "model_seconds": 20.0}, None]
+    marks.append({"done": 2, "images": 4, "files": [["c", 60]], "model_seconds": 10.0})
+    store: Any = SimpleNamespace(
+        load_values=lambda: {"settings": "these"}, list_shards=lambda: range(3), load_mark=marks.__getitem__
+    )
+    job: Any = SimpleNamespace(describe=lambda: "these", images_per_row=2)
+    assert check._measure(job, store, True) == (3.0, 10.0, "5 finished rows")
+
+
 def test_bytes_are_those_of_composites_on_every_canvas(folder: Path) -> None:
     def measure(**settings: Any) -> float:
         config = build_config({"batch_size": 2, **settings})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from cyclorama.errors import UnreadableImageError
 from cyclorama.generation.job import RowFiles, hash_file, inspect_row, read_size, rename_paths
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.results import RESULT_SCHEMA, format_status, merge_results, read_status
-from cyclorama.generation.run import RunResult, iterate_rows
+from cyclorama.generation.run import RunResult, iterate_rows, note_moved_rows
+from cyclorama.generation.shard import name_moved
 from cyclorama.generation.writers import FileWriter, TarWriter
 from cyclorama.jobs.store import ShardStore
 from stand_in import ROW, build_config, build_job, run, write_manifest
@@ -194,3 +196,23 @@ def test_status_counts_finished_rows_of_open_shards(folder: Path) -> None:
         "4 of 7 rows done, 0 failed, 3 pending (57.1%)",
         "1 of 2 shards finished, 1 rows finished in open ones",
     ]
+
+
+# --- rows that other shards have ---
+
+
+def test_only_rows_that_now_lie_in_another_shard_are_noted(tmp_path: Path) -> None:
+    """Shards 0 and 1 were written; 0 is finished, and the rows are planned anew over 1 and 2."""
+    rows = {1: [{"plan_key": key} for key in "abc"]}
+    saved: dict[str, Any] = {name_moved(2): {"rows": [{"plan_key": "z"}]}}
+    store: Any = SimpleNamespace(
+        list_shards=lambda: [0, 1],
+        load_rows=rows.__getitem__,
+        load_values=lambda name: saved.get(name, {}),
+        save_values=lambda values, name: saved.update({name: values}),
+    )
+    plan: Any = SimpleNamespace(read_keys={1: ["a", "y"], 2: ["b", "z"]}.__getitem__)
+    note_moved_rows(store, plan, [1, 2], {0})
+    assert saved == {name_moved(2): {"rows": [{"plan_key": "z"}, {"plan_key": "b"}]}}
+    note_moved_rows(store, plan, [1, 2], {0, 1})
+    assert len(saved) == 1

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from cyclorama.config import build_config
-from cyclorama.errors import CheckpointError, ConfigError, NonFiniteLossError
+from cyclorama.config import build_config, load_config, to_plain
+from cyclorama.errors import CheckpointError, ConfigError, NonFiniteLossError, OutputError
 from cyclorama.training import loop
 from cyclorama.training.batch import TrainBatch
-from cyclorama.training.config import OptimiserConfig, TrainConfig
+from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.loop import _check_share, _is_multiple, _Run, compute_learning_rate
 
 PLAIN = {"data": {"source": {"path": "shards"}}, "model": {"base": "folder"}, "steps": 6, "batch_size": 8}
@@ -59,7 +59,7 @@ class Accelerator:
 
     prepare_model = prepare_optimizer = staticmethod(lambda given: given)
     gather = staticmethod(lambda flag: torch.cat([flag, torch.zeros_like(flag)]))
-    wait_for_everyone = staticmethod(lambda: None)
+    wait_for_everyone = free_memory = staticmethod(lambda: None)
     backward = staticmethod(lambda loss: loss.backward())
     clip_grad_norm_ = staticmethod(
         lambda parameters, limit: torch.nn.utils.clip_grad_norm_(parameters, limit)
@@ -171,6 +171,9 @@ def test_a_step_is_the_mean_of_its_parts(run) -> None:
     assert one.accelerator.unsynced == 1  # all parts but the last
     assert float(one.networks.weight.detach()) == pytest.approx(0.9, abs=1e-4)
     assert one.networks.weight.grad is None
+    four = run(gradient_accumulation=4)
+    four._take_step(iter(map(four._build_batch, range(4))), log)
+    assert four.accelerator.unsynced == 3
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
@@ -202,8 +205,8 @@ def test_a_run_saves_and_shows_at_its_steps_and_at_the_end(run, record) -> None:
 
 
 def test_a_run_saves_after_so_many_minutes(run, record) -> None:
-    record.seconds = 30.0
-    run(checkpoint={"every_minutes": 1.0}, validation={"every_steps": None}).train()
+    record.seconds = 60.0
+    run(checkpoint={"every_minutes": 2.0}, validation={"every_steps": None}).train()
     assert [saved[0] for saved in record.saved] == [2, 4, 6] and record.shown == []
 
 
@@ -240,3 +243,50 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path) -> None:
         loop._check_same_run(state, SimpleNamespace(name="base"), one.config, tmp_path)
     with pytest.raises(CheckpointError, match="was made on other images than shards now gives"):
         one.restore(state, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "steps"),
+    [
+        ({}, 100, 6),
+        ({"steps": None, "epochs": 2.0}, 100, 25),
+        ({"steps": None, "epochs": 0.5}, 100, 6),
+        ({"steps": None, "epochs": 0.5}, 4, 1),
+    ],
+)
+def test_steps_are_those_asked_for_or_passes_over_the_data(
+    changes: dict[str, Any], count: int, steps: int
+) -> None:
+    assert build(**changes).compute_steps(count) == steps
+
+
+def test_settings_that_a_resumed_run_must_not_change_are_told() -> None:
+    saved = to_plain(build())
+    free = {"steps": 9, "validation": {"images": 2}, "data": {"source": {"path": "shards"}, "workers": 3}}
+    assert list_differences(saved, build()) == list_differences(saved, build(**free)) == []
+    assert list_differences(saved, build(seed=4, optimiser={"learning_rate": 0.5})) == [
+        "optimiser.learning_rate: 1e-05 -> 0.5",
+        "seed: 0 -> 4",
+    ]
+
+
+def test_exactly_one_start_and_one_length_are_given() -> None:
+    for changes in ({"steps": None}, {"epochs": 1.0}):
+        with pytest.raises(ConfigError, match="set exactly one of steps and epochs"):
+            build(**changes)
+    for model in ({}, {"base": "folder", "build": {}}):
+        with pytest.raises(ConfigError, match="set exactly one of `base`"):
+            build(model=model)
+
+
+def test_a_run_leaves_its_settings_and_is_not_begun_twice(run, record, monkeypatch) -> None:
+    one = run(checkpoint={"every_minutes": None}, validation={"every_steps": None})
+    stage: Any = SimpleNamespace(name="base")
+    monkeypatch.setattr(loop, "build_accelerator", lambda config: one.accelerator)
+    monkeypatch.setattr(loop, "prepare_run", lambda *given: one.prepared)
+    result = loop.train(stage, one.config, one.out / "new")
+    assert (result.step, result.model) == (6, one.out / "new/model")
+    assert load_config(TrainConfig, one.out / "new/config.yaml") == one.config
+    monkeypatch.setattr(loop, "find_checkpoint", lambda folder: folder / "step_4")
+    with pytest.raises(OutputError, match=r"already holds a run \(checkpoint step_4\); add --resume"):
+        loop.train(stage, one.config, one.out / "new")
