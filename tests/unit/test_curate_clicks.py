@@ -116,3 +116,10 @@ def test_impossible_counts_go_to_review_and_do_not_shift_the_bar() -> None:
 def test_settings_out_of_range_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
         ClicksSettings(**values)  # type: ignore[arg-type]
+
+
+def test_every_image_may_be_clicked_each_time_but_not_more_often() -> None:
+    all_, more, negative = ClicksRule().judge_all([row("a", 9, 9), row("b", 9, 10), row("c", -1, None)])
+    assert "cannot be" not in all_.reason
+    assert more.reason.startswith("10 clicks of 9 impressions cannot be")
+    assert negative.reason == "impressions is -1; a count cannot be negative"

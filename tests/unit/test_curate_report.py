@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import random
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cyclorama.curate.config import CurateConfig, ReadingSettings
 from cyclorama.curate.records import Box, Finding, Record, Verdict
-from cyclorama.curate.report import ReportSample, choose_samples, format_card, format_report
+from cyclorama.curate.report import ReportSample, choose_samples, format_card, format_report, write_report
 from cyclorama.curate.report_statistics import (
     collect_statistics,
     compute_long_tail,
@@ -23,6 +26,7 @@ from cyclorama.curate.report_statistics import (
 from cyclorama.curate.review import Decision
 from cyclorama.curate.reviewing import encode_evidence
 from cyclorama.curate.settling import JudgedRow
+from cyclorama.curate.store import CurateStore, ImageCache
 
 
 def outcome(n: int, verdict: Verdict, licence: str | None = "CC0-1.0") -> JudgedRow:
@@ -186,3 +190,21 @@ def test_one_outlier_among_equal_numbers_still_gives_a_range(outlier: float, low
     assert (found.low, found.high, found.median) == (low, high, 1.0)
     assert sorted(found.kept)[-2:] == [1, 400] and sum(found.others) == 0
     assert collect_statistics(rows[:-1]).distributions == ()
+
+
+def test_a_reason_that_is_no_rule_has_its_own_line_in_the_card(
+    outcomes: list[JudgedRow], tmp_path: Path
+) -> None:
+    outcomes[-1].rule = "output"
+    card = format_card(collect_statistics(outcomes, ["clicks", "text"]), recipe="", digests={}, unseen={})
+    assert re.search(r"\| output +\|( +– +\|){5} +1 +\|", card)
+    for row in outcomes:
+        row.digest = ""  # no sample is drawn of what has gone
+        row.findings = [replace(f, verdict=Verdict.DROP) for f in row.findings]
+    store = CurateStore(tmp_path)
+    store.set.mkdir()
+    (store.set / "shard-000000.tar").write_bytes(b"tar")
+    cache = ImageCache(store.cache, ReadingSettings())
+    write_report(store, cache, outcomes, CurateConfig(), ["clicks", "text"], ["a note"])
+    assert "a note" in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert hashlib.sha256(b"tar").hexdigest() in (tmp_path / "card.md").read_text(encoding="utf-8")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.records import Box, Finding, Record, Summary, Verdict
 from cyclorama.curate.review import Decision
 from cyclorama.curate.settling import (
@@ -19,8 +21,17 @@ from cyclorama.curate.settling import (
     list_repairs,
     settle_rows,
 )
-from cyclorama.curate.store import FROM_FILE, CurateStore, from_values, to_values
+from cyclorama.curate.store import (
+    FROM_FILE,
+    CurateStore,
+    ImageCache,
+    decode_record,
+    encode_png,
+    from_values,
+    to_values,
+)
 from cyclorama.errors import OutputError
+from cyclorama.imaging.loading import LoadLimits
 
 
 @pytest.mark.parametrize(
@@ -136,3 +147,48 @@ def test_findings_come_back_from_their_plain_values() -> None:
         {"kept": "b"},
     )
     assert back.boxes == (Box(1, 2, 3, 4, "face", 0.5),)
+
+
+def test_rules_that_compare_see_what_is_in_and_what_a_person_wants() -> None:
+    seen: list[str] = []
+
+    class Compare:
+        name, needs_images = "compare", True
+
+        def judge_all(self, rows: list[Summary]) -> list[Finding]:
+            seen.extend(one.record.key for one in rows)
+            return [Finding("", Verdict.KEEP) for _ in rows]
+
+    rows = []
+    for key in "abcd":
+        record = Record(key, f"{key}.png", category="cup")
+        findings = [Finding("text", Verdict.DROP if key in "bd" else Verdict.REVIEW, "words")]
+        summary = Summary(
+            record, tuple(findings), np.ones(1, np.float32), mask_shape=np.ones((2, 2), np.float32)
+        )
+        rows.append(JudgedRow(record, findings, [{}], dict(FROM_FILE), "d", "c", "s", summary, 1))
+    decisions = {key: Decision(key, choice, "Ada", 1.0) for key, choice in (("c", "reject"), ("d", "accept"))}
+    settle_rows(rows, [Compare()], decisions)  # type: ignore[arg-type]
+    assert seen == ["a", "d"]
+    assert [row.verdict.value for row in rows] == ["review", "drop", "drop", "keep"]
+    assert [row.rule for row in rows[:3]] == ["text", "text", "review"]
+
+
+def test_the_cache_shows_a_transparent_file_over_white_and_keeps_what_changed(tmp_path: Path) -> None:
+    pixels = np.full((40, 40, 3), 100, np.uint8)
+    alpha = np.full((40, 40), 51, np.uint8)
+    limits = LoadLimits()
+    shown = decode_record(Record("a", "a.png"), encode_png(np.dstack([pixels, alpha])), None, limits)
+    assert shown.alpha is not None and np.array_equal(shown.alpha, np.full((40, 40), 0.2, np.float32))
+    assert (shown.pixels == 224).all()  # 0.2 x 100 + 0.8 x 255
+    opaque = decode_record(Record("a", "a.png"), encode_png(np.dstack([pixels, alpha | 255])), None, limits)
+    assert opaque.alpha is None and (opaque.pixels == 100).all()
+    cache = ImageCache(tmp_path, ReadingSettings())
+    changed = replace(opaque, pixels=pixels + 1, mask=np.full((40, 40), 0.4, np.float32))
+    layers = cache.put("0abc", opaque, dict(FROM_FILE), changed)
+    assert layers == {"pixels": "0abc-pixels", "alpha": "none", "mask": "0abc-mask"}
+    assert sorted(path.name for path in (tmp_path / "0a").iterdir()) == ["0abc-mask.png", "0abc-pixels.png"]
+    assert cache.has(layers) and not cache.has({"mask": "0abd-mask"})
+    again = cache.get(opaque, layers)
+    assert (again.pixels == 101).all() and again.mask is not None
+    assert np.array_equal(again.mask, np.full((40, 40), 0.4, np.float32))

@@ -6,9 +6,11 @@ from collections import Counter
 
 import pytest
 
+from cyclorama.curate import splits as splits_module
 from cyclorama.curate.records import Record
 from cyclorama.curate.splits import SplitSettings, assign_set_splits, find_unseen_categories
 from cyclorama.errors import ConfigError
+from cyclorama.seeding import MAX_SEED
 
 
 def test_shares_are_met_and_products_stay_together() -> None:
@@ -46,3 +48,10 @@ def test_categories_that_no_image_trains_are_named() -> None:
 def test_shares_must_leave_something_to_train(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="bg1k"):
         SplitSettings(**values)
+
+
+def test_a_point_on_a_bound_is_in_the_next_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = {"a": 0.25, "b": 0.5, "c": 0.25, "d": 0.0}
+    for point, split in ((0.0, "a"), (0.25, "b"), (0.5, "b"), (0.75, "c"), (1.0, "c")):
+        monkeypatch.setattr(splits_module, "compute_seed", lambda *_, p=point: p * (MAX_SEED + 1))
+        assert splits_module.assign_split("p", 0, shares) == split

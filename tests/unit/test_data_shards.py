@@ -286,3 +286,19 @@ def test_only_upright_rgb_files_go_into_a_shard_as_they_are() -> None:
         exif[0x0112] = turn
         Image.fromarray(pixels).save(stream, "JPEG", exif=exif)
         assert find_stored_suffix(stream.getvalue()) == expected
+
+
+def test_a_tar_cut_right_after_a_member_lacks_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as tar:
+        info = tarfile.TarInfo("a.png")
+        info.size = 512
+        tar.addfile(info, io.BytesIO(bytes([1]) * 512))
+    path.write_bytes(path.read_bytes()[:1024])
+    with (
+        path.open("rb") as stream,
+        pytest.raises(tarfile.ReadError, match="the end-of-archive mark is missing"),
+    ):
+        list(iter_members(stream))
+    with path.open("rb") as stream:
+        assert next(iter_members(stream)) == ("a.png", 512, 512)  # the member itself is whole

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from cyclorama.errors import MissingMaskError, SettingsError
+from cyclorama.imaging import cutout
 from cyclorama.imaging.cutout import CutoutConfig
 from cyclorama.imaging.loading import LoadedImage, load_image
 from cyclorama.imaging.product import build_product
+from cyclorama.imaging.subject import LEAST_CONFIDENCE, Subject
 
 SIZE = (72, 96)
 
@@ -124,3 +128,23 @@ def test_only_mixed_rims_are_cleaned() -> None:
     rim = (cut.matte > 0.3) & (cut.matte < 0.9)
     assert cut.mask_source == "white" and rim.sum() > 20
     assert cut.foreground[rim].mean() < mixed[rim].mean() - 10
+
+
+def test_a_matte_of_rembg_is_between_nothing_and_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    levels = np.rint(disc() * 255).astype(np.uint8)
+    rembg = SimpleNamespace(remove=lambda *_, **__: levels[..., None], new_session=str)
+    monkeypatch.setattr(cutout, "import_optional", lambda *_: rembg)
+    matte = cutout.RembgNetwork("isnet")(photo((20, 40, 90), disc()))
+    assert np.array_equal(matte, levels.astype(np.float32) / 255)
+
+
+def test_the_least_confidence_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    dark = load_image(photo((20, 40, 90), disc()))
+    for less in (0.0, 1e-9):
+        subject = Subject(disc(), LEAST_CONFIDENCE - less)
+        monkeypatch.setattr(cutout, "find_subject", lambda *_, subject=subject: subject)
+        if less:
+            with pytest.raises(MissingMaskError, match="the bundled network's confidence is"):
+                cutout.find_matte(dark)
+        else:
+            assert cutout.find_matte(dark).confidence == LEAST_CONFIDENCE

@@ -157,6 +157,7 @@ def test_sizes_a_format_cannot_hold_are_refused_before_encoding() -> None:
     with pytest.raises(SettingsError, match="16383 pixels, the image has 20000 x 10"):
         EncodingConfig(format="webp").check_size((10, 20000))
     EncodingConfig(format="png").check_size((10, 20000))
+    EncodingConfig(format="webp").check_size((16383, 16383))
 
 
 def test_missing_codec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +12,7 @@ import pytest
 from cyclorama.data import examples as module
 from cyclorama.data.examples import ExampleConfig, PackedExamples
 from cyclorama.data.records import DataRecord
-from cyclorama.errors import OutputError
+from cyclorama.errors import ConfigError, DataError, OutputError
 
 
 class Three:
@@ -45,3 +46,35 @@ def test_packing_needs_four_bytes_a_pixel_and_gives_what_it_took(
     pixels, mask = packed.load(1)
     assert (pixels == 1).all() and np.abs(mask - 0.5).max() < 0.003
     assert module._load_hash(tmp_path) == "hash"
+
+
+def test_training_takes_what_has_a_category_and_a_mask() -> None:
+    masked, alone = Three.records[0], DataRecord("x", Path("a.png"), None, category="cup")
+    assert module.select_records([masked, alone][:1], None) == [masked]
+    own = replace(alone, mask_means="alpha")
+    assert module.select_records([masked, own], None) == [masked, own]
+    with pytest.raises(DataError, match="record 'x' has no mask file"):
+        module.select_records([masked, alone], None)
+    with pytest.raises(DataError, match="record 'x' has no category"):
+        module.select_records([replace(own, category=None)], None)
+    parts = [replace(masked, split="train"), replace(own, split="bg1k")]
+    assert module.select_records(parts, "bg1k") == parts[1:]
+    with pytest.raises(DataError, match=r"none of 2 images is in split 'test'.*\['bg1k', 'train'\]"):
+        module.select_records(parts, "test")
+
+
+def test_bright_is_the_product_in_shards_alone() -> None:
+    assert module.SourceConfig(path=Path("s"), mask_means=None).kind == "shards"
+    assert module.SourceConfig(path=Path("s"), kind="table", mask_means="background").kind == "table"
+    with pytest.raises(ConfigError, match="mask_means does not apply to shards"):
+        module.SourceConfig(path=Path("s"), mask_means="background")
+
+
+def test_arrays_of_another_size_or_kind_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    for array in (np.zeros((2, 3), np.uint8), np.zeros((2, 2), np.float32)):
+        np.save(path, array)
+        with pytest.raises(DataError, match=r"expected uint8 \(2, 2\); pack for this size"):
+            module._map_array(path, (2, 2))
+    np.save(path, np.ones((2, 2), np.uint8))
+    assert (module._map_array(path, (2, 2)) == 1).all()

@@ -19,7 +19,7 @@ from cyclorama.errors import DataError
 from cyclorama.lab.planted import people
 from cyclorama.lab.planted.build import plan_rows
 from cyclorama.lab.planted.fonts import PHRASES, find_fonts, find_place
-from cyclorama.lab.planted.kinds import KINDS
+from cyclorama.lab.planted.kinds import KINDS, Scene, misguide
 from cyclorama.lab.planted.measure import check_erased, judge_sets, read_lines, read_records
 from cyclorama.lab.planted.report import CURVES, list_measures, score_groups, should_fire, trace, write_report
 from cyclorama.lab.planted.scenes import build_collage, draw_backdrop
@@ -354,3 +354,14 @@ def test_pillow_writes_what_shops_have(tmp_path: Path) -> None:
     assert [suffixes.count(s) for s in ("jpg", "png", "webp")] == pytest.approx([39, 13, 8], abs=9)
     ways = [write_category("tea", np.random.default_rng(seed)) for seed in range(200)]
     assert 100 <= ways.count("tea") <= 140 and set(ways) == {"tea", "TEA", "  tea ", "Tea", "Shop > Tea"}
+
+
+def test_another_products_mask_is_brought_to_the_images_size() -> None:
+    small, large = np.eye(4, dtype=np.float32), np.ones((8, 8), np.float32)
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    for other in (large, 1 - small):
+        bases: Any = [SimpleNamespace(pixels=pixels, mask=small), SimpleNamespace(pixels=pixels, mask=other)]
+        scene = Scene(bases, None, None, np.random.default_rng(0))  # type: ignore[arg-type]
+        given = misguide("other", scene).mask
+        assert given is not None and given.shape == (4, 4)
+        assert np.array_equal(given, np.ones((4, 4)) if other is large else 1 - small)
