@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import io
+import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cyclorama.config import build_config, load_config, to_plain
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.compare import estimate_mean
 from cyclorama.lab.commands.experiment import load_experiment
+from cyclorama.lab.experiments import scoring
+from cyclorama.lab.experiments import table as table_module
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
 from cyclorama.lab.experiments.scoring import (
     MethodResult,
     TrialScore,
     Value,
+    Wins,
     aggregate,
     compute_wins,
     find_best,
 )
-from cyclorama.lab.experiments.table import ExperimentResult, build_tables, format_value
+from cyclorama.lab.experiments.table import (
+    ExperimentResult,
+    build_tables,
+    format_json,
+    format_value,
+    write_sheet,
+)
 from cyclorama.training.config import TrainConfig
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "experiments"
@@ -163,3 +177,110 @@ def test_a_method_without_a_model_is_a_row_that_says_so():
         ("b", "9.00 ± 1.00 (8.00 to 10.00)", "–", "0.50"),
     ]
     assert tables[-1].rows[-1] == ("a", "not trained", "", "no folder")
+
+
+def build_value(mean: float) -> Value:
+    return Value(mean, None, None, None, (mean,), 1)
+
+
+def build_result(**parts: Any) -> ExperimentResult:
+    config = build(methods=(MethodConfig(name="a"), MethodConfig(name="b")), columns=("psnr", "fid"))
+    values = {name: MethodResult(name, "none", {"psnr": build_value(psnr)}, {}, None) for name, psnr in
+              (("a", 1.0), ("b", 2.0))}  # fmt: skip
+    whole = {"title": "t", "recipe": to_plain(config), "data": "d", "machine": "cpu", "methods": {},
+             "missing": {}, "results": (*values.values(),), "wins": (), "used": {}, "notes": ()}  # fmt: skip
+    return ExperimentResult(**{**whole, **parts})
+
+
+def test_the_best_of_several_methods_is_bold():
+    (both, _) = build_tables(build_result())
+    assert both.rows == [("a", "1.00", "–", "–"), ("b", "**2.00**", "–", "–")]
+    (alone, _) = build_tables(build_result(results=build_result().results[1:]))
+    assert alone.rows[1] == ("b", "2.00", "–", "–")
+
+
+@pytest.mark.parametrize(("won", "verdict"), [(3, "b"), (2, "open"), (0, "a")])
+def test_a_distance_is_won_in_all_seeds_or_open(won: int, verdict: str):
+    wins = Wins("none", "b", "a", (), {"fid": (won, 3), "kid": (3, 3)})
+    result = build_result(wins=(wins,))
+    table = build_tables(result)[1]
+    assert table.caption == "b against a (none)" and len(table.rows) == 1
+    assert table.rows[0][3:] == (f"nearer in {won} of 3 seeds", "", verdict)
+    text = format_json(result)
+    assert text.endswith("}\n") and json.loads(text)["wins"][0]["seeds_won"]["fid"] == [won, 3]
+
+
+def test_equal_distances_win_for_neither():
+    scores = {0: build_score(0, 4.0), 1: build_score(0, 5.0)}
+    other = {0: build_score(0, 4.0), 1: build_score(0, 6.0)}
+    assert compute_wins("none", ("a", scores), ("b", other)).seeds_won == {"fid": (1, 2)}
+    assert compute_wins("none", ("b", other), ("a", scores)).seeds_won == {"fid": (0, 2)}
+
+
+@pytest.mark.parametrize("condition", ["self", "pair"])
+def test_a_sheet_spreads_its_products_and_leaves_failed_cells_empty(tmp_path, monkeypatch, condition: str):
+    def name_items(kind: str) -> Any:
+        return SimpleNamespace(items={f"k{n}": SimpleNamespace(image=Path(f"{kind}{n}")) for n in range(9)})
+
+    held_out: Any = SimpleNamespace(
+        items=[SimpleNamespace(id=f"k{n}") for n in range(9)], products=name_items("product"),
+        truth=name_items("truth"), get_references=lambda condition: None,
+    )  # fmt: skip
+    rows = [{"id": f"k{n}", "output": f"{n}.png", "status": "failed" if n == 3 else "done"} for n in range(9)]
+    seen: list[Any] = []
+
+    def encode(cells: Any, columns: list[str]) -> bytes:
+        seen.extend((cells, columns))
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(stream, "PNG")
+        return stream.getvalue()
+
+    monkeypatch.setattr(table_module, "iterate_rows", lambda folder: rows)
+    monkeypatch.setattr(table_module, "encode_overview", encode)
+    write_sheet(tmp_path / "a.jpg", held_out, condition, {"ours": tmp_path}, 3)
+    shown = ["product"] if condition == "self" else ["product", "truth"]
+    cells = [[*(Path(f"{kind}{n}") for kind in shown), tmp_path / f"{n}.png"] for n in (0, 3, 6)]
+    cells[1][-1] = None
+    assert seen == [cells, [*shown, "ours"]]
+    assert (tmp_path / "a.jpg").read_bytes().startswith(b"\xff\xd8")
+    write_sheet(tmp_path / "a.jpg", held_out, condition, {"ours": tmp_path}, 20)
+    assert len(seen[2]) == 9
+
+
+@pytest.mark.parametrize(("against", "measured"), [(None, {"distance", "truth"}), (Path("set"), {"truth"})])
+def test_a_trial_is_scored_once_and_read_from_the_store(tmp_path, monkeypatch, against, measured):
+    kept = SimpleNamespace(has_masks=lambda: True)
+    asked, networks = [], (SimpleNamespace(name="n", weights_hash="0"), None)
+
+    def measure_distance(made: Any, true: Any) -> Any:
+        return SimpleNamespace(region=made[1], fid=5.0, fid_bias=None, kid=0.5, warning="few")
+
+    own = () if against else (SimpleNamespace(region="image", fid=4.0, fid_bias=0.25, kid=0.5, warning=None),)
+
+    def evaluate(partners: Any, settings: Any, *given: Any, **options: Any) -> Any:
+        asked.append(set(settings.metrics))
+        return SimpleNamespace(rows={"k": {"psnr": 20.0}}, distances=own, used={}, notes=("few", "note"))
+
+    for name, value in {
+        "open_images": lambda path: kept, "find_partners": lambda images, *given, **options: SimpleNamespace(
+            images=images, truth=None, references=None, products=None
+        ),
+        "load_networks": lambda settings: networks, "evaluate_set": evaluate,
+        "compute_set_digest": lambda images: "0", "compute_set_distance": measure_distance,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(scoring, name, value)
+    monkeypatch.setattr(scoring.FeatureStore, "get", lambda store, images, network, region: (images, region))
+    config = build(metrics=("distance", "truth"), against=against)
+    held_out: Any = SimpleNamespace(get_references=lambda condition: None, truth=None, products=None)
+    made: Any = SimpleNamespace(images="made", failures={"x": "why"}, seconds_per_image=2.0)
+    trial: Any = SimpleNamespace(condition="none")
+    found = [scoring.Scorer(config, held_out, tmp_path, "cpu").score(trial, made) for _ in range(2)]
+    assert found[0] == found[1] and asked == [measured]
+    far = {"fid": 5.0, "kid": 0.5, "fid_background": 5.0, "kid_background": 0.5}
+    assert found[0].distances == (far if against else {"fid": 4.0, "fid_bias": 0.25, "kid": 0.5})
+    assert found[0].notes == (("note",) if against else ("few", "note"))
+    assert (found[0].failures, found[0].seconds_per_image) == ({"x": "why"}, 2.0)
+    (path,) = (tmp_path / scoring.SCORES).iterdir()
+    path.write_text(path.read_text().replace(f'"format": {json.dumps(scoring.FORMAT)}', '"format": "old"'))
+    scoring.Scorer(config, held_out, tmp_path, "cpu").score(trial, made)
+    assert len(asked) == 2

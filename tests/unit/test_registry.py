@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from cyclorama.errors import ModelFormatError, UnknownCategoryError
-from cyclorama.models.registry import Category, CategoryRegistry, load_registry, save_registry
+from cyclorama.models.registry import (
+    Category,
+    CategoryRegistry,
+    list_singulars,
+    load_registry,
+    save_registry,
+)
 
 
 def _registry() -> CategoryRegistry:
@@ -67,3 +73,27 @@ def test_missing_registry_is_empty_and_a_broken_one_refused(tmp_path: Path) -> N
 def test_an_empty_category_is_named(given: object) -> None:
     with pytest.raises(UnknownCategoryError, match="give the name of a category"):
         _registry().resolve(given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("plural", "single"),
+    [
+        ("tea cups", "tea cup"),
+        ("glasses", "glass"),
+        ("berries", "berry"),
+        ("scarves", "scarf"),
+        ("knives", "knife"),
+        ("snowmen", "snowman"),
+    ],
+)
+def test_a_plural_is_found_as_one(plural: str, single: str) -> None:
+    registry = CategoryRegistry([Category(single, 0, ("other",))])
+    assert registry.look_up(plural) == (registry.resolve(single), "plural")
+    assert registry.look_up(single) == (registry.resolve(single), "name")
+    assert registry.look_up("Other") == (registry.resolve(single), "alias")
+
+
+def test_short_words_and_those_that_end_in_s_alone_have_no_plural() -> None:
+    assert list_singulars("gas") == {"gas"} and list_singulars("cups") == {"cups", "cup"}
+    for word in ("glass", "cactus", "iris"):
+        assert list_singulars(word) == {word}
