@@ -126,6 +126,7 @@ def test_fit_finds_a_set_of_the_bank_again(monkeypatch: pytest.MonkeyPatch) -> N
     [
         ([2.0, 1.5, 0.8], 3 + 1 + 10),  # the search ends with the third, and that one alone is worked on
         ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 8 + 2 + 20),
+        ([0.9], 1 + 1 + 10),  # as near as that is near enough
         ([0.7, 0.7, 0.7, 0.7, 0.7, 0.6], 1 + 1 + 9),  # a lower camera is better, so none is tried higher
     ],
 )
