@@ -66,23 +66,20 @@ def measure_contrast(rim: NDArray[np.float64], behind: NDArray[np.uint8]) -> flo
     return float(np.median(np.linalg.norm(rim - seen, axis=1)))
 
 
+_WALL_STEPS = ((14, 0), (26, 0), (-20, 0), (-34, 0), (20, 60), (-24, 180))
+"""How other walls differ: in lightness, away from the rim's, and in hue, degrees."""
+
+
 def list_walls(wall: Colour, rim: NDArray[np.float64]) -> list[Colour]:
     """Colours for a wall that shows the product, the nearest to ``wall`` first.
 
     Moved in lightness away from the rim's, then also in hue.
     """
     lightness, a, b = rgb2lab(np.array(wall))
-    away = 1 if lightness >= float(np.median(rim[:, 0])) else -1
-    steps = [
-        (14 * away, 0),
-        (26 * away, 0),
-        (-20 * away, 0),
-        (-34 * away, 0),
-        (20 * away, 60),
-        (-24 * away, 180),
-    ]
+    lighter = lightness >= float(np.median(rim[:, 0]))
     walls = []
-    for change, turn in steps:
+    for away, turn in _WALL_STEPS:
+        change = away if lighter else -away
         angle = np.deg2rad(turn)
         turned = (a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle))
         walls.append(to_colour(np.array([np.clip(lightness + change, 8, 96), *turned])))
