@@ -25,7 +25,7 @@ def read_cases(name: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("half", ["built with", "held back"])
 def test_nouns_of_all_departments_find_their_category(half: str) -> None:
     """396 nouns over Google's taxonomy; a label may name several categories. Those held back were looked at
-    once, after the tables were made."""
+    once, half-way through the making of the tables."""
     rules, registry = CategoryRules(), build_registry()
     rows = [row for row in read_cases("nouns.csv") if row["half"] == half]
     found = [rules.choose(row["noun"], registry).category.name for row in rows]
