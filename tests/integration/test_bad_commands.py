@@ -61,8 +61,6 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "input of another kind": (("notes.docx", *FRUIT), "ManifestError", "notes.docx"),
     "empty folder": (("empty", *FRUIT), "ManifestError", "empty"),
     "category unknown": (("ok.png", "--category", "perfum"), "UnknownCategoryError", "nearest: perfume"),
-    "category missing": (("ok.png",), "SettingsError", "--category"),
-    "category missing in a folder": (("folder",), "SettingsError", "--category"),
     "alias without =": (("ok.png", *FRUIT, "--alias", "lipstick"), "SettingsError", "given=category"),
     "alias to an unknown category": (
         ("ok.png", *FRUIT, "--alias", "a=sofa"),
@@ -183,6 +181,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
 """Nothing can start: exit code 2."""
 
 LATE_CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "category missing, and the image does not tell one": (("ok.png",), "UnknownCategoryError", "--category"),
     "no way to tell the product": (("busy.png", *FRUIT), "MissingMaskError", "--mask"),
     "image truncated": (("truncated.png", *FRUIT), "UnreadableImageError", "truncated"),
     "mask inverted": (

@@ -20,7 +20,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 48 * 2**20
-"""Bytes of a wheel: 27 MB of it is the learned model, 8 MB the networks that cut photos out and tell their category."""
+"""Bytes of a wheel: 27 MB is the learned model, 8 MB cut photos out and tell their category."""
 
 pytestmark = pytest.mark.packaging
 

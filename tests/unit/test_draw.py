@@ -21,6 +21,7 @@ from cyclorama.generation.scenes import (
     get_scenes_folder,
 )
 from cyclorama.imaging.product import Product
+from cyclorama.models.vocabulary import FOLDER
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.library import BUILT_IN
@@ -95,6 +96,9 @@ def test_the_ground_has_the_canvas_size(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_hash_is_of_the_files_and_the_renderer() -> None:
-    data = scenes.RENDERER.encode() + BUILT_IN.digest.encode() + NETWORK.read_bytes() + BANK.read_bytes()
+    data = scenes.RENDERER.encode() + BUILT_IN.digest.encode()
+    data += b"".join(
+        path.read_bytes() for path in (NETWORK, BANK, FOLDER / "classes.onnx", FOLDER / "classes.txt")
+    )
     assert compute_scenes_hash() == hashlib.sha256(data).hexdigest()[:12]
     assert (get_scenes_folder() / "whisky.yaml").is_file()

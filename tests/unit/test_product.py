@@ -20,9 +20,11 @@ from cyclorama.errors import (
     ProductTooSmallError,
     UnreadableImageError,
 )
+from cyclorama.imaging import cutout
 from cyclorama.imaging import product as module
+from cyclorama.imaging.cutout import CutoutConfig, RembgNetwork
 from cyclorama.imaging.loading import LoadedImage
-from cyclorama.imaging.product import CutoutConfig, Product, Reference, RembgNetwork, build_product
+from cyclorama.imaging.product import Product, Reference, build_product
 
 SIZE = (60, 50)
 PIXELS = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -118,7 +120,7 @@ def test_a_network_of_rembg_gives_a_matte_of_ones_and_zeros(monkeypatch: pytest.
         return np.rint(MATTE * 255).astype(np.uint8)[..., None]
 
     rembg = SimpleNamespace(remove=remove, new_session=lambda name: f"session of {name}")
-    monkeypatch.setattr(module, "import_optional", lambda *_: rembg)
+    monkeypatch.setattr(cutout, "import_optional", lambda *_: rembg)
     network = RembgNetwork("isnet")
     matte = network(PIXELS)
     assert (network.name, matte.dtype, matte.shape) == ("rembg-isnet", np.float32, SIZE)

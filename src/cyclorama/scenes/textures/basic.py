@@ -191,7 +191,7 @@ def defocus(texture: Texture, radius: float) -> NDArray[np.uint8]:
     row, column = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     lens = np.clip(radius + 0.5 - np.hypot(row, column), 0, 1)
     light = np.pad((texture / 255.0) ** 2.2, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
-    shape = [fft.next_fast_len(length, real=True) for length in light.shape[:2]]
+    shape = [fft.next_fast_len(length + 2 * reach, real=True) for length in light.shape[:2]]
     waves = fft.rfft2(light, shape, axes=(0, 1)) * fft.rfft2(lens / lens.sum(), shape)[..., None]
     spread = fft.irfft2(waves, shape, axes=(0, 1))
     seen = spread[2 * reach : light.shape[0], 2 * reach : light.shape[1]]
