@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "models": "show, convert and bundle models",
     "curate": "turn raw advertising images into a training set",
     "evaluate": "measure images by the metrics of the paper",
+    "serve": "take photos and give images over HTTP, with a page for designers",
     "demo": "generate images of the bundled products",
 }
 LAB: dict[str, str] = {

@@ -13,7 +13,7 @@ import difflib
 import itertools
 import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -214,13 +214,18 @@ def describe_error(cls: Any, error: ValidationError) -> str:
     low, high = limits.get(annotated_types.Ge), limits.get(annotated_types.Le)
     if kind in ("greater_than_equal", "less_than_equal") and low is not None and high is not None:
         return f"{start}must be from {low.ge} to {high.le}, got {value!r}"
-    message = found["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return start + describe_value(found)
+
+
+def describe_value(fault: Mapping[str, Any]) -> str:
+    """What a value that pydantic refused must be, and what it was."""
+    message = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     message = (
         message.replace("a valid tuple", "a list")
         .replace("greater than or equal to", "at least")
         .replace("less than or equal to", "at most")
     )
-    return f"{start}must be {message}, got {value!r}"
+    return f"must be {message}, got {fault['input']!r}"
 
 
 def _list_keys(owner: Any) -> dict[str, Any]:

@@ -31,6 +31,10 @@ class ImageTooLargeError(ImageError):
     """The image exceeds the limit on pixels or on file size."""
 
 
+class HeavyImageError(ImageTooLargeError):
+    """Decoding or cutting out the image took more time or memory than is allowed."""
+
+
 class ImageTooSmallError(ImageError):
     """The image is below the smallest usable side."""
 
@@ -69,6 +73,14 @@ class NothingToMeasureError(MaskError):
 
 class ManifestError(InputError):
     """A manifest cannot be read or lacks what is needed."""
+
+
+class RequestError(InputError):
+    """A request is malformed, or one of its fields is unknown or has a bad value."""
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class UnknownCategoryError(InputError):
@@ -165,6 +177,66 @@ class ForkedProcessError(CycloramaError, RuntimeError):
 
 class MissingDependencyError(CycloramaError, ImportError):
     """An optional extra is not installed."""
+
+
+class ServiceError(CycloramaError):
+    """The service cannot do what a request asks for; ``retry_after`` says in how many seconds it may."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnknownIdError(ServiceError, InputError):
+    """There is no such job, image or asset, or it is another key's."""
+
+
+class NotReadyError(ServiceError):
+    """The job or image is not in the state that this needs."""
+
+
+class KeyReusedError(ServiceError, InputError):
+    """An idempotency key comes again with another request."""
+
+
+class InProgressError(ServiceError):
+    """The first request with this idempotency key is not answered yet."""
+
+
+class QuotaError(ServiceError):
+    """This key has more images waiting, or asks more often, than its limit allows."""
+
+
+class QueueFullError(ServiceError):
+    """The server has as many images waiting as it takes, or is shutting down."""
+
+
+class WorkerLostError(ServiceError):
+    """Several workers were lost while they made this image."""
+
+
+class AccessError(ServiceError):
+    """There is no key with the request, or it is unknown or revoked."""
+
+
+class ForbiddenError(ServiceError):
+    """The key's scopes, the page's origin or the host's name do not allow this."""
+
+
+class RouteError(ServiceError):
+    """There is nothing at this address, or not for this method."""
+
+
+class SlowBodyError(ServiceError):
+    """The request's body came too slowly."""
+
+
+class BodyTooLargeError(ServiceError):
+    """The request's body, one of its parts, or their number is over the limit."""
+
+
+class DiskFullError(ServiceError):
+    """The server's disk has no room for anything new."""
 
 
 def import_optional(name: str, remedy: str) -> Any:

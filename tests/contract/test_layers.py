@@ -23,6 +23,7 @@ ROWS: list[set[str]] = [
     {"erasing"},
     {"training", "generate", "generation"},
     {"curate"},
+    {"service"},
     {"cli", "commands"},
     {"lab"},
 ]

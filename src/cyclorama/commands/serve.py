@@ -1,0 +1,27 @@
+"""``cyclorama serve``: the HTTP service and its page."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+
+from cyclorama.errors import import_optional
+from cyclorama.service.settings import ServiceSettings
+
+NEEDS_SERVE = "the service needs further packages: pip install 'cyclorama[serve]'"
+serve = cyclopts.App(name="serve", help="Serve images over HTTP, or help another machine's server.")
+
+
+@serve.default
+def start(*, settings: Annotated[ServiceSettings | None, Parameter(name="*")] = None) -> int:
+    """Take product photos over HTTP and make images of them, as `cyclorama generate` does.
+
+    Ctrl-C or SIGTERM stops after the images in hand; what waits is kept and made at the next start.
+    """
+    import_optional("fastapi", NEEDS_SERVE)
+    from cyclorama.service.serving import run_server
+
+    return run_server(settings or ServiceSettings(), lambda text: print(text, file=sys.stderr))

@@ -1,0 +1,53 @@
+"""The application: store, models, feed and workers held together, routes and walls put round them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+
+from cyclorama import __version__
+from cyclorama.service import problems
+from cyclorama.service.context import Service, open_models
+from cyclorama.service.events import Feed
+from cyclorama.service.routes import assets, images, jobs, server
+from cyclorama.service.settings import ServiceSettings
+from cyclorama.service.store import Store
+
+ROUTES = (images, jobs, assets, server)
+
+
+def create_app(settings: ServiceSettings) -> FastAPI:
+    """The application of one server; its workers start with it.
+
+    Raises OutputError (data folder, database), ModelNotFoundError, ModelFormatError, ConfigError.
+    """
+    store = Store(settings.data, settings.database, settings.store)
+    service = Service(settings, store, open_models(settings), Feed(store))
+
+    @asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        feed = asyncio.create_task(service.feed.run())
+        try:
+            yield
+        finally:
+            feed.cancel()
+            with suppress(asyncio.CancelledError):
+                await feed
+            store.close()
+
+    app = FastAPI(
+        title="Cyclorama",
+        version=__version__,
+        summary="Product photos in, advertising images out; the product's pixels stay as given.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=live,
+    )
+    app.state.service = service
+    for routes in ROUTES:
+        app.include_router(routes.router)
+    problems.install(app)
+    return app

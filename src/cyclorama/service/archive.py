@@ -1,0 +1,95 @@
+"""A job as one zip: its images under their products' names, and a line about each."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+from fastapi.responses import StreamingResponse
+from sqlalchemy import select
+
+from cyclorama.generation.writers import build_ending, build_stems
+from cyclorama.service.context import Service
+from cyclorama.service.files import name_file
+from cyclorama.service.schemas import Image, JobDetail
+from cyclorama.service.tables import images
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_BLOCK = 2**18
+
+
+class _Pipe:
+    """Takes what a zip writes and hands it on."""
+
+    def __init__(self) -> None:
+        self.held = bytearray()
+
+    def write(self, data: Any) -> int:
+        self.held += data
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def take(self) -> bytes:
+        """What was written since the last call."""
+        taken = bytes(self.held)
+        self.held.clear()
+        return taken
+
+
+def send_archive(service: Service, job: JobDetail) -> StreamingResponse:
+    """The zip of ``job``, made while it is sent: no more than a block of it is in memory."""
+    with service.store.read() as connection:
+        query = select(images.c.id, images.c.files).where(images.c.job == job.id, images.c.state == "done")
+        files = {row.id: row.files for row in connection.execute(query)}
+    headers = {"Content-Disposition": name_file(f"{job.id}.zip"), "Cache-Control": "no-store"}
+    return StreamingResponse(_write(service, job, files), media_type="application/zip", headers=headers)
+
+
+def name_images(job: JobDetail) -> dict[str, str]:
+    """Image to its path in the archive, as ``cyclorama generate`` would name it; no two are equal."""
+    layouts = job.request.settings.build_layouts()
+    stems = build_stems([_name_item(job, number) for number in range(job.items)])
+    suffix = job.request.settings.encoding.suffix
+
+    def name(image: Image) -> str:
+        ending = build_ending(layouts[image.output].name, image.candidate, job.request.settings.candidates)
+        return f"images/{stems[image.item]}{ending}{suffix}"
+
+    return {image.id: name(image) for image in job.images}
+
+
+def _name_item(job: JobDetail, number: int) -> str:
+    return next(image.name for image in job.images if image.item == number)
+
+
+def _write(service: Service, job: JobDetail, files: dict[str, dict[str, str]]) -> Iterator[bytes]:
+    pipe: Any = _Pipe()
+    names = name_images(job)
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+        lines = []
+        for image in job.images:
+            stated = image.model_dump(mode="json", exclude_none=True)
+            if image.id in files:
+                stated["file"] = names[image.id]
+                with service.store.blobs.open(files[image.id]["file"]) as source:
+                    yield from _copy(archive, pipe, names[image.id], source)
+            lines.append(stated)
+        text = "".join(f"{_to_line(line)}\n" for line in lines)
+        archive.writestr(zipfile.ZipInfo("results.jsonl", _EPOCH), text)
+    yield pipe.take()
+
+
+def _copy(archive: zipfile.ZipFile, pipe: _Pipe, name: str, source: IO[bytes]) -> Iterator[bytes]:
+    with archive.open(zipfile.ZipInfo(name, _EPOCH), "w") as target:
+        while block := source.read(_BLOCK):
+            target.write(block)
+            yield pipe.take()
+
+
+def _to_line(values: dict[str, Any]) -> str:
+
+    return json.dumps(values, ensure_ascii=False)

@@ -1,0 +1,71 @@
+"""What all routes share: the store, the models, who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from cyclorama.errors import QueueFullError, SettingsError
+from cyclorama.generation.model import ModelHandle, open_model
+from cyclorama.service.events import Feed
+from cyclorama.service.settings import ServiceSettings
+from cyclorama.service.store import Store, make_id
+
+LOCAL = "local"
+"""The key of everybody where none is asked for."""
+
+
+@dataclass
+class Service:
+    """One started server."""
+
+    settings: ServiceSettings
+    store: Store
+    models: Mapping[str, ModelHandle]
+    feed: Feed
+    server: str = field(default_factory=lambda: make_id("sv"))
+    """This start of it."""
+    draining: bool = False
+    """Whether nothing new is taken in, since the server is about to stop."""
+
+    def find_model(self, name: str | None) -> ModelHandle:
+        """The model called ``name``, or the first. Raises SettingsError."""
+        if name is None:
+            return next(iter(self.models.values()))
+        if name not in self.models:
+            raise SettingsError(f"model {name!r} is not served here; use one of {', '.join(self.models)}")
+        return self.models[name]
+
+    def check_open(self) -> None:
+        """Raises QueueFullError while the server shuts down."""
+        if self.draining:
+            raise QueueFullError("the server shuts down; come again in a moment", retry_after=5)
+
+
+def open_models(settings: ServiceSettings) -> dict[str, ModelHandle]:
+    """The handles of the models that are served, by name, the default first.
+
+    Raises ModelNotFoundError, ModelFormatError, ConfigError, SettingsError.
+    """
+    scenes = settings.scenes
+    handles = [open_model(name, scenes if name == "scenes" else None) for name in settings.model]
+    return {handle.name: handle for handle in handles}
+
+
+def get_service(request: Request) -> Service:
+    """The server that was asked."""
+    service: Service = request.app.state.service
+    return service
+
+
+def get_key(request: Request) -> str:
+    """The id of the key that asks; the guard has checked it."""
+    state: dict[str, Any] = request.scope.get("state") or {}
+    return str(state.get("key") or LOCAL)
+
+
+Here = Annotated[Service, Depends(get_service)]
+Key = Annotated[str, Depends(get_key)]

@@ -1,0 +1,171 @@
+"""How workers get images to make: each claimed for a minute, renewed while it is made, published once.
+
+A worker that vanishes loses its leases; its images are queued again, and fail after three such losses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from cyclorama.errors import WorkerLostError
+from cyclorama.service.events import write_event
+from cyclorama.service.jobs import ASSETS, settle_job
+from cyclorama.service.store import Store, get_time, make_id
+from cyclorama.service.tables import assets, images, jobs, turns
+
+LEASE_SECONDS = 60.0
+LOSSES = 3
+BULK_SHARE = 5
+"""Of so many claims of a worker one goes to the bulk lane, if anything waits there."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An image that this worker is to make, with all that it needs of the store."""
+
+    image: str
+    lease: str
+    job: str
+    key: str
+    item: int
+    output: int
+    candidate: int
+    name: str
+    model: str
+    request: Mapping[str, Any]
+    """As :class:`cyclorama.service.schemas.JobRequest`."""
+    digests: Mapping[str, str]
+    """Field of the item to the sha256 of its asset."""
+
+
+def claim_image(store: Store, worker: str, models: list[str], number: int) -> Claim | None:
+    """The next image that ``worker``, which has ``models``, shall make; None if nothing waits for it.
+
+    The interactive lane goes first, but every fifth ``number`` of a worker's claims; within a lane keys take
+    turns, and a key's images are made in the order of its requests.
+    """
+    order = ["interactive", "bulk"]
+    if number % BULK_SHARE == BULK_SHARE - 1:
+        order.reverse()
+    with store.write() as connection:
+        for lane in order:
+            served = (turns.c.key == images.c.key) & (turns.c.lane == lane)
+            query = (
+                select(images)
+                .join(jobs, jobs.c.id == images.c.job)
+                .outerjoin(turns, served)
+                .where(images.c.state == "queued", images.c.lane == lane, jobs.c.model.in_(models))
+                .order_by(func.coalesce(turns.c.served, 0), images.c.seq)
+                .limit(1)
+                .with_for_update(of=images, skip_locked=True)
+            )
+            row = connection.execute(query).mappings().first()
+            if row is not None:
+                return _take(connection, row, worker, lane)
+    return None
+
+
+def _take(connection: Connection, row: Any, worker: str, lane: str) -> Claim:
+    now, lease = get_time(), make_id("ls")
+    values = {"state": "running", "worker": worker, "lease": lease, "lease_until": now + LEASE_SECONDS}
+    connection.execute(update(images).where(images.c.id == row["id"]).values(**values))
+    mine = (turns.c.lane == lane, turns.c.key == row["key"])
+    if not connection.execute(update(turns).where(*mine).values(served=now)).rowcount:
+        connection.execute(insert(turns).values(lane=lane, key=row["key"], served=now))
+    job = connection.execute(select(jobs).where(jobs.c.id == row["job"])).mappings().one()
+    if job["state"] == "queued":
+        started = {"state": "running", "started": job["started"] or now}
+        connection.execute(update(jobs).where(jobs.c.id == row["job"]).values(**started))
+    spot = {name: row[name] for name in ("item", "output", "candidate")}
+    write_event(connection, row["key"], row["job"], "started", image=row["id"], **spot)
+    item = job["request"]["items"][row["item"]]
+    ids = {name: item[name] for name in ASSETS if item.get(name) is not None}
+    query = select(assets.c.id, assets.c.sha256).where(assets.c.key == row["key"])
+    known = dict(connection.execute(query.where(assets.c.id.in_(list(ids.values())))).all())
+    digests = {name: known[id] for name, id in ids.items() if id in known}
+    stated = {name: row[name] for name in ("job", "key", "name")}
+    return Claim(
+        row["id"], lease, **stated, **spot, model=job["model"], request=job["request"], digests=digests
+    )
+
+
+def renew_lease(store: Store, claim: Claim) -> bool:
+    """Keep the claim for another minute; False if it is no longer this worker's, as after a cancel."""
+    with store.write() as connection:
+        until = {"lease_until": get_time() + LEASE_SECONDS}
+        return bool(connection.execute(update(images).where(*_hold(claim)).values(**until)).rowcount)
+
+
+def is_held(store: Store, claim: Claim) -> bool:
+    """Whether the claim is still this worker's."""
+    with store.read() as connection:
+        query = select(func.count()).select_from(images).where(*_hold(claim))
+        return bool(connection.execute(query).scalar_one())
+
+
+def publish_image(store: Store, claim: Claim, result: Mapping[str, Any], files: Mapping[str, str]) -> bool:
+    """Make the image public; False, and nothing is changed, if the claim is no longer held."""
+    return _end(store, claim, "done", "image", result=dict(result), files=dict(files))
+
+
+def fail_image(store: Store, claim: Claim, error: Mapping[str, Any]) -> bool:
+    """Let the image stand as failed; False, and nothing is changed, if the claim is no longer held."""
+    return _end(store, claim, "failed", "image_failed", error=dict(error))
+
+
+def _end(store: Store, claim: Claim, state: str, event: str, **values: Any) -> bool:
+    with store.write() as connection:
+        ended = {"state": state, "finished": get_time(), "lease": None, "lease_until": None, **values}
+        if not connection.execute(update(images).where(*_hold(claim)).values(**ended)).rowcount:
+            return False
+        spot = {"item": claim.item, "output": claim.output, "candidate": claim.candidate}
+        write_event(
+            connection, claim.key, claim.job, event, image=claim.image, error=values.get("error"), **spot
+        )
+        settle_job(connection, claim.job)
+        return True
+
+
+def give_back(store: Store, claim: Claim) -> None:
+    """Queue the image again, as if it had not been claimed."""
+    with store.write() as connection:
+        _queue_again(connection, claim.image, claim.lease)
+
+
+def recover_images(store: Store, worker: str | None = None) -> int:
+    """Queue the images again whose lease has run out, or all of a ``worker`` that is gone; those lost for the
+    third time fail. Gives their number."""
+    lost = images.c.lease_until < get_time() if worker is None else images.c.worker == worker
+    with store.write() as connection:
+        query = select(images).where(images.c.state == "running", lost)
+        rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+        for row in rows:
+            losses = row["losses"] + 1
+            if losses < LOSSES:
+                _queue_again(connection, row["id"], row["lease"], losses=losses)
+                continue
+            reason = f"{losses} workers were lost while they made this image; try a smaller size or preset"
+            error = {"error": WorkerLostError.__name__, "reason": reason}
+            ended = {"state": "failed", "finished": get_time(), "lease": None, "error": error}
+            values = {"losses": losses, **ended}
+            connection.execute(update(images).where(images.c.id == row["id"]).values(**values))
+            spot = {name: row[name] for name in ("item", "output", "candidate")}
+            write_event(
+                connection, row["key"], row["job"], "image_failed", image=row["id"], error=error, **spot
+            )
+            settle_job(connection, row["job"])
+        return len(rows)
+
+
+def _queue_again(connection: Connection, image: str, lease: str | None, **values: Any) -> None:
+    mine = (images.c.id == image, images.c.lease == lease, images.c.state == "running")
+    fresh = {"state": "queued", "worker": None, "lease": None, "lease_until": None, **values}
+    connection.execute(update(images).where(*mine).values(**fresh))
+
+
+def _hold(claim: Claim) -> tuple[Any, ...]:
+    return images.c.id == claim.image, images.c.lease == claim.lease, images.c.state == "running"

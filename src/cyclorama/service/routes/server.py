@@ -1,0 +1,53 @@
+"""What this server can do, and whether it is well."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from cyclorama.generation.model import find_licence
+from cyclorama.generation.scenes import PRESETS
+from cyclorama.models.vocabulary import get_words
+from cyclorama.service.context import Here
+from cyclorama.service.schemas import CategoryInfo, ModelInfo, Page, PresetInfo
+from cyclorama.service.store import is_alive
+
+router = APIRouter(tags=["server"])
+
+
+@router.get("/v1/models", response_model=Page[ModelInfo])
+def list_models(service: Here) -> Page[ModelInfo]:
+    """The models that are served, the default first."""
+    items = [
+        ModelInfo(
+            name=handle.name,
+            hash=handle.hash,
+            learned=handle.learned,
+            licence=find_licence(handle.folder) if handle.learned else "Apache-2.0",
+        )
+        for handle in service.models.values()
+    ]
+    return Page(items=items)
+
+
+@router.get("/v1/categories", response_model=Page[CategoryInfo])
+def list_categories(service: Here, model: str | None = None) -> Page[CategoryInfo]:
+    """The categories of a model, with the words that are known for each."""
+    registry = service.find_model(model).registry
+    items = [
+        CategoryInfo(name=category.name, words=sorted({*category.aliases, *get_words(category.name)}))
+        for category in registry.categories
+    ]
+    return Page(items=items)
+
+
+@router.get("/v1/presets", response_model=Page[PresetInfo])
+def list_presets(service: Here) -> Page[PresetInfo]:
+    """The presets, best first, and how long an image takes with each."""
+    return Page(items=[PresetInfo(name=name) for name in PRESETS])
+
+
+@router.get("/healthz", include_in_schema=False)
+def check_health(service: Here) -> Response:
+    """200 while process and database answer."""
+    alive = is_alive(service.store)
+    return Response("ok\n" if alive else "the database does not answer\n", 200 if alive else 503)

@@ -1,0 +1,320 @@
+"""The JSON of the service: what requests may hold and what answers look like.
+
+Ids are opaque texts with a prefix (``as_`` asset, ``jb_`` job, ``im_`` image). Times are ISO 8601, UTC. What
+a request holds beyond these shapes is refused by name.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cyclorama.data.columns import MaskMeans
+from cyclorama.generation.settings import GenerateConfig
+from cyclorama.seeding import MAX_SEED
+
+T = TypeVar("T")
+MAX_ITEMS = 256
+MAX_POINTS = 4096
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+"""``done`` may hold failed images; ``failed`` is a job of which every image failed."""
+Decision = Literal["open", "approved", "rejected"]
+Lane = Literal["interactive", "bulk"]
+Side = Annotated[int, Field(ge=0)]
+Tool = Literal["add", "erase", "lasso", "refine"]
+
+
+class Shape(BaseModel):
+    """Base of all requests and answers."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class Page(Shape, Generic[T]):
+    """One page of a list, newest first."""
+
+    items: list[T]
+    next: str | None = None
+    """Give it as ``after`` for the next page; null on the last one."""
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str
+    """``urn:cyclorama:error:`` and the error's class, such as InvertedMaskError."""
+    title: str
+    status: int
+    detail: str
+    """The value, the limit and the remedy."""
+    field: str | None = None
+    """The field of the request that is meant."""
+    request_id: str | None = None
+
+
+class ProductBox(Shape):
+    """A rectangle in pixels."""
+
+    left: Side
+    top: Side
+    width: Side
+    height: Side
+
+
+class Asset(Shape):
+    """A file that was uploaded: an image, a mask, a style file. Equal bytes have one id."""
+
+    id: str
+    name: str
+    """As it was uploaded first; it decides the seed of a product that has none."""
+    media_type: str
+    bytes: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+    alpha: bool | None = None
+    """Whether it has an alpha channel."""
+    icc_profile: str | None = None
+    """Name of its colour profile."""
+    notes: list[str] = []
+    created: datetime
+
+
+class Stroke(Shape):
+    """One stroke on a matte, in pixels of the full-size image."""
+
+    tool: Tool
+    """``add`` and ``erase`` paint along the points, ``lasso`` adds the area that they enclose, ``refine``
+    cuts the edge under the stroke out anew."""
+    radius: Annotated[float, Field(gt=0, le=4096)] = 16.0
+    hardness: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """1: a sharp rim; 0: soft from the middle on."""
+    points: Annotated[list[tuple[float, float]], Field(min_length=1, max_length=MAX_POINTS)]
+    """(x, y) from the image's upper left corner."""
+
+
+class CutoutRequest(Shape):
+    """Cut a product out, or mend the matte that a first cut gave."""
+
+    image: str
+    mask: str | None = None
+    """Asset of a mask; null tells the product as ``generate`` does."""
+    mask_means: MaskMeans | None = None
+    strokes: Annotated[list[Stroke], Field(max_length=2000)] = []
+
+
+class Cutout(Shape):
+    """A product told from its background, before any model runs."""
+
+    matte: str
+    """Asset of the matte, PNG, white = product; give it as an item's ``mask``."""
+    mask_source: str
+    mask_confidence: float | None = None
+    width: int
+    height: int
+    box: ProductBox
+    """Of the product."""
+    share: float
+    """Of the image's area."""
+    warnings: list[str] = []
+    notes: list[str] = []
+
+
+class JobItem(Shape):
+    """One product of a job."""
+
+    image: str
+    """Asset of the photo."""
+    mask: str | None = None
+    mask_means: MaskMeans | None = None
+    category: str | None = None
+    """A name in any language or a shop's path; null or ``auto`` tells it from the image."""
+    reference: str | None = None
+    """Asset of an image whose background style is followed."""
+    reference_mask: str | None = None
+    style: str | None = None
+    """Asset of a style file, for the rendered sets."""
+    backdrop: str | None = None
+    """Asset of a photo of an empty place, for the rendered sets."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    """Of the first candidate; null derives it from the job's seed and the name."""
+    name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
+    """Null: the asset's."""
+
+
+class JobRequest(Shape):
+    """Products, and how their images are made: items × outputs × candidates."""
+
+    items: Annotated[list[JobItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    settings: GenerateConfig = Field(default_factory=GenerateConfig)
+    """Those of ``cyclorama generate``."""
+    model: str | None = None
+    """One of ``GET /v1/models``; null: the server's first."""
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
+    """Of the run; each product's own follows from it and from the product's name."""
+    gate: bool = False
+    """Judge every image."""
+    lane: Lane = "bulk"
+
+
+class JobCounts(Shape):
+    """How many of a job's images are in which state."""
+
+    queued: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Gate(Shape):
+    """What the gate says of an image."""
+
+    passed: bool
+    score: float | None = None
+    reason: str | None = None
+    values: dict[str, Any] = {}
+
+
+class Image(Shape):
+    """One image of a job, from the moment it is asked for."""
+
+    id: str
+    job: str
+    item: int
+    """From 0, in the order of the request."""
+    output: int
+    """From 0, in the order of ``outputs``."""
+    candidate: int
+    """From 1."""
+    state: JobState
+    name: str
+    """The item's."""
+    created: datetime
+    finished: datetime | None = None
+    error: Problem | None = None
+    category: str | None = None
+    identifier: str | None = None
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    media_type: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    mask_source: str | None = None
+    mask_confidence: float | None = None
+    style: str | None = None
+    report: dict[str, Any] = {}
+    """How many opaque product pixels were compared with the photo, how many differ, and notes."""
+    gate: Gate | None = None
+    seconds: float | None = None
+    decision: Decision = "open"
+    reasons: list[str] = []
+    note: str | None = None
+    decided: datetime | None = None
+
+
+class ImageChange(Shape):
+    """A verdict on an image."""
+
+    decision: Decision
+    reasons: Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=32)] = []
+    note: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class JobSummary(Shape):
+    """A job without its images."""
+
+    id: str
+    state: JobState
+    lane: Lane
+    model: str
+    items: int
+    counts: JobCounts
+    """Of images."""
+    created: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    ahead: int | None = None
+    """Images that are before this job's first waiting one; null once none waits."""
+    seconds_left: float | None = None
+    """Estimate by the measured rate; null where nothing is measured yet."""
+
+
+class JobDetail(JobSummary):
+    """A job with all its images: by item, output and candidate."""
+
+    request: JobRequest
+    images: list[Image]
+
+
+class Event(Shape):
+    """One line of ``GET /v1/events``; what does not belong to its type is left out.
+
+    ``queued``, ``started``, ``progress`` (step, steps), ``image``, ``image_failed``, ``done`` (the job's end,
+    cancelled ones too), ``resync`` (some were left out: read the jobs anew), ``bye`` (the server stops).
+    """
+
+    type: Literal["queued", "started", "progress", "image", "image_failed", "done", "resync", "bye"]
+    job: str | None = None
+    image: str | None = None
+    item: int | None = None
+    output: int | None = None
+    candidate: int | None = None
+    step: int | None = None
+    steps: int | None = None
+    state: JobState | None = None
+    counts: JobCounts | None = None
+    error: Problem | None = None
+
+
+class ModelInfo(Shape):
+    """A model that this server has."""
+
+    name: str
+    hash: str
+    learned: bool
+    """Whether it has weights; rendered sets have none."""
+    licence: str
+
+
+class CategoryInfo(Shape):
+    """A category of a model and the words that are known for it."""
+
+    name: str
+    words: list[str]
+
+
+class PresetInfo(Shape):
+    """A preset of a model."""
+
+    name: str
+    seconds: float | None = None
+    """Median seconds an image took here with it; null where none was made yet."""
+
+
+class Limits(Shape):
+    """What this server takes."""
+
+    items: int
+    """Products of a job."""
+    images_waiting: int
+    """Of all keys together."""
+    images_waiting_of_a_key: int
+    file_bytes: int
+    request_bytes: int
+    pixels: int
+    """Of a photo."""
+    requests_a_minute: int
+    images_a_minute: int
+
+
+class Me(Shape):
+    """Who asks."""
+
+    key: str
+    scopes: list[str]

@@ -1,0 +1,158 @@
+"""The service's memory: a database for what is said and ordered, files by content for what is large.
+
+SQLite in the data folder, or PostgreSQL by URL; the same statements for both. Several processes and machines
+may hold one store: what must be so at once is written in one transaction.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, create_engine, event, select, text
+from sqlalchemy.exc import DBAPIError
+
+from cyclorama.errors import OutputError, UnknownIdError
+from cyclorama.service.blobs import Blobs
+from cyclorama.service.tables import assets, migrate
+
+BUSY_SECONDS = 20
+"""How long a writer waits for another one."""
+
+
+class Store:
+    """Database and blobs of one service; threads may share it, processes open one each."""
+
+    def __init__(self, folder: Path, database: str | None = None, blobs: str | None = None) -> None:
+        """``folder``: the data folder, made if need be; ``database``: URL of SQLAlchemy in place of
+        ``folder/service.sqlite``; ``blobs``: address of fsspec in place of ``folder/blobs``.
+
+        Raises OutputError (disk, a database that does not answer or is of a later release).
+        """
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot use {folder} as data folder: {error.strerror}; name another"
+            ) from error
+        self.blobs = Blobs(blobs or str((folder / "blobs").absolute()))
+        url = database or f"sqlite:///{(folder / 'service.sqlite').absolute()}"
+        self.engine = create_engine(
+            url, pool_size=16, max_overflow=32, pool_pre_ping=not url.startswith("sqlite")
+        )
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _open_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writing = self.engine.execution_options(write=True)
+        try:
+            with self.write() as connection:
+                migrate(connection)
+        except DBAPIError as error:
+            shown = self.engine.url.render_as_string(hide_password=True)
+            raise OutputError(f"the database {shown} cannot be used: {error.orig}; see --database") from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of everything and writes nothing."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is kept as a whole when the block ends, or not at all."""
+        with self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        self.engine.dispose()
+
+    def find_asset(self, id: str, key: str) -> RowMapping:
+        """The row of asset ``id`` of ``key``. Raises UnknownIdError."""
+        with self.read() as connection:
+            return find(connection, assets, id, key)
+
+
+def find(connection: Connection, table: Any, id: str, key: str) -> RowMapping:
+    """The row ``id`` of ``table``, if it is ``key``'s. Raises UnknownIdError."""
+    row = connection.execute(select(table).where(table.c.id == id, table.c.key == key)).mappings().first()
+    if row is None:
+        raise UnknownIdError(f"there is no {table.name.rstrip('s')} {id!r}; it was deleted, or is another's")
+    return row
+
+
+def read_page(
+    connection: Connection, table: Any, key: str, after: str | None, limit: int, *conditions: Any
+) -> tuple[list[RowMapping], str | None]:
+    """Up to ``limit`` rows of ``key``, newest first, and the cursor of the next page.
+
+    Raises UnknownIdError (``after`` is no cursor).
+    """
+    query = select(table).where(table.c.key == key, *conditions).order_by(table.c.seq.desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(table.c.seq < find(connection, table, after, key)["seq"])
+    rows = list(connection.execute(query).mappings())
+    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+
+
+class Changes:
+    """Tells cheaply whether the store may have changed since one asked last; of one thread's own."""
+
+    def __init__(self, store: Store) -> None:
+        self.pause = 0.01 if store.is_sqlite else 0.1
+        """Seconds between two questions."""
+        self._connection = store.engine.raw_connection() if store.is_sqlite else None
+        self._seen = -1
+
+    def poll(self) -> bool:
+        """Whether to look; always on PostgreSQL, where asking costs as much as looking."""
+        if self._connection is None:
+            return True
+        seen = self._connection.cursor().execute("PRAGMA data_version").fetchone()[0]
+        changed, self._seen = seen != self._seen, seen
+        return bool(changed)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+
+
+def make_id(prefix: str) -> str:
+    """An id that nobody can guess.
+
+    >>> make_id("jb")[:3]
+    'jb_'
+    """
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+def get_time() -> float:
+    """Seconds since 1970, UTC, as all tables keep them."""
+    return time.time()
+
+
+def _open_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun by us, below
+    for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "journal_mode = WAL", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def is_alive(store: Store) -> bool:
+    """Whether the database answers."""
+    try:
+        with store.read() as connection:
+            return bool(connection.execute(text("SELECT 1")).scalar_one())
+    except DBAPIError:
+        return False

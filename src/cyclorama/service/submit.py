@@ -1,0 +1,71 @@
+"""A request for images, from the moment it is understood: taken in once, waited for, answered."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from typing import Any
+
+from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
+
+from cyclorama.service import jobs
+from cyclorama.service.answers import summarise, to_image, to_request
+from cyclorama.service.context import Service
+from cyclorama.service.schemas import JobDetail, JobRequest
+from cyclorama.service.store import find
+from cyclorama.service.tables import jobs as jobs_table
+
+MAX_WAIT_SECONDS = 120.0
+
+
+async def submit(
+    service: Service, key: str, request: Request, order: JobRequest
+) -> tuple[str, dict[str, Any] | None]:
+    """The id of the job that ``order`` is, and the first answer if this request came before.
+
+    Raises UnknownIdError, SettingsError (model), KeyReusedError, InProgressError, QuotaError, QueueFullError.
+    """
+    service.check_open()
+    model = service.find_model(order.model).name
+    token = request.headers.get("idempotency-key")
+    content = json.dumps([request.url.path, jobs.to_request(order)], sort_keys=True)
+    mark = hashlib.sha256(content.encode()).hexdigest()
+    values = (service.store, order, key, model, service.server, token, mark)
+    return await run_in_threadpool(jobs.submit_once, *values)
+
+
+async def wait_for_job(service: Service, key: str, job: str, seconds: float) -> str:
+    """The job's state once it has ended, or after ``seconds``, or when the server stops."""
+    until = time.monotonic() + seconds
+
+    def read() -> str:
+        with service.store.read() as connection:
+            return str(find(connection, jobs_table, job, key)["state"])
+
+    async with service.feed.subscribe(key, [job]) as events:
+        state = await run_in_threadpool(read)
+        while state in jobs.OPEN and (left := until - time.monotonic()) > 0 and not service.feed.stopping:
+            if any(data["type"] == "done" for _, data in await events.take(left)) or events.dropped:
+                state = await run_in_threadpool(read)
+    return state
+
+
+async def drop_when_gone(service: Service, key: str, job: str, request: Request) -> None:
+    """Cancel the job once the client hangs up."""
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.25)
+    await run_in_threadpool(jobs.cancel_job, service.store, job, key)
+
+
+def read_detail(service: Service, key: str, id: str) -> JobDetail:
+    """The job with its images. Raises UnknownIdError."""
+    with service.store.read() as connection:
+        row = find(connection, jobs_table, id, key)
+        images = jobs.list_images(connection, id)
+        counts = jobs.count_images(connection, id)
+        ahead = jobs.count_ahead(connection, row) if row["state"] in jobs.OPEN else None
+    values = summarise(row, counts) | {"ahead": ahead}
+    return JobDetail(**values, request=to_request(row), images=[to_image(image) for image in images])

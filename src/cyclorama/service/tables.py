@@ -1,0 +1,166 @@
+"""The tables of the service, one definition for SQLite and PostgreSQL, and how they come to be."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    insert,
+    inspect,
+    select,
+    update,
+)
+
+from cyclorama.errors import OutputError
+
+VERSION = 1
+metadata = MetaData()
+_Number = BigInteger().with_variant(Integer, "sqlite")
+
+versions = Table("versions", metadata, Column("version", Integer, nullable=False))
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("revoked", Float),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", String(64), nullable=False),
+    Column("bytes", _Number, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("facts", JSON, nullable=False),  # width, height, alpha, icc_profile, notes
+    Column("created", Float, nullable=False),
+    UniqueConstraint("key", "id"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("key", String(32), nullable=False),
+    Column("lane", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("request", JSON, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Index("jobs_of_a_key", "key", "seq"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("job", String(40), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("lane", String(16), nullable=False),
+    Column("item", Integer, nullable=False),
+    Column("output", Integer, nullable=False),
+    Column("candidate", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("worker", String(64)),
+    Column("lease", String(40)),  # of this claim alone: who publishes must still hold it
+    Column("lease_until", Float),
+    Column("losses", Integer, nullable=False, default=0),
+    Column("created", Float, nullable=False),
+    Column("finished", Float),
+    Column("result", JSON),
+    Column("error", JSON),
+    Column("files", JSON),  # kind (file, plate, thumbnail, a layers' suffix) -> digest
+    Column("decision", String(16), nullable=False, default="open"),
+    Column("reasons", JSON),
+    Column("note", Text),
+    Column("decided", Float),
+    UniqueConstraint("job", "item", "output", "candidate"),
+    Index("images_waiting", "state", "lane", "seq"),
+    Index("images_of_a_key", "key", "state"),
+)
+
+turns = Table(
+    "turns",  # when each key was served last, for taking turns
+    metadata,
+    Column("lane", String(16), primary_key=True),
+    Column("key", String(32), primary_key=True),
+    Column("served", Float, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False),
+    Column("job", String(40), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created", Float, nullable=False),
+    Index("events_of_a_job", "job", "seq"),
+    sqlite_autoincrement=True,  # a number is never used twice, so that a reader's place stays right
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", String(32), primary_key=True),
+    Column("token", String(255), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("job", String(40), nullable=False),
+    Column("server", String(40), nullable=False),  # which start of the server is at work on the answer
+    Column("answer", JSON),  # status and body of the first answer, once it was given
+    Column("created", Float, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(16), nullable=False),  # loading, ready
+    Column("models", JSON, nullable=False),
+    Column("seen", Float, nullable=False),
+)
+
+
+def migrate(connection: Connection) -> None:
+    """Make the tables, or bring older ones to this version. Raises OutputError (tables of a later one)."""
+    if not inspect(connection).has_table("versions"):
+        metadata.create_all(connection)
+        connection.execute(insert(versions).values(version=VERSION))
+    found = connection.execute(select(versions.c.version)).scalar_one()
+    if found > VERSION:
+        raise OutputError(
+            f"the database has tables of version {found}, this release knows {VERSION}; use the release that "
+            "made them"
+        )
+    for number in range(found + 1, VERSION + 1):
+        for statement in MIGRATIONS[number]:
+            connection.exec_driver_sql(statement)
+    connection.execute(update(versions).values(version=VERSION))
+
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""Version to the statements that lead to it from the one before."""
