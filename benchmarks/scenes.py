@@ -5,10 +5,14 @@
 
 ``truth``: for every category and held-out product the stage is rendered three times: with the product, with
 a card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
-with the card and with nothing, mask IoU at 512 px, and the contact. Contact darkness is 1 - with / without
-product, of the mean linear luminance of the ground 1 to 3 pixels (of 192) below the product's lowest eighth;
-told is the card's as a share of the truth's where the truth darkens by at least 0.1, and the difference
-everywhere.
+with the card and with nothing, mask IoU at 512 px, and the contact.
+
+Contact darkness is 1 - with / without product, of the mean linear luminance of the ground 1 to 3 pixels (of
+192) below the product's lowest eighth, sampled there 64 times a pixel and not denoised. Told are the card's
+as a share of the truth's, and the difference. What a product keeps from its ground is the darkness of the
+same product in black; what it gives, by its glow, its colour or as a mirror image, is the rest. Where it
+gives more than half of what it keeps, or keeps less than a tenth of the light, the share says nothing and is
+left out. The samples are drawn in two halves; half their difference is the share's standard error.
 
 ``floating``: the gate's measure over cards that stand and cards raised by 2 to 20 % of their size: the
 area under the curve for each height, and the limit that one standing card in twenty exceeds.
@@ -22,25 +26,37 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
-from skimage.color import rgb2xyz
 
 from cyclorama.evaluation.rim import compute_floating
 from cyclorama.scenes.body import measure_body
 from cyclorama.scenes.card import build_card
 from cyclorama.scenes.compose import ItemPlan, build_stage, derive, list_held_out
 from cyclorama.scenes.grammar.reader import NAMES, load_category
-from cyclorama.scenes.render import clear_view, render_image, render_mask
-from cyclorama.scenes.stage import Stage
+from cyclorama.scenes.render import (
+    build_shapes,
+    clear_view,
+    render_image,
+    render_light,
+    render_mask,
+    render_noisy,
+    tone_map,
+)
+from cyclorama.scenes.stage import Part, Stage
+from cyclorama.scenes.surface import Surface
 
 FINE = 512
 """Larger side of the mask that the card is made from, pixels."""
-LEAST_DARKENING = 0.1
-"""Contacts that darken the ground less are not compared."""
+CONTACT_SAMPLES = 64
+"""Light samples a pixel of the ground at the product's contact."""
+LEAST_KEPT, MOST_GIVEN = 0.1, 0.5
+"""Contacts are compared where the product keeps so much light from its ground and gives so much of that."""
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 LIFTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 """How high cards are raised, as shares of the product's size."""
 
@@ -65,21 +81,55 @@ def stand_card(stage: Stage, name: str, image: NDArray[np.uint8], fine: NDArray[
 def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, NDArray[np.uint8]]:
     """Figures of one product of a category, and its three images side by side."""
     stage, mask = build_truth(name, number, size)
-    truth = render_image(stage, size, samples, 0)
+    shapes = build_shapes(stage.parts, stage.exposure, len(stage.product))
+    truth = draw(stage, size, samples, shapes)
     fine = render_mask(stage, FINE, 16, 0)
-    standing = stand_card(stage, name, truth, fine)
-    card, covered = render_image(standing, size, samples, 0), render_mask(standing, size, 16, 0)
-    empty = render_image(replace(stage, product=[]), size, samples, 0)
+    standing, empty = stand_card(stage, name, truth, fine), replace(stage, product=[])
+    card, covered = draw(standing, size, samples, shapes), render_mask(standing, size, 16, 0)
+    nothing = draw(empty, size, samples, shapes)
     seen = ~ndimage.binary_dilation((mask > 2) | (covered > 2))
-    figures = {"card": _psnr(card, truth, seen), "empty": _psnr(empty, truth, seen)}
+    figures = {"card": _psnr(card, truth, seen), "empty": _psnr(nothing, truth, seen)}
     solid = [fine > 127, render_mask(standing, FINE, 16, 0) > 127]
     figures["iou"] = float((solid[0] & solid[1]).sum() / (solid[0] | solid[1]).sum())
+    black = replace(stage, product=[_blacken(part) for part in stage.product])
     line = _find_contact(mask) & seen
-    light = [float(rgb2xyz(image)[line, 1].mean()) for image in (truth, card, empty)]
-    dark = [1 - light[k] / light[2] for k in range(2)]
-    figures["contact"] = dark[1] / dark[0] if dark[0] >= LEAST_DARKENING else float("nan")
-    figures["contact difference"] = dark[1] - dark[0]
-    return figures, np.hstack([truth, card, empty])
+    light = [measure_light(each, line, shapes) for each in (stage, standing, black, empty)]
+    return figures | judge_contact(np.stack(light)), np.hstack([truth, card, nothing])
+
+
+def draw(stage: Stage, size: int, samples: int, shapes: list[Any]) -> NDArray[np.uint8]:
+    """The image of ``stage``, whose parts have these ``shapes``."""
+    return tone_map(render_light(stage, size, samples, 0, shapes=shapes), stage.exposure)
+
+
+def measure_light(stage: Stage, line: NDArray[np.bool_], shapes: list[Any]) -> NDArray[np.float64]:
+    """Mean linear luminance of ``stage`` on ``line`` (H, W), by either half of the samples (2,)."""
+    rows, columns = np.nonzero(line)
+    top, left, tall, wide = rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1
+    crop, half = (int(left), int(top), int(wide), int(tall)), CONTACT_SAMPLES // 2
+    sampled = [render_noisy(stage, max(line.shape), half, seed, crop, shapes) for seed in (0, 1)]
+    part = line[top : top + tall, left : left + wide]
+    return np.array([(light[part] @ LUMINANCE).mean() for light in sampled])
+
+
+def judge_contact(light: NDArray[np.float64]) -> Figures:
+    """Contact of the ``light`` (4, 2) with the product, its card, the product in black and nothing."""
+    truth, card, kept = (1 - light[:3].mean(1) / light[3].mean()).tolist()
+    halves = 1 - light[:2] / light[3]
+    compared = kept >= LEAST_KEPT and kept - truth <= MOST_GIVEN * kept
+    shares = halves[1] / halves[0] if compared else np.full(2, np.nan)
+    return {
+        "contact": card / truth if compared else float("nan"),
+        "contact error": float(np.ptp(shares)) / 2,
+        "contact difference": card - truth,
+        "darkness": truth,
+        "kept": kept,
+    }
+
+
+def _blacken(part: Part) -> Part:
+    """``part``, giving off and reflecting nothing; glass stays."""
+    return part if part.surface.kind == "glass" else Part(part.mesh, Surface((0.0, 0.0, 0.0)))
 
 
 def raise_card(name: str, number: int, size: int, samples: int) -> Figures:
@@ -127,8 +177,11 @@ def report_truth(rows: dict[str, list[Figures]]) -> None:
     for key in medians[0]:
         values = _known([row[key] for row in medians])
         print(f"{key}: median {np.median(values):.3f}, lowest {values.min():.3f}, highest {values.max():.3f}")
-    contact = _known([row["contact"] for row in medians])
-    print(f"contact within 15 %: {np.mean(np.abs(contact - 1) <= 0.15):.0%} of {len(contact)} categories")
+    for what, every in (("categories", medians), ("products", [f for made in rows.values() for f in made])):
+        contact = _known([row["contact"] for row in every])
+        print(f"contact within 15 %: {np.mean(np.abs(contact - 1) <= 0.15):.0%} of {len(contact)} {what}")
+    errors = _known([f["contact error"] for made in rows.values() for f in made])
+    print(f"standard error of a product's contact: {np.sqrt(np.mean(errors**2)):.3f}")
 
 
 def report_floating(rows: dict[str, list[Figures]]) -> None:

@@ -47,13 +47,14 @@ def test_the_foots_window_goes_a_margin_beyond_the_lowest_tenth() -> None:
     matte[40:141, 50:110] = 1
     matte[125:141, 50:70] = 0  # one leg, at the right
     matte[40:141, 49] = 0.5  # half seen is not solid
-    assert find_foot(matte) == (60, 130, 59, 20)  # the lowest row is 140, a tenth of the height 10
+    assert find_foot(matte) == (60, 130, 60, 21)  # the lowest row is 140, a tenth of the height 10
+    assert find_foot(matte[:, ::-1]) == (40, 130, 60, 21)  # as far to the right as to the left
     matte = np.zeros((100, 100), np.float32)
     matte[90:98, 2:97] = 1
     assert find_foot(matte) == (0, 94, 100, 6)  # half a margin of 5 is more than a tenth; cut at the canvas
     matte = np.zeros((40, 40), np.float32)
     matte[20:30, 10:20] = 1
-    assert find_foot(matte) == (6, 27, 17, 6)  # a margin of 4 at least
+    assert find_foot(matte) == (6, 27, 18, 7)  # a margin of 4 at least
 
 
 def test_a_shrunk_images_pixel_is_the_mean_of_what_it_covers() -> None:
@@ -108,7 +109,7 @@ def test_a_product_is_measured_small_and_at_its_foot(rendered: list[tuple[Any, .
     before = ratio.measure_empty(stage, [], canvas, 9)
     assert (before.shape, rendered.pop()) == ((100, 100, 3), (0, 100, 16, 9, None))
     changed, fault = ratio.add_product(canvas, stage, [], canvas, matte, 9, before)
-    window = (130, 279, 139, 40)
+    window = (130, 279, 140, 41)
     assert [(n[0], n[1], n[2], n[3]) for n in rendered] == [(1, 100, 16, 9), (1, 400, 6, 9), (0, 400, 6, 9)]
     assert (rendered[0][4], rendered[1][4]) == (None, window)
     assert changed[285:, 140:] == pytest.approx(0.5 * 3.001 / 1.001, rel=1e-4)

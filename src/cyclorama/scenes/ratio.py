@@ -171,9 +171,9 @@ def find_foot(matte: Light) -> Crop:
     rows = np.flatnonzero((matte > 0.5).any(1))
     margin = max(4, max(height, width) // 20)
     top = max(0, int(rows[-1] - max(0.1 * np.ptp(rows), 0.5 * margin)))
-    bottom = min(height, int(rows[-1]) + margin)
+    bottom = min(height, int(rows[-1]) + 1 + margin)
     foot = np.flatnonzero((matte[top:bottom] > 0.5).any(0))
-    left, right = max(0, int(foot[0]) - margin), min(width, int(foot[-1]) + margin)
+    left, right = max(0, int(foot[0]) - margin), min(width, int(foot[-1]) + 1 + margin)
     return left, top, right - left, bottom - top
 
 

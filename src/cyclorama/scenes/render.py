@@ -313,10 +313,14 @@ def _albedo_scene(mi: Any, stage: Stage, size: int, crop: Crop | None = None) ->
 
 def render_preview(stage: Stage, size: int, samples: int) -> NDArray[np.uint8]:
     """A quick image of ``stage``, sRGB uint8 (H, W, 3): noise is averaged over neighbours, not taken out."""
-    mi = load_mitsuba()
-    scene = _scene(mi, stage, size, samples, 4)
-    raw = np.array(mi.render(scene, spp=samples, seed=0), dtype=np.float32)[..., :3]
-    return tone_map(ndimage.uniform_filter(np.minimum(np.nan_to_num(raw), 12.0), (3, 3, 1)), stage.exposure)
+    return tone_map(ndimage.uniform_filter(render_noisy(stage, size, samples, 0), (3, 3, 1)), stage.exposure)
+
+
+def render_noisy(
+    stage: Stage, size: int, samples: int, seed: int, crop: Crop | None = None, shapes: Any = None
+) -> NDArray[np.float32]:
+    """As :func:`render_light`, but with the noise: not smoothed, so its mean over any pixels is true."""
+    return _sample(_scene(load_mitsuba(), stage, size, samples, 4, crop, shapes), samples, seed)
 
 
 def render_light(
@@ -332,10 +336,8 @@ def render_light(
 
     ``shapes`` are those of the stage's parts, ``albedo`` (H, W, 3) its colours, if they are there already.
     """
-    mi = load_mitsuba()
-    scene = _scene(mi, stage, size, samples, 4, crop, shapes)
-    albedo = render_albedo(stage, size, seed, crop) if albedo is None else albedo
-    return _render_clean(mi, scene, samples, seed, albedo)
+    noisy = render_noisy(stage, size, samples, seed, crop, shapes)
+    return _denoise(noisy, render_albedo(stage, size, seed, crop) if albedo is None else albedo)
 
 
 def render_albedo(stage: Stage, size: int, seed: int, crop: Crop | None = None) -> NDArray[np.float32]:
@@ -345,12 +347,13 @@ def render_albedo(stage: Stage, size: int, seed: int, crop: Crop | None = None) 
     return np.ascontiguousarray(np.clip(np.nan_to_num(np.array(flat, np.float32)[..., :3]), 0, 1))
 
 
-def _render_clean(
-    mi: Any, scene: Any, samples: int, seed: int, albedo: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    raw = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., :3]
-    colour = np.ascontiguousarray(np.minimum(np.nan_to_num(raw), 12.0))
-    return np.asarray(_STATE["oidn"].denoise(colour, albedo=albedo, hdr=True), np.float32)
+def _sample(scene: Any, samples: int, seed: int) -> NDArray[np.float32]:
+    raw = np.array(load_mitsuba().render(scene, spp=samples, seed=seed), dtype=np.float32)[..., :3]
+    return np.ascontiguousarray(np.minimum(np.nan_to_num(raw), 12.0))
+
+
+def _denoise(noisy: NDArray[np.float32], albedo: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(_STATE["oidn"].denoise(noisy, albedo=albedo, hdr=True), np.float32)
 
 
 def render_image(
@@ -365,7 +368,7 @@ def render_image(
     scene = _scene(mi, stage, size, samples, depth)
     if mask is not None and _remove_occluders(mi, scene, stage, mask, 240):
         scene = _scene(mi, stage, size, samples, depth)
-    clean = _render_clean(mi, scene, samples, seed, render_albedo(stage, size, seed))
+    clean = _denoise(_sample(scene, samples, seed), render_albedo(stage, size, seed))
     return tone_map(clean, stage.exposure)
 
 
