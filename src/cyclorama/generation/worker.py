@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypeVar
 
 from cyclorama.errors import OutputError
@@ -27,19 +27,15 @@ from cyclorama.generation.job import (
     finish_image,
     inspect_row,
     load_product,
-    load_style,
     open_network,
     rename_paths,
 )
-from cyclorama.generation.result import describe_image
-from cyclorama.generation.scenes import draw_reference
-from cyclorama.generation.settings import SCENE_REFERENCE
+from cyclorama.generation.rows import describe_recipe, prepare_image
 from cyclorama.generation.shard import RowState, ShardState, Spot
 from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails
-from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Task
 from cyclorama.generation.writers import build_ending
-from cyclorama.imaging.product import Product, Reference
+from cyclorama.imaging.product import Product
 from cyclorama.jobs.job import SHARDS_AT_A_TIME, Hooks, ShardReport
 from cyclorama.jobs.store import Journal, ShardStore
 
@@ -207,7 +203,7 @@ class _ShardRun:
     def _make_batch(self, batch: Batch[Spot]) -> _Made:
         """An entry or an error per spot; in a thread of its own."""
         results: _Made = []
-        ready: list[tuple[Spot, Product, Reference | None, FittedStyle | None, dict[str, Any]]] = []
+        ready: list[tuple[Spot, Task, dict[str, Any]]] = []
         for spot in batch.members:
             prepared = _try(self._prepare, spot)
             if isinstance(prepared, Exception):
@@ -216,70 +212,35 @@ class _ShardRun:
                 ready.append((spot, *prepared))
         if not ready:
             return results
-        tasks, registry = [], self.worker.sampler.model.registry
-        for spot, product, reference, style, _ in ready:
-            row = self.state.rows[spot.row]
-            category, seed = registry.resolve(row.find_category(product).name), row.seeds[spot.candidate]
-            frame = self.job.layouts[spot.layout].compute_size(row.size or product.size)
-            tasks.append(Task(product, category, seed, reference, style, row.plan.name, frame))
         finishing: list[tuple[Spot, Future[dict[str, Any]], dict[str, Any]]] = []
-        sampled = self.worker.sampler.sample(tasks, batch.places)
-        for (spot, product, reference, _, known), (made, places, share) in zip(ready, sampled, strict=True):
+        sampled = self.worker.sampler.sample([task for _, task, _ in ready], batch.places)
+        for (spot, task, known), (made, places, share) in zip(ready, sampled, strict=True):
             if isinstance(made, Exception):
                 results.append((spot, made))
                 continue
-            files = self._describe(spot, product)
-            future = self.worker.pool.submit(finish_image, self.job, made, product, reference, *files)
+            files = self._describe(spot, task.product)
+            values = (made, task.product, task.reference, *files)
+            future = self.worker.pool.submit(finish_image, self.job, *values)
             finishing.append((spot, future, known | {"model_seconds": share, "places": places}))
         for spot, future, known in finishing:
             entry = _try(future.result)
             results.append((spot, entry if isinstance(entry, Exception) else entry | known))
         return results
 
-    def _prepare(self, spot: Spot) -> tuple[Product, Reference | None, FittedStyle | None, dict[str, Any]]:
-        """The product on its canvas, its reference, its style, and what its entry says of them."""
-        row, layout = self.state.rows[spot.row], self.job.layouts[spot.layout]
+    def _prepare(self, spot: Spot) -> tuple[Task, dict[str, Any]]:
+        """What the model is asked for, and what the image's entry says of it."""
+        row = self.state.rows[spot.row]
         product, seconds = self.loads[spot.row].result()
-        category = row.find_category(product)
-        share = category.share
-        placed = layout.compute_placement(product, share)
-        placement = placed.describe() if layout.name or placed.canvas != product.size else {}
-        standing = layout.place(product, share)
-        reference = None if row.files is None else self.worker.references.load(row.plan, row.files)
-        if row.plan.reference == SCENE_REFERENCE:
-            reference = draw_reference(standing, category.name, row.seeds[spot.candidate])
-        style = None if row.files is None else load_style(self.job, row.files.paths)
-        return (
-            standing,
-            reference,
-            style,
-            {
-                "load_seconds": seconds,
-                "placement": placement,
-                "recognised": row.recognition,
-            },
-        )
+        values = (product, self.worker.references, self.worker.sampler.model.registry)
+        task, placement = prepare_image(row, spot.layout, spot.candidate, *values)
+        known = {"load_seconds": seconds, "placement": placement, "recognised": row.recognition}
+        return task, known
 
     def _describe(self, spot: Spot, product: Product) -> tuple[dict[str, Any], Path, dict[str, str]]:
         """What goes with an image into its files, where these are staged, and its thumbnails' names."""
         state, settings = self.state.rows[spot.row], self.job.config.settings
         row, layout = state.plan, self.job.layouts[spot.layout]
-        recipe = describe_image(
-            self.job.model,
-            self.job.config.describe_settings(self.job.model.learned),
-            layout,
-            input=row.name,
-            seed=state.seeds[spot.candidate],
-            category=(found := state.find_category(product)).name,
-            identifier=found.identifier,
-            reference=None if row.reference is None else PurePosixPath(row.reference).name,
-            mask_source=product.mask_source,
-            **{
-                name: PurePosixPath(address).name
-                for name in ("style", "backdrop")
-                if (address := getattr(row, name)) is not None
-            },
-        )
+        recipe = describe_recipe(state, spot.layout, spot.candidate, product)
         names: dict[str, str] = {}
         if row.row < SHOWN_ROWS:
             ending = build_ending(layout.name, spot.candidate + 1, settings.candidates)

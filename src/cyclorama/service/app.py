@@ -10,13 +10,14 @@ from fastapi import FastAPI
 
 from cyclorama import __version__
 from cyclorama.service import problems
-from cyclorama.service.context import Service, open_models
+from cyclorama.service.context import Service
 from cyclorama.service.events import Feed
-from cyclorama.service.routes import assets, images, jobs, server
-from cyclorama.service.settings import ServiceSettings
+from cyclorama.service.routes import assets, events, images, jobs, server
+from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
+from cyclorama.service.supervise import Workforce
 
-ROUTES = (images, jobs, assets, server)
+ROUTES = (images, jobs, events, assets, server)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -25,10 +26,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     Raises OutputError (data folder, database), ModelNotFoundError, ModelFormatError, ConfigError.
     """
     store = Store(settings.data, settings.database, settings.store)
-    service = Service(settings, store, open_models(settings), Feed(store))
+    service = Service(settings, store, open_models(settings), Feed(store), Workforce(settings, store))
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
+        service.workforce.start()
         feed = asyncio.create_task(service.feed.run())
         try:
             yield
@@ -36,6 +38,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             feed.cancel()
             with suppress(asyncio.CancelledError):
                 await feed
+            await asyncio.to_thread(service.workforce.stop, 0.0)
             store.close()
 
     app = FastAPI(

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from cyclorama.errors import QueueFullError, SettingsError
-from cyclorama.generation.model import ModelHandle, open_model
+from cyclorama.generation.model import ModelHandle
 from cyclorama.service.events import Feed
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, make_id
+from cyclorama.service.supervise import Workforce
 
 LOCAL = "local"
 """The key of everybody where none is asked for."""
@@ -26,6 +27,7 @@ class Service:
     store: Store
     models: Mapping[str, ModelHandle]
     feed: Feed
+    workforce: Workforce
     server: str = field(default_factory=lambda: make_id("sv"))
     """This start of it."""
     draining: bool = False
@@ -43,16 +45,6 @@ class Service:
         """Raises QueueFullError while the server shuts down."""
         if self.draining:
             raise QueueFullError("the server shuts down; come again in a moment", retry_after=5)
-
-
-def open_models(settings: ServiceSettings) -> dict[str, ModelHandle]:
-    """The handles of the models that are served, by name, the default first.
-
-    Raises ModelNotFoundError, ModelFormatError, ConfigError, SettingsError.
-    """
-    scenes = settings.scenes
-    handles = [open_model(name, scenes if name == "scenes" else None) for name in settings.model]
-    return {handle.name: handle for handle in handles}
 
 
 def get_service(request: Request) -> Service:

@@ -94,6 +94,7 @@ class Feed:
         self._store = store
         self._readers: set[Subscription] = set()
         self._wanted, self._ready = asyncio.Event(), asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.stopping = False
         """Whether readers shall say good-bye."""
 
@@ -117,15 +118,19 @@ class Feed:
         finally:
             self._readers.discard(reader)
 
-    def stop(self) -> None:
-        """Let all readers say good-bye."""
+    def stop_soon(self) -> None:
+        """Let all readers say good-bye; from any thread."""
         self.stopping = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
         for reader in self._readers:
             reader.arrived.set()
 
     async def run(self) -> None:
         """Look for new events while anybody follows, until cancelled."""
-        changes = Changes(self._store)
+        self._loop, changes = asyncio.get_running_loop(), Changes(self._store)
         try:
             while True:
                 await self._wanted.wait()

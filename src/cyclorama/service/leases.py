@@ -39,7 +39,9 @@ class Claim:
     request: Mapping[str, Any]
     """As :class:`cyclorama.service.schemas.JobRequest`."""
     digests: Mapping[str, str]
-    """Field of the item to the sha256 of its asset."""
+    """Field of the item to the sha256 of its asset; without those that were deleted."""
+    titles: Mapping[str, str]
+    """Field of the item to the name of its asset."""
 
 
 def claim_image(store: Store, worker: str, models: list[str], number: int) -> Claim | None:
@@ -51,6 +53,12 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
     order = ["interactive", "bulk"]
     if number % BULK_SHARE == BULK_SHARE - 1:
         order.reverse()
+    with store.read() as connection:  # writers wait for each other, so look first
+        if (
+            connection.execute(select(images.c.seq).where(images.c.state == "queued").limit(1)).first()
+            is None
+        ):
+            return None
     with store.write() as connection:
         for lane in order:
             served = (turns.c.key == images.c.key) & (turns.c.lane == lane)
@@ -84,12 +92,20 @@ def _take(connection: Connection, row: Any, worker: str, lane: str) -> Claim:
     write_event(connection, row["key"], row["job"], "started", image=row["id"], **spot)
     item = job["request"]["items"][row["item"]]
     ids = {name: item[name] for name in ASSETS if item.get(name) is not None}
-    query = select(assets.c.id, assets.c.sha256).where(assets.c.key == row["key"])
-    known = dict(connection.execute(query.where(assets.c.id.in_(list(ids.values())))).all())
-    digests = {name: known[id] for name, id in ids.items() if id in known}
+    mine = (assets.c.key == row["key"], assets.c.id.in_(list(ids.values())))
+    known = {found["id"]: found for found in connection.execute(select(assets).where(*mine)).mappings()}
+    digests = {name: known[id]["sha256"] for name, id in ids.items() if id in known}
+    titles = {name: known[id]["name"] for name, id in ids.items() if id in known}
     stated = {name: row[name] for name in ("job", "key", "name")}
     return Claim(
-        row["id"], lease, **stated, **spot, model=job["model"], request=job["request"], digests=digests
+        row["id"],
+        lease,
+        **stated,
+        **spot,
+        model=job["model"],
+        request=job["request"],
+        digests=digests,
+        titles=titles,
     )
 
 
@@ -136,15 +152,17 @@ def give_back(store: Store, claim: Claim) -> None:
         _queue_again(connection, claim.image, claim.lease)
 
 
-def recover_images(store: Store, worker: str | None = None) -> int:
-    """Queue the images again whose lease has run out, or all of a ``worker`` that is gone; those lost for the
-    third time fail. Gives their number."""
-    lost = images.c.lease_until < get_time() if worker is None else images.c.worker == worker
+def recover_images(store: Store, worker: str | None = None, lost: bool = True) -> int:
+    """Queue images again whose lease has run out, or all of a ``worker`` that is gone; gives their number.
+
+    Those ``lost`` for the third time fail; without it the worker was ended by us, which does not count.
+    """
+    gone = images.c.lease_until < get_time() if worker is None else images.c.worker == worker
     with store.write() as connection:
-        query = select(images).where(images.c.state == "running", lost)
+        query = select(images).where(images.c.state == "running", gone)
         rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
         for row in rows:
-            losses = row["losses"] + 1
+            losses = row["losses"] + lost
             if losses < LOSSES:
                 _queue_again(connection, row["id"], row["lease"], losses=losses)
                 continue

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
 from cyclorama.errors import SettingsError
 from cyclorama.service.app import create_app
+from cyclorama.service.context import Service
 from cyclorama.service.settings import ServiceSettings
+from cyclorama.service.store import Store
+from cyclorama.service.supervise import Workforce
 
 BACKLOG = 512
 KEEP_ALIVE_SECONDS = 20
@@ -26,10 +32,46 @@ def run_server(settings: ServiceSettings, say: Callable[[str], None]) -> int:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=64 * 2**10,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, app.state.service).run(sockets=[listening])
     return 0
+
+
+def run_workers(settings: ServiceSettings) -> int:
+    """Make images for another machine's server until SIGTERM or Ctrl-C, then 0. Raises OutputError."""
+    store, ended = Store(settings.data, settings.database, settings.store), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    workforce = Workforce(settings, store)
+    workforce.start()
+    ended.wait()
+    workforce.stop(settings.drain)
+    store.close()
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Answers on while the images in hand are finished; a second signal ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take nothing new in, let workers finish, say good-bye to readers, then stop listening."""
+        if self._service.draining:
+            super().handle_exit(sig, frame)
+            return
+        self._service.draining = True
+
+        def drain() -> None:
+            self._service.workforce.stop(self._service.settings.drain)
+            self._service.feed.stop_soon()
+            super(_Server, self).handle_exit(sig, frame)
+
+        threading.Thread(target=drain, name="cyclorama-drain", daemon=True).start()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
+
+if TYPE_CHECKING:
+    from cyclorama.generation.model import ModelHandle
 
 
 class ServiceSettings(Settings):
@@ -42,3 +45,15 @@ class ServiceSettings(Settings):
     """keys: every request needs one; None: none on this machine's own address, which others cannot reach."""
     drain: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Seconds that images in hand have after SIGTERM."""
+
+
+def open_models(settings: ServiceSettings) -> dict[str, ModelHandle]:
+    """The handles of the models that are served, by name, the default first.
+
+    Raises ModelNotFoundError, ModelFormatError, ConfigError, SettingsError.
+    """
+    from cyclorama.generation.model import open_model
+
+    scenes = settings.scenes
+    handles = [open_model(name, scenes if name == "scenes" else None) for name in settings.model]
+    return {handle.name: handle for handle in handles}
