@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cyclorama
 from cyclorama.generation import check
+from cyclorama.generation import estimate as estimates
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
-from cyclorama.generation.settings import GenerateConfig, InputSettings
+from cyclorama.generation.scenes import build_registry
+from cyclorama.generation.settings import GenerateConfig, InputSettings, RunConfig
 from drawn import save_product
-from stand_in import StandIn, build_config, build_job, run, write_manifest
+from stand_in import StandIn, build_config, build_job, read_rows, run, write_manifest
 from stand_in import shop as shop
 
 
@@ -78,15 +81,54 @@ def test_faults_are_counted_with_their_first_examples(folder: Path) -> None:
         ["1", "scents", "perfume", "plural"],
         ["2", "perfum", "unknown", "nearest:", "perfume"],
     ]
-    assert text[start + 8].startswith(
-        "        2  UnknownCategoryError: row 6, p2.png: unknown category 'perfum'"
-    )
+    assert text[start + 8] == "        2  UnknownCategoryError"
+    assert text[start + 9].startswith("           row 6, p2.png: unknown category 'perfum'")
     assert "        2  same image: p0.png, again.png" in text
     assert text[-3] == "model stand-in: licence cc-by-nc-4.0  << does not allow commercial use"
     assert text[-2:] == [
         "data: licence MIT, 2 rows",
         "data: licence unknown, 1 rows  << find out before commercial use",
     ]
+
+
+def test_check_says_row_by_row_what_a_run_then_does(folder: Path) -> None:
+    banana = Path(cyclorama.__file__).parent / "weights" / "demo" / "products" / "fruit" / "01.webp"
+    cut = Image.open(banana)
+    white = Image.new("RGB", cut.size, "white")
+    white.paste(cut, (0, 0), cut)
+    white.save(folder / "white.jpg")
+    shutil.copy(banana, folder / "cut.webp")
+    (folder / "text.jpg").write_text("hello")
+    (folder / "empty.jpg").write_bytes(b"")
+    Image.new("RGBA", (64, 64)).save(folder / "nothing.png")
+    Image.new("L", (64, 64), 0).save(folder / "black.png")
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(folder / "bare.png")
+    Image.new("RGB", (9, 9), "white").save(folder / "tiny.png")
+    cut.save(folder / "turning.gif", save_all=True, append_images=[cut.rotate(90)])
+    names = "cut.webp white.jpg p0.png text.jpg empty.jpg nothing.png bare.png tiny.png turning.gif gone.png"
+    rows = [{"image": name, "category": "auto"} for name in names.split()]
+    write_manifest(folder, [*rows, {"image": "p1.png"}, {"image": "p2.png", "mask": "black.png"}])
+    model = StandIn(registry=build_registry())
+    report = check.check_inputs(
+        ItemSource(folder / "m.jsonl"), ModelHandle("stand-in", Path(), "0" * 12, model.registry)
+    )
+    run(folder, model=model)
+    told = ("row", "category", "category_source", "category_match", "category_sure", "mask_source")
+    done = [row | {"row": row["row"] + 1} for row in read_rows(folder)]
+    assert [[e[name] for name in told] for e in report["looked_at"]] == [
+        [row[name] for name in told] for row in done if row["status"] == "done"
+    ]
+    assert [e["category"] for e in report["looked_at"]] == ["fruit", "fruit", "studio", "fruit"]
+    assert sorted(
+        (e["row"], error, e["reason"]) for error, fault in report["faults"].items() for e in fault["examples"]
+    ) == [(row["row"], row["error"], row["reason"]) for row in done if row["status"] == "failed"]
+    assert [(e["given"], e["used"], e["source"], e["rows"]) for e in report["categories"]] == [
+        ("fruit", "fruit", "name", 2), ("auto", "fruit", "image", 2), ("auto", "studio", "general", 1),
+    ]  # fmt: skip
+    lines = check.format_report(report).splitlines()
+    assert any(
+        line.startswith("        1  cut.webp   ") and "sure; cut out by alpha" in line for line in lines
+    )
 
 
 @pytest.mark.parametrize(("examine", "opened"), [(0, 7), (2, 3), (7, 7), (100, 7)])
@@ -108,7 +150,7 @@ def test_no_more_than_twenty_lines_and_examples_of_a_kind(folder: Path) -> None:
 def test_canvases_that_the_format_cannot_hold_are_found(folder: Path) -> None:
     save_product(folder / "p0.png", 0, (64, 16_400))
     report = check.check_inputs(
-        ItemSource(folder / "m.jsonl"), open_handle(folder), GenerateConfig(format="webp")
+        ItemSource(folder / "m.jsonl"), open_handle(folder), RunConfig(GenerateConfig(format="webp"))
     )
     assert {name: fault["count"] for name, fault in report["faults"].items()} == {"SettingsError": 1}
 
@@ -119,7 +161,7 @@ def test_canvases_that_the_format_cannot_hold_are_found(folder: Path) -> None:
 def estimate(folder: Path, **values: Any) -> list[str]:
     model = StandIn(seconds=0.01)
     handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
-    text = check.estimate_run(
+    text = estimates.estimate_run(
         ItemSource(folder / "m.jsonl"), folder / "out", handle, build_config(**values), lambda *_: model
     )
     return text.splitlines()
@@ -128,7 +170,7 @@ def estimate(folder: Path, **values: Any) -> list[str]:
 def test_what_is_ahead_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_manifest(folder, [{"image": f"p{i}.png"} for i in range(7)] + [{"image": "gone.png"}])
     disk = SimpleNamespace(free=10**9)
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda path: disk)
+    monkeypatch.setattr(estimates.shutil, "disk_usage", lambda path: disk)
     lines = estimate(folder, settings={"batch_size": 2, "candidates": 3})
     assert lines[0] == "8 rows: 0 in finished shards, 1 cannot be used (see `cyclorama check`)"
     assert lines[1] == "21 images to make in 2 shards"
@@ -178,15 +220,15 @@ def test_a_rows_time_is_shared_among_its_images() -> None:
         load_values=lambda: {"settings": "these"}, list_shards=lambda: range(3), load_mark=marks.__getitem__
     )
     job: Any = SimpleNamespace(describe=lambda: "these", images_per_row=2)
-    assert check._measure(job, store, True) == (3.0, 10.0, "5 finished rows")
+    assert estimates._measure(job, store, True) == (3.0, 10.0, "5 finished rows")
 
 
 def test_bytes_are_those_of_composites_on_every_canvas(folder: Path) -> None:
     def measure(**settings: Any) -> float:
         config = build_config({"batch_size": 2, **settings})
         job = build_job(folder, config)
-        job, _ = check.plan_job(ItemSource(folder / "m.jsonl"), job, folder / "plan")
-        return check.try_encoding(job)
+        job, _ = estimates.plan_job(ItemSource(folder / "m.jsonl"), job, folder / "plan")
+        return estimates.try_encoding(job)
 
     png = measure()
     assert 64 * 64 * 2 < png < 64 * 128 * 4
@@ -199,5 +241,5 @@ def test_bytes_are_those_of_composites_on_every_canvas(folder: Path) -> None:
 
 
 def test_bytes_are_in_megabytes_below_one_gigabyte() -> None:
-    assert check.format_bytes(999_000_000) == "999.00 MB"
-    assert check.format_bytes(1e9) == "1.00 GB"
+    assert estimates.format_bytes(999_000_000) == "999.00 MB"
+    assert estimates.format_bytes(1e9) == "1.00 GB"

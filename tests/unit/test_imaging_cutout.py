@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cyclorama.errors import MissingMaskError, SettingsError
+from cyclorama.errors import EmptyMaskError, MissingMaskError, SettingsError
 from cyclorama.imaging import cutout
 from cyclorama.imaging.cutout import CutoutConfig
 from cyclorama.imaging.loading import LoadedImage, load_image
@@ -59,6 +59,12 @@ def test_sources_in_their_order() -> None:
     noise = load_image(np.random.default_rng(1).integers(0, 200, (*SIZE, 3)).astype(np.uint8))
     with pytest.raises(MissingMaskError, match="0% of the border is plain and light, 40% is needed"):
         build_product(noise)
+
+
+def test_a_photo_without_an_opaque_pixel_is_refused_by_its_own_word() -> None:
+    clear = LoadedImage(photo((255, 255, 255), disc()), 0.3 * disc(), name="p.png")
+    with pytest.raises(EmptyMaskError, match=r"p.png is transparent throughout \(largest alpha 0.300 of 1\)"):
+        build_product(clear)
 
 
 @pytest.mark.parametrize("source", ["mask", "alpha", "white"])

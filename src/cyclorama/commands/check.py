@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from pydantic import NonNegativeInt
 
 from cyclorama.commands.generate import Inputs, Making
+from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 
 
 def check(
@@ -20,6 +21,7 @@ def check(
     settings: Making = None,
     model: str | None = None,
     scenes: Path | None = None,
+    cutout: str | None = None,
     examine: NonNegativeInt = 2000,
     json: Path | None = None,
 ) -> int:
@@ -35,8 +37,10 @@ def check(
         scenes (rendered sets, the default), bundled (learned), a model folder or hub id.
     scenes
         Folder of own category files, beside and over the built-in ones.
+    cutout
+        rembg network in the bundled one's place, for photos that nothing else tells apart.
     examine
-        Rows whose files are opened, evenly spread; 0 for all.
+        Rows whose files are opened and cut out, evenly spread; 0 for all.
     json
         Write the whole report to this file.
     """
@@ -47,7 +51,8 @@ def check(
 
     handle = open_model(model, scenes)
     handle.choose_device()
-    report = check_inputs(ItemSource(input, inputs), handle, settings, examine)
+    config = RunConfig(settings or GenerateConfig(), RunSettings(cutout=cutout))
+    report = check_inputs(ItemSource(input, inputs), handle, config, examine)
     if json is not None:
         text = json_format.dumps(report, indent=1, ensure_ascii=False) + "\n"
         write_atomic(json, text.encode("utf-8", "backslashreplace"))

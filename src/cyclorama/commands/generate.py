@@ -91,7 +91,7 @@ def generate(
         kind = "" if handle.learned else " (rendered sets; --model bundled is the learned one)"
         print(f"model: {handle.name}{kind}", file=sys.stderr)
     if dry_run:
-        from cyclorama.generation.check import estimate_run
+        from cyclorama.generation.estimate import estimate_run
 
         print(estimate_run(source, out, handle, config))
         return 0

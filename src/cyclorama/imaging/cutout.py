@@ -116,6 +116,11 @@ def find_matte(
         return FoundMatte(matte, "mask")
     if loaded.alpha is not None and has_shape(loaded.alpha):
         matte = _close_opaque(loaded.alpha, config)
+        if matte.max() < 0.5:
+            raise EmptyMaskError(
+                f"{loaded.name} is transparent throughout (largest alpha {matte.max():.3f} of 1); export it "
+                "again with the product visible"
+            )
         check_mask(matte, f"alpha of {loaded.name}")
         return FoundMatte(matte, "alpha")
     notes: tuple[str, ...] = ()
