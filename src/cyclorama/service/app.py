@@ -12,6 +12,7 @@ from cyclorama import __version__
 from cyclorama.service import problems
 from cyclorama.service.context import Service
 from cyclorama.service.events import Feed
+from cyclorama.service.metrics import Meter, Metrics
 from cyclorama.service.routes import assets, events, images, jobs, server
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
@@ -26,18 +27,20 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     Raises OutputError (data folder, database), ModelNotFoundError, ModelFormatError, ConfigError.
     """
     store = Store(settings.data, settings.database, settings.store)
-    service = Service(settings, store, open_models(settings), Feed(store), Workforce(settings, store))
+    feed = Feed(store)
+    parts = (feed, Workforce(settings, store), Metrics(store, feed))
+    service = Service(settings, store, open_models(settings), *parts)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         service.workforce.start()
-        feed = asyncio.create_task(service.feed.run())
+        following = asyncio.create_task(feed.run())
         try:
             yield
         finally:
-            feed.cancel()
+            following.cancel()
             with suppress(asyncio.CancelledError):
-                await feed
+                await following
             await asyncio.to_thread(service.workforce.stop, 0.0)
             store.close()
 
@@ -53,4 +56,5 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for routes in ROUTES:
         app.include_router(routes.router)
     problems.install(app)
+    app.add_middleware(Meter, service.metrics)
     return app

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from cyclorama.errors import QueueFullError, SettingsError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.service.events import Feed
+from cyclorama.service.metrics import Metrics
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, make_id
 from cyclorama.service.supervise import Workforce
@@ -28,6 +29,7 @@ class Service:
     models: Mapping[str, ModelHandle]
     feed: Feed
     workforce: Workforce
+    metrics: Metrics
     server: str = field(default_factory=lambda: make_id("sv"))
     """This start of it."""
     draining: bool = False

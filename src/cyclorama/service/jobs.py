@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cyclorama.config import to_plain
 from cyclorama.errors import InProgressError, KeyReusedError, NotReadyError, QueueFullError, QuotaError
@@ -96,6 +97,15 @@ def submit_once(
 
     Raises KeyReusedError, InProgressError, and as :func:`submit_job` does.
     """
+    try:
+        return _submit_once(store, request, key, model, server, token, fingerprint)
+    except IntegrityError:  # the same request came in the same moment, and was first
+        return _submit_once(store, request, key, model, server, token, fingerprint)
+
+
+def _submit_once(
+    store: Store, request: JobRequest, key: str, model: str, server: str, token: str | None, fingerprint: str
+) -> tuple[str, dict[str, Any] | None]:
     with store.write() as connection:
         if token is None:
             return submit_job(connection, request, key, model), None

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 
 from cyclorama.errors import WorkerLostError
 from cyclorama.service.events import write_event
 from cyclorama.service.jobs import ASSETS, settle_job
-from cyclorama.service.store import Store, get_time, make_id
+from cyclorama.service.store import Store, get_time, make_id, upsert
 from cyclorama.service.tables import assets, images, jobs, turns
 
 LEASE_SECONDS = 60.0
@@ -81,9 +81,7 @@ def _take(connection: Connection, row: Any, worker: str, lane: str) -> Claim:
     now, lease = get_time(), make_id("ls")
     values = {"state": "running", "worker": worker, "lease": lease, "lease_until": now + LEASE_SECONDS}
     connection.execute(update(images).where(images.c.id == row["id"]).values(**values))
-    mine = (turns.c.lane == lane, turns.c.key == row["key"])
-    if not connection.execute(update(turns).where(*mine).values(served=now)).rowcount:
-        connection.execute(insert(turns).values(lane=lane, key=row["key"], served=now))
+    upsert(connection, turns, {"lane": lane, "key": row["key"]}, {"served": now})
     job = connection.execute(select(jobs).where(jobs.c.id == row["job"])).mappings().one()
     if job["state"] == "queued":
         started = {"state": "running", "started": job["started"] or now}

@@ -87,9 +87,7 @@ class Maker:
         layout, candidate = claim.output, claim.candidate - 1
         values = (product, self._references, self._model.registry)
         task, placement = prepare_image(row, layout, candidate, *values)
-        if watch.stopping():
-            raise StoppedError
-        made = self._sample(row, task, watch)
+        made, model_seconds = self._sample(row, task, watch)
         recipe = describe_recipe(row, layout, candidate, task.product)
         files, stated = self._finish(row, task, made, recipe)
         result = {
@@ -105,12 +103,24 @@ class Maker:
             "recognised": row.recognition,
             "recipe": recipe,
             **stated,
+            "model_seconds": model_seconds,
             "seconds": time.perf_counter() - start,
         }
         return result, files
 
-    def _sample(self, row: RowState, task: Task, watch: Watch) -> Generated:
-        settings = row.job.config.settings
+    def _sample(self, row: RowState, task: Task, watch: Watch) -> tuple[Generated, float]:
+        """The image, and the seconds the model worked on it."""
+        settings, spent = row.job.config.settings, 0.0
+
+        def work(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            nonlocal spent
+            if watch.stopping():
+                raise StoppedError
+            start = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent += time.perf_counter() - start
 
         def look(pipeline: Any, step: int, timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
             if watch.stopping():
@@ -121,12 +131,12 @@ class Maker:
         def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if function is self._model:
                 kwargs["callback_on_step_end"] = look
-            return self._thread.submit(function, *args, **kwargs).result()
+            return self._thread.submit(work, function, *args, **kwargs).result()
 
         [made] = sample_images(self._model, [task], settings.replace(size="source"), 1, call)
         if isinstance(made, Exception):
             raise made
-        return made
+        return made, spent
 
     def _finish(
         self, row: RowState, task: Task, made: Generated, recipe: dict[str, Any]

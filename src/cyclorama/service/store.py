@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, create_engine, event, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from cyclorama.errors import OutputError, UnknownIdError
@@ -85,6 +86,13 @@ def find(connection: Connection, table: Any, id: str, key: str) -> RowMapping:
     if row is None:
         raise UnknownIdError(f"there is no {table.name.rstrip('s')} {id!r}; it was deleted, or is another's")
     return row
+
+
+def upsert(connection: Connection, table: Any, keys: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write ``values`` into the row of ``table`` that has ``keys``, which is made if need be."""
+    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    row = insert(table).values(**keys, **values)
+    connection.execute(row.on_conflict_do_update(index_elements=list(keys), set_=values))
 
 
 def read_page(

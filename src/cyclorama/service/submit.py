@@ -11,9 +11,11 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from cyclorama.errors import QueueFullError, QuotaError
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
 from cyclorama.service.context import Service
+from cyclorama.service.health import estimate_seconds
 from cyclorama.service.schemas import JobDetail, JobRequest
 from cyclorama.service.store import find
 from cyclorama.service.tables import jobs as jobs_table
@@ -34,7 +36,14 @@ async def submit(
     content = json.dumps([request.url.path, jobs.to_request(order)], sort_keys=True)
     mark = hashlib.sha256(content.encode()).hexdigest()
     values = (service.store, order, key, model, service.server, token, mark)
-    return await run_in_threadpool(jobs.submit_once, *values)
+    try:
+        return await run_in_threadpool(jobs.submit_once, *values)
+    except (QuotaError, QueueFullError) as error:
+        seconds = await run_in_threadpool(
+            estimate_seconds, service.store, len(order.items), order.settings.preset
+        )
+        error.retry_after = min(600.0, max(1.0, seconds or 10.0))
+        raise
 
 
 async def wait_for_job(service: Service, key: str, job: str, seconds: float) -> str:
@@ -68,4 +77,8 @@ def read_detail(service: Service, key: str, id: str) -> JobDetail:
         counts = jobs.count_images(connection, id)
         ahead = jobs.count_ahead(connection, row) if row["state"] in jobs.OPEN else None
     values = summarise(row, counts) | {"ahead": ahead}
+    if row["state"] in jobs.OPEN:
+        count = (ahead or 0) + sum(counts.get(state, 0) for state in jobs.OPEN)
+        preset = row["request"]["settings"].get("preset", "quality")
+        values["seconds_left"] = estimate_seconds(service.store, count, preset)
     return JobDetail(**values, request=to_request(row), images=[to_image(image) for image in images])

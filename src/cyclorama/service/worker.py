@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete
 
 from cyclorama.errors import CycloramaError
 from cyclorama.processes import set_threads
@@ -28,7 +28,7 @@ from cyclorama.service.leases import (
     renew_lease,
 )
 from cyclorama.service.settings import ServiceSettings, open_models
-from cyclorama.service.store import Changes, Store, get_time
+from cyclorama.service.store import Changes, Store, get_time, upsert
 from cyclorama.service.tables import workers
 
 if TYPE_CHECKING:
@@ -88,8 +88,7 @@ def _end_with(parent: Any) -> None:
 def _tell(store: Store, id: str, state: str, models: list[str]) -> None:
     values = {"state": state, "models": models, "seen": get_time()}
     with store.write() as connection:
-        if not connection.execute(update(workers).where(workers.c.id == id).values(**values)).rowcount:
-            connection.execute(insert(workers).values(id=id, **values))
+        upsert(connection, workers, {"id": id}, values)
 
 
 @dataclass

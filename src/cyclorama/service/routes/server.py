@@ -8,6 +8,7 @@ from cyclorama.generation.model import find_licence
 from cyclorama.generation.scenes import PRESETS
 from cyclorama.models.vocabulary import get_words
 from cyclorama.service.context import Here
+from cyclorama.service.health import find_fault, measure_load, measure_presets
 from cyclorama.service.schemas import CategoryInfo, ModelInfo, Page, PresetInfo
 from cyclorama.service.store import is_alive
 
@@ -43,7 +44,8 @@ def list_categories(service: Here, model: str | None = None) -> Page[CategoryInf
 @router.get("/v1/presets", response_model=Page[PresetInfo])
 def list_presets(service: Here) -> Page[PresetInfo]:
     """The presets, best first, and how long an image takes with each."""
-    return Page(items=[PresetInfo(name=name) for name in PRESETS])
+    known = measure_presets(service.store)
+    return Page(items=[PresetInfo(name=name, seconds=known.get(name)) for name in PRESETS])
 
 
 @router.get("/healthz", include_in_schema=False)
@@ -51,3 +53,16 @@ def check_health(service: Here) -> Response:
     """200 while process and database answer."""
     alive = is_alive(service.store)
     return Response("ok\n" if alive else "the database does not answer\n", 200 if alive else 503)
+
+
+@router.get("/readyz", include_in_schema=False)
+def check_ready(service: Here) -> Response:
+    """200 while new work would be made soon."""
+    fault = "the server shuts down" if service.draining else find_fault(measure_load(service.store))
+    return Response("ok\n" if fault is None else f"{fault}\n", 200 if fault is None else 503)
+
+
+@router.get("/metrics", include_in_schema=False)
+def read_metrics(service: Here) -> Response:
+    """The service in numbers, for Prometheus."""
+    return Response(service.metrics.write(), media_type="text/plain; version=0.0.4")
