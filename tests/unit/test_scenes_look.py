@@ -175,7 +175,20 @@ def test_walls_move_in_lightness_then_in_hue(level: float, lightness: list[float
     found = rgb2lab(np.array(walls))
     assert found[:, 0] == pytest.approx(lightness, abs=0.05)
     turned = [6 * 0.5 - 8 * 0.75**0.5, 6 * 0.75**0.5 + 8 * 0.5]  # by 60 degrees
-    assert found[:, 1:] == pytest.approx(np.array([[6, 8]] * 4 + [turned, [-6, -8]]), abs=0.1)
+    colours = np.array([[6, 8]] * 4 + [turned, [-6, -8]])
+    more = [max(1, (100 - value) / (100 - 48)) for value in lightness]  # a darker wall has more of its paint
+    assert found[:, 1:] == pytest.approx(colours * np.array(more)[:, None], abs=0.1)
+
+
+@pytest.mark.parametrize("wall", [(0.98, 0.92, 0.88), (0.9, 0.95, 1.0), (0.93, 0.97, 0.92)])
+def test_a_pale_wall_gets_darker_as_a_colour_and_not_grey(wall: tuple[float, float, float]) -> None:
+    """Its chroma grows with what it loses of white, up to that of a clear colour; grey and white stay so."""
+    rim = np.tile([98.0, 2.0, 2.0], (4, 1))
+    pale, darker = (rgb2lab(np.array(w))[1:] for w in (wall, list_walls(wall, rim)[1]))
+    assert 20 < np.hypot(*darker) <= 30.5
+    assert float(pale @ darker) == pytest.approx(np.hypot(*pale) * np.hypot(*darker), rel=1e-3)
+    for grey in ((0.93, 0.93, 0.93), (1, 1, 1)):
+        assert np.ptp(np.array(list_walls(grey, rim)[:4]), axis=1) == pytest.approx(0, abs=0.01)
 
 
 def test_walls_of_the_products_own_lightness_become_lighter_and_none_is_black_or_white() -> None:

@@ -66,6 +66,8 @@ def measure_contrast(rim: NDArray[np.float64], behind: NDArray[np.uint8]) -> flo
     return float(np.median(np.linalg.norm(rim - seen, axis=1)))
 
 
+_TINTED = 30.0
+"""Chroma (CIELAB) up to which a wall that gets darker keeps its share of colour."""
 _WALL_STEPS = ((14, 0), (26, 0), (-20, 0), (-34, 0), (20, 60), (-24, 180))
 """How other walls differ: in lightness, away from the rim's, and in hue, degrees."""
 
@@ -73,16 +75,18 @@ _WALL_STEPS = ((14, 0), (26, 0), (-20, 0), (-34, 0), (20, 60), (-24, 180))
 def list_walls(wall: Colour, rim: NDArray[np.float64]) -> list[Colour]:
     """Colours for a wall that shows the product, the nearest to ``wall`` first.
 
-    Moved in lightness away from the rim's, then also in hue.
+    Moved in lightness away from the rim's, then also in hue. A darker wall has as much more colour as it has
+    less white, as the paints of one tint have: a pale peach one becomes peach, not grey.
     """
-    lightness, a, b = rgb2lab(np.array(wall))
+    lightness, a, b = rgb2lab(np.array(wall, np.float64))
     lighter = lightness >= float(np.median(rim[:, 0]))
+    hue, chroma = np.arctan2(b, a), float(np.hypot(a, b))
     walls = []
     for away, turn in _WALL_STEPS:
-        change = away if lighter else -away
-        angle = np.deg2rad(turn)
-        turned = (a * np.cos(angle) - b * np.sin(angle), a * np.sin(angle) + b * np.cos(angle))
-        walls.append(to_colour(np.array([np.clip(lightness + change, 8, 96), *turned])))
+        moved = float(np.clip(lightness + (away if lighter else -away), 8, 96))
+        paint = chroma * (100 - moved) / max(100 - lightness, 4)
+        strong, angle = max(chroma, min(paint, _TINTED)), hue + np.deg2rad(turn)
+        walls.append(to_colour(np.array([moved, strong * np.cos(angle), strong * np.sin(angle)])))
     return walls
 
 
@@ -94,7 +98,7 @@ def choose_wall(
     ``see`` gives the pixels (N, 3) that are behind the product with a wall.
     """
     best, contrast = wall, -1.0
-    for tried in [wall, *list_walls(wall, rim)]:
+    for tried in dict.fromkeys([wall, *list_walls(wall, rim)]):
         found = measure_contrast(rim, see(tried))
         if found > contrast:
             best, contrast = tried, found
