@@ -83,13 +83,13 @@ def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, N
     stage, mask = build_truth(name, number, size)
     shapes = build_shapes(stage.parts, stage.exposure, len(stage.product))
     truth = draw(stage, size, samples, shapes)
-    fine = render_mask(stage, FINE, 16, 0)
+    fine = render_mask(stage, FINE, 4, 0)
     standing, empty = stand_card(stage, name, truth, fine), replace(stage, product=[])
     card, covered = draw(standing, size, samples, shapes), render_mask(standing, size, 16, 0)
-    nothing = draw(empty, size, samples, shapes)
+    nothing = draw(empty, size, max(1, samples // 4), shapes)
     seen = ~ndimage.binary_dilation((mask > 2) | (covered > 2))
     figures = {"card": _psnr(card, truth, seen), "empty": _psnr(nothing, truth, seen)}
-    solid = [fine > 127, render_mask(standing, FINE, 16, 0) > 127]
+    solid = [fine > 127, render_mask(standing, FINE, 4, 0) > 127]
     figures["iou"] = float((solid[0] & solid[1]).sum() / (solid[0] | solid[1]).sum())
     black = replace(stage, product=[_blacken(part) for part in stage.product])
     line = _find_contact(mask) & seen

@@ -135,6 +135,21 @@ def test_a_ball_bulges_over_its_foot_and_a_box_does_not() -> None:
     assert reach[1] == pytest.approx(-0.02, abs=0.025)
 
 
+def test_a_handle_or_a_spout_does_not_bulge_towards_the_camera() -> None:
+    canvas = (400, 400)
+    camera = solve_camera(canvas, (100, 100, 200, 200), FRAMING, 8.0)
+    cup = np.zeros(canvas, np.float32)
+    cup[100:300, 100:240] = 1
+    mug = cup.copy()
+    mug[140:240, 240:300] = 1
+    kettle = mug.copy()
+    kettle[150:230, 240:280] = 0  # between the pot and its handle
+    kettle[160:220, 60:100] = 1
+    colours = np.full((*canvas, 3), 200, np.uint8)
+    reach = [build_card(colours, m, camera, ROUND)[0].mesh.vertices[:, 1].min() for m in (cup, mug, kettle)]
+    assert reach[1:] == pytest.approx([reach[0]] * 2, abs=0.03)  # 0.2 and 0.3 if they did
+
+
 def test_front_overhangs_its_foot_by_the_bodys_share_of_the_width() -> None:
     canvas, box = (400, 400), (100, 100, 200, 200)
     camera = solve_camera(canvas, box, FRAMING, 8.0)

@@ -89,7 +89,7 @@ def build_card(
     else:
         width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
         reach = max(float(depth.max()) / 2, TURNED * width)
-        contact, foot, base = find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
+        contact, foot, ends = find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
         axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact)
         if body.front:
             up = (np.interp(places[:, 0], np.arange(len(foot)), foot) - places[:, 1]) / (bottom - top)
@@ -98,7 +98,7 @@ def build_card(
             behind = width * _look_up(body.back, up, across)
             near = _keep_above_ground(near, rays, origin)
         else:
-            bulge = _measure_bulge(solid, base) * body.depth * pixel / 2
+            bulge = _measure_bulge(solid, ends) * body.depth * pixel / 2
             bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
             near = near - np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
         behind = _level_underside(places, rays, near - origin[1], behind)
@@ -218,15 +218,19 @@ def _keep_above_ground(
     return np.where(rays[:, 2] < 0, np.minimum(near, ground), near)
 
 
-def _measure_bulge(solid: NDArray[np.bool_], base: float) -> NDArray[np.float64]:
-    """How much wider each row of ``solid`` is than its foot, ``base``, in pixels.
+def _measure_bulge(solid: NDArray[np.bool_], ends: tuple[int, int]) -> NDArray[np.float64]:
+    """How much wider each row of ``solid`` is than its foot, whose columns are ``ends``, in pixels.
 
-    What is wider above its foot from left to right, a ball or a lamp, is so towards the camera, too.
+    What is wider above its foot to both sides, a ball or a lamp, is so towards the camera, too; a handle or a
+    spout is not.
     """
-    rows = np.flatnonzero(solid.any(1))
-    widths = np.array([np.ptp(np.flatnonzero(solid[row])) + 1.0 for row in rows])
+    rows, columns = np.flatnonzero(solid.any(1)), np.arange(solid.shape[1])
+    middle, empty = sum(ends) / 2, ~solid[rows]
+    left = np.where(empty & (columns < middle), columns + 1, 0).max(1)
+    right = np.where(empty & (columns + 1 > middle), columns, len(columns)).min(1)
+    widths = 2 * np.minimum(middle - left, right - middle)
     smooth = ndimage.gaussian_filter1d(np.interp(np.arange(len(solid)), rows, widths), len(solid) / 100)
-    return np.asarray(np.maximum(smooth - base, 0.0))
+    return np.asarray(np.maximum(smooth - (ends[1] - ends[0]), 0.0))
 
 
 def _level_underside(
@@ -259,8 +263,8 @@ def find_contact(
     corner: tuple[int, int],
     canvas: tuple[int, ...],
     reach: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """The depth y and the row at which the foot stands, for each column of ``solid`` and one more; its width.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
+    """The depth y and the row at which the foot stands, for each column of ``solid`` and one more; its ends.
 
     Seen from above the near edge of a foot is convex, a row of legs taken as one. So of the points at which
     the lower outline would meet the ground, no farther back than ``reach``, the convex hull's near side
@@ -278,14 +282,18 @@ def find_contact(
     depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
     touches = np.flatnonzero(depth <= depth.min() + reach)
     if not falls.any():
-        return np.zeros(width + 1), np.full(width + 1, float(height)), float(filled.sum())
+        return (
+            np.zeros(width + 1),
+            np.full(width + 1, float(height)),
+            (int(np.argmax(filled)), width - int(np.argmax(filled[::-1]))),
+        )
     hull: list[int] = []
     for c in touches.tolist():
         while len(hull) > 1 and _is_behind(depth, hull[-2], hull[-1], c):
             hull.pop()
         hull.append(c)
     edge, row = (np.interp(np.arange(width + 1), np.array(hull) + 0.5, a[hull]) for a in (depth, lowest))
-    return edge, row, float(np.ptp(touches) + 1)
+    return edge, row, (int(touches[0]), int(touches[-1]) + 1)
 
 
 def _is_behind(depth: NDArray[np.float64], a: int, b: int, c: int) -> bool:
