@@ -5,7 +5,7 @@
 
 ``truth``: for every category and held-out product the stage is rendered three times: with the product, with
 a card made of that image's pixels and mask, and empty. Told are, by category: PSNR of the background (dB)
-with the card and with nothing, mask IoU at 512 px, and the contact.
+with the card and with nothing (a quarter of the samples), mask IoU at 512 px, and the contact.
 
 Contact darkness is 1 - with / without product, of the mean linear luminance of the ground 1 to 3 pixels (of
 192) below the product's lowest eighth, sampled there 64 times a pixel and not denoised. Told are the card's

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from cyclorama.scenes import body as bodies
@@ -36,12 +37,16 @@ def build_points(corner: float, reach: float) -> np.ndarray:
     return np.array([*points, (corner, corner / 2, 0.5)])
 
 
-def measure(monkeypatch: pytest.MonkeyPatch, *products: tuple[float, float]) -> BodyShape:
+def measure(
+    monkeypatch: pytest.MonkeyPatch,
+    *products: tuple[float, float],
+    relief: Any = lambda *_: np.full((2, 24, 12), 0.25),
+) -> BodyShape:
     made = [[SimpleNamespace(mesh=SimpleNamespace(vertices=build_points(*p)))] for p in products]
     monkeypatch.setattr(bodies, "list_held_out", lambda name: (0, 2))
     order = iter(made)
     monkeypatch.setattr(bodies, "build_product", lambda category, number: next(order))
-    monkeypatch.setattr(bodies, "_measure_relief", lambda *_: np.full((2, 24, 12), 0.25))
+    monkeypatch.setattr(bodies, "_measure_relief", relief)
     category: Any = SimpleNamespace(name="thing", body=None, framing=None)
     return measure_body.__wrapped__(category)
 
@@ -64,6 +69,23 @@ def test_half_of_the_products_with_corners_make_a_box(
     monkeypatch: pytest.MonkeyPatch, corners: tuple[float, ...], is_round: bool
 ) -> None:
     assert measure(monkeypatch, *[(corner, 0.0) for corner in corners]).round is is_round
+
+
+@pytest.mark.parametrize(("fronts", "kept"), [((0.3, 0.4, 0.5, 0.4), True), ((0.0, 0.1, 0.2, 0.3), False)])
+def test_a_relief_is_kept_where_the_products_agree(
+    monkeypatch: pytest.MonkeyPatch, fronts: tuple[float, ...], kept: bool
+) -> None:
+    order = iter(fronts)
+
+    def measure_relief(*_: Any) -> NDArray[np.float64]:
+        relief = np.full((2, 24, 12), next(order))
+        relief[:, 20:] = np.nan  # nothing is so high
+        return relief
+
+    body = measure(monkeypatch, *[(0.9, 0.0)] * 4, relief=measure_relief)
+    assert not body.round
+    assert body.front == (((0.4,) * 12,) * 24 if kept else ())
+    assert bool(body.back) is kept
 
 
 class Dressing:

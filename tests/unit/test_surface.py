@@ -65,6 +65,8 @@ def test_a_shining_texture_emits_its_linear_colour_times_its_strength() -> None:
         (Surface((1, 1, 1), "metal", 0.3), "roughconductor", "alpha", 0.3),
         (Surface((1, 1, 1), "plastic", 0.25), "principled", "roughness", 0.5),
         (Surface((1, 1, 1), "plastic", 0.0001), "principled", "roughness", 0.08),
+        (Surface((1, 1, 1), "photo"), "principled", "base_color", {"type": "rgb", "value": [0, 0, 0]}),
+        (Surface((1, 1, 1), "photo"), "principled", "specular", 0.5),
         (
             Surface((0, 0.5, 1)),
             "diffuse",

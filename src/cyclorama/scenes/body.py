@@ -32,6 +32,8 @@ _RASTER = 168
 """Pixels along the larger side of a product that is looked at."""
 _ROWS, _COLUMNS = 24, 12
 """Cells of a relief."""
+_AGREED = 0.8
+"""A relief is used where it leaves so much of a plain front's error in the lower third, by the foot."""
 
 Points = NDArray[np.float64]
 
@@ -41,7 +43,8 @@ def measure_body(category: SceneCategory) -> BodyShape:
     """What cut-outs of a category are like: as its file says, or as its own 3-D products are.
 
     Held-out products are not looked at. A round body's shape follows from the cut-out's outline; a box's
-    relief, a laptop's keyboard or a camera's lens, is the median of what its category's products have.
+    relief, a laptop's keyboard before its screen, is the median of what its category's products have, where
+    they agree.
     """
     if category.body is not None:
         return category.body
@@ -66,6 +69,8 @@ def measure_body(category: SceneCategory) -> BodyShape:
     if body.round:
         return body
     reliefs = np.array([_measure_relief(parts, category.framing, body.depth) for parts in products])
+    if not _agree(reliefs[:, 0], -body.overhang):
+        return body
     front, back = (_take_median(reliefs[:, k]) for k in (0, 1))
     return body.replace(front=front, back=back)
 
@@ -127,6 +132,13 @@ def _reduce(cell: NDArray[np.int64], values: NDArray[np.float64], quantile: floa
     first = np.cumsum(counts) - counts
     place = np.minimum(first + (quantile * counts).astype(int), len(values) - 1)
     return np.where(counts > 0, values[order][place], np.nan).reshape(_ROWS, _COLUMNS)
+
+
+def _agree(fronts: NDArray[np.float64], plain: float) -> bool:
+    """Whether the median of the others is nearer to each of ``fronts`` (N, rows, columns) than ``plain``."""
+    low = fronts[:, : _ROWS // 3]
+    others = np.array([_take_median(np.delete(low, k, 0)) for k in range(len(low))])
+    return bool(np.nanmean(np.abs(low - others)) <= _AGREED * np.nanmean(np.abs(low - plain)))
 
 
 def _take_median(grids: NDArray[np.float64]) -> Grid:

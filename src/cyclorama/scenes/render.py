@@ -99,8 +99,6 @@ def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
 
 
 def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
-    if surface.kind == "photo":
-        return _BLACK
     if surface.kind == "glass":
         return {"type": "thindielectric", "int_ior": 1.5}
     if surface.kind == "metal":
@@ -110,10 +108,11 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
             "alpha": surface.roughness,
             "specular_reflectance": _colour(mi, surface),
         }
-    elif surface.kind == "plastic":
+    elif surface.kind in ("plastic", "photo"):
+        body = surface if surface.kind == "plastic" else Surface((0.0, 0.0, 0.0))
         inner = {
             "type": "principled",
-            "base_color": _colour(mi, surface),
+            "base_color": _colour(mi, body),
             "roughness": max(surface.roughness**0.5, 0.08),
             "specular": 0.5,
         }

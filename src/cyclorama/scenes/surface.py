@@ -26,7 +26,7 @@ class Surface:
     Attributes:
         colour: sRGB colour or an sRGB texture (H, W, 3) uint8.
         kind: ``matte``, ``plastic`` (coloured body under a clear coat), ``metal``, ``glass`` (thin, clear) or
-            ``photo`` (gives off the light that the image shows and reflects none).
+            ``photo`` (gives off the light that the image shows; only its clear coat reflects).
         roughness: microfacet width in [0.01, 1]; smaller is shinier.
         glow: emitted radiance, as a factor on the colour; 0 for none.
         tiles: how often the texture repeats along u and v.
