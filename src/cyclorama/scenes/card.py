@@ -282,11 +282,8 @@ def find_contact(
     depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
     touches = np.flatnonzero(depth <= depth.min() + reach)
     if not falls.any():
-        return (
-            np.zeros(width + 1),
-            np.full(width + 1, float(height)),
-            (int(np.argmax(filled)), width - int(np.argmax(filled[::-1]))),
-        )
+        ends = np.flatnonzero(filled)
+        return np.zeros(width + 1), np.full(width + 1, float(height)), (int(ends[0]), int(ends[-1]) + 1)
     hull: list[int] = []
     for c in touches.tolist():
         while len(hull) > 1 and _is_behind(depth, hull[-2], hull[-1], c):
