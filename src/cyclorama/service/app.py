@@ -13,12 +13,12 @@ from cyclorama.service import problems
 from cyclorama.service.context import Service
 from cyclorama.service.events import Feed
 from cyclorama.service.metrics import Meter, Metrics
-from cyclorama.service.routes import assets, events, images, jobs, server
+from cyclorama.service.routes import assets, events, images, jobs, page, server, styles
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
 
-ROUTES = (images, jobs, events, assets, server)
+ROUTES = (images, jobs, events, assets, server, styles, page)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:

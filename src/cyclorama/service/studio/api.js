@@ -1,0 +1,62 @@
+// How does the page speak with its server?
+
+/** A refusal of the server: `name` is the class of the error, the message its own sentence. */
+export class ServerError extends Error {
+  constructor(problem, status) {
+    super(problem.detail || problem.title || String(status));
+    this.name = String(problem.type ?? "").split(":").pop() || "ServerError";
+    this.status = status;
+    this.field = problem.field;
+  }
+}
+
+async function request(method, path, { body, headers = {}, signal } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { method, body, headers, signal, credentials: "same-origin" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServerError({ type: "offline", detail: "" }, 0);
+  }
+  if (answer.ok) return answer;
+  throw new ServerError(await answer.json().catch(() => ({})), answer.status);
+}
+
+const json = async (answer) => (await answer).json();
+const send = (method, path, values, key) =>
+  json(request(method, path, {
+    body: JSON.stringify(values ?? {}),
+    headers: { "Content-Type": "application/json", ...(key && { "Idempotency-Key": key }) },
+  }));
+
+export const get = (path, signal) => json(request("GET", path, { signal }));
+export const getText = async (path) => (await request("GET", path)).text();
+
+/** Upload a file; equal bytes give the same asset. */
+export function upload(file, name = file.name) {
+  const form = new FormData();
+  form.append("file", file, name || "image");
+  return json(request("POST", "/v1/assets", { body: form, headers: { "Idempotency-Key": crypto.randomUUID() } }));
+}
+
+/** Cut out the product of an image asset, with `strokes` drawn on its matte. */
+export const cutOut = (image, strokes = []) => send("POST", "/v1/cutouts", { image, strokes });
+export const startJob = (job) => send("POST", "/v1/jobs", job, crypto.randomUUID());
+export const cancelJob = (id) => send("POST", `/v1/jobs/${id}/cancel`);
+export const retryJob = (id) => send("POST", `/v1/jobs/${id}/retry`);
+export const decide = (id, change) => send("PATCH", `/v1/images/${id}`, change);
+
+export const assetFile = (id) => `/v1/assets/${id}/file`;
+export const assetThumbnail = (id) => `/v1/assets/${id}/thumbnail`;
+export const imageFile = (id) => `/v1/images/${id}/file`;
+export const imageThumbnail = (id) => `/v1/images/${id}/thumbnail`;
+
+/** Let the browser save what `address` gives. */
+export function save(address, name = "") {
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

@@ -1,0 +1,68 @@
+// How does the page begin, and which of its views is seen?
+
+import { get } from "./api.js";
+import { button, fill, h, icon } from "./dom.js";
+import { listenToGrid } from "./grid.js";
+import { loadHistory } from "./history.js";
+import { followJobs, refresh } from "./jobs.js";
+import "./panel.js";
+import { listenForFiles, resumeUploads } from "./products.js";
+import { change, loadState, looking, onRender, render, server, state } from "./state.js";
+import { toast, tryTo } from "./toast.js";
+import { getLanguage, languages, loadWords, t } from "./words.js";
+
+const VIEWS = ["products", "setup", "images", "history"];
+const ICONS = { products: "products", setup: "style", images: "images", history: "history" };
+const PARTS = ["nav", "products", "panel", "images", "history", "notice"];
+
+function go() {
+  const view = location.hash.slice(1);
+  looking.view = VIEWS.includes(view) ? view : state.jobs.length && !state.products.length ? "images" : "products";
+  document.body.dataset.view = looking.view;
+  render("nav", "history");
+  if (looking.view === "history") tryTo(() => loadHistory())();
+}
+
+onRender("nav", () => {
+  const counts = { products: state.products.length };
+  fill(document.getElementById("nav"), VIEWS.map((view) =>
+    h("a", { href: `#${view}`, key: view, class: view, "aria-current": looking.view === view ? "page" : undefined },
+      icon(ICONS[view]), h("span", {}, t(`nav.${view}`)), counts[view] > 0 && h("span", { class: "count" }, String(counts[view])))));
+  fill(document.getElementById("tools"), h("select", { class: "select small quiet", "aria-label": t("language"), onchange: tryTo(async (event) => {
+    await loadWords(event.target.value);
+    change({ language: getLanguage() }, ...PARTS);
+    document.title = t("title");
+  }) }, languages.map(([code, name]) => h("option", { value: code, selected: code === getLanguage() }, name))));
+  fill(document.getElementById("skip"), t("skip"));
+  fill(document.getElementById("drop-here"), t("products.drop"));
+  for (const [id, key] of [["nav", "nav.label"], ["panel", "nav.setup"]]) document.getElementById(id).setAttribute("aria-label", t(key));
+});
+
+onRender("notice", () => fill(document.getElementById("notice"), server.gone && h("p", {}, icon("warning"), t("gone"))));
+
+async function begin() {
+  await loadState();
+  await loadWords(state.language);
+  document.title = t("title");
+  addEventListener("hashchange", go);
+  addEventListener("unhandledrejection", ({ reason }) => reason?.status === undefined || toast(reason.message || t("offline")));
+  document.getElementById("skip").addEventListener("click", () => document.getElementById("main").focus());
+  listenForFiles(() => VIEWS[0] === looking.view || (location.hash = VIEWS[0]));
+  listenToGrid();
+  go();
+  render(...PARTS);
+  const [categories, presets, models] = await Promise.all(["categories", "presets", "models"].map(async (name) => (await get(`/v1/${name}`)).items));
+  Object.assign(server, { categories, presets, models });
+  const kept = [...state.jobs.map(({ id }) => id), state.look.looks?.job].filter(Boolean);
+  followJobs();
+  resumeUploads();
+  render(...PARTS);
+  await Promise.all(kept.map(refresh));
+}
+
+begin().catch((error) => {
+  document.body.dataset.view ??= "products";
+  const signed = error.status === 401 || error.status === 403;
+  fill(document.getElementById("notice"), h("p", { role: "alert" }, icon("warning"), signed ? t("signed_out") : error.message || t("offline")),
+    !signed && button({ text: t("retry"), kind: "small", onclick: () => location.reload() }));
+});
