@@ -62,14 +62,14 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take nothing new in, let workers finish, say good-bye to readers, then stop listening."""
         if self._service.draining:
-            super().handle_exit(sig, frame)
+            self.should_exit = self.force_exit = True
             return
         self._service.draining = True
 
         def drain() -> None:
             self._service.workforce.stop(self._service.settings.drain)
             self._service.feed.stop_soon()
-            super(_Server, self).handle_exit(sig, frame)
+            self.should_exit = True
 
         threading.Thread(target=drain, name="cyclorama-drain", daemon=True).start()
 

@@ -1,0 +1,274 @@
+"""The service as its clients see it: a real server, a real worker, tiny rendered sets."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cyclorama.cli import main
+from service_server import TINY, ServiceProcess
+
+PRODUCT = Path(__file__).resolve().parents[2] / "src/cyclorama/weights/demo/products/perfume/01.webp"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    running = ServiceProcess(tmp_path_factory.mktemp("service") / "data")
+    running.start()
+    yield running
+    if running.process.poll() is None:
+        assert running.stop() == 0, running.log
+
+
+@pytest.fixture(scope="module")
+def asset(server: ServiceProcess) -> str:
+    return server.upload(PRODUCT)
+
+
+def submit(server: ServiceProcess, asset: str, count: int = 1, **values: object) -> str:
+    items = [{"image": asset, "category": "perfume", "seed": n} for n in range(count)]
+    answer = server.send("/v1/jobs", {"items": items, "settings": TINY} | values)
+    assert answer.status == 202, answer.body
+    return str(answer.json["id"])
+
+
+def test_one_call_gives_the_bytes_of_the_command(server: ServiceProcess, tmp_path: Path) -> None:
+    fields = {"image": (PRODUCT.name, PRODUCT.read_bytes()), "category": "perfume", **TINY}
+    answer = server.send_form("/v1/images", fields)
+    assert answer.status == 200, answer.body
+    options = ["--category", "perfume", "--preset", "fast", "--size", "64x64", "--quiet"]
+    assert main(["generate", str(PRODUCT), "--out", str(tmp_path), *options]) == 0
+    assert answer.body == (tmp_path / "images" / "01.png").read_bytes()
+    assert answer.headers["cyclorama-exact"] == "true" and answer.headers["content-type"] == "image/png"
+    row = json.loads((tmp_path / "results.jsonl").read_text())
+    assert answer.headers["cyclorama-seed"] == str(row["seed"])
+    image = server.get(answer.headers["location"])
+    assert (image["category"], image["sha256"]) == (row["category"], row["image_sha256"])
+    assert image["report"]["opaque_pixels"] == row["opaque_pixels"]
+
+
+def test_one_call_says_in_a_problem_what_is_wrong(server: ServiceProcess) -> None:
+    photo = ("a.webp", PRODUCT.read_bytes())
+    wrong = {
+        "SettingsError": {"image": photo, "model": "mine"},
+        "RequestError": {"image": photo, "preset": "quick"},
+        "UnreadableImageError": {"image": ("a.png", b"\x89PNG no image")},
+    }
+    for name, fields in wrong.items():
+        answer = server.send_form("/v1/images", fields)
+        assert 400 <= answer.status < 500 and answer.headers["content-type"] == "application/problem+json"
+        assert answer.json["type"] == f"urn:cyclorama:error:{name}", answer.json
+    several = server.send_form("/v1/images", {"image": photo, "outputs": "1:1,3:4"})
+    assert several.status == 400 and "one call makes one image" in several.json["detail"]
+
+
+def test_a_job_gives_a_row_for_every_image_failed_ones_too(server: ServiceProcess, asset: str) -> None:
+    blank = io.BytesIO()
+    Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(blank, "PNG")
+    empty = server.send_form("/v1/assets", {"file": ("blank.png", blank.getvalue())}).json["id"]
+    items = [{"image": asset, "category": "perfume"}, {"image": empty}]
+    settings = {"preset": "fast", "outputs": ["64x64", "80x64"], "format": "webp"}
+    answer = server.send("/v1/jobs?wait=100", {"items": items, "settings": settings})
+    assert answer.status == 200 and answer.json["state"] == "done", answer.json
+    images = answer.json["images"]
+    states = [(image["item"], image["output"], image["state"]) for image in images]
+    assert states == [(0, 0, "done"), (0, 1, "done"), (1, 0, "failed"), (1, 1, "failed")]
+    assert (images[1]["width"], images[1]["height"]) == (80, 64)
+    problem = images[2]["error"]
+    assert problem["type"].startswith("urn:cyclorama:error:") and problem["status"] == 400
+    assert str(server.data) not in problem["detail"] and "blobs" not in problem["detail"]
+
+    job = answer.json["id"]
+    with zipfile.ZipFile(io.BytesIO(server.ask("GET", f"/v1/jobs/{job}/archive.zip").body)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist())[:2] == ["images/01.64x64.webp", "images/01.80x64.webp"]
+        rows = [json.loads(line) for line in archive.read("results.jsonl").splitlines()]
+        made = archive.read("images/01.64x64.webp")
+    assert [row["state"] for row in rows] == ["done", "done", "failed", "failed"]
+    assert made == server.ask("GET", f"/v1/images/{images[0]['id']}/file").body
+
+    again = server.send(f"/v1/jobs/{job}/retry", None)
+    assert again.json["counts"]["done"] == 2
+    assert server.wait_for(job)["counts"] == answer.json["counts"]
+
+
+def test_an_image_has_its_parts_and_takes_a_verdict(server: ServiceProcess, asset: str) -> None:
+    [image] = server.wait_for(submit(server, asset))["images"]
+    place = f"/v1/images/{image['id']}"
+    file = Image.open(io.BytesIO(server.ask("GET", f"{place}/file").body))
+    plate = np.asarray(Image.open(io.BytesIO(server.ask("GET", f"{place}/plate").body)))
+    assert plate.shape == (64, 64, 3) and (np.asarray(file)[:4] == plate[:4]).all()  # no product up there
+    small = Image.open(io.BytesIO(server.ask("GET", f"{place}/thumbnail").body))
+    assert small.format == "WEBP"
+    assert server.get(f"{place}/recipe")["seed"] == 0
+    known = {"If-None-Match": f'"{image["sha256"]}"'}
+    assert server.ask("GET", f"{place}/file", headers=known).status == 304
+
+    change = {"decision": "rejected", "reasons": ["floats"], "note": "stand it down"}
+    changed = server.send(place, change, "PATCH").json
+    assert (changed["decision"], changed["reasons"], changed["note"]) == (
+        "rejected",
+        ["floats"],
+        "stand it down",
+    )
+    assert [found["id"] for found in server.get("/v1/images?decision=rejected")["items"]] == [image["id"]]
+    assert server.ask("DELETE", place).status == 204
+    assert server.ask("GET", f"{place}/file").status == 409
+
+
+def test_events_come_in_order_and_go_on_where_a_reader_left(server: ServiceProcess, asset: str) -> None:
+    job = submit(server, asset, 2, lane="interactive")
+    events = []
+    for event in server.follow(job, last="0"):
+        events.append(event)
+        if event["type"] == "done":
+            break
+    kinds = [event["type"] for event in events]
+    assert kinds[0] == "queued" and kinds[-1] == "done" and kinds.count("image") == 2
+    assert events[-1]["counts"]["done"] == 2 and events[-1]["state"] == "done"
+    numbers = [int(event["id"]) for event in events]
+    assert numbers == sorted(set(numbers))
+    rest = server.follow(job, last=str(numbers[1]))
+    assert [next(rest)["id"] for _ in numbers[2:]] == [str(number) for number in numbers[2:]]
+    unknown = server.follow(job, last="999999999")
+    assert next(unknown)["type"] == "resync"
+
+
+def test_a_request_that_comes_twice_is_done_once(server: ServiceProcess, asset: str) -> None:
+    values = {"items": [{"image": asset, "category": "perfume"}], "settings": TINY}
+    ask = {"Idempotency-Key": "order-1"}
+    first = server.send("/v1/jobs", values, **ask)
+    second = server.send("/v1/jobs", values, **ask)
+    assert (second.status, second.body) == (first.status, first.body)
+    assert second.headers["idempotent-replay"] == "true" and "idempotent-replay" not in first.headers
+    other = server.send("/v1/jobs", values | {"seed": 1}, **ask)
+    assert other.status == 422 and other.json["type"] == "urn:cyclorama:error:KeyReusedError"
+    fields = {"image": (PRODUCT.name, PRODUCT.read_bytes()), "category": "perfume", **TINY}
+    one, two = (server.send_form("/v1/images", fields, **{"Idempotency-Key": "order-2"}) for _ in "ab")
+    assert one.body == two.body and one.headers["location"] == two.headers["location"]
+    server.wait_for(first.json["id"])
+
+
+def test_cancel_ends_a_job_at_once(server: ServiceProcess, asset: str) -> None:
+    job = submit(server, asset, 40)
+    assert next(e for e in server.follow(job, last="0") if e["type"] == "started")
+    start = time.monotonic()
+    answer = server.send(f"/v1/jobs/{job}/cancel", None).json
+    assert time.monotonic() - start < 2
+    assert answer["state"] == "cancelled" and answer["counts"]["queued"] == answer["counts"]["running"] == 0
+    [image] = server.wait_for(submit(server, asset))["images"]  # the worker goes on with other work
+    assert image["state"] == "done"
+    assert server.get(f"/v1/jobs/{job}")["counts"] == answer["counts"]
+
+
+def test_who_hangs_up_on_the_one_call_cancels_it(server: ServiceProcess, asset: str) -> None:
+    wall = submit(server, asset, 12, lane="interactive")
+    connection = server.connect()
+    body = f'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n{asset}\r\n--b--\r\n'
+    connection.request("POST", "/v1/images", body, {"Content-Type": "multipart/form-data; boundary=b"})
+    until = time.monotonic() + 20
+    while server.get("/v1/jobs")["items"][0]["id"] == wall and time.monotonic() < until:
+        time.sleep(0.02)
+    connection.close()
+    newest = server.get("/v1/jobs")["items"][0]
+    assert newest["id"] != wall
+    server.send(f"/v1/jobs/{wall}/cancel", None)
+    while newest["state"] in ("queued", "running") and time.monotonic() < until:
+        newest = server.get(f"/v1/jobs/{newest['id']}")
+    assert newest["state"] == "cancelled"
+
+
+def test_the_server_says_what_it_can_and_how_it_does(server: ServiceProcess) -> None:
+    assert [model["name"] for model in server.get("/v1/models")["items"]] == ["scenes"]
+    names = {category["name"]: category["words"] for category in server.get("/v1/categories")["items"]}
+    assert "bottle" in names["perfume"] or names["perfume"]
+    presets = server.get("/v1/presets")["items"]
+    assert [p["name"] for p in presets] == ["quality", "balanced", "fast"] and presets[2]["seconds"] > 0
+    assert server.ask("GET", "/readyz").status == 200
+    metrics = server.ask("GET", "/metrics").body.decode()
+    assert re.search(
+        r'cyclorama_requests_total\{code="200",method="GET",route="/v1/jobs/\{id\}"\} [1-9]', metrics
+    )
+    assert 'cyclorama_workers{state="ready"} 1.0' in metrics
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the system what the process has loaded")
+def test_the_server_itself_loads_nothing_that_draws(server: ServiceProcess) -> None:
+    """Libraries of the process that answers, after jobs were done."""
+    loaded = Path(f"/proc/{server.process.pid}/maps").read_text()
+    assert "pydantic_core" in loaded
+    for name in ("mitsuba", "drjit", "torch", "onnxruntime", "numba", "oidn"):
+        assert name not in loaded.lower(), name
+
+
+def list_workers(server: ServiceProcess) -> list[int]:
+    """Process ids of the server's workers."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == server.process.pid and b"spawn_main" in (place / "cmdline").read_bytes():
+                libraries = (place / "maps").read_text()
+                if "mitsuba" in libraries:
+                    found.append(int(place.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes under /proc")
+def test_killed_workers_and_servers_lose_nothing_and_make_nothing_twice(
+    server: ServiceProcess, asset: str
+) -> None:
+    calm = server.wait_for(submit(server, asset, 4))
+    hit = submit(server, asset, 4)
+    started = (e for e in server.follow(hit, last="0") if e["type"] == "started")
+    next(started)
+    for worker in list_workers(server):
+        os.kill(worker, signal.SIGKILL)
+    next(e for e in server.follow(hit, last="0") if e["type"] == "image")
+    server.stop(signal.SIGKILL)
+    server.start()
+    after = server.wait_for(hit)
+    assert after["state"] == "done"
+    assert [i["sha256"] for i in after["images"]] == [i["sha256"] for i in calm["images"]]
+    kinds = [e["type"] for e in _read_all(server, hit)]
+    assert kinds.count("image") == 4 and kinds.count("done") == 1
+
+
+def _read_all(server: ServiceProcess, job: str) -> Iterator[dict[str, object]]:
+    for event in server.follow(job, last="0"):
+        yield event
+        if event["type"] == "done":
+            return
+
+
+def test_on_sigterm_images_in_hand_are_finished_and_the_rest_waits(
+    server: ServiceProcess, asset: str
+) -> None:
+    job = submit(server, asset, 30)
+    events = server.follow(job, last="0")
+    assert next(e for e in events if e["type"] == "started")
+    server.process.send_signal(signal.SIGTERM)
+    last = [event["type"] for event in events][-1]
+    assert server.process.wait(60) == 0 and last == "bye"
+    server.start()
+    try:
+        counts = server.get(f"/v1/jobs/{job}")["counts"]
+        assert counts["failed"] == counts["cancelled"] == 0 and counts["done"] >= 1
+        assert counts["queued"] + counts["running"] + counts["done"] == 30
+        server.send(f"/v1/jobs/{job}/cancel", None)
+    finally:
+        assert server.stop() == 0, server.log
