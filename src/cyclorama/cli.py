@@ -88,6 +88,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
+    for before, token in zip(["", *tokens], tokens, strict=False):
+        if not token or (token.startswith("--") and token.endswith("=")):
+            name = next((word for word in (token, before) if word.startswith("-")), "an argument")
+            return _refuse("usage", f"{name.rstrip('=')} is empty; give a value (is a shell variable unset?)")
     try:
         return int(build_app()(tokens, exit_on_error=False, print_error=False) or EXIT_OK)
     except cyclopts.CycloptsError as error:

@@ -56,7 +56,12 @@ def place(tmp_path: Path, model: Path) -> Path:
 FRUIT = ("--category", "fruit")
 
 CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "input empty, as of an unset variable": (("", *FRUIT), "ManifestError", "the input is empty"),
+    "input empty, as of an unset variable": (("", *FRUIT), "usage", "an argument is empty"),
+    "option empty, as of an unset variable": (
+        ("ok.png", "--category", ""),
+        "usage",
+        "--category is empty; give a value (is a shell variable unset?)",
+    ),
     "input missing": (("gone.png", *FRUIT), "ManifestError", "gone.png"),
     "input of another kind": (("notes.docx", *FRUIT), "ManifestError", "notes.docx"),
     "empty folder": (("empty", *FRUIT), "ManifestError", "empty"),

@@ -69,7 +69,7 @@ def test_words_that_are_missing_or_too_many(tmp_path, capsys):
     assert run("images", "more", "--out", "x") == 2 and "'more'" in capsys.readouterr().err
     assert run("images", "--out", "x", "--workers", "0") == 2
     assert "workers: must be from 1 to 1024, got 0" in capsys.readouterr().err
-    assert run("", "--out", str(tmp_path)) == 2 and "the input is empty" in capsys.readouterr().err
+    assert run("", "--out", str(tmp_path)) == 2 and "an argument is empty" in capsys.readouterr().err
 
 
 def test_hosts_are_allowed_by_an_option(tmp_path, capsys, monkeypatch):

@@ -47,6 +47,7 @@ def excel(path: Path, *sheets: tuple[str, list[list[Any]]]) -> None:
     book.remove(book.active)
     for title, rows in sheets:
         sheet = book.create_sheet(title)
+        sheet.sheet_state = "hidden" if title == "Hidden" else "visible"
         for row in rows:
             sheet.append(row)
     book.save(path)
@@ -160,6 +161,44 @@ READ: dict[str, Case] = {
         ],
         "1 × quotation marks",
     ),
+    "spaces before quotation marks": Case(
+        "t.csv",
+        '"image", "category", "title"\n"a.png", "perfume", "x, y"\n',
+        [A | {"title": "x, y"}],
+    ),
+    "files joined one after the other": Case(
+        "t.csv",
+        b"\xef\xbb\xbf" + CSV.encode() + b"\xef\xbb\xbfimage,category\r\nb.png,whisky\n",
+        [*TWO, B],
+        "1 × header that comes again",
+    ),
+    "a line of another encoding": Case(
+        "t.csv",
+        b"image,title\na.png,caf\xc3\xa9 \xe2\x82\xac\nb.png,caf\xe9\nc.png,na\xc3\xafve\n",
+        [{"title": "café €"}, {"title": "caf\ufffd"}, {"title": "naïve"}],
+        "UTF-8 with some invalid bytes",
+    ),
+    "ids that a spreadsheet was kept from reading as numbers": Case(
+        "t.csv",
+        'image,id,sku,ean\na.png,"=""007""",\'0012,4006381333931.0\n',
+        [{"id": "007", "product_id": "0012"}],
+    ),
+    "words in brackets after a column's name": Case(
+        "t.csv",
+        "ID;Name *;Categories (x,y,z...);Image URLs (x,y,z...)\n1;T;Perfume;a.png,b.png\n",
+        [A | {"category": "Perfume", "title": "T", "image_number": 1}, {"name": "b.png"}],
+        "separated by semicolon",
+    ),
+    "Amazon's flat file": Case(
+        "t.txt",
+        "TemplateType=beauty\tVersion=2021\t\t\nSKU\tProduct Name\tMain Image URL\tOther Image URL1\n"
+        "item_sku\titem_name\tmain_image_url\tother_image_url1\nS1\tT\ta.png\tb.png\n",
+        [
+            {"name": n, "product_id": "S1", "title": "T", "image_number": i}
+            for i, n in ((1, "a.png"), (2, "b.png"))
+        ],
+        "2 lines before the header left out",
+    ),
     "quoted line ends": Case(
         "t.csv",
         'image,title\na.png,"two\nlines, ""really"""\nb.png,x\n',
@@ -209,6 +248,20 @@ READ: dict[str, Case] = {
         json.dumps([{"image": "a.png", "category": "perfume"}, {"image": "b.png"}], indent=1),
         [A, {}],
     ),
+    "JSON array of paths": Case("t.json", '["a.png", "b.png"]', [{"name": "a.png"}, {"name": "b.png"}]),
+    "JSON of a data frame, by columns": Case(
+        "t.json",
+        '{"image": {"0": "a.png", "1": "b.png"}, "category": {"0": "perfume", "1": "whisky"}}',
+        TWO,
+    ),
+    "JSON of a data frame, by rows": Case(
+        "t.json",
+        '{"x": {"image": "a.png", "category": "perfume"}, "y": {"image": "b.png"}}',
+        [A, {"name": "b.png"}],
+    ),
+    "JSON of a data frame, split": Case(
+        "t.json", '{"columns": ["image", "category"], "index": [0], "data": [["a.png", "perfume"]]}', [A]
+    ),
     "JSON of a shop": Case(
         "t.json",
         json.dumps({"products": [{"id": 7, "title": "T", "images": [{"src": "a.png"}, {"src": "b.png"}]}]}),
@@ -238,6 +291,39 @@ READ: dict[str, Case] = {
                 for c, n in (("perfume", "a.png"), ("whisky", "b.png"))
             ]
             and p.write_bytes(b"")
+        ),
+        TWO,
+        "2 files",
+    ),
+    "folder of CSV parts": Case(
+        "spark/_SUCCESS",
+        lambda p: (
+            [
+                p.with_name(name).write_text(text)
+                for name, text in (
+                    ("_SUCCESS", ""),
+                    (".part-00000-c000.csv.crc", "x"),
+                    ("part-00000-c000.csv", "image,category\na.png,perfume\n"),
+                    ("part-00001-c000.csv", ""),
+                    ("part-00002-c000.csv", "image,category\nb.png,whisky\n"),
+                )
+            ]
+            and None
+        ),
+        TWO,
+        "2 files",
+    ),
+    "folder of JSON parts, gzip": Case(
+        "spark/_SUCCESS",
+        lambda p: (
+            [
+                (p.parent / f"category={c}").mkdir(parents=True)
+                or (p.parent / f"category={c}" / "part-0.json.gz").write_bytes(
+                    gzip.compress(f'{{"image": "{n}"}}\n'.encode())
+                )
+                for c, n in (("perfume", "a.png"), ("whisky", "b.png"))
+            ]
+            and None
         ),
         TWO,
         "2 files",
@@ -273,6 +359,16 @@ READ: dict[str, Case] = {
         ),
         [A | {"id": "123", "When": datetime.datetime(2024, 5, 1)}, B | {"id": "007"}],
         "sheet 'Products'; left out: Notes",
+    ),
+    "Excel, cells left empty at the end of a row and a hidden sheet": Case(
+        "t.xlsx",
+        lambda p: excel(
+            p,
+            ("Hidden", [["image"], ["c.png"]]),
+            ("Products", [["image", "category", "title"], ["a.png"], ["b.png", "whisky"]]),
+        ),
+        [{"name": "a.png"}, B],
+        "sheet 'Products'",
     ),
     "Excel named csv": Case(
         "t.csv",
@@ -564,6 +660,23 @@ REFUSED: dict[str, tuple[str, bytes | str | Callable[[Path], None], str]] = {
         "is a damaged workbook or zip",
     ),
     "old workbook": ("t.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 99, "an old Excel workbook"),
+    "OpenDocument": (
+        "t.ods",
+        lambda p: zipped(p, {"mimetype": "application/vnd.oasis", "content.xml": "<x/>"}),
+        "is an OpenDocument file",
+    ),
+    "Numbers": (
+        "t.numbers",
+        lambda p: zipped(p, {"Index/Document.iwa": "x"}),
+        "is an Apple Numbers document",
+    ),
+    "Arrow": ("t.feather", b"ARROW1\0\0\xff\xff\xff\xffp\0\0\0", "is an Arrow file"),
+    "Arrow stream": ("t.arrow", b"\xff\xff\xff\xffp\0\0\0\x10\0\0\0", "is an Arrow stream"),
+    "XML of Excel 2003": (
+        "t.xls",
+        '<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"/>',
+        "is an XML workbook of Excel 2003",
+    ),
     "zip of two": ("t.zip", lambda p: zipped(p, {"a.csv": CSV, "b.csv": CSV}), "zip of 2 files"),
     "web page": ("feed.xml", "<!DOCTYPE html><html><body>Please log in</body></html>", "is a web page"),
     "cut gzip": ("t.csv.gz", gzip.compress(CSV.encode() * 99)[:-20], "is damaged or cut off"),

@@ -78,6 +78,33 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         cli.main(["--debug", "models", "show"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["status", ""], "an argument"),
+        (["evaluate", ""], "an argument"),
+        (["generate", "a.png", "--out", ""], "--out"),
+        (["generate", "a.png", "--out="], "--out"),
+        (["generate", "a.png", "--out", "o", "--mask", "", "--category", "fruit"], "--mask"),
+        (["serve", "--data", ""], "--data"),
+        (["lab", "study", ""], "an argument"),
+    ],
+)
+def test_an_empty_argument_is_refused_before_it_means_this_folder(
+    arguments: list[str],
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    assert capsys.readouterr().err == (
+        f"cyclorama: usage: {name} is empty; give a value (is a shell variable unset?)\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_interrupt_has_its_code(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     replace_run(monkeypatch, KeyboardInterrupt())
     assert cli.main(["models", "show"]) == 130

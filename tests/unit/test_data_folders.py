@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cyclorama.data.opening import IMAGE_SUFFIXES
+from cyclorama.data.folders import IMAGE_SUFFIXES
 from cyclorama.data.table import open_table
 from cyclorama.errors import ManifestError
 

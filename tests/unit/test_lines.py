@@ -32,10 +32,10 @@ GB = b"\xb0\xa1 "
         (b"\0a\0b", "utf-16-be"),
         (b"a\0bcd\0", "utf-16-le"),  # 2 of 6 bytes
         (b"\0\0\0\0ab", "utf-16-be"),  # as many in even places as in odd ones
-        ("é ".encode() * 10 + b"\xff", "gb18030"),  # ten whole characters for a damaged one: no UTF-8
-        ("é ".encode() * 20 + b"\xff \xff", "gb18030"),
-        ("é ".encode() * 11 + b"\xff", "utf-8"),
-        ("\x80".encode() * 11 + b"\xff", "utf-8"),
+        ("é ".encode() * 2 + b"\xff", "cp1252"),  # two whole characters for a damaged one: no UTF-8
+        ("é ".encode() * 10 + b" \xff" * 5, "cp1252"),
+        ("é ".encode() * 3 + b"\xff", "utf-8"),
+        ("\x80".encode() * 3 + b"\xff", "utf-8"),
         (GB * 9 + b"\x80 " * 2, "gb18030"),  # 18 of 20 high bytes are in pairs
         (GB * 9 + b"\x80 " * 3, "cp1252"),
         (b"th\xe9", "cp1252"),
@@ -128,7 +128,7 @@ def test_columns_get_a_name_of_their_own() -> None:
 
 def fill(columns: tuple[str | None, ...], *records: list[Any], mapped: str = "image") -> list[Any]:
     numbered = iter(enumerate([["header"], *records], 1))
-    return list(fill_grid(numbered, Grid(columns, 1, (), 1), lambda name: name == mapped))
+    return list(fill_grid(numbered, Grid(columns, 1, (), 1), lambda name: name == mapped, Counter()))
 
 
 def test_records_are_filled_up_to_what_is_needed() -> None:

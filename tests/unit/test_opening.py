@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from cyclorama.data.opening import Listing, Options, Source, is_image_name, open_source
+from cyclorama.data.folders import Listing, is_image_name
+from cyclorama.data.opening import Options, Source, open_source
 from cyclorama.errors import ManifestError
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 40

@@ -17,7 +17,7 @@ from typing import Any
 from cyclorama.curate.config import ReadingSettings
 from cyclorama.curate.records import Record
 from cyclorama.data.addresses import is_remote, is_url, open_system
-from cyclorama.data.opening import IMAGE_FOLDERS
+from cyclorama.data.folders import IMAGE_FOLDERS
 from cyclorama.data.table import Row, Table, open_table
 from cyclorama.errors import ManifestError
 

@@ -24,7 +24,7 @@ from PIL import Image
 from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.decode import get_used_alpha, open_image
-from cyclorama.data.opening import is_image_name
+from cyclorama.data.folders import is_image_name
 from cyclorama.data.records import DataRecord, RejectedRow
 from cyclorama.errors import DataError
 

@@ -25,7 +25,8 @@ _WORDS = {
         imgpath imageurl imageurls imagefile imagefilename imagesource imgurl imgsrc imgurls img productimage
         productimageurl picture pictures pictureurl picturelink photo photos photourl file filename filepath
         path bild bilder bildurl bildlink bilddatei hauptbild imagen imageprincipale immagine foto imageuri
-        urlimage urlimagen baseimage picurl galleryurl 图片 图片地址 主图 画像 src url smallimage
+        urlimage urlimagen baseimage picurl galleryurl hostedimageurls awimageurl merchantimageurl imagename
+        covermedia coverimage cover frontimage imagefront packshot 图片 图片地址 主图 画像 src url smallimage
         thumbnail""",
     "mask": "mask maskpath maskfile maskurl masklink productmask maske",
     "mask_means": "maskmeans",
@@ -35,7 +36,8 @@ _WORDS = {
     "backdrop": "backdrop backdropfile backdropimage",
     "category": """category categoryname productcategoryname cate catename producttype googleproductcategory
         categories productcategories productcategory class classname label kategorie kategorien warengruppe
-        produktkategorie categorytext catégorie categoría categoria 类目 类别 分类 カテゴリ type""",
+        produktkategorie categorytext catégorie categoría categoria fbproductcategory merchantcategory
+        categorypath itemtype 类目 类别 分类 カテゴリ type""",
     "id": "id key imageid picid rowid gid",
     "product_id": """productid sku skuid variantsku itemsku itemid itemno itemnumber goodsid spuid article
         articleno articlenumber artikelnummer artikelnr asin handle urlhandle gtin gtin13 ean ean13 eancode
@@ -60,9 +62,9 @@ _MORE_IMAGES = frozenset(SPELLINGS.pop("(further images)"))
 """Field -> spellings that are understood; the first one in this order that a table has is taken."""
 FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
 """Fields that name files. ``image`` is the one that every table needs."""
-_LISTS = _MORE_IMAGES | {"images", "imageurls", "imgurls", "pictures", "photos", "bilder"}
+_LISTS = _MORE_IMAGES | {"images", "imageurls", "imgurls", "hostedimageurls", "pictures", "photos", "bilder"}
 _NUMBERED = re.compile(
-    r"(?:main|other|additional|product|more)?(?:image|img|picture|photo|bild|foto)(?:url|link|src|path|file)?(\d+)"
+    r"(?:main|other|additional|product|more|gallery)?(?:image|img|picture|photo|bild|foto)(?:url|link|src|path|file)?(\d+)"
     r"(?:url|link|src|path)?"
 )
 
@@ -76,6 +78,11 @@ def fold(name: str) -> str:
     """
     name = re.sub(r"^(\{.*\}|g:)", "", name.strip().lstrip("\ufeff"))
     return "".join(char for char in name.casefold() if char.isalnum())
+
+
+def _fold_bare(name: str) -> str:
+    """As :func:`fold`, without what stands in brackets after the name: ``Image URLs (x,y,z...)``."""
+    return fold(re.sub(r"(?<=\S)\s*(\(.*\)|\[\D*\])\s*$", "", name))
 
 
 class ColumnMap(NamedTuple):
@@ -109,6 +116,8 @@ def match_columns(
     by_fold: dict[str, list[str]] = {}
     for column in columns:
         by_fold.setdefault(fold(column), []).append(column)
+    for column in columns:
+        by_fold.setdefault(_fold_bare(column), [column])
     fields: dict[str, tuple[str, ...]] = {}
     for name, column in given.items():
         if name not in SPELLINGS:
@@ -184,7 +193,7 @@ def _find_further(columns: Sequence[str], main: Sequence[str]) -> list[str]:
 
 def is_list(column: str) -> bool:
     """Whether a cell of ``column`` may hold several images."""
-    return fold(column) in _LISTS
+    return fold(column) in _LISTS or _fold_bare(column) in _LISTS
 
 
 _NOTHING = frozenset({"", "nan", "null", "none", "n/a", "#n/a", "<na>"})
@@ -232,6 +241,8 @@ def _looks_like_list(cell: str) -> bool:
 
 
 _WHOLE = re.compile(r"(\d+)\.0+")
+_KEPT_TEXT = re.compile(r"=\"(.*)\"|'(\d+)")
+"""What keeps a spreadsheet from reading an id as a number."""
 
 
 def parse_text(value: Any, column: str) -> str | None:
@@ -243,8 +254,11 @@ def parse_text(value: Any, column: str) -> str | None:
         value = value.strip()
         if column in ("title", "text"):
             return value or None
-        if column in ("id", "product_id") and (whole := _WHOLE.fullmatch(value)):
-            return whole[1]
+        if column in ("id", "product_id"):
+            if kept := _KEPT_TEXT.fullmatch(value):
+                return kept[1] or kept[2]
+            if whole := _WHOLE.fullmatch(value):
+                return whole[1]
         return None if value.lower() in _NOTHING else value
     if value is None or value != value:  # NaN, in files written from data frames
         return None
@@ -307,7 +321,7 @@ PARSERS: dict[str, Callable[[Any, str], Any]] = {
 
 def has_image_column(names: Iterable[Any], given: Mapping[str, str]) -> int:
     """How many known columns a header row has, if one of them is for the image; else 0."""
-    folded = {fold(str(name)) for name in names if name is not None}
+    folded = {form for name in names if name is not None for form in (fold(str(name)), _fold_bare(str(name)))}
     if "image" in given:
         return 1 + len(folded & _KNOWN) if fold(given["image"]) in folded else 0
     if not (folded & _IMAGES or any(_NUMBERED.fullmatch(name) for name in folded)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -35,13 +36,30 @@ def read_json_lines(lines: Iterator[str]) -> Iterator[RawRow]:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield number, *_check_object(json.loads(line), line.strip())
+                for record in _list_records(json.loads(line), line.strip()):
+                    yield number, *record
             except (ValueError, RecursionError) as error:
                 yield number, {}, f"not valid JSON: {error}"
 
 
-def _check_object(value: Any, text: str) -> tuple[Mapping[str, Any], str | None]:
-    return (value, None) if isinstance(value, dict) else ({}, f"expected a JSON object, got {text[:60]!r}")
+def _list_records(value: Any, text: str) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+    """(record, problem) of each record in ``value``: one, or those of a whole data frame."""
+    if isinstance(value, str):
+        yield {"image": value}, None
+    elif not isinstance(value, dict):
+        yield {}, f"expected a JSON object, got {text[:60]!r}"
+    elif isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
+        yield from ((dict(zip(value["columns"], cells, strict=False)), None) for cells in value["data"])
+    elif value and all(isinstance(cells, dict) for cells in value.values()):
+        rows = list(next(iter(value.values())))
+        if rows and all(list(cells) == rows == [*map(str, range(len(rows)))] for cells in value.values()):
+            yield from (({name: cells[row] for name, cells in value.items()}, None) for row in rows)
+        elif has_image_column(rows, {}) and not has_image_column(value, {}):
+            yield from ((cells, None) for cells in value.values())
+        else:
+            yield value, None
+    else:
+        yield value, None
 
 
 def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
@@ -73,7 +91,8 @@ def read_json(read: Callable[[int], str], name: str) -> Iterator[RawRow]:
                 return
             raise ManifestError(f"{name}: not valid JSON after {number} objects: {error}") from None
         number, text = number + 1, text[end:]
-        yield None, *_check_object(value, str(value))
+        for record in _list_records(value, str(value)):
+            yield None, *record
 
 
 @contextmanager
@@ -125,6 +144,8 @@ class Workbook:
             with self._opener.open() as stream:
                 book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
                 for sheet in book.worksheets:
+                    if sheet.sheet_state != "visible":
+                        continue
                     sheet.reset_dimensions()
                     yield sheet.title, _read_sheet(sheet)
         except ManifestError:
@@ -134,9 +155,11 @@ class Workbook:
 
     def read(self, mapped: Callable[[str], bool]) -> Iterator[RawRow]:
         """The rows below the header."""
+        width = len(self.grid.columns)
         for name, rows in self._iterate_sheets():
             if name == self.sheet:
-                yield from fill_grid(rows, self.grid, mapped)
+                padded = ((line, cells + [None] * (width - len(cells))) for line, cells in rows)
+                yield from fill_grid(padded, self.grid, mapped, Counter())
 
 
 def _read_sheet(sheet: Any) -> Iterator[tuple[int, list[Any]]]:

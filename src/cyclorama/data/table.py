@@ -38,7 +38,8 @@ from cyclorama.data.columns import (
     split_images,
 )
 from cyclorama.data.fetch import UrlPolicy, check_url
-from cyclorama.data.opening import Options, Source, is_image_name, named_errors, open_source
+from cyclorama.data.folders import is_image_name
+from cyclorama.data.opening import Options, Source, named_errors, open_source
 from cyclorama.errors import InputError, ManifestError
 
 __all__ = ["Row", "Table", "UrlPolicy", "open_file", "open_table"]

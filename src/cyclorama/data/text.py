@@ -29,6 +29,11 @@ _MARKS = {
     codecs.BOM_UTF16_LE: ("utf-16", "UTF-16 (little-endian)"),
     codecs.BOM_UTF16_BE: ("utf-16", "UTF-16 (big-endian)"),
 }
+_OTHER_ZIPS = {
+    "content.xml": "an OpenDocument file",
+    "Index/": "an Apple Numbers document",
+    "word/": "a Word document",
+}
 _LOOKED_AT = 2**16
 _NOT_1252 = b"\x81\x8d\x8f\x90\x9d"
 _LONGEST_CELL = 1000
@@ -95,6 +100,9 @@ def _unpack_zip(opener: Opener) -> Opener:
         ) from None
     if any(name.startswith("xl/") for name in names):
         return opener
+    for start, kind in _OTHER_ZIPS.items():
+        if any(name.startswith(start) for name in names):
+            raise ManifestError(f"{opener.name} is {kind}; save the table as .xlsx or CSV")
     names = [name for name in names if not name.startswith("__MACOSX/")]
     if len(names) != 1:
         raise ManifestError(f"{opener.name} is a zip of {len(names)} files; unpack it and give the folder")
@@ -136,7 +144,7 @@ def _detect_other(part: bytes, name: str) -> tuple[str, str]:
     high = sum(byte >= 0x80 for byte in part)
     damaged = part.decode("utf-8", "replace").count("\ufffd")
     whole = sum(char >= "\x80" for char in part.decode("utf-8", "ignore"))
-    if whole > 10 * damaged:
+    if whole > 2 * damaged:
         return "utf-8", "UTF-8 with some invalid bytes, shown as \ufffd"
     if len(re.findall(rb"[\xa1-\xff]{2}", part)) * 2 >= 0.9 * high:
         return "gb18030", "GB18030"
@@ -187,7 +195,10 @@ def _parse_quoted(
     closed = True
     while closed:
         try:
-            return next(csv.reader(["\n".join([line, *more])], delimiter=separator, strict=True)), len(more)
+            reader = csv.reader(
+                ["\n".join([line, *more])], delimiter=separator, strict=True, skipinitialspace=True
+            )
+            return next(reader), len(more)
         except csv.Error as error:
             if "unexpected end" not in str(error):
                 break
@@ -230,6 +241,9 @@ def find_grid(
     for place, cells in enumerate(records[:20]):
         score = count_known(cells)
         if score:
+            below = records[place + 1 : place + 2]
+            if score > 1 and below and count_known(below[0]) >= score:
+                continue  # Amazon's files name columns twice: for people, then for programs
             if place:
                 notes.append(f"{place} line{'s' * (place > 1)} before the header left out")
             columns = _name_columns(cells, records[place + 1 :], notes)
@@ -264,15 +278,19 @@ def _name_columns(cells: list[Any], below: list[list[Any]], notes: list[str]) ->
 
 
 def fill_grid(
-    records: Iterator[tuple[int, list[Any]]], grid: Grid, mapped: Callable[[str], bool]
+    records: Iterator[tuple[int, list[Any]]], grid: Grid, mapped: Callable[[str], bool], odd: Counter[str]
 ) -> Iterator[tuple[int, Mapping[str, Any], str | None]]:
-    """(line, cells by column, problem) of each record below the header."""
+    """(line, cells by column, problem) of each record below the header; ``odd`` counts headers among them."""
     width = len(grid.columns)
     kept = [(place, name) for place, name in enumerate(grid.columns) if name is not None]
     names = [name for _, name in kept]
     whole = len(kept) == width
+    last = names[-1] if grid.skip and whole else object()
     least = 1 + max((place for place, name in kept if mapped(name)), default=0)
     for line, cells in islice(records, grid.skip, None):
+        if cells[-1] == last and [str(cell).strip().lstrip("\ufeff") for cell in cells] == names:
+            odd["header that comes again"] += 1
+            continue
         problem = None
         if len(cells) != width:
             if any(str(cell).strip() for cell in cells[width:] if cell is not None) or len(cells) < least:

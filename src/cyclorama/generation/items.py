@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.data.columns import MaskMeans
-from cyclorama.data.opening import IMAGE_SUFFIXES
+from cyclorama.data.folders import IMAGE_SUFFIXES
 from cyclorama.data.table import Row, Table, UrlPolicy, open_table
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
