@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cyclorama.imaging import opinion
 from cyclorama.imaging.opinion import settle
@@ -106,12 +107,23 @@ def test_where_the_key_lost_the_product_the_network_stands_in(see) -> None:
 
 def test_an_enclosed_hole_stays_open_and_an_unsure_network_has_no_say(see) -> None:
     hole = (np.hypot(ROWS - 90, COLUMNS - 100) <= 20) & BODY
-    see(BODY)
+    see(BODY & ~hole)
     keyed = (BODY & ~hole).astype(np.float32)
     settled = settle(draw(white=hole), keyed)
     assert settled.matte is keyed and settled.confidence is None
     see(np.where(BODY, 0.6, 0))
     assert settle(draw(grey=SHADOW), (BODY | SHADOW).astype(np.float32)).notes == ()
+
+
+def test_a_label_as_white_as_the_background_is_the_products(see) -> None:
+    label = (abs(COLUMNS - 100) <= 25) & (ROWS >= 70) & (ROWS < 120)
+    handle = (np.hypot(ROWS - 55, COLUMNS - 100) <= 8) & BODY
+    see(BODY & ~handle)
+    soft = ndimage.gaussian_filter((BODY & ~label & ~handle).astype(np.float32), 0.7)
+    settled = settle(draw(white=label | handle), np.where(BODY, soft, 0).astype(np.float32))
+    assert (settled.matte[label] == 1).all()
+    assert settled.matte[51:60, 96:105].max() < 0.1  # the handle's hole stays open
+    assert settled.notes == () and settled.second is None
 
 
 def test_background_that_the_key_leaves_in_a_hole_goes(see) -> None:

@@ -3,7 +3,7 @@
 The key knows colours: it takes a shadow, a mirror image or a price tag for product, and white products for
 background. The network knows shapes. What it is sure to be none goes if it also looks like a shadow, lies
 below the product's foot or sits in a corner; a thin part that it is sure of comes back, and where the key
-lacks more the network's own matte is taken. Enclosed holes stay the key's.
+lacks more the network's own matte is taken. An enclosed hole that it is sure of is a white label, and closed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ MOST_UNSURE = 0.25
 _SIDE = 640  # pixels of the longer side at which both are compared
 _LEAST = 0.001  # smallest part that is taken out or comes back, as a share of the product
 _LACKING = 0.01  # from which share on the key has lost the product
+_SURELY = 0.9  # of an enclosed hole that the network must be sure of: 1 for labels, 0 for handles
 _LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; higher it is a white side
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
@@ -61,6 +62,10 @@ def settle(pixels: Pixels, keyed: Matte) -> Settled:
     unsure = (seen > SURE) & (seen < 1 - SURE)
     if not key.any() or not subject.any() or unsure.sum() > MOST_UNSURE * subject.sum():
         return Settled(keyed)
+    prints = _find_prints(key, seen)
+    if prints.any():
+        keyed = np.where(_enlarge(prints, size), 1, keyed).astype(np.float32)
+        key |= prints
     foreign, kinds = _find_foreign(shown, key, seen)
     missed = _find_missed(key & ~foreign, seen)
     share = float(missed.sum() / subject.sum())
@@ -118,6 +123,15 @@ def _find_foreign(shown: Pixels, key: Mask, seen: Matte) -> tuple[Mask, list[str
         foreign[place] |= part
         kinds.append(kind)
     return dilate(foreign, _ROUND) & ~subject, list(dict.fromkeys(kinds))
+
+
+def _find_prints(key: Mask, seen: Matte) -> Mask:
+    """Enclosed holes of ``key`` that the network is sure are product: labels as white as the background."""
+    filled = ndimage.binary_fill_holes(key)
+    labels, count = ndimage.label(filled & ~key, EIGHT)
+    sure = np.atleast_1d(ndimage.mean(seen > 1 - SURE, labels, np.arange(1, count + 1)))
+    prints = np.isin(labels, np.flatnonzero(sure >= _SURELY) + 1)
+    return np.asarray(dilate(prints, _ROUND // 2) & erode(filled, 1))
 
 
 def _find_missed(key: Mask, seen: Matte) -> Mask:
