@@ -211,7 +211,7 @@ class BackgroundGenerator:
 
     def _fetch(self, value: Any) -> Any:
         """An open file for an address that may be read; all else as it is."""
-        if not is_address(value) or value.startswith("data:") or (is_url(value) and self.urls is None):
+        if not is_address(value) or (is_url(value) and self.urls is None):
             return value
         stream = io.BytesIO(read_bytes(value, urls=self.urls))
         stream.name = value

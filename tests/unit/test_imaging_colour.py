@@ -227,3 +227,30 @@ def test_video_curves_are_the_inverse_of_the_standards_own() -> None:
         light = ((value / 255 + 0.099) / 1.099) ** (1 / 0.45) if value / 255 > 0.081 else value / 255 / 4.5
         shown = 1.055 * light ** (1 / 2.4) - 0.055 if light > 0.0031308 else 12.92 * light
         assert abs(int(to_srgb(np.full((16, 16, 3), value, np.uint8), profile)[0, 0, 1]) - 255 * shown) <= 1.5
+
+
+def test_tags_that_state_no_colours_are_noted(tmp_path: Path) -> None:
+    for chunks, note in (
+        ({b"cHRM": bytes(32)}, "are no colours"),
+        ({b"cHRM": struct.pack(">8I", *[31270, 32900] * 4)}, "are no colours"),
+        ({b"iCCP": b"x\0\0damaged"}, "embedded colour profile is damaged"),
+    ):
+        read = load_image(png_with(chunks))
+        assert np.array_equal(read.pixels, SCENE) and read.icc_profile is None
+        assert any(note in line for line in read.notes), read.notes
+
+
+def test_jpeg2000_keeps_its_profile() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(SCENE).save(buffer, "JPEG2000")
+    data, profile = buffer.getvalue(), read_profile_of("p3")
+    at = data.index(b"colr")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    header = data.index(b"jp2h")
+    box = struct.pack(">I4s3s", 11 + len(profile), b"colr", b"\x02\0\0") + profile
+    grown = int.from_bytes(data[header - 4 : header], "big") + len(box) - length
+    whole = (
+        data[: header - 4] + struct.pack(">I", grown) + data[header : at - 4] + box + data[at - 4 + length :]
+    )
+    read = load_image(whole)
+    assert read.icc_profile == profile and np.array_equal(read.pixels, load_image(data).pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import subprocess
 import sys
@@ -72,6 +73,7 @@ class Framework:
 
 KINDS: dict[str, Callable[[Path], Any]] = {
     "path": write,
+    "data address": lambda f: "data:image/png;base64," + base64.b64encode(encode()).decode(),
     "text": lambda f: str(write(f)),
     "file address": lambda f: write(f).as_uri(),
     "file address with host": lambda f: write(f).as_uri().replace("file://", "file://localhost"),
@@ -170,7 +172,11 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "blank text": (lambda f: "  ", "path of an image is empty"),
     "web address": (lambda f: "https://shop.example/a.png", "allow its host"),
     "bucket": (lambda f: "s3://bucket/a.png", "allow its host"),
-    "data address": (lambda f: "data:image/png;base64,AAAA", "give the path or the bytes"),
+    "data address without base64": (lambda f: "data:image/png,AAAA", "it is not base64"),
+    "data address cut off": (
+        lambda f: "data:image/png;base64,AAAAA",
+        "data:image/png;base64,… cannot be read",
+    ),
     "file of text": (lambda f: keep(write(f).open("r", encoding="latin-1")), "'rb'"),
     "StringIO": (lambda f: io.StringIO("a"), "'rb'"),
     "closed file": (closed, "keep it open"),

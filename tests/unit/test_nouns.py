@@ -95,6 +95,17 @@ def test_how_sure_a_category_is_follows_from_how_it_was_found(given: str, source
         assert CategoryRules(strict=True).choose(given, build_registry()) == found
 
 
+@pytest.mark.parametrize("given", ["Batteries", "Electronics > Batteries", "N/A", "Sizes > A"])
+def test_a_word_that_only_looks_like_a_category_is_none(given: str) -> None:
+    """French drums, and WordNet's vitamins of one letter."""
+    assert match_word(given, build_registry()) is None
+
+
+def test_labels_of_classes_are_read_word_by_word() -> None:
+    match = match_word("new_rice_cooker", _shop())
+    assert match is not None and match.category.name == "rice cooker"
+
+
 @pytest.mark.parametrize("given", ["guinea pig", "Guinea pigs"])
 def test_a_compound_that_wordnet_knows_is_not_cut_to_its_last_word(given: str) -> None:
     assert CategoryRules().choose(given, build_registry()).source == "general"

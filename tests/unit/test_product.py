@@ -81,6 +81,12 @@ def test_a_foreground_that_does_not_fit(foreground: np.ndarray, message: str) ->
         Product(PIXELS, MATTE, foreground)
 
 
+@pytest.mark.parametrize("profile", ["sRGB", b"junk", b"\0" * 200])
+def test_a_profile_that_is_none_is_refused(profile: Any) -> None:
+    with pytest.raises(ImageError, match=r"Product.icc_profile is .* give the bytes of an RGB ICC profile"):
+        Product(PIXELS, MATTE, icc_profile=profile)
+
+
 def test_mattes_of_every_float_and_bool_are_kept_as_float32() -> None:
     for matte in (BOX > 0, BOX.astype(np.float16), BOX.astype(np.float64)):
         product = Product(PIXELS, matte)

@@ -49,6 +49,7 @@ _TRANSFERS: dict[int, Curve] = {
     8: (1.0,),
     13: _SRGB_CURVE,
 }
+_DAMAGED = "embedded colour profile is damaged; dropped, colours taken as sRGB"
 _HDR = {16: "PQ", 18: "HLG"}
 _ENCODED = np.arange(256) / 255
 _LINEAR = np.where(_ENCODED <= 0.04045, _ENCODED / 12.92, ((_ENCODED + 0.055) / 1.055) ** 2.4).astype(
@@ -176,7 +177,7 @@ def read_profile(image: Image.Image, data: bytes, name: str) -> tuple[bytes | No
 
     The profile of a grey image becomes an RGB one with the same tones. Raises UnreadableImageError (HDR).
     """
-    embedded = image.info.get("icc_profile")
+    embedded = image.info.get("icc_profile") or _find_jpeg2000_profile(data)
     code = _find_code_points(data)
     if code is not None and not (embedded and image.format == "AVIF"):
         return _from_code_points(*code)
@@ -186,11 +187,14 @@ def read_profile(image: Image.Image, data: bytes, name: str) -> tuple[bytes | No
         if profile is not None:
             return profile, ()
         notes = (note,)
+    elif "icc_profile" in image.info:
+        notes = (_DAMAGED,)
     if "srgb" in image.info:
         return SRGB, notes
     if "gamma" in image.info or "chromaticity" in image.info:
-        return _from_gamma(image.info), notes
-    profile, remarks = _from_exif(image, name)
+        profile, remarks = _from_gamma(image.info)
+    else:
+        profile, remarks = _from_exif(image, name)
     return profile, notes + remarks
 
 
@@ -205,7 +209,7 @@ def _check_profile(profile: bytes, mode: str) -> tuple[bytes | None, str]:
     if space != "RGB":
         return None, f"embedded colour profile is for {space} data; dropped"
     if not can_convert(profile, SRGB):
-        return None, "embedded colour profile is damaged; dropped, colours taken as sRGB"
+        return None, _DAMAGED
     return profile, ""
 
 
@@ -227,6 +231,13 @@ def _find_code_points(data: bytes) -> tuple[int, int] | None:
     return struct.unpack_from(">HH", data, at + 8) if 0 <= at <= len(data) - 12 else None
 
 
+def _find_jpeg2000_profile(data: bytes) -> bytes | None:
+    """The ICC profile in a JPEG 2000 file's box for colours, which Pillow passes over."""
+    end = data.find(b"jp2c") if data.startswith(b"\0\0\0\x0cjP  ") else -1
+    at = data.find(b"colr\x02", 0, max(end, 0))
+    return data[at + 7 : at - 4 + int.from_bytes(data[at - 4 : at], "big")] if at >= 0 else None
+
+
 def _from_code_points(primaries: int, transfer: int) -> tuple[bytes | None, tuple[str, ...]]:
     if transfer in _HDR:
         raise UnreadableImageError(
@@ -240,12 +251,25 @@ def _from_code_points(primaries: int, transfer: int) -> tuple[bytes | None, tupl
     return build_profile(f"H.273 {primaries}/{transfer}", corners, _TRANSFERS[transfer], white), ()
 
 
-def _from_gamma(info: Mapping[Any, Any]) -> bytes:
+def _from_gamma(info: Mapping[Any, Any]) -> tuple[bytes | None, tuple[str, ...]]:
     """The profile of PNG's gAMA and cHRM; 1/2.2 counts as sRGB's own curve, as libpng has it."""
     numbers = info.get("chromaticity", (*_D65, *_SRGB_PRIMARIES))
     gamma = info.get("gamma") or 1 / 2.2
     curve: Curve = _SRGB_CURVE if abs(gamma * 2.2 - 1) < 0.01 else (1 / gamma,)
-    return build_profile("gAMA cHRM", numbers[2:8], curve, numbers[:2])
+    return _build_stated("gAMA cHRM", numbers[2:8], curve, numbers[:2])
+
+
+def _build_stated(
+    name: str, primaries: Sequence[float], curve: Curve, white: Sequence[float]
+) -> tuple[bytes | None, tuple[str, ...]]:
+    """The profile of primaries that a file states, which may be no colours at all, and notes."""
+    try:
+        profile = build_profile(name, primaries, curve, white)
+        if can_convert(profile, SRGB):
+            return profile, ()
+    except (ArithmeticError, ValueError, struct.error):
+        pass
+    return None, (f"stated primaries {[*primaries]} and white {[*white]} are no colours; taken as sRGB",)
 
 
 def _from_exif(image: Image.Image, name: str) -> tuple[bytes | None, tuple[str, ...]]:
@@ -264,7 +288,7 @@ def _from_exif(image: Image.Image, name: str) -> tuple[bytes | None, tuple[str, 
     if space == 2 or interoperability == "R03" or (space == 0xFFFF and named_so):
         return ADOBE_RGB, ("colours are Adobe RGB by EXIF",)
     if corners and white and len(corners) == 6 and len(white) == 2:
-        return build_profile("EXIF primaries", [*map(float, corners)], (gamma,), [*map(float, white)]), ()
+        return _build_stated("EXIF primaries", [*map(float, corners)], (gamma,), [*map(float, white)])
     uncalibrated = "EXIF says that the colours are not sRGB, but not which; taken as sRGB"
     return None, (uncalibrated,) if space == 0xFFFF else ()
 

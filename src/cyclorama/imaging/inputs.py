@@ -6,13 +6,14 @@ images and masks take. torch is never imported for those who do not use it.
 
 from __future__ import annotations
 
+import binascii
 import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ Source: TypeAlias = Path | bytes | Image.Image | npt.NDArray[Any]
 """What the loaders go on with."""
 
 _GIVE = "give a path, bytes, an open binary file, a PIL image, an array or a torch tensor"
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://|(data):", re.IGNORECASE)
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _NEAR = 1e-3  # rounding of floats: how far above 1 a scale from 0 to 1 may reach
 
 
@@ -53,7 +54,7 @@ def is_one(value: Any) -> bool:
 def is_address(value: Any) -> bool:
     """Whether ``value`` is a text such as ``https://host/file``, and none of this machine's paths."""
     found = _ADDRESS.match(value) if isinstance(value, str) else None
-    return found is not None and (found[1] or "").lower() != "file"
+    return found is not None and found[1].lower() != "file"
 
 
 def find_name(value: Any) -> str:
@@ -63,6 +64,8 @@ def find_name(value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
         return ""
     text = os.fsdecode(value)
+    if text[:5].lower() == "data:":
+        return ""
     return Path(urlsplit(text).path if "://" in text else text).name
 
 
@@ -103,6 +106,8 @@ def _read(value: Any) -> Source:
         text = os.fsdecode(value)
         if not text.strip():
             raise UnreadableImageError("the path of an image is empty; give a file")
+        if text[:5].lower() == "data:":
+            return _read_data_address(text)
         if is_address(text):
             raise UnreadableImageError(
                 f"{text[:200]} is an address; allow its host (BackgroundGenerator.from_pretrained(urls=…)), "
@@ -122,6 +127,17 @@ def _read(value: Any) -> Source:
     if _is_array(value):
         return _to_array(value)
     raise UnreadableImageError(f"cannot make an image of {_describe(value)}; {_GIVE}")
+
+
+def _read_data_address(text: str) -> bytes:
+    """What ``data:image/png;base64,…`` holds, as pages and their tools pass images on."""
+    head, _, body = text.partition(",")
+    try:
+        if not head.lower().endswith(";base64"):
+            raise ValueError("it is not base64")
+        return binascii.a2b_base64(unquote(body))
+    except ValueError as error:
+        raise UnreadableImageError(f"{head[:60]},… cannot be read ({error}); {_GIVE}") from error
 
 
 def _read_stream(stream: Any) -> bytes:

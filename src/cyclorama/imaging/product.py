@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cyclorama.errors import ImageError, InvertedMaskError, MaskError, UnreadableImageError
-from cyclorama.imaging.colour import to_srgb
+from cyclorama.imaging.colour import SRGB, can_convert, to_srgb
 from cyclorama.imaging.cutout import CutoutConfig, CutoutNetwork, find_matte
 from cyclorama.imaging.inputs import find_name
 from cyclorama.imaging.loading import LoadedImage, load_image
@@ -47,6 +47,7 @@ class Product:
     """Where the matte came from: ``matte`` (given as one), ``mask``, ``alpha``, ``path``, ``white``,
     ``u2netp`` (the bundled network) or a given network."""
     icc_profile: bytes | None = None
+    """ICC bytes of the colours of ``pixels``; None is sRGB."""
     notes: tuple[str, ...] = ()
     """Remarks about the photo; they go into the report of every image made of it."""
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +62,12 @@ class Product:
 
     def __post_init__(self) -> None:
         _check_pixels(self.pixels, "Product.pixels")
+        profile = self.icc_profile
+        if profile is not None and not (isinstance(profile, bytes) and can_convert(profile, SRGB)):
+            raise ImageError(
+                f"Product.icc_profile is {profile!r:.40}, no profile; give the bytes of an RGB ICC profile, "
+                "or None for sRGB"
+            )
         matte = check_matte(self.matte, self.size, "Product.matte")
         object.__setattr__(self, "matte", matte)
         check_mask(matte, "Product.matte")

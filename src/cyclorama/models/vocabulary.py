@@ -67,7 +67,7 @@ def look_up_word(text: str) -> Word | None:
 def look_up_noun(text: str) -> Word | None:
     """What the English noun ``text``, or its singular, is a kind of."""
     key, nouns = normalise_name(text), _load_nouns()
-    forms = [key, *sorted(list_singulars(key) - {key}, key=len)]
+    forms = [key, *sorted(list_singulars(key) - {key}, key=len)] if len(key) > 1 else []  # no vitamin of N/A
     return next((Word(nouns[form], "noun") for form in forms if form in nouns), None)
 
 

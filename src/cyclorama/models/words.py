@@ -114,6 +114,7 @@ def _match_level(level: str, registry: CategoryRegistry, mapping: Mapping[str, s
 
 def _match_words(text: str, registry: CategoryRegistry, mapping: Mapping[str, str]) -> CategoryMatch | None:
     """What one name of several words stands for: as a whole, then by its head."""
+    text = text.replace("_", " ")
     for head in _list_heads(text):
         found, noun = _look_up(head, registry, mapping), look_up_noun(head)
         if found is None and noun is not None:
