@@ -8,11 +8,13 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
+from cyclorama.commands.serve_keys import keys
 from cyclorama.errors import import_optional
 from cyclorama.service.settings import ServiceSettings
 
 NEEDS_SERVE = "the service needs further packages: pip install 'cyclorama[serve]'"
 serve = cyclopts.App(name="serve", help="Serve images over HTTP, or help another machine's server.")
+serve.command(keys)
 
 
 @serve.default

@@ -58,6 +58,26 @@ def load_mask(
     Raises MaskSizeError, EmptyMaskError, FullMaskError, ProductTooSmallError, InvertedMaskError (unless
     ``allow_inverted``), MaskError (coloured, not finite) and the errors of :func:`load_image`.
     """
+    mask, name = read_matte(source, size, means, limits)
+    check_mask(mask, name)
+    inverted, border_share = detect_inversion(mask)
+    if inverted and not allow_inverted:
+        flag = "product" if means == "background" else "background"
+        raise InvertedMaskError(
+            f"{name}: the product would cover {border_share:.0%} of the image's border, all four corners and "
+            f"{(mask >= 0.5).mean():.0%} of its area, read with --mask-means {means}; that is how a "
+            f"background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
+        )
+    return mask
+
+
+def read_matte(
+    source: ImageLike, size: Size, means: MaskMeans | None = None, limits: LoadLimits | None = None
+) -> tuple[Matte, str]:
+    """What :func:`load_mask` gives, however much or little it marks, and its name.
+
+    Raises MaskSizeError, MaskError, EmptyMaskError (values up to 2 of 255) and those of :func:`load_image`.
+    """
     means = means or "product"
     if means not in get_args(MaskMeans):
         raise SettingsError(f"--mask-means is {means!r}; use 'product', 'background' or 'alpha'")
@@ -76,16 +96,7 @@ def load_mask(
         mask = _fit_size(mask, size, name)
     if means == "background":
         mask = np.float32(1) - mask
-    check_mask(mask, name)
-    inverted, border_share = detect_inversion(mask)
-    if inverted and not allow_inverted:
-        flag = "product" if means == "background" else "background"
-        raise InvertedMaskError(
-            f"{name}: the product would cover {border_share:.0%} of the image's border, all four corners and "
-            f"{(mask >= 0.5).mean():.0%} of its area, read with --mask-means {means}; that is how a "
-            f"background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
-        )
-    return mask
+    return mask, name
 
 
 def check_matte(matte: Any, size: Size | None, name: str) -> Matte:

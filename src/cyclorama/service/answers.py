@@ -26,7 +26,8 @@ def to_time(seconds: float | None) -> Any:
 def to_asset(row: RowMapping) -> Asset:
     """An asset's row."""
     stated = {name: row[name] for name in ("id", "name", "media_type", "bytes", "sha256")}
-    return Asset(**stated, **row["facts"], created=to_time(row["created"]))
+    facts = {name: value for name, value in row["facts"].items() if name != "thumbnail"}
+    return Asset(**stated, **facts, created=to_time(row["created"]))
 
 
 def to_problem(error: Mapping[str, Any] | None) -> Problem | None:

@@ -9,16 +9,23 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import FastAPI
 
 from cyclorama import __version__
-from cyclorama.service import problems
+from cyclorama.processes import count_cpus
+from cyclorama.service import cutouts, problems
+from cyclorama.service.auth import Guard, choose_auth
+from cyclorama.service.children import Children
 from cyclorama.service.context import Service
 from cyclorama.service.events import Feed
+from cyclorama.service.limits import BodyGate
 from cyclorama.service.metrics import Meter, Metrics
-from cyclorama.service.routes import assets, events, images, jobs, page, server, styles
+from cyclorama.service.origins import OriginGate, check_cors
+from cyclorama.service.retention import keep_sweeping
+from cyclorama.service.routes import assets, events, images, jobs, page, server, sessions, styles
+from cyclorama.service.routes import cutouts as cutout_routes
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
 
-ROUTES = (images, jobs, events, assets, server, styles, page)
+ROUTES = (images, jobs, events, assets, cutout_routes, sessions, server, styles, page)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -26,22 +33,29 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
     Raises OutputError (data folder, database), ModelNotFoundError, ModelFormatError, ConfigError.
     """
+    auth, cors = choose_auth(settings.host, settings.auth), check_cors(settings.cors)
     store = Store(settings.data, settings.database, settings.store)
+    children = Children(max(1, min(4, count_cpus() // 2)), cutouts.prepare)
     feed = Feed(store)
-    parts = (feed, Workforce(settings, store), Metrics(store, feed))
+    parts = (feed, Workforce(settings, store), Metrics(store, feed), children)
     service = Service(settings, store, open_models(settings), *parts)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         service.workforce.start()
         following = asyncio.create_task(feed.run())
+        sweeping = asyncio.create_task(keep_sweeping(store, settings))
+        warm = asyncio.create_task(asyncio.to_thread(children.start))
         try:
             yield
         finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            for task in (following, sweeping):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
             await asyncio.to_thread(service.workforce.stop, 0.0)
+            await asyncio.wait([warm])
+            children.close()
             store.close()
 
     app = FastAPI(
@@ -56,5 +70,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     for routes in ROUTES:
         app.include_router(routes.router)
     problems.install(app)
-    app.add_middleware(Meter, service.metrics)
+    app.add_middleware(BodyGate)
+    app.add_middleware(Guard, store, auth, service.rates)
+    app.add_middleware(OriginGate, (settings.host, *settings.hosts), cors)
+    app.add_middleware(Meter, service.metrics)  # the outermost: it counts refusals, too
     return app

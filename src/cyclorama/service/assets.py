@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, select, update
 
 from cyclorama.service.store import Store, find, get_time
 from cyclorama.service.tables import assets
@@ -16,16 +16,18 @@ def keep_asset(
 ) -> tuple[RowMapping, bool]:
     """The asset of ``key`` with the blob ``digest``, and whether it is new; a known one keeps its name.
 
-    ``facts``: width, height, alpha, icc_profile, notes, where they are known.
+    ``facts``: width, height, alpha, icc_profile, notes, thumbnail (a digest), where they are known.
     """
     id = f"as_{digest[:24]}"
     with store.write() as connection:
         query = select(assets).where(assets.c.id == id, assets.c.key == key)
         row = connection.execute(query).mappings().first()
         if row is not None:
+            connection.execute(update(assets).where(assets.c.seq == row["seq"]).values(seen=get_time()))
             return row, False
         stated = {"name": name, "media_type": media_type, "bytes": size, "sha256": digest}
-        values = {"id": id, "key": key, "facts": dict(facts), "created": get_time(), **stated}
+        values = {"id": id, "key": key, "facts": dict(facts), **stated}
+        values["created"] = values["seen"] = get_time()
         connection.execute(insert(assets).values(**values))
         return connection.execute(query).mappings().one(), True
 
@@ -37,4 +39,5 @@ def drop_asset(store: Store, key: str, id: str) -> None:
         connection.execute(delete(assets).where(assets.c.seq == row["seq"]))
         same = select(assets.c.id).where(assets.c.sha256 == row["sha256"])
         if connection.execute(same).first() is None:
-            store.blobs.drop(row["sha256"])
+            for digest in filter(None, (row["sha256"], row["facts"].get("thumbnail"))):
+                store.blobs.drop(digest)

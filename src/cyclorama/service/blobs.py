@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +19,16 @@ from cyclorama.files import refuse, write_atomic
 
 _BLOCK = 2**20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A file of the store."""
+
+    digest: str
+    bytes: int
+    written: float
+    """Seconds since 1970, UTC."""
 
 
 class Blobs:
@@ -31,9 +44,11 @@ class Blobs:
         digest = hashlib.sha256(data).hexdigest()
         path = self._locate(digest)
         if self._local:
-            if not Path(path).exists():
+            if Path(path).exists():
+                os.utime(path)  # young again, so that no sweep takes it before its row is there
+            else:
                 write_atomic(Path(path), data, shared=True)
-        elif not self._system.exists(path):
+        else:
             try:
                 self._system.pipe_file(path, data)
             except OSError as error:
@@ -88,6 +103,15 @@ class Blobs:
             write_atomic(copy, self.read(digest), durable=False, shared=True)
         return copy
 
+    def scan(self) -> list[Blob]:
+        """All files."""
+        found = self._system.find(self._root, detail=True)
+        return [
+            Blob(digest, info["size"], _read_time(info))
+            for path, info in found.items()
+            if _DIGEST.fullmatch(digest := path.rpartition("/")[2])
+        ]
+
     def drop(self, digest: str) -> None:
         """Delete ``digest``, if it is there. Raises OutputError."""
         try:
@@ -100,3 +124,15 @@ class Blobs:
         if not _DIGEST.fullmatch(digest):
             raise UnknownIdError(f"{digest!r} is no digest")
         return f"{self._root}/{digest[:2]}/{digest}"
+
+
+def _read_time(info: dict[str, Any]) -> float:
+    """When a file was written, as its file system says it; now, if it does not."""
+    value = next(
+        (info[name] for name in ("mtime", "LastModified", "updated", "created") if name in info), None
+    )
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return time.time() if value is None else float(value)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from cyclorama.errors import QueueFullError, SettingsError
+from cyclorama.errors import DiskFullError, QueueFullError, SettingsError
 from cyclorama.generation.model import ModelHandle
+from cyclorama.service import keys
+from cyclorama.service.children import Children
 from cyclorama.service.events import Feed
+from cyclorama.service.health import LEAST_DISK
+from cyclorama.service.limits import Rates
 from cyclorama.service.metrics import Metrics
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, make_id
 from cyclorama.service.supervise import Workforce
 
-LOCAL = "local"
+LOCAL = keys.LOCAL.key
 """The key of everybody where none is asked for."""
 
 
@@ -30,6 +35,9 @@ class Service:
     feed: Feed
     workforce: Workforce
     metrics: Metrics
+    children: Children
+    """Read files from others."""
+    rates: Rates = field(default_factory=Rates)
     server: str = field(default_factory=lambda: make_id("sv"))
     """This start of it."""
     draining: bool = False
@@ -44,9 +52,15 @@ class Service:
         return self.models[name]
 
     def check_open(self) -> None:
-        """Raises QueueFullError while the server shuts down."""
+        """Raises QueueFullError while the server shuts down, DiskFullError when its disk is nearly full."""
         if self.draining:
             raise QueueFullError("the server shuts down; come again in a moment", retry_after=5)
+        free = shutil.disk_usage(self.store.folder).free
+        if free < LEAST_DISK:
+            raise DiskFullError(
+                f"{free:,} bytes of the server's disk are free, the least is {LEAST_DISK:,}; delete what "
+                "is not needed, or see --keep-images and --store-limit"
+            )
 
 
 def get_service(request: Request) -> Service:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -15,7 +14,7 @@ from cyclorama.generation.settings import GenerateConfig
 from cyclorama.service.context import Service
 from cyclorama.service.jobs import ASSETS
 from cyclorama.service.schemas import JobItem, JobRequest
-from cyclorama.service.uploads import keep_file
+from cyclorama.service.uploads import keep
 
 _OWN = ("model", "gate")
 _BINARY = {"type": "string", "format": "binary"}
@@ -57,7 +56,7 @@ async def read_order(request: Request, service: Service, key: str) -> JobRequest
                 if name not in ASSETS:
                     raise RequestError(f"{name} is a file, but only {', '.join(ASSETS)} may be", name)
                 title = value.filename or name
-                row, _ = await run_in_threadpool(keep_file, service, key, value.file, title)
+                row, _ = await keep(service, key, value.file, title)
                 item[name] = row["id"]
                 if name == "image":
                     item.setdefault("name", row["name"] if not value.filename else value.filename)

@@ -60,6 +60,11 @@ def submit_job(
     return job
 
 
+def count_asked(request: JobRequest) -> int:
+    """How many images a request asks for."""
+    return len(request.items) * len(request.settings.build_layouts()) * request.settings.candidates
+
+
 def to_request(request: JobRequest) -> dict[str, Any]:
     """The request as plain values, with the settings that it names and no others."""
     settings = {name: to_plain(getattr(request.settings, name)) for name in request.settings.model_fields_set}
@@ -71,6 +76,8 @@ def _read_item(connection: Connection, item: Any, key: str) -> str:
     rows = {
         name: find(connection, assets, id, key) for name in ASSETS if (id := getattr(item, name)) is not None
     }
+    used = [row["seq"] for row in rows.values()]
+    connection.execute(update(assets).where(assets.c.seq.in_(used)).values(seen=get_time()))
     return str(item.name or rows["image"]["name"])
 
 

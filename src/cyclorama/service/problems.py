@@ -124,8 +124,10 @@ def find_request_id(scope: Scope) -> str:
     return str(state.setdefault("request_id", uuid4().hex))
 
 
-async def refuse(error: CycloramaError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with ``error`` before the body has been read, take a little more of it, and close."""
+async def refuse(
+    error: CycloramaError, scope: Scope, receive: Receive, send: Send, ended: bool = False
+) -> None:
+    """Answer with ``error``, take a little more of the body if it has not ``ended``, and close."""
     status, headers, body = describe(error, find_request_id(scope))
     headers |= {"Content-Length": str(len(body)), "Connection": "close"}
     pairs = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
@@ -133,7 +135,7 @@ async def refuse(error: CycloramaError, scope: Scope, receive: Receive, send: Se
     await send({"type": "http.response.body", "body": body, "more_body": True})
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            while (await receive()).get("more_body"):
+            while not ended and (await receive()).get("more_body"):
                 pass
     await send({"type": "http.response.body", "body": b""})
 

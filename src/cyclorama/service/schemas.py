@@ -23,6 +23,8 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 Decision = Literal["open", "approved", "rejected"]
 Lane = Literal["interactive", "bulk"]
 Side = Annotated[int, Field(ge=0)]
+Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
+CutoutWarning = Literal["empty", "small", "full", "inverted", "cut_by_frame"]
 Tool = Literal["add", "erase", "lasso", "refine"]
 
 
@@ -84,6 +86,12 @@ class Asset(Shape):
     created: datetime
 
 
+class AssetSource(Shape):
+    """A file that the server fetches, if its host is allowed."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
 class Stroke(Shape):
     """One stroke on a matte, in pixels of the full-size image."""
 
@@ -93,7 +101,7 @@ class Stroke(Shape):
     radius: Annotated[float, Field(gt=0, le=4096)] = 16.0
     hardness: Annotated[float, Field(ge=0, le=1)] = 1.0
     """1: a sharp rim; 0: soft from the middle on."""
-    points: Annotated[list[tuple[float, float]], Field(min_length=1, max_length=MAX_POINTS)]
+    points: Annotated[list[tuple[Coordinate, Coordinate]], Field(min_length=1, max_length=MAX_POINTS)]
     """(x, y) from the image's upper left corner."""
 
 
@@ -120,7 +128,9 @@ class Cutout(Shape):
     """Of the product."""
     share: float
     """Of the image's area."""
-    warnings: list[str] = []
+    warnings: list[CutoutWarning] = []
+    """``empty``, ``small``, ``full``: no image can be made with it; ``inverted``: as a background looks;
+    ``cut_by_frame``: the product runs out of the image."""
     notes: list[str] = []
 
 
@@ -318,3 +328,10 @@ class Me(Shape):
 
     key: str
     scopes: list[str]
+
+
+class SessionRequest(Shape):
+    """A browser comes in."""
+
+    key: Annotated[str, Field(min_length=1, max_length=200)]
+    """As ``cyclorama serve keys add`` showed it."""

@@ -12,30 +12,26 @@ import uvicorn
 
 from cyclorama.errors import SettingsError
 from cyclorama.service.app import create_app
+from cyclorama.service.connections import UVICORN
 from cyclorama.service.context import Service
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
 
-BACKLOG = 512
-KEEP_ALIVE_SECONDS = 20
-
 
 def run_server(settings: ServiceSettings, say: Callable[[str], None]) -> int:
     """Serve until SIGTERM or Ctrl-C, then 0. Raises SettingsError (host or port), OutputError, ModelError."""
-    listening = _listen(settings.host, settings.port)
-    app = create_app(settings)
-    say(f"cyclorama: http://{settings.host}:{listening.getsockname()[1]}/")
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=5,
-        h11_max_incomplete_event_size=64 * 2**10,
-    )
-    _Server(config, app.state.service).run(sockets=[listening])
+    with _listen(settings.host, settings.port) as listening:
+        app = create_app(settings)
+        say(f"cyclorama: http://{settings.host}:{listening.getsockname()[1]}/")
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            **UVICORN,
+        )
+        _Server(config, app.state.service).run(sockets=[listening])
     return 0
 
 
@@ -80,7 +76,7 @@ def _listen(host: str, port: int) -> socket.socket:
         found = socket.socket(family)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
-        found.listen(BACKLOG)
+        found.listen(UVICORN["backlog"])
         return found
     except OSError as error:
         raise SettingsError(

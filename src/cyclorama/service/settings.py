@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cyclorama.generation.model import ModelHandle
 
 
+Days = Annotated[float | None, Field(gt=0, le=36_500)]
+
+
 class ServiceSettings(Settings):
     """Where the service listens, keeps things and makes images."""
 
@@ -43,6 +46,20 @@ class ServiceSettings(Settings):
     """Number format of learned models."""
     auth: Literal["none", "keys"] | None = None
     """keys: every request needs one; None: none on this machine's own address, which others cannot reach."""
+    hosts: tuple[str, ...] = ()
+    """Names by which browsers may call this server, beside localhost and this machine's; may be repeated."""
+    cors: str | None = None
+    """The one other site whose pages may use this server: https://shop.example."""
+    allow_urls: tuple[str, ...] = ()
+    """Hosts from which the server may fetch photos by address, as *.shop.example; may be repeated."""
+    keep_inputs: Days = None
+    """Days that uploaded files are kept after they were last asked for; None: for ever."""
+    keep_images: Days = None
+    """Days that images are kept which nobody approved; None: for ever."""
+    keep_jobs: Days = None
+    """Days that jobs are kept after their end, unless one of their images was approved; None: for ever."""
+    store_limit: Annotated[float | None, Field(gt=0)] = None
+    """Gigabytes of all files; beyond, the oldest images go which nobody approved."""
     drain: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """Seconds that images in hand have after SIGTERM."""
 

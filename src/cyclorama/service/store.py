@@ -36,7 +36,7 @@ class Store:
         """
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"cannot use {folder} as data folder: {error.strerror}; name another"

@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 from cyclorama.errors import QueueFullError, QuotaError
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
-from cyclorama.service.context import Service
+from cyclorama.service.context import LOCAL, Service
 from cyclorama.service.health import estimate_seconds
 from cyclorama.service.schemas import JobDetail, JobRequest
 from cyclorama.service.store import find
@@ -35,15 +35,20 @@ async def submit(
     token = request.headers.get("idempotency-key")
     content = json.dumps([request.url.path, jobs.to_request(order)], sort_keys=True)
     mark = hashlib.sha256(content.encode()).hexdigest()
+    if key != LOCAL:
+        service.rates.check(key, "images")
     values = (service.store, order, key, model, service.server, token, mark)
     try:
-        return await run_in_threadpool(jobs.submit_once, *values)
+        job, answer = await run_in_threadpool(jobs.submit_once, *values)
     except (QuotaError, QueueFullError) as error:
         seconds = await run_in_threadpool(
             estimate_seconds, service.store, len(order.items), order.settings.preset
         )
         error.retry_after = min(600.0, max(1.0, seconds or 10.0))
         raise
+    if key != LOCAL and answer is None:
+        service.rates.take(key, "images", jobs.count_asked(order))
+    return job, answer
 
 
 async def wait_for_job(service: Service, key: str, job: str, seconds: float) -> str:

@@ -40,6 +40,15 @@ keys = Table(
     Column("revoked", Float),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("key", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),  # session, or link: opens one session
+    Column("expires", Float, nullable=False),
+)
+
 assets = Table(
     "assets",
     metadata,
@@ -50,8 +59,9 @@ assets = Table(
     Column("media_type", String(64), nullable=False),
     Column("bytes", _Number, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("facts", JSON, nullable=False),  # width, height, alpha, icc_profile, notes
+    Column("facts", JSON, nullable=False),  # width, height, alpha, icc_profile, notes, thumbnail
     Column("created", Float, nullable=False),
+    Column("seen", Float, nullable=False),  # when it was last uploaded, or a job asked for it
     UniqueConstraint("key", "id"),
 )
 

@@ -2,65 +2,124 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from typing import IO, Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
 
+from anyio import to_thread
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
-from PIL import Image
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from sqlalchemy import RowMapping
 from starlette.datastructures import UploadFile
 
-from cyclorama.errors import SettingsError, UnreadableImageError
+from cyclorama.data.fetch import UrlPolicy, fetch
+from cyclorama.errors import FetchError, RequestError
+from cyclorama.files import refuse
 from cyclorama.service.assets import keep_asset
 from cyclorama.service.context import Service
+from cyclorama.service.limits import FILE_BYTES
+from cyclorama.service.photos import inspect
+from cyclorama.service.schemas import AssetSource
 
-_SPOOL = 2**20
+_BLOCK = 2**20
 _NAME = "image"
 
 
 async def receive(request: Request, service: Service, key: str) -> tuple[RowMapping, bool]:
-    """The asset of the request's body, a file as it is or the part ``file`` of a form, and whether it is new.
+    """The asset of the request's body, and whether it is new.
 
-    Raises ImageError, SettingsError.
+    The body is a file as it is, a form with the part ``file``, or JSON with the address of a file.
+
+    Raises ImageError, RequestError, FetchError.
     """
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=4) as form:
             part = form.get("file")
             if not isinstance(part, UploadFile):
-                raise SettingsError("the form has no part `file` with a file; give one")
-            return await run_in_threadpool(keep_file, service, key, part.file, part.filename or _NAME)
-    with tempfile.SpooledTemporaryFile(_SPOOL) as spooled:
+                raise RequestError("the form has no part `file` with a file; give one", "file")
+            return await keep(service, key, part.file, part.filename or _NAME)
+    if kind == "application/json":
+        source = _read_source(await request.body())
+        return await run_in_threadpool(keep_address, service, key, source.url)
+    with tempfile.TemporaryFile() as file:
         async for piece in request.stream():
-            spooled.write(piece)
-        spooled.seek(0)
-        return await run_in_threadpool(
-            keep_file, service, key, spooled, request.query_params.get("name", _NAME)
-        )
-
-
-def keep_file(service: Service, key: str, file: Any, name: str) -> tuple[RowMapping, bool]:
-    """The asset of an open ``file``, and whether it is new. Raises ImageError."""
-    media_type, facts = inspect_file(file)
-    size = file.seek(0, 2)
-    file.seek(0)
-    digest = service.store.blobs.put_file(file)
-    name = name.replace("\\", "/").rpartition("/")[2][:255] or _NAME
-    return keep_asset(service.store, key, digest, size, name, media_type, facts)
-
-
-def inspect_file(file: IO[bytes]) -> tuple[str, dict[str, Any]]:
-    """Media type and facts of an image by its header, of a style file by its text. Raises ImageError."""
-    try:
-        with Image.open(file) as image:
-            facts = {"width": image.width, "height": image.height, "alpha": image.has_transparency_data}
-            return Image.MIME.get(image.format or "", "application/octet-stream"), facts
-    except Exception as error:
+            await run_in_threadpool(file.write, piece)
         file.seek(0)
+        name = request.query_params.get("name") or _NAME
+        return await keep(service, key, file, name)
+
+
+async def keep(service: Service, key: str, file: IO[bytes], name: str) -> tuple[RowMapping, bool]:
+    """The asset of an open ``file``, and whether it is new. Raises ImageError."""
+    return await to_thread.run_sync(keep_file, service, key, file, name, limiter=service.children.entry)
+
+
+def _read_source(body: bytes) -> AssetSource:
+    try:
+        return AssetSource.model_validate_json(body)
+    except ValidationError as error:
+        faults = [fault | {"loc": ("body", *fault["loc"])} for fault in error.errors()]
+        raise RequestValidationError(faults) from None
+
+
+def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[RowMapping, bool]:
+    """As :func:`keep`, in this thread."""
+    with open_folder(service) as folder:
+        path, thumbnail = folder / "file", folder / "thumbnail"
         try:
-            text = file.read(2**16).decode()
-        except UnicodeDecodeError:
-            text = ""
-        if text.lstrip().startswith("{") or ":" in text.partition("\n")[0]:
-            return "application/yaml", {}
-        raise UnreadableImageError("the file is no image of a known format, nor a style file") from error
+            with path.open("wb") as copy:
+                shutil.copyfileobj(file, copy, _BLOCK)
+        except OSError as error:
+            raise refuse(path, error) from error
+        facts = service.children.run(inspect, path, thumbnail)
+        media_type = facts.pop("media_type")
+        if thumbnail.exists():
+            facts["thumbnail"] = service.store.blobs.put(thumbnail.read_bytes())
+        size = path.stat().st_size
+        with path.open("rb") as copy:
+            digest = service.store.blobs.put_file(copy)
+    return keep_asset(service.store, key, digest, size, clean_name(name), media_type, facts)
+
+
+def keep_address(service: Service, key: str, url: str) -> tuple[RowMapping, bool]:
+    """The asset of the file at ``url``, and whether it is new. Raises FetchError, ImageError."""
+    hosts = service.settings.allow_urls
+    if not hosts:
+        raise FetchError(
+            "this server fetches no addresses (--allow-urls HOST allows it); send the file's bytes"
+        )
+    data = fetch(url, UrlPolicy(hosts=hosts, max_bytes=FILE_BYTES, tries=2, max_pause=2.0))
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        file.seek(0)
+        return keep_file(service, key, file, unquote(urlsplit(url).path))
+
+
+def clean_name(name: str) -> str:
+    """The last part of a file's ``name``, which is only ever shown.
+
+    >>> clean_name("../../etc/pass\\0wd")
+    'passwd'
+    """
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "".join(c for c in last if c.isprintable())[:255].strip(". ") or _NAME
+
+
+@contextmanager
+def open_folder(service: Service) -> Iterator[Path]:
+    """A folder for the files of one request, gone afterwards. Raises OutputError."""
+    incoming = service.store.folder / "incoming"
+    try:
+        incoming.mkdir(exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=incoming, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise refuse(incoming, error) from error
+    with folder as name:
+        yield Path(name)

@@ -6,12 +6,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from cyclorama.errors import UnknownIdError
 from cyclorama.service import uploads
 from cyclorama.service.answers import to_asset
 from cyclorama.service.assets import drop_asset
 from cyclorama.service.context import Here, Key
 from cyclorama.service.files import send_blob
-from cyclorama.service.schemas import Asset
+from cyclorama.service.schemas import Asset, AssetSource
 
 router = APIRouter(prefix="/v1/assets", tags=["assets"])
 _BODY = {
@@ -26,6 +27,7 @@ _BODY = {
                 }
             },
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": AssetSource.model_json_schema()},
         },
     }
 }
@@ -52,6 +54,16 @@ def read_asset_file(id: str, request: Request, service: Here, key: Key) -> Respo
     """An asset's bytes."""
     row = service.store.find_asset(id, key)
     return send_blob(service, request, row["sha256"], row["media_type"], row["name"])
+
+
+@router.get("/{id}/thumbnail", response_class=StreamingResponse)
+def read_asset_thumbnail(id: str, request: Request, service: Here, key: Key) -> Response:
+    """A photo's small WebP."""
+    row = service.store.find_asset(id, key)
+    digest = row["facts"].get("thumbnail")
+    if digest is None:
+        raise UnknownIdError(f"asset {id} has no thumbnail; photos that were uploaded have one")
+    return send_blob(service, request, digest, "image/webp", f"{id}.webp")
 
 
 @router.delete("/{id}", status_code=204)

@@ -11,10 +11,6 @@ from fastapi import APIRouter, Request, Response
 from cyclorama.errors import RouteError
 
 router = APIRouter(include_in_schema=False)
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _TYPES = {
     "html": "text/html",
     "css": "text/css",
@@ -49,13 +45,7 @@ def _send(name: str, request: Request) -> Response:
     content = list_files().get(name)
     if content is None:
         raise RouteError(f"the page has no file {name!r}")
-    headers = {
-        "Cache-Control": "no-cache",
-        "Content-Security-Policy": POLICY,
-        "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    headers = {"Cache-Control": "no-cache", "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8")

@@ -9,7 +9,9 @@ from cyclorama.generation.scenes import PRESETS
 from cyclorama.models.vocabulary import get_words
 from cyclorama.service.context import Here
 from cyclorama.service.health import find_fault, measure_load, measure_presets
-from cyclorama.service.schemas import CategoryInfo, ModelInfo, Page, PresetInfo
+from cyclorama.service.jobs import MAX_WAITING, MAX_WAITING_OF_A_KEY
+from cyclorama.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES
+from cyclorama.service.schemas import MAX_ITEMS, CategoryInfo, Limits, ModelInfo, Page, PresetInfo
 from cyclorama.service.store import is_alive
 
 router = APIRouter(tags=["server"])
@@ -46,6 +48,21 @@ def list_presets(service: Here) -> Page[PresetInfo]:
     """The presets, best first, and how long an image takes with each."""
     known = measure_presets(service.store)
     return Page(items=[PresetInfo(name=name, seconds=known.get(name)) for name in PRESETS])
+
+
+@router.get("/v1/limits", response_model=Limits)
+def read_limits(service: Here) -> Limits:
+    """What this server takes, and how much of it."""
+    return Limits(
+        items=MAX_ITEMS,
+        images_waiting=MAX_WAITING,
+        images_waiting_of_a_key=MAX_WAITING_OF_A_KEY,
+        file_bytes=FILE_BYTES,
+        request_bytes=REQUEST_BYTES,
+        pixels=PIXELS,
+        requests_a_minute=service.rates.requests,
+        images_a_minute=service.rates.images,
+    )
 
 
 @router.get("/healthz", include_in_schema=False)

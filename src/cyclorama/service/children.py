@@ -1,0 +1,176 @@
+"""Work on files from others, each in a child process that may not hurt anybody.
+
+A child has a limit of time and of memory. One that goes over it, or ends by itself, is replaced, and whoever
+asked gets HeavyImageError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter
+
+from cyclorama.errors import CycloramaError, HeavyImageError, QueueFullError
+
+T = TypeVar("T")
+SECONDS = 20.0
+"""For one task."""
+MEMORY = 6 * 2**30
+"""Bytes of address space of a child: what it has loaded, and an image of 40 megapixels several times."""
+START_SECONDS = 180.0
+"""For a child's start: matting is compiled once an installation, which takes about a minute."""
+_WAIT_SECONDS = 30.0
+
+
+@dataclass
+class _Child:
+    process: Any
+    pipe: Connection
+    ready: bool = False
+
+    def end(self) -> None:
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
+
+
+class Children:
+    """``count`` child processes that do one task each at a time. Threads may share it."""
+
+    def __init__(
+        self,
+        count: int,
+        prepare: Callable[[], object],
+        seconds: float = SECONDS,
+        memory: int = MEMORY,
+    ) -> None:
+        """``prepare`` is called once in each child, before its limits hold; it must be a module's function.
+
+        Children start when they are first needed, or by :meth:`start`.
+        """
+        self.seconds, self.memory, self.prepare = seconds, memory, prepare
+        self.entry = CapacityLimiter(2 * max(count, 1))
+        """For threads that wait for a child, so that those of other requests stay free."""
+        self._free: queue.SimpleQueue[_Child | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        for _ in range(count):
+            self._free.put(None)
+
+    def start(self) -> None:
+        """Start one child, so that the first task need not wait for it."""
+        child = self._free.get()
+        self._free.put(child or self._launch())
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What ``function`` (a module's) gives for ``arguments``, done in a child.
+
+        Raises the function's own CycloramaError, HeavyImageError (time, memory, a crash), QueueFullError (all
+        children are busy for long).
+        """
+        try:
+            child = self._free.get(timeout=_WAIT_SECONDS)
+        except queue.Empty:
+            raise QueueFullError(
+                f"all processes that read images were busy for {_WAIT_SECONDS:.0f} s; try again",
+                retry_after=10,
+            ) from None
+        try:
+            child = child or self._launch()
+            kind, value = self._ask(child, function, arguments)
+        except BaseException:
+            if child is not None:
+                child.end()
+                child = None
+            raise
+        finally:
+            self._free.put(child)
+            if self._closed.is_set():
+                self.close()
+        if kind == "value":
+            return value  # type: ignore[no-any-return]
+        if isinstance(value, CycloramaError):
+            raise value
+        raise RuntimeError(f"a task failed in its child process:\n{value}")
+
+    def close(self) -> None:
+        """End all children; one that works is ended when its task is done."""
+        self._closed.set()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                child = self._free.get_nowait()
+                if child is not None:
+                    child.end()
+
+    def _launch(self) -> _Child:
+        context = multiprocessing.get_context("spawn")
+        mine, theirs = context.Pipe()
+        process = context.Process(
+            target=_work, args=(theirs, self.prepare, self.memory), name="cyclorama-images", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Child(process, mine)
+
+    def _ask(self, child: _Child, function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+        try:
+            if not child.ready:
+                if not child.pipe.poll(START_SECONDS):
+                    raise RuntimeError(f"a child process did not start within {START_SECONDS:.0f} s")
+                child.pipe.recv()
+                child.ready = True
+            child.pipe.send((function, arguments))
+            if not child.pipe.poll(self.seconds):
+                raise HeavyImageError(
+                    f"the image was not read and cut out within {self.seconds:g} s; save it smaller"
+                )
+            return child.pipe.recv()  # type: ignore[no-any-return]
+        except (EOFError, OSError):
+            raise HeavyImageError(
+                "reading the image ended the process that did it (its memory is limited to "
+                f"{self.memory >> 20:,} MB): the file is damaged, or too large; save it again, smaller"
+            ) from None
+
+
+def _work(pipe: Connection, prepare: Callable[[], object], memory: int) -> None:
+    """A child's life: until the other end is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which closes the pipe
+    prepare()
+    _limit_memory(memory)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        pipe.send("ready")
+        while True:
+            function, arguments = pipe.recv()
+            pipe.send(_try(function, arguments, memory))
+
+
+def _try(function: Callable[..., Any], arguments: tuple[Any, ...], memory: int) -> tuple[str, Any]:
+    try:
+        return "value", function(*arguments)
+    except Exception as error:
+        if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
+            said = (
+                f"the image needs more than the {memory >> 20:,} MB allowed for reading it; save it smaller"
+            )
+            return "error", HeavyImageError(said)
+        return "error", error if isinstance(error, CycloramaError) else traceback.format_exc()
+
+
+def _limit_memory(memory: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    with contextlib.suppress(ValueError, OSError):  # macOS refuses some limits
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

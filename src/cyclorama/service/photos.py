@@ -1,0 +1,92 @@
+"""What is in a file from others? Read in a child process (:mod:`cyclorama.service.children`)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from cyclorama.errors import CycloramaError, UnreadableImageError
+from cyclorama.imaging.colour import to_srgb
+from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
+from cyclorama.service.limits import FILE_BYTES, PIXELS
+
+LIMITS = LoadLimits(pixels=PIXELS, file_bytes=FILE_BYTES)
+"""What is decoded of a file from others."""
+THUMBNAIL = 384
+"""Longest side, in pixels."""
+MEDIA_TYPES = {"MPO": "image/jpeg", "JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
+_YAML_BYTES = 2**16
+
+
+def inspect(path: Path, thumbnail: Path) -> dict[str, Any]:
+    """Media type and facts of a file from others. An image is decoded as a whole; ``thumbnail`` gets a small
+    WebP of it.
+
+    A text in YAML, as style files are, is taken for one; what it says is checked where it is used. Raises
+    ImageError.
+    """
+    try:
+        with hide_paths({path: "the file"}):
+            loaded = load_image(path, LIMITS)
+    except UnreadableImageError:
+        if _is_yaml(path):
+            return {"media_type": "application/yaml"}
+        raise
+    shown = to_srgb(loaded.pixels, loaded.icc_profile)
+    if loaded.alpha is not None:
+        shown = np.dstack([shown, np.rint(loaded.alpha * 255).astype(np.uint8)])
+    small = Image.fromarray(shown)
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.save(thumbnail, "WEBP", quality=85)
+    return {
+        "media_type": MEDIA_TYPES.get(loaded.format, f"image/{loaded.format.lower()}"),
+        "width": loaded.size[1],
+        "height": loaded.size[0],
+        "alpha": loaded.alpha is not None,
+        "icc_profile": _describe_profile(loaded.icc_profile),
+        "notes": list(loaded.notes),
+    }
+
+
+@lru_cache(2)
+def load_photo(path: Path) -> LoadedImage:
+    """The image in ``path``; the last two are kept. Raises ImageError."""
+    return load_image(path, LIMITS)
+
+
+def _is_yaml(path: Path) -> bool:
+    import yaml
+
+    data = path.read_bytes()
+    try:
+        return len(data) <= _YAML_BYTES and isinstance(yaml.safe_load(data.decode()), dict)
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        return False
+
+
+def _describe_profile(profile: bytes | None) -> str | None:
+    if profile is None:
+        return None
+    try:
+        return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile))).strip()[:200]
+    except (ImageCms.PyCMSError, OSError):
+        return "unnamed"
+
+
+@contextmanager
+def hide_paths(names: Mapping[Path, str]) -> Iterator[None]:
+    """Say ``names`` in errors in place of where this server keeps the files."""
+    try:
+        yield
+    except CycloramaError as error:
+        said = str(error)
+        for path, name in names.items():
+            said = said.replace(str(path), name)
+        raise type(error)(said) from error.__cause__
