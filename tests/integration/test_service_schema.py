@@ -13,7 +13,7 @@ import pytest
 import requests
 import schemathesis
 import uvicorn
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -23,7 +23,7 @@ from cyclorama.service.settings import ServiceSettings
 
 ENDLESS = {"/v1/events"}
 """What streams until the client goes."""
-EXAMPLES = 8
+EXAMPLES = 5
 """Of each route."""
 
 
@@ -61,6 +61,7 @@ def test_no_request_breaks_the_server(server: tuple[str, Any, dict[str, str]]) -
             deadline=None,
             derandomize=True,
             database=None,
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.as_strategy(), known=st.booleans())
@@ -70,7 +71,7 @@ def test_no_request_breaks_the_server(server: tuple[str, Any, dict[str, str]]) -
             if "wait" in (case.query or {}):
                 case.query["wait"] = 0
             answer = case.call(base_url=address, timeout=20)
-            told = f"{case.method} {answer.url} {answer.status_code} {answer.text[:300]}"
+            told = f"{case.method} {case.formatted_path} {answer.status_code} {answer.text[:300]}"
             assert answer.status_code < 500, told
             if answer.status_code >= 400:
                 assert answer.headers["content-type"] == "application/problem+json", told
