@@ -33,7 +33,7 @@ _WAIT_SECONDS = 30.0
 
 
 @dataclass
-class _Child:
+class _ChildProcess:
     process: Any
     pipe: Connection
     ready: bool = False
@@ -61,7 +61,7 @@ class Children:
         self.seconds, self.memory, self.prepare = seconds, memory, prepare
         self.entry = CapacityLimiter(2 * max(count, 1))
         """For threads that wait for a child, so that those of other requests stay free."""
-        self._free: queue.SimpleQueue[_Child | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[_ChildProcess | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         for _ in range(count):
             self._free.put(None)
@@ -111,7 +111,7 @@ class Children:
                 if child is not None:
                     child.end()
 
-    def _launch(self) -> _Child:
+    def _launch(self) -> _ChildProcess:
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe()
         process = context.Process(
@@ -119,9 +119,9 @@ class Children:
         )
         process.start()
         theirs.close()
-        return _Child(process, mine)
+        return _ChildProcess(process, mine)
 
-    def _ask(self, child: _Child, function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+    def _ask(self, child: _ChildProcess, function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
         try:
             if not child.ready:
                 if not child.pipe.poll(START_SECONDS):

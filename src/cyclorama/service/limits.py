@@ -154,7 +154,7 @@ class _Counter:
 
 
 @dataclass
-class Bucket:
+class TokenBucket:
     """Tokens that come back with time: ``most`` of them in a minute."""
 
     most: int
@@ -180,7 +180,7 @@ class Rates:
     images: int = 60
     """A minute and key."""
     clock: Callable[[], float] = time.monotonic
-    _buckets: dict[tuple[str, str], Bucket] = field(default_factory=dict)
+    _buckets: dict[tuple[str, str], TokenBucket] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     def check(self, key: str, what: str) -> None:
@@ -199,9 +199,9 @@ class Rates:
         with self._lock:
             self._find(key, what).left -= count
 
-    def _find(self, key: str, what: str) -> Bucket:
+    def _find(self, key: str, what: str) -> TokenBucket:
         most, now = getattr(self, what), self.clock()
-        bucket = self._buckets.setdefault((key, what), Bucket(most, most, now))
+        bucket = self._buckets.setdefault((key, what), TokenBucket(most, most, now))
         bucket.refill(now)
         return bucket
 
