@@ -80,6 +80,11 @@ def test_a_gap_in_the_product_does_not_cost_what_stands_behind_it() -> None:
     covered = np.zeros((32, 32), np.uint8)
     covered[12:20, 8:24] = 255  # the gap between the leaves runs through columns 15 and 16
     assert not clear_view(stage, covered)
+    deep = Part(g.quad(0.2, 0.2).moved(0.9, 3.0, -0.1), light((0, 1, 0), 1.0))
+    stage.product.append(
+        deep
+    )  # its farthest part is behind the wall: the wall still hides nothing in the gap
+    assert not clear_view(stage, covered)
     assert len(stage.parts) == 1
 
 

@@ -248,26 +248,31 @@ def build_shapes(parts: list[Part], exposure: float, first: int = 0) -> list[Any
 def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8], rays: int) -> bool:
     """Take everything off the stage that hides the product; whether anything had to go.
 
-    ``rays`` pixels that the product covers wholly are looked at through their middle. What a ray meets
-    farther off than the product's farthest point lies behind it: the ray went through a gap.
+    ``rays`` pixels of full coverage are looked at through their middle. What a ray meets hides the product
+    only if the ray meets the product farther off; else it went through a gap.
     """
     rows, columns = np.nonzero(mask == 255)
     if len(rows) == 0:
         return False
     chosen = np.unique(np.linspace(0, len(rows) - 1, rays).astype(int))
-    camera = stage.camera
-    origin = np.array(camera.origin)
+    origin = np.array(stage.camera.origin)
     places = np.stack([columns[chosen] + 0.5, rows[chosen] + 0.5], 1) / (mask.shape[1], mask.shape[0])
-    reach = max(float(np.linalg.norm(p.mesh.vertices - origin, axis=1).max()) for p in stage.product)
+    alone = mi.load_dict({"type": "scene", **_shapes_in_black(mi, stage.product)}, parallel=False)
     hidden: set[int] = set()
-    for d in cast_rays(places, camera):
-        hit = scene.ray_intersect(mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist()))
-        if hit.is_valid() and float(hit.t) <= reach and hit.p[2] > GROUND:
+    for d in cast_rays(places, stage.camera):
+        ray = mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist())
+        hit, product = scene.ray_intersect(ray), alone.ray_intersect(ray)
+        if hit.is_valid() and product.is_valid() and hit.t < product.t and hit.p[2] > GROUND:
             k = int(hit.shape.id()[4:])
             if k >= len(stage.product):
                 hidden.add(k - len(stage.product))
     stage.parts = [p for k, p in enumerate(stage.parts) if k not in hidden]
     return bool(hidden)
+
+
+def _shapes_in_black(mi: Any, parts: list[Part]) -> dict[str, Any]:
+    black = mi.load_dict(_BLACK, parallel=False)
+    return {f"part{k:04d}": _shape(mi, part.mesh, black) for k, part in enumerate(parts)}
 
 
 def clear_view(stage: Stage, mask: NDArray[np.uint8]) -> bool:
@@ -388,10 +393,7 @@ def render_mask(stage: Stage, size: int, samples: int, seed: int) -> NDArray[np.
         "integrator": {"type": "direct", "emitter_samples": 0, "bsdf_samples": 1, "hide_emitters": True},
         "sensor": _camera(mi, stage.camera, size, samples, crop),
     }
-    black = mi.load_dict(_BLACK, parallel=False)
-    for k, part in enumerate(stage.product):
-        entries[f"part{k:04d}"] = _shape(mi, part.mesh, black)
-    scene = mi.load_dict(entries, parallel=False)
+    scene = mi.load_dict(entries | _shapes_in_black(mi, stage.product), parallel=False)
     alpha = np.array(mi.render(scene, spp=samples, seed=seed), dtype=np.float32)[..., 3]
     mask = np.zeros((height, width), np.uint8)
     mask[top : top + crop[3], left : left + crop[2]] = np.round(np.clip(alpha, 0, 1) * 255)
