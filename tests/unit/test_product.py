@@ -24,7 +24,7 @@ from cyclorama.imaging import cutout
 from cyclorama.imaging import product as module
 from cyclorama.imaging.cutout import CutoutConfig, RembgNetwork
 from cyclorama.imaging.loading import LoadedImage
-from cyclorama.imaging.product import Product, Reference, build_product
+from cyclorama.imaging.product import Product, Reference, build_product, build_reference
 
 SIZE = (60, 50)
 PIXELS = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
@@ -92,6 +92,14 @@ def test_mattes_of_every_float_and_bool_are_kept_as_float32() -> None:
         product = Product(PIXELS, matte)
         assert product.matte.dtype == np.float32 and np.array_equal(product.matte, BOX)
     assert Product(PIXELS, EDGES, allow_inverted=True).matte.sum() == EDGES.sum()
+
+
+def test_a_transparent_reference_is_shown_on_white() -> None:
+    shown = build_reference(LoadedImage(PIXELS, MATTE), None).pixels.astype(int)
+    background = Image.new("RGB", SIZE[::-1], "white")
+    background.paste(Image.fromarray(PIXELS), mask=Image.fromarray(np.rint(255 * MATTE).astype(np.uint8)))
+    assert np.abs(shown - np.asarray(background)).max() <= 1
+    assert (shown[MATTE == 0] == 255).all() and np.array_equal(shown[MATTE == 1], PIXELS[MATTE == 1])
 
 
 def test_foreground_is_computed_where_the_rim_holds_an_old_background() -> None:
