@@ -210,3 +210,14 @@ def test_loading_shows_nothing(model: Path, capfd: pytest.CaptureFixture[str]) -
     CycloramaPipeline.from_pretrained(model)
     captured = capfd.readouterr()
     assert captured.out == "" and captured.err == ""
+
+
+def test_a_quiet_run_shows_nothing_whatever_its_scheduler_says(
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    photo = Path(__file__).parents[1] / "cases" / "colour" / "plain.png"
+    options = ["--category", "fruit", "--steps", "1", "--scheduler", "DPMSolverSinglestep", "--size", "64x64"]
+    run = ["generate", str(photo), "--out", str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
+    assert main([*run, *options, "--quiet"]) == 0
+    captured = capfd.readouterr()
+    assert captured.out == "" and captured.err == ""

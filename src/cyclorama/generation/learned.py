@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,6 +61,7 @@ def load_pipeline(folder: Path, device: str, dtype: str) -> CycloramaPipeline:
         torch.set_num_threads(min(torch.get_num_threads(), count_cpus()))
     pipeline = CycloramaPipeline.from_pretrained(folder, getattr(torch, dtype), device)
     pipeline.set_progress_bar_config(disable=True)
+    logging.getLogger("diffusers.schedulers").setLevel(logging.ERROR)  # they tell of steps they round
     return pipeline
 
 

@@ -47,6 +47,8 @@ _SIGNATURES = {
     b"\x01\xda": "an SGI image",
     b"\xd7\xcd\xc6\x9a": "a Windows metafile",
     b"PK\3\4": "a ZIP archive",
+    b"version https://git-lfs": "a Git LFS pointer (`git lfs pull` fetches the file)",
+    b"\x1f\x8b": "a gzip file",
     b"FUJIFILMCCD-RAW": "a camera's raw photo",
     b"II*\0\x10\0\0\0CR": "a camera's raw photo",
 }
@@ -104,8 +106,10 @@ def _name_foreign(data: bytes) -> str:
         brands = {box[:4], *(box[at : at + 4] for at in range(8, len(box), 4))}
         if brands & {b"avif", b"avis"}:
             return ""
-        if brands & (_HEVC | {b"mif1", b"msf1"}):
+        if brands & _HEVC:
             return "a HEIC photo"
+        if brands & {b"mif1", b"msf1"}:
+            return "a HEIF image that is no AVIF"
         return "a camera's raw photo" if b"crx " in brands else "a video or another ISO media file"
     if data.endswith(b"TRUEVISION-XFILE.\0"):
         return "a TGA image"
