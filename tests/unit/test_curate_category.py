@@ -136,7 +136,15 @@ def test_small_missing_and_overlong_categories() -> None:
     assert [f.verdict.value for f in found] == ["keep", "keep", "drop", "drop", "drop", "review", "review"]
     assert "1 images, at least 2" in found[2].reason
     assert found[0].numbers == {"images": 2.0}
-    assert CategoryRule().judge_all(rows(None))[0].verdict == Verdict.REVIEW
+    asked = CategoryRule(CategorySettings(missing="review"))
+    assert asked.judge_all(rows(None))[0].verdict == Verdict.REVIEW
+
+
+def test_rows_that_name_none_are_of_the_general_studio() -> None:
+    found = CategoryRule().judge_all(rows(None, "mug", "  "))
+    assert [f.verdict for f in found] == [Verdict.KEEP] * 3
+    assert [f.values["category"] for f in found] == ["studio", "mug", "studio"]
+    assert found[0].numbers == {"images": 2.0}
 
 
 def test_contradicting_files_are_refused(tmp_path: Path) -> None:

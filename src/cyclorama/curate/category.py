@@ -21,6 +21,7 @@ from cyclorama.config import Settings, load_mapping
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.errors import ConfigError
 from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.models.vocabulary import GENERAL
 
 Small = Literal["keep", "parent", "review", "drop"]
 _LEVELS = re.compile(r"\s*[>|›»/]\s*")
@@ -39,8 +40,8 @@ class CategorySettings(Settings):
     """Whether a name with ``>``, ``/`` or ``|`` is a path from the most general level to the category."""
     plurals: bool = True
     """Whether an English plural is the same category as its singular."""
-    missing: Literal["review", "drop"] = "review"
-    """For rows that name no category."""
+    missing: Literal["general", "review", "drop"] = "general"
+    """For rows that name no category; ``general`` puts them into that of the general studio."""
     small: Small = "keep"
     """For categories with fewer than ``minimum_images``; ``parent`` moves their rows to the one above."""
     minimum_images: PositiveInt = 1
@@ -123,7 +124,8 @@ class CategoryRule:
     def judge_all(self, rows: Sequence[Record | Summary]) -> list[Finding]:
         """One finding per row."""
         records = [row if isinstance(row, Record) else row.record for row in rows]
-        placed = [self._place(record.category) for record in records]
+        general = Placed(*self._resolve(GENERAL)) if self.settings.missing == "general" else None
+        placed = [self._place(record.category) or general for record in records]
         counts = Counter(place.key for place in placed if place is not None)
         if self.settings.small == "parent":
             placed = [self._lift(place, counts) for place in placed]

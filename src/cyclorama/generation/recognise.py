@@ -22,7 +22,7 @@ SIDE = 224
 """Side at which the network sees a product, pixels."""
 MARGIN = 0.1
 """White round the product, of its larger side."""
-LEAST = 0.5
+LEAST = 0.4
 """Least probability of a category to be taken; below it stands the general one."""
 
 
@@ -51,13 +51,10 @@ def _open_classes() -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
 
 def look(product: Product) -> Told:
     """The category that the cut-out of ``product``, over white, is of most probably, whatever its size and
-    place."""
-    network, names, categories = _open_classes()
-    values = (_draw_over_white(product).astype(np.float32).transpose(2, 0, 1)[None] - 127) / 128
-    block = open_trunk().run(None, {"image": np.ascontiguousarray(values)})[-1]
-    logits = network.run(None, {network.get_inputs()[0].name: block})[0][0].astype(np.float64)
-    shares = np.exp(logits - logits.max())
-    shares /= shares.sum()
+    place and whether it is mirrored."""
+    _, names, categories = _open_classes()
+    square = _draw_over_white(product)
+    shares = (_classify(square) + _classify(square[:, ::-1])) / 2
     sums = {name: 0.0 for name in categories if name != GENERAL}
     best = dict.fromkeys(sums, (0.0, ""))
     for name, category, share in zip(names, categories, shares.tolist(), strict=True):
@@ -66,6 +63,16 @@ def look(product: Product) -> Told:
             best[category] = max(best[category], (share, name))
     category = max(sums, key=lambda name: sums[name])
     return Told(category, sums[category], best[category][1])
+
+
+def _classify(square: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The probability of each class for ``square`` (SIDE, SIDE, 3)."""
+    network = _open_classes()[0]
+    values = (square.astype(np.float32).transpose(2, 0, 1)[None] - 127) / 128
+    block = open_trunk().run(None, {"image": np.ascontiguousarray(values)})[-1]
+    logits = network.run(None, {network.get_inputs()[0].name: block})[0][0].astype(np.float64)
+    shares: NDArray[np.float64] = np.exp(logits - logits.max())
+    return shares / shares.sum()
 
 
 def recognise(product: Product, registry: CategoryRegistry) -> CategoryMatch:
