@@ -103,6 +103,16 @@ def test_a_middle_slightly_beside_its_support_does_not_fall() -> None:
     assert not can_stand(matte)
 
 
+def test_of_two_products_each_stands_for_itself() -> None:
+    jar = draw_cylinder(10)
+    nearer = np.roll(jar, 30, axis=0)
+    assert can_stand(np.hstack([jar, nearer]))
+    rod = np.zeros((320, 320), np.float32)
+    rod[60:260, 150:170] = 1
+    aslant = ndimage.rotate(rod, 40, reshape=False, order=1)
+    assert not can_stand(np.hstack([jar, np.roll(aslant, 60, axis=0)]))
+
+
 def test_a_row_is_followed_to_its_gaps() -> None:
     row = np.array([[True, True, False, True, True]])
     assert [_find_run(row, height, column) for height in (-3, 0, 9) for column in (1, 3)] == [

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 ABOVE = 56.0
 """Elevation of the camera over what lies though its category's products stand, degrees."""
@@ -13,6 +14,8 @@ _SUPPORT = 0.05
 """How high over the lowest point the outline still counts as support, as a share of the longer side."""
 _OVER = 0.12
 """From this share of the width on that the middle is beside its support a product would fall."""
+_PRODUCT = 0.05
+"""A separate part of at least this share of the whole is a product of its own."""
 _LEAST_COLUMNS = 24
 """A foot of fewer pixels tells no elevation."""
 _FOOT = 0.22
@@ -28,11 +31,21 @@ _TILT, _MISFIT = 0.03, 0.006
 
 
 def can_stand(matte: NDArray[np.float32]) -> bool:
-    """Whether what ``matte`` (H, W) in [0, 1] shows would not fall: its middle is over its support.
+    """Whether what ``matte`` (H, W) in [0, 1] shows would not fall: its middle is over its support, or that
+    of each of several products is over its own.
 
     A carrot photographed from above, aslant, touches its image's ground with a tip far from its middle.
     """
-    rows, columns = np.nonzero(matte >= 0.5)
+    solid = matte >= 0.5
+    if _is_over_support(solid):
+        return True
+    labels, _ = ndimage.label(solid)
+    parts = np.flatnonzero(np.bincount(labels.ravel())[1:] >= _PRODUCT * solid.sum()) + 1
+    return len(parts) > 1 and all(_is_over_support(labels == part) for part in parts)
+
+
+def _is_over_support(solid: NDArray[np.bool_]) -> bool:
+    rows, columns = np.nonzero(solid)
     side = max(np.ptp(rows), np.ptp(columns)) + 1
     support = columns[rows >= rows.max() - _SUPPORT * side]
     middle = columns.mean()
