@@ -72,7 +72,8 @@ def _classify(square: NDArray[np.uint8]) -> NDArray[np.float64]:
     block = open_trunk().run(None, {"image": np.ascontiguousarray(values)})[-1]
     logits = network.run(None, {network.get_inputs()[0].name: block})[0][0].astype(np.float64)
     shares: NDArray[np.float64] = np.exp(logits - logits.max())
-    return shares / shares.sum()
+    shares /= shares.sum()
+    return shares
 
 
 def recognise(product: Product, registry: CategoryRegistry) -> CategoryMatch:
