@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -213,11 +214,20 @@ def test_loading_shows_nothing(model: Path, capfd: pytest.CaptureFixture[str]) -
 
 
 def test_a_quiet_run_shows_nothing_whatever_its_scheduler_says(
-    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[logging.LogRecord] = []
+    logging.getLogger("diffusers.schedulers").setLevel(logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger("diffusers"), "handlers", [Told(told)])
     photo = Path(__file__).parents[1] / "cases" / "colour" / "plain.png"
     options = ["--category", "fruit", "--steps", "1", "--scheduler", "DPMSolverSinglestep", "--size", "64x64"]
     run = ["generate", str(photo), "--out", str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
     assert main([*run, *options, "--quiet"]) == 0
     captured = capfd.readouterr()
-    assert captured.out == "" and captured.err == ""
+    assert captured.out == "" and captured.err == "" and not told
+
+
+class Told(logging.Handler):
+    def __init__(self, told: list[logging.LogRecord]) -> None:
+        super().__init__()
+        self.emit = told.append  # type: ignore[method-assign]
