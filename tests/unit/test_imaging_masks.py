@@ -10,7 +10,15 @@ from PIL import Image
 from scipy import ndimage
 
 from cyclorama.errors import InvertedMaskError, MaskSizeError
-from cyclorama.imaging.masks import check_mask, detect_inversion, dilate, erode, is_soft, load_mask
+from cyclorama.imaging.masks import (
+    check_mask,
+    detect_inversion,
+    dilate,
+    erode,
+    is_soft,
+    iterate_tiles,
+    load_mask,
+)
 
 SIZE = (60, 80)
 
@@ -106,3 +114,16 @@ def test_check_mask_accepts_the_smallest_usable_product() -> None:
     mask = np.zeros((100, 100), np.float32)
     mask[:8, :8] = 1
     check_mask(mask)
+
+
+def test_tiles_hold_a_mask_once_and_no_more_than_they_need() -> None:
+    mask = np.random.default_rng(0).random((150, 210)) > 0.998
+    mask[:, 60:120] = False
+    seen = np.zeros(mask.shape, int)
+    for tile in iterate_tiles(mask, 50):
+        seen[tile] += 1
+        part = mask[tile]
+        assert max(part.shape) <= 50
+        assert part[0].any() and part[-1].any() and part[:, 0].any() and part[:, -1].any()
+    assert (seen[mask] == 1).all() and seen.max() == 1 and not seen[:, 60:100].any()
+    assert list(iterate_tiles(np.zeros((4, 4), bool))) == []

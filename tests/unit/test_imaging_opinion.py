@@ -39,8 +39,8 @@ def see(monkeypatch: pytest.MonkeyPatch):
 
     def tell(mask: np.ndarray, confidence: float = 0.9) -> None:
         seen = mask.astype(np.float32)
-        monkeypatch.setattr(opinion, "look_at", lambda pixels, size: seen)
-        monkeypatch.setattr(opinion, "find_subject", lambda pixels: Subject(seen, confidence))
+        monkeypatch.setattr(opinion, "look_at", lambda pixels: seen)
+        monkeypatch.setattr(opinion, "find_subject", lambda pixels, first: Subject(seen, confidence))
 
     return tell
 
@@ -99,10 +99,22 @@ def test_where_the_key_lost_the_product_the_network_stands_in(see) -> None:
     settled = settle(draw(white=BODY & (ROWS >= 95)), upper)
     assert settled.confidence == 0.9 and (settled.matte >= 0.5)[BODY].all()
     assert "a network found it instead" in settled.notes[0]
-    see(BODY, 0.5)
-    doubted = settle(draw(white=BODY & (ROWS >= 95)), upper)
-    assert doubted.confidence is None and doubted.second is not None
-    assert np.array_equal(doubted.matte, upper)
+
+
+@pytest.mark.parametrize(("down", "look", "back"), [(0, "white", 1), (0, "grey", 0), (50, "grey", 1)])
+def test_in_doubt_what_is_white_or_cut_by_the_frame_comes_back(
+    see, down: int, look: str, back: float
+) -> None:
+    body = np.roll(BODY, down, axis=0)
+    lower = body & (95 + down <= ROWS)
+    see(body, 0.5)
+    photo = np.roll(draw(**{look: BODY & (ROWS >= 95)}), down, axis=0)
+    upper = (body & ~lower).astype(np.float32)
+    settled = settle(photo, upper)
+    assert settled.confidence is None
+    assert ((settled.matte >= 0.5) & lower).sum() == pytest.approx(back * lower.sum(), abs=0.04 * lower.sum())
+    assert ((settled.matte >= 0.5) & ~body).sum() <= 0.02 * body.sum()
+    assert (settled.second is None) == bool(back)
 
 
 def test_an_enclosed_hole_stays_open_and_an_unsure_network_has_no_say(see) -> None:

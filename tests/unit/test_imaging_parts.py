@@ -266,3 +266,14 @@ def test_a_mirror_image_grows_no_stronger_down_to_its_last_row() -> None:
     matte = faint[..., 3].astype(np.float32) / 255
     kept, notes = drop_reflection(faint[..., :3], matte, True)
     assert kept is matte and notes == ()
+
+
+def test_a_mirror_image_so_pale_that_the_matte_has_shreds_of_it_goes() -> None:
+    photo = np.asarray(mirror(0.3, 60, True, 255))[..., :3].copy()
+    alone = np.asarray(BOTTLE)[..., 3].astype(np.float32) / 255
+    foot = int(np.flatnonzero((alone > 0.5).any(axis=1))[-1]) + 1
+    shreds = alone.copy()
+    shreds[foot : foot + 50, 90:112] = 1  # what a key of the background took for product
+    kept, notes = drop_reflection(photo, shreds, False)
+    assert "a mirror image below the product" in notes[0]
+    assert kept[foot + 2 :].max() == 0 and np.array_equal(kept[: foot - 2], alone[: foot - 2])

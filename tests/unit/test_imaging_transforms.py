@@ -143,3 +143,22 @@ def test_mask_tensor() -> None:
     mask = np.random.default_rng(0).random((5, 7)).astype(np.float32)
     tensor = to_mask_tensor(mask)
     assert tensor.shape == (1, 1, 5, 7) and np.array_equal(tensor[0, 0].numpy(), mask)
+
+
+def test_an_enlarged_hard_outline_is_smooth_and_soft_and_thin_parts_stay() -> None:
+    fine_y, fine_x = np.mgrid[:400, :400]
+    truth = (np.hypot(fine_y - 200, fine_x - 200) < 120).astype(np.float32)
+    coarse = (resize_plane(truth, (50, 50)) >= 0.5).astype(np.float32)  # in steps of 8
+    photo = np.full((50, 50, 3), 255, np.uint8)
+    photo[coarse > 0] = (180, 30, 40)
+    pixels, alpha = resize_rgba(photo, coarse, (400, 400))
+    plain = np.clip(resize_plane(coarse, (400, 400)), 0, 1)
+    steps = [int(((found >= 0.5) != (truth > 0)).sum()) for found in (alpha, plain)]
+    assert steps[0] < 0.7 * steps[1]
+    assert alpha[130:270, 130:270].min() == 1 and alpha[:60].max() == 0
+    assert np.abs(pixels[alpha > 0.02].astype(int) - (180, 30, 40)).max() <= 2
+    thin, veil = np.zeros((50, 50), np.float32), np.full((50, 50), 0.4, np.float32)
+    thin[:, 25] = 1
+    for alpha in (thin, veil):
+        found = resize_rgba(photo, alpha, (400, 400))[1]
+        assert np.array_equal(found, np.clip(resize_plane(alpha, (400, 400)), 0, 1))

@@ -22,7 +22,7 @@ from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import check_mask, detect_inversion, has_shape
-from cyclorama.imaging.subject import LEAST_CONFIDENCE, find_subject
+from cyclorama.imaging.subject import find_subject
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 from cyclorama.types import Matte
 
@@ -154,10 +154,9 @@ class MaskRule:
             self._network = RembgNetwork(self.settings.cutout_network)
         if self._network is None:
             subject = find_subject(image.pixels)
-            if subject.confidence >= LEAST_CONFIDENCE:
-                return subject.matte, ""
-            why = f"{why}; the bundled network's confidence is {subject.confidence:.2f}, "
-            return None, f"{why}{LEAST_CONFIDENCE} is the least; give masks or set mask.cutout_network"
+            if subject.doubt:
+                return None, f"{why}; {subject.doubt}; give masks or set mask.cutout_network"
+            return subject.matte, ""
         return np.clip(self._network(image.pixels), 0, 1).astype(np.float32), ""
 
 

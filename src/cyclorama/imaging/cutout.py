@@ -29,7 +29,8 @@ from cyclorama.imaging.loading import LoadedImage
 from cyclorama.imaging.masks import check_mask, check_matte, has_shape, is_soft
 from cyclorama.imaging.matting import MattingConfig, estimate_matte
 from cyclorama.imaging.opinion import settle
-from cyclorama.imaging.subject import LEAST_CONFIDENCE, NAME, find_subject
+from cyclorama.imaging.parts import drop_reflection
+from cyclorama.imaging.subject import NAME, find_subject
 from cyclorama.types import Matte, Pixels
 
 CutoutNetwork = Callable[["Pixels"], "Matte"]
@@ -139,20 +140,25 @@ def find_matte(
             keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
         if keyed.matte is not None:
             check_mask(keyed.matte, f"product keyed out of {loaded.name}")
-            settled = settle(to_srgb(loaded.pixels, loaded.icc_profile), keyed.matte)
+            bare, mirror, foot = keyed.matte, notes[:0], len(keyed.matte)
+            if config.clean:
+                bare, mirror = drop_reflection(loaded.pixels, keyed.matte, on_alpha=False)
+            if mirror:  # what lies below the product's foot would mislead the network
+                foot = int(np.flatnonzero(bare.any(axis=1))[-1]) + 1
+            settled = settle(to_srgb(loaded.pixels[:foot], loaded.icc_profile), bare[:foot])
             source = "white" if settled.confidence is None else NAME
-            told = notes + keyed.notes + settled.notes
-            return FoundMatte(settled.matte, source, told, settled.confidence, settled.second)
+            told = notes + keyed.notes + mirror + settled.notes
+            matte = np.pad(settled.matte, ((0, len(bare) - foot), (0, 0)))
+            return FoundMatte(matte, source, told, settled.confidence, settled.second)
         reason = keyed.reason
     if network is not None:
         return _run_network(loaded, network, notes)
     subject = find_subject(to_srgb(loaded.pixels, loaded.icc_profile), config.matting)
-    if subject.confidence < LEAST_CONFIDENCE:
+    if subject.doubt:
         raise MissingMaskError(
             f"{loaded.name}: nothing tells the product from its background: no mask, no transparency, no "
-            f"plain light background ({reason}), and the bundled network's confidence is "
-            f"{subject.confidence:.2f}, {LEAST_CONFIDENCE} is the least. Give a mask (--mask FILE), a PNG "
-            "with transparency, a photo on white, or another network (pip install 'rembg[cpu]', --cutout)"
+            f"plain light background ({reason}), and {subject.doubt}. Give a mask (--mask FILE), a PNG with "
+            "transparency, a photo on white, or another network (pip install 'rembg[cpu]', --cutout)"
         )
     check_mask(subject.matte, f"product found in {loaded.name}")
     return FoundMatte(subject.matte, NAME, notes, subject.confidence)

@@ -19,7 +19,7 @@ from scipy import ndimage
 from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate, erode, find_window
+from cyclorama.imaging.masks import dilate, erode, iterate_tiles
 from cyclorama.imaging.parts import EIGHT, find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
@@ -88,9 +88,9 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
         return Keyed(None, f"the border varies by {tolerance:.1f} L*a*b* units, {limit}")
     plain = _looks_plain(distance, tolerance)
     outside = _flood(plain)
+    outside |= _find_holes(~outside, plain, distance, tolerance, config)
     if config.shadows:
         outside = _take_shadow(outside, lab, background, tolerance)
-    outside |= _find_holes(~outside, plain, distance, tolerance, config)
     product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
     share = float(product.mean())
     if not 0.002 <= share <= 0.98:
@@ -150,11 +150,12 @@ def _looks_plain(distance: Plane, tolerance: float) -> Mask:
     """Pixels that show the background, compression noise included.
 
     JPEG rings in blocks of 8 beside strong edges, in single pixels and in proportion to the edge. There a
-    pixel is judged by the median of its neighbourhood against a tolerance raised by up to 2.2; a white pack,
-    a plateau a few units off the background, stays product.
+    pixel is judged by the median of its neighbourhood against a tolerance raised by up to 2.2, times up to 3
+    where the blocks show; a white pack, a plateau a few units off the background, stays product.
     """
     contrast = ndimage.maximum_filter(distance, 17)
-    ringing = np.minimum(2.2, 0.05 * contrast)
+    coarse = 1 + 5 * min(max(_measure_blocks(distance, contrast) - 0.3, 0.0), 0.4)
+    ringing = coarse * np.minimum(2.2, 0.05 * contrast)
     weak = distance <= np.clip(0.2 * contrast, tolerance, 8.0)
     share = ndimage.uniform_filter(weak.astype(np.float32), 5)
     mean = ndimage.uniform_filter(np.where(weak, distance, 0), 5) / np.maximum(share, 0.04)
@@ -166,16 +167,31 @@ def _looks_plain(distance: Plane, tolerance: float) -> Mask:
     return np.asarray(near | (weak & calm))
 
 
-def _flood(passable: Mask) -> Mask:
-    """What of ``passable`` is joined to the border by paths at least 3 pixels wide.
+def _measure_blocks(distance: Plane, contrast: Plane) -> float:
+    """How much more neighbours differ across the borders of 8-pixel blocks than within, beside strong edges:
+    about 0.2 for JPEG quality 92, 0.35 for 75, 0.6 for 30."""
+    found = []
+    ringing = (distance <= 12) & (contrast > 15)
+    for plane, near in ((distance, ringing), (distance.T, ringing.T)):
+        steps, both = np.abs(np.diff(plane, axis=1)), near[:, 1:] & near[:, :-1]
+        means = [steps[:, k::8].mean(where=both[:, k::8]) for k in range(8) if both[:, k::8].any()]
+        found.append(float(np.max(means) - np.median(means)) if means else 0.0)
+    return sum(found) / 2
+
+
+def _flood(passable: Mask, start: Mask | None = None) -> Mask:
+    """What of ``passable`` is joined to the border or to ``start`` by paths at least 3 pixels wide.
 
     From there it goes up to 8 pixels into narrower pockets, no further, so that a thin gap in a white pack's
     outline cannot empty the pack.
     """
     padded = np.pad(passable, 2, constant_values=True)
     wide = ndimage.binary_erosion(padded, EIGHT, border_value=1)
-    labels, _ = ndimage.label(wide)
-    reached = ndimage.binary_dilation(labels == labels[0, 0], EIGHT) & padded
+    labels, count = ndimage.label(wide)
+    joined = np.arange(count + 1) == labels[0, 0]
+    if start is not None:
+        joined[labels[2:-2, 2:-2][start & wide[2:-2, 2:-2]]] = True
+    reached = ndimage.binary_dilation(joined[labels], EIGHT) & padded
     reached = ndimage.binary_dilation(reached, iterations=8, mask=padded)
     return np.asarray(reached[2:-2, 2:-2])
 
@@ -197,7 +213,7 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float)
     """``outside`` and the soft shadow below the product.
 
     A shadow keeps the background's hue, lies at the product's lower half and fades: its depth ``d`` (loss of
-    lightness) changes slowly, ``|grad d| <= 0.35 d`` per pixel, where a product's edge jumps.
+    lightness, below 60) changes slowly, ``|grad d| <= 0.35 d`` and 8 per pixel, where a product's edge jumps.
     """
     rows = np.nonzero((~outside).any(axis=1))[0]
     if len(rows) == 0:
@@ -205,9 +221,10 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float)
     depth = background[..., 0] - ndimage.gaussian_filter(lab[..., 0], 0.7)
     slope = np.hypot(ndimage.sobel(depth, 0), ndimage.sobel(depth, 1)) / 8
     hue = np.hypot(lab[..., 1] - background[..., 1], lab[..., 2] - background[..., 2])
-    soft = (depth > 0) & (slope <= 0.15 * tolerance + 0.35 * depth) & (hue <= 2.0 + 0.06 * depth)
+    gentle = slope <= np.minimum(0.15 * tolerance + 0.35 * depth, 8.0)
+    soft = (depth > 0) & (depth < 60) & gentle & (hue <= 2.0 + 0.06 * depth)
     soft[: (rows[0] + rows[-1]) // 2] = False
-    reached = _flood(outside | soft)
+    reached = _flood(outside | soft, outside)
     labels, count = ndimage.label(reached & ~outside, EIGHT)
     result = outside.copy()
     from_outside = ndimage.distance_transform_edt(~outside)
@@ -225,15 +242,19 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float)
 
 
 def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, config: KeyingConfig) -> Mask:
-    """Large areas enclosed by ``product`` that show exactly the background, with the ringing in them."""
-    labels, count = ndimage.label(product & (distance <= tolerance))
-    if not count:
-        return np.zeros_like(product)
-    index = np.arange(1, count + 1)
-    areas = ndimage.sum_labels(np.ones_like(labels), labels, index)
-    means = ndimage.mean(distance, labels, index)
-    large = (areas >= config.hole_share * product.sum()) & (means <= 0.5 * tolerance)
-    holes = np.isin(labels, index[large])
+    """Large areas enclosed by ``product`` that show the background as exactly as it is shown round them, with
+    the ringing in them."""
+    labels, _ = ndimage.label(product & (distance <= tolerance))
+    holes = np.zeros_like(product)
+    for number, place in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[place] == number
+        if part.sum() < config.hole_share * product.sum():
+            continue
+        room = [slice(max(0, 2 * s.start - s.stop), 2 * s.stop - s.start) for s in place]
+        beside = distance[room[0], room[1]][~product[room[0], room[1]]]
+        uneven = min(float(beside.mean()), 0.5 * tolerance) if len(beside) else 0.0
+        if distance[place][part].mean() <= 0.5 * tolerance + uneven:
+            holes[place] |= part
     return np.asarray(ndimage.binary_propagation(holes, mask=holes | (plain & product)))
 
 
@@ -273,18 +294,13 @@ def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
     outline[1:] = product[1:] != product[:-1]
     outline[:, 1:] |= product[:, 1:] != product[:, :-1]
     near = ndimage.maximum_filter(outline, 2 * radius + 3)
-    step, margin = 128, 10 * radius
-    for top in range(0, product.shape[0], step):
-        for left in range(0, product.shape[1], step):
-            tile = near[top : top + step, left : left + step]
-            if not tile.any():
-                continue
-            own = [slice(at + s.start, at + s.stop) for at, s in zip((top, left), find_window(tile, 0))]
-            wide = [slice(max(0, s.start - margin), s.stop + margin) for s in own]
-            soft = _soften_tile(pixels[wide[0], wide[1]], product[wide[0], wide[1]], radius)
-            y, x = own[0].start - wide[0].start, own[1].start - wide[1].start
-            part = matte[own[0], own[1]]
-            part[:] = soft[y : y + part.shape[0], x : x + part.shape[1]]
+    margin = 6 * radius
+    for own in iterate_tiles(near):
+        wide = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in own)
+        soft = _soften_tile(pixels[wide], product[wide], radius)
+        y, x = own[0].start - wide[0].start, own[1].start - wide[1].start
+        part = matte[own]
+        part[:] = soft[y : y + part.shape[0], x : x + part.shape[1]]
     return matte
 
 
@@ -295,11 +311,9 @@ def _soften_tile(pixels: Pixels, product: Mask, radius: int) -> Matte:
     if not band.any() or not outside.any():
         return matte
     colours = pixels.astype(np.float32)
-    behind = _spread(colours, outside, radius, band)
-    front = _spread(colours, inside, radius, band)
-    thin = np.ones(int(band.sum()), dtype=bool)
-    if inside.any():
-        thin = ndimage.distance_transform_edt(~inside)[band] > 2 * radius + 1
+    behind, _ = _spread(colours, outside, radius, band)
+    front, away = _spread(colours, inside, radius, band)
+    thin = away > 2 * radius + 1
     front[thin] = _find_strongest(colours, product, behind[thin], np.argwhere(band)[thin], radius)
     span = front - behind
     power = (span**2).sum(axis=1)
@@ -311,14 +325,15 @@ def _soften_tile(pixels: Pixels, product: Mask, radius: int) -> Matte:
     return matte
 
 
-def _spread(colours: Plane, known: Mask, radius: int, band: Mask) -> Plane:
-    """(N, 3) colours of ``known`` pixels carried to the N pixels of ``band``: nearest, then smoothed."""
+def _spread(colours: Plane, known: Mask, radius: int, band: Mask) -> tuple[Plane, Plane]:
+    """For the N pixels of ``band``: (N, 3) colours of the nearest ``known`` pixels, smoothed, and how far
+    those are."""
     if not known.any():
-        return np.zeros((int(band.sum()), 3), dtype=np.float32)
-    index = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+        return np.zeros((int(band.sum()), 3), dtype=np.float32), np.full(int(band.sum()), np.inf, np.float32)
+    distance, index = ndimage.distance_transform_edt(~known, return_indices=True)
     nearest = colours[index[0], index[1]]
     smooth = [ndimage.gaussian_filter(nearest[..., c], 0.5 * radius)[band] for c in range(3)]
-    return np.stack(smooth, axis=1).astype(np.float32)
+    return np.stack(smooth, axis=1).astype(np.float32), distance[band].astype(np.float32)
 
 
 def _find_strongest(

@@ -6,6 +6,7 @@ Everywhere inside the package 1 means product. A file of the other polarity is t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -217,6 +218,19 @@ def find_window(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]
         slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
     )
+
+
+def iterate_tiles(mask: npt.NDArray[np.bool_], step: int = 128) -> Iterator[tuple[slice, slice]]:
+    """Windows of at most ``step`` pixels each way that together hold ``mask``, each as small as it can be."""
+    for top in range(0, mask.shape[0], step):
+        for left in range(0, mask.shape[1], step):
+            tile = mask[top : top + step, left : left + step]
+            if tile.any():
+                rows, columns = find_window(tile, 0)
+                yield (
+                    slice(top + rows.start, top + rows.stop),
+                    slice(left + columns.start, left + columns.stop),
+                )
 
 
 def _read_mask(loaded: LoadedImage) -> Matte:

@@ -21,11 +21,11 @@ from scipy import ndimage
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
-from cyclorama.imaging.masks import dilate, erode, find_window
+from cyclorama.imaging.masks import dilate, erode, find_window, iterate_tiles
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
-_TILE, _TILE_MARGIN = 512, 64  # colours are solved tile by tile, and only in tiles that hold a rim
+_TILE_MARGIN = 32  # colours are solved tile by tile, in tiles that hold a rim, with so much round them
 _SHIFTS = (0.001, 0.01, 0.1, 1.0, 10.0)  # without one the preconditioner can fail, which it prints
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
 
@@ -75,7 +75,7 @@ def _solve(
     pixels: Pixels, trimap: npt.NDArray[Any], solid: npt.NDArray[np.bool_], config: MattingConfig
 ) -> Matte:
     """Alpha, float32 (H, W), of a ``trimap`` of 0, 0.5 (unknown) and 1; ``solid`` if one end is missing."""
-    size = trimap.shape
+    size, unknown = trimap.shape, trimap == 0.5
     scale = min(1.0, config.working_side / max(size))
     guide = pixels
     if scale < 1:
@@ -95,13 +95,16 @@ def _solve(
         return solid.astype(np.float32)
     alpha = np.clip(solved, 0, 1).astype(np.float32)
     if scale < 1:
-        alpha = _upsample_guided(alpha, guide, pixels)
+        alpha = _upsample_guided(alpha, guide, pixels, unknown)
     # the solver leaves a faint veil over flat areas: stretch it away
     return np.asarray(np.clip((alpha - 0.04) / 0.92, 0, 1), dtype=np.float32)
 
 
-def _upsample_guided(alpha: Matte, guide: Pixels, pixels: Pixels) -> Matte:
-    """``alpha`` (h, w) at the size of ``pixels``: locally linear in the colour (fast guided filter, 2015)."""
+def _upsample_guided(
+    alpha: Matte, guide: Pixels, pixels: Pixels, wanted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """``alpha`` (h, w) at the size of ``pixels`` where ``wanted`` (H, W), else 0: locally linear in the
+    colour (fast guided filter, 2015)."""
     radius, epsilon = 2, 1e-4
     window = 2 * radius + 1
 
@@ -119,12 +122,19 @@ def _upsample_guided(alpha: Matte, guide: Pixels, pixels: Pixels) -> Matte:
             covariance[..., i, j] = mean(colour[..., i] * colour[..., j]) - means[..., i] * means[..., j]
     covariance += epsilon * np.eye(3, dtype=np.float32)
     slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
-    offset = mean_alpha - (slope * means).sum(axis=-1)
-    size = (pixels.shape[0], pixels.shape[1])
-    result = resize_plane(mean(offset), size)
-    for c in range(3):
-        result += resize_plane(mean(slope[..., c]), size) * (pixels[..., c].astype(np.float32) / 255)
-    return np.asarray(np.clip(result, 0, 1))
+    offset = mean(mean_alpha - (slope * means).sum(axis=-1))
+    slopes = [mean(slope[..., c]) for c in range(3)]
+    result = np.zeros(wanted.shape, dtype=np.float32)
+    scale = np.divide(alpha.shape, wanted.shape)
+    for own in iterate_tiles(wanted):
+        start, stop = (scale * [side.start for side in own]), (scale * [side.stop for side in own])
+        box = (start[1], start[0], min(stop[1], alpha.shape[1]), min(stop[0], alpha.shape[0]))
+        part = pixels[own].astype(np.float32) / 255
+        size = (part.shape[0], part.shape[1])
+        result[own] = resize_plane(offset, size, box)
+        for c, plane in enumerate(slopes):
+            result[own] += resize_plane(plane, size, box) * part[..., c]
+    return result.clip(0, 1)
 
 
 def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
@@ -142,19 +152,14 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
     before = threads.get_num_threads()
     threads.set_num_threads(1)  # the same result every time, and no waiting on busy machines
     try:
-        for top in range(0, matte.shape[0], _TILE):
-            for left in range(0, matte.shape[1], _TILE):
-                own = (slice(top, top + _TILE), slice(left, left + _TILE))
-                if not soft[own].any():
-                    continue
-                rows = slice(max(0, top - _TILE_MARGIN), top + _TILE + _TILE_MARGIN)
-                columns = slice(max(0, left - _TILE_MARGIN), left + _TILE + _TILE_MARGIN)
-                image = pixels[rows, columns].astype(np.float32) / np.float32(255)
-                solved = pymatting.estimate_foreground_ml(image, matte[rows, columns].astype(np.float32))
-                y, x = top - rows.start, left - columns.start
-                rim = soft[own]
-                colours = solved[y : y + _TILE, x : x + _TILE][rim]
-                foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
+        for own in iterate_tiles(soft):
+            wide = tuple(slice(max(0, side.start - _TILE_MARGIN), side.stop + _TILE_MARGIN) for side in own)
+            image = pixels[wide].astype(np.float32) / np.float32(255)
+            solved = pymatting.estimate_foreground_ml(image, matte[wide].astype(np.float32))
+            y, x = own[0].start - wide[0].start, own[1].start - wide[1].start
+            rim = soft[own]
+            colours = solved[y : y + rim.shape[0], x : x + rim.shape[1]][rim]
+            foreground[own][rim] = np.clip(np.rint(colours * 255), 0, 255).astype(np.uint8)
     finally:
         threads.set_num_threads(before)
     return foreground

@@ -19,7 +19,7 @@ from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
 from cyclorama.imaging.matting import solve_matte
 from cyclorama.imaging.parts import EIGHT, find_corner
-from cyclorama.imaging.subject import LEAST_CONFIDENCE, SURE, find_subject, look_at
+from cyclorama.imaging.subject import SURE, find_subject, look_at
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
@@ -27,14 +27,15 @@ LEAST_AGREEMENT = 0.9
 """IoU of what the key and the network see below which the reviewer is shown both."""
 MOST_UNSURE = 0.25
 """Area of which the network may be unsure, as a share of what it sees; above it, it has no say."""
-_SIDE = 640  # pixels of the longer side at which both are compared
 _LEAST = 0.001  # smallest part that is taken out or comes back, as a share of the product
-_LACKING = 0.01  # from which share on the key has lost the product
 _SURELY = 0.9  # of an enclosed hole that the network must be sure of: 1 for labels, 0 for handles
+_LACKING, _MOST_LACKING = 0.01, 0.5  # shares from which on the key has lost the product, or sees another
+_PALE = 8  # L* below the ground's from which a shadow may be taken for a white product's side
 _LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; higher it is a white side
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
 Mask = npt.NDArray[np.bool_]
+Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,30 +54,29 @@ class Settled:
 
 def settle(pixels: Pixels, keyed: Matte) -> Settled:
     """``keyed`` (H, W) of ``pixels``, uint8 (H, W, 3), corrected where the network is sure of it."""
-    size = (pixels.shape[0], pixels.shape[1])
-    scale = min(1.0, _SIDE / max(size))
-    small = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    seen = look_at(pixels)
+    small = (seen.shape[0], seen.shape[1])
     shown, key = resize_pixels(pixels, small), resize_plane(keyed, small) >= 0.5
-    seen = look_at(pixels, small)
     subject = seen >= 0.5
     unsure = (seen > SURE) & (seen < 1 - SURE)
     if not key.any() or not subject.any() or unsure.sum() > MOST_UNSURE * subject.sum():
         return Settled(keyed)
     prints = _find_prints(key, seen)
     if prints.any():
-        keyed = np.where(_enlarge(prints, size), 1, keyed).astype(np.float32)
+        keyed = np.where(_enlarge(prints, keyed.shape), 1, keyed).astype(np.float32)
         key |= prints
-    foreign, kinds = _find_foreign(shown, key, seen)
+    depth, hue = _compare_ground(shown, key | subject)
+    foreign, kinds = _find_foreign(depth, hue, key, seen)
     missed = _find_missed(key & ~foreign, seen)
     share = float(missed.sum() / subject.sum())
     if share >= _LACKING:
-        own = find_subject(pixels)
-        if own.confidence >= LEAST_CONFIDENCE:
+        own = find_subject(pixels, first=seen)
+        if not own.doubt:
             note = f"its plain background has the colour of {share:.0%} of it; a network found it instead"
             return Settled(own.matte, (note,), own.confidence)
+        missed = _find_white(missed & (share <= _MOST_LACKING), depth)
     notes = tuple(f"{kind} was taken out; it is no product" for kind in kinds)
-    thin = missed if share < _LACKING else np.zeros_like(missed)
-    matte = _redraw(pixels, keyed, foreign, thin) if foreign.any() or thin.any() else keyed
+    matte = _redraw(pixels, keyed, foreign, missed) if foreign.any() or missed.any() else keyed
     left = resize_plane(matte, small) >= 0.5
     agreement = float((left & subject).sum() / (left | subject).sum())
     if agreement >= LEAST_AGREEMENT:
@@ -88,15 +88,18 @@ def settle(pixels: Pixels, keyed: Matte) -> Settled:
     return Settled(matte, notes, None, np.dstack([shown, np.rint(255 * seen).astype(np.uint8)]))
 
 
-def _find_foreign(shown: Pixels, key: Mask, seen: Matte) -> tuple[Mask, list[str]]:
-    """What of ``key`` is no product, and what it is."""
+def _compare_ground(shown: Pixels, taken: Mask) -> tuple[Plane, Plane]:
+    """How much darker than the ground outside of ``taken`` each pixel is, L*, and how far in hue, a*b*."""
+    lab = to_lab(shown)
+    ground = lab.max(axis=(0, 1)) if taken.all() else np.median(lab[~taken], axis=0)
+    return ground[0] - lab[..., 0], np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
+
+
+def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mask, list[str]]:
+    """What of ``key`` is no product, and what it is; ``depth`` and ``hue`` tell it from the ground."""
     subject = seen >= 0.5
     tall = np.flatnonzero(subject.any(axis=1))
     foot, low = int(tall[-1]), int(tall[-1]) - _LOW * len(tall)
-    lab = to_lab(shown)
-    ground = np.median(lab[~key & ~subject], axis=0) if (~key & ~subject).any() else lab.max(axis=(0, 1))
-    depth = ground[0] - lab[..., 0]
-    hue = np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
     grey = (depth > -6) & (depth < 60) & (hue <= 3.0 + 0.08 * depth)  # a background may be uneven
     near, enclosed = dilate(subject, _ROUND), ndimage.binary_fill_holes(subject)
     labels, _ = ndimage.label(key & ~subject, EIGHT)
@@ -142,6 +145,15 @@ def _find_missed(key: Mask, seen: Matte) -> Mask:
     labels, _ = ndimage.label(missed, EIGHT)
     large = np.flatnonzero(np.bincount(labels.ravel())[1:] >= _LEAST * (seen >= 0.5).sum()) + 1
     return np.isin(labels, large)
+
+
+def _find_white(missed: Mask, depth: Plane) -> Mask:
+    """The parts of ``missed`` that are no shadow: pale ones, and those that the frame cuts."""
+    labels, count = ndimage.label(missed, EIGHT)
+    ends = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    depths = [float(np.median(depth[labels == number])) for number in range(1, count + 1)]
+    white = [number for number, deep in enumerate(depths, 1) if deep < _PALE or number in ends]
+    return np.isin(labels, white)
 
 
 def _redraw(pixels: Pixels, matte: Matte, foreign: Mask, missed: Mask) -> Matte:

@@ -53,27 +53,32 @@ def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
     labels, count = ndimage.label(matte >= _VISIBLE, EIGHT)
     if count < 2:
         return matte, ()
-    index = np.arange(1, count + 1)
-    areas = ndimage.sum_labels(labels > 0, labels, index)
-    inner = np.zeros(matte.shape, dtype=bool)
+    areas = np.bincount(labels.ravel())[1:]
     rim = max(2, round(0.01 * min(matte.shape)))
-    inner[rim:-rim, rim:-rim] = True
-    dropped = ndimage.maximum(inner, labels, index) == 0
+    inner = labels[rim:-rim, rim:-rim]
+    dropped = np.bincount(inner.ravel(), minlength=count + 1)[1:] == 0
     tiny = (areas <= max(9.0, 0.0015 * areas.max())) & ~dropped
     if tiny.any() and areas[tiny].sum() <= 0.01 * areas.max():
-        body = np.isin(labels, index[~tiny & ~dropped])
-        away = ndimage.minimum(ndimage.distance_transform_edt(~body), labels, index)
-        dropped |= tiny & (away > max(4.0, 0.01 * max(matte.shape)))
+        body = np.append(False, ~tiny & ~dropped)
+        reach = max(4.0, 0.01 * max(matte.shape))
+        places = ndimage.find_objects(labels)
+        for number in np.flatnonzero(tiny):
+            wide = tuple(
+                slice(max(0, s.start - int(reach) - 1), s.stop + int(reach) + 1) for s in places[number]
+            )
+            part = labels[wide]
+            dropped[number] = not (dilate(body[part], reach) & (part == number + 1)).any()
     badges = _note_badges(labels, areas)
     dropped[areas.argmax()] = False
     if not dropped.any():
         return matte, badges
-    gone = dilate(np.isin(labels, index[dropped]), 3) & ~np.isin(labels, index[~dropped])
+    off = np.append(False, dropped)[labels]
+    gone = dilate(off, 3) & ((labels == 0) | off)
     what = f"specks or border lines apart from the product were taken out of its mask: {dropped.sum()}"
     return np.where(gone, 0, matte).astype(np.float32), (what, *badges)
 
 
-def _note_badges(labels: npt.NDArray[np.int32], areas: npt.NDArray[np.float64]) -> tuple[str, ...]:
+def _note_badges(labels: npt.NDArray[np.int32], areas: npt.NDArray[np.int64]) -> tuple[str, ...]:
     """Notes about single parts in a corner: they may be products of a set, so they stay."""
     notes = []
     for place, area in zip(ndimage.find_objects(labels), areas / areas.max(), strict=True):
@@ -161,7 +166,11 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
         away = (colours - ground) * alpha[..., None]
         return np.dstack([away, 255 * alpha] if on_alpha else [away]).astype(np.float32)
 
-    foot, sure = _find_mirror(measure(*resize_rgba(pixels, matte, size)))
+    small, alpha = resize_rgba(pixels, matte, size)
+    foot, sure = _find_mirror(measure(small, alpha))
+    if not sure and not on_alpha:  # the mirror image may be so pale that the matte holds parts of it only
+        whole = _find_mirror(measure(small, np.ones_like(alpha)))
+        foot, sure = whole if whole[1] else (foot, sure)
     if foot is None:
         return matte, ()
     if not sure:

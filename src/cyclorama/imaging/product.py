@@ -218,8 +218,7 @@ def _clean(
     mirror: tuple[str, ...] = ()
     if source == "alpha":
         cleaned, shadow = drop_soft_shadow(pixels, cleaned)
-    if source in ("alpha", "white"):
-        cleaned, mirror = drop_reflection(pixels, cleaned, source == "alpha")
+        cleaned, mirror = drop_reflection(pixels, cleaned, on_alpha=True)
     try:
         check_mask(cleaned)
     except MaskError:

@@ -17,7 +17,7 @@ from PIL import Image
 from cyclorama.imaging.masks import dilate, erode, find_window
 from cyclorama.imaging.matting import MattingConfig, solve_matte
 from cyclorama.imaging.transforms import resize_plane
-from cyclorama.types import Matte, Pixels, Size
+from cyclorama.types import Matte, Pixels
 
 NAME = "u2netp"
 NETWORK = Path(__file__).parents[1] / "weights" / "cutout" / "u2netp.onnx"
@@ -25,6 +25,8 @@ LEAST_CONFIDENCE = 0.75
 """Below it a photo is refused (fitted and held out by ``benchmarks/cutouts.py``)."""
 SURE = 0.1
 """Probability below which a place is background, and one less it above which it is product."""
+SEEN_SIDE = 640
+"""Pixels of the longer side at which its answer is weighed."""
 _SIDE = 320  # pixels each way that the network sees; other shapes are squeezed
 _MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32)
 _SPREAD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
@@ -42,43 +44,49 @@ class Subject:
     confidence: float
     """0-1; how it is made up: :func:`find_subject`."""
 
+    @property
+    def doubt(self) -> str:
+        """Why it is not to be used; empty if it is."""
+        if self.confidence >= LEAST_CONFIDENCE:
+            return ""
+        return f"the bundled network's confidence is {self.confidence:.2f}, {LEAST_CONFIDENCE} is the least"
 
-def find_subject(pixels: Pixels, config: MattingConfig | None = None) -> Subject:
-    """The subject of ``pixels``, uint8 (H, W, 3) in sRGB.
+
+def find_subject(pixels: Pixels, config: MattingConfig | None = None, first: Matte | None = None) -> Subject:
+    """The subject of ``pixels``, uint8 (H, W, 3) in sRGB; ``first`` is :func:`look_at` of them, if known.
 
     Confidence is the agreement (IoU) of both looks, times one less the area of which the second is unsure, a
-    share of what it found. Below ``LEAST_CONFIDENCE`` the outline is left as the network draws it.
+    share of what it found. A subject in doubt keeps the outline that the network draws.
     """
     size = (pixels.shape[0], pixels.shape[1])
-    first = look_at(pixels, size)
+    first = look_at(pixels) if first is None else first
     if not (first >= _FOUND).any():
         return Subject(np.zeros(size, dtype=np.float32), 0.0)
-    found = find_window(first >= _FOUND, 0)
-    room = [round(_ROOM * (side.stop - side.start)) + 1 for side in found]
-    window = tuple(
-        slice(max(0, side.start - more), min(end, side.stop + more))
-        for side, more, end in zip(found, room, size, strict=True)
-    )
-    part = pixels[window]
-    second = look_at(part, (part.shape[0], part.shape[1]))
-    confidence = _agree(first[window], second)
-    matte = np.zeros(size, dtype=np.float32)
-    matte[window] = (first[window] + second) / 2
-    if confidence >= LEAST_CONFIDENCE:
-        matte = _refine(pixels, matte, max(second.shape) / max(size), config)
-    return Subject(matte, confidence)
+    scale = np.divide(size, first.shape)
+    window, part = [], []
+    for side, end, ratio in zip(find_window(first >= _FOUND, 0), first.shape, scale, strict=True):
+        room = round(_ROOM * (side.stop - side.start)) + 1
+        window.append(slice(max(0, side.start - room), min(end, side.stop + room)))
+        part.append(slice(round(window[-1].start * ratio), round(window[-1].stop * ratio)))
+    own = first[window[0], window[1]]
+    second = look_at(pixels[part[0], part[1]], own.shape)
+    seen = np.zeros_like(first)
+    seen[window[0], window[1]] = (own + second) / 2
+    found = Subject(resize_plane(seen, size).clip(0, 1), _agree(own, second))
+    if found.doubt:
+        return found
+    return Subject(_refine(pixels, seen, max(second.shape) / max(first.shape), config), found.confidence)
 
 
 def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | None) -> Matte:
-    """``seen`` (H, W) with its outline on that of ``pixels``, looked for where the network is unsure and near
-    one half; ``share`` of the longer side is what the network saw."""
-    size, scale = seen.shape, min(1.0, 2 * _SIDE / max(seen.shape))
-    small = resize_plane(seen, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
-    radius = max(2, round(_BAND * share * max(small.shape) / _SIDE))
-    inside = erode(small >= 0.5, radius) & (small >= 1 - SURE)
-    outside = ~dilate(small >= 0.5, radius) & (small <= SURE)
+    """``seen`` (h, w) with its outline on that of ``pixels`` (H, W), looked for where the network is unsure
+    and near one half; ``share`` of the longer side is what the network saw."""
+    radius = max(2, round(_BAND * share * max(seen.shape) / _SIDE))
+    inside = erode(seen >= 0.5, radius) & (seen >= 1 - SURE)
+    outside = ~dilate(seen >= 0.5, radius) & (seen <= SURE)
+    size = (pixels.shape[0], pixels.shape[1])
     if not inside.any() or not outside.any():
-        return seen
+        return resize_plane(seen, size).clip(0, 1)
     trimap = Image.fromarray(np.where(inside, 2, np.where(outside, 0, 1)).astype(np.uint8))
     large = trimap.resize((size[1], size[0]), Image.Resampling.NEAREST)
     known: Matte = np.asarray(large, dtype=np.float32) / np.float32(2)
@@ -103,12 +111,16 @@ def _open_network() -> Any:
     return onnxruntime.InferenceSession(NETWORK, options, providers=["CPUExecutionProvider"])
 
 
-def look_at(pixels: Pixels, size: Size) -> Matte:
-    """How probably each place of ``size`` is part of the subject of ``pixels`` (H, W, 3), 0-1."""
+def look_at(pixels: Pixels, size: tuple[int, ...] | None = None) -> Matte:
+    """How probably each place of ``pixels`` (H, W, 3) is part of their subject, 0-1, at ``size``; None: at
+    their own, reduced to at most 640 pixels."""
+    if size is None:
+        scale = min(1.0, SEEN_SIDE / max(pixels.shape[:2]))
+        size = tuple(max(1, round(side * scale)) for side in pixels.shape[:2])
     small = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     values = (np.asarray(small, dtype=np.float32) / 255 - _MEAN) / _SPREAD
     network = _open_network()
     given, told = network.get_inputs()[0].name, network.get_outputs()[0].name
     seen = network.run([told], {given: np.ascontiguousarray(values.transpose(2, 0, 1)[None])})[0][0, 0]
-    large = Image.fromarray(np.asarray(seen, dtype=np.float32)).resize(size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(large).clip(0, 1)
+    large = Image.fromarray(np.asarray(seen, dtype=np.float32))
+    return np.asarray(large.resize((size[1], size[0]), Image.Resampling.BILINEAR)).clip(0, 1)

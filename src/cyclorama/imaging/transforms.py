@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from cyclorama.errors import ImageSizeError, SettingsError
 from cyclorama.types import Matte, Pixels, Size
@@ -53,17 +54,35 @@ def resize_rgba(pixels: Pixels, alpha: Matte, size: Size, box: Crop | None = Non
     """(pixels, alpha), or their part ``box`` (:func:`resize_plane`), at ``size``, resampled premultiplied.
 
     ``pixels`` uint8 (H, W, 3), ``alpha`` float32 (H, W) in [0, 1], straight in and out. Where the result is
-    fully transparent the colours are the plainly resampled ones. Invariant: colours under alpha 0 have no
-    influence on pixels with alpha above 0.
+    fully transparent the colours are the plainly resampled ones. Enlarged, a hard outline is smoothed, by up
+    to one of its own pixels. Invariant: colours under alpha 0 have no influence on pixels with alpha above 0.
     """
     if alpha.shape == tuple(size) and box is None:
         return pixels.copy(), alpha.copy()
+    colours = pixels.astype(np.float32) * alpha[..., None]
     weight = resize_plane(alpha, size, box)  # may overshoot, as the premultiplied colours do alongside
-    premultiplied = _resize_planes(pixels.astype(np.float32) * alpha[..., None], size, box)
+    premultiplied, shown = _resize_planes(colours, size, box), weight
+    source = alpha.shape if box is None else (box[3] - box[1], box[2] - box[0])
+    width = min(1.0, math.sqrt(size[0] * size[1] / (source[0] * source[1])) - 1)
+    if width > 0.05:
+        blurred, spread = (ndimage.gaussian_filter(v, width, axes=(0, 1)) for v in (alpha, colours))
+        wide = resize_plane(blurred, size, box)
+        hard = resize_plane(_find_hard_outline(alpha), size, box).clip(0, 1)
+        shown = hard * ((1 + width) * (wide - 0.5) + 0.5).clip(0, 1) + (1 - hard) * weight
+        outer = (hard > 0) & (weight < 0.5)  # it may reach where nothing was: the colours are those beside
+        premultiplied[outer], weight = _resize_planes(spread, size, box)[outer], np.where(outer, wide, weight)
     visible = weight > 1e-3
     straight: npt.NDArray[Any] = premultiplied / np.where(visible, weight, 1)[..., None]
     straight = np.where(visible[..., None], straight, _resize_planes(pixels, size, box))
-    return _as_dtype(straight, np.uint8), np.clip(weight, 0, 1)
+    return _as_dtype(straight, np.uint8), np.clip(shown, 0, 1)
+
+
+def _find_hard_outline(alpha: Matte) -> Matte:
+    """1 where both wholly opaque and wholly empty places, 3 pixels wide, are within 3 pixels, else 0: neither
+    at thin parts nor in soft ones."""
+    opaque, empty = ndimage.minimum_filter(alpha >= 0.98, 3), ndimage.minimum_filter(alpha <= 0.02, 3)
+    near = ndimage.maximum_filter(opaque, 7) & ndimage.maximum_filter(empty, 7)
+    return np.asarray(near, dtype=np.float32)
 
 
 def _resize_planes(pixels: npt.NDArray[Any], size: Size, box: Crop | None = None) -> npt.NDArray[np.float32]:
