@@ -6,6 +6,7 @@ import hashlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cyclorama.errors import MissingMaskError
 from cyclorama.imaging import cutout
@@ -78,3 +79,22 @@ def test_confidence_is_agreement_less_what_is_unsure(monkeypatch: pytest.MonkeyP
     second[:, :5], second[:2, 4] = 1, 0.6
     assert subject._agree(first, second) == pytest.approx(0.8 * (1 - 2 / 50))
     assert subject._agree(first, second * 0) == 0
+
+
+def test_what_only_its_colour_tells_is_less_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cyclorama.imaging import subject
+
+    photo, _mask = draw_bottle()
+    look = subject.look_at
+    half = np.where(np.arange(SIDE)[:, None] < 85, look(photo), 0).astype(np.float32)
+    sure = find_subject(photo).confidence
+
+    def look_without_colours(pixels: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:
+        return half if size is not None and not np.ptp(pixels, axis=2).any() else look(pixels, size)
+
+    first = look(photo) >= 0.5
+    share = float(((half >= 0.5) & first).sum() / first.sum())
+    grey = look(np.asarray(Image.fromarray(photo).convert("L").convert("RGB"))) >= 0.5
+    both = float((grey & first).sum() / (grey | first).sum())
+    monkeypatch.setattr(subject, "look_at", look_without_colours)
+    assert find_subject(photo).confidence == pytest.approx(sure * (0.8 + 0.2 * share) / (0.8 + 0.2 * both))
