@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cyclorama.errors import SettingsError
+from cyclorama.imaging.colour import ADOBE_RGB
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layout import CanvasLayout, Placement, Rectangle, find_box, place_product
 from cyclorama.imaging.product import Product
@@ -27,7 +28,7 @@ def build_product(
     matte[box.top : box.top + box.height, box.left : box.left + box.width] = rim
     matte[box.top + 1 : box.top + box.height - 1, box.left + 1 : box.left + box.width - 1] = 1
     foreground = np.where((matte < 1)[..., None], 255 - pixels, pixels).astype(np.uint8)
-    return Product(pixels, matte, foreground, "p", "mask", b"profile")
+    return Product(pixels, matte, foreground, "p", "mask", ADOBE_RGB)
 
 
 def cut_out(product: Product, box: Rectangle) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,7 +128,7 @@ def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> N
     assert layout.compute_placement(product).scale == 1
     for moved, own in zip(cut_out(placed, box), cut_out(product, Rectangle(30, 20, 40, 30)), strict=True):
         assert np.array_equal(moved, own)
-    assert (placed.name, placed.mask_source, placed.icc_profile) == ("p", "mask", b"profile")
+    assert (placed.name, placed.mask_source, placed.icc_profile) == ("p", "mask", ADOBE_RGB)
 
 
 def test_small_canvas_crops_the_empty_photo_but_not_the_product() -> None:
