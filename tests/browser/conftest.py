@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,20 @@ def open_browser(tmp_path: Path) -> Iterator[OpenBrowser]:
 
     The driver's attribute ``downloads`` is that folder. A phone has 360 × 740 pixels and a touch screen.
     """
+    with offer_browsers(tmp_path) as open_one:
+        yield open_one
+
+
+@pytest.fixture(scope="module")
+def module_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One browser for a module's tests."""
+    with offer_browsers(tmp_path_factory.mktemp("browser")) as open_one:
+        yield open_one()
+
+
+@contextmanager
+def offer_browsers(folder: Path) -> Iterator[OpenBrowser]:
+    """What starts browsers with folders of their own below ``folder``; they end with the context."""
     webdriver = pytest.importorskip(
         "selenium.webdriver", reason="browser tests need: pip install 'cyclorama[dev]' (selenium)"
     )
@@ -44,7 +58,7 @@ def open_browser(tmp_path: Path) -> Iterator[OpenBrowser]:
     with ExitStack() as stack:
 
         def open_one(phone: bool = False) -> Any:
-            place = tmp_path / f"browser{len(list(tmp_path.glob('browser*')))}"
+            place = folder / f"browser{len(list(folder.glob('browser*')))}"
             downloads = place / "downloads"
             downloads.mkdir(parents=True)
             options = webdriver.ChromeOptions()

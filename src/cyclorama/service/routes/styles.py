@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Response
 
-from fastapi import APIRouter, Query, Response
-
-from cyclorama.errors import RequestError, UnknownCategoryError
+from cyclorama.errors import RequestError
 from cyclorama.scenes.brand import Brand, format_brand
-from cyclorama.seeding import MAX_SEED
-from cyclorama.service.context import Here
+from cyclorama.service.context import Here, Key
+from cyclorama.service.store import find
+from cyclorama.service.tables import images
 
-router = APIRouter(prefix="/v1/styles", tags=["server"])
-MAX_ARRANGEMENT = 9999
+router = APIRouter(prefix="/v1/images", tags=["images"])
 
 
-@router.get("", response_class=Response, responses={200: {"content": {"application/yaml": {}}}})
-def read_style(
-    service: Here,
-    category: Annotated[str, Query(max_length=100)],
-    seed: Annotated[int, Query(ge=0, le=MAX_SEED)],
-    arrangement: bool = False,
-) -> Response:
-    """The style file (YAML) of the set that `seed` draws for `category`: colours, things and light.
+@router.get("/{id}/style", response_class=Response, responses={200: {"content": {"application/yaml": {}}}})
+def read_style(id: str, service: Here, key: Key) -> Response:
+    """The style file (YAML) of the set that an image's seed drew: colours, things and light.
 
-    With `arrangement` it names the set's arrangement too, for seeds up to 9999. An image's accent
-    may differ, since it follows the product.
+    The image's own accent may differ, since it follows the product.
     """
     from cyclorama.scenes.model import draw_style  # loads SciPy
 
+    with service.store.read() as connection:
+        row = find(connection, images, id, key)
+    made = row["result"] or {}
     library = next((handle.library for handle in service.models.values() if not handle.learned), None)
-    if library is None:
-        raise RequestError("no model of this server draws sets; only those have styles", "category")
-    if category not in library.names:
-        raise UnknownCategoryError(f"category {category!r} has no set; use one of {', '.join(library.names)}")
-    number = seed if arrangement and seed <= MAX_ARRANGEMENT else None
-    brand = Brand.of(draw_style(category, seed, library), category, number)
+    if library is None or made.get("style") or made.get("category") not in library.names:
+        raise RequestError(f"the style of image {id} was not drawn from a seed; take what its job names")
+    brand = Brand.of(draw_style(made["category"], made["seed"], library), made["category"])
     return Response(format_brand(brand), media_type="application/yaml")

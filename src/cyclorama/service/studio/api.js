@@ -22,7 +22,8 @@ async function request(method, path, { body, headers = {}, signal } = {}) {
   throw new ServerError(await answer.json().catch(() => ({})), answer.status);
 }
 
-const json = async (answer) => (await answer).json();
+/** Seeds are longer than numbers here can be, so they stay text. */
+const json = async (answer) => JSON.parse((await (await answer).text()).replace(/("seed":\s*)(\d{16,})/g, '$1"$2"'));
 const send = (method, path, values, key) =>
   json(request(method, path, {
     body: JSON.stringify(values ?? {}),

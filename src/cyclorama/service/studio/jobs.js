@@ -57,7 +57,8 @@ export function addImages(job, image, count = 4) {
   const { request } = job;
   const root = getRoot(job.id);
   const before = state.jobs.filter(({ under }) => under === root).length;
-  const outputs = [request.settings.outputs[image.output]];
+  const { outputs: all } = request.settings;
+  const outputs = all.length ? [all[image.output]] : [];
   return start({ ...clean(request), items: [{ ...request.items[image.item], seed: null }], seed: request.seed + before + 1,
     settings: { ...request.settings, outputs, candidates: count } }, root);
 }
@@ -79,10 +80,10 @@ export async function findLook(job, image) {
 }
 
 /** The style of an image as a file that other products can follow. */
-export async function keepStyle(image, arrangement = false) {
+export async function keepStyle(image) {
   const name = `${image.category} ${image.seed}`;
-  const address = `/v1/styles?category=${encodeURIComponent(image.category)}&seed=${image.seed}&arrangement=${arrangement}`;
-  const asset = await upload(new Blob([await getText(address)], { type: "application/yaml" }), `${name}.yaml`);
+  const text = await getText(`/v1/images/${image.id}/style`);
+  const asset = await upload(new Blob([text], { type: "application/yaml" }), `${name}.yaml`);
   return { asset: asset.id, name, image: image.id };
 }
 

@@ -1,5 +1,7 @@
 // How is a matte drawn over its image: on checks, white, black, with red over what is left out, or alone?
 
+import { h } from "./dom.js";
+
 export const VIEWS = ["checks", "white", "black", "red", "alpha"];
 const SQUARE = 12;
 
@@ -80,19 +82,18 @@ export class MaskView {
 
 const layer = ({ width, height }) => new OffscreenCanvas(width, height).getContext("2d");
 
-let pattern;
+let tile;
 function checks(context) {
-  if (!pattern) {
-    const tile = new OffscreenCanvas(2 * SQUARE, 2 * SQUARE);
+  if (!tile) {
+    tile = h("canvas", { width: 2 * SQUARE, height: 2 * SQUARE });
     const inner = tile.getContext("2d");
     inner.fillStyle = "#b9b9b9";
     inner.fillRect(0, 0, 2 * SQUARE, 2 * SQUARE);
     inner.fillStyle = "#a3a3a3";
     inner.fillRect(0, 0, SQUARE, SQUARE);
     inner.fillRect(SQUARE, SQUARE, SQUARE, SQUARE);
-    pattern = tile;
   }
-  return context.createPattern(pattern, "repeat");
+  return context.createPattern(tile, "repeat");
 }
 
 function drawTrace(context, stroke, scale) {

@@ -1,6 +1,6 @@
 // What is asked for: style, sizes, quality, how many?
 
-import { ServerError, assetThumbnail, cutOut, imageThumbnail, upload } from "./api.js";
+import { ServerError, assetFile, assetThumbnail, cutOut, imageThumbnail, upload } from "./api.js";
 import { CHANNELS, measure } from "./channels.js";
 import { button, fill, h, icon, segments } from "./dom.js";
 import { estimate, generate, getReady, keepStyle, showLooks } from "./jobs.js";
@@ -43,7 +43,7 @@ function drawLooks() {
     h("ul", { class: "look-tiles", role: "group", "aria-label": t("looks.title") }, job.images.map((image) => h("li", { key: image.id },
       h("button", { type: "button", class: "look", disabled: image.state !== "done", "aria-pressed": String(pick?.image === image.id),
         "aria-label": t("looks.choose", { n: image.item + 1 }),
-        onclick: tryTo(async () => setLook({ pick: pick?.image === image.id ? null : await keepStyle(image, true) })) },
+        onclick: tryTo(async () => setLook({ pick: pick?.image === image.id ? null : await keepStyle(image) })) },
       image.state === "done" && h("img", { alt: "", src: imageThumbnail(image.id) }),
       pick?.image === image.id && h("span", { class: "badge" }, icon("approve")))))),
     h("p", { class: "soft small-text" }, pick ? t("looks.picked") : t("looks.hint")),
@@ -75,7 +75,7 @@ function drawReference() {
   return h("div", { class: "reference", key: "reference" },
     h("div", { class: "reference-image" },
       h("img", { alt: t("style.reference"), src: assetThumbnail(reference.asset) }),
-      reference.cutout && h("div", { class: "veil", style: { "mask-image": `url(${assetThumbnail(reference.cutout.matte)})` } })),
+      reference.cutout && h("div", { class: "veil", style: { "mask-image": `url(${assetFile(reference.cutout.matte)})` } })),
     h("div", { class: "row" },
       reference.base && button({ text: t("reference.mend"), icon: "brush", kind: "small", onclick: () =>
         openMaskEditor(reference, (cutout, strokes) => setLook({ reference: { ...reference, cutout, strokes } })) }),

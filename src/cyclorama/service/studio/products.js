@@ -1,6 +1,6 @@
 // How do photos come in, and what does a tile say of each?
 
-import { assetThumbnail, cutOut, upload } from "./api.js";
+import { assetFile, assetThumbnail, cutOut, upload } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
 import { openMaskEditor } from "./mask.js";
 import { change, changeProduct, onRender, server, state } from "./state.js";
@@ -126,7 +126,7 @@ function drawTile(product) {
   return h("li", { class: "tile", key: product.id },
     h("button", { type: "button", class: `tile-image ${cutout ? "cut" : ""}`, disabled: !cutout, "aria-label": t("products.mend", { name: product.name }), onclick: () => mend(product) },
       product.asset && h("img", { alt: "", src: assetThumbnail(product.asset), key: "photo",
-        style: cutout ? { "mask-image": `url(${assetThumbnail(cutout.matte)})`, transform: frame(cutout) } : {} }),
+        style: cutout ? { "mask-image": `url(${assetFile(cutout.matte)})`, transform: frame(cutout) } : {} }),
       cutout && h("span", { class: "tile-mend" }, icon("brush"), h("span", {}, t("products.edit"))),
       !cutout && !problem && h("span", { class: "tile-wait" }, t(product.asset ? "products.cutting" : "products.uploading"))),
     h("div", { class: "tile-text" },

@@ -1,0 +1,264 @@
+"""The studio in a real browser before a real server: the way by mouse, by keyboard and by touch."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service_server import ServiceProcess
+
+PRODUCTS = Path(__file__).resolve().parents[2] / "src/cyclorama/weights/demo/products"
+DROP = """
+const transfer = new DataTransfer();
+for (const [name, bytes] of arguments[0])
+  transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name,
+    {type: 'image/webp'}));
+document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
+"""
+CUT = "[...document.querySelectorAll('.cut img')].filter((image) => image.naturalWidth).length"
+MADE = (
+    "[...document.querySelectorAll('#images .cell-image img')].filter((image) => image.naturalWidth).length"
+)
+KEYS = r"""
+return [...document.querySelectorAll('body *')].flatMap((element) => [...element.childNodes]
+  .filter((node) => node.nodeType === 3).map((node) => node.data.trim())
+  .concat(element.ariaLabel ?? [], element.title ?? [])).filter((text) => /^[a-z]+\.[a-z_.]+$/.test(text)
+  && !text.endsWith('.webp'));
+"""
+"""Texts that are a key of the words, which a visitor must never see."""
+
+
+@pytest.fixture(scope="module")
+def server(module_browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    running = ServiceProcess(tmp_path_factory.mktemp("studio") / "data")
+    running.start()
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def page(module_browser: Any, server: ServiceProcess) -> Any:
+    """The page with two products that are cut out, and one image of each: 64 × 64 pixels, fast."""
+    driver = module_browser
+    driver.get(f"http://127.0.0.1:{server.port}/")
+    see(driver, "document.querySelector('.drop.first h1')")
+    files = [PRODUCTS / name / "01.webp" for name in ("perfume", "mug")]
+    encoded = [[f"{file.parent.name}.webp", base64.b64encode(file.read_bytes()).decode()] for file in files]
+    driver.execute_script(DROP, encoded)
+    see(driver, f"{CUT} === 2")
+    for side in ("width", "height"):
+        driver.find_element("id", f"own-{side}").send_keys("64")
+    click(driver, ".own-size .button")
+    click(driver, ".size[aria-pressed=true]")  # the size that is chosen at first
+    click(driver, ".segments [data-key=fast]")
+    click(driver, ".segments [data-key='1']")
+    click(driver, "#foot .primary")
+    see(driver, f"{MADE} === 2", 120)
+    return driver
+
+
+def see(driver: Any, condition: str, seconds: float = 30) -> Any:
+    """What the script ``condition`` gives, once that is true."""
+    end = time.monotonic() + seconds
+    while not (found := driver.execute_script(f"return {condition}")):
+        assert time.monotonic() < end, (condition, driver.get_log("browser"))
+        time.sleep(0.05)
+    return found
+
+
+def click(driver: Any, selector: str) -> None:
+    see(driver, f"document.querySelector({selector!r})?.disabled === false")
+    driver.find_element("css selector", selector).click()
+
+
+def press(driver: Any, *keys: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver, duration=10).send_keys(*keys).perform()
+
+
+def press_control(driver: Any, key: str) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    ActionChains(driver, duration=10).key_down(Keys.CONTROL).send_keys(key).key_up(Keys.CONTROL).perform()
+
+
+def go(driver: Any, view: str) -> None:
+    driver.execute_script("location.hash = arguments[0]", view)
+    see(driver, f"document.body.dataset.view === '{view}'")
+
+
+def open_mask(driver: Any) -> Any:
+    """The editor's canvas, once the server has cut out and the mask is shown."""
+    go(driver, "products")
+    click(driver, ".tile-image")
+    see(driver, "document.querySelector('.editor .tool') && document.querySelector('.stage').width > 300")
+    return driver.find_element("css selector", ".stage")
+
+
+def read_share(driver: Any) -> int:
+    """The share of the image that is product, percent, once the server has drawn all strokes."""
+    text = see(driver, r"document.querySelector('.editor .status')?.innerText.match(/\d+/)?.[0]")
+    return int(text)
+
+
+def change_share(driver: Any, change: Callable[[], object]) -> int:
+    before = read_share(driver)
+    change()
+    pattern = r"document.querySelector('.editor .status')?.innerText.match(/\d+/)?.[0]"
+    return int(see(driver, f"(({pattern}) ?? '{before}') !== '{before}' && {pattern}"))
+
+
+def is_pressed(driver: Any, selector: str) -> bool:
+    return bool(driver.find_element("css selector", selector).get_attribute("aria-pressed") == "true")
+
+
+def set_brush(driver: Any, value: float) -> None:
+    driver.execute_script(
+        "const brush = document.querySelector('.slider input'); brush.value = arguments[0];"
+        "brush.dispatchEvent(new Event('input'))",
+        value,
+    )
+
+
+def test_by_mouse_and_over_a_reload(page: Any) -> None:
+    from selenium.webdriver import ActionChains
+
+    stage = open_mask(page)
+    share = read_share(page)
+    set_brush(page, 0.2)
+
+    def erase() -> None:
+        drag = ActionChains(page, duration=20).move_to_element_with_offset(stage, -60, 40).click_and_hold()
+        drag.move_by_offset(120, 0).move_by_offset(0, 60).release().perform()
+
+    erased = change_share(page, erase)
+    assert erased < share
+    assert change_share(page, lambda: click(page, ".editor-zoom .button:nth-child(1)")) == share
+    assert change_share(page, lambda: click(page, ".editor-zoom .button:nth-child(2)")) == erased
+    click(page, ".editor-top .primary")
+    see(page, "!document.querySelector('dialog')")
+
+    go(page, "images")
+    click(page, ".cell-image")
+    click(page, ".verdict-button.approve")
+    click(page, ".viewer-top .button")
+    see(page, "document.querySelectorAll('.cell.approved').length === 1")
+    page.refresh()
+    see(page, f"{MADE} === 2 && document.querySelectorAll('.cell.approved').length === 1")
+    assert page.execute_script("return document.querySelectorAll('.tile').length") == 2
+    open_mask(page)
+    assert read_share(page) == erased
+    assert page.execute_script("return document.querySelector('.editor-zoom .button').disabled") is False
+    press(page, "\ue00c")
+    see(page, "!document.querySelector('dialog')")
+
+
+def test_by_keyboard(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    stage = open_mask(page)
+    share = read_share(page)
+    assert page.switch_to.active_element == stage
+    assert (
+        change_share(page, lambda: press(page, "a", Keys.ARROW_LEFT, Keys.ARROW_UP, *"]]]]]]", " ")) > share
+    )
+    assert is_pressed(page, ".tool[data-key=add]")
+    press(page, "x")
+    assert is_pressed(page, ".tool[data-key=erase]")
+    press(page, "v", "v")
+    assert (
+        page.find_element("css selector", ".editor [data-key=black]").get_attribute("aria-pressed") == "true"
+    )
+    assert change_share(page, lambda: press_control(page, "z")) == share
+    press(page, Keys.ESCAPE)
+    see(page, "!document.querySelector('dialog')")
+
+    go(page, "images")
+    page.execute_script("document.querySelectorAll('.cell-image')[1].focus()")
+    press(page, "r")
+    see(page, "document.querySelectorAll('.cell.rejected').length === 1")
+    press(page, Keys.ENTER)
+    see(page, "document.querySelector('.viewer .reason')")
+    press(page, Keys.ARROW_LEFT)
+    see(page, "document.querySelector('.verdict-button.approve[aria-pressed=true]')")
+    press(page, "c")
+    see(page, "document.querySelectorAll('.pane').length === 2")
+    press(page, "c")
+    see(page, "document.querySelector('.pane .over')?.style.clipPath")
+    press(page, Keys.ESCAPE)
+    see(page, "!document.querySelector('dialog') && document.activeElement.dataset.image")
+
+
+def touch(driver: Any, kind: str, *points: tuple[float, float]) -> None:
+    values = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+    driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": values})
+
+
+def test_by_touch_on_a_small_screen(page: Any) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    page.refresh()
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+    try:
+        for view in ("products", "setup", "images", "history"):
+            go(page, view)
+            assert page.execute_script("return document.documentElement.scrollWidth") <= 360, view
+        open_mask(page)
+        share = read_share(page)
+        set_brush(page, 0.2)
+
+        def paint() -> None:
+            touch(page, "touchStart", (150, 200))
+            touch(page, "touchMove", (200, 380))
+            touch(page, "touchEnd")
+
+        erased = change_share(page, paint)
+        assert erased < share
+        draw = "document.querySelector('.stage').toDataURL().length"
+        before = page.execute_script(f"return {draw}")
+        touch(page, "touchStart", (150, 250), (210, 250))
+        touch(page, "touchMove", (100, 250), (260, 250))
+        touch(page, "touchEnd")
+        see(page, f"{draw} !== {before}")
+        time.sleep(0.5)  # a stroke would be on its way to the server by now
+        assert read_share(page) == erased
+        assert page.execute_script("return document.documentElement.scrollWidth") <= 360
+        page.execute_script("window.confirm = () => true")
+        click(page, ".editor-top .button")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
+    axe_core = pytest.importorskip("axe_core_python", reason="needs: pip install 'cyclorama[dev]'")
+    script = (Path(axe_core.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+    page.execute_script(script)
+    for view in ("products", "images", "history"):
+        go(page, view)
+        found = page.execute_async_script(
+            "const done = arguments[0]; axe.run().then(({violations}) => done(violations.filter(({impact}) =>"
+            " ['serious', 'critical'].includes(impact)).map(({id, nodes}) => [id, nodes[0].html])))"
+        )
+        assert found == [], view
+    for language in ("de", "es", "zh", "en"):
+        page.execute_script(
+            "const menu = document.querySelector('#tools select'); menu.value = arguments[0];"
+            "menu.dispatchEvent(new Event('change'))",
+            language,
+        )
+        see(page, f"document.documentElement.lang === '{language}'")
+        assert page.execute_script(KEYS) == []
+    origins = page.execute_script(
+        "return [...new Set(performance.getEntriesByType('resource').map(({name}) => new URL(name).origin))]"
+    )
+    assert origins == [f"http://127.0.0.1:{server.port}"]
+    assert [row for row in page.get_log("browser") if row["level"] == "SEVERE"] == []
