@@ -27,3 +27,15 @@ def start(*, settings: Annotated[ServiceSettings | None, Parameter(name="*")] = 
     from cyclorama.service.serving import run_server
 
     return run_server(settings or ServiceSettings(), lambda text: print(text, file=sys.stderr))
+
+
+@serve.command
+def worker(*, settings: Annotated[ServiceSettings | None, Parameter(name="*")] = None) -> int:
+    """Make images for a server on another machine, which has the same --database and --store.
+
+    Ctrl-C or SIGTERM stops after the images in hand.
+    """
+    import_optional("fastapi", NEEDS_SERVE)
+    from cyclorama.service.serving import run_workers
+
+    return run_workers(settings or ServiceSettings())

@@ -19,13 +19,13 @@ from cyclorama.service.limits import BodyGate
 from cyclorama.service.metrics import Meter, Metrics
 from cyclorama.service.origins import OriginGate, check_cors
 from cyclorama.service.retention import keep_sweeping
-from cyclorama.service.routes import assets, events, images, jobs, page, server, sessions, styles
+from cyclorama.service.routes import assets, events, images, jobs, layers, page, server, sessions, styles
 from cyclorama.service.routes import cutouts as cutout_routes
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
 
-ROUTES = (images, jobs, events, assets, cutout_routes, sessions, server, styles, page)
+ROUTES = (images, layers, jobs, events, assets, cutout_routes, sessions, server, styles, page)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:

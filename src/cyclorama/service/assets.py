@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cyclorama.service.store import Store, find, get_time
 from cyclorama.service.tables import assets
+
+
+def find_known(store: Store, key: str, digest: str) -> RowMapping | None:
+    """The asset of ``key`` with the blob ``digest``, asked for now; None if there is none."""
+    mine = (assets.c.id == _name(digest), assets.c.key == key)
+    with store.write() as connection:
+        connection.execute(update(assets).where(*mine).values(seen=get_time()))
+        return connection.execute(select(assets).where(*mine)).mappings().first()
 
 
 def keep_asset(
@@ -18,18 +28,17 @@ def keep_asset(
 
     ``facts``: width, height, alpha, icc_profile, notes, thumbnail (a digest), where they are known.
     """
-    id = f"as_{digest[:24]}"
-    with store.write() as connection:
-        query = select(assets).where(assets.c.id == id, assets.c.key == key)
-        row = connection.execute(query).mappings().first()
-        if row is not None:
-            connection.execute(update(assets).where(assets.c.seq == row["seq"]).values(seen=get_time()))
-            return row, False
-        stated = {"name": name, "media_type": media_type, "bytes": size, "sha256": digest}
-        values = {"id": id, "key": key, "facts": dict(facts), **stated}
-        values["created"] = values["seen"] = get_time()
-        connection.execute(insert(assets).values(**values))
-        return connection.execute(query).mappings().one(), True
+    stated = {"name": name, "media_type": media_type, "bytes": size, "sha256": digest, "facts": dict(facts)}
+    times = dict.fromkeys(("created", "seen"), get_time())
+    with suppress(IntegrityError), store.write() as connection:  # it is known already
+        connection.execute(insert(assets).values(id=_name(digest), key=key, **stated, **times))
+        return find(connection, assets, _name(digest), key), True
+    row = find_known(store, key, digest)
+    return (row, False) if row is not None else keep_asset(store, key, digest, size, name, media_type, facts)
+
+
+def _name(digest: str) -> str:
+    return f"as_{digest[:24]}"
 
 
 def drop_asset(store: Store, key: str, id: str) -> None:

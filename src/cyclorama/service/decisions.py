@@ -33,6 +33,15 @@ def read_images(
         return read_page(connection, images, key, after, limit, *conditions)
 
 
+def read_done(store: Store, key: str, id: str) -> RowMapping:
+    """The row of a finished image. Raises UnknownIdError, NotReadyError."""
+    with store.read() as connection:
+        row = find(connection, images, id, key)
+    if row["state"] != "done":
+        raise NotReadyError(f"image {id} is {row['state']}; it has files once it is done")
+    return row
+
+
 def decide(store: Store, key: str, id: str, change: ImageChange) -> RowMapping:
     """Write a verdict down. Raises UnknownIdError, NotReadyError (nothing to see yet)."""
     with store.write() as connection:

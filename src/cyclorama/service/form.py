@@ -14,7 +14,7 @@ from cyclorama.generation.settings import GenerateConfig
 from cyclorama.service.context import Service
 from cyclorama.service.jobs import ASSETS
 from cyclorama.service.schemas import JobItem, JobRequest
-from cyclorama.service.uploads import keep
+from cyclorama.service.uploads import clean_name, keep
 
 _OWN = ("model", "gate")
 _BINARY = {"type": "string", "format": "binary"}
@@ -59,7 +59,7 @@ async def read_order(request: Request, service: Service, key: str) -> JobRequest
                 row, _ = await keep(service, key, value.file, title)
                 item[name] = row["id"]
                 if name == "image":
-                    item.setdefault("name", row["name"] if not value.filename else value.filename)
+                    item.setdefault("name", clean_name(title))
             elif name in JobItem.model_fields:
                 item[name] = value
             elif name in _OWN:

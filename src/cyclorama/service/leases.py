@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from cyclorama.errors import WorkerLostError
 from cyclorama.service.events import write_event
 from cyclorama.service.jobs import ASSETS, settle_job
 from cyclorama.service.store import Store, get_time, make_id, upsert
-from cyclorama.service.tables import assets, images, jobs, turns
+from cyclorama.service.tables import assets, images, jobs, turns, workers
 
 LEASE_SECONDS = 60.0
 LOSSES = 3
@@ -159,6 +159,7 @@ def recover_images(store: Store, worker: str | None = None, lost: bool = True) -
     with store.write() as connection:
         query = select(images).where(images.c.state == "running", gone)
         rows = connection.execute(query.with_for_update(skip_locked=True)).mappings().all()
+        connection.execute(delete(workers).where(workers.c.id == worker))
         for row in rows:
             losses = row["losses"] + lost
             if losses < LOSSES:

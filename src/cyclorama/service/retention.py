@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select, update
 
+from cyclorama.service.events import drop_old_events
 from cyclorama.service.jobs import ASSETS, OPEN
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
@@ -50,6 +51,7 @@ async def keep_sweeping(store: Store, settings: ServiceSettings) -> None:
 
 def sweep(store: Store, settings: ServiceSettings) -> Swept:
     """Forget what is older than ``settings`` keep, and delete the files of which nothing is left to tell."""
+    drop_old_events(store)
     now = get_time()
     with store.write() as connection:
         days = settings.keep_inputs

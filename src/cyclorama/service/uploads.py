@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from starlette.datastructures import UploadFile
 from cyclorama.data.fetch import UrlPolicy, fetch
 from cyclorama.errors import FetchError, RequestError
 from cyclorama.files import refuse
-from cyclorama.service.assets import keep_asset
+from cyclorama.service.assets import find_known, keep_asset
 from cyclorama.service.context import Service
 from cyclorama.service.limits import FILE_BYTES
 from cyclorama.service.photos import inspect
@@ -78,6 +79,10 @@ def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[R
                 shutil.copyfileobj(file, copy, _BLOCK)
         except OSError as error:
             raise refuse(path, error) from error
+        with path.open("rb") as copy:
+            known = find_known(service.store, key, hashlib.file_digest(copy, "sha256").hexdigest())
+        if known is not None:  # it was looked at before
+            return known, False
         facts = service.children.run(inspect, path, thumbnail)
         media_type = facts.pop("media_type")
         if thumbnail.exists():

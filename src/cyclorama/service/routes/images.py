@@ -105,37 +105,29 @@ def delete_image(id: str, service: Here, key: Key) -> None:
 @router.get("/{id}/file", response_class=Response)
 def read_image_file(id: str, request: Request, service: Here, key: Key) -> Response:
     """The finished file."""
-    row = _read_done(service, key, id)
+    row = decisions.read_done(service.store, key, id)
     return send_blob(service, request, row["files"]["file"], row["result"]["media_type"], _name(row))
 
 
 @router.get("/{id}/plate", response_class=Response)
 def read_plate(id: str, request: Request, service: Here, key: Key) -> Response:
     """What was drawn before the product was set into it, PNG."""
-    row = _read_done(service, key, id)
+    row = decisions.read_done(service.store, key, id)
     return send_blob(service, request, row["files"]["plate"], "image/png", f"{id}-plate.png")
 
 
 @router.get("/{id}/thumbnail", response_class=Response)
 def read_thumbnail(id: str, request: Request, service: Here, key: Key) -> Response:
     """A small WebP."""
-    row = _read_done(service, key, id)
+    row = decisions.read_done(service.store, key, id)
     return send_blob(service, request, row["files"]["thumbnail"], "image/webp", f"{id}.webp")
 
 
 @router.get("/{id}/recipe", response_model=dict[str, Any])
 def read_recipe(id: str, service: Here, key: Key) -> dict[str, Any]:
     """All that it was made of; enough for `cyclorama generate` to make it again."""
-    recipe: dict[str, Any] = _read_done(service, key, id)["result"]["recipe"]
+    recipe: dict[str, Any] = decisions.read_done(service.store, key, id)["result"]["recipe"]
     return recipe
-
-
-def _read_done(service: Here, key: str, id: str) -> Any:
-    with service.store.read() as connection:
-        row = find(connection, images, id, key)
-    if row["state"] != "done":
-        raise NotReadyError(f"image {id} is {row['state']}; it has files once it is done")
-    return row
 
 
 def _name(row: Any) -> str:
