@@ -15,9 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from cyclorama.cli import main
+from cyclorama.scenes.brand import parse_colour
+from cyclorama.scenes.model import draw_style
 from cyclorama.service.jobs import count_images
 from cyclorama.service.store import Store
 from service_server import TINY, ServiceProcess
@@ -115,6 +118,14 @@ def test_an_image_has_its_parts_and_takes_a_verdict(server: ServiceProcess, asse
     small = Image.open(io.BytesIO(server.ask("GET", f"{place}/thumbnail").body))
     assert small.format == "WEBP"
     assert server.get(f"{place}/recipe")["seed"] == 0
+    style = yaml.safe_load(server.ask("GET", f"{place}/style").body)
+    drawn = draw_style("perfume", 0)
+    assert (style["scene"], tuple(style["elements"]), style["layout"]) == (
+        "perfume",
+        drawn.elements,
+        drawn.layout,
+    )
+    assert parse_colour(style["wall"]) == pytest.approx(drawn.wall, abs=1 / 255)
     known = {"If-None-Match": f'"{image["sha256"]}"'}
     assert server.ask("GET", f"{place}/file", headers=known).status == 304
 

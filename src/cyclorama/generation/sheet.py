@@ -30,14 +30,14 @@ SIDE = 320
 """Longest side of a thumbnail in pixels."""
 
 
-def encode_thumbnail(pixels: Pixels, matte: Matte | None = None) -> bytes:
-    """A WebP of ``pixels`` (H, W, 3), at most 320 px; transparent where ``matte`` (H, W) is 0."""
+def encode_thumbnail(pixels: Pixels, matte: Matte | None = None, side: int = SIDE) -> bytes:
+    """A WebP of ``pixels`` (H, W, 3), at most ``side`` px; transparent where ``matte`` (H, W) is 0."""
     if matte is None:
         image = Image.fromarray(np.ascontiguousarray(pixels))
     else:
         alpha = np.rint(matte * 255).astype(np.uint8)
         image = Image.fromarray(np.dstack([pixels, alpha]))
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     buffer = io.BytesIO()
     image.save(buffer, format="WEBP", quality=85, method=2)
     return buffer.getvalue()

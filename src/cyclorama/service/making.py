@@ -38,6 +38,8 @@ from cyclorama.service.leases import Claim
 
 KEPT_PRODUCTS = 8
 """Decoded products that a worker keeps, for their other outputs and candidates."""
+THUMBNAIL = 768
+"""Longest side of an image's small WebP, pixels: sharp where the page shows it large."""
 _MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 
@@ -144,7 +146,7 @@ class Maker:
         """The files, kept, and what is to be said of them."""
         settings, judge = row.job.config.settings, row.job.gate
         plate = self._side.submit(self._keep, _encode_plate, made.background, made.icc_profile)
-        small = self._side.submit(self._keep, encode_thumbnail, made.pixels)
+        small = self._side.submit(self._keep, encode_thumbnail, made.pixels, None, THUMBNAIL)
         verdict = None if judge is None else judge(made, task.product, task.reference)
         values = (made.pixels, made.background, task.product, recipe, settings, made.empty)
         encoded, measured = encode_files(*values)

@@ -189,7 +189,8 @@ export function tellLook(job) {
   const [item] = job.request.items;
   if (item.reference) return t("run.reference");
   if (item.style) return t("run.style");
-  return item.category && item.category !== "auto" ? item.category : t("category.auto");
+  const names = new Set(job.request.items.map(({ category }) => (category && category !== "auto" ? category : t("category.auto"))));
+  return [...names].slice(0, 3).join(", ");
 }
 
 /** Approve, reject or open images again. */
