@@ -138,8 +138,10 @@ class Viewer {
   drawFacts(image) {
     const { report, gate } = image;
     const pixels = report.opaque_pixels;
+    const scaled = this.job.request.settings.product_scale || report.notes.some((note) => note.includes("scaled"));
     return h("section", { class: "section facts", key: "facts" },
-      pixels > 0 && report.exact && h("p", { class: "exact" }, icon("lock"), h("span", {}, t("viewer.exact", { n: pixels }))),
+      pixels > 0 && report.exact && h("p", { class: "exact" }, icon("lock"), h("span", {}, t(scaled ? "viewer.scaled" : "viewer.exact", { n: pixels }))),
+      report.notes.map((note) => h("p", { class: "soft small-text", key: note }, note)),
       gate && h("details", { key: "gate", open: !gate.passed }, h("summary", {}, h("span", { class: gate.passed ? "good" : "warn" }, icon(gate.passed ? "approve" : "warning"), t(gate.passed ? "gate.passed" : "gate.refused"))),
         h("dl", {}, listChecks(gate).map((check) => [h("dt", {}, check.word), h("dd", { class: check.failed ? "warn" : "" }, tellValue(check))]))),
       h("dl", {}, [["size", `${image.width} × ${image.height}`], ["category", image.category], ["seed", String(image.seed)], ["seconds", image.seconds && formatNumber(image.seconds, 1)]]
