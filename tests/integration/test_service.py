@@ -204,21 +204,36 @@ def test_cancel_ends_a_job_at_once(server: ServiceProcess, asset: str) -> None:
     assert server.get(f"/v1/jobs/{job}")["counts"] == answer["counts"]
 
 
-def test_who_hangs_up_on_the_one_call_cancels_it(server: ServiceProcess, asset: str) -> None:
-    wall = submit(server, asset, 12, lane="interactive")
+def hang_up(server: ServiceProcess, asset: str, **headers: str) -> str:
+    """The job of a one-call whose client goes away while the image waits."""
+    before = server.get("/v1/jobs")["items"][0]["id"]
     connection = server.connect()
     body = f'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n{asset}\r\n--b--\r\n'
-    connection.request("POST", "/v1/images", body, {"Content-Type": "multipart/form-data; boundary=b"})
+    heads = {"Content-Type": "multipart/form-data; boundary=b"} | headers
+    connection.request("POST", "/v1/images", body, heads)
     until = time.monotonic() + 20
-    while server.get("/v1/jobs")["items"][0]["id"] == wall and time.monotonic() < until:
+    while (newest := server.get("/v1/jobs")["items"][0])["id"] == before and time.monotonic() < until:
         time.sleep(0.02)
     connection.close()
-    newest = server.get("/v1/jobs")["items"][0]
-    assert newest["id"] != wall
-    server.send(f"/v1/jobs/{wall}/cancel", None)
-    while newest["state"] in ("queued", "running") and time.monotonic() < until:
-        newest = server.get(f"/v1/jobs/{newest['id']}")
-    assert newest["state"] == "cancelled"
+    assert newest["id"] != before
+    return str(newest["id"])
+
+
+def test_who_hangs_up_on_the_one_call_cancels_it_unless_a_key_asks_again(
+    server: ServiceProcess, asset: str
+) -> None:
+    wall = submit(server, asset, 12, lane="interactive")
+    kept = hang_up(server, asset, **{"Idempotency-Key": "come-back"})
+    gone = hang_up(server, asset)
+    until = time.monotonic() + 20
+    while server.get(f"/v1/jobs/{gone}")["state"] == "queued" and time.monotonic() < until:
+        time.sleep(0.05)
+    assert server.get(f"/v1/jobs/{gone}")["state"] == "cancelled"
+    assert server.get(f"/v1/jobs/{kept}")["state"] == "queued"
+    again = server.send_form("/v1/images", {"image": asset}, **{"Idempotency-Key": "come-back"})
+    assert again.status == 409 and kept in again.json["detail"]
+    for job in (wall, kept):
+        server.send(f"/v1/jobs/{job}/cancel", None)
 
 
 def test_the_server_says_what_it_can_and_how_it_does(server: ServiceProcess) -> None:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
-from cyclorama.errors import NotReadyError
+from cyclorama.errors import NotReadyError, QueueFullError
 from cyclorama.service import answers, decisions, form, jobs
 from cyclorama.service.context import Here, Key
 from cyclorama.service.files import send_blob
@@ -26,19 +26,25 @@ router = APIRouter(prefix="/v1/images", tags=["images"])
 async def create_image(request: Request, service: Here, key: Key) -> Response:
     """Make one image and send it: its bytes, or JSON if `Accept` asks for that.
 
-    Fields beside `image` are those of an item and the settings of `cyclorama generate`. Who hangs up cancels.
+    Fields beside `image` are those of an item and the settings of `cyclorama generate`. Who hangs up
+    cancels, unless an `Idempotency-Key` lets them ask again.
     """
     order = await form.read_order(request, service, key)
     job, answer = await submit(service, key, request, order)
     if answer is None:
-        watch = asyncio.create_task(drop_when_gone(service, key, job, request))
+        token = request.headers.get("idempotency-key")
+        # who sent a key can ask for the result again, nobody else can
+        watch = None if token else asyncio.create_task(drop_when_gone(service, key, job, request))
         try:
-            await wait_for_job(service, key, job, float("inf"))
+            state = await wait_for_job(service, key, job, float("inf"))
         finally:
-            watch.cancel()
-        await run_in_threadpool(
-            jobs.keep_answer, service.store, key, request.headers.get("idempotency-key"), {"job": job}
-        )
+            if watch is not None:
+                watch.cancel()
+        if state in jobs.OPEN:
+            raise QueueFullError(
+                f"the server shuts down; job {job} goes on with its next start", retry_after=5
+            )
+        await run_in_threadpool(jobs.keep_answer, service.store, key, token, {"job": job})
     response = await run_in_threadpool(_answer, service, request, key, job)
     if answer is not None:
         response.headers["Idempotent-Replay"] = "true"
