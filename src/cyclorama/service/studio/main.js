@@ -29,8 +29,7 @@ onRender("nav", () => {
     h("a", { href: `#${view}`, key: view, class: view, "aria-current": looking.view === view ? "page" : undefined },
       icon(ICONS[view]), h("span", {}, t(`nav.${view}`)), counts[view] > 0 && h("span", { class: "count" }, String(counts[view])))));
   fill(document.getElementById("tools"), h("select", { class: "select small quiet", "aria-label": t("language"), onchange: tryTo(async (event) => {
-    await loadWords(event.target.value);
-    change({ language: getLanguage() }, ...PARTS);
+    await loadWords(event.target.value).finally(() => change({ language: getLanguage() }, ...PARTS));
     document.title = t("title");
   }) }, languages.map(([code, name]) => h("option", { value: code, selected: code === getLanguage() }, name))));
   fill(document.getElementById("skip"), t("skip"));

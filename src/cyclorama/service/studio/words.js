@@ -1,5 +1,7 @@
 // In which language does the page speak, and how are its sentences, numbers and times written?
 
+import { get } from "./api.js";
+
 const LANGUAGES = { en: "English", de: "Deutsch", es: "Español", zh: "中文" };
 
 let words = {};
@@ -12,8 +14,9 @@ export const getLanguage = () => language;
 /** Load the words of `chosen`, or of the first language of the browser that there is. */
 export async function loadWords(chosen) {
   const wanted = [chosen, ...navigator.languages].map((tag) => String(tag).slice(0, 2));
-  language = wanted.find((tag) => tag in LANGUAGES) ?? "en";
-  words = await (await fetch(`/studio/words/${language}.json`)).json();
+  const found = wanted.find((tag) => tag in LANGUAGES) ?? "en";
+  words = await get(`/studio/words/${found}.json`);
+  language = found;
   plurals = new Intl.PluralRules(language);
   document.documentElement.lang = language;
   document.documentElement.dir = words.direction;
