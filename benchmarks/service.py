@@ -55,7 +55,7 @@ def kill(data: Path, args: argparse.Namespace) -> None:
     wanted = [image["sha256"] for image in calm["images"]]
     accepted, hits = [submit(server, assets, 8, TINY)], Counter[str]()
     for _ in range(args.moments):
-        time.sleep(chance.uniform(0.1, 4.0))
+        time.sleep(chance.uniform(0.1, 8.0))
         if server.get(f"/v1/jobs/{accepted[-1]}")["counts"]["queued"] < 8:
             accepted.append(submit(server, assets, 8, TINY))
         workers = list_children(server.process.pid, "mitsuba")

@@ -125,6 +125,6 @@ class Jobs(RuleBasedStateMachine):
 
 TestJobs = Jobs.TestCase
 TestJobs.settings = settings(
-    max_examples=15, stateful_step_count=25, deadline=None, derandomize=True,
+    max_examples=12, stateful_step_count=20, deadline=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
