@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,10 @@ from asgi import Answer, ask
 from cyclorama.data import fetch
 from cyclorama.service import keys, limits
 from cyclorama.service.app import create_app
+from cyclorama.service.archive import name_images
 from cyclorama.service.auth import COOKIE
 from cyclorama.service.settings import ServiceSettings
+from cyclorama.service.submit import read_detail
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     app = create_app(ServiceSettings(data=folder, auth="keys", workers=0, allow_urls=("cdn.example",)))
     service = app.state.service
     service.rates.requests = 10_000
+    service.children.prepare = dict  # a quick start; matting is compiled here
+    service.children.seconds = 100.0
     made = {name: keys.add_key(service.store, name, ["generate"]) for name in ("one", "two", "gone")}
     keys.revoke_key(service.store, made["gone"].split("_")[1])
     yield SimpleNamespace(app=app, service=service, keys=made, folder=folder)
@@ -170,8 +175,8 @@ def test_a_body_without_length_that_never_ends(server: Any) -> None:
     head, _ = build_form(b"", "a")
     answer = ask(server.app, "POST", "/v1/images", form, [head[:-11], *[bytes(2**20)] * 40])
     assert (answer.status, answer.json["type"]) == (413, "urn:cyclorama:error:BodyTooLargeError")
-    json = {**given, "content-type": "application/json"}
-    answer = ask(server.app, "POST", "/v1/jobs", json, [b'{"items": ['] + [b" " * 2**19] * 4)
+    plain = {**given, "content-type": "application/json"}
+    answer = ask(server.app, "POST", "/v1/jobs", plain, [b'{"items": ['] + [b" " * 2**19] * 4)
     assert (answer.status, answer.json["type"]) == (413, "urn:cyclorama:error:BodyTooLargeError")
 
 
@@ -306,6 +311,32 @@ def test_images_count_against_the_key(server: Any, monkeypatch: pytest.MonkeyPat
     second = call(server, "POST", "/v1/jobs", "two", order, "application/json")
     assert (second.status, second.json["type"]) == (429, "urn:cyclorama:error:QuotaError")
     assert int(second.headers["retry-after"]) >= 30
+
+
+def test_names_inside_an_archive_are_safe_and_unique(server: Any) -> None:
+    key = server.keys["one"].split("_")[1]
+    id = call(server, "POST", "/v1/assets", body=BALL).json["id"]
+    names = ["../../etc/passwd", "/a", "a", "C:\\b", "..", "a\u0000b", "a\nb", "\u202egnp.exe"]
+    order = json.dumps({"items": [{"image": id, "name": name} for name in names]}).encode()
+    job = call(server, "POST", "/v1/jobs", body=order, kind="application/json")
+    assert job.status == 202
+    paths = list(name_images(read_detail(server.service, key, job.json["id"])).values())
+    assert len({path.lower() for path in paths}) == len(names)
+    for path in paths:
+        parts = path.split("/")
+        assert parts[0] == "images"
+        assert path.isprintable()
+        assert not set(path) & set('\\:*?"<>|')
+        assert all(part and not part.startswith(".") for part in parts)
+
+
+def test_a_deep_body_and_a_long_key(server: Any) -> None:
+    deep = call(server, "POST", "/v1/jobs", body=b"[" * 500_000, kind="application/json")
+    assert (deep.status, deep.json["type"]) == (400, "urn:cyclorama:error:RequestError")
+    id = call(server, "POST", "/v1/assets", body=BALL).json["id"]
+    order = f'{{"items": [{{"image": "{id}"}}]}}'.encode()
+    long = call(server, "POST", "/v1/jobs", body=order, kind="application/json", idempotency_key="x" * 256)
+    assert (long.status, "1 to 255" in long.json["detail"]) == (400, True)
 
 
 def test_the_data_folder_is_nobody_elses(server: Any) -> None:

@@ -7,6 +7,7 @@ import json
 import pytest
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, OperationalError
 
 from asgi import Answer, ask
 from cyclorama import errors
@@ -121,10 +122,26 @@ def test_retry_after_is_in_whole_seconds() -> None:
     assert (answer.status, answer.headers["retry-after"]) == (429, "3")
 
 
-def test_no_path_and_no_traceback_leaves() -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (DataError("INSERT", {}, ValueError("NUL")), 400, "RequestError"),
+        (OperationalError("SELECT", {}, OSError("gone")), 503, "QueueFullError"),
+    ],
+)
+def test_what_a_database_refuses(error: Exception, status: int, kind: str) -> None:
+    found, headers, body = problems.describe(error, "r1")
+    assert (found, json.loads(body)["type"]) == (status, f"urn:cyclorama:error:{kind}")
+    assert b"INSERT" not in body
+    assert ("Retry-After" in headers) == (status == 503)
+
+
+def test_no_path_and_no_traceback_leaves(caplog: pytest.LogCaptureFixture) -> None:
     disk = ask(APP, "GET", "/disk")
     assert disk.status == 507
     assert b"/srv" not in disk.body
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == f"request {disk.json['request_id']}: cannot write /srv/data"
     messages: list[dict[str, object]] = []
     with pytest.raises(RuntimeError):  # goes on to the server's log
         ask(build_recorded(messages), "GET", "/broken")

@@ -20,8 +20,11 @@ from cyclorama.errors import OutputError
 from cyclorama.files import refuse, write_atomic
 from cyclorama.jobs.store import ShardStore
 
-_UNSAFE = re.compile(r'[<>:"|?*\x00-\x1f]')
-_PLAIN = re.compile(r'[^<>:"|?*\x00-\x1f\\/. ]+(?:[/.][^<>:"|?*\x00-\x1f\\/. ]+)*', re.ASCII)
+_BAD = (
+    r'<>:"|?*\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069'  # the last two turn the direction of what is read
+)
+_UNSAFE = re.compile(f"[{_BAD}]")
+_PLAIN = re.compile(rf"[^{_BAD}\\/. ]+(?:[/.][^{_BAD}\\/. ]+)*", re.ASCII)
 _MAX_BYTES = 180
 
 

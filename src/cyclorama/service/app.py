@@ -35,7 +35,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     auth, cors = choose_auth(settings.host, settings.auth), check_cors(settings.cors)
     store = Store(settings.data, settings.database, settings.store)
-    children = Children(max(1, min(4, count_cpus() // 2)), cutouts.prepare)
+    children = Children(max(2, min(4, count_cpus() // 2)), cutouts.prepare)
     feed = Feed(store)
     parts = (feed, Workforce(settings, store), Metrics(store, feed), children)
     service = Service(settings, store, open_models(settings), *parts)

@@ -41,6 +41,13 @@ def _name(digest: str) -> str:
     return f"as_{digest[:24]}"
 
 
+def add_thumbnail(store: Store, row: RowMapping, digest: str) -> None:
+    """Keep the thumbnail of an asset's ``row``."""
+    with store.write() as connection:
+        facts = {**row["facts"], "thumbnail": digest}
+        connection.execute(update(assets).where(assets.c.seq == row["seq"]).values(facts=facts))
+
+
 def drop_asset(store: Store, key: str, id: str) -> None:
     """Forget the asset; its file goes too, if no other key has it. Raises UnknownIdError."""
     with store.write() as connection:

@@ -25,9 +25,8 @@ MEDIA_TYPES = {"MPO": "image/jpeg", "JPEG2000": "image/jp2", "PPM": "image/x-por
 _YAML_BYTES = 2**16
 
 
-def inspect(path: Path, thumbnail: Path) -> dict[str, Any]:
-    """Media type and facts of a file from others. An image is decoded as a whole; ``thumbnail`` gets a small
-    WebP of it.
+def inspect(path: Path) -> dict[str, Any]:
+    """Media type and facts of a file from others; an image is decoded as a whole.
 
     A text in YAML, as style files are, is taken for one; what it says is checked where it is used. Raises
     ImageError.
@@ -39,12 +38,6 @@ def inspect(path: Path, thumbnail: Path) -> dict[str, Any]:
         if _is_yaml(path):
             return {"media_type": "application/yaml"}
         raise
-    shown = to_srgb(loaded.pixels, loaded.icc_profile)
-    if loaded.alpha is not None:
-        shown = np.dstack([shown, np.rint(loaded.alpha * 255).astype(np.uint8)])
-    small = Image.fromarray(shown)
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    small.save(thumbnail, "WEBP", quality=85)
     return {
         "media_type": MEDIA_TYPES.get(loaded.format, f"image/{loaded.format.lower()}"),
         "width": loaded.size[1],
@@ -53,6 +46,18 @@ def inspect(path: Path, thumbnail: Path) -> dict[str, Any]:
         "icc_profile": _describe_profile(loaded.icc_profile),
         "notes": list(loaded.notes),
     }
+
+
+def draw_thumbnail(path: Path, thumbnail: Path) -> None:
+    """Write a small WebP of the image in ``path``. Raises ImageError."""
+    with hide_paths({path: "the file"}):
+        loaded = load_photo(path)
+    shown = to_srgb(loaded.pixels, loaded.icc_profile)
+    if loaded.alpha is not None:
+        shown = np.dstack([shown, np.rint(loaded.alpha * 255).astype(np.uint8)])
+    small = Image.fromarray(shown)
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    small.save(thumbnail, "WEBP", quality=85)
 
 
 @lru_cache(2)

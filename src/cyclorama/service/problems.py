@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
@@ -49,6 +51,7 @@ STATUS: dict[type[CycloramaError], int] = {
 }
 """Status by class; a class that is not listed has that of its nearest base."""
 KIND = "application/problem+json"
+_LOG = logging.getLogger("cyclorama.service")
 _DRAIN_SECONDS = 2.0  # so long a refused body is still taken in, so that its sender comes to read the answer
 _SHOWN = 200  # characters of a bad value that are repeated
 
@@ -96,6 +99,12 @@ def _translate(error: Exception) -> CycloramaError:
             )
         if error.status_code < 500:
             return RequestError(str(error.detail))
+    if isinstance(error, DataError):
+        return RequestError(
+            "a text or number of the request cannot be stored: too long, or a character like NUL"
+        )
+    if isinstance(error, OperationalError):
+        return errors.QueueFullError("the database does not answer; try again in a moment", retry_after=5)
     return error if isinstance(error, CycloramaError) else CycloramaError(type(error).__name__)
 
 
@@ -144,8 +153,12 @@ def install(app: FastAPI) -> None:
     """Let ``app`` answer every error with its problem document."""
 
     def answer(request: Request, error: Exception) -> Response:
-        status, headers, body = describe(error, find_request_id(request.scope))
+        request_id = find_request_id(request.scope)
+        status, headers, body = describe(error, request_id)
+        if status >= 500:
+            _LOG.error("request %s: %s", request_id, error, exc_info=error)
         return Response(body, status, headers)
 
-    for kind in (CycloramaError, RequestValidationError, HTTPException, Exception):
+    kinds = (CycloramaError, RequestValidationError, HTTPException, DataError, OperationalError, Exception)
+    for kind in kinds:
         app.add_exception_handler(kind, answer)

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from cyclorama.errors import QueueFullError, QuotaError
+from cyclorama.errors import QueueFullError, QuotaError, RequestError
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
 from cyclorama.service.context import LOCAL, Service
@@ -21,6 +21,7 @@ from cyclorama.service.store import find
 from cyclorama.service.tables import jobs as jobs_table
 
 MAX_WAIT_SECONDS = 120.0
+MAX_TOKEN = 255
 
 
 async def submit(
@@ -33,6 +34,8 @@ async def submit(
     service.check_open()
     model = service.find_model(order.model).name
     token = request.headers.get("idempotency-key")
+    if token is not None and not 1 <= len(token) <= MAX_TOKEN:
+        raise RequestError(f"an Idempotency-Key has 1 to {MAX_TOKEN} characters, this one {len(token)}")
     content = json.dumps([request.url.path, jobs.to_request(order)], sort_keys=True)
     mark = hashlib.sha256(content.encode()).hexdigest()
     if key != LOCAL:

@@ -22,10 +22,10 @@ from starlette.datastructures import UploadFile
 from cyclorama.data.fetch import UrlPolicy, fetch
 from cyclorama.errors import FetchError, RequestError
 from cyclorama.files import refuse
-from cyclorama.service.assets import find_known, keep_asset
+from cyclorama.service.assets import add_thumbnail, find_known, keep_asset
 from cyclorama.service.context import Service
 from cyclorama.service.limits import FILE_BYTES
-from cyclorama.service.photos import inspect
+from cyclorama.service.photos import draw_thumbnail, inspect
 from cyclorama.service.schemas import AssetSource
 
 _BLOCK = 2**20
@@ -73,7 +73,7 @@ def _read_source(body: bytes) -> AssetSource:
 def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[RowMapping, bool]:
     """As :func:`keep`, in this thread."""
     with open_folder(service) as folder:
-        path, thumbnail = folder / "file", folder / "thumbnail"
+        path = folder / "file"
         try:
             with path.open("wb") as copy:
                 shutil.copyfileobj(file, copy, _BLOCK)
@@ -82,11 +82,10 @@ def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[R
         with path.open("rb") as copy:
             known = find_known(service.store, key, hashlib.file_digest(copy, "sha256").hexdigest())
         if known is not None:  # it was looked at before
-            return known, False
-        facts = service.children.run(inspect, path, thumbnail)
+            stated = [known[column] for column in ("sha256", "bytes", "name", "media_type", "facts")]
+            return keep_asset(service.store, key, *stated)
+        facts = service.children.run(inspect, path)
         media_type = facts.pop("media_type")
-        if thumbnail.exists():
-            facts["thumbnail"] = service.store.blobs.put(thumbnail.read_bytes())
         size = path.stat().st_size
         with path.open("rb") as copy:
             digest = service.store.blobs.put_file(copy)
@@ -105,6 +104,27 @@ def keep_address(service: Service, key: str, url: str) -> tuple[RowMapping, bool
         file.write(data)
         file.seek(0)
         return keep_file(service, key, file, unquote(urlsplit(url).path))
+
+
+async def find_thumbnail(service: Service, key: str, id: str) -> str:
+    """The digest of a small WebP of asset ``id``, drawn when it is first asked for.
+
+    Raises UnknownIdError, ImageError (it is no image).
+    """
+    row = await run_in_threadpool(service.store.find_asset, id, key)
+    known = row["facts"].get("thumbnail")
+    if known is not None:
+        return str(known)
+    return await to_thread.run_sync(_draw_thumbnail, service, row, limiter=service.children.entry)
+
+
+def _draw_thumbnail(service: Service, row: RowMapping) -> str:
+    with open_folder(service) as folder:
+        drawn = folder / "thumbnail"
+        service.children.run(draw_thumbnail, service.store.blobs.fetch(row["sha256"], folder), drawn)
+        digest = service.store.blobs.put(drawn.read_bytes())
+    add_thumbnail(service.store, row, digest)
+    return digest
 
 
 def clean_name(name: str) -> str:

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from cyclorama.errors import UnknownIdError
 from cyclorama.service import uploads
 from cyclorama.service.answers import to_asset
 from cyclorama.service.assets import drop_asset
@@ -57,13 +56,10 @@ def read_asset_file(id: str, request: Request, service: Here, key: Key) -> Respo
 
 
 @router.get("/{id}/thumbnail", response_class=StreamingResponse)
-def read_asset_thumbnail(id: str, request: Request, service: Here, key: Key) -> Response:
-    """A photo's small WebP."""
-    row = service.store.find_asset(id, key)
-    digest = row["facts"].get("thumbnail")
-    if digest is None:
-        raise UnknownIdError(f"asset {id} has no thumbnail; photos that were uploaded have one")
-    return send_blob(service, request, digest, "image/webp", f"{id}.webp")
+async def read_asset_thumbnail(id: str, request: Request, service: Here, key: Key) -> Response:
+    """An image's small WebP."""
+    digest = await uploads.find_thumbnail(service, key, id)
+    return await run_in_threadpool(send_blob, service, request, digest, "image/webp", f"{id}.webp")
 
 
 @router.delete("/{id}", status_code=204)
