@@ -25,7 +25,9 @@ from cyclorama.service.store import Changes, Store
 from cyclorama.service.store import find as find_row
 from service_store import add_asset, find_postgres, order, run_postgres
 
-NEEDS_POSTGRES = pytest.mark.skipif(find_postgres() is None, reason="PostgreSQL is not installed")
+NEEDS_POSTGRES = pytest.mark.skipif(
+    find_postgres() is None, reason="needs a PostgreSQL server; install Debian's postgresql"
+)
 DATABASES = ["sqlite", pytest.param("postgres", marks=NEEDS_POSTGRES)]
 
 
