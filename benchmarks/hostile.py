@@ -186,11 +186,12 @@ async def measure(place: Place, name: str, connections: int, seconds: float, pid
 @contextmanager
 def start_server(folder: str) -> Iterator[tuple[str, int]]:
     command = [sys.executable, "-m", "cyclorama", "serve", "--port", "0", "--workers", "0", "--data", folder]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    log = Path(folder, "log")  # a pipe that nobody reads would stop the server once it is full
+    with log.open("w") as errors, subprocess.Popen(command, stderr=errors) as server:
         try:
-            assert server.stderr is not None
-            line = next(line for line in server.stderr if "http://" in line)
-            yield line[line.index("http://") :].strip(), server.pid
+            while "http://" not in (text := log.read_text()):
+                time.sleep(0.1)
+            yield text[text.index("http://") :].split()[0], server.pid
         finally:
             server.terminate()
 

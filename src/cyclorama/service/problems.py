@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from cyclorama import errors
@@ -99,6 +100,8 @@ def _translate(error: Exception) -> CycloramaError:
             )
         if error.status_code < 500:
             return RequestError(str(error.detail))
+    if isinstance(error, ClientDisconnect):
+        return RequestError("the client hung up before its body was whole")
     if isinstance(error, DataError):
         return RequestError(
             "a text or number of the request cannot be stored: too long, or a character like NUL"
@@ -159,6 +162,14 @@ def install(app: FastAPI) -> None:
             _LOG.error("request %s: %s", request_id, error, exc_info=error)
         return Response(body, status, headers)
 
-    kinds = (CycloramaError, RequestValidationError, HTTPException, DataError, OperationalError, Exception)
+    kinds = (
+        CycloramaError,
+        RequestValidationError,
+        HTTPException,
+        DataError,
+        OperationalError,
+        ClientDisconnect,
+        Exception,
+    )
     for kind in kinds:
         app.add_exception_handler(kind, answer)
