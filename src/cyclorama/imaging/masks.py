@@ -66,8 +66,8 @@ def load_mask(
         flag = "product" if means == "background" else "background"
         raise InvertedMaskError(
             f"{name}: the product would cover {border_share:.0%} of the image's border, all four corners and "
-            f"{(mask >= 0.5).mean():.0%} of its area, read with --mask-means {means}; that is how a "
-            f"background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
+            f"{(mask >= 0.5).mean():.0%} of its area, read with --mask-means {means or 'product'}; "
+            f"that is how a background looks. Use --mask-means {flag}, or allow_inverted=True if it is right"
         )
     return mask
 
