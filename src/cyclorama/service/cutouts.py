@@ -26,8 +26,8 @@ from cyclorama.types import Matte
 
 _AS_GENERATE = CutoutConfig(decontaminate=False)
 """The matte is the same; the product's own colours under its rim are not needed here."""
-_OPAQUE = 250
-"""From here on 255, as :class:`CutoutConfig` closes it."""
+_OPAQUE = round(_AS_GENERATE.opaque_from * 255)
+"""From here on 255."""
 _TOUCHES = 0.02
 """Share of a side along which a product is cut off by the image's frame."""
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
 from cyclorama.errors import CycloramaError, UnreadableImageError
+from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
 from cyclorama.service.limits import FILE_BYTES, PIXELS
@@ -53,11 +53,7 @@ def draw_thumbnail(path: Path, thumbnail: Path) -> None:
     with hide_paths({path: "the file"}):
         loaded = load_photo(path)
     shown = to_srgb(loaded.pixels, loaded.icc_profile)
-    if loaded.alpha is not None:
-        shown = np.dstack([shown, np.rint(loaded.alpha * 255).astype(np.uint8)])
-    small = Image.fromarray(shown)
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    small.save(thumbnail, "WEBP", quality=85)
+    thumbnail.write_bytes(encode_thumbnail(shown, loaded.alpha, THUMBNAIL))
 
 
 @lru_cache(2)
