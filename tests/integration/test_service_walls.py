@@ -27,7 +27,11 @@ from cyclorama.service.submit import read_detail
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An application that asks for keys, and three keys."""
     folder = tmp_path_factory.mktemp("walls") / "data"
-    app = create_app(ServiceSettings(data=folder, auth="keys", workers=0, allow_urls=("cdn.example",)))
+    app = create_app(
+        ServiceSettings(
+            data=folder, auth="keys", workers=0, allow_urls=("cdn.example",), webhooks=("hooks.example",)
+        )
+    )
     service = app.state.service
     service.rates.requests = 10_000
     service.children.prepare = dict  # a quick start; matting is compiled here
@@ -241,6 +245,28 @@ def test_a_redirect_inside(server: Any, monkeypatch: pytest.MonkeyPatch) -> None
 def test_addresses_that_are_not_allowed(server: Any, body: bytes, error: str) -> None:
     answer = call(server, "POST", "/v1/assets", body=body, kind="application/json")
     assert (answer.status, answer.json["type"]) == (400, f"urn:cyclorama:error:{error}")
+
+
+def test_webhooks_go_to_allowed_hosts_and_their_secret_to_their_key(server: Any) -> None:
+    id = call(server, "POST", "/v1/assets", body=BALL).json["id"]
+
+    def submit(url: str) -> Answer:
+        order = {"items": [{"image": id}], "webhook": url}
+        return call(server, "POST", "/v1/jobs", body=json.dumps(order).encode(), kind="application/json")
+
+    for url in ("https://other.example/", "http://hooks.example/", "https://127.0.0.1/"):
+        answer = submit(url)
+        assert (answer.status, answer.json["field"]) == (400, "webhook")
+    job = submit("https://hooks.example/a").json
+    assert job["request"]["webhook"] == "https://hooks.example/a"
+    call(server, "POST", f"/v1/jobs/{job['id']}/cancel")
+    mine, other = (call(server, "GET", "/v1/webhooks", key).json for key in ("one", "two"))
+    assert [(one["job"], one["state"], one["tries"]) for one in mine["deliveries"]] == [
+        (job["id"], "waiting", 0)
+    ]
+    assert other["deliveries"] == []
+    assert mine["secret"].startswith("whsec_")
+    assert mine["secret"] != other["secret"]
 
 
 def test_a_cutout_by_strokes(server: Any) -> None:

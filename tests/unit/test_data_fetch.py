@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from types import SimpleNamespace
@@ -18,6 +19,7 @@ from cyclorama.data.addresses import open_file
 from cyclorama.data.fetch import FetchError, UrlPolicy, check_url, fetch, is_public
 from cyclorama.errors import SettingsError
 
+REAL_SLEEP = time.sleep
 PNG = b"\x89PNG\r\n" + bytes(range(256)) * 40
 POLICY = UrlPolicy(hosts=("shop.example", "*.shop.example"))
 
@@ -285,3 +287,37 @@ def test_each_wait_takes_what_is_left_of_the_time(
         assert (found, body) == (status, PNG if status == 200 else b"")
         assert ours.gettimeout() == pytest.approx(timeout)
         assert headers["content-length"] == str(len(PNG))
+
+
+def test_a_message_is_posted_once_to_the_checked_address(serve: Any) -> None:
+    bodies = []
+
+    def answer(connection: socket.socket) -> None:
+        bodies.append(connection.recv(100))
+        connection.sendall(reply("302 Found", Location="https://169.254.169.254/"))
+
+    server = serve(answer)
+    assert module.post("https://shop.example/hook?a=1", b"{}", {"webhook-id": "m"}, POLICY) == 302
+    [asked] = server.asked
+    assert asked.startswith(b"POST /hook?a=1 HTTP/1.1\r\n") and bodies == [b"{}"]
+    assert b"webhook-id: m\r\n" in asked and b"Content-Length: 2\r\n" in asked and b"Cookie" not in asked
+    with pytest.raises(FetchError, match=r"other.example is not among"):
+        module.post("https://other.example/", b"{}", {}, POLICY)
+
+
+@pytest.mark.parametrize("ask", ["fetch", "post"])
+def test_a_head_that_comes_byte_by_byte_ends_with_the_time(serve: Any, ask: str) -> None:
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 100:
+                connection.sendall(bytes([byte]))
+                REAL_SLEEP(0.05)
+
+    serve(drip)
+    policy, start = POLICY.replace(seconds=0.4, tries=1), time.monotonic()
+    with pytest.raises(FetchError, match=r"no (whole )?answer within 0\.4 s"):
+        if ask == "fetch":
+            fetch("https://shop.example/a.png", policy)
+        else:
+            module.post("https://shop.example/a", b"", {}, policy)
+    assert time.monotonic() - start < 2

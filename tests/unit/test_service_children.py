@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -18,6 +20,10 @@ MEMORY = 2**30
 
 def prepare() -> None:
     pass
+
+
+def sleep_long() -> None:
+    time.sleep(60)
 
 
 def add(a: int, b: int) -> int:
@@ -107,3 +113,26 @@ def test_children_end_with_their_owner() -> None:
     found.close()
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_who_waits_for_a_child_is_told_at_once_that_the_server_ends() -> None:
+    """At work, starting, or still waiting for a place."""
+    found, said, before = Children(2, sleep_long, memory=MEMORY), [], multiprocessing.active_children()
+
+    def ask() -> None:
+        with pytest.raises(QueueFullError) as full:
+            found.run(add, 1, 1)
+        said.append(str(full.value))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    start = time.monotonic()
+    found.close()
+    for thread in threads:
+        thread.join(5)
+    assert time.monotonic() - start < 2
+    assert said == ["the server shuts down; come again in a moment"] * 4
+    found.start()  # does nothing any more
+    assert multiprocessing.active_children() == before

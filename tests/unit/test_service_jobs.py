@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from cyclorama.errors import (
     QuotaError,
     UnknownIdError,
 )
-from cyclorama.service import jobs, leases, tables
+from cyclorama.service import jobs, leases, tables, webhooks
 from cyclorama.service.events import find_last_event, read_events
 from cyclorama.service.store import Changes, Store
 from cyclorama.service.store import find as find_row
@@ -183,6 +184,20 @@ def test_keys_take_turns_and_each_is_served_in_its_own_order(store: Store) -> No
     assert sorted(running) == list(every[:3])
 
 
+def test_four_jobs_of_a_key_run_at_once_and_others_keys_go_on(store: Store) -> None:
+    mine = [submit(store, items=2, key="shop") for _ in range(6)]
+    other = submit(store, key="atelier")
+    held = [claim(store) for _ in range(10)]
+    taken = [one.job for one in held if one is not None]
+    assert taken == [mine[0], other, mine[0], *(job for job in mine[1:4] for _ in range(2))]
+    assert held[9] is None, "the fifth job waits"
+    for one in held:
+        if one is not None and one.job == mine[0]:
+            leases.publish_image(store, one, {}, {})
+    fifth = claim(store)
+    assert fifth is not None and fifth.job == mine[4]
+
+
 def test_interactive_goes_first_but_every_fifth_claim_is_bulk(store: Store) -> None:
     submit(store, items=20, lane="bulk")
     submit(store, items=20, lane="interactive")
@@ -255,6 +270,30 @@ def test_nothing_is_taken_in_beyond_the_limits(store: Store, monkeypatch: pytest
     with store.read() as connection:
         assert len(connection.execute(select(tables.images.c.id)).all()) == 3
     assert find_last_event(store) == 1 or not store.is_sqlite
+
+
+def test_the_end_of_a_job_is_told_however_it_ends_and_to_one_sender(store: Store) -> None:
+    url, asset = "https://hooks.example/a", add_asset(store)
+    request = order(asset).model_copy(update={"webhook": url})
+    done, dropped = (
+        jobs.submit_once(store, request, "local", "scenes", "server", None, "")[0] for _ in range(2)
+    )
+    submit(store)
+    assert webhooks.claim_delivery(store) is None
+    held = claim(store)
+    assert held is not None
+    leases.publish_image(store, held, {}, {})
+    jobs.cancel_job(store, dropped, "local")
+    jobs.cancel_job(store, dropped, "local")
+    told = [webhooks.claim_delivery(store) for _ in range(3)]
+    assert told[2] is None
+    bodies = [json.loads(row["body"]) for row in told if row is not None]
+    assert [body["data"] for body in bodies] == [
+        {"job": done, "state": "done", "counts": {"done": 1}},
+        {"job": dropped, "state": "cancelled", "counts": {"cancelled": 1}},
+    ]
+    assert {body["type"] for body in bodies} == {"job.ended"}
+    assert {(row["url"], row["tries"]) for row in told if row is not None} == {(url, 0)}
 
 
 def test_pages_of_jobs_follow_each_other_without_gap_or_doublet(store: Store) -> None:

@@ -14,7 +14,10 @@ import ipaddress
 import re
 import socket
 import ssl
+import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Annotated, Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -105,6 +108,7 @@ def fetch(url: str, policy: UrlPolicy | None) -> bytes:
 
 class _Retry(Exception):
     def __init__(self, reason: str, pause: float | None = None) -> None:
+        super().__init__(reason)
         self.reason, self.pause = reason, pause
 
 
@@ -191,29 +195,78 @@ def is_public(address: str) -> bool:
 
 def _ask(connection: socket.socket, url: str, policy: UrlPolicy, deadline: float) -> tuple[int, Any, bytes]:
     """(status, headers, body) of a GET request over ``connection``."""
-    parts = urlsplit(url)
-    query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
-    target = quote(parts.path or "/", safe=_SAFE) + query
-    client = http.client.HTTPSConnection(parts.hostname or "", parts.port)
-    client.sock = connection
-    connection.settimeout(max(0.1, deadline - time.monotonic()))
-    headers = {"User-Agent": _AGENT, "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
-    client.request("GET", target, headers=headers)
-    answer = client.getresponse()
-    if answer.status != 200:
-        return answer.status, answer.headers, b""
-    length = answer.headers.get("content-length", "")
-    parts_read, size = [], int(length) if length.isdecimal() else 0
-    if size <= policy.max_bytes:
-        size = 0
-        while size <= policy.max_bytes and (part := answer.read1(2**16)):
-            parts_read.append(part)
-            size += len(part)
-            if time.monotonic() > deadline:
-                raise TimeoutError
-            connection.settimeout(max(0.1, deadline - time.monotonic()))
+    with _end_at(connection, deadline):
+        answer = _send(connection, "GET", url, None, {"Accept": "*/*", "Accept-Encoding": "identity"})
+        if answer.status != 200:
+            return answer.status, answer.headers, b""
+        length = answer.headers.get("content-length", "")
+        parts_read, size = [], int(length) if length.isdecimal() else 0
+        if size <= policy.max_bytes:
+            size = 0
+            while size <= policy.max_bytes and (part := answer.read1(2**16)):
+                parts_read.append(part)
+                size += len(part)
     if size > policy.max_bytes:
         raise FetchError(f"{url} has more than {policy.max_bytes:,} bytes (max_bytes); raise the limit")
     if length.isdecimal() and size < int(length):
         raise ConnectionResetError(f"{size} of {length} bytes came")
     return 200, answer.headers, b"".join(parts_read)
+
+
+def _send(
+    connection: socket.socket, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+) -> http.client.HTTPResponse:
+    """The head of the answer to a request over ``connection``."""
+    parts = urlsplit(url)
+    query = f"?{quote(parts.query, safe=_SAFE)}" if parts.query else ""
+    target = quote(parts.path or "/", safe=_SAFE) + query
+    client = http.client.HTTPSConnection(parts.hostname or "", parts.port)
+    client.sock = connection
+    client.request(method, target, body, {"User-Agent": _AGENT, "Connection": "close", **headers})
+    return client.getresponse()
+
+
+@contextmanager
+def _end_at(connection: socket.socket, deadline: float) -> Iterator[None]:
+    """Let what is sent and read in the block end at ``deadline``, however slowly bytes come.
+
+    Raises TimeoutError.
+    """
+    ended = threading.Event()
+
+    def end() -> None:
+        ended.set()
+        with suppress(OSError):
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS, which another thread uses
+
+    left = max(0.1, deadline - time.monotonic())
+    connection.settimeout(left)
+    timer = threading.Timer(left, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if ended.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+    if ended.is_set():
+        raise TimeoutError
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str], policy: UrlPolicy) -> int:
+    """The status with which the server at ``url`` answers to ``body``; one try, redirects are not followed.
+
+    Raises FetchError (not allowed, not public, no answer in time).
+    """
+    deadline = time.monotonic() + policy.seconds
+    try:
+        connection = _connect(url, check_url(url, policy), deadline)
+        with closing(connection), _end_at(connection, deadline):
+            return _send(connection, "POST", url, body, headers).status
+    except TimeoutError:
+        raise FetchError(f"{url}: no answer within {policy.seconds:g} s") from None
+    except (_Retry, OSError, http.client.HTTPException) as error:
+        raise FetchError(f"{url}: {error or type(error).__name__}") from None

@@ -14,18 +14,31 @@ from cyclorama.service import cutouts, problems
 from cyclorama.service.auth import Guard, choose_auth
 from cyclorama.service.children import Children
 from cyclorama.service.context import Service
+from cyclorama.service.doors import DoorKeeper
 from cyclorama.service.events import Feed
 from cyclorama.service.limits import BodyGate
 from cyclorama.service.metrics import Meter, Metrics
 from cyclorama.service.origins import OriginGate, check_cors
 from cyclorama.service.retention import keep_sweeping
-from cyclorama.service.routes import assets, events, images, jobs, layers, page, server, sessions, styles
+from cyclorama.service.routes import (
+    assets,
+    events,
+    images,
+    jobs,
+    layers,
+    page,
+    server,
+    sessions,
+    styles,
+    webhooks,
+)
 from cyclorama.service.routes import cutouts as cutout_routes
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
+from cyclorama.service.webhooks import Senders
 
-ROUTES = (images, layers, jobs, events, assets, cutout_routes, sessions, server, styles, page)
+ROUTES = (images, layers, jobs, events, assets, cutout_routes, webhooks, sessions, server, styles, page)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -38,17 +51,20 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     children = Children(max(2, min(4, count_cpus() // 2)), cutouts.prepare)
     feed = Feed(store)
     parts = (feed, Workforce(settings, store), Metrics(store, feed), children)
+    senders = Senders(store, settings.webhooks)
     service = Service(settings, store, open_models(settings), *parts)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         service.workforce.start()
+        senders.start()
         following = asyncio.create_task(feed.run())
         sweeping = asyncio.create_task(keep_sweeping(store, settings))
         warm = asyncio.create_task(asyncio.to_thread(children.start))
         try:
             yield
         finally:
+            senders.stop()
             for task in (following, sweeping):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -73,5 +89,6 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     app.add_middleware(BodyGate)
     app.add_middleware(Guard, store, auth, service.rates)
     app.add_middleware(OriginGate, (settings.host, *settings.hosts), cors)
+    app.add_middleware(DoorKeeper)
     app.add_middleware(Meter, service.metrics)  # the outermost: it counts refusals, too
     return app

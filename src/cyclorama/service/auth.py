@@ -52,7 +52,7 @@ def find_scopes(method: str, path: str) -> frozenset[str]:
     """The scopes of which a key needs one; ``admin`` always does."""
     if path == "/metrics":
         return frozenset({"admin"})
-    if method in _SAFE:
+    if method in _SAFE and path != "/v1/webhooks":
         return frozenset({"generate", "studio", "review", "admin"})
     if method == "PATCH" and path.startswith("/v1/images/"):
         return frozenset({"studio", "review", "admin"})

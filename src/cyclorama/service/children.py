@@ -32,16 +32,16 @@ START_SECONDS = 180.0
 _WAIT_SECONDS = 30.0
 
 
-@dataclass
+@dataclass(eq=False)
 class _ChildProcess:
     process: Any
     pipe: Connection
     ready: bool = False
 
     def end(self) -> None:
-        self.pipe.close()
         self.process.kill()
         self.process.join()
+        self.pipe.close()
 
 
 class Children:
@@ -62,20 +62,25 @@ class Children:
         self.entry = CapacityLimiter(2 * max(count, 1))
         """For threads that wait for a child, so that those of other requests stay free."""
         self._free: queue.SimpleQueue[_ChildProcess | None] = queue.SimpleQueue()
-        self._closed = threading.Event()
+        self._all: set[_ChildProcess] = set()
+        self._lock, self._closed = threading.Lock(), False
         for _ in range(count):
             self._free.put(None)
 
     def start(self) -> None:
         """Start one child, so that the first task need not wait for it."""
-        child = self._free.get()
-        self._free.put(child or self._launch())
+        with contextlib.suppress(queue.Empty, QueueFullError):
+            child = self._free.get_nowait()
+            try:
+                child = child or self._launch()
+            finally:
+                self._free.put(child)
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """What ``function`` (a module's) gives for ``arguments``, done in a child.
 
         Raises the function's own CycloramaError, HeavyImageError (time, memory, a crash), QueueFullError (all
-        children are busy for long).
+        children are busy for long, or the server has ended them).
         """
         try:
             child = self._free.get(timeout=_WAIT_SECONDS)
@@ -89,13 +94,11 @@ class Children:
             kind, value = self._ask(child, function, arguments)
         except BaseException:
             if child is not None:
-                child.end()
+                self._end(child)
                 child = None
             raise
         finally:
             self._free.put(child)
-            if self._closed.is_set():
-                self.close()
         if kind == "value":
             return value  # type: ignore[no-any-return]
         if isinstance(value, CycloramaError):
@@ -103,23 +106,37 @@ class Children:
         raise RuntimeError(f"a task failed in its child process:\n{value}")
 
     def close(self) -> None:
-        """End all children; one that works is ended when its task is done."""
-        self._closed.set()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                child = self._free.get_nowait()
-                if child is not None:
-                    child.end()
+        """End all children, also those at work: whoever waits for one gets QueueFullError at once."""
+        with self._lock:
+            self._closed = True
+            children = list(self._all)
+        for child in children:
+            child.process.kill()  # its pipe ends, which a thread that waits for it sees
+        for child in children:
+            child.process.join()
 
     def _launch(self) -> _ChildProcess:
         context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        process = context.Process(
-            target=_work, args=(theirs, self.prepare, self.memory), name="cyclorama-images", daemon=True
-        )
-        process.start()
-        theirs.close()
-        return _ChildProcess(process, mine)
+        with self._lock:
+            self._check_open()
+            mine, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(theirs, self.prepare, self.memory), name="cyclorama-images", daemon=True
+            )
+            process.start()
+            theirs.close()
+            child = _ChildProcess(process, mine)
+            self._all.add(child)
+        return child
+
+    def _end(self, child: _ChildProcess) -> None:
+        with self._lock:
+            self._all.discard(child)
+        child.end()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueFullError("the server shuts down; come again in a moment", retry_after=5)
 
     def _ask(self, child: _ChildProcess, function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
         try:
@@ -135,6 +152,7 @@ class Children:
                 )
             return child.pipe.recv()  # type: ignore[no-any-return]
         except (EOFError, OSError):
+            self._check_open()
             raise HeavyImageError(
                 "reading the image ended the process that did it (its memory is limited to "
                 f"{self.memory >> 20:,} MB): the file is damaged, or too large; save it again, smaller"

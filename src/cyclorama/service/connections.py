@@ -69,6 +69,7 @@ class Connection(H11Protocol):
 
 UVICORN: dict[str, Any] = {
     "http": Connection,
+    "loop": "asyncio",  # others would not ask the door
     "ws": "none",
     "backlog": 128,  # connections taken in one turn, before any of them can be refused
     "timeout_keep_alive": 20,

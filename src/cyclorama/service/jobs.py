@@ -18,6 +18,7 @@ from cyclorama.service.events import write_event
 from cyclorama.service.schemas import JobRequest
 from cyclorama.service.store import Store, find, get_time, make_id, read_page
 from cyclorama.service.tables import assets, idempotency, images, jobs
+from cyclorama.service.webhooks import order_delivery
 
 MAX_WAITING = 2000
 """Images that wait in a server."""
@@ -192,9 +193,7 @@ def cancel_job(store: Store, id: str, key: str) -> None:
         mine = (images.c.job == id, images.c.state.in_(OPEN))
         gone = {"state": "cancelled", "finished": now, "lease": None, "worker": None}
         connection.execute(update(images).where(*mine).values(**gone))
-        connection.execute(update(jobs).where(jobs.c.id == id).values(state="cancelled", finished=now))
-        counts = count_images(connection, id)
-        write_event(connection, key, id, "done", state="cancelled", counts=counts)
+        _end(connection, job, "cancelled", count_images(connection, id))
 
 
 def retry_job(store: Store, id: str, key: str) -> int:
@@ -226,6 +225,11 @@ def settle_job(connection: Connection, id: str) -> None:
     counts = count_images(connection, id)
     if job["state"] == "cancelled" or any(counts.get(state) for state in OPEN):
         return
-    state = "done" if counts.get("done") else "failed"
-    connection.execute(update(jobs).where(jobs.c.id == id).values(state=state, finished=get_time()))
-    write_event(connection, job["key"], id, "done", state=state, counts=counts)
+    _end(connection, job, "done" if counts.get("done") else "failed", counts)
+
+
+def _end(connection: Connection, job: RowMapping, state: str, counts: dict[str, int]) -> None:
+    ended = {"state": state, "finished": get_time()}
+    connection.execute(update(jobs).where(jobs.c.id == job["id"]).values(**ended))
+    write_event(connection, job["key"], job["id"], "done", state=state, counts=counts)
+    order_delivery(connection, job, state, counts)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from cyclorama.errors import WorkerLostError
 from cyclorama.service.events import write_event
@@ -19,6 +19,8 @@ from cyclorama.service.tables import assets, images, jobs, turns, workers
 
 LEASE_SECONDS = 60.0
 LOSSES = 3
+RUNNING_JOBS = 4
+"""Of a key at once; its others wait, so that the first ones end."""
 BULK_SHARE = 5
 """Of so many claims of a worker one goes to the bulk lane, if anything waits there."""
 
@@ -48,7 +50,7 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
     """The next image that ``worker``, which has ``models``, shall make; None if nothing waits for it.
 
     The interactive lane goes first, but every fifth ``number`` of a worker's claims; within a lane keys take
-    turns, and a key's images are made in the order of its requests.
+    turns, and a key's images are made in the order of its requests, those of RUNNING_JOBS at a time.
     """
     order = ["interactive", "bulk"]
     if number % BULK_SHARE == BULK_SHARE - 1:
@@ -59,6 +61,10 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
             is None
         ):
             return None
+    other = jobs.alias()
+    of_this_key = (other.c.key == jobs.c.key, other.c.state == "running")
+    running = select(func.count()).select_from(other).where(*of_this_key).scalar_subquery()
+    may_begin = or_(jobs.c.state == "running", running < RUNNING_JOBS)
     with store.write() as connection:
         for lane in order:
             served = (turns.c.key == images.c.key) & (turns.c.lane == lane)
@@ -66,7 +72,7 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
                 select(images)
                 .join(jobs, jobs.c.id == images.c.job)
                 .outerjoin(turns, served)
-                .where(images.c.state == "queued", images.c.lane == lane, jobs.c.model.in_(models))
+                .where(images.c.state == "queued", images.c.lane == lane, jobs.c.model.in_(models), may_begin)
                 .order_by(func.coalesce(turns.c.served, 0), images.c.seq)
                 .limit(1)
                 .with_for_update(of=images, skip_locked=True)

@@ -155,15 +155,17 @@ class _Counter:
 
 @dataclass
 class TokenBucket:
-    """Tokens that come back with time: ``most`` of them in a minute."""
+    """Tokens that come back with time, up to ``most``."""
 
-    most: int
+    most: float
+    rate: float
+    """A second."""
     left: float
     seen: float
 
     def refill(self, now: float) -> None:
         """Add what came back since the last look."""
-        self.left = min(float(self.most), self.left + (now - self.seen) * self.most / 60)
+        self.left = min(self.most, self.left + (now - self.seen) * self.rate)
         self.seen = now
 
 
@@ -201,7 +203,7 @@ class Rates:
 
     def _find(self, key: str, what: str) -> TokenBucket:
         most, now = getattr(self, what), self.clock()
-        bucket = self._buckets.setdefault((key, what), TokenBucket(most, most, now))
+        bucket = self._buckets.setdefault((key, what), TokenBucket(most, most / 60, most, now))
         bucket.refill(now)
         return bucket
 

@@ -20,9 +20,11 @@ from cyclorama.service.events import drop_old_events
 from cyclorama.service.jobs import ASSETS, OPEN
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
-from cyclorama.service.tables import assets, events, idempotency, images, jobs
+from cyclorama.service.tables import assets, deliveries, events, idempotency, images, jobs
 
 DAY = 86400.0
+DELIVERY_DAYS = 30.0
+"""So long one can see what became of a message to a webhook."""
 SWEEP_SECONDS = 3600.0
 YOUNG_SECONDS = 3600.0
 """A file so young may be of a request whose row is still to come."""
@@ -63,6 +65,7 @@ def sweep(store: Store, settings: ServiceSettings) -> Swept:
         days = settings.keep_jobs
         gone_jobs = 0 if days is None else _forget_jobs(connection, now - days * DAY)
         connection.execute(delete(idempotency).where(idempotency.c.created < now - DAY))
+        connection.execute(delete(deliveries).where(deliveries.c.created < now - DELIVERY_DAYS * DAY))
     files = _drop_unnamed(store)
     if settings.store_limit is not None:
         more, fewer = _make_room(store, int(settings.store_limit * 1e9))

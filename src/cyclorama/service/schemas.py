@@ -25,6 +25,7 @@ Lane = Literal["interactive", "bulk"]
 Side = Annotated[int, Field(ge=0)]
 Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
 CutoutWarning = Literal["empty", "small", "full", "inverted", "cut_by_frame"]
+DeliveryState = Literal["waiting", "delivered", "given_up"]
 Tool = Literal["add", "erase", "lasso", "refine"]
 
 
@@ -169,6 +170,8 @@ class JobRequest(Shape):
     gate: bool = False
     """Judge every image."""
     lane: Lane = "bulk"
+    webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """An https address that is told when the job has ended, if the server allows its host."""
 
 
 class JobCounts(Shape):
@@ -335,3 +338,28 @@ class SessionRequest(Shape):
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
     """As ``cyclorama serve keys add`` showed it."""
+
+
+class Delivery(Shape):
+    """A message to a job's webhook."""
+
+    id: str
+    """The ``webhook-id`` of all its tries."""
+    job: str
+    url: str
+    state: DeliveryState
+    tries: int
+    fault: str | None = None
+    """What went wrong at the last try."""
+    created: datetime
+    due: datetime | None = None
+    """When it is tried again."""
+
+
+class Webhooks(Shape):
+    """How messages to this key's webhooks are signed, and what became of the last ones."""
+
+    secret: str
+    """``whsec_`` and the base64 of the HMAC's key."""
+    deliveries: list[Delivery]
+    """The last hundred, newest first."""

@@ -14,6 +14,7 @@ from cyclorama.errors import SettingsError
 from cyclorama.service.app import create_app
 from cyclorama.service.connections import UVICORN
 from cyclorama.service.context import Service
+from cyclorama.service.doors import Door
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
@@ -38,9 +39,15 @@ def run_server(settings: ServiceSettings, say: Callable[[str], None]) -> int:
 def run_workers(settings: ServiceSettings) -> int:
     """Make images for another machine's server until SIGTERM or Ctrl-C, then 0. Raises OutputError."""
     store, ended = Store(settings.data, settings.database, settings.store), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
     workforce = Workforce(settings, store)
+
+    def handle_exit(*_: object) -> None:
+        if ended.is_set():
+            workforce.hurry()
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle_exit)
     workforce.start()
     ended.wait()
     workforce.stop(settings.drain)
@@ -58,6 +65,7 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take nothing new in, let workers finish, say good-bye to readers, then stop listening."""
         if self._service.draining:
+            self._service.workforce.hurry()
             self.should_exit = self.force_exit = True
             return
         self._service.draining = True
@@ -73,10 +81,10 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = socket.socket(family)
+        found = Door(family)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
-        found.listen(UVICORN["backlog"])
+        found.listen()
         return found
     except OSError as error:
         raise SettingsError(

@@ -52,6 +52,8 @@ class ServiceSettings(Settings):
     """The one other site whose pages may use this server: https://shop.example."""
     allow_urls: tuple[str, ...] = ()
     """Hosts from which the server may fetch photos by address, as *.shop.example; may be repeated."""
+    webhooks: tuple[str, ...] = ()
+    """Hosts that may be told when a job has ended, as *.shop.example; may be repeated."""
     keep_inputs: Days = None
     """Days that uploaded files are kept after they were last asked for; None: for ever."""
     keep_images: Days = None

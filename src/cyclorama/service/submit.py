@@ -19,6 +19,7 @@ from cyclorama.service.health import estimate_seconds
 from cyclorama.service.schemas import JobDetail, JobRequest
 from cyclorama.service.store import find
 from cyclorama.service.tables import jobs as jobs_table
+from cyclorama.service.webhooks import check_address
 
 MAX_WAIT_SECONDS = 120.0
 MAX_TOKEN = 255
@@ -29,10 +30,12 @@ async def submit(
 ) -> tuple[str, dict[str, Any] | None]:
     """The id of the job that ``order`` is, and the first answer if this request came before.
 
-    Raises UnknownIdError, SettingsError (model), KeyReusedError, InProgressError, QuotaError, QueueFullError.
+    Raises UnknownIdError, SettingsError (model), FetchError (webhook), KeyReusedError, InProgressError,
+    QuotaError, QueueFullError.
     """
     service.check_open()
     model = service.find_model(order.model).name
+    check_address(order.webhook, service.settings.webhooks)
     token = request.headers.get("idempotency-key")
     if token is not None and not 1 <= len(token) <= MAX_TOKEN:
         raise RequestError(f"an Idempotency-Key has 1 to {MAX_TOKEN} characters, this one {len(token)}")

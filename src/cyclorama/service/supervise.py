@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import socket
@@ -44,6 +45,7 @@ class Workforce:
         self._members: list[_Child] = []
         self._waiting: list[tuple[float, int]] = []  # when a worker is to be started, falls before it
         self._stopping, self._ending = threading.Event(), threading.Lock()
+        self._until = math.inf  # until when images in hand may be finished
         self._thread = threading.Thread(target=self._watch, name="cyclorama-workforce", daemon=True)
         self._machine = socket.gethostname()
 
@@ -52,23 +54,30 @@ class Workforce:
         self._recover_left()
         now = time.monotonic()
         self._waiting = [(now, 0)] * self._settings.workers
-        self._thread.start()
+        with self._ending:
+            if not self._stopping.is_set():
+                self._thread.start()
 
     def stop(self, seconds: float) -> None:
         """Let workers finish the images in hand for up to ``seconds``; then end them, their images queued
         again."""
+        self._until = min(self._until, time.monotonic() + seconds)
         with self._ending:
             self._stopping.set()
-            self._thread.join()
-            self._end(seconds)
+            if self._thread.ident is not None:  # a signal may come before it is started
+                self._thread.join()
+            self._end()
 
-    def _end(self, seconds: float) -> None:
+    def hurry(self) -> None:
+        """Give the images in hand no more time, also while :meth:`stop` waits for them."""
+        self._until = 0.0
+
+    def _end(self) -> None:
         for member in self._members:
             with suppress(ProcessLookupError):
                 member.process.terminate()  # asks it to finish
-        until = time.monotonic() + seconds
-        for member in self._members:
-            member.process.join(max(0.0, until - time.monotonic()))
+        while any(m.process.is_alive() for m in self._members) and time.monotonic() < self._until:
+            time.sleep(0.02)
         for member in self._members:
             if member.process.is_alive():
                 member.process.kill()

@@ -80,6 +80,7 @@ jobs = Table(
     Column("started", Float),
     Column("finished", Float),
     Index("jobs_of_a_key", "key", "seq"),
+    Index("jobs_running", "key", "state"),
 )
 
 images = Table(
@@ -143,6 +144,29 @@ idempotency = Table(
     Column("server", String(40), nullable=False),  # which start of the server is at work on the answer
     Column("answer", JSON),  # status and body of the first answer, once it was given
     Column("created", Float, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("key", String(32), nullable=False),
+    Column("job", String(40), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due", Float),  # when to try again; null: delivered, or given up
+    Column("fault", Text),  # of the last try
+    Index("deliveries_due", "due"),
+    Index("deliveries_of_a_key", "key", "created"),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 workers = Table(
