@@ -32,6 +32,7 @@ _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 _START = re.compile(r"[^/?#]*//[^/?#]*")
 _SAFE = "/%:=&?~#+!$,;'@()*[]"
 _AGENT = "cyclorama"
+_LEAST_SECONDS = 1.0  # for an exchange that has begun
 
 
 class UrlPolicy(Settings):
@@ -228,9 +229,8 @@ def _send(
 
 @contextmanager
 def _end_at(connection: socket.socket, deadline: float) -> Iterator[None]:
-    """Let what is sent and read in the block end at ``deadline``, however slowly bytes come.
-
-    Raises TimeoutError.
+    """Let what is sent and read in the block end at ``deadline``, however slowly bytes come; a second is the
+    least. Raises TimeoutError.
     """
     ended = threading.Event()
 
@@ -239,9 +239,9 @@ def _end_at(connection: socket.socket, deadline: float) -> Iterator[None]:
         with suppress(OSError):
             socket.socket.shutdown(connection, socket.SHUT_RDWR)  # below TLS, which another thread uses
 
-    left = max(0.1, deadline - time.monotonic())
-    connection.settimeout(left)
-    timer = threading.Timer(left, end)
+    left = deadline - time.monotonic()
+    connection.settimeout(max(0.1, left))
+    timer = threading.Timer(max(_LEAST_SECONDS, left), end)
     timer.daemon = True
     timer.start()
     try:
