@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,train,curate,evaluate,ray,lab,postgres]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,train,curate,evaluate,ray,lab,postgres,poster]"
 	$(BIN)/python -c "import pymatting"  # compiles and caches its kernels once
 	touch $@
 

@@ -155,6 +155,38 @@ class ConflictingAnswersError(InputError):
     """The same rater ranked the same images in two ways."""
 
 
+class TextError(InputError):
+    """A text cannot be set: a character that is none, or a syllable that is incomplete."""
+
+
+class FontFileError(TextError):
+    """A font file or folder is missing, is none, or holds no outlines."""
+
+
+class MissingGlyphError(TextError):
+    """No font that was given has a letter of the text."""
+
+
+class EmojiError(TextError):
+    """The text holds an emoji, which is a coloured image and no letter."""
+
+
+class TextFitError(TextError):
+    """A text does not fit its box at the smallest legible size."""
+
+
+class UnbreakableWordError(TextFitError):
+    """A word is wider than its box at the smallest legible size."""
+
+
+class SpellingError(TextError):
+    """The glyphs of a text do not give it back."""
+
+
+class ContrastError(TextError):
+    """No colour and no remedy makes a text stand out from what is behind it."""
+
+
 class TrainingError(CycloramaError):
     """Training cannot start or go on."""
 
@@ -247,6 +279,7 @@ def import_optional(name: str, remedy: str) -> Any:
         raise MissingDependencyError(remedy) from error
 
 
+NEEDS_POSTER = "text on images needs further packages: pip install 'cyclorama[poster]'"
 LEARNED = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors")
 """What the extra ``learned`` installs."""
 NEEDS_LEARNED = (

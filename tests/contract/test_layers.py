@@ -19,6 +19,7 @@ ROWS: list[set[str]] = [
     {"config", "tensors", "prompts", "files", "local_server", "processes"},
     {"jobs"},
     {"imaging", "data"},
+    {"typography"},
     {"models", "diffusion", "evaluation", "scenes"},
     {"erasing"},
     {"training", "generate", "generation"},
