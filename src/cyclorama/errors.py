@@ -91,6 +91,10 @@ class SettingsError(InputError):
     """A setting lies outside its range or contradicts another one."""
 
 
+class LayoutError(InputError):
+    """What is to stand on a poster has no room there, or a box or a lock is none."""
+
+
 class ConfigError(CycloramaError, ValueError):
     """A recipe or config has an unknown key or a bad value."""
 

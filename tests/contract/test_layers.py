@@ -19,7 +19,7 @@ ROWS: list[set[str]] = [
     {"config", "tensors", "prompts", "files", "local_server", "processes"},
     {"jobs"},
     {"imaging", "data"},
-    {"typography"},
+    {"typography", "layout"},
     {"models", "diffusion", "evaluation", "scenes"},
     {"erasing"},
     {"training", "generate", "generation"},
