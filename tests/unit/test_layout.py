@@ -17,12 +17,12 @@ from cyclorama.layout.energy import WEIGHTS, compute_energy, measure_terms
 from cyclorama.layout.grammar import PARAMETERS, build_layout, load_families
 from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
 from cyclorama.layout.settle import settle
-from cyclorama.layout.task import MARGIN, LayoutTask, TextBlock
+from cyclorama.layout.task import MARGIN, LayoutTask, TextShape
 
-HEADLINE = TextBlock("headline", "headline", (9.2, 5.1, 4.0))
-SUBLINE = TextBlock("subline", "subline", (16.0, 8.5, 6.1))
-PRICE = TextBlock("price", "price", (2.6,))
-LEGAL = TextBlock("legal", "legal", (22.0, 11.5, 8.0))
+HEADLINE = TextShape("headline", "headline", (9.2, 5.1, 4.0))
+SUBLINE = TextShape("subline", "subline", (16.0, 8.5, 6.1))
+PRICE = TextShape("price", "price", (2.6,))
+LEGAL = TextShape("legal", "legal", (22.0, 11.5, 8.0))
 ROWS, COLUMNS = np.mgrid[:32, :32]
 DISC = ((COLUMNS - 15.5) ** 2 + (ROWS - 15.5) ** 2) < 16**2
 
@@ -90,7 +90,7 @@ def find_cover(product: list[float], box: list[float], task: LayoutTask) -> int:
 def test_rules_keep_every_constraint(
     size: tuple[int, int],
     aspect: float,
-    texts: tuple[TextBlock, ...],
+    texts: tuple[TextShape, ...],
     logo: float | None,
     full: bool,
     seed: int,
@@ -166,7 +166,7 @@ def test_settling_frees_what_overlaps_and_moves_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"texts": (TextBlock("headline", "headline", (90.0, 60.0)),)}, "no room for the texts"),
+        ({"texts": (TextShape("headline", "headline", (90.0, 60.0)),)}, "no room for the texts"),
         ({"locks": {"price": (0.5, 0.5, 0.7, 0.6), "headline": (0.55, 0.5, 0.9, 0.7)}}, "headline and price"),
         ({"locks": {"pirce": (0.5, 0.5, 0.7, 0.6)}}, "pirce"),
         ({"product_aspect": 99.0}, "1/30 to 30"),

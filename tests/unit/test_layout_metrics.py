@@ -12,7 +12,7 @@ from PIL import Image
 from cyclorama.layout import metrics_published as published
 from cyclorama.layout.elements import Box, Element, Kind, PosterLayout
 from cyclorama.layout.metrics import measure_diversity, measure_flatness, measure_layout
-from cyclorama.layout.task import LayoutTask, TextBlock
+from cyclorama.layout.task import LayoutTask, TextShape
 
 KINDS: tuple[Kind, ...] = ("text", "text", "logo", "underlay", "badge", "product")
 
@@ -175,7 +175,7 @@ def test_jd_composition_is_the_mean_slope_inside_texts() -> None:
 
 
 def test_clean_metrics_of_a_planted_layout() -> None:
-    texts = (TextBlock("e0", "body", (8.0,)), TextBlock("e1", "body", (8.0,)))
+    texts = (TextShape("e0", "body", (8.0,)), TextShape("e1", "body", (8.0,)))
     task = LayoutTask(1000, 1000, 1.0, texts, locks={"e1": (0.5, 0.1, 0.7, 0.2)})
     boxes: list[tuple[Kind, Box]] = [
         ("text", (0.2, 0.1, 0.6, 0.2)),

@@ -18,7 +18,7 @@ import yaml
 
 from cyclorama.errors import LayoutError
 from cyclorama.layout.elements import LEADING, Align, Box, Element, PosterLayout
-from cyclorama.layout.task import RELATIVE, Corner, LayoutTask, TextBlock, build_locked, build_product
+from cyclorama.layout.task import RELATIVE, Corner, LayoutTask, TextShape, build_locked, build_product
 
 PARAMETERS = ("t", "u", "share", "across", "down", "letters", "gap", "corner")
 """Each 0-1: both divisions, the product's share and place, size of the letters, gap between texts, the
@@ -165,7 +165,7 @@ def _dodge(box: Box, others: list[Element]) -> Box:
 
 
 def _stack(
-    task: LayoutTask, texts: list[TextBlock], box: Box, region: Region, letters: float, gap: float
+    task: LayoutTask, texts: list[TextShape], box: Box, region: Region, letters: float, gap: float
 ) -> list[Element] | None:
     """Texts one below the other in ``box``: the largest letters that fit, or smaller by ``letters``."""
     if not texts:
@@ -212,13 +212,13 @@ def _stack(
     return placed
 
 
-def _scale(task: LayoutTask, texts: list[TextBlock], base: float) -> list[float]:
+def _scale(task: LayoutTask, texts: list[TextShape], base: float) -> list[float]:
     """Em of each text for a headline of ``base``, none below what is legible."""
     return [max(base * RELATIVE[text.role], task.find_least_em(text.role)) for text in texts]
 
 
 def _break(
-    texts: list[TextBlock], sizes: list[float], wide: float, high: float, space: float
+    texts: list[TextShape], sizes: list[float], wide: float, high: float, space: float
 ) -> list[int] | None:
     """Lines of each text, as few as its width allows; None if they have no room."""
     lines = []

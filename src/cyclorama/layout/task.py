@@ -30,7 +30,7 @@ CELLS = 32
 
 
 @dataclass(frozen=True)
-class TextBlock:
+class TextShape:
     """Words to be placed, as typography measured them."""
 
     id: str
@@ -51,7 +51,7 @@ class LayoutTask:
     width: int
     product_aspect: float
     """Width of the product's box against its height."""
-    texts: tuple[TextBlock, ...]
+    texts: tuple[TextShape, ...]
     """In reading order."""
     silhouette: npt.NDArray[np.bool_] | None = None
     """(32, 32), where in its box the product is; None: everywhere."""
@@ -138,7 +138,7 @@ class LayoutTask:
         longer = max((box[2] - box[0]) * self.width, (box[3] - box[1]) * self.height)
         return longer / math.sqrt(self.width * self.height)
 
-    def place_text(self, block: TextBlock, em: float, lines: int, left: float, top: float) -> Box:
+    def place_text(self, block: TextShape, em: float, lines: int, left: float, top: float) -> Box:
         """The box of ``block`` in letters of ``em`` pixels on ``lines`` lines."""
         wide = block.widths[lines - 1] * em / self.width
         return left, top, left + wide, top + lines * LEADING * em / self.height
@@ -159,7 +159,7 @@ def build_product(box: Box, locked: bool) -> Element:
     return Element(id="product", kind="product", box=box, layer=1, locked=locked)
 
 
-def build_locked(task: LayoutTask, text: TextBlock) -> Element:
+def build_locked(task: LayoutTask, text: TextShape) -> Element:
     """A text whose box is given, on as many lines as let its letters be largest there."""
     box = task.locks[text.id]
     wide, high = (box[2] - box[0]) * task.width, (box[3] - box[1]) * task.height
