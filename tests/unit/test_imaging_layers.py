@@ -211,6 +211,14 @@ def test_psd_holds_empty_layers_and_odd_lengths() -> None:
         assert [record[2] for record in image.layers] == [(0, 0, 2, 1), (4, 6, 6, 7)]
 
 
+def test_psd_layers_are_named_in_any_script() -> None:
+    api = pytest.importorskip("psd_tools")
+    names = ["Größe", "春の夜", "خصم", "a" * 300]
+    layer, flat = np.full((4, 6, 4), 255, np.uint8), np.zeros((4, 6, 3), np.uint8)
+    document = api.PSDImage.open(io.BytesIO(encode_psd([(name, layer) for name in names], flat)))
+    assert [layer.name for layer in document] == names
+
+
 def test_layers_as_images() -> None:
     _, layers, _ = build_image(7, 0.5)
     files = encode_layers(layers, "png")

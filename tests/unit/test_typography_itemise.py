@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import shutil
+from pathlib import Path
 from random import Random
 
 import pytest
 
 from cyclorama.errors import EmojiError, FontFileError, MissingGlyphError, SettingsError, TextError
+from cyclorama.typography import fonts
 from cyclorama.typography.fonts import find_faces
 from cyclorama.typography.itemise import (
     check_text,
@@ -163,3 +166,17 @@ def test_blocks_are_checked() -> None:
 def test_the_text_is_composed_and_its_line_ends_alike() -> None:
     assert TextBlock(words="Cafe\u0301\r\nb\u2028c").text == "Café\nb\nc"
     assert TextBlock(words=(Span(text="39"), Span(text="99", scale=0.5))).text == "3999"
+
+
+def test_a_file_alone_says_how_heavy_the_letters_it_lacks_are(tmp_path) -> None:
+    bold = Path(fonts.__file__).parents[1] / "weights" / "fonts" / "NotoSerif-Bold.ttf"
+    assert [face.name for face in find_faces((str(bold),), 400)] == ["Noto Serif Bold", "Noto Sans Bold"]
+
+
+def test_of_a_folder_the_families_named_like_the_first_come_first(tmp_path) -> None:
+    source = Path(fonts.__file__).parents[1] / "weights" / "fonts"
+    for name in ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf", "NotoSerif-Bold.ttf", "PROVENANCE.md"):
+        shutil.copy(source / name, tmp_path / name)
+    (tmp_path / "broken.ttf").write_bytes(b"no font")  # left out, for it was not asked for by name
+    found = [face.name for face in find_faces((str(tmp_path),), 800)]
+    assert found == ["Noto Sans Bold", "Noto Serif Bold", "Noto Sans Bold"]

@@ -264,8 +264,10 @@ def _build_record(name: str, box: tuple[int, int, int, int], lengths: Sequence[i
     channels = b"".join(
         struct.pack(">hI", channel, length) for channel, length in zip(_CHANNELS, lengths, strict=True)
     )
-    short = bytes([len(name)]) + name.encode("ascii")
-    wide = struct.pack(">I", len(name)) + name.encode("utf-16-be")
+    plain = name.encode("ascii", "replace")[:255]
+    short = bytes([len(plain)]) + plain
+    units = name.encode("utf-16-be")
+    wide = struct.pack(">I", len(units) // 2) + units
     short, wide = (text + b"\0" * (-len(text) % 4) for text in (short, wide))
     extra = _with_length(b"") * 2 + short + b"8BIMluni" + _with_length(wide)
     opaque, base_clipping, flags = 255, 0, 0

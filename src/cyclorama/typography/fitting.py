@@ -122,7 +122,7 @@ class _Setter:
         stops = (0, *self.paragraphs[number].breaks)
         if len(stops) == 1 or stops[-1] == 0:
             return [self.shape(number, 0, 0)]
-        # best[j]: (lines, sum of squared gaps, place before) of the text up to the break j
+        # best[j]: (lines, sum of squared gaps, minus the place before) of the text up to the break j
         best: list[tuple[int, float, int] | None] = [(0, 0.0, 0)] + [None] * (len(stops) - 1)
         for last in range(1, len(stops)):
             for first in range(last - 1, -1, -1):
@@ -134,14 +134,14 @@ class _Setter:
                     continue
                 if before is None:
                     continue
-                rated = (before[0] + 1, before[1] + (width - wide) ** 2, first)
+                rated = (before[0] + 1, before[1] + (width - wide) ** 2, -first)
                 if best[last] is None or rated < best[last]:  # type: ignore[operator]
                     best[last] = rated
         if best[-1] is None:
             return None
         places = [len(stops) - 1]
         while places[-1]:
-            places.append(best[places[-1]][2])  # type: ignore[index]
+            places.append(-best[places[-1]][2])  # type: ignore[index]
         return [self.shape(number, stops[a], stops[b]) for b, a in reversed(list(pairwise(places)))]
 
     def set(self, size: float, box: BoxPixels) -> SetText | None:

@@ -2,8 +2,9 @@
 
 A source is a bundled family (``sans``, ``serif``), a font file, a folder of font files, or ``system`` (the
 folders where the operating system keeps fonts). Of each family the face nearest in weight is taken, upright
-before italic. Of a folder, the families come first whose names share most words with the first source's
-(``Noto Sans Arabic`` after ``Noto Sans``), so that scripts mixed in a line look alike.
+before italic; later sources follow the weight of the first face. Of a folder, the families come first whose
+names share most words with the first source's (``Noto Sans Arabic`` after ``Noto Sans``), so that scripts
+mixed in a line look alike.
 """
 
 from __future__ import annotations
@@ -68,13 +69,15 @@ def find_faces(sources: tuple[str, ...], weight: int) -> tuple[FontFace, ...]:
     Raises FontFileError.
     """
     chosen: list[_Found] = []
+    wanted = weight
     for source in (*sources, "sans"):
         families: dict[str, list[_Found]] = {}
         for found in _find(source):
             families.setdefault(found.family, []).append(found)
-        model = chosen[0].family if chosen else min(families)
+        model = chosen[0].family if chosen else next(iter(families))
         for family in sorted(families, key=lambda name: (-_count_shared(name, model), name)):
-            chosen.append(min(families[family], key=lambda found: _rate(found, weight)))
+            chosen.append(min(families[family], key=lambda found: _rate(found, wanted)))
+            wanted = weight if chosen[0].variable else round(chosen[0].weight)
     unique = dict.fromkeys((found.path, found.number, weight if found.variable else None) for found in chosen)
     return tuple(_open(*key) for key in unique)
 
