@@ -7,6 +7,7 @@ background, a network (the bundled one if none is given). The first that applies
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from cyclorama.imaging.masks import check_mask, check_matte, has_shape, is_soft
 from cyclorama.imaging.matting import MattingConfig, estimate_matte
 from cyclorama.imaging.opinion import settle
 from cyclorama.imaging.parts import drop_reflection
-from cyclorama.imaging.subject import NAME, find_subject
+from cyclorama.imaging.subject import NAME, find_subject, look_at
 from cyclorama.types import Matte, Pixels
 
 CutoutNetwork = Callable[["Pixels"], "Matte"]
@@ -133,27 +134,29 @@ def find_matte(
             notes = (f"clipping path not used: {error}",)
     if network is not None and config.prefer_network:
         return _run_network(loaded, network, notes)
-    reason = "keying is switched off"
+    reason, first, pixels = "keying is switched off", None, to_srgb(loaded.pixels, loaded.icc_profile)
     if config.key_background:
-        keyed = key_studio_background(loaded.pixels, config.keying)
-        if keyed.matte is None and loaded.icc_profile is not None:  # its grey may be lighter than its numbers
-            keyed = key_studio_background(to_srgb(loaded.pixels, loaded.icc_profile), config.keying)
+        with ThreadPoolExecutor(1) as beside:  # the network looks while colours are compared
+            look = beside.submit(look_at, pixels)
+            keyed = key_studio_background(loaded.pixels, config.keying)
+            if keyed.matte is None and loaded.icc_profile is not None:  # its grey may be lighter than told
+                keyed = key_studio_background(pixels, config.keying)
+            reason, first = keyed.reason, look.result()
         if keyed.matte is not None:
             check_mask(keyed.matte, f"product keyed out of {loaded.name}")
             bare, mirror, foot = keyed.matte, notes[:0], len(keyed.matte)
             if config.clean:
                 bare, mirror = drop_reflection(loaded.pixels, keyed.matte, on_alpha=False)
             if mirror:  # what lies below the product's foot would mislead the network
-                foot = int(np.flatnonzero(bare.any(axis=1))[-1]) + 1
-            settled = settle(to_srgb(loaded.pixels[:foot], loaded.icc_profile), bare[:foot])
+                foot, first = int(np.flatnonzero(bare.any(axis=1))[-1]) + 1, None
+            settled = settle(pixels[:foot], bare[:foot], first)
             source = "white" if settled.confidence is None else NAME
             told = notes + keyed.notes + mirror + settled.notes
             matte = np.pad(settled.matte, ((0, len(bare) - foot), (0, 0)))
             return FoundMatte(matte, source, told, settled.confidence, settled.second)
-        reason = keyed.reason
     if network is not None:
         return _run_network(loaded, network, notes)
-    subject = find_subject(to_srgb(loaded.pixels, loaded.icc_profile), config.matting)
+    subject = find_subject(pixels, config.matting, first)
     if subject.doubt:
         raise MissingMaskError(
             f"{loaded.name}: nothing tells the product from its background: no mask, no transparency, no "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +19,16 @@ from scipy import ndimage
 from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate, erode, iterate_tiles
+from cyclorama.imaging.masks import dilate, erode, find_window, iterate_tiles
 from cyclorama.imaging.parts import EIGHT, find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
 Mask = npt.NDArray[np.bool_]
 Plane = npt.NDArray[np.float32]
+
+_SURROUNDINGS = 24  # pixels round what differs from the background within which its neighbourhood counts
+_TILE = 64  # pixels each way in which a rim is softened
 
 
 class KeyingConfig(Settings):
@@ -86,12 +89,11 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     if tolerance > config.max_tolerance:
         limit = f"{config.max_tolerance} is the limit"
         return Keyed(None, f"the border varies by {tolerance:.1f} L*a*b* units, {limit}")
-    plain = _looks_plain(distance, tolerance)
-    outside = _flood(plain)
-    outside |= _find_holes(~outside, plain, distance, tolerance, config)
-    if config.shadows:
-        outside = _take_shadow(outside, lab, background, tolerance)
-    product = _tidy(~_empty_pockets(outside, distance), distance, tolerance)
+    product = np.zeros(distance.shape, dtype=bool)
+    seen = distance > tolerance
+    if seen.any():  # all that lies farther out is background
+        part = find_window(seen, _SURROUNDINGS)
+        product[part] = _find_product(lab[part], background[part], distance[part], tolerance, config)
     share = float(product.mean())
     if not 0.002 <= share <= 0.98:
         return Keyed(None, f"{share:.1%} of the image differs from its border")
@@ -103,6 +105,18 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     matte[inside] = soften_outline(pixels, product, radius)
     notes = () if pixels.shape == framed.shape else ("a frame line along the border is not product",)
     return Keyed(matte, "", notes)
+
+
+def _find_product(
+    lab: Plane, background: Plane, distance: Plane, tolerance: float, config: KeyingConfig
+) -> Mask:
+    """What of an image, that is surrounded by background, is its product."""
+    plain = _looks_plain(distance, tolerance)
+    outside = _flood(plain)
+    outside |= _find_holes(~outside, plain, distance, tolerance, config)
+    if config.shadows:
+        outside = _take_shadow(outside, lab, background, tolerance)
+    return _tidy(~_empty_pockets(outside, distance), distance, tolerance)
 
 
 def _border(shape: tuple[int, ...]) -> Mask:
@@ -121,10 +135,8 @@ def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, flo
     )
     if light.mean() < config.min_border_share:
         return None, float(light.mean())
-    height, width = lab.shape[:2]
-    y, x = np.meshgrid(np.arange(height) / height - 0.5, np.arange(width) / width - 0.5, indexing="ij")
-    everywhere = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
-    terms = everywhere[ring]
+    size = lab.shape[:2]
+    terms = np.stack(_list_terms(*(v / n - 0.5 for v, n in zip(np.nonzero(ring), size, strict=True))), axis=-1)
     keep = light
     fitted = np.median(colours[keep], axis=0)[None, :]
     coefficients = np.concatenate([fitted, np.zeros((5, 3))])
@@ -141,9 +153,18 @@ def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, flo
     share = float((light & (residual <= config.max_tolerance)).mean())
     if share < config.min_border_share:
         return None, share
-    field = everywhere @ coefficients
+    rows, columns = (np.arange(n, dtype=np.float32) / n - 0.5 for n in size)
+    field = np.zeros((*size, 3), dtype=np.float32)
+    for term, factors in zip(_list_terms(rows[:, None], columns[None]), coefficients, strict=True):
+        if factors.any():
+            field += term[..., None] * factors.astype(np.float32)
     field[..., 0] = np.minimum(field[..., 0], 100.0)
-    return field.astype(np.float32), share
+    return field, share
+
+
+def _list_terms(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], ...]:
+    """Those of a polynomial of second degree."""
+    return np.ones_like(x), x, y, x * x, y * y, x * y
 
 
 def _looks_plain(distance: Plane, tolerance: float) -> Mask:
@@ -225,19 +246,18 @@ def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float)
     soft = (depth > 0) & (depth < 60) & gentle & (hue <= 2.0 + 0.06 * depth)
     soft[: (rows[0] + rows[-1]) // 2] = False
     reached = _flood(outside | soft, outside)
-    labels, count = ndimage.label(reached & ~outside, EIGHT)
+    labels, _ = ndimage.label(reached & ~outside, EIGHT)
     result = outside.copy()
     from_outside = ndimage.distance_transform_edt(~outside)
-    for index in range(1, count + 1):
-        part = labels == index
+    for index, place in enumerate(ndimage.find_objects(labels), 1):
+        part = labels[place] == index
         if part.sum() < 8:
             continue
-        far = from_outside[part]
-        deep = depth[part]
+        far, deep = from_outside[place][part], depth[place][part]
         middle = float(np.median(far))
         outer, inner = deep[far <= middle], deep[far > middle]
         if len(inner) and float(inner.mean()) >= 1.5 * float(outer.mean()):
-            result |= part
+            result[place] |= part
     return result
 
 
@@ -294,8 +314,8 @@ def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
     outline[1:] = product[1:] != product[:-1]
     outline[:, 1:] |= product[:, 1:] != product[:, :-1]
     near = ndimage.maximum_filter(outline, 2 * radius + 3)
-    margin = 6 * radius
-    for own in iterate_tiles(near):
+    margin = 4 * radius + 2
+    for own in iterate_tiles(near, _TILE):
         wide = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in own)
         soft = _soften_tile(pixels[wide], product[wide], radius)
         y, x = own[0].start - wide[0].start, own[1].start - wide[1].start
@@ -341,6 +361,8 @@ def _find_strongest(
 ) -> Plane:
     """(N, 3): near each of N ``places`` (row, column) the product colour farthest from ``behind``."""
     result = colours[places[:, 0], places[:, 1]]
+    if not len(places):
+        return result
     best = np.zeros(len(places), dtype=np.float32)
     reach = np.unique(np.linspace(-radius - 1, radius + 1, 7).round().astype(int))
     limit = np.array(product.shape) - 1

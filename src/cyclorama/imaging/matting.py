@@ -25,7 +25,7 @@ from cyclorama.imaging.masks import dilate, erode, find_window, iterate_tiles
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
-_TILE_MARGIN = 32  # colours are solved tile by tile, in tiles that hold a rim, with so much round them
+_TILE, _TILE_MARGIN = 64, 16  # colours are solved in tiles that hold a rim, with so much round them, pixels
 _SHIFTS = (0.001, 0.01, 0.1, 1.0, 10.0)  # without one the preconditioner can fail, which it prints
 _SMOOTH = 1e-4  # regularisation; with PyMatting's 1e-7 a textured ground pulls at the outline
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
@@ -124,7 +124,10 @@ def _upsample_guided(
         for j in range(3):
             covariance[..., i, j] = mean(colour[..., i] * colour[..., j]) - means[..., i] * means[..., j]
     covariance += epsilon * np.eye(3, dtype=np.float32)
-    slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
+    used = resize_plane(wanted, (alpha.shape[0], alpha.shape[1])) > 0
+    used = ndimage.maximum_filter(used, 2 * window + 1)  # twice averaged, then enlarged
+    slope = np.zeros_like(cross)
+    slope[used] = np.linalg.solve(covariance[used], cross[used][..., None])[..., 0]
     offset = mean(mean_alpha - (slope * means).sum(axis=-1))
     slopes = [mean(slope[..., c]) for c in range(3)]
     result = np.zeros(wanted.shape, dtype=np.float32)
@@ -155,7 +158,7 @@ def estimate_foreground(pixels: Pixels, matte: Matte) -> Pixels:
     before = threads.get_num_threads()
     threads.set_num_threads(1)  # the same result every time, and no waiting on busy machines
     try:
-        for own in iterate_tiles(soft):
+        for own in iterate_tiles(soft, _TILE):
             wide = tuple(slice(max(0, side.start - _TILE_MARGIN), side.stop + _TILE_MARGIN) for side in own)
             image = pixels[wide].astype(np.float32) / np.float32(255)
             solved = pymatting.estimate_foreground_ml(image, matte[wide].astype(np.float32))

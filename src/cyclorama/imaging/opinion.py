@@ -52,9 +52,10 @@ class Settled:
     the limit."""
 
 
-def settle(pixels: Pixels, keyed: Matte) -> Settled:
-    """``keyed`` (H, W) of ``pixels``, uint8 (H, W, 3), corrected where the network is sure of it."""
-    seen = look_at(pixels)
+def settle(pixels: Pixels, keyed: Matte, seen: Matte | None = None) -> Settled:
+    """``keyed`` (H, W) of ``pixels``, uint8 (H, W, 3) in sRGB, corrected where the network is sure of it;
+    ``seen`` is :func:`cyclorama.imaging.subject.look_at` of them, if known."""
+    seen = look_at(pixels) if seen is None else seen
     small = (seen.shape[0], seen.shape[1])
     shown, key = resize_pixels(pixels, small), resize_plane(keyed, small) >= 0.5
     subject = seen >= 0.5

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cyclorama.imaging.masks import dilate, find_window
-from cyclorama.imaging.transforms import resize_rgba
+from cyclorama.imaging.transforms import resize_pixels, resize_plane, resize_rgba
 from cyclorama.types import Matte, Pixels
 
 _VISIBLE = 0.05
@@ -50,25 +50,29 @@ def _measure_line(rows: Pixels, limit: int) -> int:
 
 def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
     """``matte`` (H, W) without tiny parts far from the product and lines along the border, and notes."""
-    labels, count = ndimage.label(matte >= _VISIBLE, EIGHT)
+    visible = matte >= _VISIBLE
+    if not visible.any():
+        return matte, ()
+    labels = np.zeros(matte.shape, dtype=np.int32)
+    window = find_window(visible, 0)
+    labels[window], count = ndimage.label(visible[window], EIGHT)
     if count < 2:
         return matte, ()
-    areas = np.bincount(labels.ravel())[1:]
+    areas, places = np.bincount(labels[window].ravel())[1:], ndimage.find_objects(labels)
     rim = max(2, round(0.01 * min(matte.shape)))
-    inner = labels[rim:-rim, rim:-rim]
-    dropped = np.bincount(inner.ravel(), minlength=count + 1)[1:] == 0
+    ends = (labels[:rim], labels[-rim:], labels[rim:-rim, :rim], labels[rim:-rim, -rim:])
+    dropped = np.bincount(np.concatenate([*map(np.ravel, ends)]), minlength=count + 1)[1:] == areas
     tiny = (areas <= max(9.0, 0.0015 * areas.max())) & ~dropped
     if tiny.any() and areas[tiny].sum() <= 0.01 * areas.max():
         body = np.append(False, ~tiny & ~dropped)
         reach = max(4.0, 0.01 * max(matte.shape))
-        places = ndimage.find_objects(labels)
         for number in np.flatnonzero(tiny):
             wide = tuple(
                 slice(max(0, s.start - int(reach) - 1), s.stop + int(reach) + 1) for s in places[number]
             )
             part = labels[wide]
             dropped[number] = not (dilate(body[part], reach) & (part == number + 1)).any()
-    badges = _note_badges(labels, areas)
+    badges = _note_badges(places, areas / areas.max(), matte.shape)
     dropped[areas.argmax()] = False
     if not dropped.any():
         return matte, badges
@@ -78,11 +82,13 @@ def drop_specks(matte: Matte) -> tuple[Matte, tuple[str, ...]]:
     return np.where(gone, 0, matte).astype(np.float32), (what, *badges)
 
 
-def _note_badges(labels: npt.NDArray[np.int32], areas: npt.NDArray[np.int64]) -> tuple[str, ...]:
+def _note_badges(
+    places: list[tuple[slice, slice]], areas: npt.NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[str, ...]:
     """Notes about single parts in a corner: they may be products of a set, so they stay."""
     notes = []
-    for place, area in zip(ndimage.find_objects(labels), areas / areas.max(), strict=True):
-        corner = find_corner(place, labels.shape)
+    for place, area in zip(places, areas, strict=True):
+        corner = find_corner(place, shape)
         if 0.005 <= area <= 0.25 and corner:
             notes.append(
                 f"a part of its own in the {corner} corner ({area:.0%} of the product's area) counts as "
@@ -166,7 +172,11 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
         away = (colours - ground) * alpha[..., None]
         return np.dstack([away, 255 * alpha] if on_alpha else [away]).astype(np.float32)
 
-    small, alpha = resize_rgba(pixels, matte, size)
+    small, alpha = (
+        resize_rgba(pixels, matte, size)
+        if on_alpha
+        else (resize_pixels(pixels, size), resize_plane(matte, size))
+    )
     foot, sure = _find_mirror(measure(small, alpha))
     if not sure and not on_alpha:  # the mirror image may be so pale that the matte holds parts of it only
         whole = _find_mirror(measure(small, np.ones_like(alpha)))

@@ -87,8 +87,8 @@ class Product:
                 f"Product.foreground has shape {self.foreground.shape}, Product.pixels {self.pixels.shape}; "
                 "give one size, or leave it out"
             )
-        opaque = matte >= 1
-        if self.foreground is not self.pixels and (self.foreground[opaque] != self.pixels[opaque]).any():
+        changed = self.foreground != self.pixels
+        if (changed & (matte >= 1)[..., None]).any():
             raise ImageError(
                 "Product.foreground differs from Product.pixels where the matte is 1; there both are the "
                 "product's own colours"

@@ -6,6 +6,7 @@ at what it found there. The outline is then refined by matting. Weights and lice
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,17 +72,23 @@ def find_subject(pixels: Pixels, config: MattingConfig | None = None, first: Mat
         window.append(slice(max(0, side.start - room), min(end, side.stop + room)))
         part.append(slice(round(window[-1].start * ratio), round(window[-1].stop * ratio)))
     own = first[window[0], window[1]]
-    second = look_at(pixels[part[0], part[1]], own.shape)
+    with ThreadPoolExecutor(1) as beside:
+        without_colours = beside.submit(look_at, _drop_colours(pixels), first.shape)
+        second = look_at(pixels[part[0], part[1]], own.shape)
+        grey = without_colours.result()
     seen = np.zeros_like(first)
     seen[window[0], window[1]] = (own + second) / 2
-    confidence = _agree(own, second)
-    if confidence >= LEAST_CONFIDENCE:
-        grey = look_at(np.asarray(Image.fromarray(pixels).convert("L").convert("RGB")), first.shape)
-        confidence *= 1 - _COLOUR * (1 - _overlap(first, grey))
+    confidence = _agree(own, second) * (1 - _COLOUR * (1 - _overlap(first, grey)))
     found = Subject(resize_plane(seen, size).clip(0, 1), confidence)
     if found.doubt:
         return found
     return Subject(_refine(pixels, seen, max(second.shape) / max(first.shape), config), found.confidence)
+
+
+def _drop_colours(pixels: Pixels) -> Pixels:
+    """``pixels`` in grey, as small as the network sees them."""
+    small = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(small.convert("RGB"))
 
 
 def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | None) -> Matte:
