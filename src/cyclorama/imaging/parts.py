@@ -172,11 +172,11 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
         away = (colours - ground) * alpha[..., None]
         return np.dstack([away, 255 * alpha] if on_alpha else [away]).astype(np.float32)
 
-    small, alpha = (
-        resize_rgba(pixels, matte, size)
-        if on_alpha
-        else (resize_pixels(pixels, size), resize_plane(matte, size))
-    )
+    small, alpha = pixels, matte
+    if scale < 0.5 and not on_alpha:  # nothing else lies under transparency: the plain way is fast
+        double = (2 * size[0], 2 * size[1])
+        small, alpha = resize_pixels(pixels, double), resize_plane(matte, double)
+    small, alpha = resize_rgba(small, alpha, size)
     foot, sure = _find_mirror(measure(small, alpha))
     if not sure and not on_alpha:  # the mirror image may be so pale that the matte holds parts of it only
         whole = _find_mirror(measure(small, np.ones_like(alpha)))
