@@ -136,7 +136,9 @@ def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, flo
     if light.mean() < config.min_border_share:
         return None, float(light.mean())
     size = lab.shape[:2]
-    terms = np.stack(_list_terms(*(v / n - 0.5 for v, n in zip(np.nonzero(ring), size, strict=True))), axis=-1)
+    terms = np.stack(
+        _list_terms(*(v / n - 0.5 for v, n in zip(np.nonzero(ring), size, strict=True))), axis=-1
+    )
     keep = light
     fitted = np.median(colours[keep], axis=0)[None, :]
     coefficients = np.concatenate([fitted, np.zeros((5, 3))])
