@@ -161,10 +161,10 @@ def test_canvases_that_the_format_cannot_hold_are_found(folder: Path) -> None:
 def estimate(folder: Path, **values: Any) -> list[str]:
     model = StandIn(seconds=0.01)
     handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
-    text = estimates.estimate_run(
+    ahead = estimates.estimate_run(
         ItemSource(folder / "m.jsonl"), folder / "out", handle, build_config(**values), lambda *_: model
     )
-    return text.splitlines()
+    return ahead.describe().splitlines()
 
 
 def test_what_is_ahead_is_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from cyclorama.errors import (
 )
 from cyclorama.service import jobs, leases, tables, webhooks
 from cyclorama.service.events import find_last_event, read_events
+from cyclorama.service.idempotency import keep_answer
 from cyclorama.service.store import Changes, Store
 from cyclorama.service.store import find as find_row
 from service_store import add_asset, find_postgres, order, run_postgres
@@ -245,7 +246,7 @@ def test_an_idempotency_key_gives_the_first_job_and_answer_again(store: Store) -
     assert ask(server="s2") == (job, None)  # the server that was asked is no more: taken up again
     with pytest.raises(KeyReusedError, match="token"):
         ask(mark="f2")
-    jobs.keep_answer(store, "local", "token", {"status": 200, "body": {"id": job}})
+    keep_answer(store, "local", "token", {"status": 200, "body": {"id": job}})
     assert ask() == (job, {"status": 200, "body": {"id": job}})
     assert states(store, job) == {"queued": 1}
 

@@ -93,7 +93,7 @@ def generate(
     if dry_run:
         from cyclorama.generation.estimate import estimate_run
 
-        print(estimate_run(source, out, handle, config))
+        print(estimate_run(source, out, handle, config).describe())
         return 0
     result = make_images(source, out, handle, config, quiet)
     if not quiet:

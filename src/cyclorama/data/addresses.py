@@ -81,6 +81,17 @@ def find_file(folder: str, cell: str, column: str, check: bool = True) -> str:
     return address if mode is not None else resolve_address(folder, cell)
 
 
+def check_inside(folder: str, cell: str, column: str) -> None:
+    """Raise ManifestError unless a cell's file lies below ``folder``, in any spelling, or on the web."""
+    for spelled in (cell, cell.replace("\\", "/"), unquote(cell)):
+        address = resolve_address(folder, spelled)
+        inside = address.startswith(f"{folder.rstrip('/')}/") and ".." not in re.split(r"[/\\]", address)
+        if not (is_url(address) or (inside and not is_remote(address))):
+            raise ManifestError(
+                f"column {column!r}: {cell!r:.200} is outside the table's folder; name a file below it"
+            )
+
+
 def _read_mode(path: str, column: str) -> int | None:
     try:
         return os.stat(path).st_mode  # noqa: PTH116 - a million times

@@ -70,6 +70,7 @@ class Options(NamedTuple):
     left_out: Collection[str | Path] = ()
     pair: bool = True
     check_files: bool = True
+    inside: bool = False
 
 
 def open_source(address: str, options: Options) -> Source:

@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from cyclorama.data.addresses import find_file, is_remote, is_url, normalise_address, open_file
+from cyclorama.data.addresses import check_inside, find_file, is_remote, is_url, normalise_address, open_file
 from cyclorama.data.columns import (
     FILES,
     PARSERS,
@@ -194,7 +194,7 @@ class Table:
     def _read_file(self, field: str, cell: Any, values: dict[str, Any]) -> None:
         if field == "mask" and isinstance(cell, str) and not is_image_name(cell.split("?")[0]):
             try:  # a file of another name, or a remark such as "white background"
-                values["mask"] = find_file(self.folder, cell, "mask")
+                values["mask"] = self._locate(cell, "mask", True)
             except ManifestError:
                 values["mask_note"] = cell
             return
@@ -209,10 +209,15 @@ class Table:
             return cell
         if not isinstance(cell, str):
             raise ManifestError(f"column {field!r} must be a file path, got {cell!r:.80}")
-        address = find_file(self.folder, cell, field, self._options.check_files)
+        address = self._locate(cell, field, self._options.check_files)
         if is_url(address):
             check_url(address, self._options.urls)
         return address
+
+    def _locate(self, cell: str, field: str, check: bool) -> str:
+        if self._options.inside:
+            check_inside(self.folder, cell, field)
+        return find_file(self.folder, cell, field, check)
 
     def _name(self, image: Any, cells: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         if not isinstance(image, str):
@@ -277,13 +282,15 @@ def open_table(
     left_out: Collection[str | Path] = (),
     pair: bool = True,
     check_files: bool = True,
+    inside: bool = False,
 ) -> Table:
     """The rows of ``source``: a table, a feed, a folder, shards or one image, here or at an fsspec address.
 
     ``columns`` (field -> column) goes before the known spellings. Web addresses, of the table or in it, are
     read only with ``urls``; without, their rows carry the reason. ``required`` fields must have a column and
     a cell. ``left_out`` names folders inside ``source`` that are none of the input. ``pair`` takes masks and
-    notes beside a folder's images as theirs. ``check_files`` looks whether local files are there.
+    notes beside a folder's images as theirs. ``check_files`` looks whether local files are there. ``inside``
+    takes no file from elsewhere than below the table's folder, web addresses apart.
 
     Raises ManifestError (nothing there, no format that is known, no column for the image, no rows),
     MissingDependencyError. Invariant: each record of the file, and each image of a record that has several,
@@ -294,7 +301,7 @@ def open_table(
         raise ManifestError("the input is empty; give a file or a folder (is a shell variable unset?)")
     address = normalise_address(address)
     options = Options(
-        columns or {}, urls, tuple(required), encoding, separator, tuple(left_out), pair, check_files
+        columns or {}, urls, tuple(required), encoding, separator, tuple(left_out), pair, check_files, inside
     )
     return Table(address, open_source(address, options), options)
 

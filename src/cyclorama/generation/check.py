@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from cyclorama.generation.job import (
     inspect_row,
     load_product,
     open_network,
+    rename_paths,
 )
 from cyclorama.generation.model import ModelHandle, find_licence
 from cyclorama.generation.plan import PlanRow, build_plan
@@ -194,7 +196,8 @@ def _look(state: RowState, references: ReferenceCache) -> dict[str, Any] | Failu
             layout.place(product, category.share)
         references.load(row, state.files)
     except Exception as error:  # whatever a file does to us is its row's fault
-        return Failure.of(error)
+        failure = Failure.of(error)
+        return replace(failure, reason=rename_paths(row, state.files, failure.reason))
     told = state.recognition or {
         "category": category.name,
         "category_source": row.category_source,

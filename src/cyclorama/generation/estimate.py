@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,55 @@ USUAL_BYTES = 2.0 * 1024 * 1024
 TRIALS = 8
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What is ahead of a run."""
+
+    rows: int
+    finished: int
+    """Rows in finished shards."""
+    failed: int
+    """Rows that cannot be used, as is known already."""
+    images: int
+    """To be made."""
+    shards: int
+    """That they lie in."""
+    seconds_an_image: float
+    basis: str
+    """Where that comes from."""
+    workers: int
+    bytes: int
+    """Of the images to be made."""
+    free_bytes: int
+    """Of the disk."""
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run."""
+        return self.images * self.seconds_an_image / self.workers
+
+    def describe(self) -> str:
+        """Lines of text."""
+        hours, rest = divmod(round(self.seconds), 3600)
+        lines = [
+            f"{self.rows} rows: {self.finished} in finished shards, {self.failed} cannot be used "
+            "(see `cyclorama check`)",
+            f"{self.images} images to make in {self.shards} shards",
+            f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({self.seconds_an_image:.3g} s an image, from "
+            f"{self.basis})",
+            f"about {format_bytes(self.bytes)} of disk; {format_bytes(self.free_bytes)} are free",
+        ]
+        if self.bytes > self.free_bytes:
+            lines.append(
+                "the disk is too small: the run would stop when it is full, and go on with more room"
+            )
+        return "\n".join(lines)
+
+
 def estimate_run(
     source: ItemSource, out: Path, model: ModelHandle, config: RunConfig, load_model: LoadModel | None = None
-) -> str:
-    """Lines of text on what is ahead for ``source``; nothing is written into ``out``.
+) -> Estimate:
+    """What is ahead for ``source``; nothing is written into ``out``.
 
     Raises as :func:`cyclorama.generation.run.run_images` does before its first image.
     """
@@ -49,19 +95,19 @@ def estimate_run(
         kept = sum(_count_kept(job, store, shard) for shard in ahead)
         images = max(0, usable - kept) * job.images_per_row
         seconds, size, basis = _measure(job, store, needed=images > 0)
-    size = round(images * size)
-    free = shutil.disk_usage(next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())).free
-    hours, rest = divmod(round(images * seconds / (config.engine.workers or 1)), 3600)
-    lines = [
-        f"{plan.rows} rows: {plan.rows - rows} in finished shards, {plan.failed} cannot be used "
-        "(see `cyclorama check`)",
-        f"{images} images to make in {len(ahead)} shards",
-        f"about {hours}:{rest // 60:02d}:{rest % 60:02d} ({seconds:.3g} s an image, from {basis})",
-        f"about {format_bytes(size)} of disk; {format_bytes(free)} are free",
-    ]
-    if size > free:
-        lines.append("the disk is too small: the run would stop when it is full, and go on with more room")
-    return "\n".join(lines)
+    place = next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())
+    return Estimate(
+        rows=plan.rows,
+        finished=plan.rows - rows,
+        failed=plan.failed,
+        images=images,
+        shards=len(ahead),
+        seconds_an_image=seconds,
+        basis=basis,
+        workers=config.engine.workers or 1,
+        bytes=round(images * size),
+        free_bytes=shutil.disk_usage(place).free,
+    )
 
 
 def format_bytes(count: float) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cyclorama.data.columns import MaskMeans
@@ -84,6 +84,7 @@ class ItemSource:
             urls=self.urls,
             left_out=left_out,
             check_files=False,
+            inside=self.settings.inside,
         )
         if mask is not None and self.table.kind not in ("folder", "image"):
             raise SettingsError("--mask does not go with a table; give masks in its column 'mask'")
@@ -165,6 +166,20 @@ class ItemSource:
 
 
 FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
+
+
+def name_files(row: Any, reason: str) -> str:
+    """``reason`` with the files of ``row`` as they are known everywhere: by the row's name, or their own.
+
+    ``row`` has ``name`` and FILES. So equal inputs give equal results wherever they lie.
+    """
+    known = {
+        address: column for column in FILES if (address := getattr(row, column)) and "://" not in address
+    }
+    for address in sorted(known, key=len, reverse=True):
+        shown = row.name if known[address] == "image" else PurePosixPath(address).name
+        reason = reason.replace(address, shown)
+    return reason
 
 
 def _keep(value: Any, folder: Path) -> str | None:

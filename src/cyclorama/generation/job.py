@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from cyclorama.data.table import open_file
 from cyclorama.errors import SettingsError, UnreadableImageError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.items import FILES
+from cyclorama.generation.items import FILES, name_files
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import Plan, PlanRow
 from cyclorama.generation.result import Generated, encode_files
@@ -371,7 +371,7 @@ def _fetch(job: ImageRun, address: str, scratch: Path) -> Path:
 
 
 def rename_paths(row: PlanRow, files: RowFiles | None, reason: str) -> str:
-    """``reason`` with the addresses of the row's files instead of their local copies."""
+    """``reason`` with the row's names of its files instead of where they lie."""
     for column, path in ({} if files is None else files.paths).items():
         reason = reason.replace(str(path), getattr(row, column))
-    return reason
+    return name_files(row, reason)

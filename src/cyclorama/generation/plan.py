@@ -30,7 +30,7 @@ from cyclorama.data.addresses import find_file
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, OutputError
 from cyclorama.files import refuse, write_atomic
-from cyclorama.generation.items import FILES, Failure, Item, ItemSource
+from cyclorama.generation.items import FILES, Failure, Item, ItemSource, name_files
 from cyclorama.generation.writers import build_stems
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import CategoryRegistry
@@ -205,7 +205,8 @@ def _write_inputs(
                                 item = replace(item, **{FILES[place]: address})  # type: ignore[arg-type]
                                 found = _read_stamp(address) or ""
                             except CycloramaError as error:
-                                failure = failure or Failure("ManifestError", f"row {number + 1}: {error}")
+                                said = f"row {number + 1}: {name_files(item, str(error))}"
+                                failure = failure or Failure("ManifestError", said)
                         stamps[place] = found or ""
                     if item.image is None:
                         failure = Failure("ManifestError", f"row {number + 1}: column 'image' is empty")

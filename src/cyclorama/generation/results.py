@@ -141,7 +141,9 @@ def read_status(out: Path) -> dict[str, Any]:
         mark = store.load_mark(shard, key)
         if mark is None:
             entries = store.read_journal(shard)
-            counts["in work"] += len({entry["row"] for entry in entries if "result" in entry})
+            ended = {entry["row"]: entry["result"]["status"] for entry in entries if "result" in entry}
+            counts["in work"] += len(ended)
+            counts["failed in work"] += sum(status == "failed" for status in ended.values())
             continue
         counts.update(shards=1, done=mark["done"], failed=mark["failed"], images=mark["images"])
         counts["bytes"] += sum(size for _, size in mark["files"])
@@ -157,6 +159,7 @@ def read_status(out: Path) -> dict[str, Any]:
         "done": counts["done"],
         "failed": counts["failed"],
         "finished_in_open_shards": counts["in work"],
+        "failed_in_open_shards": counts["failed in work"],
         "pending": plan.rows - counts["done"] - counts["failed"],
         "images": counts["images"],
         "shards": len(plan.keys),

@@ -91,6 +91,8 @@ class InputSettings(Settings):
     """Encoding of a text table where it cannot be told (cp1251, shift_jis, big5)."""
     allow_urls: tuple[str, ...] = ()
     """Host whose https addresses may be read as images (*.shop.example; * for all); may be repeated."""
+    inside: bool = False
+    """Take no file from elsewhere than below the input's folder, web addresses apart: for others' tables."""
 
     @property
     def reference_address(self) -> str | None:

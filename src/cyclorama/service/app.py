@@ -12,6 +12,7 @@ from cyclorama import __version__
 from cyclorama.processes import count_cpus
 from cyclorama.service import cutouts, problems
 from cyclorama.service.auth import Guard, choose_auth
+from cyclorama.service.batch_runner import BatchRunner
 from cyclorama.service.children import Children
 from cyclorama.service.context import Service
 from cyclorama.service.doors import DoorKeeper
@@ -22,6 +23,7 @@ from cyclorama.service.origins import OriginGate, check_cors
 from cyclorama.service.retention import keep_sweeping
 from cyclorama.service.routes import (
     assets,
+    batches,
     events,
     images,
     jobs,
@@ -38,7 +40,20 @@ from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
 from cyclorama.service.webhooks import Senders
 
-ROUTES = (images, layers, jobs, events, assets, cutout_routes, webhooks, sessions, server, styles, page)
+ROUTES = (
+    images,
+    layers,
+    jobs,
+    batches,
+    events,
+    assets,
+    cutout_routes,
+    webhooks,
+    sessions,
+    server,
+    styles,
+    page,
+)
 
 
 def create_app(settings: ServiceSettings) -> FastAPI:
@@ -50,7 +65,8 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     store = Store(settings.data, settings.database, settings.store)
     children = Children(max(2, min(4, count_cpus() // 2)), cutouts.prepare)
     feed = Feed(store)
-    parts = (feed, Workforce(settings, store), Metrics(store, feed), children)
+    crew = (Workforce(settings, store), BatchRunner(settings, store))
+    parts = (feed, *crew, Metrics(store, feed), children)
     senders = Senders(store, settings.webhooks)
     service = Service(settings, store, open_models(settings), *parts)
 
@@ -58,6 +74,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     async def live(app: FastAPI) -> AsyncIterator[None]:
         service.workforce.start()
         senders.start()
+        service.batches.start()
         following = asyncio.create_task(feed.run())
         sweeping = asyncio.create_task(keep_sweeping(store, settings))
         warm = asyncio.create_task(asyncio.to_thread(children.start))
@@ -69,7 +86,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await asyncio.to_thread(service.workforce.stop, 0.0)
+            await asyncio.to_thread(service.stop_work, 0.0)
             await asyncio.wait([warm])
             children.close()
             store.close()

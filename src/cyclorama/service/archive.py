@@ -1,21 +1,25 @@
-"""A job as one zip: its images under their products' names, and a line about each."""
+"""Zips that are made while they are sent: a job, chosen images, the folder of a batch."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from fastapi.responses import StreamingResponse
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
+from cyclorama.generation.sheet import THUMBS
 from cyclorama.generation.writers import build_ending, build_stems
 from cyclorama.service.context import Service
 from cyclorama.service.files import name_file
 from cyclorama.service.schemas import Image, JobDetail
 from cyclorama.service.tables import images
 
+RUN_FILES = ("results.jsonl", "results.parquet", "index.html", "images/**/*", "layers/**/*", f"{THUMBS}/**/*")
+"""What of a run's folder its user is after."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _BLOCK = 2**18
 
@@ -45,8 +49,46 @@ def send_archive(service: Service, job: JobDetail) -> StreamingResponse:
     with service.store.read() as connection:
         query = select(images.c.id, images.c.files).where(images.c.job == job.id, images.c.state == "done")
         files = {row.id: row.files for row in connection.execute(query)}
-    headers = {"Content-Disposition": name_file(f"{job.id}.zip"), "Cache-Control": "no-store"}
-    return StreamingResponse(_write(service, job, files), media_type="application/zip", headers=headers)
+    return _send(_write(service, job, files), f"{job.id}.zip")
+
+
+def send_images(service: Service, rows: Sequence[RowMapping]) -> StreamingResponse:
+    """The zip of finished images, whatever their jobs, under their products' names."""
+    stems = build_stems([row["name"] for row in rows])
+    named = {
+        f"{stem}{row['result']['suffix']}": row["files"]["file"]
+        for stem, row in zip(stems, rows, strict=True)
+    }
+
+    def write() -> Iterator[bytes]:
+        pipe: Any = _Pipe()
+        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+            for name, digest in named.items():
+                with service.store.blobs.open(digest) as source:
+                    yield from _copy(archive, pipe, name, source)
+        yield pipe.take()
+
+    return _send(write(), "images.zip")
+
+
+def send_folder(folder: Path, name: str) -> StreamingResponse:
+    """The zip ``name`` of a run's output ``folder``: images, results and sheet, without its journal."""
+    paths = [path for kept in RUN_FILES for path in sorted(folder.glob(kept)) if path.is_file()]
+
+    def write() -> Iterator[bytes]:
+        pipe: Any = _Pipe()
+        with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
+            for path in paths:
+                with path.open("rb") as source:
+                    yield from _copy(archive, pipe, path.relative_to(folder).as_posix(), source)
+        yield pipe.take()
+
+    return _send(write(), name)
+
+
+def _send(pieces: Iterator[bytes], name: str) -> StreamingResponse:
+    headers = {"Content-Disposition": name_file(name), "Cache-Control": "no-store"}
+    return StreamingResponse(pieces, media_type="application/zip", headers=headers)
 
 
 def name_images(job: JobDetail) -> dict[str, str]:
@@ -78,7 +120,7 @@ def _write(service: Service, job: JobDetail, files: dict[str, dict[str, str]]) -
                 with service.store.blobs.open(files[image.id]["file"]) as source:
                     yield from _copy(archive, pipe, names[image.id], source)
             lines.append(stated)
-        text = "".join(f"{_to_line(line)}\n" for line in lines)
+        text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
         archive.writestr(zipfile.ZipInfo("results.jsonl", _EPOCH), text)
     yield pipe.take()
 
@@ -88,8 +130,3 @@ def _copy(archive: zipfile.ZipFile, pipe: _Pipe, name: str, source: IO[bytes]) -
         while block := source.read(_BLOCK):
             target.write(block)
             yield pipe.take()
-
-
-def _to_line(values: dict[str, Any]) -> str:
-
-    return json.dumps(values, ensure_ascii=False)

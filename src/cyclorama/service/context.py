@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from fastapi import Depends, Request
 from cyclorama.errors import DiskFullError, QueueFullError, SettingsError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.service import keys
+from cyclorama.service.batch_runner import BatchRunner
 from cyclorama.service.children import Children
 from cyclorama.service.events import Feed
 from cyclorama.service.health import LEAST_DISK
@@ -34,6 +37,7 @@ class Service:
     models: Mapping[str, ModelHandle]
     feed: Feed
     workforce: Workforce
+    batches: BatchRunner
     metrics: Metrics
     children: Children
     """Read files from others."""
@@ -50,6 +54,14 @@ class Service:
         if name not in self.models:
             raise SettingsError(f"model {name!r} is not served here; use one of {', '.join(self.models)}")
         return self.models[name]
+
+    def stop_work(self, seconds: float) -> None:
+        """Let images in hand be finished for up to ``seconds``; the rest waits for the next start."""
+        until = time.monotonic() + seconds
+        ending = threading.Thread(target=self.batches.stop, args=(seconds,))
+        ending.start()
+        self.workforce.stop(max(0.0, until - time.monotonic()))
+        ending.join()
 
     def check_open(self) -> None:
         """Raises QueueFullError while the server shuts down, DiskFullError when its disk is nearly full."""

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from cyclorama.config import to_plain
-from cyclorama.errors import InProgressError, KeyReusedError, NotReadyError, QueueFullError, QuotaError
+from cyclorama.errors import NotReadyError, QueueFullError, QuotaError
 from cyclorama.service.events import write_event
+from cyclorama.service.idempotency import do_once
 from cyclorama.service.schemas import JobRequest
 from cyclorama.service.store import Store, find, get_time, make_id, read_page
-from cyclorama.service.tables import assets, idempotency, images, jobs
+from cyclorama.service.tables import assets, images, jobs
 from cyclorama.service.webhooks import order_delivery
 
 MAX_WAITING = 2000
@@ -100,49 +100,13 @@ def submit_once(
 ) -> tuple[str, dict[str, Any] | None]:
     """The job of ``request``, and the answer that was given to it before, if ``token`` came before.
 
-    ``token``: the request's idempotency key; ``fingerprint``: digest of route and body; ``server``: which
-    start of the server asks. A request that an earlier start did not answer any more is taken up again.
-
-    Raises KeyReusedError, InProgressError, and as :func:`submit_job` does.
+    Raises as :func:`cyclorama.service.idempotency.do_once` and :func:`submit_job` do.
     """
-    try:
-        return _submit_once(store, request, key, model, server, token, fingerprint)
-    except IntegrityError:  # the same request came in the same moment, and was first
-        return _submit_once(store, request, key, model, server, token, fingerprint)
 
+    def submit(connection: Connection) -> str:
+        return submit_job(connection, request, key, model)
 
-def _submit_once(
-    store: Store, request: JobRequest, key: str, model: str, server: str, token: str | None, fingerprint: str
-) -> tuple[str, dict[str, Any] | None]:
-    with store.write() as connection:
-        if token is None:
-            return submit_job(connection, request, key, model), None
-        mine = (idempotency.c.key == key, idempotency.c.token == token)
-        row = connection.execute(select(idempotency).where(*mine)).mappings().first()
-        if row is None:
-            job = submit_job(connection, request, key, model)
-            values = {"key": key, "token": token, "fingerprint": fingerprint, "job": job, "server": server}
-            connection.execute(insert(idempotency).values(**values, created=get_time()))
-            return job, None
-        if row["fingerprint"] != fingerprint:
-            raise KeyReusedError(
-                f"the idempotency key {token!r} came before with another request; give each request its own"
-            )
-        if row["answer"] is None and row["server"] == server:
-            raise InProgressError(
-                f"the first request with this key is in work as job {row['job']}; ask for it"
-            )
-        connection.execute(update(idempotency).where(*mine).values(server=server))
-        return row["job"], row["answer"]
-
-
-def keep_answer(store: Store, key: str, token: str | None, answer: dict[str, Any]) -> None:
-    """Keep the first answer to an idempotency key, to be given again."""
-    if token is None:
-        return
-    with store.write() as connection:
-        mine = (idempotency.c.key == key, idempotency.c.token == token)
-        connection.execute(update(idempotency).where(*mine).values(answer=answer))
+    return do_once(store, key, server, token, fingerprint, submit)
 
 
 def count_images(connection: Connection, job: str) -> dict[str, int]:

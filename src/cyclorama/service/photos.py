@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import ImageCms
 
+from cyclorama.data.columns import has_image_column
+from cyclorama.data.opening import Options, open_source
 from cyclorama.errors import CycloramaError, UnreadableImageError
 from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.imaging.colour import to_srgb
@@ -23,13 +25,22 @@ THUMBNAIL = 384
 """Longest side, in pixels."""
 MEDIA_TYPES = {"MPO": "image/jpeg", "JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 _YAML_BYTES = 2**16
+TABLE_TYPES = {
+    "CSV": "text/csv",
+    "Excel": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "JSON": "application/json",
+    "JSON lines": "application/jsonl",
+    "Parquet": "application/vnd.apache.parquet",
+    "XML feed": "application/xml",
+}
+"""By the reader's name of the kind."""
 
 
 def inspect(path: Path) -> dict[str, Any]:
     """Media type and facts of a file from others; an image is decoded as a whole.
 
-    A text in YAML, as style files are, is taken for one; what it says is checked where it is used. Raises
-    ImageError.
+    A text in YAML, as style files are, is taken for one, and a table for one; what they say is checked where
+    they are used. Raises ImageError.
     """
     try:
         with hide_paths({path: "the file"}):
@@ -37,6 +48,9 @@ def inspect(path: Path) -> dict[str, Any]:
     except UnreadableImageError:
         if _is_yaml(path):
             return {"media_type": "application/yaml"}
+        table = _find_table_type(path)
+        if table is not None:
+            return {"media_type": table}
         raise
     return {
         "media_type": MEDIA_TYPES.get(loaded.format, f"image/{loaded.format.lower()}"),
@@ -54,6 +68,18 @@ def draw_thumbnail(path: Path, thumbnail: Path) -> None:
         loaded = load_photo(path)
     shown = to_srgb(loaded.pixels, loaded.icc_profile)
     thumbnail.write_bytes(encode_thumbnail(shown, loaded.alpha, THUMBNAIL))
+
+
+def _find_table_type(path: Path) -> str | None:
+    """The media type of the table in ``path``; None if it is none."""
+    try:
+        source = open_source(str(path), Options(check_files=False))
+    except CycloramaError:
+        return None
+    columns = source.columns or ()
+    if source.kind == "CSV" and len(columns) < 2 and not has_image_column(columns, {}):
+        return None  # any text at all
+    return TABLE_TYPES.get(source.kind)
 
 
 @lru_cache(2)

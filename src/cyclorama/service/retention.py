@@ -10,17 +10,19 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from cyclorama.service.batches import BUSY, find_folder, list_left
 from cyclorama.service.events import drop_old_events
 from cyclorama.service.jobs import ASSETS, OPEN
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
-from cyclorama.service.tables import assets, deliveries, events, idempotency, images, jobs
+from cyclorama.service.tables import assets, batches, deliveries, events, idempotency, images, jobs
 
 DAY = 86400.0
 DELIVERY_DAYS = 30.0
@@ -66,6 +68,9 @@ def sweep(store: Store, settings: ServiceSettings) -> Swept:
         gone_jobs = 0 if days is None else _forget_jobs(connection, now - days * DAY)
         connection.execute(delete(idempotency).where(idempotency.c.created < now - DAY))
         connection.execute(delete(deliveries).where(deliveries.c.created < now - DELIVERY_DAYS * DAY))
+        gone_batches = [] if days is None else _forget_batches(connection, now - days * DAY)
+    for path in [*(find_folder(store, id) for id in gone_batches), *_list_old(list_left(store))]:
+        shutil.rmtree(path, ignore_errors=True)
     files = _drop_unnamed(store)
     if settings.store_limit is not None:
         more, fewer = _make_room(store, int(settings.store_limit * 1e9))
@@ -105,6 +110,17 @@ def _forget_jobs(connection: Connection, before: float) -> int:
         connection.execute(delete(idempotency).where(idempotency.c.job.in_(part)))
         connection.execute(delete(jobs).where(jobs.c.id.in_(part)))
     return len(gone)
+
+
+def _forget_batches(connection: Connection, before: float) -> list[str]:
+    """Batches that ended before, or were begun before and never run; their ids."""
+    latest = func.coalesce(batches.c.finished, batches.c.asked, batches.c.created)
+    where = (batches.c.state.not_in(BUSY), latest < before)
+    gone = list(connection.execute(select(batches.c.id).where(*where)).scalars())
+    for id in gone:
+        connection.execute(delete(events).where(events.c.job == id))
+        connection.execute(delete(batches).where(batches.c.id == id))
+    return gone
 
 
 def _drop_unnamed(store: Store) -> int:
@@ -149,9 +165,15 @@ def _make_room(store: Store, limit: int) -> tuple[int, int]:
 
 def _clear_incoming(store: Store) -> None:
     """What requests left behind that a kill cut short."""
-    before = time.time() - YOUNG_SECONDS
     incoming = store.folder / "incoming"
-    for path in incoming.iterdir() if incoming.is_dir() else ():
+    for path in _list_old(incoming.iterdir() if incoming.is_dir() else ()):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _list_old(paths: Iterable[Path]) -> Iterator[Path]:
+    """Those of ``paths`` that are no request's in work."""
+    before = time.time() - YOUNG_SECONDS
+    for path in paths:
         with suppress(OSError):
             if path.stat().st_mtime < before:
-                shutil.rmtree(path)
+                yield path

@@ -20,6 +20,8 @@ MAX_ITEMS = 256
 MAX_POINTS = 4096
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 """``done`` may hold failed images; ``failed`` is a job of which every image failed."""
+BatchState = JobState | Literal["open", "checking"]
+"""``open``: its files and settings may change."""
 Decision = Literal["open", "approved", "rejected"]
 Lane = Literal["interactive", "bulk"]
 Side = Annotated[int, Field(ge=0)]
@@ -268,19 +270,21 @@ class JobDetail(JobSummary):
 class Event(Shape):
     """One line of ``GET /v1/events``; what does not belong to its type is left out.
 
-    ``queued``, ``started``, ``progress`` (step, steps), ``image``, ``image_failed``, ``done`` (the job's end,
-    cancelled ones too), ``resync`` (some were left out: read the jobs anew), ``bye`` (the server stops).
+    ``queued``, ``started``, ``progress`` (step, steps; of a batch: rows), ``image``, ``image_failed``,
+    ``done`` (the job's end, cancelled ones too), ``resync`` (some were left out: read the jobs anew),
+    ``bye`` (the server stops).
     """
 
     type: Literal["queued", "started", "progress", "image", "image_failed", "done", "resync", "bye"]
     job: str | None = None
+    """Or batch."""
     image: str | None = None
     item: int | None = None
     output: int | None = None
     candidate: int | None = None
     step: int | None = None
     steps: int | None = None
-    state: JobState | None = None
+    state: BatchState | None = None
     counts: JobCounts | None = None
     error: Problem | None = None
 

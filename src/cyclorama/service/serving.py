@@ -71,7 +71,7 @@ class _Server(uvicorn.Server):
         self._service.draining = True
 
         def drain() -> None:
-            self._service.workforce.stop(self._service.settings.drain)
+            self._service.stop_work(self._service.settings.drain)
             self._service.feed.stop_soon()
             self.should_exit = True
 

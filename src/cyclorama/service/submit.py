@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import time
 from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
-from cyclorama.errors import QueueFullError, QuotaError, RequestError
+from cyclorama.errors import QueueFullError, QuotaError
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
 from cyclorama.service.context import LOCAL, Service
 from cyclorama.service.health import estimate_seconds
+from cyclorama.service.idempotency import compute_fingerprint, read_token
 from cyclorama.service.schemas import JobDetail, JobRequest
 from cyclorama.service.store import find
 from cyclorama.service.tables import jobs as jobs_table
 from cyclorama.service.webhooks import check_address
 
 MAX_WAIT_SECONDS = 120.0
-MAX_TOKEN = 255
 
 
 async def submit(
@@ -36,11 +34,7 @@ async def submit(
     service.check_open()
     model = service.find_model(order.model).name
     check_address(order.webhook, service.settings.webhooks)
-    token = request.headers.get("idempotency-key")
-    if token is not None and not 1 <= len(token) <= MAX_TOKEN:
-        raise RequestError(f"an Idempotency-Key has 1 to {MAX_TOKEN} characters, this one {len(token)}")
-    content = json.dumps([request.url.path, jobs.to_request(order)], sort_keys=True)
-    mark = hashlib.sha256(content.encode()).hexdigest()
+    token, mark = read_token(request), compute_fingerprint(request, jobs.to_request(order))
     if key != LOCAL:
         service.rates.check(key, "images")
     values = (service.store, order, key, model, service.server, token, mark)

@@ -118,11 +118,12 @@ class Workforce:
             left = connection.execute(query).scalars().all()
         for worker in left:
             server = int(worker.split(":")[1])
-            if server == os.getpid() or not _is_alive(server):
+            if server == os.getpid() or not is_alive(server):
                 recover_images(self._store, worker, lost=False)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether the process with this id, of this machine, is there."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Connection,
     Float,
@@ -167,6 +168,29 @@ secrets = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("key", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("found", JSON, nullable=False),  # what its table holds
+    Column("request", JSON, nullable=False),
+    Column("report", JSON),  # of the last check
+    Column("result", JSON),  # counts and failures, once it has ended
+    Column("error", JSON),
+    Column("retry", Boolean, nullable=False, default=False),
+    Column("runner", String(64)),  # machine and process that have its child
+    Column("losses", Integer, nullable=False, default=0),
+    Column("asked", Float),  # when its check or run was asked for
+    Column("created", Float, nullable=False),
+    Column("started", Float),
+    Column("finished", Float),
+    Index("batches_of_a_key", "key", "seq"),
+    Index("batches_waiting", "state", "asked"),
 )
 
 workers = Table(

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from anyio import to_thread
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import RowMapping
 from starlette.datastructures import UploadFile
 
@@ -28,6 +28,7 @@ from cyclorama.service.limits import FILE_BYTES
 from cyclorama.service.photos import draw_thumbnail, inspect
 from cyclorama.service.schemas import AssetSource
 
+S = TypeVar("S", bound=BaseModel)
 _BLOCK = 2**20
 _NAME = "image"
 
@@ -47,7 +48,7 @@ async def receive(request: Request, service: Service, key: str) -> tuple[RowMapp
                 raise RequestError("the form has no part `file` with a file; give one", "file")
             return await keep(service, key, part.file, part.filename or _NAME)
     if kind == "application/json":
-        source = _read_source(await request.body())
+        source = read_shape(AssetSource, await request.body())
         return await run_in_threadpool(keep_address, service, key, source.url)
     with tempfile.TemporaryFile() as file:
         async for piece in request.stream():
@@ -62,9 +63,10 @@ async def keep(service: Service, key: str, file: IO[bytes], name: str) -> tuple[
     return await to_thread.run_sync(keep_file, service, key, file, name, limiter=service.children.entry)
 
 
-def _read_source(body: bytes) -> AssetSource:
+def read_shape(shape: type[S], body: bytes) -> S:
+    """A JSON body as a ``shape``. Raises RequestValidationError."""
     try:
-        return AssetSource.model_validate_json(body)
+        return shape.model_validate_json(body)
     except ValidationError as error:
         faults = [fault | {"loc": ("body", *fault["loc"])} for fault in error.errors()]
         raise RequestValidationError(faults) from None

@@ -12,8 +12,10 @@ from fastapi.responses import JSONResponse
 
 from cyclorama.errors import NotReadyError, QueueFullError
 from cyclorama.service import answers, decisions, form, jobs
+from cyclorama.service.archive import send_images
 from cyclorama.service.context import Here, Key
 from cyclorama.service.files import send_blob
+from cyclorama.service.idempotency import keep_answer
 from cyclorama.service.schemas import Decision, Image, ImageChange, JobState, Page
 from cyclorama.service.store import find
 from cyclorama.service.submit import drop_when_gone, read_detail, submit, wait_for_job
@@ -44,7 +46,7 @@ async def create_image(request: Request, service: Here, key: Key) -> Response:
             raise QueueFullError(
                 f"the server shuts down; job {job} goes on with its next start", retry_after=5
             )
-        await run_in_threadpool(jobs.keep_answer, service.store, key, token, {"job": job})
+        await run_in_threadpool(keep_answer, service.store, key, token, {"job": job})
     response = await run_in_threadpool(_answer, service, request, key, job)
     if answer is not None:
         response.headers["Idempotent-Replay"] = "true"
@@ -87,6 +89,15 @@ def list_images(
     """This key's images, newest first; `name` is a part of the product's."""
     rows, cursor = decisions.read_images(service.store, key, after, limit, state, decision, name)
     return Page(items=[answers.to_image(row) for row in rows], next=cursor)
+
+
+@router.get("/archive.zip", response_class=Response)
+def read_images_archive(
+    images: Annotated[str, Query(min_length=1, max_length=8192)], service: Here, key: Key
+) -> Response:
+    """Chosen images as one zip; `images`: their ids, with commas."""
+    ids = dict.fromkeys(id for id in images.split(",") if id)
+    return send_images(service, [decisions.read_done(service.store, key, id) for id in ids])
 
 
 @router.get("/{id}", response_model=Image)

@@ -12,6 +12,7 @@ from cyclorama.service import jobs
 from cyclorama.service.answers import to_summary
 from cyclorama.service.archive import send_archive
 from cyclorama.service.context import Here, Key
+from cyclorama.service.idempotency import keep_answer
 from cyclorama.service.schemas import JobDetail, JobRequest, JobState, JobSummary, Page
 from cyclorama.service.submit import MAX_WAIT_SECONDS, read_detail, submit, wait_for_job
 
@@ -33,7 +34,7 @@ async def create_job(
     def conclude() -> dict[str, Any]:
         body = read_detail(service, key, job).model_dump(mode="json", by_alias=True)
         answer = {"status": 202 if state in jobs.OPEN else 200, "body": body}
-        jobs.keep_answer(service.store, key, request.headers.get("idempotency-key"), answer)
+        keep_answer(service.store, key, request.headers.get("idempotency-key"), answer)
         return answer
 
     given = await run_in_threadpool(conclude)
