@@ -18,6 +18,7 @@ from typing import Any
 
 SECONDS = 120.0
 """How long a server may take to start, or an image to be made, on a busy machine."""
+QUICK = Path(__file__).with_name("quick_service.py")
 TINY = {"preset": "fast", "size": "64x64"}
 
 
@@ -40,11 +41,14 @@ class ServiceProcess:
 
     data: Path
     options: tuple[str, ...] = ()
+    quick: bool = False
+    """Whether flat grounds are drawn in place of rendered sets."""
     process: subprocess.Popen[str] = field(init=False)
     port: int = 0
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "cyclorama", "serve", "--port", "0", "--data", str(self.data)]
+        program = [str(QUICK)] if self.quick else ["-m", "cyclorama"]
+        command = [sys.executable, *program, "serve", "--port", "0", "--data", str(self.data)]
         with self.data.with_suffix(".log").open("a") as log:
             before = log.tell()
             environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -35,7 +35,7 @@ return [...document.querySelectorAll('body *')].flatMap((element) => [...element
 
 @pytest.fixture(scope="module")
 def server(module_browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    running = ServiceProcess(tmp_path_factory.mktemp("studio") / "data")
+    running = ServiceProcess(tmp_path_factory.mktemp("studio") / "data", quick=True)
     running.start()
     yield running
     if running.process.poll() is None:

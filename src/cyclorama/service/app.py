@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from cyclorama import __version__
 from cyclorama.processes import count_cpus
-from cyclorama.service import cutouts, problems
+from cyclorama.service import problems, tasks
 from cyclorama.service.auth import Guard, choose_auth
 from cyclorama.service.batch_runner import BatchRunner
 from cyclorama.service.children import Children
@@ -63,7 +63,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
     """
     auth, cors = choose_auth(settings.host, settings.auth), check_cors(settings.cors)
     store = Store(settings.data, settings.database, settings.store)
-    children = Children(max(2, min(4, count_cpus() // 2)), cutouts.prepare)
+    children = Children(max(2, min(4, count_cpus() // 2)), tasks.prepare)
     feed = Feed(store)
     crew = (Workforce(settings, store), BatchRunner(settings, store))
     parts = (feed, *crew, Metrics(store, feed), children)

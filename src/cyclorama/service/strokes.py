@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from skimage.measure import approximate_polygon
 
 from cyclorama.imaging.matting import solve_matte
 from cyclorama.service.schemas import Stroke
@@ -80,7 +79,11 @@ def _simplify(points: Points) -> Points:
     keep = np.ones(len(points), dtype=bool)
     keep[1:] = (np.diff(points, axis=0) != 0).any(axis=1)
     points = points[keep]
-    return points if len(points) < 3 else np.asarray(approximate_polygon(points, _TOLERANCE))
+    if len(points) < 3:
+        return points
+    from skimage.measure import approximate_polygon  # takes a second to load
+
+    return np.asarray(approximate_polygon(points, _TOLERANCE))
 
 
 def _measure_distance(

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 
 from cyclorama.service.assets import keep_asset
 from cyclorama.service.context import Here, Key, Service
-from cyclorama.service.cutouts import cut_out
 from cyclorama.service.schemas import Cutout, CutoutRequest
+from cyclorama.service.tasks import cut_out
 from cyclorama.service.uploads import open_folder
 
 router = APIRouter(prefix="/v1/cutouts", tags=["cutouts"])
