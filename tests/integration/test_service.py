@@ -154,14 +154,103 @@ def test_layers_put_together_are_the_image(server: ServiceProcess, asset: str) -
     assert answer.status == 200, answer.body
     with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
         parts = {n: np.asarray(Image.open(archive.open(n))).astype(float) for n in archive.namelist()}
-    assert sorted(parts) == ["background.png", "product.png"]
-    alpha = parts["product.png"][..., 3:] / 255
-    mixed = alpha * parts["product.png"][..., :3] + (1 - alpha) * parts["background.png"]
-    assert (np.rint(mixed) == flat).all()
+    assert sorted(parts) == ["background.png", "product.png", "shadow.png"]
+    alpha, shadow = parts["product.png"][..., 3:] / 255, parts["shadow.png"][..., 3:] / 255
+    mixed = alpha * parts["product.png"][..., :3] + (1 - alpha) * (1 - shadow) * parts["background.png"]
+    assert (np.rint(mixed) == flat).all() and shadow.max() > 0.1
     again = server.ask("GET", f"{place}/layers.zip")
     assert again.body == answer.body and again.headers["etag"] == answer.headers["etag"]
     assert server.ask("GET", f"{place}/layers.psd").body.startswith(b"8BPS")
     assert server.ask("GET", f"{place}/layers.gif").status == 400
+
+
+def read_pixels(server: ServiceProcess, path: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(server.ask("GET", path).body)))
+
+
+def test_a_product_is_moved_and_its_shadow_taken_away_without_a_model(
+    server: ServiceProcess, asset: str
+) -> None:
+    settings = {"preset": "fast", "outputs": ["96x96"], "product_scale": 0.5}
+    [image] = server.wait_for(submit(server, asset, settings=settings))["images"]
+    place = f"/v1/images/{image['id']}"
+    known = server.get(f"{place}/parts")
+    box, names = known["box"], known["parts"]
+    assert box == known["lit_box"] and {"lit", "empty", "shadow", "product"} <= set(names)
+    flat, empty = read_pixels(server, f"{place}/file"), read_pixels(server, f"{place}/parts/empty")
+    product = read_pixels(server, f"{place}/parts/product")
+
+    def recompose(**values: object) -> tuple[dict[str, object], np.ndarray]:
+        answer = server.send(f"{place}/recompose", values)
+        assert answer.status == 201, answer.body
+        return answer.json, read_pixels(server, f"/v1/images/{answer.json['id']}/file")
+
+    same, pixels = recompose()
+    assert (same["parent"], same["candidate"], same["moved"]) == (image["id"], 2, False)
+    outside = product[..., 3] == 0
+    assert (pixels[outside] == flat[outside]).all() and np.abs(pixels.astype(int) - flat).max() <= 1
+
+    by = 8 if box["left"] >= 8 else -8
+    moved, pixels = recompose(left=box["left"] - by)
+    opaque = np.roll(product, -by, 1)
+    assert moved["moved"] and moved["report"]["exact"] and moved["report"]["opaque_pixels"] > 100
+    assert (pixels[opaque[..., 3] == 255] == opaque[..., :3][opaque[..., 3] == 255]).all()
+
+    bare, pixels = recompose(shadow=0, format="webp")
+    assert bare["media_type"] == "image/webp"
+    assert np.abs(pixels[outside].astype(int) - empty[outside]).mean() < 1
+    again = server.send(f"/v1/images/{moved['id']}/recompose", {"left": box["left"]}).json
+    back = read_pixels(server, f"/v1/images/{again['id']}/file")
+    assert not again["moved"] and (back[outside] == flat[outside]).all()
+
+    scale = 0.9 * known["scale"]
+    smaller, _ = recompose(scale=scale)
+    found = server.get(f"/v1/images/{smaller['id']}/parts")["box"]
+    assert found["height"] == round(known["photo_box"]["height"] * scale)
+    refused = server.send(f"{place}/recompose", {"left": 90})
+    assert refused.status == 400 and "left is 0 to" in refused.json["detail"]
+    job = server.get(f"/v1/jobs/{image['job']}")
+    assert job["counts"]["done"] == len(job["images"]) == 6
+    with zipfile.ZipFile(io.BytesIO(server.ask("GET", f"/v1/jobs/{job['id']}/archive.zip").body)) as archive:
+        assert len(archive.namelist()) == len(set(archive.namelist())) == 7
+
+
+def test_a_job_takes_what_its_brand_says(server: ServiceProcess, asset: str) -> None:
+    kit = {"name": "Kelp", "palette": ["#204030", "#e0d8c8"], "outputs": ["64x80"], "format": "webp"}
+    brand = server.send("/v1/brands", kit).json
+    assert (brand["version"], brand["palette"], brand["use_words"]) == (1, kit["palette"], [])
+    later = server.send(f"/v1/brands/{brand['id']}", {"outputs": ["80x64"]}, "PATCH").json
+    assert (later["version"], later["palette"], later["outputs"]) == (2, kit["palette"], ["80x64"])
+    assert server.get(f"/v1/brands/{brand['id']}?version=1")["outputs"] == ["64x80"]
+    assert [found["version"] for found in server.get("/v1/brands")["items"]] == [2]
+
+    order = {
+        "items": [{"image": asset, "category": "perfume"}],
+        "settings": {"preset": "fast"},
+        "brand": brand["id"],
+    }
+    made = server.send("/v1/jobs?wait=100", order).json
+    [image] = made["images"]
+    assert (image["width"], image["height"], image["media_type"]) == (80, 64, "image/webp")
+    assert made["request"]["brand_version"] == 2 and image["style"] is not None
+    style = yaml.safe_load(server.ask("GET", f"/v1/assets/{made['request']['items'][0]['style']}/file").body)
+    assert (style["wall"], style["floor"], style["accent"]) == ("#204030", "#e0d8c8", "#e0d8c8")
+
+    own = {**order, "brand_version": 1, "settings": {"preset": "fast", "outputs": ["64x64"], "format": "png"}}
+    request = server.send("/v1/jobs", own).json["request"]
+    assert (request["settings"]["outputs"], request["settings"]["format"], request["brand_version"]) == (
+        ["64x64"],
+        "png",
+        1,
+    )
+
+    wrong = {"outputs": ["1:99"]}, {"palette": ["red"]}, {"style": "as_none"}, {"format": "png", "quality": 3}
+    for change, status in zip(wrong, (400, 400, 404, 400), strict=True):
+        answer = server.send(f"/v1/brands/{brand['id']}", change, "PATCH")
+        assert answer.status == status, answer.body
+    assert server.send("/v1/jobs", order | {"brand_version": 9}).status == 404
+    assert server.ask("DELETE", f"/v1/brands/{brand['id']}").status == 204
+    assert server.send("/v1/jobs", order).status == 404
 
 
 def test_events_come_in_order_and_go_on_where_a_reader_left(server: ServiceProcess, asset: str) -> None:

@@ -116,6 +116,30 @@ WANTED = {
 }
 
 
+@pytest.mark.parametrize(
+    ("spot", "corner"),
+    [("0.5,0.8", (120, 85)), ("0.25,1", (160, 35)), ("0,0", (0, 0)), ("1.0,0.305", (21, 170))],
+)
+def test_a_spot_is_where_the_middle_of_the_foot_stands(spot: str, corner: tuple[int, int]) -> None:
+    product = build_product()
+    layout = CanvasLayout(size=(200, 200), placement=spot)
+    placed = layout.place(product)
+    assert (
+        cut_out(placed, layout.compute_placement(product).box)[2].tolist()
+        == cut_out(product, Rectangle(30, 20, 40, 30))[2].tolist()
+    )
+    box = layout.compute_placement(product).box
+    assert (box.top, box.left) == corner
+    framed = CanvasLayout(size=(200, 200), placement=spot, margin=0.1).compute_placement(product).box
+    assert (framed.top, framed.left) == (min(max(corner[0], 20), 140), min(max(corner[1], 20), 150))
+
+
+@pytest.mark.parametrize("spot", ["0.5", "1.5,0", "-0.1,0.5", "a,b", "0.5,0.5,0.5"])
+def test_a_spot_off_the_canvas_is_refused(spot: str) -> None:
+    with pytest.raises(SettingsError, match="placement"):
+        CanvasLayout(placement=spot)
+
+
 @pytest.mark.parametrize("placement", [p for p in get_args(Placement) if p != "keep"])
 def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> None:
     product = build_product()

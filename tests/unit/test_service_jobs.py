@@ -20,7 +20,7 @@ from cyclorama.errors import (
     QuotaError,
     UnknownIdError,
 )
-from cyclorama.service import jobs, leases, tables, webhooks
+from cyclorama.service import jobs, leases, parts, tables, webhooks
 from cyclorama.service.events import find_last_event, read_events
 from cyclorama.service.idempotency import keep_answer
 from cyclorama.service.store import Changes, Store
@@ -323,3 +323,50 @@ def test_tables_of_a_later_release_are_refused(tmp_path: Path) -> None:
         connection.execute(update(tables.versions).values(version=tables.VERSION + 1))
     with pytest.raises(OutputError, match="use the release that made them"):
         Store(tmp_path)
+
+
+def test_a_finished_image_is_taken_apart_by_one_worker_and_again_if_that_is_lost(store: Store) -> None:
+    job = submit(store, 2)
+    done = claim(store)
+    assert done is not None and leases.publish_image(store, done, {"width": 4}, {"file": "f"})
+    assert parts.claim_parts(store, "w", ["scenes"]) is None
+    parts.ask_for_parts(store, "local", done.image)
+    assert parts.claim_parts(store, "w", ["other"]) is None
+    first = parts.claim_parts(store, "w", ["scenes"])
+    assert first is not None and (first.image, first.state, first.files) == (
+        done.image,
+        "done",
+        {"file": "f"},
+    )
+    assert parts.claim_parts(store, "v", ["scenes"]) is None
+    assert leases.is_held(store, first) and leases.renew_lease(store, first)
+
+    run_out(store, done.image)
+    second = parts.claim_parts(store, "v", ["scenes"])
+    assert second is not None and not leases.is_held(store, first)
+    parts.publish_parts(store, first, {"box": 1}, {"cut": "late"})
+    parts.publish_parts(store, second, {"box": 2}, {"cut": "c"})
+    with store.read() as connection:
+        row = find_row(connection, tables.images, done.image, "local")
+        other = jobs.count_images(connection, job)
+    assert (row["files"], row["result"]) == ({"file": "f", "cut": "c"}, {"width": 4, "box": 2})
+    assert (row["state"], row["wanted"], row["lease"], other) == (
+        "done",
+        None,
+        None,
+        {"done": 1, "queued": 1},
+    )
+
+    parts.ask_for_parts(store, "local", done.image)
+    for _ in range(leases.LOSSES):
+        assert parts.claim_parts(store, "w", ["scenes"]) is not None
+        run_out(store, done.image)
+    assert parts.claim_parts(store, "w", ["scenes"]) is None
+    told = [data for _, data in read_events(store, "local", [job], 0) if data["type"] == "parts"]
+    assert [data.get("error", {}).get("error") for data in told] == [None, "WorkerLostError"]
+
+
+def run_out(store: Store, image: str) -> None:
+    """Let the lease of ``image`` be over."""
+    with store.write() as connection:
+        connection.execute(update(tables.images).where(tables.images.c.id == image).values(lease_until=1.0))

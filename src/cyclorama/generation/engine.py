@@ -66,12 +66,8 @@ def sample_images(
     if isinstance(pipeline, SceneModel):
         drawn: list[Any] = []
         for task, product in zip(tasks, placed, strict=True):
-            style = task.style
-            if style is None and task.reference is not None and settings.reference_strength > 0:
-                style = call(pipeline.styles.find, task.reference, task.category.name)
-            styles.append(None if style is None else style.name)
-            brand = None if style is None else style.brand
-            values = (product, task.category.name, task.seed, settings.preset, brand)
+            style, values = _choose_set(pipeline, task, product, settings, call)
+            styles.append(style)
             shared = settings.shared_sets or settings.layers is not None
             drawn.append(call(pipeline.draw, *values, shared=shared))
             if settings.layers is not None:
@@ -88,6 +84,28 @@ def sample_images(
         else replace(_finish(task, product, background, settings, learned, sampled), style=style, empty=empty)
         for task, product, background, style, empty in zip(tasks, placed, drawn, styles, empties, strict=True)
     ]
+
+
+def draw_empty(
+    pipeline: Model, task: Task, settings: GenerateConfig, call: Callable[..., Any] = _apply
+) -> Pixels | None:
+    """The set of ``task`` without its product, uint8 (H, W, 3) of its canvas in its colours; None of a
+    learned model, whose ground is painted with the product. Raises SettingsError, UnknownCategoryError."""
+    if not isinstance(pipeline, SceneModel):
+        return None
+    _, values = _choose_set(pipeline, task, task.product, settings, call)
+    return _to_profile(call(pipeline.draw_empty, *values), task.product)
+
+
+def _choose_set(
+    pipeline: SceneModel, task: Task, product: Product, settings: GenerateConfig, call: Callable[..., Any]
+) -> tuple[str | None, tuple[Any, ...]]:
+    """The name of the style of a task's set, and what the set is drawn from."""
+    style = task.style
+    if style is None and task.reference is not None and settings.reference_strength > 0:
+        style = call(pipeline.styles.find, task.reference, task.category.name)
+    values = (product, task.category.name, task.seed, settings.preset)
+    return (None, (*values, None)) if style is None else (style.name, (*values, style.brand))
 
 
 def _to_profile(drawn: npt.NDArray[Any], product: Product) -> Pixels:

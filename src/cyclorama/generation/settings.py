@@ -36,6 +36,8 @@ Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
 ]
 
+Spot = Annotated[str, Field(pattern=r"^(0(\.\d{1,9})?|1(\.0{1,9})?),(0(\.\d{1,9})?|1(\.0{1,9})?)$")]
+
 
 def _join_pair(separator: str) -> BeforeValidator:
     """Takes (height, width) for ``"W:H"``."""
@@ -157,8 +159,9 @@ class GenerateConfig(Settings):
     """WIDTH:HEIGHT: the smallest canvas of this shape that holds the whole input, unscaled."""
     outputs: Annotated[tuple[str, ...], Field(max_length=MAX_OUTPUTS), BeforeValidator(_split_commas)] = ()
     """Several canvases per input instead of size and aspect, with commas: 1:1,3:4,1600x900,source."""
-    placement: Placement | None = None
-    """Where the product stands; None: where it stands in the photo, or center with a scale or margin."""
+    placement: Placement | Spot | None = None
+    """Where the product stands, or X,Y: where the middle of its foot is, shares of the canvas' sides; None:
+    where it stands in the photo, or center with a scale or margin."""
     product_scale: Annotated[float | None, Field(ge=0.05, le=1)] = None
     """Share of the canvas that the product takes where it is nearest to filling it; None: its own pixels."""
     margin: Annotated[float, Field(ge=0, le=0.45)] = 0.0

@@ -28,7 +28,8 @@ from cyclorama.types import Matte, Size
 Placement = Literal[
     "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
 ]
-
+Spot = Annotated[str, Field(pattern=r"^(0(\.\d{1,9})?|1(\.0{1,9})?),(0(\.\d{1,9})?|1(\.0{1,9})?)$")]
+"""X,Y: where on the canvas the middle of the product's lower edge is, shares of its width and height, 0-1."""
 MAX_PIXELS = 100_000_000
 """Largest canvas, height times width."""
 MAX_ASPECT = 10.0
@@ -97,7 +98,7 @@ class CanvasLayout(Settings):
     """(height, width) of the canvas; None follows the input."""
     aspect: tuple[int, int] | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
-    placement: Placement | None = None
+    placement: Placement | Spot | None = None
     """None keeps the photo's frame where that leaves room, or is ``center`` if a scale or margin is given."""
     product_scale: float | None = Field(default=None, ge=0.05, le=1)
     """Share of the canvas that the product's box takes, 0.05-1: the greater of its height to the canvas'
@@ -218,13 +219,21 @@ class CanvasLayout(Settings):
             wanted, scale = (wanted if scale < wanted * (1 - 1e-9) else 1.0), 1.0
         elif scale >= wanted * (1 - 1e-9):
             wanted = scale
-        place = self.placement or "center"  # how much of the free room lies above and to the left, in halves
+        down, right = self._share_room(canvas, (inner[0], inner[1]), free)
+        placed = Rectangle(free + down, free + right, inner[0], inner[1])
+        return ProductPlacement(canvas, placed, scale, wanted, _find_cuts(box, product.size))
+
+    def _share_room(self, canvas: Size, inner: Size, free: int) -> tuple[int, int]:
+        """How much of the room round a product of size ``inner`` lies above it and to its left, pixels."""
+        place = self.placement or "center"
+        room = canvas[0] - 2 * free - inner[0], canvas[1] - 2 * free - inner[1]
+        if "," in place:
+            x, y = map(float, place.split(","))
+            top, left = round(y * canvas[0] - inner[0] - free), round(x * canvas[1] - inner[1] / 2 - free)
+            return min(max(top, 0), room[0]), min(max(left, 0), room[1])
         down = 0 if "top" in place else 2 if "bottom" in place else 1
         right = 0 if "left" in place else 2 if "right" in place else 1
-        top = free + (room[0] - inner[0]) * down // 2
-        left = free + (room[1] - inner[1]) * right // 2
-        cut = _find_cuts(box, product.size)
-        return ProductPlacement(canvas, Rectangle(top, left, inner[0], inner[1]), scale, wanted, cut)
+        return room[0] * down // 2, room[1] * right // 2
 
     def place(self, product: Product, share: float | None = None) -> Product:
         """``product`` on its canvas, background around it; ``share`` of it is usual for such a product.
@@ -239,8 +248,8 @@ class CanvasLayout(Settings):
         placement = roomy or self.compute_placement(product)
         if placement.scale == 1:
             moved = (placement.box.top - own.top, placement.box.left - own.left)
-            return _shift(product, placement.canvas, moved)
-        return _resample(product, placement.canvas, own, placement.box)
+            return shift_product(product, placement.canvas, moved)
+        return scale_product(product, placement.canvas, own, placement.box)
 
     def describe(self) -> dict[str, Any]:
         """What of this layout changes an image, plain values; nothing for the input's own canvas."""
@@ -291,7 +300,7 @@ def _find_cuts(box: Rectangle, size: Size) -> tuple[str, ...]:
     return tuple(name for name, (edge, end) in zip(names, ends, strict=True) if edge == end)
 
 
-def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
+def shift_product(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
     """``product`` moved by ``offset`` (down, right) whole pixels; only faint ones leave the canvas."""
     if canvas == product.size and offset == (0, 0):
         return product
@@ -306,7 +315,7 @@ def _shift(product: Product, canvas: Size, offset: tuple[int, int]) -> Product:
     return product.derive(pixels=pixels, matte=np.pad(product.matte[window], padding), foreground=foreground)
 
 
-def _resample(product: Product, canvas: Size, own: Rectangle, placed: Rectangle) -> Product:
+def scale_product(product: Product, canvas: Size, own: Rectangle, placed: Rectangle) -> Product:
     """``product`` scaled so that its box ``own`` becomes ``placed`` on the ``canvas``."""
     spans, padding, source = [], [], []
     for side, size, start, length, from_start, from_length in (

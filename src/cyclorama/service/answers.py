@@ -60,6 +60,8 @@ def to_image(row: RowMapping) -> Image:
         reasons=row["reasons"] or [],
         note=row["note"],
         decided=to_time(row["decided"]),
+        parent=row["parent"],
+        moved=bool(result.get("moved")),
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import RowMapping, select
 
 from cyclorama.generation.sheet import THUMBS
 from cyclorama.generation.writers import build_ending, build_stems
+from cyclorama.imaging.formats import SUFFIXES
 from cyclorama.service.context import Service
 from cyclorama.service.files import name_file
 from cyclorama.service.schemas import Image, JobDetail
@@ -98,8 +99,12 @@ def name_images(job: JobDetail) -> dict[str, str]:
     suffix = job.request.settings.encoding.suffix
 
     def name(image: Image) -> str:
-        ending = build_ending(layouts[image.output].name, image.candidate, job.request.settings.candidates)
-        return f"images/{stems[image.item]}{ending}{suffix}"
+        layout, kind = layouts[image.output].name, (image.media_type or "").partition("/")[2]
+        if image.parent is None:
+            ending = build_ending(layout, image.candidate, job.request.settings.candidates)
+            return f"images/{stems[image.item]}{ending}{suffix}"
+        ending = build_ending(layout, image.candidate, image.candidate)
+        return f"images/{stems[image.item]}{ending}-{image.id[3:9]}{SUFFIXES[kind]}"
 
     return {image.id: name(image) for image in job.images}
 

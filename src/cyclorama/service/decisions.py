@@ -1,15 +1,18 @@
-"""Finished images: found again, judged by people, deleted."""
+"""Finished images: found again, judged by people, put together anew, deleted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import RowMapping, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 
 from cyclorama.errors import NotReadyError
+from cyclorama.service.events import write_event
+from cyclorama.service.recompose import PARTS
 from cyclorama.service.schemas import ImageChange
-from cyclorama.service.store import Store, find, get_time, read_page
-from cyclorama.service.tables import images
+from cyclorama.service.store import Store, find, get_time, make_id, read_page
+from cyclorama.service.tables import images, jobs
 
 
 def read_images(
@@ -69,3 +72,36 @@ def delete_image(store: Store, key: str, id: str) -> None:
         }
         for digest in set((row["files"] or {}).values()) - kept:
             store.blobs.drop(digest)
+
+
+def keep_file(store: Store, id: str, kind: str, digest: str) -> None:
+    """Let an image have a file that was made of it later, unless it was deleted meanwhile."""
+    with store.write() as connection:
+        mine = images.c.id == id
+        files = connection.execute(select(images.c.files).where(mine).with_for_update()).scalar()
+        if files:
+            connection.execute(update(images).where(mine).values(files={**files, kind: digest}))
+
+
+def keep_image(
+    store: Store, parent: RowMapping, said: Mapping[str, Any], files: Mapping[str, str], seconds: float
+) -> RowMapping:
+    """The row of a new image of the job of ``parent``, published. Raises UnknownIdError (the job is gone)."""
+    result = {**parent["result"], **said, "sha256": files["file"], "verdict": None, "seconds": seconds}
+    kept = {name: parent["files"][name] for name in (*PARTS, "cut") if name in parent["files"]}
+    spot = {name: parent[name] for name in ("item", "output")}
+    with store.write() as connection:
+        connection.execute(select(jobs.c.id).where(jobs.c.id == parent["job"]).with_for_update())
+        find(connection, jobs, parent["job"], parent["key"])  # it is still there
+        last = select(func.max(images.c.candidate)).where(
+            images.c.job == parent["job"], images.c.item == spot["item"], images.c.output == spot["output"]
+        )
+        spot["candidate"] = connection.execute(last).scalar_one() + 1
+        id, now = make_id("im"), get_time()
+        stated = {name: parent[name] for name in ("job", "key", "lane", "name")}
+        values = {"state": "done", "losses": 0, "created": now, "finished": now, "parent": parent["id"]}
+        connection.execute(
+            insert(images).values(id=id, **stated, **spot, **values, result=result, files={**kept, **files})
+        )
+        write_event(connection, parent["key"], parent["job"], "image", image=id, **spot)
+        return find(connection, images, id, parent["key"])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Request
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cyclorama.errors import InProgressError, KeyReusedError, RequestError
@@ -79,6 +79,12 @@ def _do_once(
             raise InProgressError(f"the first request with this key is in work as {row['job']}; ask for it")
         connection.execute(update(idempotency).where(*mine).values(server=server))
         return row["job"], row["answer"]
+
+
+def forget(store: Store, key: str, token: str | None) -> None:
+    """Let a request that failed come again with its token."""
+    with store.write() as connection:
+        connection.execute(delete(idempotency).where(idempotency.c.key == key, idempotency.c.token == token))
 
 
 def keep_answer(store: Store, key: str, token: str | None, answer: dict[str, Any]) -> None:

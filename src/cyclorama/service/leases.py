@@ -6,10 +6,10 @@ A worker that vanishes loses its leases; its images are queued again, and fail a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, delete, func, or_, select, update
 
 from cyclorama.errors import WorkerLostError
 from cyclorama.service.events import write_event
@@ -44,6 +44,10 @@ class Claim:
     """Field of the item to the sha256 of its asset; without those that were deleted."""
     titles: Mapping[str, str]
     """Field of the item to the name of its asset."""
+    state: str = "running"
+    """Of the image while it is worked on; a finished one is taken apart."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Of a finished image, kind to digest."""
 
 
 def claim_image(store: Store, worker: str, models: list[str], number: int) -> Claim | None:
@@ -94,22 +98,28 @@ def _take(connection: Connection, row: Any, worker: str, lane: str) -> Claim:
         connection.execute(update(jobs).where(jobs.c.id == row["job"]).values(**started))
     spot = {name: row[name] for name in ("item", "output", "candidate")}
     write_event(connection, row["key"], row["job"], "started", image=row["id"], **spot)
+    return describe_claim(connection, row, job, lease)
+
+
+def describe_claim(
+    connection: Connection, row: RowMapping, job: RowMapping, lease: str, state: str = "running"
+) -> Claim:
+    """The claim of an image's ``row`` of ``job``, with what the store knows of its files."""
     item = job["request"]["items"][row["item"]]
     ids = {name: item[name] for name in ASSETS if item.get(name) is not None}
     mine = (assets.c.key == row["key"], assets.c.id.in_(list(ids.values())))
     known = {found["id"]: found for found in connection.execute(select(assets).where(*mine)).mappings()}
-    digests = {name: known[id]["sha256"] for name, id in ids.items() if id in known}
-    titles = {name: known[id]["name"] for name, id in ids.items() if id in known}
-    stated = {name: row[name] for name in ("job", "key", "name")}
+    stated = {name: row[name] for name in ("job", "key", "item", "output", "candidate", "name")}
     return Claim(
         row["id"],
         lease,
         **stated,
-        **spot,
         model=job["model"],
         request=job["request"],
-        digests=digests,
-        titles=titles,
+        digests={name: known[id]["sha256"] for name, id in ids.items() if id in known},
+        titles={name: known[id]["name"] for name, id in ids.items() if id in known},
+        state=state,
+        files=row["files"] or {},
     )
 
 
@@ -117,13 +127,13 @@ def renew_lease(store: Store, claim: Claim) -> bool:
     """Keep the claim for another minute; False if it is no longer this worker's, as after a cancel."""
     with store.write() as connection:
         until = {"lease_until": get_time() + LEASE_SECONDS}
-        return bool(connection.execute(update(images).where(*_hold(claim)).values(**until)).rowcount)
+        return bool(connection.execute(update(images).where(*hold(claim)).values(**until)).rowcount)
 
 
 def is_held(store: Store, claim: Claim) -> bool:
     """Whether the claim is still this worker's."""
     with store.read() as connection:
-        query = select(func.count()).select_from(images).where(*_hold(claim))
+        query = select(func.count()).select_from(images).where(*hold(claim))
         return bool(connection.execute(query).scalar_one())
 
 
@@ -140,7 +150,7 @@ def fail_image(store: Store, claim: Claim, error: Mapping[str, Any]) -> bool:
 def _end(store: Store, claim: Claim, state: str, event: str, **values: Any) -> bool:
     with store.write() as connection:
         ended = {"state": state, "finished": get_time(), "lease": None, "lease_until": None, **values}
-        if not connection.execute(update(images).where(*_hold(claim)).values(**ended)).rowcount:
+        if not connection.execute(update(images).where(*hold(claim)).values(**ended)).rowcount:
             return False
         spot = {"item": claim.item, "output": claim.output, "candidate": claim.candidate}
         write_event(
@@ -190,5 +200,6 @@ def _queue_again(connection: Connection, image: str, lease: str | None, **values
     connection.execute(update(images).where(*mine).values(**fresh))
 
 
-def _hold(claim: Claim) -> tuple[Any, ...]:
-    return images.c.id == claim.image, images.c.lease == claim.lease, images.c.state == "running"
+def hold(claim: Claim) -> tuple[Any, ...]:
+    """The conditions under which an image's row is still the claim's."""
+    return images.c.id == claim.image, images.c.lease == claim.lease, images.c.state == claim.state

@@ -12,14 +12,15 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from cyclorama.errors import InputError, UnknownIdError
-from cyclorama.generation.engine import sample_images
+from cyclorama.generation.engine import draw_empty, sample_images
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.generation.job import ImageRun, ReferenceCache, RowFiles, load_product, read_size
 from cyclorama.generation.model import ModelHandle
@@ -30,17 +31,19 @@ from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.shard import RowState
 from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.generation.task import Task
+from cyclorama.imaging.compositing import apply_shadow, compute_contact_shadow
+from cyclorama.imaging.formats import MEDIA_TYPES, decode_image
+from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
+from cyclorama.imaging.recompose import CONTACT, Effect, crop_rgba, settle, to_rgba
 from cyclorama.models.words import CategoryRules
 from cyclorama.service.blobs import Blobs
 from cyclorama.service.jobs import ASSETS
 from cyclorama.service.leases import Claim
+from cyclorama.service.photos import SHOWN
 
 KEPT_PRODUCTS = 8
 """Decoded products that a worker keeps, for their other outputs and candidates."""
-THUMBNAIL = 768
-"""Longest side of an image's small WebP, pixels: sharp where the page shows it large."""
-_MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg", "avif": "image/avif"}
 
 
 class StoppedError(Exception):
@@ -110,6 +113,59 @@ class Maker:
         }
         return result, files
 
+    def take_apart(self, claim: Claim, watch: Watch) -> tuple[dict[str, Any], dict[str, str]]:
+        """What is to be said of a finished image's parts, and their blobs (:mod:`cyclorama.service.parts`).
+
+        Raises CycloramaError, StoppedError, and whatever decoders raise.
+        """
+        row, product = self._load(claim)
+        settings = row.job.config.settings
+        values = (product, self._references, self._model.registry)
+        task, _ = prepare_image(row, claim.output, claim.candidate - 1, *values)
+        if watch.stopping():
+            raise StoppedError
+
+        def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return self._thread.submit(function, *args, **kwargs).result()
+
+        empty = draw_empty(self._model, task, settings.replace(size="source"), call)
+        standing, contact = task.product, settings.contact_shadow
+        plate = decode_image(self.blobs.read(claim.files["plate"])).pixels
+        lit = plate
+        if contact:
+            darkened = apply_shadow(plate, compute_contact_shadow(standing.matte, contact))
+            lit = np.rint(darkened).astype(np.uint8)
+        if empty is None:
+            empty, effect, strength = plate, Effect.of_contact(standing.matte), contact / CONTACT
+        else:
+            empty = settle(empty, lit, standing.matte)
+            effect, strength = Effect.between(empty, lit, standing.matte), 1.0
+        drawn: dict[str, Any] = {
+            "lit": lit,
+            "empty": empty,
+            "shadow": effect.shadow,
+            "light": effect.light,
+            "product": to_rgba(standing),
+            "cut": crop_rgba(product),
+        }
+        encoded = {
+            name: self._side.submit(self._keep, _encode_part, pixels, product.icc_profile)
+            for name, pixels in drawn.items()
+            if pixels is not None
+        }
+        placed = row.job.layouts[claim.output].compute_placement(product, task.category.share)
+        box, own = (asdict(find_box(drawn[name][..., 3] / 255)) for name in ("product", "cut"))
+        said = {
+            "box": box,
+            "lit_box": box,
+            "scale": placed.scale,
+            "photo_box": own,
+            "shadow": strength,
+            "lit_shadow": strength,
+            "metadata": product.metadata,
+        }
+        return said, {name: digest.result() for name, digest in encoded.items()}
+
     def _sample(self, row: RowState, task: Task, watch: Watch) -> tuple[Generated, float]:
         """The image, and the seconds the model worked on it."""
         settings, spent = row.job.config.settings, 0.0
@@ -145,8 +201,8 @@ class Maker:
     ) -> tuple[dict[str, str], dict[str, Any]]:
         """The files, kept, and what is to be said of them."""
         settings, judge = row.job.config.settings, row.job.gate
-        plate = self._side.submit(self._keep, _encode_plate, made.background, made.icc_profile)
-        small = self._side.submit(self._keep, encode_thumbnail, made.pixels, None, THUMBNAIL)
+        plate = self._side.submit(self._keep, _encode_part, made.background, made.icc_profile)
+        small = self._side.submit(self._keep, encode_thumbnail, made.pixels, None, SHOWN)
         verdict = None if judge is None else judge(made, task.product, task.reference)
         values = (made.pixels, made.background, task.product, recipe, settings, made.empty)
         encoded, measured = encode_files(*values)
@@ -156,7 +212,7 @@ class Maker:
         files = digests | {"plate": plate.result(), "thumbnail": small.result()}
         said = verdict and {name: getattr(verdict, name) for name in ("passed", "score", "values", "reason")}
         return files, {
-            "media_type": _MEDIA_TYPES[settings.format],
+            "media_type": MEDIA_TYPES[settings.format],
             "suffix": own,
             "bytes": len(encoded[own]),
             "sha256": digests["file"],
@@ -240,7 +296,7 @@ def explain(error: Exception, claim: Claim) -> str:
     return reason
 
 
-def _encode_plate(pixels: Any, icc_profile: bytes | None) -> bytes:
+def _encode_part(pixels: Any, icc_profile: bytes | None) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, icc_profile=icc_profile)
     return buffer.getvalue()

@@ -22,7 +22,9 @@ from cyclorama.service.limits import FILE_BYTES, PIXELS
 LIMITS = LoadLimits(pixels=PIXELS, file_bytes=FILE_BYTES)
 """What is decoded of a file from others."""
 THUMBNAIL = 384
-"""Longest side, in pixels."""
+"""Longest side of a photo's small WebP, pixels."""
+SHOWN = 768
+"""The same of an image's: sharp where the page shows it large."""
 MEDIA_TYPES = {"MPO": "image/jpeg", "JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 _YAML_BYTES = 2**16
 TABLE_TYPES = {

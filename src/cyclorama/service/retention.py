@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, func, select, update
 
 from cyclorama.service.batches import BUSY, find_folder, list_left
+from cyclorama.service.brands import list_assets
 from cyclorama.service.events import drop_old_events
 from cyclorama.service.jobs import ASSETS, OPEN
 from cyclorama.service.settings import ServiceSettings
@@ -80,8 +81,8 @@ def sweep(store: Store, settings: ServiceSettings) -> Swept:
 
 
 def _forget_inputs(connection: Connection, before: float) -> int:
-    """Assets that nobody asked for since ``before`` and no open job needs."""
-    needed: set[str] = set()
+    """Assets that nobody asked for since ``before`` and neither a brand nor an open job needs."""
+    needed = set(list_assets(connection))
     for (request,) in connection.execute(select(jobs.c.request).where(jobs.c.state.in_(OPEN))):
         needed.update(item[name] for item in request["items"] for name in ASSETS if item.get(name))
     old = connection.execute(select(assets.c.seq, assets.c.id).where(assets.c.seen < before))

@@ -28,7 +28,7 @@ Side = Annotated[int, Field(ge=0)]
 Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
 CutoutWarning = Literal["empty", "small", "full", "inverted", "cut_by_frame"]
 DeliveryState = Literal["waiting", "delivered", "given_up"]
-Tool = Literal["add", "erase", "lasso", "refine"]
+Tool = Literal["add", "erase", "lasso", "carve", "refine"]
 
 
 class Shape(BaseModel):
@@ -99,8 +99,8 @@ class Stroke(Shape):
     """One stroke on a matte, in pixels of the full-size image."""
 
     tool: Tool
-    """``add`` and ``erase`` paint along the points, ``lasso`` adds the area that they enclose, ``refine``
-    cuts the edge under the stroke out anew."""
+    """``add`` and ``erase`` paint along the points, ``lasso`` adds the area that they enclose, ``carve``
+    takes it away, ``refine`` cuts the edge under the stroke out anew."""
     radius: Annotated[float, Field(gt=0, le=4096)] = 16.0
     hardness: Annotated[float, Field(ge=0, le=1)] = 1.0
     """1: a sharp rim; 0: soft from the middle on."""
@@ -174,6 +174,10 @@ class JobRequest(Shape):
     lane: Lane = "bulk"
     webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
     """An https address that is told when the job has ended, if the server allows its host."""
+    brand: str | None = None
+    """Whose style, canvases and format are taken where the request names none."""
+    brand_version: Annotated[int, Field(ge=1)] | None = None
+    """Null: the newest; a job says which it took."""
 
 
 class JobCounts(Shape):
@@ -231,6 +235,11 @@ class Image(Shape):
     reasons: list[str] = []
     note: str | None = None
     decided: datetime | None = None
+    parent: str | None = None
+    """The image that this one was put together anew from."""
+    moved: bool = False
+    """Whether the product has left the place that ground and light were made for, by more than 3 % of the
+    canvas: sample again to have them made for its new one."""
 
 
 class ImageChange(Shape):
@@ -271,11 +280,11 @@ class Event(Shape):
     """One line of ``GET /v1/events``; what does not belong to its type is left out.
 
     ``queued``, ``started``, ``progress`` (step, steps; of a batch: rows), ``image``, ``image_failed``,
-    ``done`` (the job's end, cancelled ones too), ``resync`` (some were left out: read the jobs anew),
-    ``bye`` (the server stops).
+    ``parts`` (a finished image was taken apart), ``done`` (the job's end, cancelled ones too), ``resync`` (some
+    were left out: read the jobs anew), ``bye`` (the server stops).
     """
 
-    type: Literal["queued", "started", "progress", "image", "image_failed", "done", "resync", "bye"]
+    type: Literal["queued", "started", "progress", "image", "image_failed", "parts", "done", "resync", "bye"]
     job: str | None = None
     """Or batch."""
     image: str | None = None

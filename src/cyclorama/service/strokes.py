@@ -29,14 +29,13 @@ def draw_strokes(matte: Matte, pixels: Pixels, strokes: Iterable[Stroke]) -> tup
     """
     matte, notes = matte.copy(), []
     for number, stroke in enumerate(strokes, 1):
-        cover, window = (
-            cover_area(stroke, matte.shape) if stroke.tool == "lasso" else cover_line(stroke, matte.shape)
-        )
+        cover_with = cover_area if stroke.tool in ("lasso", "carve") else cover_line
+        cover, window = cover_with(stroke, matte.shape)
         if cover.size == 0:
             notes.append(f"stroke {number} lies outside of the image")
             continue
         part = matte[window]
-        if stroke.tool == "erase":
+        if stroke.tool in ("erase", "carve"):
             matte[window] = part * (1 - cover)
         elif stroke.tool == "refine":
             if not _refine(matte, pixels, cover, window, stroke.radius):

@@ -8,13 +8,18 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import RowMapping
 
-from cyclorama.errors import QueueFullError, QuotaError
+from cyclorama import errors
+from cyclorama.errors import CycloramaError, NotReadyError, QueueFullError, QuotaError
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
+from cyclorama.service.brands import dress
 from cyclorama.service.context import LOCAL, Service
+from cyclorama.service.decisions import read_done
 from cyclorama.service.health import estimate_seconds
 from cyclorama.service.idempotency import compute_fingerprint, read_token
+from cyclorama.service.parts import ask_for_parts
 from cyclorama.service.schemas import JobDetail, JobRequest
 from cyclorama.service.store import find
 from cyclorama.service.tables import jobs as jobs_table
@@ -32,12 +37,13 @@ async def submit(
     QuotaError, QueueFullError.
     """
     service.check_open()
-    model = service.find_model(order.model).name
+    handle = service.find_model(order.model)
     check_address(order.webhook, service.settings.webhooks)
     token, mark = read_token(request), compute_fingerprint(request, jobs.to_request(order))
     if key != LOCAL:
         service.rates.check(key, "images")
-    values = (service.store, order, key, model, service.server, token, mark)
+    order = await run_in_threadpool(dress, service.store, key, handle, order)
+    values = (service.store, order, key, handle.name, service.server, token, mark)
     try:
         job, answer = await run_in_threadpool(jobs.submit_once, *values)
     except (QuotaError, QueueFullError) as error:
@@ -65,6 +71,29 @@ async def wait_for_job(service: Service, key: str, job: str, seconds: float) -> 
             if any(data["type"] == "done" for _, data in await events.take(left)) or events.dropped:
                 state = await run_in_threadpool(read)
     return state
+
+
+async def wait_for_parts(service: Service, key: str, id: str) -> RowMapping:
+    """The row of a finished image that was taken apart; waits until that is so.
+
+    Raises UnknownIdError, NotReadyError (it is not made yet, or no worker came), what the worker met.
+    """
+    row = await run_in_threadpool(read_done, service.store, key, id)
+    if "cut" in row["files"]:
+        return row
+    until = time.monotonic() + MAX_WAIT_SECONDS
+    async with service.feed.subscribe(key, [row["job"]]) as events:
+        row = await run_in_threadpool(ask_for_parts, service.store, key, id)
+        while "cut" not in row["files"]:
+            left = until - time.monotonic()
+            if left <= 0 or service.feed.stopping:
+                raise NotReadyError(f"no worker has taken image {id} apart yet; ask again")
+            for _, data in await events.take(left):
+                if data["type"] == "parts" and data["image"] == id and data.get("error"):
+                    kind = getattr(errors, data["error"]["error"], CycloramaError)
+                    raise kind(data["error"]["reason"])
+            row = await run_in_threadpool(read_done, service.store, key, id)
+    return row
 
 
 async def drop_when_gone(service: Service, key: str, job: str, request: Request) -> None:

@@ -105,14 +105,26 @@ images = Table(
     Column("finished", Float),
     Column("result", JSON),
     Column("error", JSON),
-    Column("files", JSON),  # kind (file, plate, thumbnail, a layers' suffix) -> digest
+    Column("files", JSON),  # kind (file, plate, thumbnail, a part, a layers' suffix) -> digest
     Column("decision", String(16), nullable=False, default="open"),
     Column("reasons", JSON),
     Column("note", Text),
     Column("decided", Float),
+    Column("parent", String(40)),  # the image that this one was put together anew from
+    Column("wanted", String(16)),  # parts: a worker is to take it apart
     UniqueConstraint("job", "item", "output", "candidate"),
     Index("images_waiting", "state", "lane", "seq"),
+    Index("images_wanted", "wanted"),
     Index("images_of_a_key", "key", "state"),
+)
+
+brands = Table(
+    "brands",
+    metadata,
+    Column("seq", _Number, primary_key=True, autoincrement=True),
+    Column("id", String(40), nullable=False, unique=True),
+    Column("key", String(32), nullable=False),
+    Column("versions", JSON, nullable=False),  # kit and created, the oldest first
 )
 
 turns = Table(

@@ -27,6 +27,7 @@ from cyclorama.service.leases import (
     publish_image,
     renew_lease,
 )
+from cyclorama.service.parts import claim_parts, fail_parts, publish_parts
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Changes, Store, get_time, upsert
 from cyclorama.service.tables import workers
@@ -112,7 +113,9 @@ class _Hand:
                 self.stopping.wait(changes.pause)
                 continue
             while not self.stopping.is_set():
-                claim = claim_image(self.store, self.worker, list(self.makers), self.count)
+                models = list(self.makers)
+                claim = claim_parts(self.store, self.worker, models)
+                claim = claim or claim_image(self.store, self.worker, models, self.count)
                 if claim is None:
                     if changes.pause > 0.05:
                         self.stopping.wait(changes.pause)
@@ -147,17 +150,19 @@ class _Hand:
                     values = {"image": claim.image, "step": step, "steps": steps, **spot}
                     write_event(connection, claim.key, claim.job, "progress", **values)
 
+        apart = claim.state == "done"
+        maker, watch = self.makers[claim.model], Watch(progress, self.lost.is_set)
+        publish, fail = (publish_parts, fail_parts) if apart else (publish_image, fail_image)
         try:
-            result, files = self.makers[claim.model].make(claim, Watch(progress, self.lost.is_set))
-            publish_image(self.store, claim, result, files)
+            publish(self.store, claim, *(maker.take_apart if apart else maker.make)(claim, watch))
         except StoppedError:
             pass
         except CycloramaError as error:
-            fail_image(self.store, claim, {"error": type(error).__name__, "reason": explain(error, claim)})
+            fail(self.store, claim, {"error": type(error).__name__, "reason": explain(error, claim)})
         except Exception as error:  # whatever a file or a decoder does to us is this image's failure
             print(f"cyclorama: image {claim.image}: {type(error).__name__}: {error}", file=sys.stderr)
             reason = f"the server failed at this image ({type(error).__name__}); its log says why"
-            fail_image(self.store, claim, {"error": CycloramaError.__name__, "reason": reason})
+            fail(self.store, claim, {"error": CycloramaError.__name__, "reason": reason})
         except BaseException:
             with suppress(Exception):
                 give_back(self.store, claim)

@@ -126,13 +126,6 @@ def read_image_file(id: str, request: Request, service: Here, key: Key) -> Respo
     return send_blob(service, request, row["files"]["file"], row["result"]["media_type"], _name(row))
 
 
-@router.get("/{id}/plate", response_class=Response)
-def read_plate(id: str, request: Request, service: Here, key: Key) -> Response:
-    """What was drawn before the product was set into it, PNG."""
-    row = decisions.read_done(service.store, key, id)
-    return send_blob(service, request, row["files"]["plate"], "image/png", f"{id}-plate.png")
-
-
 @router.get("/{id}/thumbnail", response_class=Response)
 def read_thumbnail(id: str, request: Request, service: Here, key: Key) -> Response:
     """A small WebP."""

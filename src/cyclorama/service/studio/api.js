@@ -31,6 +31,9 @@ const send = (method, path, values, key) =>
   }));
 
 export const get = (path, signal) => json(request("GET", path, { signal }));
+/** The image at `path` as a bitmap of `width` × `height`. */
+export const loadBitmap = async (path, width, height) =>
+  createImageBitmap(await (await request("GET", path)).blob(), { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
 export const getText = async (path) => (await request("GET", path)).text();
 
 /** Upload a file; equal bytes give the same asset. */
@@ -45,6 +48,11 @@ export const cutOut = (image, strokes = []) => send("POST", "/v1/cutouts", { ima
 export const startJob = (job) => send("POST", "/v1/jobs", job, crypto.randomUUID());
 export const cancelJob = (id) => send("POST", `/v1/jobs/${id}/cancel`);
 export const retryJob = (id) => send("POST", `/v1/jobs/${id}/retry`);
+/** A new image of another's parts: {left, top, scale, shadow}, null as it is. */
+export const recompose = (id, place) => send("POST", `/v1/images/${id}/recompose`, place);
+/** Keep a brand kit: a new version of `id`, or a new one. */
+export const keepBrand = (id, kit) => send(id ? "PATCH" : "POST", `/v1/brands${id ? `/${id}` : ""}`, kit);
+export const dropBrand = (id) => request("DELETE", `/v1/brands/${id}`);
 export const decide = (id, change) => send("PATCH", `/v1/images/${id}`, change);
 
 export const assetFile = (id) => `/v1/assets/${id}/file`;

@@ -40,6 +40,7 @@ const describeSettings = () => ({
 const describeJob = () => ({
   items: getReady().map(describeItem), settings: describeSettings(), gate: state.gate, lane: "interactive",
   ...(state.model && { model: state.model }),
+  ...(state.look.kind === "brand" && state.look.brand && { brand: state.look.brand }),
 });
 
 async function start(request, under) {
@@ -69,6 +70,16 @@ export async function addAlike(job, image, count = 4) {
   const item = { ...job.request.items[image.item], ...(look.kind === "style" && { style: look.style.asset }) };
   const items = job.request.items.map((one, number) => (number === image.item ? item : one));
   return addImages({ ...job, request: { ...job.request, items } }, image, count);
+}
+
+/** The same image with its ground made anew for the product's `box`. */
+export function sampleAgain(job, image, box, scale) {
+  const { request } = job;
+  const [width, height] = [image.width, image.height];
+  const item = { ...request.items[image.item], seed: image.seed };
+  return start({ ...clean(request), items: [item], settings: { ...request.settings, margin: 0, candidates: 1, outputs: [`${width}x${height}`],
+    placement: [(box.left + box.width / 2) / width, (box.top + box.height) / height].map((share) => share.toFixed(6)).join(","),
+    product_scale: scale === 1 ? null : Math.max(box.width / width, box.height / height) } }, getRoot(job.id));
 }
 
 /** What the panel takes for further images in the style of this one. */
@@ -187,6 +198,8 @@ export function tellProgress(jobs) {
 /** A job's style in words. */
 export function tellLook(job) {
   const [item] = job.request.items;
+  const brand = server.brands.find(({ id }) => id === job.request.brand);
+  if (brand) return `${brand.name} ${job.request.brand_version}`;
   if (item.reference) return t("run.reference");
   if (item.style) return t("run.style");
   const names = new Set(job.request.items.map(({ category }) => (category && category !== "auto" ? category : t("category.auto"))));

@@ -1,6 +1,7 @@
 // How does the page begin, and which of its views is seen?
 
 import { get } from "./api.js";
+import { loadBrands } from "./brand.js";
 import { button, fill, h, icon } from "./dom.js";
 import { listenToGrid } from "./grid.js";
 import { loadHistory } from "./history.js";
@@ -52,6 +53,7 @@ async function begin() {
   render(...PARTS);
   const [categories, presets, models] = await Promise.all(["categories", "presets", "models"].map(async (name) => (await get(`/v1/${name}`)).items));
   Object.assign(server, { categories, presets, models });
+  loadBrands();
   const kept = [...state.jobs.map(({ id }) => id), state.look.looks?.job].filter(Boolean);
   followJobs();
   resumeUploads();

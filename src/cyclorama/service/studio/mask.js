@@ -1,28 +1,27 @@
 // How does a designer mend a cut-out?  By strokes, which the server draws on the full-size matte.
 
-import { ServerError, assetFile, cutOut } from "./api.js";
+import { assetFile, cutOut, loadBitmap } from "./api.js";
 import { button, fill, h, icon, openDialog, segments, typing } from "./dom.js";
 import { MaskView, VIEWS } from "./maskview.js";
-import { Drawing, StrokeHistory, buildMatte } from "./strokes.js";
+import { Drawing, StrokeHistory, buildMatte, isLasso, takesAway } from "./strokes.js";
 import { formatNumber, t } from "./words.js";
 import { Zoom, trackPointers } from "./zoom.js";
 
 const LONGEST = 1600;
-const TOOLS = [["add", "brush", "A"], ["erase", "erase", "E"], ["lasso", "lasso", "L"], ["refine", "refine", "R"]];
+const TOOLS = [["add", "brush", "A"], ["erase", "erase", "E"], ["lasso", "lasso", "L"], ["carve", "carve", "C"], ["refine", "refine", "R"]];
+const OTHER = { add: "erase", lasso: "carve", carve: "lasso" };
 const MOST_POINTS = 4096;
 const settings = { tool: "erase", radius: 0.08, hardness: 0.8, view: "checks" };
 
-/** Open the editor on `product`; `keep(cutout, strokes)` gets what is saved. */
+/**
+ * Open the editor on `product`; `keep(cutout, strokes)` gets what is saved. Without a cut-out, because nothing was
+ * found, it begins with an empty one.
+ */
 export function openMaskEditor(product, keep) {
+  if (!product.cutout) Object.assign(settings, { tool: "lasso", view: "red" });
   const editor = new Editor(product, keep);
   editor.open();
   return editor;
-}
-
-async function loadBitmap(address, width, height) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new ServerError(await answer.json().catch(() => ({})), answer.status);
-  return createImageBitmap(await answer.blob(), { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
 }
 
 class Editor {
@@ -73,7 +72,8 @@ class Editor {
   }
 
   async load() {
-    const { cutout, asset, base, strokes } = this.product;
+    const { asset, base, strokes, width: w, height: h2 } = this.product;
+    const cutout = this.product.cutout ?? { width: w, height: h2, warnings: [], share: 0 };
     const scale = Math.min(1, LONGEST / Math.max(cutout.width, cutout.height));
     const [width, height] = [Math.round(cutout.width * scale), Math.round(cutout.height * scale)];
     const [image, matte] = await Promise.all([loadBitmap(assetFile(asset), width, height), this.readMatte(base, width, height)]);
@@ -88,6 +88,7 @@ class Editor {
   }
 
   async readMatte(id, width, height) {
+    if (!id) return new Uint8ClampedArray(width * height);
     const context = new OffscreenCanvas(width, height).getContext("2d");
     context.drawImage(await loadBitmap(assetFile(id), width, height), 0, 0);
     const { data } = context.getImageData(0, 0, width, height);
@@ -144,7 +145,7 @@ class Editor {
     if (!stroke) return;
     const box = this.drawing.finish();
     if (box) this.view.update(box);
-    if (stroke.tool === "lasso" && !box) return this.draw();
+    if (isLasso(stroke.tool) && !box) return this.draw();
     this.history.push(stroke);
     this.ask();
     this.draw();
@@ -173,7 +174,7 @@ class Editor {
     if (turn !== this.asked) return;
     const strokes = this.history.drawn;
     try {
-      const cutout = await cutOut(this.product.asset, strokes);
+      const cutout = strokes.length || this.product.base ? await cutOut(this.product.asset, strokes) : { ...this.cutout, matte: null, share: 0 };
       const values = await this.readMatte(cutout.matte, this.matte.width, this.matte.height);
       if (turn !== this.asked) return;
       this.cutout = cutout;
@@ -195,7 +196,7 @@ class Editor {
   async save() {
     if (this.working) await new Promise((resolve) => (this.saved = resolve));
     if (this.problem) return;
-    this.keep(this.cutout, this.history.drawn);
+    this.keep(this.cutout.matte ? this.cutout : null, this.history.drawn);
     this.dialog.close();
   }
 
@@ -208,12 +209,12 @@ class Editor {
     if (!this.view || this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
-      const adds = settings.tool === "add" || settings.tool === "lasso";
+      const adds = !takesAway(settings.tool) && settings.tool !== "refine";
       const place = this.cross ? { x: this.zoom.x + this.cross[0] * this.zoom.scale, y: this.zoom.y + this.cross[1] * this.zoom.scale } : this.cursor;
-      const radius = settings.tool === "lasso" ? 0 : this.radius * this.zoom.scale;
+      const radius = isLasso(settings.tool) ? 0 : this.radius * this.zoom.scale;
       this.view.draw(this.zoom, settings.view, {
         ghost: adds && ["checks", "white", "black"].includes(settings.view) ? 0.3 : 0,
-        trace: this.stroke && ["lasso", "refine"].includes(this.stroke.tool) ? this.stroke : null,
+        trace: this.stroke && (isLasso(this.stroke.tool) || this.stroke.tool === "refine") ? this.stroke : null,
         cursor: place && { ...place, radius, cross: Boolean(this.cross) },
       });
     });
@@ -237,7 +238,7 @@ class Editor {
     else if (onStage && arrow) this.moveCross(arrow, event.shiftKey ? 40 : 8);
     else if (onStage && key === " ") this.pressSpace(event.repeat);
     else if (key === "[" || key === "]") this.set({ radius: clamp(settings.radius * (key === "[" ? 0.87 : 1.15), 0.01, 0.35) });
-    else if (key === "x") this.set({ tool: settings.tool === "erase" ? "add" : "erase" });
+    else if (key === "x") this.set({ tool: OTHER[settings.tool] ?? "add" });
     else if (key === "v") this.set({ view: VIEWS[(VIEWS.indexOf(settings.view) + 1) % VIEWS.length] });
     else if (key === "Escape") this.leave();
     else if (TOOLS.some((tool) => tool[2].toLowerCase() === key)) this.set({ tool: TOOLS.find((tool) => tool[2].toLowerCase() === key)[0] });

@@ -1,10 +1,11 @@
 // What is asked for: style, sizes, quality, how many?
 
-import { ServerError, assetFile, assetThumbnail, cutOut, imageThumbnail, upload } from "./api.js";
+import { imageThumbnail, upload } from "./api.js";
+import { drawBrands } from "./brand.js";
 import { CHANNELS, measure } from "./channels.js";
 import { button, fill, h, icon, segments } from "./dom.js";
 import { estimate, generate, getReady, keepStyle, showLooks } from "./jobs.js";
-import { openMaskEditor } from "./mask.js";
+import { drawReference, pickFile, pickReference } from "./references.js";
 import { drawSearch } from "./search.js";
 import { change, onRender, server, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
@@ -21,8 +22,8 @@ const section = (name, ...children) => h("section", { class: "section", key: nam
 function drawStyle() {
   const { look } = state;
   return section("style",
-    segments(t("panel.style"), ["category", "reference", "style"].map((kind) => [kind, t(`style.${kind}`)]), look.kind, (kind) => setLook({ kind })),
-    { category: drawCategory, reference: drawReference, style: drawFile }[look.kind]());
+    segments(t("panel.style"), ["category", "reference", "style", "brand"].map((kind) => [kind, t(`style.${kind}`)]), look.kind, (kind) => setLook({ kind })),
+    { category: drawCategory, reference: drawReferences, style: drawFile, brand: drawBrand }[look.kind]());
 }
 
 function drawCategory() {
@@ -50,38 +51,21 @@ function drawLooks() {
     button({ text: t("looks.more"), icon: "retry", kind: "small", onclick: tryTo(() => showLooks(true)) }));
 }
 
-const pickFile = (accept, take) => {
-  const input = h("input", { type: "file", accept });
-  input.addEventListener("change", tryTo(() => take(input.files[0])));
-  input.click();
-};
+const setReference = (reference) => setLook({ kind: "reference", reference });
 
-async function takeReference(file) {
-  const asset = await upload(file);
-  let cutout = null;
-  try {
-    cutout = await cutOut(asset.id);
-  } catch (error) {
-    if (!(error instanceof ServerError) || error.status === 0) throw error; // without a product of its own nothing is hidden
-  }
-  setLook({ kind: "reference", reference: { asset: asset.id, name: file.name, cutout, base: cutout?.matte, strokes: [] } });
-}
-
-function drawReference() {
+function drawReferences() {
   const { reference } = state.look;
   if (!reference) return h("div", { class: "row", key: "reference" },
-    button({ text: t("reference.choose"), icon: "images", onclick: () => pickFile("image/*", takeReference) }),
+    button({ text: t("reference.choose"), icon: "images", onclick: () => pickReference(setReference) }),
     h("p", { class: "soft small-text" }, t("reference.hint")));
-  return h("div", { class: "reference", key: "reference" },
-    h("div", { class: "reference-image" },
-      h("img", { alt: t("style.reference"), src: assetThumbnail(reference.asset) }),
-      reference.cutout && h("div", { class: "veil", style: { "mask-image": `url(${assetFile(reference.cutout.matte)})` } })),
-    h("div", { class: "row" },
-      reference.base && button({ text: t("reference.mend"), icon: "brush", kind: "small", onclick: () =>
-        openMaskEditor(reference, (cutout, strokes) => setLook({ reference: { ...reference, cutout, strokes } })) }),
-      button({ text: t("reference.other"), kind: "small", onclick: () => pickFile("image/*", takeReference) })),
-    h("p", { class: "soft small-text" }, t(reference.cutout ? "reference.hidden" : "reference.whole")));
+  return drawReference(reference, setReference, button({ text: t("reference.other"), kind: "small", onclick: () => pickReference(setReference) }));
 }
+
+/** A brand brings its canvases; what else it says the server takes. */
+const drawBrand = () => drawBrands(state.look.brand, (brand) => {
+  setLook({ kind: "brand", brand: brand?.id });
+  if (brand?.outputs.length) change({ sizes: brand.outputs }, "panel");
+});
 
 function drawFile() {
   const { style } = state.look;

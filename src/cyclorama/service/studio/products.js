@@ -111,7 +111,7 @@ function remove(product) {
 
 /** Open the mask editor on a product. */
 export function mend(product) {
-  openMaskEditor(product, (cutout, strokes) => changeProduct(product.id, { cutout, strokes }));
+  openMaskEditor(product, (cutout, strokes) => changeProduct(product.id, { cutout, strokes, problem: cutout ? undefined : product.problem }));
 }
 
 /** Try again what was refused. */
@@ -132,7 +132,9 @@ function drawTile(product) {
     h("div", { class: "tile-text" },
       h("p", { class: "tile-name", title: product.name }, product.name),
       button({ icon: "close", kind: "quiet small", label: t("products.remove", { name: product.name }), onclick: () => remove(product) })),
-    problem ? h("div", { class: "tile-note" }, h("p", { class: "problem" }, icon("warning"), problem), button({ text: t("retry"), icon: "retry", kind: "small", onclick: () => retry(product) }))
+    problem ? h("div", { class: "tile-note" }, h("p", { class: "problem" }, icon("warning"), problem), h("div", { class: "row" },
+      product.width && button({ text: t("reference.mark"), icon: "brush", kind: "small", onclick: () => mend(product) }),
+      button({ text: t("retry"), icon: "retry", kind: "small", onclick: () => retry(product) })))
       : h("div", { class: "tile-foot" }, drawCategory(product)),
     cutout && !sure && h("p", { class: "tile-warning" }, icon("warning"), h("span", {}, cutout.warnings.join(" "))),
   );

@@ -24,7 +24,7 @@ export const state = {
 };
 
 /** Known only until the page is left: what the server says. */
-export const server = { categories: [], presets: [], models: [], limits: null, jobs: new Map(), gone: false };
+export const server = { categories: [], presets: [], models: [], brands: [], jobs: new Map(), gone: false };
 
 /** What is looked at. */
 export const looking = { view: "products", filter: "all", chosen: new Set() };

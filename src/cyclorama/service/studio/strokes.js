@@ -1,12 +1,16 @@
 // What does a stroke do to a matte?  The server draws the same on the full-size one.
 
 /**
- * @typedef {{tool: "add"|"erase"|"lasso"|"refine", radius: number, hardness: number, points: number[][]}} Stroke
+ * @typedef {{tool: "add"|"erase"|"lasso"|"carve"|"refine", radius: number, hardness: number, points: number[][]}} Stroke
  *   points and radius in pixels of the image; hardness 0 (soft) to 1
  * @typedef {{width: number, height: number, scale: number, values: Uint8ClampedArray}} Matte values 255 = product;
  *   `scale` is its pixels to one of the image
  * @typedef {{left: number, top: number, right: number, bottom: number}} Box in pixels of the matte
  */
+
+/** Whether a tool takes an area, and whether it takes away. */
+export const isLasso = (tool) => tool === "lasso" || tool === "carve";
+export const takesAway = (tool) => tool === "erase" || tool === "carve";
 
 /** A matte of `values` all the same. */
 export const buildMatte = (width, height, scale) => ({
@@ -25,7 +29,7 @@ export class Drawing {
   /** Draw what was added since. @returns {Box | null} what has changed; refining is the server's work */
   draw() {
     const { matte, stroke } = this;
-    if (stroke.tool === "refine" || stroke.tool === "lasso") return null;
+    if (stroke.tool === "refine" || isLasso(stroke.tool)) return null;
     const points = stroke.points.map((point) => point.map((value) => value * matte.scale));
     let changed = null;
     if (!this.done && points.length === 1) changed = this.drawSegment(points[0], points[0]);
@@ -37,7 +41,7 @@ export class Drawing {
 
   /** Draw what only a whole stroke tells: the area in a lasso. */
   finish() {
-    return this.stroke.tool === "lasso" ? this.fillArea() : this.draw();
+    return isLasso(this.stroke.tool) ? this.fillArea() : this.draw();
   }
 
   drawSegment([x0, y0], [x1, y1]) {
@@ -63,7 +67,7 @@ export class Drawing {
     this.cover[at] = cover;
     const share = this.cover[at] / 255;
     const before = this.before[at];
-    this.matte.values[at] = this.stroke.tool === "erase" ? before * (1 - share) : before + (255 - before) * share;
+    this.matte.values[at] = takesAway(this.stroke.tool) ? before * (1 - share) : before + (255 - before) * share;
   }
 
   fillArea() {

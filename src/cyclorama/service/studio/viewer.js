@@ -3,8 +3,9 @@
 import { assetFile, assetThumbnail, imageFile, imageThumbnail, save } from "./api.js";
 import { MODES, Stage, drawCut } from "./compare.js";
 import { button, fill, h, icon, openDialog, segments, typing } from "./dom.js";
+import { openEditor } from "./edit.js";
 import { CHECKS, listChecks, tellGate, tellValue } from "./gate.js";
-import { addAlike, addImages, decide, findImage, findLook, useSettings } from "./jobs.js";
+import { addAlike, addImages, decide, findImage, findLook, refresh, sampleAgain, useSettings } from "./jobs.js";
 import { change, onRender, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
 import { formatNumber, t } from "./words.js";
@@ -86,6 +87,18 @@ class Viewer {
     })();
   }
 
+  edit() {
+    const { image, job } = this;
+    openEditor(image, async (made) => {
+      await refresh(made.job);
+      this.ids.splice(this.ids.indexOf(this.id) + 1, 0, made.id);
+      this.show(made.id);
+    }, tryTo(async (box, scale) => {
+      await sampleAgain(job, image, box, scale);
+      toast(t("viewer.added", { n: 1 }));
+    }));
+  }
+
   key(event) {
     if (typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
@@ -94,6 +107,7 @@ class Viewer {
     else if (key === "arrowleft" && !onRange) this.go(-1);
     else if (key === "a") this.verdict("approved");
     else if (key === "r") this.verdict("rejected");
+    else if (key === "e") this.edit();
     else if (key === "c") this.setMode(MODES[(MODES.indexOf(this.stage.mode) + 1) % MODES.length]);
     else if (key === "b") {
       if (!this.stage.other) this.stage.other = this.describe(this.other ?? "plate");
@@ -154,6 +168,7 @@ class Viewer {
       toast(t("viewer.added", { n: 4 }));
     });
     return h("section", { class: "section more-of", key: "more", "aria-label": t("viewer.more") },
+      button({ text: [t("edit"), h("kbd", {}, "E")], icon: "edit", onclick: () => this.edit() }),
       button({ text: t("image.alike"), icon: "style", onclick: add(addAlike) }),
       button({ text: t("image.four"), icon: "add", onclick: add(addImages) }),
       button({ text: t("viewer.lock"), icon: "lock", onclick: tryTo(async () => {
