@@ -198,7 +198,7 @@ def test_a_product_is_moved_and_its_shadow_taken_away_without_a_model(
 
     bare, pixels = recompose(shadow=0, format="webp")
     assert bare["media_type"] == "image/webp"
-    assert np.abs(pixels[outside].astype(int) - empty[outside]).mean() < 1
+    assert (pixels[outside].astype(int) - empty[outside]).min() >= -1  # nothing is darker
     again = server.send(f"/v1/images/{moved['id']}/recompose", {"left": box["left"]}).json
     back = read_pixels(server, f"/v1/images/{again['id']}/file")
     assert not again["moved"] and (back[outside] == flat[outside]).all()

@@ -280,8 +280,8 @@ class Event(Shape):
     """One line of ``GET /v1/events``; what does not belong to its type is left out.
 
     ``queued``, ``started``, ``progress`` (step, steps; of a batch: rows), ``image``, ``image_failed``,
-    ``parts`` (a finished image was taken apart), ``done`` (the job's end, cancelled ones too), ``resync`` (some
-    were left out: read the jobs anew), ``bye`` (the server stops).
+    ``parts`` (a finished image was taken apart), ``done`` (the job's end, cancelled ones too), ``resync``
+    (some were left out: read the jobs anew), ``bye`` (the server stops).
     """
 
     type: Literal["queued", "started", "progress", "image", "image_failed", "parts", "done", "resync", "bye"]
