@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from cyclorama.service import keys
+from cyclorama.service.store import Store
 from service_server import ServiceProcess
 
 PRODUCTS = Path(__file__).resolve().parents[2] / "src/cyclorama/weights/demo/products"
@@ -262,3 +264,24 @@ def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
     )
     assert origins == [f"http://127.0.0.1:{server.port}"]
     assert [row for row in page.get_log("browser") if row["level"] == "SEVERE"] == []
+
+
+def test_who_needs_a_key_comes_in_by_a_link_once(page: Any, tmp_path: Path) -> None:
+    running = ServiceProcess(tmp_path / "data", ("--auth", "keys", "--workers", "0"), quick=True)
+    running.start()
+    store = Store(running.data)
+    link = keys.add_link(store, keys.add_key(store, "Atelier", ["studio"]).split("_")[1])
+    store.close()
+    address = f"http://127.0.0.1:{running.port}/"
+    page.get(address)
+    see(page, "document.querySelector('#notice [role=alert]')")
+    page.get(f"{address}enter?code={link}")
+    see(page, "document.querySelector('.drop.first h1') && !document.querySelector('#notice [role=alert]')")
+    assert page.current_url.partition("#")[0] == address
+    file = PRODUCTS / "mug" / "01.webp"
+    page.execute_script(DROP, [["mug.webp", base64.b64encode(file.read_bytes()).decode()]])
+    see(page, f"{CUT} === 1")
+    page.delete_all_cookies()
+    page.get(f"{address}enter?code={link}")
+    assert "urn:cyclorama:error:AccessError" in page.page_source
+    assert running.stop() == 0
