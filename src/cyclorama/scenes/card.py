@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cyclorama.scenes.foot import Foot, find_foot
 from cyclorama.scenes.geometry import Mesh
 from cyclorama.scenes.stage import BodyShape, Camera, Framing, Grid, Part, cast_rays
 from cyclorama.scenes.surface import Surface
@@ -24,6 +25,8 @@ SHARE_ROOM = (0.8, 1.2)
 """How far a product's share of the image may leave the category's before the angle of view gives way."""
 TURNED = 0.3
 """How far back a foot's near edge may run, as a share of the product's width: a box turned by 17 degrees."""
+EDGE = 0.06
+"""How far a square bottle's front stands over its foot, as a share of its width, in a category of round ones."""
 LEAST_HEIGHT = 0.003
 """What lies on the ground is so thick; the product's size is 1."""
 
@@ -81,25 +84,36 @@ def build_card(
     rays = cast_rays(pixels / size, camera)
     origin = np.array(camera.origin)
     pixel = _measure_pixel(camera, matte.shape[0])
+    corner = top - 2, left - 2
+    if not body.lies:
+        width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
+        reach = max(body.depth * width / 2, TURNED * width)
+        foot = find_foot(solid, camera, corner, matte.shape, reach)
+        if foot.sag:
+            body = body.replace(round=True, depth=min(foot.sag, 1.0), front=(), back=())
     depth = (_measure_thickness(solid, body) if body.lies else _measure_depth(solid, body)) * pixel
     at = (np.clip(places[:, 1] - 0.5, 0, len(solid) - 1), places[:, 0] - 0.5)
     behind = np.maximum(ndimage.map_coordinates(depth, at, order=1, mode="nearest"), 1e-4)
     if body.lies:
         axis, near, far = 2, (depth.max() + behind) / 2, (depth.max() - behind) / 2
     else:
-        width = float(np.ptp(np.flatnonzero(solid.any(0))) + 1) * pixel
-        reach = max(float(depth.max()) / 2, TURNED * width)
-        contact, foot, ends = find_contact(solid, camera, (top - 2, left - 2), matte.shape, reach)
-        axis, near = 1, np.interp(places[:, 0], np.arange(len(contact)), contact)
+        axis, near = 1, np.interp(places[:, 0], np.arange(len(foot.depth)), foot.depth)
+        overhang = EDGE if body.round and not foot.sag else body.overhang
+        edge = _round_edge(solid, overhang * width / pixel)
         if body.front:
-            up = (np.interp(places[:, 0], np.arange(len(foot)), foot) - places[:, 1]) / (bottom - top)
+            up = (np.interp(places[:, 0], np.arange(len(foot.row)), foot.row) - places[:, 1]) / (bottom - top)
             across = (places[:, 0] - 2) / (right - left)
             near = near + width * _look_up(body.front, up, across)
             behind = width * _look_up(body.back, up, across)
             near = _keep_above_ground(near, rays, origin)
+        elif foot.sag:
+            before = _turn(solid, foot, places, camera) * body.depth
+            before += np.interp(places[:, 1], np.arange(len(edge)) + 0.5, edge)
+            near = near - before * pixel
+            near = _keep_above_ground(near, rays, origin)
         else:
-            bulge = _measure_bulge(solid, ends) * body.depth * pixel / 2
-            bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
+            bulge = _measure_bulge(solid, foot.ends) * body.depth * pixel / 2
+            bulge = np.maximum(bulge, edge * pixel)
             near = near - np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
         behind = _level_underside(places, rays, near - origin[1], behind)
         far = near + behind
@@ -206,7 +220,7 @@ def _measure_thickness(solid: NDArray[np.bool_], body: BodyShape) -> NDArray[np.
 def _look_up(grid: Grid, up: NDArray[np.float64], across: NDArray[np.float64]) -> NDArray[np.float64]:
     """Values of ``grid`` at shares of the height over the foot and of the width from the left (N,)."""
     values = np.array(grid)
-    at = up * len(values) - 0.5, across * values.shape[1] - 0.5
+    at = np.floor(up * len(values)), across * values.shape[1] - 0.5  # steps: a lip stands, a deck lies
     return np.asarray(ndimage.map_coordinates(values, at, order=1, mode="nearest"))
 
 
@@ -218,7 +232,31 @@ def _keep_above_ground(
     return np.where(rays[:, 2] < 0, np.minimum(near, ground), near)
 
 
-def _measure_bulge(solid: NDArray[np.bool_], ends: tuple[int, int]) -> NDArray[np.float64]:
+def _turn(
+    solid: NDArray[np.bool_], foot: Foot, places: NDArray[np.float64], camera: Camera
+) -> NDArray[np.float64]:
+    """How far the front at ``places`` (N, 2) stands before the foot's near edge, in pixels, if ``solid`` is
+    as round as its foot all the way up; what is narrower stands back.
+
+    A place on the front is seen in a row farther down than where its own height is widest.
+    """
+    middle, half = sum(foot.ends) / 2, (foot.ends[1] - foot.ends[0]) / 2
+    radius = half + _measure_bulge(solid, foot.ends, narrower=True) / 2
+    usual = ndimage.median_filter(radius, size=int(half) | 1, mode="nearest")
+    radius = np.where(radius > half, np.clip(radius, None, np.maximum(usual, half)), radius)
+    below = np.arange(len(radius)) + 0.5 > foot.row[list(foot.ends)].max()
+    radius = np.where(below, np.maximum(radius, half), radius)
+    sine = (camera.origin[2] - camera.target[2]) / math.dist(camera.origin, camera.target)
+    aside = places[:, 0] - middle
+    rows = np.arange(len(radius)) + 0.5
+    before = np.sqrt(np.maximum(np.interp(places[:, 1], rows, radius) ** 2 - aside**2, 0))
+    before = np.sqrt(np.maximum(np.interp(places[:, 1] - sine * before, rows, radius) ** 2 - aside**2, 0))
+    return np.asarray(before - np.sqrt(np.maximum(half**2 - aside**2, 0)))
+
+
+def _measure_bulge(
+    solid: NDArray[np.bool_], ends: tuple[int, int], narrower: bool = False
+) -> NDArray[np.float64]:
     """How much wider each row of ``solid`` is than its foot, whose columns are ``ends``, in pixels.
 
     What is wider above its foot to both sides, a ball or a lamp, is so towards the camera, too; a handle or a
@@ -230,7 +268,8 @@ def _measure_bulge(solid: NDArray[np.bool_], ends: tuple[int, int]) -> NDArray[n
     right = np.where(empty & (columns + 1 > middle), columns, len(columns)).min(1)
     widths = 2 * np.minimum(middle - left, right - middle)
     smooth = ndimage.gaussian_filter1d(np.interp(np.arange(len(solid)), rows, widths), len(solid) / 100)
-    return np.asarray(np.maximum(smooth - (ends[1] - ends[0]), 0.0))
+    wider = smooth - (ends[1] - ends[0])
+    return np.asarray(wider if narrower else np.maximum(wider, 0.0))
 
 
 def _level_underside(
@@ -255,44 +294,3 @@ def _round_edge(solid: NDArray[np.bool_], overhang: float) -> NDArray[np.float64
     """How far each row of ``solid`` stands over the foot: a quarter of a circle of ``overhang`` pixels."""
     height = np.flatnonzero(solid.any(1)).max() + 0.5 - np.arange(len(solid))
     return np.asarray(overhang * np.sqrt(1 - (1 - np.clip(height / max(overhang, 1e-6), 0, 1)) ** 2))
-
-
-def find_contact(
-    solid: NDArray[np.bool_],
-    camera: Camera,
-    corner: tuple[int, int],
-    canvas: tuple[int, ...],
-    reach: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[int, int]]:
-    """The depth y and the row at which the foot stands, for each column of ``solid`` and one more; its ends.
-
-    Seen from above the near edge of a foot is convex, a row of legs taken as one. So of the points at which
-    the lower outline would meet the ground, no farther back than ``reach``, the convex hull's near side
-    is it; what is higher overhangs.
-    """
-    height, width = solid.shape
-    lowest = height - np.argmax(solid[::-1], axis=0)
-    columns = np.arange(width)
-    filled = solid.any(0)
-    places = np.stack([corner[1] + columns + 0.5, corner[0] + lowest], 1) / (canvas[1], canvas[0])
-    rays = cast_rays(places, camera)
-    origin = np.array(camera.origin)
-    falls = filled & (rays[:, 2] < 0)
-    depth = np.full(width, np.inf)
-    depth[falls] = origin[1] - origin[2] * rays[falls, 1] / rays[falls, 2]
-    touches = np.flatnonzero(depth <= depth.min() + reach)
-    if not falls.any():
-        ends = np.flatnonzero(filled)
-        return np.zeros(width + 1), np.full(width + 1, float(height)), (int(ends[0]), int(ends[-1]) + 1)
-    hull: list[int] = []
-    for c in touches.tolist():
-        while len(hull) > 1 and _is_behind(depth, hull[-2], hull[-1], c):
-            hull.pop()
-        hull.append(c)
-    edge, row = (np.interp(np.arange(width + 1), np.array(hull) + 0.5, a[hull]) for a in (depth, lowest))
-    return edge, row, (int(touches[0]), int(touches[-1]) + 1)
-
-
-def _is_behind(depth: NDArray[np.float64], a: int, b: int, c: int) -> bool:
-    """Whether column ``b`` stands no nearer than the line from ``a`` to ``c``."""
-    return bool((depth[b] - depth[a]) * (c - a) >= (depth[c] - depth[a]) * (b - a))
