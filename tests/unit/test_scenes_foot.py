@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -30,7 +32,7 @@ def turn(profile: list[tuple[float, float]]) -> list[NDArray[np.float64]]:
     """Slices of a body of revolution through (radius, height) points."""
     a = np.linspace(0, 2 * np.pi, 90)
     rings = [np.stack([r * np.cos(a), r * np.sin(a), np.full(90, z)], 1) for r, z in profile]
-    return [np.concatenate(pair) for pair in zip(rings[:-1], rings[1:], strict=True)]
+    return [np.concatenate(pair) for pair in pairwise(rings)]
 
 
 def build_box(width: float, depth: float, height: float, degrees: float) -> NDArray[np.float64]:
@@ -73,8 +75,9 @@ def test_a_box_has_no_round_foot(degrees: float, elevation: float) -> None:
 
 def test_neither_legs_nor_a_level_photo_are_round() -> None:
     camera = stand()
-    legs = [build_box(0.05, 0.05, 0.5, 0) + (x, y, 0) for x in (-0.3, 0.3) for y in (-0.2, 0.2)]
-    top = build_box(0.7, 0.5, 0.1, 0) + (0, 0, 0.5)
+    leg, top = build_box(0.05, 0.05, 0.5, 0), build_box(0.7, 0.5, 0.1, 0)
+    legs = [leg + np.array([x, y, 0]) for x in (-0.3, 0.3) for y in (-0.2, 0.2)]
+    top[:, 2] += 0.5
     assert find(see(top, *legs, camera=camera), camera).sag == 0.0
     level = np.zeros((SIZE, SIZE), bool)
     level[125:375, 150:350] = True

@@ -30,7 +30,7 @@ FRONTS = (-0.1, -0.05, -0.03)
 def build_points(corner: float, reach: float) -> np.ndarray:
     """A thing 2 wide and 1 deep, with a point at ``corner`` of both half sides; it comes ``reach`` nearer
     above its foot, and much nearer where that no longer counts."""
-    points = [(x, y, 0.003) for x, y in zip((-0.9, 0.1, 0.9), FRONTS)]
+    points = [(x, y, 0.01) for x, y in zip((-0.9, 0.1, 0.9), FRONTS)]
     points += [(x, y - reach, 0.119) for x, y in zip((-0.9, 0.1, 0.9), FRONTS)]
     points += [(x, y - reach, 0.02) for x, y in zip((-0.9, 0.1, 0.9), FRONTS)]
     points += [(-1, 0, 0.5), (1, 0, 0.5), (0, 0.5, 0.5), (0, -0.5, 0.12), (-0.9, -0.4, 0.12)]
@@ -47,7 +47,6 @@ def measure(
     order = iter(made)
     monkeypatch.setattr(bodies, "build_product", lambda category, number: next(order))
     monkeypatch.setattr(bodies, "_measure_relief", relief)
-    monkeypatch.setattr(bodies, "_spread_points", lambda parts: parts[0].mesh.vertices)
     category: Any = SimpleNamespace(name="thing", body=None, framing=None)
     return measure_body.__wrapped__(category)
 
@@ -57,8 +56,8 @@ def test_a_body_is_measured_from_the_categorys_products(monkeypatch: pytest.Monk
     assert found.depth == pytest.approx(0.5)
     assert found.overhang == pytest.approx(0.1)  # 0.2 nearer, of a width of 2
     assert found.round
-    box = measure(monkeypatch, *[(0.9, reach) for reach in (0.0, 0.04, 0.2, 0.3)])
-    assert not box.round and box.overhang == pytest.approx(0.02 + 0.2 * 0.08)  # four tenths of them have less
+    mixed = measure(monkeypatch, *[(0.7, reach) for reach in (0.0, 0.04, 0.2, 0.3)])
+    assert mixed.overhang == pytest.approx(0.02 + 0.2 * 0.08)  # of four, one and a fifth
     given = BodyShape(depth=0.3)
     stated: Any = SimpleNamespace(body=given)
     assert measure_body.__wrapped__(stated) is given

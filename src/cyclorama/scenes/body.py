@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cyclorama.scenes.card import TURNED
-from cyclorama.scenes.foot import find_foot
 from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, build_product, list_held_out
+from cyclorama.scenes.foot import find_foot
 from cyclorama.scenes.stage import (
     BodyShape,
     Camera,
@@ -25,12 +25,10 @@ from cyclorama.scenes.stage import (
 
 _MEASURED = 4
 """Products of a category that are measured."""
-_EDGE = 0.04
-"""So high may a round foot's edge be rounded; size 1."""
 _USUAL = 0.4
-"""Quantile of a box's overhang over its category's products: half of them may have feet of another kind."""
+"""Quantile of the overhang over a category's products, as others of them may have feet of another kind."""
 _LOW = 0.12
-"""What is no higher may overhang a box's foot; size 1."""
+"""What is no higher may overhang the foot; size 1."""
 _POINTS = 80_000
 """Points on a product's surface that are looked at."""
 _RASTER = 168
@@ -56,7 +54,7 @@ def measure_body(category: SceneCategory) -> BodyShape:
     held_out = list_held_out(category.name)
     numbers = [n for n in range(PRODUCTS_PER_CATEGORY) if n not in held_out][:_MEASURED]
     products = [build_product(category, number) for number in numbers]
-    depths, fills, rounded, overhangs = [], [], [], []
+    depths, fills, overhangs = [], [], []
     for parts in products:
         low, high = compute_bounds(parts)
         points = np.concatenate([p.mesh.vertices for p in parts])
@@ -64,17 +62,12 @@ def measure_body(category: SceneCategory) -> BodyShape:
         depths.append(depth / max(width, 1e-6))
         foot, near = (_find_front(points[points[:, 2] < height], width) for height in (0.02, _LOW))
         overhangs.append((foot - near) / max(width, 1e-6))
-        points = _spread_points(parts)
-        foot, near = (_find_front(points[points[:, 2] < height], width) for height in (0.004, _EDGE))
-        rounded.append((foot - near) / max(width, 1e-6))
         corners = np.abs(points[:, :2]) / (np.array([width, depth]) / 2)
         fills.append(float((corners.min(1) > 0.8).any()))
-    is_round = bool(np.mean(fills) < 0.5)
-    overhang = np.median(rounded) if is_round else np.quantile(overhangs, _USUAL)
     body = BodyShape(
         depth=float(np.clip(np.median(depths), 0.05, 1.2)),
-        overhang=float(np.clip(overhang, 0, 0.2)),
-        round=is_round,
+        overhang=float(np.clip(np.quantile(overhangs, _USUAL), 0, 0.2)),
+        round=bool(np.mean(fills) < 0.5),
     )
     if body.round:
         return body

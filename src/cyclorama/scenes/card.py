@@ -25,8 +25,6 @@ SHARE_ROOM = (0.8, 1.2)
 """How far a product's share of the image may leave the category's before the angle of view gives way."""
 TURNED = 0.3
 """How far back a foot's near edge may run, as a share of the product's width: a box turned by 17 degrees."""
-EDGE = 0.06
-"""How far a square bottle's front stands over its foot, as a share of its width, in a category of round ones."""
 LEAST_HEIGHT = 0.003
 """What lies on the ground is so thick; the product's size is 1."""
 
@@ -98,8 +96,6 @@ def build_card(
         axis, near, far = 2, (depth.max() + behind) / 2, (depth.max() - behind) / 2
     else:
         axis, near = 1, np.interp(places[:, 0], np.arange(len(foot.depth)), foot.depth)
-        overhang = EDGE if body.round and not foot.sag else body.overhang
-        edge = _round_edge(solid, overhang * width / pixel)
         if body.front:
             up = (np.interp(places[:, 0], np.arange(len(foot.row)), foot.row) - places[:, 1]) / (bottom - top)
             across = (places[:, 0] - 2) / (right - left)
@@ -107,13 +103,11 @@ def build_card(
             behind = width * _look_up(body.back, up, across)
             near = _keep_above_ground(near, rays, origin)
         elif foot.sag:
-            before = _turn(solid, foot, places, camera) * body.depth
-            before += np.interp(places[:, 1], np.arange(len(edge)) + 0.5, edge)
-            near = near - before * pixel
+            near = near - _turn(solid, foot, places, camera) * body.depth * pixel
             near = _keep_above_ground(near, rays, origin)
         else:
             bulge = _measure_bulge(solid, foot.ends) * body.depth * pixel / 2
-            bulge = np.maximum(bulge, edge * pixel)
+            bulge = np.maximum(bulge, _round_edge(solid, body.overhang * width / pixel) * pixel)
             near = near - np.interp(places[:, 1], np.arange(len(bulge)) + 0.5, bulge)
         behind = _level_underside(places, rays, near - origin[1], behind)
         far = near + behind
