@@ -61,7 +61,7 @@ def find_foot(
     """
     height, width = solid.shape
     lowest = height - np.argmax(solid[::-1], axis=0)
-    columns = np.arange(width)
+    columns = np.arange(width, dtype=np.float64)
     filled = solid.any(0)
     depth = np.full(width, np.inf)
     depth[filled] = _meet_ground(columns[filled] + 0.5, lowest[filled], camera, corner, canvas)
@@ -69,7 +69,9 @@ def find_foot(
         ends = np.flatnonzero(filled)
         return Foot(np.zeros(width + 1), np.full(width + 1, float(height)), (int(ends[0]), int(ends[-1]) + 1))
     nearest = int(np.argmin(depth))
-    above = _meet_ground(np.array([nearest + 0.5]), lowest[[nearest]] - _LOWEST, camera, corner, canvas)
+    above = _meet_ground(
+        np.array([nearest + 0.5]), np.array([lowest[nearest] - _LOWEST], float), camera, corner, canvas
+    )
     slack = float(above[0] - depth[nearest])
     touches, sag = _find_round(depth, slack, _measure_column(nearest, lowest, camera, corner, canvas))
     if not sag:
@@ -144,7 +146,7 @@ def _find_round(depth: Line, slack: float, pixel: float) -> tuple[NDArray[np.int
 
 def _fit(terms: Line, values: Line) -> tuple[Line, float]:
     found = np.linalg.lstsq(terms, values, rcond=None)[0]
-    return found, float(np.sqrt(np.mean((terms @ found - values) ** 2)))
+    return np.asarray(found, float), float(np.sqrt(np.mean((terms @ found - values) ** 2)))
 
 
 def _is_behind(depth: Line, a: int, b: int, c: int) -> bool:
