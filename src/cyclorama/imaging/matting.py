@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from scipy import ndimage
+from scipy.sparse import identity
 
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
@@ -28,6 +29,7 @@ from cyclorama.types import Matte, Pixels
 _TILE, _TILE_MARGIN = 64, 16  # colours are solved in tiles that hold a rim, with so much round them, pixels
 _SHIFTS = (0.001, 0.01, 0.1, 1.0, 10.0)  # without one the preconditioner can fail, which it prints
 _SMOOTH = 1e-4  # regularisation; with PyMatting's 1e-7 a textured ground pulls at the outline
+_TRUST, _STEEP = 0.03, 4.0  # weight of a guess beside the colours (Levin's lambda), after it is made steeper
 _MARGIN = 8  # pixels of certain background kept around the product when it is cut out for speed
 
 
@@ -59,21 +61,31 @@ def estimate_matte(pixels: Pixels, mask: Matte, config: MattingConfig | None = N
     return solve_matte(pixels, trimap, config)
 
 
-def solve_matte(pixels: Pixels, trimap: Matte, config: MattingConfig | None = None) -> Matte:
+def solve_matte(
+    pixels: Pixels, trimap: Matte, config: MattingConfig | None = None, guess: Matte | None = None
+) -> Matte:
     """The matte, float32 (H, W), for a ``trimap`` (H, W) of 1 (product), 0 (background) and 0.5 (unknown).
 
-    What is known stays as it is. Both ends must occur.
+    What is known stays as it is. Both ends must occur. ``guess`` (h, w), of any size, is what alpha keeps to
+    where the colours tell little.
     """
     config = config or MattingConfig()
     matte = trimap.copy()
     window = find_window(trimap > 0, _MARGIN + max(2, round(config.rim_share * max(trimap.shape))))
     part = trimap[window]
-    matte[window] = np.where(part == 0.5, _solve(pixels[window], part, part >= 0.5, config), part)
+    if guess is not None:
+        guess = resize_plane(guess, (trimap.shape[0], trimap.shape[1]))[window]
+    solved = _solve(pixels[window], part, part >= 0.5, config, guess)
+    matte[window] = np.where(part == 0.5, solved, part)
     return matte
 
 
 def _solve(
-    pixels: Pixels, trimap: npt.NDArray[Any], solid: npt.NDArray[np.bool_], config: MattingConfig
+    pixels: Pixels,
+    trimap: npt.NDArray[Any],
+    solid: npt.NDArray[np.bool_],
+    config: MattingConfig,
+    guess: Matte | None,
 ) -> Matte:
     """Alpha, float32 (H, W), of a ``trimap`` of 0, 0.5 (unknown) and 1; ``solid`` if one end is missing."""
     size, unknown = trimap.shape, trimap == 0.5
@@ -87,16 +99,20 @@ def _solve(
     trimap = np.where(trimap < 0.25, 0.0, np.where(trimap > 0.75, 1.0, 0.5))
     if not (trimap == 1).any() or not (trimap == 0).any():
         return solid.astype(np.float32)
-    pymatting = _load_pymatting()
-    shifted = partial(pymatting.ichol, shifts=_SHIFTS)
+    pymatting, known = _load_pymatting(), (trimap != 0.5).ravel()
+    free = ~known
+    rows = pymatting.cf_laplacian(guide / 255.0, epsilon=_SMOOTH, is_known=known)[free]
+    matrix, wanted = rows[:, free], -(rows[:, known] @ trimap.ravel()[known])
+    if guess is not None:
+        steep = (_STEEP * (resize_plane(guess, trimap.shape).ravel()[free] - 0.5) + 0.5).clip(0, 1)
+        matrix, wanted = matrix + _TRUST * identity(matrix.shape[0]), wanted + _TRUST * steep
+    solved = trimap.ravel().copy()
     try:
         with np.errstate(invalid="ignore", divide="ignore"):
-            solved = pymatting.estimate_alpha_cf(
-                guide / 255.0, trimap, preconditioner=shifted, laplacian_kwargs={"epsilon": _SMOOTH}
-            )
+            solved[free] = pymatting.cg(matrix, wanted, M=pymatting.ichol(matrix, shifts=_SHIFTS))
     except ValueError:  # it does not converge where nothing unknown touches the product
         return solid.astype(np.float32)
-    alpha = np.clip(solved, 0, 1).astype(np.float32)
+    alpha = np.clip(solved, 0, 1).astype(np.float32).reshape(trimap.shape)
     if scale < 1:
         alpha = _upsample_guided(alpha, guide, pixels, unknown)
     # the solver leaves a faint veil over flat areas: stretch it away

@@ -93,7 +93,7 @@ def _drop_colours(pixels: Pixels) -> Pixels:
 
 def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | None) -> Matte:
     """``seen`` (h, w) with its outline on that of ``pixels`` (H, W), looked for where the network is unsure
-    and near one half; ``share`` of the longer side is what the network saw."""
+    and near one half, and kept where the colours tell none; the network saw ``share`` of the longer side."""
     radius = max(2, round(_BAND * share * max(seen.shape) / _SIDE))
     inside = erode(seen >= 0.5, radius) & (seen >= 1 - SURE)
     outside = ~dilate(seen >= 0.5, radius) & (seen <= SURE)
@@ -103,7 +103,7 @@ def _refine(pixels: Pixels, seen: Matte, share: float, config: MattingConfig | N
     trimap = Image.fromarray(np.where(inside, 2, np.where(outside, 0, 1)).astype(np.uint8))
     large = trimap.resize((size[1], size[0]), Image.Resampling.NEAREST)
     known: Matte = np.asarray(large, dtype=np.float32) / np.float32(2)
-    return solve_matte(pixels, known, config)
+    return solve_matte(pixels, known, config, seen)
 
 
 def _agree(first: Matte, second: Matte) -> float:
