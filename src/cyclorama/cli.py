@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "curate": "turn raw advertising images into a training set",
     "evaluate": "measure images by the metrics of the paper",
     "serve": "take photos and give images over HTTP, with a page for designers",
+    "remote": "have a server make the images of a photo, a folder or a table",
     "demo": "generate images of the bundled products",
 }
 LAB: dict[str, str] = {

@@ -263,6 +263,10 @@ class RouteError(ServiceError):
     """There is nothing at this address, or not for this method."""
 
 
+class UnreachableError(ServiceError):
+    """A server does not answer its client."""
+
+
 class SlowBodyError(ServiceError):
     """The request's body came too slowly."""
 

@@ -204,13 +204,42 @@ def touch(driver: Any, kind: str, *points: tuple[float, float]) -> None:
     driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": values})
 
 
+def press_word(driver: Any, word: str) -> None:
+    found = (
+        f"[...document.querySelectorAll('#batch .button')].find((one) => one.innerText.trim() === '{word}')"
+    )
+    see(driver, f"{found}?.disabled === false")
+    driver.execute_script(f"{found}.click()")
+
+
+def test_a_table_is_dropped_mapped_checked_and_its_failures_are_listed(page: Any) -> None:
+    table = "Nr,Foto\n1,/etc/hostname\n2,gone.png\n"
+    page.execute_script(DROP, [["shop.csv", base64.b64encode(table.encode()).decode()]])
+    see(page, "document.body.dataset.view === 'batch' && document.querySelectorAll('#batch td').length === 4")
+    chosen = "[...document.querySelectorAll('#batch th select')].map((one) => one.value)"
+    assert page.execute_script(f"return {chosen}") == ["", "image"]
+    page.execute_script(
+        "const menu = document.querySelector('#batch th select'); menu.value = 'id';"
+        "menu.dispatchEvent(new Event('change'))"
+    )
+    see(page, f"{chosen}[0] === 'id'")
+    press_word(page, "Check")
+    reasons = "[...document.querySelectorAll('#batch .problem')].map((one) => one.innerText)"
+    see(page, f"{reasons}.length === 2", 120)
+    page.refresh()
+    assert "outside the table's folder" in see(page, f"{reasons}[0]")
+    press_word(page, "Make images")
+    see(page, "document.querySelector('#batch .soft').innerText.includes('2 failed')", 120)
+    press_word(page, "Try again")
+
+
 def test_by_touch_on_a_small_screen(page: Any) -> None:
     size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
     page.refresh()
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     try:
-        for view in ("products", "setup", "images", "history"):
+        for view in ("products", "setup", "images", "batch", "history"):
             go(page, view)
             assert page.execute_script("return document.documentElement.scrollWidth") <= 360, view
         open_mask(page)
@@ -244,7 +273,7 @@ def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
     axe_core = pytest.importorskip("axe_core_python", reason="needs: pip install 'cyclorama[dev]'")
     script = (Path(axe_core.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     page.execute_script(script)
-    for view in ("products", "images", "history"):
+    for view in ("products", "images", "batch", "history"):
         go(page, view)
         found = page.execute_async_script(
             "const done = arguments[0]; axe.run().then(({violations}) => done(violations.filter(({impact}) =>"

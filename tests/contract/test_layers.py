@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types", "seeding"},
-    {"config", "tensors", "prompts", "files", "local_server", "processes"},
+    {"config", "tensors", "prompts", "files", "local_server", "processes", "client"},
     {"jobs"},
     {"imaging", "data"},
     {"typography", "layout"},

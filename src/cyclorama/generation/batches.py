@@ -8,21 +8,23 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from cyclorama.errors import ModelError
+from cyclorama.errors import ImageError, ModelError
 from cyclorama.generation.engine import is_out_of_memory, sample_images
-from cyclorama.generation.job import ImageRun
+from cyclorama.generation.job import ImageRun, read_size
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.task import Model, Task
 from cyclorama.imaging.product import Product
 from cyclorama.jobs.job import Engine
 from cyclorama.models.registry import Category
 from cyclorama.seeding import compute_seed
+from cyclorama.types import Size
 
 CPU_BATCH = 1
 ACCELERATOR_BATCH = 8
@@ -120,9 +122,29 @@ def choose_batch_size(job: ImageRun, engine: Engine, earlier: dict[str, Any], im
 
 
 def measure_job(job: ImageRun) -> tuple[int, float]:
-    """As :func:`measure_model`, of the job's model on this machine. Raises ModelError."""
+    """As :func:`measure_model`, of the job's model on this machine; sets are rendered on its own canvas.
+
+    Raises ModelError.
+    """
     device = "cuda:0" if job.engine.device == "cuda" else job.engine.device
-    return measure_model(job.open_model(device), job.config.settings, device)
+    model, settings = job.open_model(device), job.config.settings
+    if job.model.learned:
+        return measure_model(model, settings, device)
+    task, seconds = _build_task(model, _find_canvas(job)), 0.0
+    for _ in "ab":  # the first also starts the renderer, and makes the empty set that products share
+        start = time.perf_counter()
+        sample_images(model, [task], settings.replace(size="source", candidates=1), 1)
+        seconds = time.perf_counter() - start
+    return settings.batch_size or 1, seconds
+
+
+def _find_canvas(job: ImageRun) -> Size | None:
+    """The first canvas of the first input whose size can be read."""
+    for row in job.plan.read_shard(0) if job.plan.keys else ():
+        if row.failure is None and row.image is not None and Path(row.image).is_file():
+            with suppress(ImageError, OSError):
+                return job.layouts[0].compute_size(read_size(Path(row.image)))
+    return None
 
 
 def measure_model(model: Model, settings: GenerateConfig, device: str) -> tuple[int, float]:
@@ -161,11 +183,11 @@ def measure_model(model: Model, settings: GenerateConfig, device: str) -> tuple[
     return best, best_seconds
 
 
-def _build_task(model: Model) -> Task:
-    side = model.image_size
-    pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    matte = np.zeros((side, side), dtype=np.float32)
-    matte[side // 4 : -side // 4, side // 4 : -side // 4] = 1
+def _build_task(model: Model, size: Size | None = None) -> Task:
+    height, width = size or (model.image_size, model.image_size)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    matte = np.zeros((height, width), dtype=np.float32)
+    matte[height // 4 : -height // 4, width // 4 : -width // 4] = 1
     known = model.registry.categories
     return Task(Product(pixels, matte, pixels), known[0] if known else Category("thing", 0), seed=0)
 

@@ -24,7 +24,7 @@ async function request(method, path, { body, headers = {}, signal } = {}) {
 
 /** Seeds are longer than numbers here can be, so they stay text. */
 const json = async (answer) => JSON.parse((await (await answer).text()).replace(/("seed":\s*)(\d{16,})/g, '$1"$2"'));
-const send = (method, path, values, key) =>
+export const send = (method, path, values, key) =>
   json(request(method, path, {
     body: JSON.stringify(values ?? {}),
     headers: { "Content-Type": "application/json", ...(key && { "Idempotency-Key": key }) },
@@ -36,12 +36,16 @@ export const loadBitmap = async (path, width, height) =>
   createImageBitmap(await (await request("GET", path)).blob(), { resizeWidth: width, resizeHeight: height, resizeQuality: "high" });
 export const getText = async (path) => (await request("GET", path)).text();
 
-/** Upload a file; equal bytes give the same asset. */
-export function upload(file, name = file.name) {
-  const form = new FormData();
-  form.append("file", file, name || "image");
-  return json(request("POST", "/v1/assets", { body: form, headers: { "Idempotency-Key": crypto.randomUUID() } }));
+/** Send a file, as the part of a form called `part`; without a name it is a zip, sent as it is. */
+export function sendFile(path, file, part, name = file.name) {
+  const headers = { "Idempotency-Key": crypto.randomUUID(), ...(!part && { "Content-Type": "application/zip" }) };
+  const body = part ? new FormData() : file;
+  if (part) body.append(part, file, name || "image");
+  return json(request("POST", path, { body, headers }));
 }
+
+/** Upload a file; equal bytes give the same asset. */
+export const upload = (file, name) => sendFile("/v1/assets", file, "file", name);
 
 /** Cut out the product of an image asset, with `strokes` drawn on its matte. */
 export const cutOut = (image, strokes = []) => send("POST", "/v1/cutouts", { image, strokes });

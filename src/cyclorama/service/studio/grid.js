@@ -95,7 +95,7 @@ function drawBar() {
     button({ text: t("compare"), label: t("compare"), icon: "compare", kind: "quiet", disabled: ids.length !== 2, onclick: () => openViewer(ids[0], listShown, ids[1]) }),
     button({ text: t("approve"), label: t("approve"), icon: "approve", kind: "quiet", onclick: tryTo(() => decide(ids, "approved")) }),
     button({ text: t("reject"), label: t("reject"), icon: "reject", kind: "quiet", onclick: tryTo(() => decide(ids, "rejected")) }),
-    button({ text: t("download"), label: t("download"), icon: "download", kind: "quiet", onclick: () => ids.forEach((id) => save(`/v1/images/${id}/file`)) }),
+    button({ text: t("download"), label: t("download"), icon: "download", kind: "quiet", onclick: () => save(ids.length > 1 ? `/v1/images/archive.zip?images=${ids}` : `/v1/images/${ids[0]}/file`) }),
     button({ icon: "close", label: t("choice.clear"), kind: "quiet", onclick: () => {
       looking.chosen.clear();
       render("images");

@@ -18,21 +18,26 @@ export function estimate() {
   return { images, seconds: seconds ? seconds * images : null };
 }
 
-function describeItem(product) {
+/** What the panel says of all products alike. */
+export function describeLook() {
   const { look } = state;
-  const item = { image: product.asset, name: product.name };
-  if (product.strokes.length) item.mask = product.cutout.matte;
-  if (product.category || look.category !== "auto") item.category = product.category ?? look.category;
-  if (look.kind === "category" && look.pick) item.style = look.pick.asset;
-  if (look.kind === "style" && look.style) item.style = look.style.asset;
+  const shared = {};
+  if (look.category !== "auto") shared.category = look.category;
+  if (look.kind === "category" && look.pick) shared.style = look.pick.asset;
+  if (look.kind === "style" && look.style) shared.style = look.style.asset;
   if (look.kind === "reference" && look.reference) {
-    item.reference = look.reference.asset;
-    if (look.reference.cutout) item.reference_mask = look.reference.cutout.matte;
+    shared.reference = look.reference.asset;
+    if (look.reference.cutout) shared.reference_mask = look.reference.cutout.matte;
   }
-  return item;
+  return shared;
 }
 
-const describeSettings = () => ({
+const describeItem = (product) => ({
+  image: product.asset, name: product.name, ...describeLook(),
+  ...(product.strokes.length && { mask: product.cutout.matte }), ...(product.category && { category: product.category }),
+});
+
+export const describeSettings = () => ({
   preset: state.preset, candidates: state.candidates, outputs: state.sizes,
   ...(state.share && { product_scale: state.share }),
 });
@@ -166,10 +171,11 @@ function refreshSoon(id) {
   due.add(id);
 }
 
-/** Take in what the server says of jobs. */
-export function followJobs() {
+/** Take in what the server says of jobs; `other` hears of what else there is. */
+export function followJobs(other) {
   listen((event) => {
-    if (event.type === "resync") return [...server.jobs.keys()].forEach(refreshSoon);
+    if (event.type === "resync") [...server.jobs.keys()].forEach(refreshSoon);
+    other(event.job);
     const job = server.jobs.get(event.job);
     if (!job) return;
     if (event.type === "progress") {

@@ -1,26 +1,28 @@
 // How does the page begin, and which of its views is seen?
 
 import { get } from "./api.js";
+import { hear, load as loadBatch, takeFiles } from "./batch.js";
 import { loadBrands } from "./brand.js";
 import { button, fill, h, icon } from "./dom.js";
 import { listenToGrid } from "./grid.js";
 import { loadHistory } from "./history.js";
 import { followJobs, refresh } from "./jobs.js";
 import "./panel.js";
-import { listenForFiles, resumeUploads } from "./products.js";
+import { addFiles, listenForFiles, resumeUploads } from "./products.js";
 import { change, loadState, looking, onRender, render, server, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
 import { getLanguage, languages, loadWords, t } from "./words.js";
 
-const VIEWS = ["products", "setup", "images", "history"];
-const ICONS = { products: "products", setup: "style", images: "images", history: "history" };
-const PARTS = ["nav", "products", "panel", "images", "history", "notice"];
+const VIEWS = ["products", "setup", "images", "batch", "history"];
+const ICONS = { products: "products", setup: "style", images: "images", batch: "table", history: "history" };
+const PARTS = ["nav", "products", "panel", "images", "batch", "history", "notice"];
 
 function go() {
   const view = location.hash.slice(1);
   looking.view = VIEWS.includes(view) ? view : state.jobs.length && !state.products.length ? "images" : "products";
   document.body.dataset.view = looking.view;
-  render("nav", "history");
+  render("nav", "batch", "history");
+  if (looking.view === "batch") tryTo(loadBatch)();
   if (looking.view === "history") tryTo(() => loadHistory())();
 }
 
@@ -47,7 +49,10 @@ async function begin() {
   addEventListener("hashchange", go);
   addEventListener("unhandledrejection", ({ reason }) => reason?.status === undefined || toast(reason.message || t("offline")));
   document.getElementById("skip").addEventListener("click", () => document.getElementById("main").focus());
-  listenForFiles(() => VIEWS[0] === looking.view || (location.hash = VIEWS[0]));
+  listenForFiles((files) => {
+    location.hash = takeFiles(files) ? "batch" : VIEWS[0];
+    if (location.hash === `#${VIEWS[0]}`) addFiles(files);
+  });
   listenToGrid();
   go();
   render(...PARTS);
@@ -55,7 +60,7 @@ async function begin() {
   Object.assign(server, { categories, presets, models });
   loadBrands();
   const kept = [...state.jobs.map(({ id }) => id), state.look.looks?.job].filter(Boolean);
-  followJobs();
+  followJobs(hear);
   resumeUploads();
   render(...PARTS);
   await Promise.all(kept.map(refresh));

@@ -71,8 +71,8 @@ async function readDrop(transfer) {
   return (await Promise.all(entries.map(read))).flat();
 }
 
-/** Drops anywhere on the page and pasted images become products. */
-export function listenForFiles(show) {
+/** Have `take` take in what is dropped anywhere on the page, or pasted. */
+export function listenForFiles(take) {
   const root = document.documentElement;
   let depth = 0;
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files") && !document.querySelector("dialog[open]");
@@ -84,14 +84,11 @@ export function listenForFiles(show) {
     event.preventDefault();
     depth = 0;
     root.classList.remove("dropping");
-    const files = await readDrop(event.dataTransfer);
-    show();
-    addFiles(files);
+    take(await readDrop(event.dataTransfer));
   });
   addEventListener("paste", (event) => {
     if (!event.clipboardData?.files.length || document.querySelector("dialog[open]")) return;
-    show();
-    addFiles(event.clipboardData.files);
+    take([...event.clipboardData.files]);
   });
 }
 
