@@ -269,17 +269,55 @@ def test_by_touch_on_a_small_screen(page: Any) -> None:
         page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
-def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
+def test_a_product_is_moved_and_a_brand_is_kept(page: Any, server: ServiceProcess) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    page.refresh()
+    go(page, "images")
+    see(page, f"{MADE} === 2")
+    page.execute_script("document.querySelector('.cell-image').focus()")
+    press(page, Keys.ENTER)
+    see(page, "document.querySelector('.viewer .verdict-button')")
+    press(page, "e")
+    see(page, "document.querySelector('.editor .slider')", 120)
+    assert page.execute_script("return document.querySelector('.editor .primary').disabled")
+    press(page, *[Keys.ARROW_UP] * 4)
+    see(page, "document.querySelector('.editor .notice')")
+    assert check_access(page) == []
+    click(page, ".editor .primary")
+    see(page, "!document.querySelector('.editor') && document.querySelectorAll('.strip-image').length === 3")
+    made = server.get("/v1/images")["items"][0]
+    assert made["moved"] and made["parent"] and made["report"]["exact"]
+    press(page, Keys.ESCAPE)
+    see(page, f"{MADE} === 3")
+
+    click(page, ".segments [data-key=brand]")
+    click(page, ".brand .button")
+    field = see(page, "document.querySelector('.form .field input')")
+    field.send_keys("Kelp")
+    click(page, ".form [data-key=palette] .row .button")
+    assert check_access(page) == []
+    click(page, ".form .primary")
+    see(page, "document.querySelector('.brand .swatches span')")
+    assert [(kit["name"], kit["palette"]) for kit in server.get("/v1/brands")["items"]] == [
+        ("Kelp", ["#808080"])
+    ]
+
+
+def check_access(page: Any) -> Any:
+    """What axe finds serious."""
     axe_core = pytest.importorskip("axe_core_python", reason="needs: pip install 'cyclorama[dev]'")
-    script = (Path(axe_core.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
-    page.execute_script(script)
+    page.execute_script((Path(axe_core.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
+    return page.execute_async_script(
+        "const done = arguments[0]; axe.run().then(({violations}) => done(violations.filter(({impact}) =>"
+        " ['serious', 'critical'].includes(impact)).map(({id, nodes}) => [id, nodes[0].html])))"
+    )
+
+
+def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
     for view in ("products", "images", "batch", "history"):
         go(page, view)
-        found = page.execute_async_script(
-            "const done = arguments[0]; axe.run().then(({violations}) => done(violations.filter(({impact}) =>"
-            " ['serious', 'critical'].includes(impact)).map(({id, nodes}) => [id, nodes[0].html])))"
-        )
-        assert found == [], view
+        assert check_access(page) == [], view
     for language in ("de", "es", "zh", "en"):
         page.execute_script(
             "const menu = document.querySelector('#tools select'); menu.value = arguments[0];"

@@ -1,13 +1,13 @@
 // What is asked for: style, sizes, quality, how many?
 
-import { imageThumbnail, upload } from "./api.js";
+import { get, imageThumbnail, upload } from "./api.js";
 import { drawBrands } from "./brand.js";
 import { CHANNELS, measure } from "./channels.js";
 import { button, fill, h, icon, segments } from "./dom.js";
 import { estimate, generate, getReady, keepStyle, showLooks } from "./jobs.js";
 import { drawReference, pickFile, pickReference } from "./references.js";
 import { drawSearch } from "./search.js";
-import { change, onRender, server, state } from "./state.js";
+import { change, onRender, render, server, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
 import { formatNumber, formatSeconds, t } from "./words.js";
 
@@ -128,7 +128,11 @@ function drawQuality() {
     segments(t("panel.candidates"), COUNTS.map((n) => [n, formatNumber(n)]), state.candidates, (candidates) => change({ candidates }, "panel")),
     h("label", { class: "check" }, h("input", { type: "checkbox", checked: state.gate, onchange: (event) => change({ gate: event.target.checked }, "panel") }), h("span", {}, t("panel.gate"))),
     server.models.length > 1 && h("label", { class: "field" }, h("span", {}, t("panel.model")),
-      h("select", { class: "select", onchange: (event) => change({ model: event.target.value }, "panel") },
+      h("select", { class: "select", onchange: tryTo(async (event) => {
+        change({ model: event.target.value }, "panel");
+        server.categories = (await get(`/v1/categories?model=${encodeURIComponent(state.model)}`)).items;
+        render("panel", "products");
+      }) },
         server.models.map(({ name }) => h("option", { value: name, selected: name === (state.model ?? server.models[0].name) }, name)))));
 }
 
