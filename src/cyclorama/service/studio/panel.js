@@ -41,7 +41,7 @@ function drawLooks() {
     button({ text: t("looks.show"), icon: "style", disabled: !ready, onclick: tryTo(() => showLooks()) }),
     !ready && h("p", { class: "soft small-text" }, t("looks.first")));
   return h("div", { class: "looks", key: "looks" },
-    h("ul", { class: "look-tiles", role: "group", "aria-label": t("looks.title") }, job.images.map((image) => h("li", { key: image.id },
+    h("ul", { class: "look-tiles", "aria-label": t("looks.title") }, job.images.map((image) => h("li", { key: image.id },
       h("button", { type: "button", class: "look", disabled: image.state !== "done", "aria-pressed": String(pick?.image === image.id),
         "aria-label": t("looks.choose", { n: image.item + 1 }),
         onclick: tryTo(async () => setLook({ pick: pick?.image === image.id ? null : await keepStyle(image) })) },

@@ -32,7 +32,7 @@ class Viewer {
     this.top = h("header", { class: "viewer-top" });
     this.frame = h("div", { class: "viewer-frame" });
     this.side = h("aside", { class: "viewer-side" });
-    this.strip = h("ul", { class: "strip", role: "group", "aria-label": t("viewer.strip") });
+    this.strip = h("ul", { class: "strip", "aria-label": t("viewer.strip") });
     this.dialog.append(this.top, this.frame, this.side, this.strip);
     this.stage = new Stage(this.frame);
     if (other) this.stage.mode = "side";
