@@ -43,7 +43,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any,
     kind = {"Content-Type": "image/png"}
     asset = requests.post(f"{address}/v1/assets", photo.getvalue(), headers=kind, timeout=60).json()["id"]
     job = requests.post(f"{address}/v1/jobs", json={"items": [{"image": asset}]}, timeout=60).json()
-    ids = {"assets": asset, "jobs": job["id"], "images": job["images"][0]["id"]}
+    batch = requests.post(f"{address}/v1/batches", json={"files": {"a.png": asset}}, timeout=60).json()["id"]
+    ids = {"batches": batch, "assets": asset, "jobs": job["id"], "images": job["images"][0]["id"]}
     schema = schemathesis.openapi.from_dict(app.openapi())
     yield address, schema, ids
     found.should_exit = True
