@@ -30,7 +30,7 @@ KEYS = r"""
 return [...document.querySelectorAll('body *')].flatMap((element) => [...element.childNodes]
   .filter((node) => node.nodeType === 3).map((node) => node.data.trim())
   .concat(element.ariaLabel ?? [], element.title ?? [])).filter((text) => /^[a-z]+\.[a-z_.]+$/.test(text)
-  && !text.endsWith('.webp'));
+  && !/\.(webp|csv|png)$/.test(text));
 """
 """Texts that are a key of the words, which a visitor must never see."""
 
