@@ -320,10 +320,7 @@ class Client:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
         try:
             connection.request(method, f"{parts.path.rstrip('/')}{path}", body, dict(heads))
-            answer = connection.getresponse()
-            if connection.sock is not None:  # the head was cut off before it said so
-                connection.sock.close()  # once the answer is read or closed
-            return answer
+            return connection.getresponse()  # keeps the connection open until it is read
         except BaseException:
             connection.close()
             raise

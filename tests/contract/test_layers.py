@@ -23,7 +23,7 @@ ROWS: list[set[str]] = [
     {"models", "diffusion", "evaluation", "scenes"},
     {"erasing"},
     {"training", "generate", "generation"},
-    {"curate"},
+    {"curate", "posters"},
     {"service"},
     {"cli", "commands"},
     {"lab"},

@@ -69,7 +69,7 @@ def sample_images(
             style, values = _choose_set(pipeline, task, product, settings, call)
             styles.append(style)
             shared = settings.shared_sets or settings.layers is not None
-            drawn.append(call(pipeline.draw, *values, shared=shared))
+            drawn.append(call(pipeline.draw, *values, shared=shared, calm=task.calm))
             if settings.layers is not None:
                 empties[len(drawn) - 1] = _to_profile(call(pipeline.draw_empty, *values), product)
     else:

@@ -39,7 +39,7 @@ def prepare_image(
         reference = draw_reference(standing, category.name, seed)
     style = None if files is None else load_style(row.job, files.paths)
     known, frame = registry.resolve(category.name), canvas.compute_size(row.size or product.size)
-    return Task(standing, known, seed, reference, style, row.plan.name, frame), placement
+    return Task(standing, known, seed, reference, style, row.plan.name, frame=frame), placement
 
 
 def describe_recipe(row: RowState, layout: int, candidate: int, product: Product) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from cyclorama.models.words import match_word
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
+from cyclorama.scenes.calm import CalmBox, clear_boxes
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
@@ -94,11 +96,13 @@ class SceneModel:
         preset: str,
         brand: Brand | Backdrop | None = None,
         shared: bool = True,
+        calm: Sequence[CalmBox] = (),
     ) -> Pixels:
         """The set or backdrop with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
         Without ``brand`` the seed draws a style from the category's whole range; with it, products of about
-        one size stand in one set, whose plate they share if ``shared``. Raises SettingsError (unknown
+        one size stand in one set, whose plate they share if ``shared``. Nothing of a set's
+        props is seen in the ``calm`` boxes; such a set is the product's alone. Raises SettingsError (unknown
         category, a backdrop without ground there).
         """
         side, samples = PRESETS[preset]
@@ -107,10 +111,14 @@ class SceneModel:
             return brand.draw(cutout, self.library.load(category), product.size)
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
-            ground = render_image(setting.stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
+            stage = clear_boxes(setting.stage, calm)
+            ground = render_image(stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
-            draw = self.plates.draw if shared else render_alone
-            ground = draw(cutout, self._choose(cutout, category, seed, brand), samples)
+            shown = self._choose(cutout, category, seed, brand)
+            if shared and not calm:
+                ground = self.plates.draw(cutout, shown, samples)
+            else:
+                ground = render_alone(cutout, shown, samples, calm)
         return _enlarge(ground, product.size)
 
     def draw_empty(

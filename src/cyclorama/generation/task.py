@@ -11,6 +11,7 @@ from cyclorama.generation.styles import FittedStyle
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import choose_model_size
 from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.scenes.calm import CalmBox
 from cyclorama.types import Size
 
 
@@ -47,6 +48,8 @@ class Task:
     style: FittedStyle | None = None
     """For the rendered sets, in place of what would be fitted to a reference."""
     name: str = ""
+    calm: tuple[CalmBox, ...] = ()
+    """Boxes of the canvas that a rendered set's props keep out of, where words will stand."""
     frame: Size | None = None
     """(height, width) that decides the model's shape, before the canvas grew; None: the product's canvas."""
 

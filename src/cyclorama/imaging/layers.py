@@ -178,10 +178,10 @@ def encode_layers(layers: Layers, file_format: LayerFormat) -> dict[str, bytes]:
     give equal bytes. Raises SettingsError.
     """
     check_layer_format(file_format, (layers.flat.shape[0], layers.flat.shape[1]))
+    named = [(NAMES[key], rgba) for key, rgba in layers.list_rgba()]
     if file_format == "ora":
-        return {".ora": encode_openraster(layers)}
+        return {".ora": encode_openraster(named, layers.flat, layers.icc_profile)}
     if file_format == "psd":
-        named = [(NAMES[key], rgba) for key, rgba in layers.list_rgba()]
         return {".psd": encode_psd(named, layers.flat, layers.icc_profile)}
     files = {".background.png": _encode_png(layers.plate, layers.icc_profile)}
     for key, rgba in layers.list_rgba()[1:]:
@@ -189,24 +189,29 @@ def encode_layers(layers: Layers, file_format: LayerFormat) -> dict[str, bytes]:
     return files
 
 
-def encode_openraster(layers: Layers) -> bytes:
-    """An OpenRaster 0.0.5 file (zip of PNGs and ``stack.xml``), as GIMP, Krita and MyPaint open it."""
-    height, width = layers.flat.shape[:2]
+def encode_openraster(
+    layers: Sequence[tuple[str, Levels]], merged: Pixels, icc_profile: bytes | None = None
+) -> bytes:
+    """An OpenRaster 0.0.5 file (zip of PNGs and ``stack.xml``), as GIMP, Krita and MyPaint open it.
+
+    ``layers``: (name, RGBA (H, W, 4) straight) from below; ``merged`` (H, W, 3) is what they make.
+    """
+    height, width = merged.shape[:2]
     head = "<?xml version='1.0' encoding='UTF-8'?>"
     lines = [head, f'<image version="0.0.5" w="{width}" h="{height}"><stack>']
     files: list[tuple[str, bytes]] = []
-    for key, rgba in reversed(layers.list_rgba()):  # the topmost comes first
-        name = f"data/{key}.png"
-        files.append((name, _encode_png(layers.plate if key == "plate" else rgba, layers.icc_profile)))
+    for number, (title, rgba) in reversed(list(enumerate(layers))):  # the topmost comes first
+        name, opaque = f"data/layer{number}.png", (rgba[..., 3] == 255).all()
+        files.append((name, _encode_png(rgba[..., :3] if opaque else rgba, icc_profile)))
         lines.append(
-            f'<layer name={quoteattr(NAMES[key])} src="{name}" x="0" y="0" opacity="1.0" '
+            f'<layer name={quoteattr(title)} src="{name}" x="0" y="0" opacity="1.0" '
             'visibility="visible" composite-op="svg:src-over"/>'
         )
     lines.append("</stack></image>\n")
-    small = Image.fromarray(layers.flat)
+    small = Image.fromarray(merged)
     small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
     files += [
-        ("mergedimage.png", _encode_png(layers.flat, layers.icc_profile)),
+        ("mergedimage.png", _encode_png(merged, icc_profile)),
         ("Thumbnails/thumbnail.png", _encode_png(np.asarray(small), None)),
     ]
     buffer = io.BytesIO()

@@ -266,6 +266,18 @@ class CanvasLayout(Settings):
         return values
 
 
+def place_in_box(product: Product, canvas: Size, box: Rectangle) -> Product:
+    """``product`` on a canvas of ``canvas`` (height, width), its visible part filling ``box``.
+
+    Where the box has the product's own size its pixels are kept bit for bit; else both colours are the
+    foreground's, resampled premultiplied.
+    """
+    own = find_box(product.matte)
+    if (own.height, own.width) == (box.height, box.width):
+        return shift_product(product, canvas, (box.top - own.top, box.left - own.left))
+    return scale_product(product, canvas, own, box)
+
+
 def place_product(product: Product, size: Size | None) -> Product:
     """``product`` on a canvas of ``size``: the whole input, centred, as large as fits, background around it.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cyclorama.scenes.calm import CalmBox, clear_boxes
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.look import choose_wall, measure_rim
 from cyclorama.scenes.model import PREVIEW, CutOut, begin_set, find_surroundings, find_view, light_as
@@ -256,9 +258,14 @@ def render_whole(
     return render_light(stage, max(cutout.canvas), samples, number, None, plate.shapes, guide)
 
 
-def render_alone(cutout: CutOut, shown: ProductSet, samples: int) -> NDArray[np.uint8]:
-    """The set round ``cutout``, sRGB (H, W, 3), without a plate: faster for a product or two."""
-    stage = shown.place(shown.build(), cutout)
+def render_alone(
+    cutout: CutOut, shown: ProductSet, samples: int, calm: Sequence[CalmBox] = ()
+) -> NDArray[np.uint8]:
+    """The set round ``cutout``, sRGB (H, W, 3), without a plate: faster for a product or two.
+
+    Nothing of its props is seen in the ``calm`` boxes.
+    """
+    stage = clear_boxes(shown.place(shown.build(), cutout), calm)
     light = render_light(stage, max(cutout.canvas), samples, shown.arrangement)
     return tone_map(light, stage.exposure)
 

@@ -7,6 +7,7 @@ word stands alone on the last line where that can be helped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -91,6 +92,33 @@ def fit_text(block: TextBlock, box: BoxPixels, canvas: Size) -> SetText:
     return best
 
 
+def measure_widths(block: TextBlock, most: int = 3) -> tuple[float, ...]:
+    """Width in ems of ``block`` on 1, 2 … ``most`` lines at the least, each line break where one is allowed.
+
+    Falling, and no longer than further lines make it narrower; infinite for fewer lines than its own line
+    ends allow. Raises as :func:`fit_text` does for what no size can set.
+    """
+    style = block.style
+    faces = [find_faces(style.fonts, span.weight or style.weight) for span in block.words]
+    rtl = find_direction(block)
+    setter = _Setter(block, itemise(block, faces, rtl), rtl)
+    widest = setter.find_widest()
+    fewest = setter.count_lines(widest)
+    found = [math.inf] * (fewest - 1)
+    for count in range(fewest, max(fewest, most) + 1):
+        low, high = 0.0, widest
+        for _ in range(20):
+            middle = (low + high) / 2
+            if 0 < setter.count_lines(middle) <= count:
+                high = middle
+            else:
+                low = middle
+        if found and high > found[-1] - 1e-3:
+            break
+        found.append(high)
+    return tuple(found)
+
+
 class _Setter:
     """Sets one block at one size after another; lines that come again are shaped once."""
 
@@ -143,6 +171,16 @@ class _Setter:
         while places[-1]:
             places.append(-best[places[-1]][2])  # type: ignore[index]
         return [self.shape(number, stops[a], stops[b]) for b, a in reversed(list(pairwise(places)))]
+
+    def find_widest(self) -> float:
+        """Width in ems of the longest paragraph on one line."""
+        ends = [(0, *paragraph.breaks)[-1] for paragraph in self.paragraphs]
+        return max(self._width(number, 0, end) for number, end in enumerate(ends)) + _TOLERANCE
+
+    def count_lines(self, width: float) -> int:
+        """Lines within ``width`` ems; 0 if some word is wider."""
+        found = [self.find_lines(number, width) for number in range(len(self.paragraphs))]
+        return 0 if None in found else sum(len(lines or []) for lines in found)
 
     def set(self, size: float, box: BoxPixels) -> SetText | None:
         """The block at ``size`` in ``box``; None if it leaves it."""

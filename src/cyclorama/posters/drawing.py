@@ -1,0 +1,253 @@
+"""Draws a planned poster on its background: panel, scrims, product, logo, words, each a layer of its own.
+
+Everything that changes the background lies below the product, so its pixels stay what they are; words stand
+above it, on places that its silhouette leaves free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cyclorama.imaging.colour import to_lab
+from cyclorama.imaging.compositing import composite, compute_product_report
+from cyclorama.imaging.product import Product
+from cyclorama.layout.elements import Box, Element, PosterLayout
+from cyclorama.posters.record import TextProof
+from cyclorama.posters.words import RGB, PosterBrand, Wording, build_block
+from cyclorama.types import Pixels, ProductReport
+from cyclorama.typography.contrast import (
+    Legible,
+    choose_limit,
+    compute_ratio,
+    draw_plate,
+    get_luminance,
+    make_legible,
+)
+from cyclorama.typography.drawing import Patch, draw_text, lay_over, write_svg
+from cyclorama.typography.fitting import SetText, fit_text
+from cyclorama.typography.proof import read_back
+
+INK, PAPER = 16.0, 97.0
+"""Lightness (L*) of dark and light words; both take a trace of the background's hue."""
+PANEL_DARK, PANEL_LIGHT = 22.0, 93.0
+DARK = 62.0
+"""Grounds darker than this (L*) take light words and dark panels."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnPoster:
+    """A poster's pixels and what it is made of."""
+
+    pixels: Pixels
+    background: Pixels
+    """Without product, panel and words."""
+    below: tuple[Patch, ...]
+    """Panel and scrims, lowest first."""
+    above: tuple[Patch, ...]
+    """Logo and words."""
+    texts: tuple[tuple[SetText, RGB], ...]
+    proofs: tuple[TextProof, ...]
+    report: ProductReport
+
+
+def draw_poster(
+    background: Pixels,
+    product: Product,
+    layout: PosterLayout,
+    wording: Wording,
+    language: str,
+    brand: PosterBrand,
+    logo: npt.NDArray[np.uint8] | None = None,
+) -> DrawnPoster:
+    """``wording`` on ``background`` (H, W, 3) with ``product`` on the same canvas, as ``layout`` says.
+
+    Raises typography's errors: a letter without a font, words that do not fit their box, a contrast that
+    nothing reaches. Invariant: where the product is opaque, the poster is the product bit for bit.
+    """
+    canvas = product.size
+    panel = [_draw_panel(background, element, brand, canvas) for element in layout.select("underlay")]
+    ground = lay_over(background, panel)
+    below, above, proofs, texts = list(panel), [], [], []
+    for element in layout.select("logo"):
+        if logo is not None:
+            above.append(_draw_logo(logo, element.box, canvas))
+    accent = brand.accent or find_accent(product)
+    for element in sorted(layout.select("text"), key=lambda one: list(wording).index(one.id)):
+        assert element.role is not None
+        box = _to_pixels(element.box, canvas)
+        size = element.find_em(canvas[0])
+        align = "center" if element.role == "action" else element.align  # in the middle of its button
+        block = build_block(element.role, wording[element.id], language, brand, align, size)
+        text = fit_text(block, box, canvas)
+        if element.role == "action":
+            legible = _draw_button(text, accent, canvas)
+        else:
+            legible = _write(ground, element, text, choose_colours(ground, element, accent, brand))
+        *veils, letters = legible.patches
+        below += veils
+        ground = lay_over(ground, veils)
+        above.append(letters)
+        texts.append((text, legible.colour))
+        proofs.append(_prove(element, text, legible, canvas))
+    flat = composite(ground, product)
+    pixels = lay_over(flat, above)
+    report = compute_product_report(pixels, product)
+    return DrawnPoster(pixels, background, tuple(below), tuple(above), tuple(texts), tuple(proofs), report)
+
+
+def _write(ground: Pixels, element: Element, text: SetText, colours: list[RGB]) -> Legible:
+    """A text in the first colour that can be read, or with a remedy that suits its ground.
+
+    Never dark words on a pale veil before a dark ground, or the other way round: these stand on a plate of
+    the ground's own kind.
+    """
+    legible = make_legible(ground, text, colours)
+    dark = _find_mean(ground, element.box)[0] < DARK
+    if legible.remedy != "scrim" or (float(get_luminance(legible.colour)) > 0.18) == dark:
+        return legible
+    mean = _find_mean(ground, element.box)
+    under, colour = _tint(PANEL_DARK if dark else PANEL_LIGHT, mean, 0.8), colours[-2]
+    canvas = (ground.shape[0], ground.shape[1])
+    ratio = float(compute_ratio(get_luminance(colour), get_luminance(under)))
+    if ratio < legible.limit:
+        return legible
+    patches = (draw_plate(text, under, canvas), draw_text(text, colour, canvas))
+    return Legible(patches, colour, ratio, legible.limit, "plate", 1.0)
+
+
+def choose_colours(ground: Pixels, element: Element, accent: RGB, brand: PosterBrand) -> list[RGB]:
+    """Colours for a text, preferred first: the brand's, then ink or paper, as the ground is light or dark."""
+    mean = _find_mean(ground, element.box)
+    ink, paper = _tint(INK, mean, 0.5), _tint(PAPER, mean, 0.15)
+    own = [paper, ink] if mean[0] < DARK else [ink, paper]
+    first = [accent] if element.role == "price" and _stands_out(accent, mean) else []
+    return [*first, *brand.colours, *own]
+
+
+def find_accent(product: Product) -> RGB:
+    """The product's most lively colour, deep enough for words; a plain dark one if it has none."""
+    seen = product.foreground[product.matte > 0.9]
+    if len(seen) == 0:
+        return (40, 40, 44)
+    seen = seen[:: max(1, len(seen) // 4000)]
+    lab = to_lab(seen[:, None])[:, 0].astype(float)
+    chroma = np.hypot(lab[:, 1], lab[:, 2])
+    lively = chroma >= max(28.0, float(np.quantile(chroma, 0.9)))
+    if lively.mean() < 0.01 or not lively.any():
+        return (40, 40, 44)
+    hue = np.median(lab[lively], axis=0)
+    return _from_lab(np.array([min(max(hue[0], 35.0), 48.0), hue[1], hue[2]]))
+
+
+def _draw_panel(background: Pixels, element: Element, brand: PosterBrand, canvas: tuple[int, int]) -> Patch:
+    left, top, right, bottom = (round(value) for value in _to_pixels(element.box, canvas))
+    colour = brand.panel
+    if colour is None:
+        mean = to_lab(background.reshape(-1, 1, 3)[::97]).reshape(-1, 3).mean(0)
+        colour = _tint(PANEL_DARK if mean[0] < DARK else PANEL_LIGHT, mean, 0.8)
+    rgba = np.empty((bottom - top, right - left, 4), np.uint8)
+    rgba[...] = (*colour, 255)
+    return Patch("Panel", left, top, rgba)
+
+
+def _draw_logo(logo: npt.NDArray[np.uint8], box: Box, canvas: tuple[int, int]) -> Patch:
+    left, top, right, bottom = (round(value) for value in _to_pixels(box, canvas))
+    size = (max(1, right - left), max(1, bottom - top))
+    small = Image.fromarray(logo).convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    return Patch("Logo", left, top, np.asarray(small))
+
+
+def _draw_button(text: SetText, accent: RGB, canvas: tuple[int, int]) -> Legible:
+    """An action on its button, in white or black."""
+    limit = choose_limit(text, min(canvas))
+    ratios = {
+        colour: float(compute_ratio(get_luminance(colour), get_luminance(accent)))
+        for colour in ((255, 255, 255), (0, 0, 0))
+    }
+    colour = next(
+        (one for one, ratio in ratios.items() if ratio >= limit), max(ratios, key=lambda k: ratios[k])
+    )
+    patches = (draw_plate(text, accent, canvas), draw_text(text, colour, canvas))
+    return Legible(patches, colour, ratios[colour], limit, "plate", 1.0)
+
+
+def _prove(element: Element, text: SetText, legible: Legible, canvas: tuple[int, int]) -> TextProof:
+    left, top, right, bottom = text.ink
+    height, width = canvas
+    return TextProof(
+        id=element.id,
+        words=read_back(text.lines, text.block.text),
+        size=text.size,
+        lines=len(text.lines),
+        fonts=text.fonts,
+        colour=legible.colour,
+        contrast=round(legible.ratio, 3),
+        limit=legible.limit,
+        remedy=legible.remedy,
+        place=(left / width, top / height, right / width, bottom / height),
+    )
+
+
+def draw_svg(drawn: DrawnPoster, image: str) -> str:
+    """An SVG: ``image`` (a file beside it, the poster without its words) and the words' outlines above it."""
+    height, width = drawn.pixels.shape[:2]
+    groups = "".join(write_svg(text, colour) for text, colour in drawn.texts)
+    size = f'width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>'
+    return f'{head}<image href="{image}" {size}/>{groups}</svg>\n'
+
+
+def list_layers(drawn: DrawnPoster, product: Product) -> list[tuple[str, npt.NDArray[np.uint8]]]:
+    """(name, RGBA (H, W, 4)) from below; one above the other they are the poster."""
+    canvas = product.size
+    opaque = np.full((*canvas, 1), 255, np.uint8)
+    colours = np.where((product.matte >= 1)[..., None], product.pixels, product.foreground)
+    alpha = np.rint(product.matte * 255).astype(np.uint8)
+    colours = np.where(alpha[..., None] > 0, colours, 0).astype(np.uint8)
+    return [
+        ("Background", np.concatenate([drawn.background, opaque], 2)),
+        *((patch.name, patch.expand(canvas)) for patch in drawn.below),
+        ("Product", np.dstack([colours, alpha])),
+        *((patch.name, patch.expand(canvas)) for patch in drawn.above),
+    ]
+
+
+def _find_mean(ground: Pixels, box: Box) -> npt.NDArray[np.float64]:
+    """Mean L*a*b* in a box."""
+    return np.asarray(to_lab(_cut(ground, box)).reshape(-1, 3).mean(0), np.float64)
+
+
+def _stands_out(colour: RGB, mean: npt.NDArray[np.float64]) -> bool:
+    return bool(np.linalg.norm(to_lab(np.array([[colour]], np.uint8))[0, 0] - mean) > 45)
+
+
+def _tint(lightness: float, towards: npt.NDArray[np.float64], share: float) -> RGB:
+    """A colour of ``lightness`` with a share of the hue of ``towards`` (L*a*b*)."""
+    a, b = towards[1:] * share
+    chroma = float(np.hypot(a, b))
+    limit = 14.0
+    scale = min(1.0, limit / chroma) if chroma > 0 else 0.0
+    return _from_lab(np.array([lightness, a * scale, b * scale]))
+
+
+def _from_lab(lab: npt.NDArray[np.float64]) -> RGB:
+    from cyclorama.scenes.look import to_colour
+
+    red, green, blue = (round(255 * min(1.0, max(0.0, channel))) for channel in to_colour(lab))
+    return red, green, blue
+
+
+def _cut(pixels: Pixels, box: Box) -> Pixels:
+    left, top, right, bottom = (round(v) for v in _to_pixels(box, (pixels.shape[0], pixels.shape[1])))
+    return pixels[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def _to_pixels(box: Box | Sequence[float], canvas: tuple[int, int]) -> tuple[float, float, float, float]:
+    height, width = canvas
+    left, top, right, bottom = box
+    return left * width, top * height, right * width, bottom * height

@@ -1,0 +1,121 @@
+"""From a product and its words to layouts: every text's shape is measured in its own font."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cyclorama.errors import LayoutError
+from cyclorama.imaging.layout import find_box
+from cyclorama.imaging.product import Product
+from cyclorama.layout.elements import Box, PosterLayout
+from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
+from cyclorama.layout.task import CELLS, LayoutTask, TextShape
+from cyclorama.posters.words import PosterBrand, Wording, build_block
+from cyclorama.types import Matte, Size
+from cyclorama.typography.fitting import measure_widths
+
+Planner = Literal["rules", "fixed", "random"]
+MOST_LINES = 4
+BUTTON = 0.9
+"""How much wider than its words a button is, in em."""
+RTL = {"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"}
+"""Languages that run from the right; a poster in these alone is laid out as its mirror image."""
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What a poster's layouts are planned for."""
+
+    product: Product
+    """As cut out, not yet on a canvas."""
+    canvas: Size
+    wordings: Mapping[str, Wording]
+    """Language to role to words; one layout serves them all."""
+    brand: PosterBrand
+    logo: npt.NDArray[np.uint8] | None = None
+    """RGBA (H, W, 4)."""
+    locks: Mapping[str, Box] | None = None
+    """Role, ``product`` or ``logo`` to the box it must have."""
+
+
+def build_task(request: PlanRequest) -> LayoutTask:
+    """The task for the planners. Raises LayoutError, and typography's errors for words no font can set."""
+    box = find_box(request.product.matte)
+    logo = request.logo
+    return LayoutTask(
+        height=request.canvas[0],
+        width=request.canvas[1],
+        product_aspect=min(max(box.width / box.height, 1 / 30), 30.0),
+        texts=measure_texts(request.wordings, request.brand),
+        silhouette=_draw_silhouette(request.product.matte),
+        logo_aspect=None if logo is None else logo.shape[1] / logo.shape[0],
+        logo_corner=request.brand.logo_corner,
+        locks=dict(request.locks or {}),
+    )
+
+
+def measure_texts(wordings: Mapping[str, Wording], brand: PosterBrand) -> tuple[TextShape, ...]:
+    """The shape of every text: per number of lines the widest of all languages."""
+    shapes = []
+    for role in next(iter(wordings.values())):
+        found = [
+            measure_widths(build_block(role, wording[role], language, brand, "left", None), MOST_LINES)
+            for language, wording in wordings.items()
+        ]
+        count = max(map(len, found))
+        padded = [widths + widths[-1:] * (count - len(widths)) for widths in found]
+        room = BUTTON if role == "action" else 0.0
+        widths = tuple(1.01 * max(column) + room for column in zip(*padded, strict=True))
+        shapes.append(TextShape(role, role, widths))  # type: ignore[arg-type]
+    return tuple(shapes)
+
+
+def plan_poster(request: PlanRequest, planner: Planner, count: int, seed: int) -> list[PosterLayout]:
+    """Layouts, best first. Raises LayoutError and typography's errors."""
+    task = build_task(request)
+    if planner == "rules":
+        found = plan_by_rules(task, count, seed)
+    else:
+        found = [plan_fixed(task) if planner == "fixed" else plan_random(task, seed)]
+    if all(language.split("-")[0].lower() in RTL for language in request.wordings) and not task.locks:
+        found = [mirror(layout) for layout in found]
+        keep = task.silhouette is None or bool((task.silhouette == task.silhouette[:, ::-1]).all())
+        if not keep:  # the product itself is not mirrored: settled anew about its true outline
+            from cyclorama.layout.settle import settle
+
+            found = [settle(layout, task) for layout in found]
+    if not found:
+        raise LayoutError("no layout was found; fewer words or a larger canvas")
+    return found
+
+
+def mirror(layout: PosterLayout) -> PosterLayout:
+    """The layout with left and right exchanged, its logo left where it is."""
+    sides = {"left": "right", "right": "left", "center": "center"}
+    elements = tuple(
+        element
+        if element.kind == "logo" and element.locked
+        else element.model_copy(
+            update={
+                "box": (1 - element.box[2], element.box[1], 1 - element.box[0], element.box[3]),
+                "align": sides[element.align],
+            }
+        )
+        for element in layout.elements
+    )
+    return layout.model_copy(update={"elements": elements})
+
+
+def _draw_silhouette(matte: Matte) -> npt.NDArray[np.bool_]:
+    """(32, 32): where in its box the product is; a cell counts from a tenth of it on."""
+    box = find_box(matte)
+    part = matte[box.top : box.top + box.height, box.left : box.left + box.width]
+    small = Image.fromarray(part).resize((CELLS, CELLS), Image.Resampling.BOX)
+    grid = np.asarray(small) > 0.1
+    return grid if grid.any() else np.ones((CELLS, CELLS), bool)

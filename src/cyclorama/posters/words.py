@@ -1,0 +1,159 @@
+"""What a poster says: words by role, in one language or several, and what a brand wants of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, get_args
+
+import yaml
+from pydantic import BeforeValidator, Field
+
+from cyclorama.config import Settings, load_config
+from cyclorama.errors import CycloramaError, SettingsError
+from cyclorama.layout.elements import Role
+from cyclorama.layout.task import Corner
+from cyclorama.typography.records import Span, TextBlock, TypeStyle
+
+ROLES: tuple[str, ...] = get_args(Role)
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_COLOUR = re.compile("#[0-9a-fA-F]{6}")
+RGB = tuple[int, int, int]
+
+Wording = dict[str, str]
+"""Role to words, in reading order."""
+
+
+def _take_one(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _read_colour(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not _COLOUR.fullmatch(value):
+        raise ValueError("a colour as '#1f3a5c' (in quotes)")
+    return tuple(int(value[k : k + 2], 16) for k in (1, 3, 5))
+
+
+class PosterBrand(Settings):
+    """What a brand's posters share."""
+
+    error_type: ClassVar[type[CycloramaError]] = SettingsError
+    colours: tuple[Annotated[RGB, BeforeValidator(_read_colour)], ...] = ()
+    """Colours of words, preferred first, as #RRGGBB; black and white come after them."""
+    accent: Annotated[RGB, BeforeValidator(_read_colour)] | None = None
+    """Colour of prices and buttons; None is taken from the product."""
+    panel: Annotated[RGB, BeforeValidator(_read_colour)] | None = None
+    """Colour of what words stand on in layouts with a panel; None is taken from the set."""
+    fonts: Annotated[tuple[str, ...], BeforeValidator(_take_one), Field(min_length=1)] = ("sans",)
+    """``sans``, ``serif``, font files, folders of fonts or ``system``, asked in this order for each
+    letter."""
+    headline_fonts: Annotated[tuple[str, ...], BeforeValidator(_take_one)] = ()
+    """The same for headlines; empty: as all others."""
+    logo: Path | None = None
+    """Image with a transparent background."""
+    logo_corner: Corner | None = None
+    """Where it stands; None: where there is room."""
+    avoid: tuple[str, ...] = ()
+    """Words that must not be said, whatever their case."""
+    style: Path | None = None
+    """Style file of its sets."""
+
+
+def read_brand(path: Path | None) -> PosterBrand:
+    """The brand of a YAML file; files it names lie beside it. Raises ConfigError, SettingsError."""
+    if path is None:
+        return PosterBrand()
+    brand = load_config(PosterBrand, path)
+    beside = {
+        name: path.parent / value
+        for name in ("logo", "style")
+        if (value := getattr(brand, name)) is not None and not value.is_absolute()
+    }
+    if missing := [str(file) for file in beside.values() if not file.is_file()]:
+        raise SettingsError(
+            f"{path}: {', '.join(missing)} is not there; paths are relative to the brand's file"
+        )
+    return brand.replace(**beside)
+
+
+def read_wordings(path: Path) -> dict[str, Wording]:
+    """Language to wording of a YAML file: roles with their words, or languages with their roles.
+
+    Raises SettingsError with the file and what is wrong in it.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror or error}; give a YAML file with the words") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is no YAML file: {error}") from error
+    return check_wordings(values, str(path))
+
+
+def check_wordings(values: Any, where: str = "texts") -> dict[str, Wording]:
+    """Language to wording of plain values, in either form. Raises SettingsError."""
+    if not isinstance(values, dict) or not values:
+        raise SettingsError(
+            f"{where}: give a mapping such as 'headline: Slow evenings'; roles: {', '.join(ROLES)}"
+        )
+    if set(values) & set(ROLES):
+        language = values.get("language", "en")
+        values = {language: {key: words for key, words in values.items() if key != "language"}}
+    found: dict[str, Wording] = {}
+    for language, wording in values.items():
+        if not isinstance(language, str) or not _LANGUAGE.fullmatch(language):
+            raise SettingsError(
+                f"{where}: {language!r} is neither a role ({', '.join(ROLES)}) nor a language such as 'de'"
+            )
+        if not isinstance(wording, dict) or not wording:
+            raise SettingsError(f"{where}: {language}: give roles with their words")
+        if unknown := [role for role in wording if role not in ROLES]:
+            raise SettingsError(f"{where}: {language}: {unknown} are no roles; there are {', '.join(ROLES)}")
+        empty = [role for role, words in wording.items() if not str(words or "").strip()]
+        if empty:
+            raise SettingsError(f"{where}: {language}: {empty} say nothing; leave them out")
+        found[language] = {role: str(wording[role]) for role in ROLES if role in wording}
+    roles = [tuple(wording) for wording in found.values()]
+    if len(set(roles)) > 1:
+        raise SettingsError(
+            f"{where}: languages say different things ("
+            f"{', '.join(f'{key}: {list(wording)}' for key, wording in found.items())}); "
+            "give each of them the same roles"
+        )
+    return found
+
+
+def check_words(wordings: dict[str, Wording], brand: PosterBrand) -> None:
+    """Raise SettingsError if words are said that the brand avoids."""
+    for language, wording in wordings.items():
+        for role, words in wording.items():
+            for word in brand.avoid:
+                if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", words, re.IGNORECASE):
+                    raise SettingsError(
+                        f"{language}: the {role} says {word!r}, which the brand avoids: {words!r}"
+                    )
+
+
+def build_block(
+    role: str, words: str, language: str, brand: PosterBrand, align: str, size: float | None
+) -> TextBlock:
+    """The block of a text as typography sets it; ``align`` is left, center or right as the layout says."""
+    weight = 700 if role in ("headline", "price", "action") else 400
+    fonts = (brand.headline_fonts or brand.fonts) if role == "headline" else brand.fonts
+    style = TypeStyle(
+        fonts=fonts,
+        weight=weight,
+        line_height=1.1 if role == "headline" else 1.2,
+        anchor="middle",
+        max_size=size,
+        min_x_height=0.007 if role == "legal" else 0.011,
+    )
+    block = TextBlock(words=(Span(text=words),), language=language, style=style)
+    if align == "center":
+        return block.replace(style=style.replace(align="centre"))
+    from cyclorama.typography.itemise import find_direction
+
+    rtl = find_direction(block)
+    return block.replace(style=style.replace(align="start" if (align == "left") != rtl else "end"))
