@@ -24,7 +24,7 @@ from cyclorama.models.words import match_word
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
-from cyclorama.scenes.calm import CalmBox, clear_boxes
+from cyclorama.scenes.canvas import CalmBox, clear_boxes, raise_backdrop
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
@@ -111,7 +111,7 @@ class SceneModel:
             return brand.draw(cutout, self.library.load(category), product.size)
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
-            stage = clear_boxes(setting.stage, calm)
+            stage = raise_backdrop(clear_boxes(setting.stage, calm))
             ground = render_image(stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
             shown = self._choose(cutout, category, seed, brand)
@@ -132,7 +132,7 @@ class SceneModel:
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
             clear_view(setting.stage, setting.solid)
-            empty = replace(setting.stage, product=[])
+            empty = replace(raise_backdrop(setting.stage), product=[])
             ground = render_image(empty, max(cutout.canvas), samples, seed % 2**31)
         else:
             ground = self.plates.draw_empty(cutout, self._choose(cutout, category, seed, brand), samples)

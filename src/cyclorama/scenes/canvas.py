@@ -1,4 +1,4 @@
-"""Keeps places of a set calm, where words will stand: no thing crosses them.
+"""Fits a set to its canvas: calm places where words will stand, and a backdrop up to the upper edge.
 
 A thing is what hangs together of a stage's parts, the ground, walls and what the product stands on left out.
 Those that are seen in a calm box are taken off the stage as a whole; a surface's own texture stays.
@@ -6,6 +6,7 @@ Those that are seen in a calm box are taken off the stage as a whole; a surface'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,6 +21,8 @@ CalmBox = tuple[float, float, float, float]
 """left, top, right, bottom in shares of the image."""
 SET_SHARE = 0.9
 """A part that is seen across so much of the image's width and 0.2 of its height is the set itself."""
+MOST_RISE = 20.0
+"""Most that a backdrop is raised; the product is 1 high."""
 TOUCH = 0.02
 """Parts whose boxes are nearer hang together; the product is 1 high."""
 
@@ -41,6 +44,44 @@ def clear_boxes(stage: Stage, boxes: Sequence[CalmBox]) -> Stage:
         if any(_crosses(seen[k], box) for k in members for box in boxes):
             gone |= set(members)
     return replace(stage, parts=[part for k, part in enumerate(stage.parts) if k not in gone])
+
+
+def raise_backdrop(stage: Stage) -> Stage:
+    """``stage`` with its backdrop as high as the camera sees.
+
+    Sets are dressed for canvases that are little higher than wide; on a high one with the product low the
+    camera looks over the wall or the view behind. Its uppermost row goes on upwards.
+    """
+    found = [(_find_seen(part, stage), k) for k, part in enumerate(stage.parts)]
+    walls = [(float(seen[:, 1].min()), k) for seen, k in found if len(seen) and _is_set(seen)]
+    if not walls or min(walls)[0] <= 0:
+        return stage
+    number = min(walls)[1]
+    part = stage.parts[number]
+    low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
+    if part.surface.tiles != (1.0, 1.0) or high[2] - low[2] < 4 * (high[1] - low[1]):
+        return stage  # no upright plane, or a pattern that does not go on
+    tall, rise = float(high[2] - low[2]), _find_rise(part, stage)
+    vertices = part.mesh.vertices.copy()
+    vertices[vertices[:, 2] > high[2] - 1e-3 * tall, 2] += rise
+    surface = part.surface
+    if isinstance(surface.colour, np.ndarray):
+        rows = math.ceil(len(surface.colour) * rise / tall)
+        colour = np.concatenate([np.repeat(surface.colour[:1], rows, 0), surface.colour])
+        surface = replace(surface, colour=colour)
+    parts = [*stage.parts]
+    parts[number] = Part(replace(part.mesh, vertices=vertices), surface)
+    return replace(stage, parts=parts)
+
+
+def _find_rise(part: Part, stage: Stage) -> float:
+    """How much higher the part must be for its upper edge to be seen above the image."""
+    corners = part.mesh.vertices
+    top = corners[corners[:, 2] > corners[:, 2].max() - 1e-3]
+    rise = 0.0
+    while rise < MOST_RISE and float(project(top + np.array([0, 0, rise]), stage.camera)[:, 1].max()) > -0.02:
+        rise += 0.1
+    return rise
 
 
 def _find_seen(part: Part, stage: Stage) -> NDArray[np.float64]:
