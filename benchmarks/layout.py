@@ -1,0 +1,110 @@
+"""Layouts planned by rules against one template and against chance, on held-out products.
+
+    python benchmarks/layout.py [--products 270]
+
+Each product's outline is that of its own 3-D model; words are of four lengths; canvases 1:1, 4:5, 9:16 and
+1.91:1. For each planner: refused, overlap, occlusion and constraints of what it gives, energy with the paired
+interval over products; and the time of five plans.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import numpy as np
+
+from cyclorama.errors import LayoutError
+from cyclorama.evaluation.compare import estimate_mean
+from cyclorama.layout.metrics import measure_layout
+from cyclorama.layout.planners import PLANNERS, plan_by_rules
+from cyclorama.layout.task import CELLS, LayoutTask
+from cyclorama.posters.planning import measure_texts
+from cyclorama.posters.words import PosterBrand
+from cyclorama.scenes.compose import build_studio, list_held_out
+from cyclorama.scenes.library import BUILT_IN
+from cyclorama.scenes.render import render_mask
+
+CANVASES = ((1080, 1080), (1350, 1080), (1920, 1080), (628, 1200))
+WORDS = (
+    {"headline": "Slow evenings", "price": "€ 59"},
+    {
+        "headline": "Made to stay",
+        "subline": "Drawn, lit and set without a studio",
+        "price": "€ 49",
+        "action": "See more",
+    },
+    {
+        "headline": "Forty years of comfort",
+        "subline": "Oak and linen",
+        "body": "Made in one piece and repaired for life, in every colour that our dyer knows.",
+        "price": "from € 749",
+        "legal": "While stocks last. Prices include VAT.",
+    },
+    {"headline": "New"},
+)
+
+
+def find_outline(category: str, number: int) -> tuple[np.ndarray, float]:
+    """The product's silhouette (32, 32) in its box, and the box's width against its height."""
+    mask = render_mask(build_studio(BUILT_IN.load(category), number), 96, 1, 0) > 127
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    tall, wide = part.shape
+    grid = part[np.arange(CELLS) * tall // CELLS][:, np.arange(CELLS) * wide // CELLS]
+    return grid, wide / tall
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--products", type=int, default=270)
+    arguments = parser.parse_args()
+    categories = [name for name, file in BUILT_IN.files.items() if "product" in file.head]
+    chosen = [(name, number) for name in categories for number in list_held_out(name)[:10]]
+    chosen = chosen[:: max(1, len(chosen) // arguments.products)][: arguments.products]
+    shapes = [measure_texts({"en": words}, PosterBrand()) for words in WORDS]
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in PLANNERS}
+    refused, groups, times = dict.fromkeys(PLANNERS, 0), [], []
+    for index, (category, number) in enumerate(chosen):
+        outline, aspect = find_outline(category, number)
+        for place, (height, width) in enumerate(CANVASES):
+            texts = shapes[(index + place) % len(shapes)]
+            task = LayoutTask(height, width, aspect, texts, outline, logo_aspect=2.6 if index % 2 else None)
+            start = time.perf_counter()
+            plan_by_rules(task, 5, index)
+            times.append(time.perf_counter() - start)
+            row = {}
+            for name, plan in PLANNERS.items():
+                try:
+                    row[name] = measure_layout(plan(task, index), task)
+                except LayoutError:
+                    refused[name] += 1
+            if len(row) == len(PLANNERS):
+                groups.append(f"{category} {number}")
+                for name, values in row.items():
+                    found[name].append(values)
+    count = len(chosen) * len(CANVASES)
+    print(f"{len(chosen)} products x {len(CANVASES)} canvases; {len(groups)} that no planner refuses")
+    for name, rows in found.items():
+        mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        kept = sum(row["constraint"] == 1 for row in rows) / len(rows)
+        print(
+            f"{name:<7} refused {refused[name] / count:.2%}, overlap {mean['overlap']:.4f}, "
+            f"occlusion {mean['occlusion']:.4f}, all constraints kept {kept:.1%}, "
+            f"lines beyond four {mean['alignment']:.3f}, energy {mean['energy']:.3f}"
+        )
+    for name in ("fixed", "random"):
+        pairs = zip(found[name], found["rules"], strict=True)
+        differences = [other["energy"] - own["energy"] for other, own in pairs]
+        interval = estimate_mean(differences, groups)
+        assert interval is not None
+        print(f"energy, {name} less rules: {interval.format(3)}")
+    middle, most = (1e3 * float(np.quantile(times, share)) for share in (0.5, 0.95))
+    print(f"five plans by rules: median {middle:.0f} ms, 95 % within {most:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
