@@ -320,7 +320,10 @@ class Client:
             connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=seconds)
         try:
             connection.request(method, f"{parts.path.rstrip('/')}{path}", body, dict(heads))
-            return connection.getresponse()  # keeps the connection open until it is read
+            answer = connection.getresponse()
+            if connection.sock is not None:
+                connection.sock.close()  # the answer's own file keeps the line open until it is closed
+            return answer
         except BaseException:
             connection.close()
             raise

@@ -174,8 +174,8 @@ def test_layers_make_the_image_and_belong_to_it(model: Path, tmp_path: Path) -> 
     pixels = np.asarray(Image.open(out / row["output"]))
     with zipfile.ZipFile(out / "layers/a.ora") as archive:
         read = {
-            name: np.asarray(Image.open(io.BytesIO(archive.read(f"data/{name}.png"))))
-            for name in ("plate", "shadow", "product")
+            name: np.asarray(Image.open(io.BytesIO(archive.read(f"data/layer{number}.png"))))
+            for number, name in enumerate(("plate", "shadow", "product"))
         }
     layers = Layers(read["plate"], read["product"], pixels, read["shadow"][..., 3])
     assert np.array_equal(flatten(layers), pixels)

@@ -109,7 +109,7 @@ def test_files_are_hashed_or_named(tmp_path: Path) -> None:
 
 def test_reasons_name_the_given_address(tmp_path: Path) -> None:
     files = RowFiles({"image": tmp_path / "copy.png"}, {}, (1, 1), "")
-    assert rename_paths(ROW, files, f"{tmp_path}/copy.png: bad") == "/shop/a.png: bad"
+    assert rename_paths(ROW, files, f"{tmp_path}/copy.png: bad") == "a.png: bad", "as the table names it"
     assert rename_paths(ROW, None, "bad") == "bad"
 
 
@@ -186,7 +186,11 @@ def test_status_counts_finished_rows_of_open_shards(folder: Path) -> None:
     ]
     assert whole["bytes"] == sum(path.stat().st_size for path in (folder / "out/images").iterdir())
     with ShardStore(folder / "out").open_journal(1) as journal:
-        for entry in ({"row": 4, "result": {}}, {"row": 5, "spot": [0, 0]}, {"row": 4, "result": {}}):
+        for entry in (
+            {"row": 4, "result": {"status": "done"}},
+            {"row": 5, "spot": [0, 0]},
+            {"row": 4, "result": {"status": "done"}},
+        ):
             journal.append(entry)
     status = read_status(folder / "out")
     names = ("done", "pending", "finished_shards", "finished_in_open_shards")

@@ -19,7 +19,8 @@ from cyclorama.types import ProductReport
 
 STATUS: dict[str, Any] = {
     "out": "out", "input": "shop.csv", "model": "bundled", "rows": 8, "done": 5, "failed": 1, "pending": 2,
-    "finished_in_open_shards": 1, "images": 10, "shards": 4, "finished_shards": 3, "bytes": 2_340_000,
+    "finished_in_open_shards": 1, "failed_in_open_shards": 0,
+    "images": 10, "shards": 4, "finished_shards": 3, "bytes": 2_340_000,
     "seconds_per_row": 1.256, "failures": [],
 }  # fmt: skip
 
@@ -63,11 +64,16 @@ def test_status_sums_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     mark(store, 0, 3, {"A": 1}, 4.5)
     mark(store, 2, 2, {"B": 2, "A": 0}, 3.0)
     with store.open_journal(1) as journal:
-        for entry in ({"row": 4, "result": {}}, {"row": 5, "spot": [0, 0]}, {"row": 4, "result": {}}):
+        for entry in (
+            {"row": 4, "result": {"status": "done"}},
+            {"row": 5, "spot": [0, 0]},
+            {"row": 4, "result": {"status": "done"}},
+        ):
             journal.append(entry)
     assert read_status(tmp_path) == {
         "out": str(tmp_path), "input": "shop.csv", "model": "m", "rows": 16, "done": 5, "failed": 3,
-        "finished_in_open_shards": 1, "pending": 8, "images": 10, "shards": 4, "finished_shards": 2,
+        "finished_in_open_shards": 1, "failed_in_open_shards": 0,
+        "pending": 8, "images": 10, "shards": 4, "finished_shards": 2,
         "bytes": 504, "seconds_per_row": 1.5,
         "failures": [
             {"error": "B", "count": 2, "example": "2: B"}, {"error": "A", "count": 1, "example": "0: A"}

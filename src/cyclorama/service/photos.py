@@ -76,7 +76,9 @@ def _find_table_type(path: Path) -> str | None:
     """The media type of the table in ``path``; None if it is none."""
     try:
         source = open_source(str(path), Options(check_files=False))
-    except CycloramaError:
+        if source.columns is None and next(source.rows(lambda _: True), None) is None:
+            return None  # JSON or XML without a row
+    except (CycloramaError, ValueError, RecursionError):
         return None
     columns = source.columns or ()
     if source.kind == "CSV" and len(columns) < 2 and not has_image_column(columns, {}):
