@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from itertools import pairwise
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cyclorama.errors import MissingGlyphError, TextFitError, UnbreakableWordError
-from cyclorama.typography.fitting import STEP, SetText, fit_text
+from cyclorama.typography.fitting import STEP, SetText, fit_text, measure_widths
 from cyclorama.typography.records import Span, TextBlock, TypeStyle
 
 CANVAS = (1350, 1080)
@@ -136,3 +138,29 @@ def test_a_box_that_is_too_low_is_named() -> None:
 def test_a_missing_letter_is_named() -> None:
     with pytest.raises(MissingGlyphError, match=r"U\+6625 '春'"):
         _fit("Spring 春")
+
+
+@pytest.mark.parametrize(
+    "words", ["Slow evenings", "Single malt whisky, aged twelve years", "€ 39", "a b c d e f g"]
+)
+def test_widths_are_those_of_the_best_of_all_ways_to_break(words: str) -> None:
+    parts = words.split()
+
+    def measure(line: str) -> float:
+        return measure_widths(TextBlock(words=line), 1)[0]
+
+    found = measure_widths(TextBlock(words=words), 4)
+    for count, width in enumerate(found, 1):
+        ways = itertools.combinations(range(1, len(parts)), min(count, len(parts)) - 1)
+        best = min(
+            max(measure(" ".join(parts[a:b])) for a, b in itertools.pairwise((0, *way, len(parts))))
+            for way in ways
+        )
+        assert width == pytest.approx(best, rel=2e-3), count
+    assert list(found) == sorted(set(found), reverse=True)
+
+
+def test_widths_keep_line_ends_of_the_text_and_long_texts_are_quick() -> None:
+    assert measure_widths(TextBlock(words="two\nlines of text"), 2)[0] == math.inf
+    long = measure_widths(TextBlock(words="many words " * 60), 3)
+    assert long[2] < long[0] / 2.8

@@ -178,9 +178,20 @@ class _Setter:
         return max(self._width(number, 0, end) for number, end in enumerate(ends)) + _TOLERANCE
 
     def count_lines(self, width: float) -> int:
-        """Lines within ``width`` ems; 0 if some word is wider."""
-        found = [self.find_lines(number, width) for number in range(len(self.paragraphs))]
-        return 0 if None in found else sum(len(lines or []) for lines in found)
+        """Fewest lines within ``width`` ems; 0 if some word is wider. Each line takes as much as it can."""
+        count = 0
+        for number, paragraph in enumerate(self.paragraphs):
+            stops = (0, *paragraph.breaks)
+            start, last = 0, len(stops) - 1
+            while start < last:
+                end = start
+                while end < last and self._width(number, stops[start], stops[end + 1]) <= width + _TOLERANCE:
+                    end += 1
+                if end == start:
+                    return 0
+                start, count = end, count + 1
+            count += last == 0
+        return count
 
     def set(self, size: float, box: BoxPixels) -> SetText | None:
         """The block at ``size`` in ``box``; None if it leaves it."""
