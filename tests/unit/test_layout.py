@@ -163,6 +163,22 @@ def test_settling_frees_what_overlaps_and_moves_nothing_else() -> None:
     assert settle(settled, task) == settled
 
 
+@given(
+    st.tuples(*[st.floats(0, 1)] * 4).filter(lambda box: box[0] < box[2] and box[1] < box[3]),
+    st.tuples(*[st.floats(0, 1)] * 4).filter(lambda box: box[0] + 0.01 < box[2] and box[1] + 0.01 < box[3]),
+)
+def test_the_share_that_is_covered_is_one_of_cells(box: Any, product: Any) -> None:
+    task = make_task()
+    share = task.find_cover(product, box)
+    rows, columns = np.linspace(product[1], product[3], 33), np.linspace(product[0], product[2], 33)
+    high = np.clip(np.minimum(rows[1:], box[3]) - np.maximum(rows[:-1], box[1]), 0, None) / np.diff(rows)
+    wide = np.clip(np.minimum(columns[1:], box[2]) - np.maximum(columns[:-1], box[0]), 0, None) / np.diff(
+        columns
+    )
+    assert share >= 0
+    assert share == pytest.approx((high[:, None] * wide[None] * DISC).sum() / DISC.sum(), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

@@ -25,6 +25,8 @@ RELATIVE = {"headline": 1.0, "price": 0.8, "subline": 0.5, "action": 0.45, "body
 """Em of a role against the headline's."""
 PRODUCT_SHARE = (0.22, 0.65)
 """Longer side of the product against the side of a square of the canvas's area."""
+ROUNDING = 1e-9
+"""A share of the product below this is the rounding of sums."""
 CELLS = 32
 """Cells along a side of the silhouette's and the busy map's grid."""
 
@@ -145,7 +147,8 @@ class LayoutTask:
 
     def find_cover(self, product: Box, box: Box) -> float:
         """Share of the product's own cells that lie under ``box``, by its silhouette, 0-1."""
-        return _sum_in(self._covered, _relate(product, box)) / self._covered[-1][-1]
+        share = _sum_in(self._covered, _relate(product, box)) / self._covered[-1][-1]
+        return share if share > ROUNDING else 0.0
 
     def find_busy(self, box: Box) -> float:
         """How busy the given background is under ``box``, 0-1; 0 without one."""
