@@ -25,6 +25,7 @@ from cyclorama.models.vocabulary import FOLDER
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.library import BUILT_IN
+from cyclorama.scenes.stage import Stage
 
 
 def build_product(size: tuple[int, int], alpha: float = 1.0) -> Product:
@@ -85,7 +86,7 @@ def test_a_reference_is_the_product_over_its_set(monkeypatch: pytest.MonkeyPatch
 
 def test_the_ground_has_the_canvas_size(monkeypatch: pytest.MonkeyPatch) -> None:
     rendered = np.random.default_rng(0).integers(0, 256, (512, 256, 3)).astype(np.uint8)
-    monkeypatch.setattr(scenes, "set_stage", lambda *_: SimpleNamespace(stage=None, solid=None))
+    monkeypatch.setattr(scenes, "set_stage", lambda *_: SimpleNamespace(stage=Stage(), solid=None))
     monkeypatch.setattr(scenes, "render_image", lambda *_: rendered)
     model = scenes.SceneModel()
     assert model.draw(build_product((512, 256)), "whisky", 1, "fast") is rendered
