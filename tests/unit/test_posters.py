@@ -142,6 +142,7 @@ def test_what_the_brand_says_is_kept(grounds: Grounds, tmp_path: Path) -> None:
     assert element.box[0] > 0.5 and element.box[3] < 0.5
     left, top, right, bottom = (round(v * s) for v, s in zip(element.box, (400, 500, 400, 500), strict=True))
     assert (poster.drawn.pixels[(top + bottom) // 2, (left + right) // 2] == (200, 0, 0)).all()
+    assert (edit(poster, brand).drawn.pixels == poster.drawn.pixels).all(), "an edit keeps the logo"
     with pytest.raises(SettingsError, match="headline says 'cheap'"):
         make(brand, {"en": {"headline": "So Cheap"}})
 

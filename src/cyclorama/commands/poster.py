@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import cyclopts
 from cyclopts import Parameter
@@ -16,11 +16,12 @@ from cyclorama.posters.maker import PosterSettings
 
 if TYPE_CHECKING:
     from cyclorama.generation.items import Item
-    from cyclorama.imaging.product import Product
+    from cyclorama.imaging.product import Product, Reference
     from cyclorama.models.registry import Category
-    from cyclorama.posters.maker import Poster, PosterMaker
-    from cyclorama.posters.words import Wording
+    from cyclorama.posters.maker import PosterMaker
     from cyclorama.types import Size
+
+    Subject: TypeAlias = tuple[Product, Category, Reference | None]
 
 poster = cyclopts.App(name="poster", help="Make posters of products with exact words; edit one.")
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
@@ -98,10 +99,14 @@ def make(
     folder = out / "posters"
     rows: list[dict[str, Any]] = []
     for item in source.iterate(out / "inputs"):
+        subject: Subject | None = None
         for name, canvas in zip(size, canvases, strict=True):
             head = {"input": item.name, "size": f"{canvas[1]}x{canvas[0]}"}
             try:
-                found = _make_one(maker, item, inputs, canvas, wordings, seed)
+                subject = subject or _read_subject(maker, item, inputs)
+                product, category, reference = subject
+                own = seed if item.seed is None else item.seed
+                found = maker.make(product, category, wordings, canvas, own, reference)
             except Exception as error:  # an input that cannot be read or drawn is its row's failure
                 failure = Failure.of(error)
                 rows += [
@@ -224,15 +229,8 @@ def read_canvas(text: str) -> Size:
     return size
 
 
-def _make_one(
-    maker: PosterMaker,
-    item: Item,
-    inputs: InputSettings,
-    canvas: Size,
-    wordings: dict[str, Wording],
-    seed: int,
-) -> dict[str, Poster]:
-    """Language to poster of one item. Raises what its image, its name or its words are refused with."""
+def _read_subject(maker: PosterMaker, item: Item, inputs: InputSettings) -> Subject:
+    """An item's product, category and reference. Raises what its image or its name is refused with."""
     from cyclorama.data.addresses import read_bytes
     from cyclorama.errors import InputError
     from cyclorama.imaging.product import Product, Reference
@@ -247,9 +245,7 @@ def _make_one(
         name=item.name,
     )
     reference = None if item.reference is None else Reference.from_image(read_bytes(item.reference))
-    category = _find_category(maker, item, inputs, product)
-    own = seed if item.seed is None else item.seed
-    return maker.make(product, category, wordings, canvas, own, reference)
+    return product, _find_category(maker, item, inputs, product), reference
 
 
 def _find_category(maker: PosterMaker, item: Item, inputs: InputSettings, product: Product) -> Category:

@@ -19,9 +19,6 @@ LEAST_SIDE = 0.12
 small."""
 MOST_USED = 0.72
 """Share of the canvas under product and words above which a poster is crowded."""
-MOST_FLAT = 9.0
-"""Mean slope of lightness (L* a pixel at 1,080 pixels) under bare words above which their ground is not
-calm."""
 VISIBLE = 0.05
 
 

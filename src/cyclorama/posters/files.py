@@ -12,7 +12,7 @@ from PIL import Image
 
 from cyclorama.errors import SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.imaging.compositing import composite
+from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layers import encode_openraster, encode_psd
 from cyclorama.imaging.product import Product
 from cyclorama.posters.drawing import DrawnPoster, draw_svg, list_layers
@@ -64,20 +64,15 @@ def open_poster(path: Path) -> Poster:
     product = Product(
         rgba[..., :3].copy(), matte, rgba[..., :3].copy(), name=record.name, allow_inverted=True
     )
-    drawn = DrawnPoster(background, background, (), (), (), (), product_report(product))
+    drawn = DrawnPoster(
+        background, background, (), (), (), (), compute_product_report(product.pixels, product)
+    )
     return Poster(drawn, product, record)
 
 
 def draw_bare(drawn: DrawnPoster, product: Product) -> Pixels:
     """The poster without words and logo."""
     return composite(lay_over(drawn.background, drawn.below), product)
-
-
-def product_report(product: Product):  # type: ignore[no-untyped-def]
-    """That of the product against itself."""
-    from cyclorama.imaging.compositing import compute_product_report
-
-    return compute_product_report(product.pixels, product)
 
 
 def _encode(pixels: np.ndarray) -> bytes:

@@ -98,7 +98,7 @@ class PosterMaker:
         rendered.
         """
         check_words(dict(wordings), self.brand)
-        logo = self._load_logo()
+        logo = read_logo(self.brand)
         request = PlanRequest(product, canvas, wordings, self.brand, logo, locks)
         plans = plan_poster(
             request, self.settings.planner, self.settings.plans, compute_seed(seed, product.name, "plan")
@@ -146,24 +146,26 @@ class PosterMaker:
                 break
         return best
 
-    def _load_logo(self) -> npt.NDArray[np.uint8] | None:
-        if self.brand.logo is None:
-            return None
-        try:
-            with Image.open(self.brand.logo) as image:
-                pixels = np.asarray(image.convert("RGBA"))
-        except OSError as error:
-            raise SettingsError(f"logo {self.brand.logo} cannot be read ({error}); give a PNG") from error
-        seen = np.argwhere(pixels[..., 3] > 12)
-        if len(seen) == 0:
-            raise SettingsError(f"logo {self.brand.logo} is fully transparent; give one that shows something")
-        (top, left), (bottom, right) = seen.min(0), seen.max(0) + 1
-        return pixels[top:bottom, left:right]
-
     def _load_style(self) -> FittedStyle | None:
         if self.brand.style is None:
             return None
         return FittedStyle(Path(self.brand.style).stem, self.handle.read_style(self.brand.style))
+
+
+def read_logo(brand: PosterBrand) -> npt.NDArray[np.uint8] | None:
+    """The brand's logo, RGBA (H, W, 4) without its empty margins; None without one. Raises SettingsError."""
+    if brand.logo is None:
+        return None
+    try:
+        with Image.open(brand.logo) as image:
+            pixels = np.asarray(image.convert("RGBA"))
+    except OSError as error:
+        raise SettingsError(f"logo {brand.logo} cannot be read ({error}); give a PNG") from error
+    seen = np.argwhere(pixels[..., 3] > 12)
+    if len(seen) == 0:
+        raise SettingsError(f"logo {brand.logo} is fully transparent; give one that shows something")
+    (top, left), (bottom, right) = seen.min(0), seen.max(0) + 1
+    return pixels[top:bottom, left:right]
 
 
 def place(product: Product, layout: PosterLayout) -> tuple[Product, float]:
@@ -190,7 +192,6 @@ def edit(
     wording: Wording | None = None,
     language: str | None = None,
     moves: Mapping[str, Box] | None = None,
-    logo: npt.NDArray[np.uint8] | None = None,
 ) -> Poster:
     """``poster`` with other words, another language or texts moved: nothing is rendered.
 
@@ -213,7 +214,9 @@ def edit(
         for element in record.layout.elements
     )
     layout = PosterLayout.model_validate(record.layout.model_copy(update={"elements": elements}).model_dump())
-    drawn = draw_poster(poster.drawn.background, poster.product, layout, words, spoken, brand, logo)
+    drawn = draw_poster(
+        poster.drawn.background, poster.product, layout, words, spoken, brand, read_logo(brand)
+    )
     changed = record.model_copy(
         update={
             "texts": words,

@@ -15,6 +15,7 @@ from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
+from cyclorama.layout.settle import settle
 from cyclorama.layout.task import CELLS, LayoutTask, TextShape
 from cyclorama.posters.words import PosterBrand, Wording, build_block
 from cyclorama.types import Matte, Size
@@ -87,8 +88,6 @@ def plan_poster(request: PlanRequest, planner: Planner, count: int, seed: int) -
         found = [mirror(layout) for layout in found]
         keep = task.silhouette is None or bool((task.silhouette == task.silhouette[:, ::-1]).all())
         if not keep:  # the product itself is not mirrored: settled anew about its true outline
-            from cyclorama.layout.settle import settle
-
             found = [settle(layout, task) for layout in found]
     if not found:
         raise LayoutError("no layout was found; fewer words or a larger canvas")
