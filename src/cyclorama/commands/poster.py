@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from cyclorama.imaging.product import Product, Reference
     from cyclorama.models.registry import Category
     from cyclorama.posters.maker import PosterMaker
-    from cyclorama.types import Size
 
     Subject: TypeAlias = tuple[Product, Category, Reference | None]
 
@@ -83,6 +82,7 @@ def make(
     from cyclorama.files import check_output_folder, write_atomic
     from cyclorama.generation.items import Failure, ItemSource
     from cyclorama.generation.model import open_model
+    from cyclorama.posters.canvases import read_canvas
     from cyclorama.posters.maker import PosterMaker
     from cyclorama.posters.words import read_brand, read_wordings
 
@@ -213,20 +213,6 @@ def edit(
     for fault, reason in new.record.verdict.faults.items():
         print(f"{fault}: {reason}", file=sys.stderr)
     return 0 if new.record.verdict.accepted else 1
-
-
-def read_canvas(text: str) -> Size:
-    """(height, width) of a channel's name or ``WxH``. Raises SettingsError."""
-    from cyclorama.errors import SettingsError
-    from cyclorama.generation.settings import parse_size
-    from cyclorama.posters.maker import CHANNELS
-
-    if text in CHANNELS:
-        return CHANNELS[text]
-    size = parse_size(text) if "x" in text else None
-    if size is None:
-        raise SettingsError(f"size {text!r} is none; give {', '.join(CHANNELS)}, or WxH in pixels")
-    return size
 
 
 def _read_subject(maker: PosterMaker, item: Item, inputs: InputSettings) -> Subject:

@@ -31,16 +31,6 @@ from cyclorama.posters.words import PosterBrand, Wording, check_words
 from cyclorama.seeding import compute_seed
 from cyclorama.types import Size
 
-CHANNELS: dict[str, Size] = {
-    "square": (1080, 1080),
-    "portrait": (1350, 1080),
-    "story": (1920, 1080),
-    "banner": (628, 1200),
-    "marketplace": (1600, 1600),
-    "a4": (3579, 2551),
-}
-"""Canvases (height, width) by channel; A4 at 300 dots an inch with 3 mm bleed."""
-
 
 class PosterSettings(Settings):
     """How posters are made."""
