@@ -14,17 +14,18 @@ help:
 	@echo "make test   install, then all tests"
 	@echo "make coverage  all tests with branch coverage, which takes half as long again"
 	@echo "make check  what must be green before a commit: style, types, spelling, layers"
-	@echo "make wheel-test  build the wheel and make one product with it in a clean environment"
+	@echo "make wheel-test  build the wheels and make one product with each in a clean environment"
 	@echo "make docs   the documentation as a site, into out/site"
 	@echo "make fix    format and repair style"
 	@echo "make bench  benchmarks against the peers (long)"
 	@echo "make bundle renders the set and trains the bundled model again, into out/bundle (hours)"
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml bundled/pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,docs,train,curate,evaluate,ray,lab,postgres,poster]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ./bundled \
+		--editable ".[dev,docs,train,curate,evaluate,ray,lab,postgres,poster]"
 	$(BIN)/python -c "import pymatting"  # compiles and caches its kernels once
 	touch $@
 

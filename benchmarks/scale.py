@@ -208,8 +208,8 @@ def measure_references(args: argparse.Namespace) -> None:
     """Seconds of a batch whose images share a reference: encodings kept, and computed for each image."""
     import torch
 
+    from cyclorama.bundled import find_bundled
     from cyclorama.diffusion.settings import SamplingConfig
-    from cyclorama.generation.model import get_bundled_folder
     from cyclorama.models.pipeline import CycloramaPipeline
     from cyclorama.models.speed import EncodingCache
 
@@ -224,7 +224,7 @@ def measure_references(args: argparse.Namespace) -> None:
     if args.sd15:
         pipeline = load_sd15(build_handle(), args.device, str(dtype).removeprefix("torch."))
     else:
-        pipeline = CycloramaPipeline.from_pretrained(get_bundled_folder(), dtype).to(args.device)
+        pipeline = CycloramaPipeline.from_pretrained(find_bundled("model"), dtype).to(args.device)
         pipeline.set_progress_bar_config(disable=True)
     side, count = pipeline.image_size, args.batch_size
     draw = torch.Generator().manual_seed(0)

@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
+from cyclorama.bundled import find_bundled
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.generation.model import get_bundled_folder
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.speed import tune_network
 
@@ -53,7 +53,7 @@ def list_variants(batches: list[int]) -> list[Variant]:
 
 
 def build_bundled(variant: Variant, steps: int) -> Callable[[], torch.Tensor]:
-    pipeline = CycloramaPipeline.from_pretrained(get_bundled_folder(), getattr(torch, variant.dtype))
+    pipeline = CycloramaPipeline.from_pretrained(find_bundled("model"), getattr(torch, variant.dtype))
     pipeline.set_progress_bar_config(disable=True)
     pipeline.tune(channels_last=variant.channels_last, compile=variant.compile)
     side, count = pipeline.image_size, variant.batch

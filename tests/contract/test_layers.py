@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types", "seeding"},
-    {"config", "tensors", "prompts", "files", "local_server", "processes", "client"},
+    {"config", "tensors", "prompts", "files", "local_server", "processes", "client", "bundled"},
     {"jobs"},
     {"imaging", "data"},
     {"typography", "layout"},
@@ -136,7 +136,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_no_pickled_weights_and_no_file_above_sixteen_megabytes() -> None:
     forbidden = {".pt", ".pth", ".ckpt", ".pkl", ".bin"}
-    for path in (ROOT / "src").rglob("*"):
+    for path in (*(ROOT / "src").rglob("*"), *(ROOT / "bundled").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             assert path.suffix not in forbidden, path
             assert path.stat().st_size <= 16 * 2**20, path

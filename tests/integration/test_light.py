@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-LACKING = ("torch", "diffusers", "transformers", "huggingface_hub", "safetensors", "accelerate", "tokenizers")
+LACKING = (
+    "cyclorama_bundled",
+    "torch",
+    "diffusers",
+    "transformers",
+    "huggingface_hub",
+    "safetensors",
+    "accelerate",
+    "tokenizers",
+)
 PRODUCT = (180, 60, 30)
 MESSAGE = "learned models, training and measuring need further packages: pip install 'cyclorama[learned]'; "
 PROGRAM = """

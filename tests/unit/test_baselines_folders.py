@@ -17,7 +17,6 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 from cyclorama.diffusion.sampling import sample_noise
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, UnknownCategoryError
-from cyclorama.lab.baselines import folders
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.folders import compute_weights_hash
 from cyclorama.lab.baselines.inpaint import widen_unet
@@ -203,7 +202,6 @@ def test_missing_weights_are_named_with_what_to_do(
     ):
         with pytest.raises(ModelNotFoundError, match=f"no folder at .*{words}"):
             open_baseline(name, str(tmp_path / "nowhere"))
-    monkeypatch.setattr(folders, "BUNDLED", tmp_path / "no")
     with pytest.raises(ModelNotFoundError, match=r"no weights for baseline 'inpaint' are installed; give a"):
         open_baseline("inpaint")
     with pytest.raises(

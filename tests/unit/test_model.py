@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from cyclorama.bundled import find_bundled
 from cyclorama.errors import ModelError, SettingsError
 from cyclorama.generation import model
 from cyclorama.generation.model import (
@@ -20,7 +21,6 @@ from cyclorama.generation.model import (
     describe_model,
     find_licence,
     format_model,
-    get_bundled_folder,
     open_model,
 )
 from cyclorama.processes import count_cpus
@@ -107,11 +107,11 @@ def test_a_model_is_found_again_on_this_machine(tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_packages_model_has_its_index() -> None:
-    assert get_bundled_folder().name == "weights" and (get_bundled_folder() / "model_index.json").is_file()
     assert model.open_model().name == model.open_model("scenes").name == "scenes"
     handle = model.open_model("bundled")
-    assert (handle.name, handle.folder) == ("bundled", get_bundled_folder())
-    assert model.open_model(get_bundled_folder()).name == "weights"
+    assert (handle.name, handle.folder) == ("bundled", find_bundled("model"))
+    assert handle.hash == "972950e97352"
+    assert model.open_model(find_bundled("model")).name == "model"
 
 
 def write_model(folder: Path, vae: dict[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from cyclorama.bundled import find_bundled
 from cyclorama.curate import config
 from cyclorama.curate.config import CurateConfig, ReadingSettings, build_rules, identify_features, load_rule
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import load_card
-from cyclorama.evaluation.features import find_bundled_features
 
 
 class Sharp:
@@ -61,7 +61,7 @@ def test_no_two_rules_have_one_name() -> None:
 
 def test_features_are_known_by_their_weights(tmp_path: Path) -> None:
     own = identify_features("cyclorama").split()
-    assert own[0] == "cyclorama" and own[1] == load_card(find_bundled_features())["weights_hash"]
+    assert own[0] == "cyclorama" and own[1] == load_card(find_bundled("features"))["weights_hash"]
     path = tmp_path / "net.onnx"
     path.write_bytes(b"weights")
     assert identify_features(str(path)) == str([hashlib.sha256(b"weights").hexdigest()])

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
+from cyclorama.bundled import find_bundled
 from cyclorama.config import Settings, to_plain
 from cyclorama.curate.category import CategoryRule, CategorySettings
 from cyclorama.curate.duplicates import DuplicatesRule, DuplicatesSettings
@@ -227,13 +228,15 @@ def identify_eraser(settings: EraseSettings | None) -> dict[str, Any]:
 
 
 def identify_features(choice: str) -> str:
-    """The feature network's name and the digest of its weights. Raises ModelNotFoundError."""
+    """The feature network's name and the digest of its weights.
+
+    Raises ModelNotFoundError, MissingDependencyError.
+    """
     if choice != "cyclorama":
         return str(_with_file_digests(choice))
     from cyclorama.evaluation.feature_network import load_card
-    from cyclorama.evaluation.features import find_bundled_features
 
-    return f"{choice} {load_card(find_bundled_features())['weights_hash']}"
+    return f"{choice} {load_card(find_bundled('features'))['weights_hash']}"
 
 
 @cache

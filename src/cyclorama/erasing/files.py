@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import cyclorama
+from cyclorama.bundled import find_bundled
 from cyclorama.config import to_plain
 from cyclorama.erasing.network import BIG_LAMA, LamaGenerator, LamaShape
 from cyclorama.errors import ConfigError, ModelFormatError, ModelNotFoundError
@@ -67,18 +67,17 @@ def find_lama(path: str | Path | None = None) -> Path:
 
     Raises ModelNotFoundError saying which files are known and where they go.
     """
-    wanted = Path(cyclorama.__file__).parent / "weights/baselines/lama" if path is None else Path(path)
+    wanted = find_bundled("lama") if path is None else Path(path)
     if wanted.is_file():
         return wanted
     for name in (WEIGHTS_NAME, *PUBLISHED_NAMES):
         if (wanted / name).is_file():
             return wanted / name
-    here = "the bundled LaMa is not installed" if path is None else f"no LaMa weights at {wanted}"
     raise ModelNotFoundError(
-        f"{here}. Either download the published big-lama once (big-lama.zip, about 360 MB, unpacks to "
-        f"big-lama/models/best.ckpt; big-lama.pt and safetensors copies work too), put it anywhere and name "
-        f"the file or its folder, or train a small one with `cyclorama lab train lama --config "
-        f"recipes/baselines/lama-small.yaml` and name its model folder, which holds {WEIGHTS_NAME}"
+        f"no LaMa weights at {wanted}. Either download the published big-lama once (big-lama.zip, about 360 "
+        "MB, unpacks to big-lama/models/best.ckpt; big-lama.pt and safetensors copies work too), put it "
+        "anywhere and name the file or its folder, or train a small one with `cyclorama lab train lama "
+        f"--config recipes/baselines/lama-small.yaml` and name its model folder, which holds {WEIGHTS_NAME}"
     )
 
 

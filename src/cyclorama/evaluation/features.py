@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-import cyclorama
 from cyclorama.data.addresses import read_stamp
 from cyclorama.errors import DataError, MissingImageError, MixedFeaturesError
 from cyclorama.evaluation.reading import ImageSet
@@ -220,11 +219,6 @@ class CycloramaNetwork(Network):
             scores = self.network.category_head(torch.from_numpy(features).to(self.device))
             values: Values = scores.softmax(dim=1).cpu().numpy()
         return values
-
-
-def find_bundled_features() -> Path:
-    """Where the bundled feature network lies."""
-    return Path(cyclorama.__file__).parent / "weights" / "features"
 
 
 FORMAT = "cyclorama-features-2"

@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from cyclorama.bundled import find_bundled
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import compute_tensor_hash, load_network
-from cyclorama.evaluation.features import NETWORKS, CycloramaNetwork, Network, find_bundled_features
+from cyclorama.evaluation.features import NETWORKS, CycloramaNetwork, Network
 from cyclorama.types import Pixels
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
@@ -239,7 +240,7 @@ def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
     """
     name, _, place = choice.partition("=")
     if name == "cyclorama":
-        return CycloramaNetwork(*load_network(Path(place) if place else find_bundled_features()), device)
+        return CycloramaNetwork(*load_network(Path(place) if place else find_bundled("features")), device)
     if name == "inception":
         return InceptionNetwork(Path(place or FILE_NAME), device)
     if name == "clip":

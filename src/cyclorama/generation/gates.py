@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyclorama.bundled import find_bundled
 from cyclorama.config import to_plain
 from cyclorama.errors import MaskError, MissingDependencyError, ModelFormatError, import_learned
 from cyclorama.evaluation.preservation import (
@@ -156,20 +157,18 @@ class QualityGate:
 
 
 def build_gate(thresholds: GateThresholds | None = None, features: Path | None = None) -> QualityGate:
-    """A gate with the bundled feature network, or the one in ``features``; it does without where there is
-    neither, or no extra ``learned``.
+    """A gate with the bundled feature network, or the one in ``features``; without the extra ``learned`` it
+    does without.
 
     Raises ModelNotFoundError if ``features`` is given and holds none, ModelFormatError for a broken card,
     MissingDependencyError if ``features`` is given without the extra.
     """
-    from cyclorama.evaluation.features import find_bundled_features
-
     thresholds = thresholds or GateThresholds()
-    folder = features or find_bundled_features()
-    if thresholds.off_category is None or (features is None and not folder.is_dir()):
+    if thresholds.off_category is None:
         return QualityGate(thresholds)
     try:
         network = import_learned("cyclorama.evaluation.feature_network")
+        folder = features or find_bundled("features")
     except MissingDependencyError:
         if features is not None:
             raise

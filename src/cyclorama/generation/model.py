@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cyclorama.errors import ModelError, ModelFormatError, ModelNotFoundError, SettingsError, import_learned
+from cyclorama.bundled import find_bundled
+from cyclorama.errors import ModelError, ModelFormatError, SettingsError, import_learned
 from cyclorama.generation.scenes import (
     SCENES,
     SceneModel,
@@ -127,12 +128,12 @@ def open_scenes(library: SceneLibrary = BUILT_IN) -> ModelHandle:
 
 
 def open_model(model: str | Path | None = None, scenes: Path | None = None) -> ModelHandle:
-    """The handle of ``scenes`` or None (the rendered sets), of ``bundled`` (the learned model inside the
-    package), of a model folder or a hub id.
+    """The handle of ``scenes`` or None (the rendered sets), of ``bundled`` (the learned model of the
+    extra ``learned``), of a model folder or a hub id.
 
     ``scenes``: a folder of own category files, beside and over the built-in ones.
-    Raises ModelNotFoundError, ModelFormatError, ConfigError (a fault in a category file), SettingsError
-    (``scenes`` for a learned model).
+    Raises ModelNotFoundError, ModelFormatError, MissingDependencyError (no extra ``learned``), ConfigError (a
+    fault in a category file), SettingsError (``scenes`` for a learned model).
     """
     if model is None or model == SCENES:
         return open_scenes(open_library(scenes))
@@ -140,7 +141,7 @@ def open_model(model: str | Path | None = None, scenes: Path | None = None) -> M
         raise SettingsError(f"--scenes goes with the rendered sets, not with model {model}; leave one out")
     from cyclorama.models.files import compute_model_hash, find_model
 
-    folder = find_model(get_bundled_folder() if model == BUNDLED else model)
+    folder = find_model(find_bundled("model") if model == BUNDLED else model)
     if model == BUNDLED:
         name = BUNDLED
     elif Path(model).expanduser().is_dir():
@@ -150,24 +151,13 @@ def open_model(model: str | Path | None = None, scenes: Path | None = None) -> M
     return ModelHandle(name, folder, compute_model_hash(folder), load_registry(folder))
 
 
-def get_bundled_folder() -> Path:
-    """The folder of the model inside the package. Raises ModelNotFoundError if it was not installed."""
-    folder = Path(__file__).resolve().parent.parent / "weights"
-    if not (folder / "model_index.json").is_file():
-        raise ModelNotFoundError(
-            "this installation of cyclorama has no bundled model; reinstall it from a release, or give a "
-            "model folder or hub id with --model"
-        )
-    return folder
-
-
 _SKIPPED = ("safety_checker", "feature_extractor")
 
 
 def describe_model(model: str | Path | None = None) -> dict[str, Any]:
     """Components, image size, schedule, categories, licence and hash of a model as plain values.
 
-    Raises ModelNotFoundError, ModelFormatError.
+    Raises ModelNotFoundError, ModelFormatError, MissingDependencyError.
     """
     handle = open_model(BUNDLED if model is None else model)
     if not handle.learned:

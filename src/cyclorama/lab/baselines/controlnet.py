@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cyclorama.bundled import find_bundled
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
 from cyclorama.lab.baselines.folders import (
-    BUNDLED,
     build_handle,
     check_parts,
     find_weights,
@@ -108,7 +108,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
 
     Raises ModelNotFoundError, ModelFormatError.
     """
-    source = BUNDLED if model is None and options.weights is not None else model
+    source = find_bundled("model") if model is None and options.weights is not None else model
     folder = find_weights(source, "controlnet", BASE_PARTS, REMEDY)
     if options.weights is None:
         place = folder / PART

@@ -10,28 +10,25 @@ from typing import Any
 
 import torch
 
-import cyclorama
 from cyclorama.errors import ModelFormatError, ModelNotFoundError
 from cyclorama.lab.baselines.options import BaselineName
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, open_registry
 from cyclorama.models.base import BaseModel, load_base
 from cyclorama.models.files import fetch_model
 
-BUNDLED = Path(cyclorama.__file__).parent / "weights"
-"""The bundled model, whose base serves methods that need no weights of their own."""
 _KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
 
 
 def find_weights(source: str | Path | None, method: str, parts: Sequence[str], remedy: str) -> Path:
-    """The local folder of ``source``: a folder, a hub id, or (None) the small version inside the package.
+    """The local folder of ``source``: a folder, a hub id, which must be given.
 
     ``parts`` are sub-folders with safetensors (or, for ``scheduler`` and the like, configs) it must have;
     none for a folder that is one network. ``remedy`` ends the message if there is nothing.
     Raises ModelNotFoundError, ModelFormatError.
     """
-    folder, text = BUNDLED / "baselines" / method if source is None else Path(source), str(source)
-    if source is None and not folder.is_dir():
+    if source is None:
         raise ModelNotFoundError(f"no weights for baseline {method!r} are installed; {remedy}")
+    folder, text = Path(source), str(source)
     if not folder.is_dir():
         if folder.exists() or text.count("/") != 1 or text.startswith((".", "/", "~")):
             raise ModelNotFoundError(f"no folder at {text!r} for baseline {method!r}; {remedy}")

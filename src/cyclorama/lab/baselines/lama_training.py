@@ -22,6 +22,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cyclorama.bundled import find_bundled
 from cyclorama.config import Settings, Share, build_config, to_plain
 from cyclorama.erasing.erase import Hole
 from cyclorama.erasing.files import (
@@ -37,7 +38,6 @@ from cyclorama.erasing.files import (
 from cyclorama.erasing.network import SMALL_LAMA, LamaGenerator, LamaShape, count_parameters, predict_fill
 from cyclorama.errors import ConfigError
 from cyclorama.evaluation.feature_network import INPUT_SIDE, FeatureNetwork, load_network
-from cyclorama.evaluation.features import find_bundled_features
 from cyclorama.lab.baselines.lama import KNOWN_MATTE, LamaBaseline
 from cyclorama.models.base import BaseModel
 from cyclorama.models.discriminator import (
@@ -297,7 +297,7 @@ def build_networks(start: Start, base: BaseModel | None) -> tuple[dict[str, nn.M
         trained["discriminator"] = discriminator
     for network in trained.values():
         network.requires_grad_(True)  # the normalisations' statistics are parameters, too: part of the state
-    features = load_network(losses.features or find_bundled_features())[0] if losses.perceptual else None
+    features = load_network(losses.features or find_bundled("features"))[0] if losses.perceptual else None
     objective = LamaObjective(losses, features, config.data.image_size)
     return trained, {"objective": objective}
 

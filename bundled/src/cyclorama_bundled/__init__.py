@@ -1,0 +1,1 @@
+"""Weights of cyclorama that torch runs: ``model/``, ``features/``, ``lama/``; data, no code."""
