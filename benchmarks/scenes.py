@@ -204,6 +204,7 @@ def main() -> None:
     parser.add_argument("what", choices=["truth", "floating"])
     parser.add_argument("--categories", nargs="*", default=NAMES)
     parser.add_argument("--products", type=int, default=1)
+    parser.add_argument("--first", type=int, default=0, help="leave out so many held-out products")
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--rows", type=Path)
@@ -213,7 +214,7 @@ def main() -> None:
     known = {tuple(key): figures for key, figures in map(json.loads, lines)}
     rows: dict[str, list[Figures]] = {name: [] for name in options.categories}
     sheet = []
-    for place in range(options.products):
+    for place in range(options.first, options.first + options.products):
         for name in options.categories:
             number = list_held_out(name)[place]
             figures = known.get((name, number))
