@@ -2,8 +2,8 @@
 
     python benchmarks/scene_sheets.py --seeds 3 --size 1024 --out out/sheets
 
-Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each as
-FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out; categories that have none show
+Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each, the
+first seed's first, as FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out; categories that have none show
 those of a similar one.
 """
 
@@ -40,8 +40,8 @@ def draw_sheets(names: list[str], seeds: int, size: int, preset: str, out: Path)
     generator = BackgroundGenerator.from_pretrained()
     (out / "images").mkdir(parents=True, exist_ok=True)
     paths = []
-    for name in names:
-        for seed in range(seeds):
+    for seed in range(seeds):
+        for name in names:
             paths.append(out / "images" / f"{slug_of(name)}-{seed}.png")
             if not paths[-1].exists():
                 photo = _photograph(name, seed, size)
