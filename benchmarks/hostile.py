@@ -212,6 +212,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, start_server(folder) as (url, pid):
         parts = urlsplit(url)
         place = (parts.hostname or "127.0.0.1", parts.port or 80)
+        ask_well(place, 0.1)  # starts the process that reads uploads
         for name in options.only or ATTACKS:
             row = asyncio.run(measure(place, name, options.connections, options.seconds, pid))
             rows.append(row)

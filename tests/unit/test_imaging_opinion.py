@@ -70,6 +70,18 @@ def test_what_is_no_product_goes(see, look: str, place: np.ndarray, words: str) 
     assert settled.second is None
 
 
+@pytest.mark.parametrize(("grey", "stays"), [(250, False), (200, True)])
+def test_noise_of_the_ground_beside_the_product_goes_without_a_word(see, grey: int, stays: bool) -> None:
+    bit = (ROWS >= 60) & (ROWS < 66) & (COLUMNS > 140) & (COLUMNS < 152)
+    see(BODY)
+    photo = draw()
+    photo[bit] = grey
+    settled = settle(photo, (BODY | bit).astype(np.float32))
+    assert settled.notes == () and settled.second is None
+    assert (settled.matte >= 0.5)[bit & (COLUMNS > 147)].all() == stays
+    assert ((settled.matte >= 0.5) & BODY).sum() >= 0.995 * BODY.sum()
+
+
 def test_a_grey_side_of_the_product_itself_stays_and_is_told(see) -> None:
     side = (COLUMNS >= 141) & (COLUMNS < 170) & (ROWS >= 40) & (ROWS < 150)
     see(BODY)

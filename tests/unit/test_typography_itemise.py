@@ -65,17 +65,24 @@ def test_order_equals_fribidi() -> None:
     fribidi = ctypes.CDLL(name)
     chance = Random(3)
     pool = "abאבגخصم012 ,.()[]%€-+/\u200f\u200e"
-    for _ in range(300):
-        text = "".join(chance.choice(pool) for _ in range(chance.randint(1, 24)))
+    for number in range(400):
+        isolated = number % 2 == 1
+        text = (
+            "".join(
+                chance.choice(pool + "\u2067\u2068\u2069" * isolated) for _ in range(chance.randint(1, 24))
+            )
+            + "b" * isolated
+        )  # spaces at the end, which lines do not draw, are not compared beside isolates
         rtl = chance.random() < 0.5
         codes = (ctypes.c_uint32 * len(text))(*map(ord, text))
         base = ctypes.c_uint32(0x111 if rtl else 0x110)  # FRIBIDI_PAR_RTL, FRIBIDI_PAR_LTR
         places = (ctypes.c_int * len(text))()
         levels = (ctypes.c_int8 * len(text))()
         fribidi.fribidi_log2vis(codes, len(text), ctypes.byref(base), None, places, None, levels)
-        assert order_characters(text, rtl) == [
-            (place, bool(level % 2)) for place, level in zip(places, levels, strict=True)
-        ], (text, rtl)
+        seen = [index for index, letter in enumerate(text) if letter not in "\u2067\u2068\u2069"]
+        ours = order_characters(text, rtl)
+        assert [ours[i][1] for i in seen] == [bool(levels[i] % 2) for i in seen], (text, rtl)
+        assert sorted(seen, key=lambda i: ours[i][0]) == sorted(seen, key=lambda i: places[i]), (text, rtl)
 
 
 @pytest.mark.parametrize(
@@ -134,6 +141,23 @@ def test_what_is_no_character_is_refused(text: str) -> None:
         check_text(text)
 
 
+def test_a_text_that_shows_nothing_is_refused() -> None:
+    with pytest.raises(TextError, match="shows nothing"):
+        check_text("\u200e \u2069")
+
+
+@pytest.mark.parametrize("mark", ["\u202a", "\u202b", "\u202d", "\u202e", "\u202c", "\u2066", "\u2069"])
+def test_direction_marks_are_followed_or_refused(mark: str) -> None:
+    for text in (f"{mark}", f"a{mark}אב{mark}1", f"{mark}{mark}ab 12", f"אב, {mark}c\u202c{mark}"):
+        for rtl in (False, True):
+            try:
+                order = order_characters(text, rtl)
+            except TextError as error:
+                assert "direction marks" in str(error)
+            else:
+                assert sorted(rank for rank, _ in order) == list(range(len(text)))
+
+
 def test_a_missing_letter_is_named_with_the_fonts_tried() -> None:
     faces = find_faces(("sans",), 400)
     with pytest.raises(
@@ -180,3 +204,11 @@ def test_of_a_folder_the_families_named_like_the_first_come_first(tmp_path) -> N
     (tmp_path / "broken.ttf").write_bytes(b"no font")  # left out, for it was not asked for by name
     found = [face.name for face in find_faces((str(tmp_path),), 800)]
     assert found == ["Noto Sans Bold", "Noto Serif Bold", "Noto Sans Bold"]
+
+
+def test_the_systems_fonts_come_after_the_bundled_sans() -> None:
+    try:
+        found = find_faces(("system",), 400)
+    except FontFileError:
+        pytest.skip("this machine has no fonts of its own")
+    assert found[0].name == "Noto Sans Regular"

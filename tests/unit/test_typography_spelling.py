@@ -7,8 +7,10 @@ import subprocess
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from cyclorama.errors import MissingGlyphError, SpellingError
+from cyclorama.errors import CycloramaError, MissingGlyphError, SpellingError
 from cyclorama.typography.fitting import SetText, fit_text
 from cyclorama.typography.fonts import find_faces
 from cyclorama.typography.proof import check_spelling, find_reachable, read_back
@@ -75,6 +77,17 @@ def test_glyphs_come_from_the_letters_of_their_cluster() -> None:
     assert len(ligature) == 1
     assert ligature[0].number in find_reachable(serif, "ffi")
     assert ligature[0].number not in find_reachable(serif, "fl")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF), min_size=1, max_size=12))
+def test_any_text_is_proved_or_refused_by_name(words: str) -> None:
+    try:
+        text = _fit(words)
+    except CycloramaError:
+        return
+    assert read_back(text.lines, text.block.text) == text.block.text
+    assert len(text.ink) == 4
 
 
 @needs_fonts

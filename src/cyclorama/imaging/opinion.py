@@ -32,6 +32,10 @@ _SURELY = 0.9  # of an enclosed hole that the network must be sure of: 1 for lab
 _LACKING, _MOST_LACKING = 0.01, 0.5  # shares from which on the key has lost the product, or sees another
 _PALE = 8  # L* below the ground's from which a shadow may be taken for a white product's side
 _LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; higher it is a white side
+_FAINT, _BIT = (
+    3,
+    0.01,
+)  # L* off the ground, and share of the product, of noise beside it that is no note's worth
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
 Mask = npt.NDArray[np.bool_]
@@ -109,6 +113,13 @@ def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mas
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         part = labels[place] == number
         core = part & ~near[place] & (seen[place] < SURE)
+        if (
+            core.any()
+            and _is_noise(depth[place][core], hue[place][core])
+            and part.sum() <= _BIT * subject.sum()
+        ):
+            foreign[place] |= part
+            continue
         if core.sum() < max(9.0, _LEAST * subject.sum()):
             continue
         rows = np.nonzero(core)[0] + place[0].start
@@ -127,6 +138,11 @@ def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mas
         foreign[place] |= part
         kinds.append(kind)
     return dilate(foreign, _ROUND) & ~subject, list(dict.fromkeys(kinds))
+
+
+def _is_noise(depth: Plane, hue: Plane) -> bool:
+    """Whether places are as the ground is, but for what compression left there."""
+    return bool(len(depth) >= 4 and np.abs(np.median(depth)) <= _FAINT and np.median(hue) <= _FAINT + 1)
 
 
 def _find_prints(key: Mask, seen: Matte) -> Mask:

@@ -25,6 +25,8 @@ SHARE_ROOM = (0.8, 1.2)
 """How far a product's share of the image may leave the category's before the angle of view gives way."""
 TURNED = 0.3
 """How far back a foot's near edge may run, as a share of the product's width: a box turned by 17 degrees."""
+ROUNDED = 1 / 3
+"""How much of the category's overhang a round foot has beside what its outline shows."""
 LEAST_HEIGHT = 0.003
 """What lies on the ground is so thick; the product's size is 1."""
 
@@ -103,7 +105,10 @@ def build_card(
             behind = width * _look_up(body.back, up, across)
             near = _keep_above_ground(near, rays, origin)
         elif foot.sag:
-            near = near - _turn(solid, foot, places, camera) * body.depth * pixel
+            edge = _round_edge(solid, ROUNDED * body.overhang * width / pixel)
+            before = _turn(solid, foot, places, camera) * body.depth
+            before += np.interp(places[:, 1], np.arange(len(edge)) + 0.5, edge)
+            near = near - before * pixel
             near = _keep_above_ground(near, rays, origin)
         else:
             bulge = _measure_bulge(solid, foot.ends) * body.depth * pixel / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from cyclorama.processes import count_cpus
 from cyclorama.service.leases import recover_images
@@ -21,6 +23,7 @@ from cyclorama.service.store import Store, make_id
 from cyclorama.service.tables import images
 from cyclorama.service.worker import run_worker
 
+_LOG = logging.getLogger("cyclorama.service")
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 5.0
 QUICK_SECONDS = 10.0
@@ -45,6 +48,7 @@ class Workforce:
         self._members: list[_Child] = []
         self._waiting: list[tuple[float, int]] = []  # when a worker is to be started, falls before it
         self._stopping, self._ending = threading.Event(), threading.Lock()
+        self._swept = 0.0
         self._until = math.inf  # until when images in hand may be finished
         self._thread = threading.Thread(target=self._watch, name="cyclorama-workforce", daemon=True)
         self._machine = socket.gethostname()
@@ -82,25 +86,32 @@ class Workforce:
             if member.process.is_alive():
                 member.process.kill()
                 member.process.join()
-            recover_images(self._store, member.id, lost=False)
+            with suppress(OperationalError):  # its leases end by themselves
+                recover_images(self._store, member.id, lost=False)
         self._members = []
 
     def _watch(self) -> None:
-        swept = time.monotonic()
+        self._swept = time.monotonic()
         while not self._stopping.is_set():
-            now = time.monotonic()
-            for member in [member for member in self._members if not member.process.is_alive()]:
-                self._members.remove(member)
-                recover_images(self._store, member.id)
-                falls = member.falls + 1 if now - member.started < QUICK_SECONDS else 0
-                self._waiting.append((now + min(MAX_PAUSE_SECONDS, 2.0**falls - 1), falls))
-            due = [one for one in self._waiting if one[0] <= now]
-            self._waiting = [one for one in self._waiting if one[0] > now]
-            self._members += [self._start(falls) for _, falls in due]
-            if now - swept > SWEEP_SECONDS:
-                recover_images(self._store)
-                swept = now
-            self._stopping.wait(LOOK_SECONDS)
+            try:
+                self._look(time.monotonic())
+                self._stopping.wait(LOOK_SECONDS)
+            except OperationalError as error:  # such as a full disk
+                _LOG.error("the workers' store takes nothing: %s", error.orig)
+                self._stopping.wait(10 * LOOK_SECONDS)
+
+    def _look(self, now: float) -> None:
+        for member in [member for member in self._members if not member.process.is_alive()]:
+            recover_images(self._store, member.id)
+            self._members.remove(member)
+            falls = member.falls + 1 if now - member.started < QUICK_SECONDS else 0
+            self._waiting.append((now + min(MAX_PAUSE_SECONDS, 2.0**falls - 1), falls))
+        due = [one for one in self._waiting if one[0] <= now]
+        self._waiting = [one for one in self._waiting if one[0] > now]
+        self._members += [self._start(falls) for _, falls in due]
+        if now - self._swept > SWEEP_SECONDS:
+            recover_images(self._store)
+            self._swept = now
 
     def _start(self, falls: int) -> _Child:
         settings = self._settings

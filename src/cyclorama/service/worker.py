@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import delete
+from sqlalchemy.exc import OperationalError
 
 from cyclorama.errors import CycloramaError
 from cyclorama.processes import set_threads
@@ -35,12 +39,18 @@ from cyclorama.service.tables import workers
 if TYPE_CHECKING:
     from cyclorama.service.making import Maker
 
+T = TypeVar("T")
 HANDS = 2
 """Images of one worker in work at a time: while one is read or encoded, the model works on the other."""
 LOOK_SECONDS = 0.4
 """How often the store is asked whether an image is still wanted."""
 PROGRESS_SECONDS = 0.25
 BEAT_SECONDS = 10.0
+PAUSE_SECONDS = 2.0
+"""Between two tries to write into a store whose disk is full, or which does not answer."""
+ROOM = 256 * 2**20
+"""Free bytes of the data folder's disk below which no image is begun."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
@@ -69,13 +79,14 @@ def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
         thread.start()
     beat = time.monotonic()
     while any(thread.is_alive() for thread in crew):
-        for hand in hands:
-            hand.look()
-        if time.monotonic() - beat > BEAT_SECONDS:
-            beat = time.monotonic()
-            _tell(store, id, "ready", list(models))
+        with suppress(OperationalError):  # the next look may find the store well
+            for hand in hands:
+                hand.look()
+            if time.monotonic() - beat > BEAT_SECONDS:
+                beat = time.monotonic()
+                _tell(store, id, "ready", list(models))
         stopping.wait(LOOK_SECONDS) if not stopping.is_set() else time.sleep(LOOK_SECONDS / 4)
-    with store.write() as connection:
+    with suppress(OperationalError), store.write() as connection:
         connection.execute(delete(workers).where(workers.c.id == id))
     store.close()
 
@@ -90,6 +101,11 @@ def _tell(store: Store, id: str, state: str, models: list[str]) -> None:
     values = {"state": state, "models": models, "seen": get_time()}
     with store.write() as connection:
         upsert(connection, workers, {"id": id}, values)
+
+
+def is_full(error: CycloramaError) -> bool:
+    """Whether ``error`` says that the disk is full."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
 
 
 @dataclass
@@ -113,9 +129,7 @@ class _Hand:
                 self.stopping.wait(changes.pause)
                 continue
             while not self.stopping.is_set():
-                models = list(self.makers)
-                claim = claim_parts(self.store, self.worker, models)
-                claim = claim or claim_image(self.store, self.worker, models, self.count)
+                claim = self._persist(self._claim)
                 if claim is None:
                     if changes.pause > 0.05:
                         self.stopping.wait(changes.pause)
@@ -123,6 +137,24 @@ class _Hand:
                 self.count += 1
                 self._make(claim)
         changes.close()
+
+    def _claim(self) -> Claim | None:
+        if shutil.disk_usage(self.store.folder).free < ROOM:
+            self.stopping.wait(PAUSE_SECONDS)
+            return None
+        models = list(self.makers)
+        claim = claim_parts(self.store, self.worker, models)
+        return claim or claim_image(self.store, self.worker, models, self.count)
+
+    def _persist(self, write: Callable[..., T], *values: Any) -> T | None:
+        """What ``write`` gives, tried until the store takes it; None when told to stop before."""
+        while True:
+            try:
+                return write(*values)
+            except OperationalError as error:
+                print(f"cyclorama: the store takes nothing: {error.orig}", file=sys.stderr)
+                if self.stopping.wait(PAUSE_SECONDS):
+                    return None
 
     def look(self) -> None:
         """Renew the lease, and see whether the image in hand is still wanted."""
@@ -146,7 +178,7 @@ class _Hand:
             if time.monotonic() - told >= PROGRESS_SECONDS:
                 told = time.monotonic()
                 spot = {"item": claim.item, "output": claim.output, "candidate": claim.candidate}
-                with self.store.write() as connection:
+                with suppress(OperationalError), self.store.write() as connection:
                     values = {"image": claim.image, "step": step, "steps": steps, **spot}
                     write_event(connection, claim.key, claim.job, "progress", **values)
 
@@ -154,15 +186,20 @@ class _Hand:
         maker, watch = self.makers[claim.model], Watch(progress, self.lost.is_set)
         publish, fail = (publish_parts, fail_parts) if apart else (publish_image, fail_image)
         try:
-            publish(self.store, claim, *(maker.take_apart if apart else maker.make)(claim, watch))
+            made = (maker.take_apart if apart else maker.make)(claim, watch)
+            self._persist(publish, self.store, claim, *made)
         except StoppedError:
             pass
         except CycloramaError as error:
-            fail(self.store, claim, {"error": type(error).__name__, "reason": explain(error, claim)})
+            if is_full(error) and not apart:
+                self._persist(give_back, self.store, claim)  # it is made again once there is room
+                return
+            said = {"error": type(error).__name__, "reason": explain(error, claim)}
+            self._persist(fail, self.store, claim, said)
         except Exception as error:  # whatever a file or a decoder does to us is this image's failure
             print(f"cyclorama: image {claim.image}: {type(error).__name__}: {error}", file=sys.stderr)
             reason = f"the server failed at this image ({type(error).__name__}); its log says why"
-            fail(self.store, claim, {"error": CycloramaError.__name__, "reason": reason})
+            self._persist(fail, self.store, claim, {"error": CycloramaError.__name__, "reason": reason})
         except BaseException:
             with suppress(Exception):
                 give_back(self.store, claim)

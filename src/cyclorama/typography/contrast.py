@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from cyclorama.errors import ContrastError
 from cyclorama.types import Pixels, Size
-from cyclorama.typography.drawing import Colour, Patch, draw_coverage, draw_text, lay_over
+from cyclorama.typography.drawing import Colour, Patch, draw_coverage, draw_text
 from cyclorama.typography.fitting import SetText
 
 LIMIT, LARGE_LIMIT = 4.5, 3.0
@@ -68,8 +68,14 @@ def compute_ratio(one: npt.ArrayLike, other: npt.ArrayLike) -> npt.NDArray[np.fl
 
 def measure_contrast(pixels: Pixels, behind: npt.NDArray[np.bool_], colour: Colour) -> float:
     """The ratio of ``colour`` on the worst 5 % of ``pixels`` (H, W, 3) where ``behind`` (H, W) holds."""
-    ratios = np.sort(compute_ratio(get_luminance(pixels[behind]), get_luminance(colour)))
-    return float(ratios[: max(1, math.ceil(_WORST * ratios.size))].mean())
+    return _rate(pixels[behind], colour)
+
+
+def _rate(seen: Pixels, colour: Colour) -> float:
+    """The ratio of ``colour`` on the worst 5 % of the pixels ``seen`` (K, 3)."""
+    ratios = compute_ratio(get_luminance(seen), get_luminance(colour))
+    worst = max(1, math.ceil(_WORST * ratios.size))
+    return float(np.partition(ratios, worst - 1)[:worst].mean())
 
 
 def choose_limit(text: SetText, shorter: int) -> float:
@@ -92,23 +98,22 @@ def make_legible(
     limit = choose_limit(text, min(canvas)) if limit is None else limit
     tried = list(dict.fromkeys([*colours, _BLACK, _WHITE]))
     behind = _find_behind(text, canvas)
+    seen = pixels[behind]
     for index, colour in enumerate(tried):
-        ratio = measure_contrast(pixels, behind, colour)
+        ratio = _rate(seen, colour)
         if ratio >= limit:
-            return Legible(
-                (draw_text(text, colour, canvas),),
-                colour,
-                ratio,
-                limit,
-                "none" if index == 0 else "colour",
-                0.0,
-            )
+            remedy: Remedy = "none" if index == 0 else "colour"
+            return Legible((draw_text(text, colour, canvas),), colour, ratio, limit, remedy, 0.0)
+    left, top, veil = _build_veil(text, canvas)
+    rows, columns = np.nonzero(behind)
+    veiled = veil[rows - top, columns - left]
     for colour in tried:
         under = _BLACK if get_luminance(colour) > _MIDDLE else _WHITE
-        scrim = _find_scrim(pixels, text, behind, (colour, under), limit)
-        if scrim is not None:
-            patch, ratio, strength = scrim
-            return Legible((patch, draw_text(text, colour, canvas)), colour, ratio, limit, "scrim", strength)
+        found = _find_scrim(seen, veiled, (colour, under), limit)
+        if found is not None:
+            ratio, strength = found
+            layers = (_fill("Scrim", (left, top), under, strength * veil), draw_text(text, colour, canvas))
+            return Legible(layers, colour, ratio, limit, "scrim", strength)
     for colour, under in ((c, u) for c in tried for u in tried):
         ratio = float(compute_ratio(get_luminance(colour), get_luminance(under)))
         if ratio >= limit:
@@ -133,27 +138,30 @@ def _find_behind(text: SetText, canvas: Size) -> npt.NDArray[np.bool_]:
 
 
 def _find_scrim(
-    pixels: Pixels, text: SetText, behind: npt.NDArray[np.bool_], colours: tuple[Colour, Colour], limit: float
-) -> tuple[Patch, float, float] | None:
-    """The faintest scrim (its colour the second of ``colours``) that is enough, with ratio and strength."""
+    seen: Pixels, veiled: npt.NDArray[np.float64], colours: tuple[Colour, Colour], limit: float
+) -> tuple[float, float] | None:
+    """Ratio and strength of the faintest scrim, its colour the second of ``colours``, that is enough.
+
+    ``seen`` (K, 3): the pixels behind the text; ``veiled`` (K,): the scrim's share there at full strength.
+    """
     found, low, high = None, 1, round(255 * _MOST_SCRIM)
     while low <= high:
         middle = (low + high) // 2
-        patch = draw_scrim(text, colours[1], middle / 255, (pixels.shape[0], pixels.shape[1]))
-        ratio = measure_contrast(lay_over(pixels, [patch]), behind, colours[0])
+        alpha = np.rint(255 * (middle / 255 * veiled))[:, None] / 255  # as a layer of 8 bits is laid over
+        ratio = _rate(np.rint(alpha * colours[1] + (1 - alpha) * seen).astype(np.uint8), colours[0])
         if ratio >= limit:
-            found, high = (patch, ratio, middle / 255), middle - 1
+            found, high = (ratio, middle / 255), middle - 1
         else:
             low = middle + 1
     return found
 
 
-def draw_scrim(text: SetText, colour: Colour, strength: float, canvas: Size) -> Patch:
-    """A veil of opacity ``strength`` behind ``text`` that fades out over most of a line's height."""
+def _build_veil(text: SetText, canvas: Size) -> tuple[int, int, npt.NDArray[np.float64]]:
+    """(left, top, share): 1 behind ``text``, fading to 0 over most of a line's height."""
     fade = max(_FADE * text.size, _RING + 1)
     left, top, distance = _measure_distance(text, fade, _RING, canvas)
     share = np.clip(1 - distance / fade, 0, 1)
-    return _fill("Scrim", (left, top), colour, strength * share * share * (3 - 2 * share))
+    return left, top, share * share * (3 - 2 * share)
 
 
 def draw_plate(text: SetText, colour: Colour, canvas: Size) -> Patch:

@@ -1,10 +1,10 @@
 """Which font faces may write a text, and in which order are they asked?
 
 A source is a bundled family (``sans``, ``serif``), a font file, a folder of font files, or ``system`` (the
-folders where the operating system keeps fonts). Of each family the face nearest in weight is taken, upright
-before italic; later sources follow the weight of the first face. Of a folder, the families come first whose
-names share most words with the first source's (``Noto Sans Arabic`` after ``Noto Sans``), so that scripts
-mixed in a line look alike.
+folders where the operating system keeps fonts; with the bundled sans before them, if it is the first source).
+Of each family the face nearest in weight is taken, upright before italic; later sources follow the weight of
+the first face. Of a folder, the families come first whose names share most words with the first source's
+(``Noto Sans Arabic`` after ``Noto Sans``), so that scripts mixed in a line look alike.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def find_faces(sources: tuple[str, ...], weight: int) -> tuple[FontFace, ...]:
     """
     chosen: list[_Found] = []
     wanted = weight
-    for source in (*sources, "sans"):
+    first = ("sans",) if sources[0] == "system" else ()
+    for source in (*first, *sources, "sans"):
         families: dict[str, list[_Found]] = {}
         for found in _find(source):
             families.setdefault(found.family, []).append(found)

@@ -27,6 +27,8 @@ _COMMON = {"Zyyy", "Zinh", "Zzzz"}
 _TEXT_STYLE, _EMOJI_STYLE, _KEYCAP = "\ufe0e", "\ufe0f", "\u20e3"
 _FLAGS = range(0x1F1E6, 0x1F200)
 _TAG, _TAGS = 0xE0020, 95
+_LOW_TAG, _LOWS = 0xE0050, 47
+"""The second half of the tag characters; 48 x 47 is more than a block's characters."""
 _ENDS = ("a", "\u05d0")
 """A letter that runs from left to right, and one from right to left."""
 
@@ -57,7 +59,9 @@ class Paragraph(NamedTuple):
 
 
 def check_text(text: str) -> None:
-    """Raise EmojiError or TextError for what is no letter, sign or space."""
+    """Raise EmojiError or TextError for what is no letter, sign or space, or if nothing shows."""
+    if all(letter.isspace() or is_ignorable(letter) for letter in text):
+        raise TextError(f"the text {text!r} shows nothing; leave the block out")
     for index, letter in enumerate(text):
         code = ord(letter)
         following = text[index + 1 : index + 2]
@@ -113,23 +117,25 @@ def order_characters(text: str, rtl: bool) -> list[tuple[int, bool]]:
     The order within any part of ``text`` is the order of these ranks: what a line shows of a paragraph
     follows from the whole paragraph, as UAX 9 wants. The library gives the reordered text alone. So each
     character is followed by two tag characters that number it; these are of the class BN, which the algorithm
-    passes over, and stand before their character, reversed, where it runs from right to left. A letter that
-    runs as the paragraph does ends it, because the algorithm sets what is passed over at the end apart.
+    passes over, and stand reversed where their character runs from right to left. A letter that runs as the
+    paragraph does ends it, because the algorithm sets what is passed over at the end apart. Raises TextError.
     """
     tagged = "".join(
-        letter + chr(_TAG + index // _TAGS) + chr(_TAG + index % _TAGS) for index, letter in enumerate(text)
+        letter + chr(_TAG + index // _LOWS) + chr(_LOW_TAG + index % _LOWS)
+        for index, letter in enumerate(text)
     )
-    shown = _bidi.get_display(tagged + _ENDS[rtl], base_dir="R" if rtl else "L")
-    shown = shown[1:] if rtl else shown[:-1]
-    if len(shown) != len(tagged):
-        raise AssertionError("reordering kept not every character")
-    order: list[tuple[int, bool]] = [(0, False)] * len(text)
-    for rank in range(len(text)):
-        triple = shown[3 * rank : 3 * rank + 3]
-        tags = [ord(letter) - _TAG for letter in triple if _TAG <= ord(letter) < _TAG + _TAGS]
-        odd = _TAG <= ord(triple[0]) < _TAG + _TAGS
-        high, low = reversed(tags) if odd else tags
-        order[high * _TAGS + low] = (rank, odd)
+    closed = "\u2069" * sum(letter in "\u2066\u2067\u2068" for letter in text)  # what was left open
+    shown = _bidi.get_display(tagged + closed + _ENDS[rtl], base_dir="R" if rtl else "L")
+    tags = [ord(letter) for letter in shown if _TAG <= ord(letter) < _TAG + _TAGS]
+    order: list[tuple[int, bool]] = [(-1, False)] * len(text)
+    for rank, (first, second) in enumerate(zip(tags[::2], tags[1::2], strict=False)):
+        odd = first >= _LOW_TAG
+        high, low = (second, first) if odd else (first, second)
+        index = (high - _TAG) * _LOWS + low - _LOW_TAG
+        if high < _LOW_TAG <= low and index < len(text):
+            order[index] = (rank, odd)
+    if sorted(rank for rank, _ in order) != list(range(len(text))):
+        raise TextError(f"the direction marks of {text!r} cannot be followed; take out U+202A to U+202E")
     return order
 
 
