@@ -4,7 +4,7 @@
 
 Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each, the
 first seed's first, as FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out; categories that have none show
-those of a similar one.
+show those of a similar one.
 """
 
 from __future__ import annotations
