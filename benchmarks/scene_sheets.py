@@ -3,8 +3,8 @@
     python benchmarks/scene_sheets.py --seeds 3 --size 1024 --out out/sheets
 
 Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each, the
-first seed's first, as FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out; categories that have none show
-show those of a similar one.
+first seed's first, as FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out;
+categories that have none show those of a similar one.
 """
 
 from __future__ import annotations

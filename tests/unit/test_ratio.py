@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cyclorama.scenes import ratio
-from cyclorama.scenes.ratio import Change, find_foot, measure_change, predict_fault, shrink, spread
+from cyclorama.scenes.ratio import Change, find_foot_window, measure_change, predict_fault, shrink, spread
 from cyclorama.scenes.stage import Camera, Stage
 
 
@@ -47,14 +47,19 @@ def test_the_foots_window_goes_a_margin_beyond_the_lowest_tenth() -> None:
     matte[40:141, 50:110] = 1
     matte[125:141, 50:70] = 0  # one leg, at the right
     matte[40:141, 49] = 0.5  # half seen is not solid
-    assert find_foot(matte) == (60, 130, 60, 21)  # the lowest row is 140, a tenth of the height 10
-    assert find_foot(matte[:, ::-1]) == (40, 130, 60, 21)  # as far to the right as to the left
+    assert find_foot_window(matte) == (60, 130, 60, 21)  # the lowest row is 140, a tenth of the height 10
+    assert find_foot_window(matte[:, ::-1]) == (40, 130, 60, 21)  # as far to the right as to the left
     matte = np.zeros((100, 100), np.float32)
     matte[90:98, 2:97] = 1
-    assert find_foot(matte) == (0, 94, 100, 6)  # half a margin of 5 is more than a tenth; cut at the canvas
+    assert find_foot_window(matte) == (
+        0,
+        94,
+        100,
+        6,
+    )  # half a margin of 5, more than a tenth; cut at the canvas
     matte = np.zeros((40, 40), np.float32)
     matte[20:30, 10:20] = 1
-    assert find_foot(matte) == (6, 27, 18, 7)  # a margin of 4 at least
+    assert find_foot_window(matte) == (6, 27, 18, 7)  # a margin of 4 at least
 
 
 def test_a_shrunk_images_pixel_is_the_mean_of_what_it_covers() -> None:

@@ -22,7 +22,7 @@ from cyclorama.scenes.plate import (
     render_alone,
     render_whole,
 )
-from cyclorama.scenes.ratio import Change, add_product, find_foot, predict_fault, shrink, spread
+from cyclorama.scenes.ratio import Change, add_product, find_foot_window, predict_fault, shrink, spread
 from cyclorama.scenes.render import render_mask, tone_map
 from cyclorama.scenes.stage import Framing, project
 
@@ -104,10 +104,10 @@ def test_a_change_that_is_too_fine_is_predicted() -> None:
 
 
 def test_the_window_lies_round_the_foot() -> None:
-    left, top, wide, tall = find_foot(cut(20, 30, 70, 25, 128).matte)
+    left, top, wide, tall = find_foot_window(cut(20, 30, 70, 25, 128).matte)
     assert (left, left + wide) == (30 - 6, 55 + 6)
     assert (top, top + tall) == (89 - 7, 90 + 6)
-    assert find_foot(cut(20, 0, 108, 128, 128).matte) == (0, 116, 128, 12)
+    assert find_foot_window(cut(20, 0, 108, 128, 128).matte) == (0, 116, 128, 12)
 
 
 def test_a_plate_with_its_product_is_near_the_full_render() -> None:

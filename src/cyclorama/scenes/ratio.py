@@ -155,7 +155,7 @@ def add_product(
     guides = shrink(albedo, small), shrink(matte, small)
     change = measure_change(stage, shapes, small_size, seed, *guides, before=before)
     ratio = spread(change, light)
-    window = find_foot(matte)
+    window = find_foot_window(matte)
     left, top, wide, tall = window
     part = np.s_[top : top + tall, left : left + wide]
     guide = np.ascontiguousarray(albedo[part])
@@ -165,7 +165,7 @@ def add_product(
     return light * ratio, predict_fault(change, stage.exposure)
 
 
-def find_foot(matte: Light) -> Crop:
+def find_foot_window(matte: Light) -> Crop:
     """The window round the lowest tenth of a product."""
     height, width = matte.shape
     rows = np.flatnonzero((matte > 0.5).any(1))
