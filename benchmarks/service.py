@@ -1,13 +1,13 @@
-"""The HTTP service against its bars: what it adds to an image, its rate, its memory, and what kills do to it.
+"""The HTTP service against its bars: what it adds to an image, its rate, its memory.
 
-    python benchmarks/service.py kill [--moments 20] [--seed 0]
-    python benchmarks/service.py overhead [--images 15]
+    python benchmarks/service.py overhead [--images 40]
     python benchmarks/service.py rate [--images 96] [--clients 16]
     python benchmarks/service.py upload
     python benchmarks/service.py soak [--requests 10000] [--clients 30]
 
-Each starts ``cyclorama serve`` on a folder of its own and makes images of the demo's products. ``rate`` also
-measures how long a status takes while the model works. An idle machine is needed for all but ``kill``.
+Each starts ``cyclorama serve`` on a folder of its own and makes images of the demo's products. In
+``overhead`` flat grounds stand in place of rendered sets, so that the maker's time is the same in both.
+``rate`` also measures how long a status takes while the model works. An idle machine is needed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import random
-import signal
 import statistics
 import sys
 import tempfile
@@ -29,14 +27,15 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from service_server import ServiceProcess  # noqa: E402
+from quick_service import draw_flat  # noqa: E402
+from service_server import TINY, ServiceProcess  # noqa: E402
 
 PRODUCTS = sorted((ROOT / "src/cyclorama/weights/demo/products").rglob("*.webp"))
-TINY = {"preset": "fast", "size": "64x64"}
 
 
 def submit(server: ServiceProcess, assets: list[str], count: int, settings: dict[str, Any]) -> str:
@@ -46,89 +45,68 @@ def submit(server: ServiceProcess, assets: list[str], count: int, settings: dict
     return str(answer.json["id"])
 
 
-def kill(data: Path, args: argparse.Namespace) -> None:
-    """SIGKILL of worker or server at random moments; what was accepted comes out as if undisturbed."""
-    chance, server = random.Random(args.seed), ServiceProcess(data)
-    server.start()
-    assets = [server.upload(path) for path in PRODUCTS[:4]]
-    calm = server.wait_for(submit(server, assets, 8, TINY))
-    wanted = [image["sha256"] for image in calm["images"]]
-    accepted, hits = [submit(server, assets, 8, TINY)], Counter[str]()
-    for _ in range(args.moments):
-        time.sleep(chance.uniform(0.1, 8.0))
-        if server.get(f"/v1/jobs/{accepted[-1]}")["counts"]["queued"] < 8:
-            accepted.append(submit(server, assets, 8, TINY))
-        workers = list_children(server.process.pid, "mitsuba")
-        if workers and chance.random() < 0.5:
-            hits["worker"] += 1
-            os.kill(chance.choice(workers), signal.SIGKILL)
-        else:
-            hits["server"] += 1
-            server.stop(signal.SIGKILL)
-            server.start()
-    lost = twice = wrong = 0
-    for job in accepted:
-        found = server.wait_for(job, 600)
-        lost += found["counts"]["done"] != 8
-        wrong += [image["sha256"] for image in found["images"]] != wanted
-        made = Counter(e["image"] for e in read_events(server, job) if e["type"] == "image")
-        twice += any(count > 1 for count in made.values())
-    print(f"{dict(hits)}: {len(accepted)} jobs, {lost} lost, {twice} made twice, {wrong} of other bytes")
-    server.stop()
-
-
-def read_events(server: ServiceProcess, job: str) -> list[dict[str, Any]]:
-    events = []
-    for event in server.follow(job, last="0"):
-        events.append(event)
-        if event["type"] == "done":
-            break
-    return events
-
-
-def list_children(parent: int, library: str) -> list[int]:
-    """Processes below ``parent`` that have loaded ``library``."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            above = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            if above == parent and library in (place / "maps").read_text():
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return found
-
-
 def overhead(data: Path, args: argparse.Namespace) -> None:
-    """One-call images of one megapixel against the same images made in this process, by turns."""
+    """One-call images of one megapixel against the same images made in this process, by turns; flat grounds
+    in both, so that the difference is the service's own."""
     from cyclorama import BackgroundGenerator
+    from cyclorama.generation.scenes import SceneModel
 
+    SceneModel.draw = draw_flat  # type: ignore[method-assign]
     generator = BackgroundGenerator.from_pretrained()
-    server = ServiceProcess(data)
+    server = ServiceProcess(data, quick=True)
     server.start()
     fields = {"category": "perfume", "preset": "fast", "size": "1000x1000"}
     photo = next(path for path in PRODUCTS if "perfume" in path.parts)
-    added = []
-    for seed in range(args.images + 2):
-        time.sleep(0.5)  # threads of arithmetic that still wait for more would hinder the other process
-        start = time.perf_counter()
+    rows = []
+    for seed in range(args.images + 3):
+        time.sleep(0.2)  # threads of arithmetic that still wait for more would hinder the other process
+        start, spent = time.perf_counter(), time.process_time()
         alone = generator(photo, category="perfume", preset="fast", size="1000x1000", seed=[seed]).encode()
-        own = time.perf_counter() - start
-        image = (photo.name, photo.read_bytes())
+        own, own_spent = time.perf_counter() - start, time.process_time() - spent
+        content = photo.read_bytes() + bytes(seed)  # another file each time, as from another client
+        time.sleep(0.2)
+        idle = read_tree_seconds(server.process.pid)
         time.sleep(0.5)
-        start = time.perf_counter()
-        answer = server.send_form("/v1/images", fields | {"image": image, "seed": str(seed)})
+        idle = read_tree_seconds(server.process.pid) - idle
+        start, spent = time.perf_counter(), read_tree_seconds(server.process.pid)
+        form = fields | {"image": (photo.name, content), "seed": str(seed)}
+        answer = server.send_form("/v1/images", form)
         served = time.perf_counter() - start
+        busy = read_tree_seconds(server.process.pid) - spent - idle * served / 0.5
         assert answer.status == 200, answer.body
         same = (
             np.asarray(Image.open(io.BytesIO(alone))) == np.asarray(Image.open(io.BytesIO(answer.body)))
         ).all()
         assert same, "the service's pixels are others"
-        if seed >= 2:  # the first ones load and compile
-            added.append(served - own)
+        if seed >= 3:  # the first ones load and compile
+            rows.append((served, own, served - own, busy, own_spent, busy - own_spent))
     server.stop()
-    least, middle, most = (1e3 * value for value in (min(added), statistics.median(added), max(added)))
-    print(f"added to 1 MP, {len(added)} by turns: median {middle:.0f} ms ({least:.0f} to {most:.0f}); aim 40")
+    names = ("served", "alone", "added", "processor served", "processor alone", "processor added")
+    for name, values in zip(names, zip(*rows, strict=True), strict=True):
+        found = stats.bootstrap((values,), np.median, n_resamples=2000, random_state=0)
+        low, high = found.confidence_interval
+        print(f"{name}: median {1e3 * statistics.median(values):.0f} ms "
+              f"({1e3 * low:.0f} to {1e3 * high:.0f}, 95 %)")  # fmt: skip
+    print(f"1 megapixel, {len(rows)} by turns; aim: 40 ms added")
+
+
+def read_tree_seconds(process: int) -> float:
+    """Processor seconds of a process, its children and theirs, ended ones included."""
+    total = sum(int(value) for value in read_stat(process)[11:15])
+    below = [int(place.name) for place in Path("/proc").glob("[0-9]*") if read_parent(place) == process]
+    return total / os.sysconf("SC_CLK_TCK") + sum(read_tree_seconds(child) for child in below)
+
+
+def read_stat(process: int) -> list[str]:
+    """What /proc says of a process, from its state on."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def read_parent(place: Path) -> int:
+    try:
+        return int(read_stat(int(place.name))[1])
+    except OSError:
+        return 0
 
 
 def rate(data: Path, args: argparse.Namespace) -> None:
@@ -254,18 +232,10 @@ def soak(data: Path, args: argparse.Namespace) -> None:
           f"{opened} to {left}")  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def run(text: str, options: dict[Any, dict[str, int]]) -> None:
+    """Do the part that the command line names, on a new data folder; ``options``: their numbers."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = parser.add_subparsers(dest="part", required=True)
-    options = {
-        kill: {"moments": 20, "seed": 0},
-        overhead: {"images": 15},
-        rate: {"images": 96, "clients": 16},
-        upload: {},
-        soak: {"requests": 10_000, "clients": 30},
-    }
     for act, values in options.items():
         part = parts.add_parser(act.__name__, help=act.__doc__)
         part.set_defaults(act=act)
@@ -277,4 +247,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    rates = {"images": 96, "clients": 16}
+    soaks = {"requests": 10_000, "clients": 30}
+    run(str(__doc__), {overhead: {"images": 40}, rate: rates, upload: {}, soak: soaks})

@@ -23,6 +23,9 @@ _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, err
 """What disks answer that have no such operation."""
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def refuse(path: Path, error: OSError, action: str = "") -> OutputError:
     """The OutputError for a failed write: what failed, why, and how to go on.
 
@@ -39,6 +42,11 @@ def refuse(path: Path, error: OSError, action: str = "") -> OutputError:
         f"cannot write {path}: {reason}. What is finished is kept; when there is room and permission, "
         f"run the same command again to go on"
     )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether ``error`` was raised because the disk is full."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
 
 
 def expand_path(text: str) -> str:

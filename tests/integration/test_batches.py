@@ -191,10 +191,22 @@ def test_a_batch_without_a_table_is_the_folder_of_its_images(
     answer = server.send_form("/v1/batches", {"images": ("images.zip", pack(shop / "pictures"))})
     assert answer.json["table"]["rows"] == COUNT
     place = f"/v1/batches/{answer.json['id']}"
-    order = {"settings": TINY, "category": "perfume"}
-    assert server.send(f"{place}/run", order).status == 202
+    brand = server.send("/v1/brands", {"name": "Kelp", "outputs": ["64x64"], "format": "webp"}).json["id"]
+    order = {"settings": {"preset": "fast"}, "category": "perfume", "brand": brand}
+    request = server.send(f"{place}/run", order).json["request"]
+    assert request["brand_version"] == 1 and request["settings"]["format"] == "webp"
     assert wait(server, answer.json["id"])["counts"]["done"] == COUNT
-    options = ["--category", "perfume", "--preset", "fast", "--size", "64x64", "--quiet"]
+    options = [
+        "--category",
+        "perfume",
+        "--preset",
+        "fast",
+        "--outputs",
+        "64x64",
+        "--format",
+        "webp",
+        "--quiet",
+    ]
     assert main(["generate", str(shop / "pictures"), "--out", str(tmp_path), *options]) == 0
     out = server.data / "batches" / answer.json["id"] / "out"
     assert digest(out / "images") == digest(tmp_path / "images")

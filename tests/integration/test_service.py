@@ -236,6 +236,12 @@ def test_a_job_takes_what_its_brand_says(server: ServiceProcess, asset: str) -> 
     style = yaml.safe_load(server.ask("GET", f"/v1/assets/{made['request']['items'][0]['style']}/file").body)
     assert (style["wall"], style["floor"], style["accent"]) == ("#204030", "#e0d8c8", "#e0d8c8")
 
+    form = {"image": asset, "category": "perfume", "preset": "fast", "brand": brand["id"]}
+    assert Image.open(io.BytesIO(server.send_form("/v1/images", form).body)).size == (80, 64)
+    server.send(f"/v1/brands/{brand['id']}", {"outputs": ["80x64", "64x64"]}, "PATCH")
+    refused = server.send_form("/v1/images", form)
+    assert refused.status == 400 and "its brand's canvases" in refused.json["detail"]
+
     own = {**order, "brand_version": 1, "settings": {"preset": "fast", "outputs": ["64x64"], "format": "png"}}
     request = server.send("/v1/jobs", own).json["request"]
     assert (request["settings"]["outputs"], request["settings"]["format"], request["brand_version"]) == (

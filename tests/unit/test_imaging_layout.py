@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import numpy as np
@@ -13,7 +14,8 @@ from PIL import Image
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import ADOBE_RGB
 from cyclorama.imaging.compositing import composite, compute_product_report
-from cyclorama.imaging.layout import CanvasLayout, Placement, Rectangle, find_box, place_product
+from cyclorama.imaging.layout import CanvasLayout, Rectangle, find_box, place_product
+from cyclorama.imaging.placement import Named
 from cyclorama.imaging.product import Product
 
 
@@ -136,11 +138,11 @@ def test_a_spot_is_where_the_middle_of_the_foot_stands(spot: str, corner: tuple[
 
 @pytest.mark.parametrize("spot", ["0.5", "1.5,0", "-0.1,0.5", "a,b", "0.5,0.5,0.5"])
 def test_a_spot_off_the_canvas_is_refused(spot: str) -> None:
-    with pytest.raises(SettingsError, match="placement"):
+    with pytest.raises(SettingsError, match=f"placement: must be keep, .* or X,Y .* got '{re.escape(spot)}'"):
         CanvasLayout(placement=spot)
 
 
-@pytest.mark.parametrize("placement", [p for p in get_args(Placement) if p != "keep"])
+@pytest.mark.parametrize("placement", [p for p in get_args(Named) if p != "keep"])
 def test_placements_move_by_whole_pixels_and_keep_every_bit(placement: str) -> None:
     product = build_product()
     # 6 % of the shorter side, 200, stays free: 12 pixels
@@ -256,7 +258,7 @@ def test_resampling_agrees_with_pillow_on_the_whole_photo() -> None:
 @given(
     st.integers(64, 160),
     st.integers(64, 160),
-    st.sampled_from([p for p in get_args(Placement) if p != "keep"]),
+    st.sampled_from([p for p in get_args(Named) if p != "keep"]),
     st.one_of(st.none(), st.floats(0.05, 0.6)),
     st.floats(0, 0.2),
 )

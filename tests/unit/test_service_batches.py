@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -20,9 +21,11 @@ from cyclorama.errors import (
     RequestError,
     UnknownIdError,
 )
+from cyclorama.generation.settings import GenerateConfig
 from cyclorama.service import batch_input, batches, tables
 from cyclorama.service.batch_input import clean_path, look_at_table, unpack_images
 from cyclorama.service.batch_schemas import BatchRequest
+from cyclorama.service.brands import BrandKit, BrandReference, add_brand, dress_batch
 from cyclorama.service.store import Store, find
 from service_store import add_asset
 
@@ -188,3 +191,24 @@ def test_states_of_a_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
         assert find(connection, tables.batches, id, "local")["retry"] is True
     batches.drop_batch(store, "local", id)
     assert not batches.find_folder(store, id).exists()
+
+
+def test_a_batch_takes_what_its_brand_says_where_it_says_nothing_itself(store: Store) -> None:
+    look, own = (add_asset(store, content=content) for content in (b"look", b"own"))
+    kit = BrandKit(name="Kelp", references=(BrandReference(image=look),), outputs=("1:1",), format="webp")
+    brand = add_brand(store, "local", kit)
+    handle: Any = SimpleNamespace(learned=False)
+    order = BatchRequest(brand=brand.id, settings=GenerateConfig(preset="fast"))
+    dressed = dress_batch(store, "local", handle, order)
+    assert (dressed.reference, dressed.brand_version, dressed.category) == (look, 1, None)
+    assert batches.to_plain_request(dressed)["settings"] == {
+        "preset": "fast",
+        "outputs": ["1:1"],
+        "format": "webp",
+    }
+    said = order.model_copy(update={"reference": own, "settings": GenerateConfig(size="64x64")})
+    dressed = dress_batch(store, "local", handle, said)
+    assert (dressed.reference, dressed.settings.outputs, dressed.settings.format) == (own, (), "webp")
+    assert dress_batch(store, "local", handle, BatchRequest()) == BatchRequest()
+    with pytest.raises(UnknownIdError):
+        dress_batch(store, "other", handle, order)

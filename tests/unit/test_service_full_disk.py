@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from cyclorama.errors import OutputError
-from cyclorama.service import jobs, making, supervise, worker
+from cyclorama.files import is_full
+from cyclorama.service import batch_runner, batches, health, jobs, making, supervise, worker
+from cyclorama.service.batch_runner import BatchRunner
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
 from cyclorama.service.supervise import Workforce
@@ -53,7 +55,7 @@ def test_an_image_that_meets_a_full_disk_is_made_later(store: Store, monkeypatch
     job = jobs.submit_once(store, order(add_asset(store), 2), "local", "scenes", "server", None, "")[0]
     free, refused, publish = [0] * 3, [FULL] * 3, worker.publish_image
     usage = lambda folder: SimpleNamespace(free=free.pop() if free else 2**40)  # noqa: E731
-    monkeypatch.setattr(worker.shutil, "disk_usage", usage)
+    monkeypatch.setattr(health.shutil, "disk_usage", usage)
 
     def publish_late(*values: Any) -> bool:
         if refused:
@@ -97,6 +99,36 @@ def test_who_watches_the_workers_goes_on(store: Store, monkeypatch: pytest.Monke
     assert len(calls) >= 5
 
 
+def test_a_batch_waits_for_room_and_no_loss_is_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its child ends without a word, since it cannot write one."""
+    room, begun = [False], []
+
+    class Child:
+        def __init__(self, **values: Any) -> None:
+            begun.append(values["name"])
+
+        def start(self) -> None: ...
+
+        def is_alive(self) -> bool:
+            return False
+
+    monkeypatch.setattr(batch_runner, "has_room", lambda store: room[0])
+    id, _ = batches.begin_batch(store)
+    with store.write() as connection:
+        batches.add_batch(connection, id, "local", {"name": None, "rows": 1, "files": 1}, "scenes")
+    batches.ask(store, "local", id, "queued", None)
+    runner = BatchRunner(ServiceSettings(data=store.folder), store)
+    monkeypatch.setattr(runner._context, "Process", Child, raising=False)
+    assert runner._begin("run") is None
+    room[0] = True
+    child = runner._begin("run")
+    assert child is not None
+    room[0] = False
+    runner._settle("run", child)
+    row = batches.find_batch(store, "local", id)
+    assert (row["state"], row["losses"], begun) == ("queued", 0, ["cyclorama-run"])
+
+
 def test_only_a_full_disk_is_waited_for() -> None:
     def build(number: int) -> OutputError:
         try:
@@ -104,6 +136,6 @@ def test_only_a_full_disk_is_waited_for() -> None:
         except OutputError as error:
             return error
 
-    assert worker.is_full(build(errno.ENOSPC))
-    assert not worker.is_full(build(errno.EACCES))
-    assert not worker.is_full(OutputError("plain"))
+    assert is_full(build(errno.ENOSPC))
+    assert not is_full(build(errno.EACCES))
+    assert not is_full(OutputError("plain"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections import Counter
@@ -317,12 +318,21 @@ def test_a_change_is_noticed_once_by_each_who_looks(tmp_path: Path) -> None:
     changes.close()
 
 
-def test_tables_of_a_later_release_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", [-1, 1])
+def test_tables_of_another_release_are_refused(tmp_path: Path, step: int) -> None:
     store = Store(tmp_path)
     with store.write() as connection:
-        connection.execute(update(tables.versions).values(version=tables.VERSION + 1))
-    with pytest.raises(OutputError, match="use the release that made them"):
+        connection.execute(update(tables.versions).values(version=tables.VERSION + step))
+    said = f"tables of version {tables.VERSION + step}, this release has {tables.VERSION}; .* another --data"
+    with pytest.raises(OutputError, match=said):
         Store(tmp_path)
+
+
+def test_who_changes_a_table_raises_the_version() -> None:
+    columns = sorted(f"{column.table.name}.{column.name} {column.type!r}" for table in
+                     tables.metadata.tables.values() for column in table.columns)  # fmt: skip
+    digest = hashlib.sha256("\n".join(columns).encode()).hexdigest()[:12]
+    assert (tables.VERSION, digest) == (2, "deb701356e83")
 
 
 def test_a_finished_image_is_taken_apart_by_one_worker_and_again_if_that_is_lost(store: Store) -> None:

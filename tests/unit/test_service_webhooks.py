@@ -16,8 +16,13 @@ from sqlalchemy import select, update
 
 from cyclorama.data import fetch
 from cyclorama.errors import FetchError, RequestError
-from cyclorama.service import jobs, webhooks
+from cyclorama.service import batch_runner, batches, jobs, webhooks
+from cyclorama.service.batch_runner import BatchRunner
+from cyclorama.service.batch_schemas import BatchRequest
+from cyclorama.service.batch_work import TOLD
+from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
+from cyclorama.service.tables import batches as batches_table
 from cyclorama.service.tables import deliveries
 from service_store import add_asset, order
 
@@ -94,6 +99,36 @@ def test_a_message_is_signed_over_id_time_and_body(store: Store, sent: Sent) -> 
     assert headers["webhook-signature"] == f"v1,{mark}"
     assert (row["due"], row["fault"], row["tries"]) == (None, None, 1)
     assert webhooks.claim_delivery(store) is None
+
+
+def test_the_end_of_a_batch_is_told_but_not_that_of_its_check(
+    store: Store, sent: Sent, tmp_path: Path
+) -> None:
+    runner = BatchRunner(ServiceSettings(data=tmp_path), store)
+    id, folder = batches.begin_batch(store)
+    with store.write() as connection:
+        batches.add_batch(connection, id, "local", {"name": None, "rows": 2, "files": 2}, "scenes")
+    told = {"check": {"rows": 2}}, {"result": {"counts": {"rows": 2, "done": 2}, "failures": []}}
+    for what, state, said in zip(("check", "run"), ("checking", "queued"), told, strict=True):
+        batches.ask(store, "local", id, state, BatchRequest(webhook=URL))
+        with store.write() as connection:
+            working = {"state": batch_runner._WORKING[what], "runner": runner._name}
+            connection.execute(update(batches_table).values(working))
+        (folder / TOLD).write_text(json.dumps(said))
+        runner._settle(what, batch_runner._BatchChild(id, "local", folder, None, 0.0))
+    assert batches.find_batch(store, "local", id)["state"] == "done"
+    sent.answers = [204, 204]
+    try_once(store)
+    batches.ask(store, "local", id, "queued", None)
+    batches.cancel_batch(store, "local", id)
+    row = webhooks.claim_delivery(store)
+    assert row is not None
+    webhooks.deliver(store, row, HOSTS)
+    assert [json.loads(body)["type"] for _, body, _, _ in sent] == ["batch.ended"] * 2
+    assert [json.loads(body)["data"] for _, body, _, _ in sent] == [
+        {"batch": id, "state": "done", "counts": {"rows": 2, "done": 2}},
+        {"batch": id, "state": "cancelled", "counts": {}},
+    ]
 
 
 def test_a_signature_that_others_publish() -> None:

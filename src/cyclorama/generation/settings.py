@@ -13,6 +13,7 @@ from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import CycloramaError, InputError, SettingsError
 from cyclorama.generation.gate_settings import GateThresholds
+from cyclorama.imaging.placement import Placement
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.models.words import CategoryRules, load_category_rules
 from cyclorama.seeding import MAX_SEED
@@ -32,11 +33,6 @@ PRESETS: dict[str, tuple[int, str | None]] = {
 """Name to (steps, scheduler; None is the model's own); what each costs and loses stands in RESULTS.md."""
 MAX_OUTPUTS = 16
 S = TypeVar("S", bound=Settings)
-Placement = Literal[
-    "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
-]
-
-Spot = Annotated[str, Field(pattern=r"^(0(\.\d{1,9})?|1(\.0{1,9})?),(0(\.\d{1,9})?|1(\.0{1,9})?)$")]
 
 
 def _join_pair(separator: str) -> BeforeValidator:
@@ -159,7 +155,7 @@ class GenerateConfig(Settings):
     """WIDTH:HEIGHT: the smallest canvas of this shape that holds the whole input, unscaled."""
     outputs: Annotated[tuple[str, ...], Field(max_length=MAX_OUTPUTS), BeforeValidator(_split_commas)] = ()
     """Several canvases per input instead of size and aspect, with commas: 1:1,3:4,1600x900,source."""
-    placement: Placement | Spot | None = None
+    placement: Placement | None = None
     """Where the product stands, or X,Y: where the middle of its foot is, shares of the canvas' sides; None:
     where it stands in the photo, or center with a scale or margin."""
     product_scale: Annotated[float | None, Field(ge=0.05, le=1)] = None

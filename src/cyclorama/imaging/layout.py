@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -21,15 +21,11 @@ from pydantic import Field, model_validator
 from cyclorama.config import Settings
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.masks import find_window
+from cyclorama.imaging.placement import Placement
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_to_model, resize_rgba
 from cyclorama.types import Matte, Size
 
-Placement = Literal[
-    "keep", "center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"
-]
-Spot = Annotated[str, Field(pattern=r"^(0(\.\d{1,9})?|1(\.0{1,9})?),(0(\.\d{1,9})?|1(\.0{1,9})?)$")]
-"""X,Y: where on the canvas the middle of the product's lower edge is, shares of its width and height, 0-1."""
 MAX_PIXELS = 100_000_000
 """Largest canvas, height times width."""
 MAX_ASPECT = 10.0
@@ -98,7 +94,7 @@ class CanvasLayout(Settings):
     """(height, width) of the canvas; None follows the input."""
     aspect: tuple[int, int] | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
-    placement: Placement | Spot | None = None
+    placement: Placement | None = None
     """None keeps the photo's frame where that leaves room, or is ``center`` if a scale or margin is given."""
     product_scale: float | None = Field(default=None, ge=0.05, le=1)
     """Share of the canvas that the product's box takes, 0.05-1: the greater of its height to the canvas'

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import multiprocessing
 import os
 import socket
@@ -19,16 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import RowMapping, select, update
+from sqlalchemy.exc import OperationalError
 
 from cyclorama.errors import CycloramaError
 from cyclorama.service.batch_work import TOLD, summarise, work
 from cyclorama.service.batches import find_folder
 from cyclorama.service.events import write_event
+from cyclorama.service.health import has_room
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
 from cyclorama.service.supervise import is_alive
 from cyclorama.service.tables import batches
+from cyclorama.service.webhooks import order_delivery
 
+_LOG = logging.getLogger("cyclorama.service")
 LOOK_SECONDS = 0.25
 TELL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
@@ -89,16 +94,21 @@ class BatchRunner:
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
             for what, child in self._children.items():
-                if child is None:
-                    self._children[what] = self._begin(what)
-                elif not child.process.is_alive():
-                    self._children[what] = None
-                    self._settle(what, child)
-                else:
-                    self._look(what, child)
+                try:
+                    if child is None:
+                        self._children[what] = self._begin(what)
+                    elif child.process.is_alive():
+                        self._look(what, child)
+                    else:
+                        self._settle(what, child)
+                        self._children[what] = None
+                except OperationalError as error:  # such as a full disk
+                    _LOG.error("the batches' store takes nothing: %s", error.orig)
 
     def _begin(self, what: str) -> _BatchChild | None:
         """The child of the batch that has waited longest and whose files are here, if there is one."""
+        if not has_room(self._store):
+            return None
         waiting = (batches.c.state == _WAITING[what], batches.c.runner.is_(None))
         with self._store.read() as connection:
             query = select(batches).where(*waiting).order_by(batches.c.asked)
@@ -151,7 +161,7 @@ class BatchRunner:
             return
         told = _read_told(child.folder)
         values: dict[str, Any] = {"runner": None}
-        if told is None and not self._stopping.is_set():
+        if told is None and has_room(self._store) and not self._stopping.is_set():
             values["losses"] = row["losses"] + 1
             if values["losses"] >= LOSSES:
                 told = {
@@ -173,6 +183,9 @@ class BatchRunner:
             if values["state"] != _WAITING[what]:
                 ended_as = values["state"] if what == "run" else "open"
                 write_event(connection, child.key, child.batch, "done", state=ended_as)
+                if what == "run":
+                    counts = (values.get("result") or {"counts": {}})["counts"]
+                    order_delivery(connection, "batch", row, ended_as, counts)
 
     def _read(self, id: str) -> RowMapping | None:
         with self._store.read() as connection:

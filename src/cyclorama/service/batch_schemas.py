@@ -10,7 +10,7 @@ from pydantic import Field
 from cyclorama.data.columns import MaskMeans
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.seeding import MAX_SEED
-from cyclorama.service.schemas import BatchState, Problem, Shape
+from cyclorama.service.schemas import Address, BatchState, Problem, Shape
 
 MAX_NAMES = 10_000
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -58,6 +58,13 @@ class BatchRequest(Shape):
     attempts: Annotated[int, Field(ge=0, le=16)] = 0
     """Further seeds where all candidates fail the gate."""
     keep: Literal["all", "best"] = "all"
+    webhook: Address | None = None
+    """An https address that is told when a run has ended, if the server allows its host."""
+    brand: str | None = None
+    """Whose style, canvases and format are taken where the request names none; what a row of the table names
+    comes first."""
+    brand_version: Annotated[int, Field(ge=1)] | None = None
+    """Null: the newest; a batch says which it took."""
 
 
 class BatchTable(Shape):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclorama.errors import CycloramaError
-from cyclorama.files import write_atomic
+from cyclorama.files import is_full, write_atomic
 from cyclorama.service.settings import ServiceSettings, open_models
 
 TOLD = "told.json"
@@ -35,9 +35,10 @@ def work(settings: ServiceSettings, folder: Path, order: Mapping[str, Any], what
         told = {"check": _check, "run": _run}[what](settings, folder, order)
     except CycloramaError as error:
         reason = str(error).replace(f"{(folder / 'input').absolute()}/", "")
-        told = {
-            "error": {"error": type(error).__name__, "reason": reason.replace(f"{folder.absolute()}/", "")}
-        }
+        reason = reason.replace(f"{folder.absolute()}/", "")
+        told = {"error": {"error": type(error).__name__, "reason": reason}}
+        if is_full(error):
+            told = {"stopped": True}  # it goes on once there is room
     write_atomic(folder / TOLD, json.dumps(told).encode())
 
 

@@ -28,6 +28,7 @@ from cyclorama.service.batch_schemas import BatchRequest
 from cyclorama.service.events import write_event
 from cyclorama.service.store import Store, find, get_time, make_id
 from cyclorama.service.tables import assets, batches
+from cyclorama.service.webhooks import order_delivery
 
 BUSY = ("checking", "queued", "running")
 MAX_BUSY = 100
@@ -155,6 +156,8 @@ def cancel_batch(store: Store, key: str, id: str) -> None:
         values = {"state": state, "finished": None if state == "open" else get_time()}
         connection.execute(update(batches).where(batches.c.id == id).values(**values))
         write_event(connection, key, id, "done", state="cancelled")
+        if state == "cancelled":
+            order_delivery(connection, "batch", row, state, {})
 
 
 def drop_batch(store: Store, key: str, id: str) -> None:

@@ -16,6 +16,7 @@ from cyclorama.imaging.formats import ImageFormat
 from cyclorama.scenes.brand import Brand, format_brand
 from cyclorama.service.answers import to_time
 from cyclorama.service.assets import keep_asset
+from cyclorama.service.batch_schemas import BatchRequest
 from cyclorama.service.schemas import JobItem, JobRequest, Shape
 from cyclorama.service.store import Store, find, get_time, make_id, read_page
 from cyclorama.service.tables import assets, brands
@@ -167,21 +168,35 @@ def dress(store: Store, key: str, handle: ModelHandle, order: JobRequest) -> Job
     brand = read_brand(store, key, order.brand, order.brand_version)
     look = _choose_look(store, key, handle, brand)
     items = [item if _has_look(item) else item.model_copy(update=look) for item in order.items]
-    given = {name: getattr(order.settings, name) for name in order.settings.model_fields_set}
+    settings = _dress_settings(brand, order.settings)
+    return order.model_copy(update={"items": items, "settings": settings, "brand_version": brand.version})
+
+
+def dress_batch(store: Store, key: str, handle: ModelHandle, order: BatchRequest) -> BatchRequest:
+    """As :func:`dress`; what rows name themselves comes before it."""
+    if order.brand is None:
+        return order
+    brand = read_brand(store, key, order.brand, order.brand_version)
+    look = {} if _has_look(order) else _choose_look(store, key, handle, brand)
+    settings = _dress_settings(brand, order.settings)
+    return order.model_copy(update={**look, "settings": settings, "brand_version": brand.version})
+
+
+def _dress_settings(brand: BrandKit, settings: GenerateConfig) -> GenerateConfig:
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
     chosen = _choose_settings(brand)
     if given.keys() & set(_CANVAS):
         chosen.pop("outputs", None)
     if given.keys() & {"format", "quality"}:
         chosen = {name: value for name, value in chosen.items() if name == "outputs"}
-    settings = GenerateConfig(**chosen | given)
-    return order.model_copy(update={"items": items, "settings": settings, "brand_version": brand.version})
+    return GenerateConfig(**chosen | given)
 
 
 def _choose_settings(kit: BrandKit) -> dict[str, Any]:
     return {n: v for n in ("outputs", "format", "quality") if (v := getattr(kit, n))}
 
 
-def _has_look(item: JobItem) -> bool:
+def _has_look(item: JobItem | BatchRequest) -> bool:
     return any(getattr(item, name) is not None for name in _LOOKS)
 
 

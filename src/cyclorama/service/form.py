@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from cyclorama.errors import RequestError
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.service.brands import dress
 from cyclorama.service.context import Service
-from cyclorama.service.jobs import ASSETS
+from cyclorama.service.jobs import ASSETS, count_asked
 from cyclorama.service.schemas import JobItem, JobRequest
 from cyclorama.service.uploads import clean_name, keep
 
-_OWN = ("model", "gate")
+_OWN = ("model", "gate", "brand", "brand_version")
 _BINARY = {"type": "string", "format": "binary"}
 _TEXTS = {name: {"type": "string"} for name in JobItem.model_fields if name not in ASSETS}
 _FIELDS = {
@@ -24,6 +26,8 @@ _FIELDS = {
     **_TEXTS,
     "model": {"type": "string"},
     "gate": {"type": "boolean"},
+    "brand": {"type": "string", "description": "Id of a brand kit."},
+    "brand_version": {"type": "integer"},
     **{field.alias or name: {"type": "string"} for name, field in GenerateConfig.model_fields.items()},
 }
 BODY: dict[str, Any] = {
@@ -44,7 +48,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 async def read_order(request: Request, service: Service, key: str) -> JobRequest:
     """The request's form as a job of one image; its files are kept as assets.
 
-    Raises RequestError, ImageError, RequestValidationError.
+    Raises RequestError, ImageError, RequestValidationError, UnknownIdError (a brand), SettingsError (a
+    model).
     """
     service.check_open()
     item: dict[str, Any] = {}
@@ -73,8 +78,13 @@ async def read_order(request: Request, service: Service, key: str) -> JobRequest
     except ValidationError as error:
         faults = [fault | {"loc": ("form", *fault["loc"][-1:])} for fault in error.errors()]
         raise RequestValidationError(faults) from error
-    if order.settings.candidates * len(order.settings.build_layouts()) > 1:
-        raise RequestError("one call makes one image; ask POST /v1/jobs for several outputs or candidates")
+    handle = service.find_model(order.model)
+    dressed = await run_in_threadpool(dress, service.store, key, handle, order)
+    if (count := count_asked(dressed)) > 1:
+        raise RequestError(
+            f"one call makes one image, this asks for {count} by outputs, candidates or its brand's canvases;"
+            " give one size, or ask POST /v1/jobs"
+        )
     return order
 
 

@@ -14,9 +14,16 @@ from cyclorama.service.tables import images, jobs, workers
 
 LEAST_DISK = 2 * 2**30
 """Free bytes of the data folder's disk below which nothing new is taken in."""
+ROOM = 256 * 2**20
+"""The same below which nothing that was taken in is begun."""
 SEEN_SECONDS = 30.0
 """A worker that was not heard of for so long does not count."""
 _SAMPLE = 100
+
+
+def has_room(store: Store) -> bool:
+    """Whether the data folder's disk has room for what is begun now."""
+    return shutil.disk_usage(store.folder).free >= ROOM
 
 
 @dataclass(frozen=True)

@@ -196,4 +196,4 @@ def _end(connection: Connection, job: RowMapping, state: str, counts: dict[str, 
     ended = {"state": state, "finished": get_time()}
     connection.execute(update(jobs).where(jobs.c.id == job["id"]).values(**ended))
     write_event(connection, job["key"], job["id"], "done", state=state, counts=counts)
-    order_delivery(connection, job, state, counts)
+    order_delivery(connection, "job", job, state, counts)

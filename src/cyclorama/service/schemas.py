@@ -26,6 +26,7 @@ Decision = Literal["open", "approved", "rejected"]
 Lane = Literal["interactive", "bulk"]
 Side = Annotated[int, Field(ge=0)]
 Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
+Address = Annotated[str, Field(min_length=1, max_length=2000)]
 CutoutWarning = Literal["empty", "small", "full", "inverted", "cut_by_frame"]
 DeliveryState = Literal["waiting", "delivered", "given_up"]
 Tool = Literal["add", "erase", "lasso", "carve", "refine"]
@@ -92,7 +93,7 @@ class Asset(Shape):
 class AssetSource(Shape):
     """A file that the server fetches, if its host is allowed."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    url: Address
 
 
 class Stroke(Shape):
@@ -172,7 +173,7 @@ class JobRequest(Shape):
     gate: bool = False
     """Judge every image."""
     lane: Lane = "bulk"
-    webhook: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    webhook: Address | None = None
     """An https address that is told when the job has ended, if the server allows its host."""
     brand: str | None = None
     """Whose style, canvases and format are taken where the request names none."""
@@ -354,11 +355,12 @@ class SessionRequest(Shape):
 
 
 class Delivery(Shape):
-    """A message to a job's webhook."""
+    """A message to the webhook of a job or a batch."""
 
     id: str
     """The ``webhook-id`` of all its tries."""
     job: str
+    """Or batch."""
     url: str
     state: DeliveryState
     tries: int

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cyclorama.errors import OutputError, UnknownIdError
 from cyclorama.service.blobs import Blobs
-from cyclorama.service.tables import assets, migrate
+from cyclorama.service.tables import assets, make_tables
 
 BUSY_SECONDS = 20
 """How long a writer waits for another one."""
@@ -32,7 +32,7 @@ class Store:
         """``folder``: the data folder, made if need be; ``database``: URL of SQLAlchemy in place of
         ``folder/service.sqlite``; ``blobs``: address of fsspec in place of ``folder/blobs``.
 
-        Raises OutputError (disk, a database that does not answer or is of a later release).
+        Raises OutputError (disk, a database that does not answer or is of another release).
         """
         self.folder = folder
         try:
@@ -53,7 +53,7 @@ class Store:
         self._writing = self.engine.execution_options(write=True)
         try:
             with self.write() as connection:
-                migrate(connection)
+                make_tables(connection)
         except DBAPIError as error:
             shown = self.engine.url.render_as_string(hide_password=True)
             raise OutputError(f"the database {shown} cannot be used: {error.orig}; see --database") from error

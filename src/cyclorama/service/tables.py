@@ -19,12 +19,12 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
-    update,
 )
 
 from cyclorama.errors import OutputError
 
-VERSION = 1
+VERSION = 2
+"""Of the tables below; raised whenever one of them changes."""
 metadata = MetaData()
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
@@ -215,22 +215,14 @@ workers = Table(
 )
 
 
-def migrate(connection: Connection) -> None:
-    """Make the tables, or bring older ones to this version. Raises OutputError (tables of a later one)."""
+def make_tables(connection: Connection) -> None:
+    """Make the tables, if there are none. Raises OutputError (tables of another version)."""
     if not inspect(connection).has_table("versions"):
         metadata.create_all(connection)
         connection.execute(insert(versions).values(version=VERSION))
     found = connection.execute(select(versions.c.version)).scalar_one()
-    if found > VERSION:
+    if found != VERSION:
         raise OutputError(
-            f"the database has tables of version {found}, this release knows {VERSION}; use the release that "
-            "made them"
+            f"the database has tables of version {found}, this release has {VERSION}; use the release that "
+            "made them, or begin with another --data (and --database)"
         )
-    for number in range(found + 1, VERSION + 1):
-        for statement in MIGRATIONS[number]:
-            connection.exec_driver_sql(statement)
-    connection.execute(update(versions).values(version=VERSION))
-
-
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
-"""Version to the statements that lead to it from the one before."""

@@ -1,6 +1,6 @@
-"""Ended jobs are told to an address that the client gave, signed as Standard Webhooks say.
+"""Ended jobs and batches are told to an address that the client gave, signed as Standard Webhooks say.
 
-What is to be told is a row, written together with the job's end, so that no restart loses it. It is sent
+What is to be told is a row, written together with the end, so that no restart loses it. It is sent
 until the address answers with 2xx, as often as TRIES says. The address must be a public one of an allowed
 host (:mod:`cyclorama.data.fetch`).
 """
@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Literal
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -48,18 +49,24 @@ def check_address(url: str | None, hosts: tuple[str, ...]) -> None:
         raise RequestError(str(error).replace("--allow-urls", "--webhooks"), "webhook") from None
 
 
-def order_delivery(connection: Connection, job: RowMapping, state: str, counts: Mapping[str, int]) -> None:
-    """Tell the end of ``job`` to its address, if it has one; in the transaction of that end."""
-    url, now = job["request"].get("webhook"), get_time()
+def order_delivery(
+    connection: Connection,
+    kind: Literal["job", "batch"],
+    row: RowMapping,
+    state: str,
+    counts: Mapping[str, int],
+) -> None:
+    """Tell the end of a job or batch to its address, if it has one; in the transaction of that end."""
+    url, now = row["request"].get("webhook"), get_time()
     if url is None:
         return
     when = datetime.fromtimestamp(now, UTC).isoformat()
     body = {
-        "type": "job.ended",
+        "type": f"{kind}.ended",
         "timestamp": when,
-        "data": {"job": job["id"], "state": state, "counts": counts},
+        "data": {kind: row["id"], "state": state, "counts": counts},
     }
-    values = {"id": make_id("msg"), "key": job["key"], "job": job["id"], "url": url, "body": json.dumps(body)}
+    values = {"id": make_id("msg"), "key": row["key"], "job": row["id"], "url": url, "body": json.dumps(body)}
     connection.execute(insert(deliveries).values(**values, created=now, tries=0, due=now))
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
+import logging
 import multiprocessing
 import os
-import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,8 +17,10 @@ from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
 from cyclorama.errors import CycloramaError
+from cyclorama.files import is_full
 from cyclorama.processes import set_threads
 from cyclorama.service.events import write_event
+from cyclorama.service.health import has_room
 from cyclorama.service.leases import (
     LEASE_SECONDS,
     Claim,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cyclorama.service.making import Maker
 
 T = TypeVar("T")
+_LOG = logging.getLogger("cyclorama.service")  # unlike print, it lives on when its file's disk is full
 HANDS = 2
 """Images of one worker in work at a time: while one is read or encoded, the model works on the other."""
 LOOK_SECONDS = 0.4
@@ -48,9 +49,6 @@ PROGRESS_SECONDS = 0.25
 BEAT_SECONDS = 10.0
 PAUSE_SECONDS = 2.0
 """Between two tries to write into a store whose disk is full, or which does not answer."""
-ROOM = 256 * 2**20
-"""Free bytes of the data folder's disk below which no image is begun."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
@@ -103,11 +101,6 @@ def _tell(store: Store, id: str, state: str, models: list[str]) -> None:
         upsert(connection, workers, {"id": id}, values)
 
 
-def is_full(error: CycloramaError) -> bool:
-    """Whether ``error`` says that the disk is full."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno in _FULL
-
-
 @dataclass
 class _Hand:
     """One thread that makes image after image."""
@@ -139,7 +132,7 @@ class _Hand:
         changes.close()
 
     def _claim(self) -> Claim | None:
-        if shutil.disk_usage(self.store.folder).free < ROOM:
+        if not has_room(self.store):
             self.stopping.wait(PAUSE_SECONDS)
             return None
         models = list(self.makers)
@@ -152,7 +145,7 @@ class _Hand:
             try:
                 return write(*values)
             except OperationalError as error:
-                print(f"cyclorama: the store takes nothing: {error.orig}", file=sys.stderr)
+                _LOG.error("the store takes nothing: %s", error.orig)
                 if self.stopping.wait(PAUSE_SECONDS):
                     return None
 
@@ -197,7 +190,7 @@ class _Hand:
             said = {"error": type(error).__name__, "reason": explain(error, claim)}
             self._persist(fail, self.store, claim, said)
         except Exception as error:  # whatever a file or a decoder does to us is this image's failure
-            print(f"cyclorama: image {claim.image}: {type(error).__name__}: {error}", file=sys.stderr)
+            _LOG.error("image %s: %s: %s", claim.image, type(error).__name__, error)
             reason = f"the server failed at this image ({type(error).__name__}); its log says why"
             self._persist(fail, self.store, claim, {"error": CycloramaError.__name__, "reason": reason})
         except BaseException:

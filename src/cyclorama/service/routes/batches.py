@@ -23,6 +23,7 @@ from cyclorama.service.batch_schemas import (
     BatchSummary,
 )
 from cyclorama.service.batch_uploads import create_batch, receive_files
+from cyclorama.service.brands import dress_batch
 from cyclorama.service.context import Here, Key
 from cyclorama.service.files import name_file
 from cyclorama.service.idempotency import keep_answer
@@ -30,6 +31,7 @@ from cyclorama.service.photos import TABLE_TYPES
 from cyclorama.service.schemas import Page
 from cyclorama.service.store import read_page
 from cyclorama.service.tables import batches as batches_table
+from cyclorama.service.webhooks import check_address
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 RowNumber = Annotated[int, PathParameter(ge=0, le=10**9)]
@@ -179,7 +181,9 @@ def _ask(
     store, row = service.store, batches.find_batch(service.store, key, id)
     if order is not None:
         batches.check_idle(row)
-        order = order.model_copy(update={"model": service.find_model(order.model).name})
+        handle = service.find_model(order.model)
+        check_address(order.webhook, service.settings.webhooks)
+        order = dress_batch(store, key, handle, order.model_copy(update={"model": handle.name}))
         batches.link_common(store, key, order, batches.find_folder(store, id) / "common")
     batches.ask(store, key, id, state, order, retry)
     return to_batch(store, batches.find_batch(store, key, id))

@@ -2,7 +2,7 @@
 
 import { get, save, send, sendFile, upload } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
-import { describeLook, describeSettings } from "./jobs.js";
+import { describeLook, describeOrder } from "./jobs.js";
 import { change, looking, onRender, render, server, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
 import { formatNumber, formatSeconds, formatTime, t } from "./words.js";
@@ -76,10 +76,7 @@ export function hear(id) {
   }, 300);
 }
 
-const describe = () => ({
-  ...describeLook(), settings: describeSettings(), gate: state.gate, ...(state.model && { model: state.model }),
-  columns: state.batch.columns, aliases: state.batch.aliases,
-});
+const describe = () => ({ ...describeLook(), ...describeOrder(), columns: state.batch.columns, aliases: state.batch.aliases });
 
 const ask = (act, values) => tryTo(async () => {
   server.batch = await send("POST", path(`/${act}`), values?.());

@@ -37,16 +37,15 @@ const describeItem = (product) => ({
   ...(product.strokes.length && { mask: product.cutout.matte }), ...(product.category && { category: product.category }),
 });
 
-export const describeSettings = () => ({
-  preset: state.preset, candidates: state.candidates, outputs: state.sizes,
-  ...(state.share && { product_scale: state.share }),
-});
-
-const describeJob = () => ({
-  items: getReady().map(describeItem), settings: describeSettings(), gate: state.gate, lane: "interactive",
+/** What jobs and batches are told alike. */
+export const describeOrder = () => ({
+  settings: { preset: state.preset, candidates: state.candidates, outputs: state.sizes, ...(state.share && { product_scale: state.share }) },
+  gate: state.gate,
   ...(state.model && { model: state.model }),
   ...(state.look.kind === "brand" && state.look.brand && { brand: state.look.brand }),
 });
+
+const describeJob = () => ({ items: getReady().map(describeItem), lane: "interactive", ...describeOrder() });
 
 async function start(request, under) {
   const job = await startJob(request);
