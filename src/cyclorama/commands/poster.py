@@ -193,9 +193,9 @@ def edit(
         Also write layers: psd, ora, svg.
     """
     from cyclorama.errors import SettingsError
+    from cyclorama.layout.elements import ENDING
     from cyclorama.posters.files import open_poster, write_poster
     from cyclorama.posters.maker import edit as change
-    from cyclorama.posters.record import ENDING
     from cyclorama.posters.words import PosterBrand, read_brand, read_wordings
 
     old = open_poster(record)

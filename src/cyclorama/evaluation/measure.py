@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 
@@ -28,6 +28,7 @@ from cyclorama.evaluation.following import (
     compute_percentiles,
     list_rivals,
 )
+from cyclorama.evaluation.layouts import ScoredLayout, measure_poster, measure_published, read_layout
 from cyclorama.evaluation.preservation import (
     READER_NAME,
     SEGMENTER_NAME,
@@ -64,6 +65,8 @@ class ImageScorer:
             if "following" in settings.metrics:
                 for image in partners.references:
                     self.palettes[image.key] = compute_palette(image.pixels, image.mask)
+        self.layouts: list[ScoredLayout] = []
+        """Of the posters scored so far."""
         self.left_out: dict[str, list[str]] = {}
         """Metric -> ``key: reason`` of every image on which it has nothing to measure."""
 
@@ -93,6 +96,9 @@ class ImageScorer:
             add("seam_energy", lambda: [compute_seam_energy(pixels, mask)])
             add("ghost_energy", lambda: [compute_ghost_energy(pixels, mask)])
             add("floating", lambda: [compute_floating(pixels, mask)])
+        if "layout" in wanted and (record := image.meta.get("record")) is not None:
+            self.layouts.append(read_layout(record))
+            row |= measure_poster(self.layouts[-1])
         if partners.references is not None:
             own = partners.reference_of[key]
             rivals = list_rivals(own, self.categories)
@@ -157,6 +163,8 @@ class Evaluation:
     notes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
     """Metrics that had nothing to measure on some images: on how many, and why on the first."""
+    published: dict[str, float] = field(default_factory=dict)
+    """PKU's and JD's layout metrics over all posters at once, as their authors' code takes them."""
 
     @property
     def name(self) -> str:
@@ -228,6 +236,7 @@ def evaluate_set(
             f"{METRICS[name].title}: left out on {len(found)} of {len(rows)} images, first {found[0]}"
             for name, found in scorer.left_out.items()
         ),
+        measure_published(scorer.layouts) if scorer.layouts else {},
     )
 
 
@@ -243,6 +252,9 @@ def _list_unscored(
         "no products as given": (paired or partners.products is not None, "product text"),
         "neither true images nor references": (paired or references, "similarity"),
         "no references": (references, "following leak"),
+        "no records of posters": (
+            all("record" in item.meta for item in partners.images.items.values()), "layout"
+        ),
         "not every image has a category": (
             set(partners.categories) == set(partners.images.keys), "category"
         ),

@@ -20,6 +20,7 @@ from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
+from cyclorama.layout.elements import ENDING, PARTS
 from cyclorama.types import Matte, Pixels
 
 RESULTS = ("results.jsonl", "manifest.jsonl")
@@ -125,15 +126,27 @@ def open_images(source: str | Path) -> ImageSet:
 
     A folder with ``results.jsonl`` (as ``cyclorama generate`` leaves it) is read through that, so that
     failed inputs are left out and categories known. In a plain folder ``name.mask.png`` or
-    ``name_mask.png`` is the mask of ``name.png``.
+    ``name_mask.png`` is the mask of ``name.png``. A folder with records of posters is read through these:
+    their parts are no images of the set.
 
     Raises DataError (nothing there, unreadable manifest or shard, a key twice).
     """
     path = Path(source)
+    if path.is_dir() and (records := sorted(path.rglob(f"*{ENDING}"))):
+        return ImageSet(str(path), dict(_read_poster(path, record) for record in records))
     results = next((path / name for name in RESULTS if (path / name).is_file()), path)
     if not path.exists():
         raise DataError(f"no images at {path}: give a folder, a table, a run's output or .tar shards")
     return ImageSet(str(path), _read_rows(results))
+
+
+def _read_poster(folder: Path, record: Path) -> tuple[str, ImageItem]:
+    stem = record.name.removesuffix(ENDING)
+    image, product = record.with_name(f"{stem}.png"), record.with_name(stem + PARTS["product"])
+    if not image.is_file():
+        raise DataError(f"{record}: {image.name} is missing; it was written beside the record")
+    key = record.relative_to(folder).with_name(stem).as_posix()
+    return key, ImageItem(image, product if product.is_file() else None, meta={"record": record})
 
 
 def read_place(place: Place) -> Path | bytes:

@@ -56,6 +56,7 @@ def build_json(report: Report, with_rows: bool = False) -> dict[str, Any]:
                 name: {**asdict(estimate), "better": METRICS[name].better, "unit": METRICS[name].unit}
                 for name, estimate in evaluation.estimates.items()
             },
+            "published": evaluation.published,
             "distances": [asdict(distance) for distance in evaluation.distances],
             "compactness": {
                 name: {**asdict(found), "ratio": found.ratio}
@@ -108,6 +109,12 @@ def _tabulate_set(evaluation: Evaluation, suffix: str) -> list[ReportTable]:
         rows.append((title, metric.format(estimate.value), interval, metric.better, str(estimate.count)))
     heads: tuple[str, ...] = ("metric", "mean", "95 % interval", "better", "images")
     tables = [ReportTable(f"Means over images{suffix}", heads, rows)]
+    rows = [
+        (METRICS[name].title, METRICS[name].format(value)) for name, value in evaluation.published.items()
+    ]
+    tables.append(
+        ReportTable(f"Layout metrics as published, over all posters{suffix}", ("metric", "value"), rows)
+    )
     rows = [
         (
             distance.features,

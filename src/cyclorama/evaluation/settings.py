@@ -14,9 +14,20 @@ from cyclorama.seeding import MAX_SEED
 
 MetricRow = dict[str, float]
 """Metric name -> value on one image; a metric that is not defined for the image is left out."""
-GROUPS = ("distance", "similarity", "truth", "product", "text", "following", "category", "leak", "seams")
+GROUPS = (
+    "distance",
+    "similarity",
+    "truth",
+    "product",
+    "text",
+    "following",
+    "category",
+    "leak",
+    "seams",
+    "layout",
+)
 """Groups of metrics that can be asked for with --metrics."""
-DEFAULT_GROUPS = tuple(group for group in GROUPS if group != "text")
+DEFAULT_GROUPS = tuple(group for group in GROUPS if group not in ("text", "layout"))
 
 
 @dataclass(frozen=True)
@@ -78,6 +89,28 @@ METRICS = {
         Metric("seam_energy", "Seam energy", "lower", "ΔE", 2),
         Metric("floating", "Floating", "lower", "0-1", 3),
         Metric("ghost_energy", "Ghost energy", "lower", "share", 4),
+        Metric("layout_overlap", "Texts on texts", "lower", "share of the smaller", 4),
+        Metric("layout_occlusion", "Product under texts", "lower", "share of the product", 4),
+        Metric("layout_alignment", "Upright lines beyond four", "lower", "lines", 2),
+        Metric("layout_underlay", "Texts wholly on their underlay", "higher", "share", 3),
+        Metric("layout_utility", "Canvas that is used", "none", "share", 3),
+        Metric("layout_validity", "Elements large enough to count", "higher", "share", 3),
+        Metric("layout_constraint", "Elements that keep locks and limits", "higher", "share", 3),
+        Metric("layout_energy", "Energy of the layout", "lower", "", 3),
+        Metric("layout_flatness", "Gradient of L* under texts", "lower", "L* a pixel", 3),
+        Metric("pku_validity", "PKU validity", "higher", "share", 4),
+        Metric("pku_overlap", "PKU overlap", "lower", "", 4),
+        Metric("pku_alignment", "PKU alignment", "lower", "", 4),
+        Metric("pku_underlay_loose", "PKU underlay, loose", "higher", "", 4),
+        Metric("pku_underlay_strict", "PKU underlay, strict", "higher", "", 4),
+        Metric("pku_occlusion", "PKU occlusion", "lower", "", 4),
+        Metric("pku_utility", "PKU utility", "higher", "", 4),
+        Metric("pku_readability", "PKU readability", "lower", "", 4),
+        Metric("jd_overlap", "JD overlap", "lower", "", 4),
+        Metric("jd_alignment", "JD alignment", "lower", "", 4),
+        Metric("jd_underlay", "JD underlay", "higher", "", 4),
+        Metric("jd_composition", "JD composition", "lower", "levels", 2),
+        Metric("jd_occupied", "JD occupied", "higher", "share", 3),
     )
 }  # fmt: skip
 """Metrics of single images by name."""

@@ -16,6 +16,10 @@ Box = tuple[float, float, float, float]
 """left, top, right, bottom in shares of the canvas, 0-1."""
 LEADING = 1.2
 """From one line to the next, in em."""
+ENDING = ".poster.json"
+"""How the file of a poster's record ends; the layout is its key ``layout``."""
+PARTS = {"background": ".background.png", "product": ".product.png"}
+"""Endings of the files beside a record that an edit is made from."""
 
 
 class Element(Settings):

@@ -10,9 +10,12 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from cyclorama.errors import LayoutError
+from cyclorama.imaging.layout import find_box
 from cyclorama.layout.elements import LEADING, Box, Element, Role
+from cyclorama.types import Matte
 
 Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
 MARGIN = 0.05
@@ -155,6 +158,15 @@ class LayoutTask:
         if self._busy is None:
             return 0.0
         return _sum_in(self._busy, box) / (CELLS**2 * max((box[2] - box[0]) * (box[3] - box[1]), 1e-9))
+
+
+def draw_silhouette(matte: Matte) -> npt.NDArray[np.bool_]:
+    """(32, 32): where in its box the product is; a cell counts from a tenth of it on."""
+    box = find_box(matte)
+    part = matte[box.top : box.top + box.height, box.left : box.left + box.width]
+    small = Image.fromarray(part).resize((CELLS, CELLS), Image.Resampling.BOX)
+    grid = np.asarray(small) > 0.1
+    return grid if grid.any() else np.ones((CELLS, CELLS), bool)
 
 
 def build_product(box: Box, locked: bool) -> Element:

@@ -1,6 +1,13 @@
-"""Hard checks of a finished poster: what fails one is marked, and never chosen before one that fails none."""
+"""Hard checks of a finished poster: what fails one is marked, and never chosen before one that fails none.
+
+Each fault is a limit on a value that is measured; ``docs/posters.md`` says how often they are right on
+planted faults (``benchmarks/inspection.py``).
+"""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +18,46 @@ from cyclorama.posters.drawing import DrawnPoster
 from cyclorama.posters.record import PosterVerdict
 from cyclorama.posters.words import Wording
 from cyclorama.scenes.look import measure_contrast, measure_rim
+from cyclorama.scenes.model import find_surroundings
 
-LEAST_RIM = 6.0
-"""CIE76 distance between the product's rim and what is round it below which it is indistinct."""
-LEAST_SIDE = 0.12
-"""Longer side of the product against the side of a square of the canvas's area below which it is too
-small."""
-MOST_USED = 0.72
-"""Share of the canvas under product and words above which a poster is crowded."""
 VISIBLE = 0.05
+SMALL = 256
+"""Longer side at which colours behind the product are measured, pixels, about."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A value from ``least`` to ``most`` is no ``fault``."""
+
+    fault: str
+    value: str
+    says: str
+    """What is wrong, with ``value``."""
+    least: float = -math.inf
+    most: float = math.inf
+
+    def judge(self, value: float) -> str | None:
+        """What is wrong with ``value`` and the limit it breaks; None if nothing is."""
+        if self.least <= value <= self.most:
+            return None
+        limit = f"at least {self.least:g}" if value < self.least else f"{self.most:g} is the limit"
+        return f"{self.says.format(value=value)}; {limit}"
+
+
+LIMITS = (
+    Limit("altered", "difference", "{value:g} levels at an opaque pixel", most=0),
+    Limit("misspelled", "misspelled", "{value:g} texts do not read as given", most=0),
+    Limit("unreadable", "contrast_margin", "contrast is {value:.2f} of its limit", least=1),
+    Limit("text_on_product", "covered", "{value:.2%} of the product lies under words", most=0),
+    Limit("indistinct", "rim", "rim differs by {value:.1f} from what is behind", least=6),
+    Limit("floating", "lift", "foot is {value:.1%} of the product's height over its ground", most=0.015),
+    Limit("sunk", "lift", "foot is {value:.1%} of the product's height over its ground", least=-0.015),
+    Limit("size", "scale", "product is {value:.2f} of the size its set is for", least=0.8, most=1.25),
+    Limit("size", "share", "product takes {value:.2f} of the canvas' side", least=0.12),
+    Limit("cropped", "room", "the product ends {value:g} pixels from the canvas' edge", least=1),
+    Limit("crowded", "used", "{value:.0%} of the canvas is used", most=0.72),
+)
+"""In the order in which faults are named."""
 
 
 def check_poster(
@@ -29,40 +67,50 @@ def check_poster(
 
     ``altered``: an opaque pixel of the product is not the given one. ``misspelled``: glyphs that do not read
     as the words given. ``unreadable``: a contrast below its limit. ``text_on_product``: words, logo or a
-    plate over the product. ``indistinct``: the product's rim is like what is behind it. ``size``: the
-    product is tiny. ``cropped``: it ends at the canvas' edge. ``crowded``: too little room is left.
+    plate over the product. ``indistinct``: the product's rim is like what is behind it. ``floating`` and
+    ``sunk``: its foot is not where the set was drawn for. ``size``: the set was drawn for a larger or smaller
+    one, or it is tiny on the canvas. ``cropped``: it ends at the canvas' edge. ``crowded``: too little room
+    is left.
     """
-    values: dict[str, float] = {}
+    values = measure_poster(drawn, product, layout, wording)
     faults: dict[str, str] = {}
-    if drawn.report.exact is False:
-        faults["altered"] = f"{drawn.report.max_difference} levels at an opaque pixel; 0 is the limit"
-    said = {proof.id: proof.words for proof in drawn.proofs}
-    if wrong := [role for role, words in wording.items() if said.get(role) != _normalise(words)]:
-        faults["misspelled"] = f"{', '.join(wrong)} do not read as given"
-    margins = [proof.contrast / proof.limit for proof in drawn.proofs]
-    values["contrast_margin"] = round(min(margins), 3) if margins else 1.0
-    if margins and min(margins) < 1:
+    for limit in LIMITS:
+        reason = limit.judge(values[limit.value])
+        if reason is not None:
+            faults.setdefault(limit.fault, reason)
+    if "unreadable" in faults:
         low = min(drawn.proofs, key=lambda proof: proof.contrast / proof.limit)
         faults["unreadable"] = f"{low.id}: contrast {low.contrast:.2f}, the limit is {low.limit:g}"
-    values["covered"] = _measure_covered(drawn, product)
-    if values["covered"] > 0:
-        faults["text_on_product"] = f"{values['covered']:.2%} of the product lies under words; 0 is the limit"
-    values["rim"] = _measure_rim(drawn, product)
-    if values["rim"] < LEAST_RIM:
-        faults["indistinct"] = (
-            f"rim differs by {values['rim']:.1f} from what is behind; at least {LEAST_RIM:g}"
-        )
-    box, (height, width) = find_box(product.matte), product.size
-    values["share"] = round(max(box.height, box.width) / (height * width) ** 0.5, 4)
-    if values["share"] < LEAST_SIDE:
-        faults["size"] = f"product takes {values['share']:.2f} of the canvas' side; at least {LEAST_SIDE:g}"
-    if min(box.top, box.left, height - box.top - box.height, width - box.left - box.width) <= 0:
-        faults["cropped"] = "the product ends at the canvas' edge"
-    parts = layout.select("product", "text", "logo", "badge")
-    values["used"] = round(sum(compute_area(element.box) for element in parts), 4)
-    if values["used"] > MOST_USED:
-        faults["crowded"] = f"{values['used']:.0%} of the canvas is used; {MOST_USED:.0%} is the limit"
     return PosterVerdict(accepted=not faults, faults=faults, values=values)
+
+
+def measure_poster(
+    drawn: DrawnPoster, product: Product, layout: PosterLayout, wording: Wording
+) -> dict[str, float]:
+    """All values that :data:`LIMITS` asks for.
+
+    ``lift`` and ``scale`` compare the product with the box that its set was drawn for, the layout's: how far
+    its foot is above the box's lower edge, as a share of its own height, and its side against the box's.
+    """
+    said = {proof.id: proof.words for proof in drawn.proofs}
+    box, (height, width) = find_box(product.matte), product.size
+    [place] = layout.select("product")
+    left, top, right, bottom = place.box
+    parts = layout.select("product", "text", "logo", "badge")
+    room = min(box.top, box.left, height - box.top - box.height, width - box.left - box.width)
+    values = {
+        "difference": float(drawn.report.max_difference or 0),
+        "misspelled": float(sum(said.get(role) != _normalise(words) for role, words in wording.items())),
+        "contrast_margin": min((proof.contrast / proof.limit for proof in drawn.proofs), default=1.0),
+        "covered": _measure_covered(drawn, product),
+        "rim": _measure_rim(drawn, product),
+        "lift": (bottom * height - box.top - box.height) / box.height,
+        "scale": max(box.height / ((bottom - top) * height), box.width / ((right - left) * width)),
+        "share": max(box.height, box.width) / (height * width) ** 0.5,
+        "room": float(room),
+        "used": sum(compute_area(element.box) for element in parts),
+    }
+    return {name: round(value, 4) for name, value in values.items()}
 
 
 def _normalise(words: str) -> str:
@@ -82,14 +130,8 @@ def _measure_covered(drawn: DrawnPoster, product: Product) -> float:
 
 
 def _measure_rim(drawn: DrawnPoster, product: Product) -> float:
-    """Distance between the product's rim and the ring of background round it, as the scenes measure it."""
-    seen = product.matte > 0.5
-    step = max(1, max(product.size) // 256)
-    small, ground = seen[::step, ::step], drawn.background[::step, ::step]
-    from scipy import ndimage
-
-    ring = ndimage.binary_dilation(small, iterations=4) & ~ndimage.binary_dilation(small)
-    if not ring.any():
-        return 0.0
-    rim = measure_rim(product.foreground[::step, ::step], product.matte[::step, ::step])
-    return round(float(measure_contrast(rim, ground[ring])), 2)
+    """Distance (CIE76) between the product's rim and what is round it, as sets are chosen by it."""
+    step = max(1, max(product.size) // SMALL)
+    matte = product.matte[::step, ::step]
+    behind = find_surroundings(drawn.background[::step, ::step], matte)
+    return measure_contrast(measure_rim(product.foreground[::step, ::step], matte), behind)

@@ -15,14 +15,14 @@ from cyclorama.files import write_atomic
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.layers import encode_openraster, encode_psd
 from cyclorama.imaging.product import Product
+from cyclorama.layout.elements import ENDING, PARTS
 from cyclorama.posters.drawing import DrawnPoster, draw_svg, list_layers
 from cyclorama.posters.maker import Poster
-from cyclorama.posters.record import ENDING, PosterRecord, read_record
+from cyclorama.posters.record import PosterRecord, read_record
 from cyclorama.types import Pixels
 from cyclorama.typography.drawing import lay_over
 
 PosterLayers = Literal["psd", "ora", "svg"]
-PARTS = {"background": ".background.png", "product": ".product.png"}
 
 
 def write_poster(poster: Poster, folder: Path, stem: str, layers: PosterLayers | None = None) -> Path:

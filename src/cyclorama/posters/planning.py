@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from cyclorama.errors import LayoutError
 from cyclorama.imaging.layout import find_box
@@ -16,9 +15,9 @@ from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
 from cyclorama.layout.settle import settle
-from cyclorama.layout.task import CELLS, LayoutTask, TextShape
+from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
 from cyclorama.posters.words import PosterBrand, Wording, build_block
-from cyclorama.types import Matte, Size
+from cyclorama.types import Size
 from cyclorama.typography.fitting import measure_widths
 
 Planner = Literal["rules", "fixed", "random"]
@@ -54,7 +53,7 @@ def build_task(request: PlanRequest) -> LayoutTask:
         width=request.canvas[1],
         product_aspect=min(max(box.width / box.height, 1 / 30), 30.0),
         texts=measure_texts(request.wordings, request.brand),
-        silhouette=_draw_silhouette(request.product.matte),
+        silhouette=draw_silhouette(request.product.matte),
         logo_aspect=None if logo is None else logo.shape[1] / logo.shape[0],
         logo_corner=request.brand.logo_corner,
         locks=dict(request.locks or {}),
@@ -109,12 +108,3 @@ def mirror(layout: PosterLayout) -> PosterLayout:
         for element in layout.elements
     )
     return layout.model_copy(update={"elements": elements})
-
-
-def _draw_silhouette(matte: Matte) -> npt.NDArray[np.bool_]:
-    """(32, 32): where in its box the product is; a cell counts from a tenth of it on."""
-    box = find_box(matte)
-    part = matte[box.top : box.top + box.height, box.left : box.left + box.width]
-    small = Image.fromarray(part).resize((CELLS, CELLS), Image.Resampling.BOX)
-    grid = np.asarray(small) > 0.1
-    return grid if grid.any() else np.ones((CELLS, CELLS), bool)

@@ -12,9 +12,7 @@ from cyclorama import __version__
 from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.layout.elements import Box, PosterLayout
-
-ENDING = ".poster.json"
+from cyclorama.layout.elements import ENDING, Box, PosterLayout
 
 
 class TextProof(Settings):
