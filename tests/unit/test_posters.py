@@ -199,6 +199,8 @@ def test_an_edit_renders_nothing_and_the_same_words_give_the_same_poster(
         edit(opened, PosterBrand(), moves={"product": (0.1, 0.1, 0.5, 0.5)})
     with pytest.raises(SettingsError, match="give words for these"):
         edit(opened, PosterBrand(), {"headline": "alone"})
+    with pytest.raises(LayoutError, match="left < right"):
+        edit(opened, PosterBrand(), moves={"price": (0.5, 0, 0.4, 1)})
 
 
 def test_a_text_over_the_product_is_a_fault(grounds: Grounds, tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def edit(
         element.model_copy(update={"box": (moves or {}).get(element.id, element.box)})
         for element in record.layout.elements
     )
-    layout = PosterLayout.model_validate(record.layout.model_copy(update={"elements": elements}).model_dump())
+    layout = PosterLayout(**record.layout.model_copy(update={"elements": elements}).model_dump())
     drawn = draw_poster(
         poster.drawn.background, poster.product, layout, words, spoken, brand, read_logo(brand)
     )

@@ -11,7 +11,16 @@ from sqlalchemy import RowMapping
 from cyclorama import errors
 from cyclorama.errors import CycloramaError
 from cyclorama.service.problems import find_status
-from cyclorama.service.schemas import Asset, Gate, Image, JobCounts, JobRequest, JobSummary, Problem
+from cyclorama.service.schemas import (
+    Asset,
+    Gate,
+    Image,
+    JobCounts,
+    JobRequest,
+    JobSummary,
+    PosterReport,
+    Problem,
+)
 
 _STATED = ("id", "job", "item", "output", "candidate", "state", "name")
 _RESULT = ("category", "identifier", "seed", "width", "height", "media_type", "bytes", "sha256",
@@ -47,7 +56,7 @@ def to_image(row: RowMapping) -> Image:
     """An image's row."""
     result: dict[str, Any] = row["result"] or {}
     stated: dict[str, Any] = {name: row[name] for name in _STATED}
-    verdict = result.get("verdict")
+    verdict, poster = result.get("verdict"), result.get("poster")
     return Image(
         **stated,
         **{name: result.get(name) for name in _RESULT},  # type: ignore[arg-type]
@@ -62,6 +71,7 @@ def to_image(row: RowMapping) -> Image:
         decided=to_time(row["decided"]),
         parent=row["parent"],
         moved=bool(result.get("moved")),
+        poster=None if poster is None else PosterReport(**poster),
     )
 
 

@@ -93,9 +93,11 @@ def _send(pieces: Iterator[bytes], name: str) -> StreamingResponse:
 
 
 def name_images(job: JobDetail) -> dict[str, str]:
-    """Image to its path in the archive, as ``cyclorama generate`` would name it; no two are equal."""
-    layouts = job.request.settings.build_layouts()
+    """Image to its path in the archive, as the command would name it; no two are equal."""
     stems = build_stems([_name_item(job, number) for number in range(job.items)])
+    if job.request.poster is not None:
+        return {image.id: f"posters/{stems[image.item]}{_end_poster(job, image)}.png" for image in job.images}
+    layouts = job.request.settings.build_layouts()
     suffix = job.request.settings.encoding.suffix
 
     def name(image: Image) -> str:
@@ -107,6 +109,15 @@ def name_images(job: JobDetail) -> dict[str, str]:
         return f"images/{stems[image.item]}{ending}-{image.id[3:9]}{SUFFIXES[kind]}"
 
     return {image.id: name(image) for image in job.images}
+
+
+def _end_poster(job: JobDetail, image: Image) -> str:
+    """Size and language, and what tells an edited poster from the one it was made of."""
+    assert job.request.poster is not None
+    texts = list(job.request.poster.texts)
+    language = image.poster.language if image.poster is not None else texts[image.candidate - 1]
+    parts = [job.request.poster.sizes[image.output], *([language] if len(texts) > 1 else [])]
+    return "-".join(["", *parts, *([] if image.parent is None else [image.id[3:9]])])
 
 
 def _name_item(job: JobDetail, number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
@@ -13,15 +13,15 @@ from cyclorama.errors import UnknownIdError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import MAX_OUTPUTS, GenerateConfig
 from cyclorama.imaging.formats import ImageFormat
+from cyclorama.layout.task import Corner
 from cyclorama.scenes.brand import Brand, format_brand
 from cyclorama.service.answers import to_time
 from cyclorama.service.assets import keep_asset
 from cyclorama.service.batch_schemas import BatchRequest
-from cyclorama.service.schemas import JobItem, JobRequest, Shape
+from cyclorama.service.schemas import Colour, JobItem, JobRequest, PosterOrder, Shape
 from cyclorama.service.store import Store, find, get_time, make_id, read_page
 from cyclorama.service.tables import assets, brands
 
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
 Word = Annotated[str, Field(min_length=1, max_length=60)]
 Words = Annotated[tuple[Word, ...], Field(max_length=100)]
 _CANVAS = ("outputs", "size", "aspect")
@@ -42,7 +42,7 @@ class BrandLogo(Shape):
 
     image: str
     """Its asset."""
-    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "top-left"
+    corner: Corner = "top-left"
 
 
 class BrandKit(Shape):
@@ -168,6 +168,9 @@ def dress(store: Store, key: str, handle: ModelHandle, order: JobRequest) -> Job
     brand = read_brand(store, key, order.brand, order.brand_version)
     look = _choose_look(store, key, handle, brand)
     items = [item if _has_look(item) else item.model_copy(update=look) for item in order.items]
+    if order.poster is not None:
+        poster = order.poster.model_copy(update=_choose_marks(order.poster, brand))
+        return order.model_copy(update={"items": items, "poster": poster, "brand_version": brand.version})
     settings = _dress_settings(brand, order.settings)
     return order.model_copy(update={"items": items, "settings": settings, "brand_version": brand.version})
 
@@ -194,6 +197,16 @@ def _dress_settings(brand: BrandKit, settings: GenerateConfig) -> GenerateConfig
 
 def _choose_settings(kit: BrandKit) -> dict[str, Any]:
     return {n: v for n in ("outputs", "format", "quality") if (v := getattr(kit, n))}
+
+
+def _choose_marks(poster: PosterOrder, kit: BrandKit) -> dict[str, Any]:
+    """What a poster takes of its brand: logo, accent, and the words of neither."""
+    found: dict[str, Any] = {"avoid": (*poster.avoid, *kit.avoid_words)}
+    if poster.logo is None and kit.logo is not None:
+        found |= {"logo": kit.logo.image, "logo_corner": poster.logo_corner or kit.logo.corner}
+    if poster.accent is None and kit.palette:
+        found["accent"] = kit.palette[min(3, len(kit.palette) - 1)]
+    return found
 
 
 def _has_look(item: JobItem | BatchRequest) -> bool:

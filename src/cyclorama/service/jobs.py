@@ -6,7 +6,7 @@ An image is ``queued``, ``running``, then ``done``, ``failed`` or ``cancelled``;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
@@ -36,11 +36,14 @@ def submit_job(
     Raises UnknownIdError (an asset), QuotaError, QueueFullError.
     """
     names = [_read_item(connection, item, key) for item in request.items]
+    if request.poster is not None and request.poster.logo is not None:
+        _use(connection, [find(connection, assets, request.poster.logo, key)])
+    outputs, candidates = measure_item(request)
     spots = [
         (number, output, candidate)
         for number in range(len(names))
-        for output in range(len(request.settings.build_layouts()))
-        for candidate in range(1, request.settings.candidates + 1)
+        for output in range(outputs)
+        for candidate in range(1, candidates + 1)
     ]
     _check_room(connection, key, len(spots), limit)
     job, now = make_id("jb"), get_time()
@@ -63,7 +66,23 @@ def submit_job(
 
 def count_asked(request: JobRequest) -> int:
     """How many images a request asks for."""
-    return len(request.items) * len(request.settings.build_layouts()) * request.settings.candidates
+    outputs, candidates = measure_item(request)
+    return len(request.items) * outputs * candidates
+
+
+def measure_item(request: JobRequest) -> tuple[int, int]:
+    """How many outputs an item has, and candidates an output; of posters sizes and languages."""
+    if request.poster is not None:
+        return len(request.poster.sizes), len(request.poster.texts)
+    return len(request.settings.build_layouts()), request.settings.candidates
+
+
+def list_request_assets(request: Mapping[str, Any]) -> Iterator[str]:
+    """Assets that a job's plain request names."""
+    for item in request["items"]:
+        yield from (item[name] for name in ASSETS if item.get(name))
+    if logo := (request.get("poster") or {}).get("logo"):
+        yield logo
 
 
 def to_request(request: JobRequest) -> dict[str, Any]:
@@ -77,9 +96,14 @@ def _read_item(connection: Connection, item: Any, key: str) -> str:
     rows = {
         name: find(connection, assets, id, key) for name in ASSETS if (id := getattr(item, name)) is not None
     }
-    used = [row["seq"] for row in rows.values()]
-    connection.execute(update(assets).where(assets.c.seq.in_(used)).values(seen=get_time()))
+    _use(connection, rows.values())
     return str(item.name or rows["image"]["name"])
+
+
+def _use(connection: Connection, rows: Iterable[RowMapping]) -> None:
+    """Note that a job asks for these assets."""
+    used = [row["seq"] for row in rows]
+    connection.execute(update(assets).where(assets.c.seq.in_(used)).values(seen=get_time()))
 
 
 def _check_room(connection: Connection, key: str, count: int, limit: int) -> None:

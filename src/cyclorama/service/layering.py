@@ -16,11 +16,13 @@ from cyclorama.imaging.formats import decode_image
 from cyclorama.imaging.layers import LayerFormat, build_layers, encode_layers, split_shadow
 from cyclorama.service.recompose import stand
 
-LayerFile = Literal["psd", "ora", "zip"]
+LayerFile = Literal["psd", "ora", "zip", "svg"]
+"""svg: of posters alone."""
 MEDIA_TYPES: dict[LayerFile, str] = {
     "psd": "image/vnd.adobe.photoshop",
     "ora": "image/openraster",
     "zip": "application/zip",
+    "svg": "image/svg+xml",
 }
 _FORMATS: dict[LayerFile, LayerFormat] = {"psd": "psd", "ora": "ora", "zip": "png"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -107,6 +107,8 @@ def describe_claim(
     """The claim of an image's ``row`` of ``job``, with what the store knows of its files."""
     item = job["request"]["items"][row["item"]]
     ids = {name: item[name] for name in ASSETS if item.get(name) is not None}
+    if logo := (job["request"].get("poster") or {}).get("logo"):
+        ids["logo"] = logo
     mine = (assets.c.key == row["key"], assets.c.id.in_(list(ids.values())))
     known = {found["id"]: found for found in connection.execute(select(assets).where(*mine)).mappings()}
     stated = {name: row[name] for name in ("job", "key", "item", "output", "candidate", "name")}

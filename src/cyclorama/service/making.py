@@ -41,6 +41,7 @@ from cyclorama.service.blobs import Blobs
 from cyclorama.service.jobs import ASSETS
 from cyclorama.service.leases import Claim
 from cyclorama.service.photos import SHOWN
+from cyclorama.service.poster_press import PosterPress
 
 KEPT_PRODUCTS = 8
 """Decoded products that a worker keeps, for their other outputs and candidates."""
@@ -74,6 +75,7 @@ class Maker:
         self._model = self._thread.submit(handle.load, device, self._dtype).result()
         self._side = ThreadPoolExecutor(4, thread_name_prefix="cyclorama-side")
         self._references = ReferenceCache()
+        self._posters = PosterPress(self._model, handle, blobs, self._thread)
         self._products: OrderedDict[tuple[str, int], Future[tuple[RowState, Product]]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -89,6 +91,10 @@ class Maker:
         """
         start = time.perf_counter()
         row, product = self._load(claim)
+        if claim.request.get("poster"):
+            assert row.files is not None
+            reference = self._references.load(row.plan, row.files)
+            return self._posters.make(claim, row, product.derive(name=claim.name), reference)
         layout, candidate = claim.output, claim.candidate - 1
         values = (product, self._references, self._model.registry)
         task, placement = prepare_image(row, layout, candidate, *values)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from cyclorama.service.batches import BUSY, find_folder, list_left
 from cyclorama.service.brands import list_assets
 from cyclorama.service.events import drop_old_events
-from cyclorama.service.jobs import ASSETS, OPEN
+from cyclorama.service.jobs import OPEN, list_request_assets
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
 from cyclorama.service.tables import assets, batches, deliveries, events, idempotency, images, jobs
@@ -84,7 +84,7 @@ def _forget_inputs(connection: Connection, before: float) -> int:
     """Assets that nobody asked for since ``before`` and neither a brand nor an open job needs."""
     needed = set(list_assets(connection))
     for (request,) in connection.execute(select(jobs.c.request).where(jobs.c.state.in_(OPEN))):
-        needed.update(item[name] for item in request["items"] for name in ASSETS if item.get(name))
+        needed.update(list_request_assets(request))
     old = connection.execute(select(assets.c.seq, assets.c.id).where(assets.c.seen < before))
     gone = [seq for seq, id in old if id not in needed]
     for start in range(0, len(gone), _BATCH):

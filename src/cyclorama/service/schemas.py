@@ -7,12 +7,17 @@ a request holds beyond these shapes is refused by name.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cyclorama.data.columns import MaskMeans
-from cyclorama.generation.settings import GenerateConfig
+from cyclorama.errors import RequestError
+from cyclorama.generation.settings import MAX_OUTPUTS, GenerateConfig
+from cyclorama.layout.elements import Role
+from cyclorama.layout.task import Corner
+from cyclorama.posters.canvases import read_canvas
+from cyclorama.posters.words import check_wordings
 from cyclorama.seeding import MAX_SEED
 
 T = TypeVar("T")
@@ -27,8 +32,10 @@ Lane = Literal["interactive", "bulk"]
 Side = Annotated[int, Field(ge=0)]
 Coordinate = Annotated[float, Field(ge=-100_000, le=100_000)]
 Address = Annotated[str, Field(min_length=1, max_length=2000)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]
+Words = Annotated[str, Field(min_length=1, max_length=1000)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 CutoutWarning = Literal["empty", "small", "full", "inverted", "cut_by_frame"]
-DeliveryState = Literal["waiting", "delivered", "given_up"]
 Tool = Literal["add", "erase", "lasso", "carve", "refine"]
 
 
@@ -160,6 +167,36 @@ class JobItem(Shape):
     """Null: the asset's."""
 
 
+class PosterOrder(Shape):
+    """Words that products are advertised with: items × sizes × languages. Languages share a background."""
+
+    texts: Annotated[dict[Language, dict[Role, Words]], Field(min_length=1, max_length=16)]
+    """Language to role to words; all languages have the same roles."""
+    sizes: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_OUTPUTS)] = ("square",)
+    """square, portrait, story, banner, marketplace, a4, or WxH in pixels."""
+    plans: Annotated[int, Field(ge=1, le=12)] = 4
+    """Layouts planned for each canvas; the best is drawn, the others are what is tried next."""
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Backgrounds drawn at most until a poster passes all checks."""
+    accent: Colour | None = None
+    """Of prices and buttons; null takes the product's most lively colour."""
+    fonts: Literal["sans", "serif"] = "sans"
+    """For letters that it has not, the server's own fonts are asked."""
+    logo: str | None = None
+    """Asset of an image with a transparent background."""
+    logo_corner: Corner | None = None
+    """Null: where there is room."""
+    avoid: Annotated[tuple[Words, ...], Field(max_length=100)] = ()
+    """Words that must not be said, whatever their case."""
+
+    @model_validator(mode="after")
+    def _check_words(self) -> Self:
+        check_wordings(self.texts)
+        for size in self.sizes:
+            GenerateConfig().check_canvas(read_canvas(size))
+        return self
+
+
 class JobRequest(Shape):
     """Products, and how their images are made: items × outputs × candidates."""
 
@@ -179,6 +216,17 @@ class JobRequest(Shape):
     """Whose style, canvases and format are taken where the request names none."""
     brand_version: Annotated[int, Field(ge=1)] | None = None
     """Null: the newest; a job says which it took."""
+    poster: PosterOrder | None = None
+    """Make posters; of the settings they take ``preset`` alone (``fast`` if it is not given)."""
+
+    @model_validator(mode="after")
+    def _check_poster(self) -> Self:
+        if self.poster is not None:
+            given = self.settings.model_fields_set - {"preset"}
+            if given or self.gate:
+                named = ", ".join(sorted(f"settings.{name}" for name in given)) or "gate"
+                raise RequestError(f"posters take no {named}; leave it out")
+        return self
 
 
 class JobCounts(Shape):
@@ -198,6 +246,18 @@ class Gate(Shape):
     score: float | None = None
     reason: str | None = None
     values: dict[str, Any] = {}
+
+
+class PosterReport(Shape):
+    """What a poster says of itself, beside its image."""
+
+    language: str
+    family: str
+    """Of layouts."""
+    attempt: int
+    """Which background it stands on, from 1."""
+    faults: dict[str, str]
+    """Check that it fails to what was measured; a poster with any is marked, not refused."""
 
 
 class Image(Shape):
@@ -241,6 +301,8 @@ class Image(Shape):
     moved: bool = False
     """Whether the product has left the place that ground and light were made for, by more than 3 % of the
     canvas: sample again to have them made for its new one."""
+    poster: PosterReport | None = None
+    """Of a poster; its ``output`` counts sizes, its ``candidate`` languages."""
 
 
 class ImageChange(Shape):
@@ -299,47 +361,6 @@ class Event(Shape):
     error: Problem | None = None
 
 
-class ModelInfo(Shape):
-    """A model that this server has."""
-
-    name: str
-    hash: str
-    learned: bool
-    """Whether it has weights; rendered sets have none."""
-    licence: str
-
-
-class CategoryInfo(Shape):
-    """A category of a model and the words that are known for it."""
-
-    name: str
-    words: list[str]
-
-
-class PresetInfo(Shape):
-    """A preset of a model."""
-
-    name: str
-    seconds: float | None = None
-    """Median seconds an image took here with it; null where none was made yet."""
-
-
-class Limits(Shape):
-    """What this server takes."""
-
-    items: int
-    """Products of a job."""
-    images_waiting: int
-    """Of all keys together."""
-    images_waiting_of_a_key: int
-    file_bytes: int
-    request_bytes: int
-    pixels: int
-    """Of a photo."""
-    requests_a_minute: int
-    images_a_minute: int
-
-
 class Me(Shape):
     """Who asks."""
 
@@ -352,29 +373,3 @@ class SessionRequest(Shape):
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
     """As ``cyclorama serve keys add`` showed it."""
-
-
-class Delivery(Shape):
-    """A message to the webhook of a job or a batch."""
-
-    id: str
-    """The ``webhook-id`` of all its tries."""
-    job: str
-    """Or batch."""
-    url: str
-    state: DeliveryState
-    tries: int
-    fault: str | None = None
-    """What went wrong at the last try."""
-    created: datetime
-    due: datetime | None = None
-    """When it is tried again."""
-
-
-class Webhooks(Shape):
-    """How messages to this key's webhooks are signed, and what became of the last ones."""
-
-    secret: str
-    """``whsec_`` and the base64 of the HMAC's key."""
-    deliveries: list[Delivery]
-    """The last hundred, newest first."""

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
+from anyio import to_thread
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import RowMapping
 
 from cyclorama import errors
-from cyclorama.errors import CycloramaError, NotReadyError, QueueFullError, QuotaError
+from cyclorama.errors import CycloramaError, NotReadyError, QueueFullError, QuotaError, RequestError
+from cyclorama.posters.words import PosterBrand, check_wordings, check_words
 from cyclorama.service import jobs
 from cyclorama.service.answers import summarise, to_image, to_request
 from cyclorama.service.brands import dress
 from cyclorama.service.context import LOCAL, Service
 from cyclorama.service.decisions import read_done
 from cyclorama.service.health import estimate_seconds
-from cyclorama.service.idempotency import compute_fingerprint, read_token
+from cyclorama.service.idempotency import compute_fingerprint, do_once, forget, keep_answer, read_token
 from cyclorama.service.parts import ask_for_parts
-from cyclorama.service.schemas import JobDetail, JobRequest
+from cyclorama.service.schemas import Image, JobDetail, JobRequest, Shape
 from cyclorama.service.store import find
+from cyclorama.service.tables import images
 from cyclorama.service.tables import jobs as jobs_table
 from cyclorama.service.webhooks import check_address
 
@@ -43,6 +47,8 @@ async def submit(
     if key != LOCAL:
         service.rates.check(key, "images")
     order = await run_in_threadpool(dress, service.store, key, handle, order)
+    if order.poster is not None:
+        check_words(check_wordings(order.poster.texts), PosterBrand(avoid=order.poster.avoid))
     values = (service.store, order, key, handle.name, service.server, token, mark)
     try:
         job, answer = await run_in_threadpool(jobs.submit_once, *values)
@@ -79,6 +85,8 @@ async def wait_for_parts(service: Service, key: str, id: str) -> RowMapping:
     Raises UnknownIdError, NotReadyError (it is not made yet, or no worker came), what the worker met.
     """
     row = await run_in_threadpool(read_done, service.store, key, id)
+    if "poster" in row["result"]:
+        raise RequestError(f"image {id} is a poster; POST /v1/images/{id}/poster edits it")
     if "cut" in row["files"]:
         return row
     until = time.monotonic() + MAX_WAIT_SECONDS
@@ -94,6 +102,33 @@ async def wait_for_parts(service: Service, key: str, id: str) -> RowMapping:
                     raise kind(data["error"]["reason"])
             row = await run_in_threadpool(read_done, service.store, key, id)
     return row
+
+
+async def make_once(
+    service: Service, request: Request, order: Shape, parent: RowMapping, make: Callable[[], RowMapping]
+) -> Image:
+    """The image that ``make`` makes of ``parent`` while the client waits, or made when ``order`` came before.
+
+    Raises KeyReusedError, InProgressError, and what ``make`` does.
+    """
+    service.check_open()
+    store, key, token = service.store, parent["key"], read_token(request)
+    mark = compute_fingerprint(request, order.model_dump(mode="json"))
+
+    def work() -> Image:
+        _, answer = do_once(store, key, service.server, token, mark, lambda connection: str(parent["job"]))
+        if answer is not None:
+            with store.read() as connection:
+                return to_image(find(connection, images, answer["image"], key))
+        try:
+            made = make()
+        except BaseException:
+            forget(store, key, token)
+            raise
+        keep_answer(store, key, token, {"image": made["id"]})
+        return to_image(made)
+
+    return await to_thread.run_sync(work, limiter=service.children.entry)
 
 
 async def drop_when_gone(service: Service, key: str, job: str, request: Request) -> None:

@@ -34,3 +34,24 @@ def cut_out(*values: Any) -> dict[str, Any]:
     from cyclorama.service import cutouts
 
     return cutouts.cut_out(*values)
+
+
+def draft_poster(*values: Any) -> dict[str, Any]:
+    """As :func:`cyclorama.service.posters.draft`."""
+    from cyclorama.service import posters
+
+    return posters.draft(*values)
+
+
+def write_poster(*values: Any) -> Any:
+    """As :func:`cyclorama.service.posters.write_changed`."""
+    from cyclorama.service import posters
+
+    return posters.write_changed(*values)
+
+
+def write_poster_layers(*values: Any) -> Any:
+    """As :func:`cyclorama.service.posters.write_layers`."""
+    from cyclorama.service import posters
+
+    return posters.write_layers(*values)

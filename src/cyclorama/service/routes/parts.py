@@ -12,22 +12,14 @@ from sqlalchemy import RowMapping
 
 from cyclorama.errors import RequestError, SettingsError
 from cyclorama.imaging.formats import EncodingConfig
-from cyclorama.service.answers import to_image
 from cyclorama.service.context import Here, Key, Service
 from cyclorama.service.decisions import keep_file, keep_image, read_done
 from cyclorama.service.files import send_blob
-from cyclorama.service.idempotency import (
-    compute_fingerprint,
-    do_once,
-    forget,
-    keep_answer,
-    read_token,
-)
 from cyclorama.service.recompose import PARTS, Part, Parts, Recompose, place, put_together, write_plate
 from cyclorama.service.schemas import Image
 from cyclorama.service.store import find
-from cyclorama.service.submit import wait_for_parts
-from cyclorama.service.tables import images, jobs
+from cyclorama.service.submit import make_once, wait_for_parts
+from cyclorama.service.tables import jobs
 from cyclorama.service.uploads import open_folder
 
 router = APIRouter(prefix="/v1/images", tags=["images"])
@@ -86,27 +78,8 @@ async def recompose_image(id: str, order: Recompose, request: Request, service: 
     The answer is a new image of the same job. The first time a worker takes the old one apart.
     """
     service.check_open()
-    row, token = await wait_for_parts(service, key, id), read_token(request)
-    mark = compute_fingerprint(request, order.model_dump(mode="json"))
-    values = (service, row, order, token, mark)
-    return await to_thread.run_sync(_recompose_once, *values, limiter=service.children.entry)
-
-
-def _recompose_once(
-    service: Service, row: RowMapping, order: Recompose, token: str | None, mark: str
-) -> Image:
-    store, key = service.store, row["key"]
-    _, answer = do_once(store, key, service.server, token, mark, lambda connection: str(row["job"]))
-    if answer is not None:
-        with store.read() as connection:
-            return to_image(find(connection, images, answer["image"], key))
-    try:
-        made = _recompose(service, row, order)
-    except BaseException:
-        forget(store, key, token)
-        raise
-    keep_answer(store, key, token, {"image": made["id"]})
-    return to_image(made)
+    row = await wait_for_parts(service, key, id)
+    return await make_once(service, request, order, row, lambda: _recompose(service, row, order))
 
 
 def _recompose(service: Service, row: RowMapping, order: Recompose) -> RowMapping:

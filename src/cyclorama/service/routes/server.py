@@ -11,10 +11,51 @@ from cyclorama.service.context import Here
 from cyclorama.service.health import find_fault, measure_load, measure_presets
 from cyclorama.service.jobs import MAX_WAITING, MAX_WAITING_OF_A_KEY
 from cyclorama.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES
-from cyclorama.service.schemas import MAX_ITEMS, CategoryInfo, Limits, ModelInfo, Page, PresetInfo
+from cyclorama.service.schemas import MAX_ITEMS, Page, Shape
 from cyclorama.service.store import is_alive
 
 router = APIRouter(tags=["server"])
+
+
+class ModelInfo(Shape):
+    """A model that this server has."""
+
+    name: str
+    hash: str
+    learned: bool
+    """Whether it has weights; rendered sets have none."""
+    licence: str
+
+
+class CategoryInfo(Shape):
+    """A category of a model and the words that are known for it."""
+
+    name: str
+    words: list[str]
+
+
+class PresetInfo(Shape):
+    """A preset of a model."""
+
+    name: str
+    seconds: float | None = None
+    """Median seconds an image took here with it; null where none was made yet."""
+
+
+class Limits(Shape):
+    """What this server takes."""
+
+    items: int
+    """Products of a job."""
+    images_waiting: int
+    """Of all keys together."""
+    images_waiting_of_a_key: int
+    file_bytes: int
+    request_bytes: int
+    pixels: int
+    """Of a photo."""
+    requests_a_minute: int
+    images_a_minute: int
 
 
 @router.get("/v1/models", response_model=Page[ModelInfo])

@@ -25,7 +25,12 @@ def read_style(id: str, service: Here, key: Key) -> Response:
         row = find(connection, images, id, key)
     made = row["result"] or {}
     library = next((handle.library for handle in service.models.values() if not handle.learned), None)
-    if library is None or made.get("style") or made.get("category") not in library.names:
+    if (
+        library is None
+        or made.get("style")
+        or made.get("poster")
+        or made.get("category") not in library.names
+    ):
         raise RequestError(f"the style of image {id} was not drawn from a seed; take what its job names")
     brand = Brand.of(draw_style(made["category"], made["seed"], library), made["category"])
     return Response(format_brand(brand), media_type="application/yaml")

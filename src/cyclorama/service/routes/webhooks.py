@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Literal
+
 from fastapi import APIRouter
 from sqlalchemy import RowMapping, select
 
 from cyclorama.service.answers import to_time
 from cyclorama.service.context import Here, Key
-from cyclorama.service.schemas import Delivery, DeliveryState, Webhooks
+from cyclorama.service.schemas import Shape
 from cyclorama.service.tables import deliveries
 from cyclorama.service.webhooks import find_secret
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 _SHOWN = 100
+DeliveryState = Literal["waiting", "delivered", "given_up"]
+
+
+class Delivery(Shape):
+    """A message to the webhook of a job or a batch."""
+
+    id: str
+    """The ``webhook-id`` of all its tries."""
+    job: str
+    """Or batch."""
+    url: str
+    state: DeliveryState
+    tries: int
+    fault: str | None = None
+    """What went wrong at the last try."""
+    created: datetime
+    due: datetime | None = None
+    """When it is tried again."""
+
+
+class Webhooks(Shape):
+    """How messages to this key's webhooks are signed, and what became of the last ones."""
+
+    secret: str
+    """``whsec_`` and the base64 of the HMAC's key."""
+    deliveries: list[Delivery]
+    """The last hundred, newest first."""
 
 
 @router.get("", response_model=Webhooks)
