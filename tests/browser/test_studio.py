@@ -239,7 +239,7 @@ def test_by_touch_on_a_small_screen(page: Any) -> None:
     page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     try:
-        for view in ("products", "setup", "images", "batch", "history"):
+        for view in ("products", "setup", "images", "posters", "batch", "history"):
             go(page, view)
             assert page.execute_script("return document.documentElement.scrollWidth") <= 360, view
         open_mask(page)
@@ -304,6 +304,94 @@ def test_a_product_is_moved_and_a_brand_is_kept(page: Any, server: ServiceProces
     ]
 
 
+POSTERS = (
+    "[...document.querySelectorAll('#posters .cell-image img')].filter((one) => one.naturalWidth).length"
+)
+SETTLED = "document.querySelector('.poster svg path') && !document.querySelector('.poster-status.waiting')"
+
+
+def read_box(page: Any, role: str) -> list[float]:
+    """Left, top, width, height of a text's box, percent of the poster."""
+    return list(
+        page.execute_script(
+            "const {style} = document.querySelector(`.textbox[data-id=${arguments[0]}]`);"
+            "return ['left', 'top', 'width', 'height'].map((side) => parseFloat(style[side]))",
+            role,
+        )
+    )
+
+
+def test_a_poster_is_made_its_words_are_moved_written_and_saved(page: Any, server: ServiceProcess) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    page.refresh()
+    go(page, "posters")
+    see(page, "document.querySelectorAll('.subject img').length === 2")
+    page.execute_script("document.querySelectorAll('.subject')[1].click()")
+    click(page, ".poster-form .size[data-key=banner]")
+    click(page, ".poster-form .size[data-key=square]")
+    page.find_element("css selector", "input[name=headline]").send_keys("Slow evenings")
+    page.execute_script(
+        "const menu = document.querySelector('.poster-form .select.small'); menu.value = 'de';"
+        "menu.dispatchEvent(new Event('change'))"
+    )
+    see(page, "document.querySelector('input[name=headline]').value === ''")
+    assert page.execute_script("return document.querySelector('.poster-foot .primary').disabled")
+    page.find_element("css selector", "input[name=headline]").send_keys("Lange Abende")
+    assert check_access(page) == []
+    click(page, ".poster-foot .primary")
+    see(page, f"{POSTERS} === 2", 120)
+
+    page.execute_script("document.querySelector('#posters .cell-image').click()")
+    see(page, SETTLED)
+    left, top, width, height = read_box(page, "headline")
+    page.execute_script("document.querySelector('.textbox').focus()")
+    press(page, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
+    assert read_box(page, "headline") == pytest.approx([left + 2, top - 1, width, height], abs=0.01)
+    see(page, SETTLED)
+    box = page.find_element("css selector", ".textbox")
+    ActionChains(page, duration=20).click_and_hold(box).move_by_offset(-40, 0).perform()
+    moved = page.execute_script(
+        "return document.querySelector('.poster g[data-id]').getAttribute('transform')"
+    )
+    assert moved.startswith("translate(") and read_box(page, "headline")[0] < left
+    ActionChains(page, duration=20).release().perform()
+    see(page, SETTLED)
+    ActionChains(page).double_click(box).perform()
+    see(page, "document.activeElement.className === 'inline'")
+    press(page, "Quiet nights", Keys.ENTER)
+    see(page, "document.querySelector('.poster g[aria-label=\"Quiet nights\"]')")
+    assert check_access(page) == []
+    press_control(page, "z")
+    see(page, "document.querySelector('.poster g[aria-label=\"Slow evenings\"]')")
+    click(page, ".editor [data-key=de]")
+    see(page, "document.querySelector('.poster g[aria-label=\"Lange Abende\"]')")
+
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 1})
+    before = read_box(page, "headline")
+    place = page.execute_script(
+        "const {left, top, width, height} = document.querySelector('.textbox').getBoundingClientRect();"
+        "return [left + width / 2, top + height / 2]"
+    )
+    touch(page, "touchStart", tuple(place))
+    touch(page, "touchMove", (place[0] + 10, place[1] + 30))
+    touch(page, "touchMove", (place[0] + 10, place[1] + 60))
+    touch(page, "touchEnd")
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert read_box(page, "headline")[1] > before[1] + 3
+    click(page, ".editor-top .primary")
+    see(page, f"{POSTERS} === 3")
+    shown = read_box(page, "headline")
+    press(page, Keys.ESCAPE)
+    see(page, "!document.querySelector('dialog')")
+    made = server.get("/v1/images")["items"][0]
+    assert (made["poster"]["language"], bool(made["parent"])) == ("de", True)
+    draft = server.send(f"/v1/images/{made['id']}/poster/draft", {}).json
+    kept = [100 * value for value in draft["boxes"]["headline"]]
+    assert [kept[0], kept[1], kept[2] - kept[0], kept[3] - kept[1]] == pytest.approx(shown, abs=0.01)
+
+
 def check_access(page: Any) -> Any:
     """What axe finds serious."""
     axe_core = pytest.importorskip("axe_core_python", reason="needs: pip install 'cyclorama[dev]'")
@@ -315,7 +403,7 @@ def check_access(page: Any) -> Any:
 
 
 def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
-    for view in ("products", "images", "batch", "history"):
+    for view in ("products", "images", "posters", "batch", "history"):
         go(page, view)
         assert check_access(page) == [], view
     for language in ("de", "es", "zh", "en"):

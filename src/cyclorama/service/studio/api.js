@@ -54,6 +54,9 @@ export const cancelJob = (id) => send("POST", `/v1/jobs/${id}/cancel`);
 export const retryJob = (id) => send("POST", `/v1/jobs/${id}/retry`);
 /** A new image of another's parts: {left, top, scale, shadow}, null as it is. */
 export const recompose = (id, place) => send("POST", `/v1/images/${id}/recompose`, place);
+/** A poster with a change {texts, boxes, language}: as it would be, and kept as a new one. */
+export const draftPoster = (id, order) => send("POST", `/v1/images/${id}/poster/draft`, order);
+export const editPoster = (id, order) => send("POST", `/v1/images/${id}/poster`, order, crypto.randomUUID());
 /** Keep a brand kit: a new version of `id`, or a new one. */
 export const keepBrand = (id, kit) => send(id ? "PATCH" : "POST", `/v1/brands${id ? `/${id}` : ""}`, kit);
 export const dropBrand = (id) => request("DELETE", `/v1/brands/${id}`);

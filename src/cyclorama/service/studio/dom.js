@@ -26,6 +26,7 @@ const ICONS = {
   lock: "M5 9h10v8H5zM7 9V6.5a3 3 0 016 0V9",
   more: "M4 10h.01M10 10h.01M16 10h.01",
   next: "M8 4l6 6-6 6",
+  poster: "M4 2.5h12v15H4zM7 6h6M7 9h4M7 14.5h3",
   products: "M3 6.5L10 3l7 3.5v7L10 17l-7-3.5zM3 6.5l7 3.5 7-3.5M10 10v7",
   redo: "M16 8H8a4 4 0 000 8h3M12.5 4.5L16 8l-3.5 3.5",
   refine: "M3 17L12 8M13.5 2v3M13.5 9v3M9 6.5h2M16 6.5h2M6 3v2M5 4h2",

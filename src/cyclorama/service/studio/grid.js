@@ -7,8 +7,9 @@ import { addImages, cancel, decide, findImage, isOpen, retry, tellLook, tellProg
 import { tellGate } from "./gate.js";
 import { change, looking, onRender, render, server, state } from "./state.js";
 import { tryTo } from "./toast.js";
-import { openViewer } from "./viewer.js";
 import { formatTime, t } from "./words.js";
+
+const openViewer = async (...values) => (await import("./viewer.js")).openViewer(...values);
 
 const FILTERS = {
   all: () => true,

@@ -18,8 +18,15 @@ export async function loadHistory(more = false) {
   render("history");
 }
 
+/** Have the screen of posters take up `values`. */
+function goToPosters(values) {
+  change({ poster: { ...state.poster, ...values } }, "posters");
+  location.hash = "posters";
+}
+
 function show(job) {
   server.jobs.set(job.id, job);
+  if (job.request.poster) return goToPosters({ jobs: [job.id, ...(state.poster?.jobs ?? []).filter((id) => id !== job.id)] });
   if (!state.jobs.some(({ id }) => id === job.id)) change({ jobs: [{ id: job.id }, ...state.jobs] }, "images", "nav");
   looking.filter = "all";
   location.hash = "images";
@@ -36,6 +43,7 @@ function drawJob(job) {
       h("div", { class: "row" },
         button({ text: t("history.open"), kind: "small", onclick: () => show(job) }),
         button({ text: t("history.use"), kind: "small quiet", onclick: () => {
+          if (job.request.poster) return goToPosters({ texts: job.request.poster.texts, sizes: job.request.poster.sizes, brand: job.request.brand });
           useSettings(job);
           toast(t("history.used"));
           location.hash = "products";

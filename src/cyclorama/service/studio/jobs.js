@@ -32,7 +32,7 @@ export function describeLook() {
   return shared;
 }
 
-const describeItem = (product) => ({
+export const describeItem = (product) => ({
   image: product.asset, name: product.name, ...describeLook(),
   ...(product.strokes.length && { mask: product.cutout.matte }), ...(product.category && { category: product.category }),
 });
@@ -137,7 +137,10 @@ export async function refresh(id) {
   try {
     server.jobs.set(id, await get(`/v1/jobs/${id}`));
   } catch (error) {
-    if (error.status === 404) change({ jobs: state.jobs.filter((job) => job.id !== id && job.under !== id) }, "nav");
+    if (error.status === 404) change({
+      jobs: state.jobs.filter((job) => job.id !== id && job.under !== id),
+      ...(state.poster && { poster: { ...state.poster, jobs: state.poster.jobs.filter((job) => job !== id) } }),
+    }, "nav");
   }
   render("images", "panel");
 }
@@ -204,6 +207,7 @@ export function tellProgress(jobs) {
 export function tellLook(job) {
   const [item] = job.request.items;
   const brand = server.brands.find(({ id }) => id === job.request.brand);
+  if (job.request.poster) return Object.values(Object.values(job.request.poster.texts)[0])[0];
   if (brand) return `${brand.name} ${job.request.brand_version}`;
   if (item.reference) return t("run.reference");
   if (item.style) return t("run.style");

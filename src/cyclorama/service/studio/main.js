@@ -1,11 +1,9 @@
 // How does the page begin, and which of its views is seen?
 
 import { get } from "./api.js";
-import { hear, load as loadBatch, takeFiles } from "./batch.js";
 import { loadBrands } from "./brand.js";
 import { button, fill, h, icon } from "./dom.js";
 import { listenToGrid } from "./grid.js";
-import { loadHistory } from "./history.js";
 import { followJobs, refresh } from "./jobs.js";
 import "./panel.js";
 import { addFiles, listenForFiles, resumeUploads } from "./products.js";
@@ -13,17 +11,28 @@ import { change, loadState, looking, onRender, render, server, state } from "./s
 import { toast, tryTo } from "./toast.js";
 import { getLanguage, languages, loadWords, t } from "./words.js";
 
-const VIEWS = ["products", "setup", "images", "batch", "history"];
-const ICONS = { products: "products", setup: "style", images: "images", batch: "table", history: "history" };
-const PARTS = ["nav", "products", "panel", "images", "batch", "history", "notice"];
+const VIEWS = ["products", "setup", "images", "posters", "batch", "history"];
+const ICONS = { products: "products", setup: "style", images: "images", posters: "poster", batch: "table", history: "history" };
+const PARTS = ["nav", "products", "panel", "images", "posters", "batch", "history", "notice"];
+
+/** What is not seen at first; it is fetched a moment later, so that it is there should the server go. */
+const LATER = ["./batch.js", "./history.js", "./mask.js", "./posters.js", "./viewer.js"];
+let hear = () => {};
+
+async function loadBatch() {
+  const batch = await import("./batch.js");
+  hear = batch.hear;
+  return batch;
+}
 
 function go() {
   const view = location.hash.slice(1);
   looking.view = VIEWS.includes(view) ? view : state.jobs.length && !state.products.length ? "images" : "products";
   document.body.dataset.view = looking.view;
   render("nav", "batch", "history");
-  if (looking.view === "batch") tryTo(loadBatch)();
-  if (looking.view === "history") tryTo(() => loadHistory())();
+  if (looking.view === "posters") tryTo(async () => (await import("./posters.js")).draw())();
+  if (looking.view === "batch") tryTo(async () => (await loadBatch()).load())();
+  if (looking.view === "history") tryTo(async () => (await import("./history.js")).loadHistory())();
 }
 
 onRender("nav", () => {
@@ -49,8 +58,8 @@ async function begin() {
   addEventListener("hashchange", go);
   addEventListener("unhandledrejection", ({ reason }) => reason?.status === undefined || toast(reason.message || t("offline")));
   document.getElementById("skip").addEventListener("click", () => document.getElementById("main").focus());
-  listenForFiles((files) => {
-    location.hash = takeFiles(files) ? "batch" : VIEWS[0];
+  listenForFiles(async (files) => {
+    location.hash = (await loadBatch()).takeFiles(files) ? "batch" : VIEWS[0];
     if (location.hash === `#${VIEWS[0]}`) addFiles(files);
   });
   listenToGrid();
@@ -59,11 +68,12 @@ async function begin() {
   const [categories, presets, models] = await Promise.all(["categories", "presets", "models"].map(async (name) => (await get(`/v1/${name}`)).items));
   Object.assign(server, { categories, presets, models });
   loadBrands();
-  const kept = [...state.jobs.map(({ id }) => id), state.look.looks?.job].filter(Boolean);
-  followJobs(hear);
+  const kept = [...state.jobs.map(({ id }) => id), ...(state.poster?.jobs ?? []), state.look.looks?.job].filter(Boolean);
+  followJobs((id) => hear(id));
   resumeUploads();
   render(...PARTS);
   await Promise.all(kept.map(refresh));
+  for (const file of LATER) import(file).catch(() => {});
 }
 
 begin().catch((error) => {

@@ -2,7 +2,6 @@
 
 import { assetFile, assetThumbnail, cutOut, upload } from "./api.js";
 import { button, fill, h, icon } from "./dom.js";
-import { openMaskEditor } from "./mask.js";
 import { change, changeProduct, onRender, server, state } from "./state.js";
 import { toast } from "./toast.js";
 import { t } from "./words.js";
@@ -107,7 +106,8 @@ function remove(product) {
 }
 
 /** Open the mask editor on a product. */
-export function mend(product) {
+export async function mend(product) {
+  const { openMaskEditor } = await import("./mask.js");
   openMaskEditor(product, (cutout, strokes) => changeProduct(product.id, { cutout, strokes, problem: cutout ? undefined : product.problem }));
 }
 

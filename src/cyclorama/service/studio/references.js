@@ -2,7 +2,6 @@
 
 import { ServerError, assetFile, assetThumbnail, cutOut, upload } from "./api.js";
 import { button, h } from "./dom.js";
-import { openMaskEditor } from "./mask.js";
 import { tryTo } from "./toast.js";
 import { t } from "./words.js";
 
@@ -31,6 +30,6 @@ export const drawReference = (reference, change, ...more) => h("div", { class: "
     h("img", { alt: t("style.reference"), src: assetThumbnail(reference.asset) }),
     reference.cutout && h("div", { class: "veil", style: { "mask-image": `url(${assetFile(reference.cutout.matte)})` } })),
   h("div", { class: "row" },
-    reference.width && button({ text: t(reference.cutout ? "reference.mend" : "reference.mark"), icon: "brush", kind: "small", onclick: () =>
-      openMaskEditor(reference, (cutout, strokes) => change({ ...reference, cutout, strokes })) }), more),
+    reference.width && button({ text: t(reference.cutout ? "reference.mend" : "reference.mark"), icon: "brush", kind: "small", onclick: async () =>
+      (await import("./mask.js")).openMaskEditor(reference, (cutout, strokes) => change({ ...reference, cutout, strokes })) }), more),
   h("p", { class: "soft small-text" }, t(reference.cutout ? "reference.hidden" : "reference.whole")));
