@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,15 @@ import numpy as np
 
 from cyclorama.curate.records import Box
 from cyclorama.curate.review import (
+    Review,
     ReviewImage,
     ReviewItem,
-    ReviewServer,
     load_decisions,
     load_log,
     save_review_items,
 )
 from cyclorama.curate.reviewing import encode_evidence
+from site_server import run_site
 
 COUNT = 4
 
@@ -38,18 +37,6 @@ def write_run(folder: Path, changed: tuple[str, ...] = ()) -> None:
         image = ReviewImage(f"review/{key}.jpg", "as it came, with the evidence")
         items.append(ReviewItem(key, "image", f"{key} · mug", (image,), (reason,), {"text.words": n + 1}))
     save_review_items(folder, items)
-
-
-@contextmanager
-def serve(folder: Path) -> Iterator[ReviewServer]:
-    with ReviewServer(folder, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def wait(found: Callable[[], object], seconds: float = 60) -> None:
@@ -90,7 +77,7 @@ def test_accept_reject_undo_reload_and_rerun(tmp_path: Path, open_browser: Calla
 
     write_run(tmp_path)
     driver = open_browser()
-    with serve(tmp_path) as server:
+    with run_site(Review(tmp_path).site) as server:
         driver.get(server.address)
         press(driver, "Ana", Keys.ENTER)
         wait(shows(driver, "mug-0", "Open"))
@@ -132,7 +119,7 @@ def test_accept_reject_undo_reload_and_rerun(tmp_path: Path, open_browser: Calla
         wait(shows(driver, "mug-2", "Rejected by Ana"))
 
     write_run(tmp_path, changed=("mug-0",))  # the next run sees something else in one image
-    with serve(tmp_path) as server:
+    with run_site(Review(tmp_path).site) as server:
         driver.get(f"{server.address}#mug-3")
         press(driver, "Ben", Keys.ENTER)
         wait(shows(driver, "mug-3", "Rejected by Ana"))
@@ -162,7 +149,7 @@ def test_a_decision_that_cannot_be_kept_is_not_shown_as_kept(
 
     write_run(tmp_path)
     driver = open_browser(phone=True)
-    with serve(tmp_path) as server:
+    with run_site(Review(tmp_path).site) as server:
         driver.get(server.address)
         press(driver, "Ana", Keys.ENTER)
         wait(shows(driver, "mug-0", "Open"))

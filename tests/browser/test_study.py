@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,9 @@ import pytest
 from PIL import Image
 
 from cyclorama.cli import main
-from cyclorama.lab.study.page import StudyServer
+from cyclorama.lab.study.page import StudySite
 from cyclorama.lab.study.study import load_study
+from site_server import run_site
 
 METHODS = {"Zebrafinch": 150, "Wolverine": 100, "Ocelot": 50}
 """Method -> level of red in its images; the references' level is 40, so Ocelot is the most alike."""
@@ -239,18 +238,6 @@ def test_two_raters_from_first_click_to_score(
     assert "Ocelot 3.00" in driver.find_element("css selector", "svg").get_attribute("aria-label")
 
 
-@contextmanager
-def serve(folder: Path, port: int = 0) -> Iterator[StudyServer]:
-    with StudyServer(folder, load_study(folder), "127.0.0.1", port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def rate_with_mouse(driver: Any, taste: str, screens: range) -> None:
     for screen in screens:
         wait(lambda screen=screen: count(driver) == f"{screen + 1} of {SCREENS}")
@@ -264,8 +251,9 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
 ) -> None:
     codes = build(folder, "--no-embed")
     one, two = open_browser(), open_browser()
-    with serve(folder / "study") as server:
-        port = server.server_port
+    site = StudySite(folder / "study", load_study(folder / "study"))
+    with run_site(site.site) as server:
+        port = server.port
         for driver, code in ((one, codes[0]), (two, codes[1])):
             driver.get(f"{server.address}#{code}")
             wait(lambda driver=driver: start(driver))
@@ -273,7 +261,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
             rate_with_mouse(one, "first", range(screen, screen + 2))
             rate_with_mouse(two, "second", range(screen, screen + 2))
         check_blind(one)
-        wait(lambda: len(server.store.load(codes[0])) == 6)
+        wait(lambda: len(site.store.load(codes[0])) == 6)
         one.delete_all_cookies()
         one.execute_script("localStorage.clear()")  # as good as another device
         one.get("about:blank")
@@ -283,7 +271,7 @@ def test_served_raters_at_once_with_a_change_of_device_and_an_outage(
         wait(lambda: "arrived" in one.find_element("id", "fate").text)
         wait(lambda: two.execute_script(READ_RED))
     rate_with_mouse(two, "second", range(6, 8))  # nobody listens
-    with serve(folder / "study", port) as server:
+    with run_site(site.site, port) as server:
         rate_with_mouse(two, "second", range(8, SCREENS))
         wait(lambda: "have arrived" in two.find_element("id", "fate").text)
     capsys.readouterr()

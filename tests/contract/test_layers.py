@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types", "seeding"},
-    {"config", "tensors", "prompts", "files", "local_server", "processes", "client", "bundled"},
+    {"config", "tensors", "prompts", "files", "pages", "processes", "client", "bundled"},
     {"jobs"},
     {"imaging", "data"},
     {"typography", "layout"},

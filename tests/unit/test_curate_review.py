@@ -15,9 +15,9 @@ import pytest
 
 from cyclorama.curate.review import (
     Decision,
+    Review,
     ReviewImage,
     ReviewItem,
-    ReviewServer,
     load_decisions,
     load_log,
     load_review_items,
@@ -28,7 +28,9 @@ from cyclorama.curate.review import (
 )
 from cyclorama.curate.reviewing import encode_evidence
 from cyclorama.errors import DataError, OutputError, SettingsError
-from cyclorama.local_server import MAX_REQUEST_BYTES
+from cyclorama.service.limits import JSON_BYTES
+from cyclorama.service.site import SiteServer
+from site_server import run_site
 
 ITEMS = [
     ReviewItem(
@@ -111,28 +113,24 @@ def test_items_come_back_as_saved_and_broken_lists_are_named(folder: Path) -> No
         with pytest.raises(DataError, match=fault):
             load_review_items(folder)
     with pytest.raises(DataError, match="finished cyclorama curate"):
-        ReviewServer(folder / "elsewhere", "127.0.0.1", 0)
+        Review(folder / "elsewhere")
 
 
 @pytest.fixture
-def server(folder: Path) -> Iterator[ReviewServer]:
-    with ReviewServer(folder, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+def server(folder: Path) -> Iterator[SiteServer]:
+    with run_site(Review(folder).site) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ask(
-    server: ReviewServer,
+    server: SiteServer,
     path: str,
     values: Any = None,
     kind: str = "application/json",
     length: int | None = None,
 ) -> tuple[int, bytes]:
     """Status and body of the answer; ``length`` is claimed in place of the body's own."""
-    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
         body = (
             None if values is None else values if isinstance(values, bytes) else json.dumps(values).encode()
@@ -145,7 +143,7 @@ def ask(
         connection.close()
 
 
-def test_page_items_and_their_images_go_out_and_nothing_else(server: ReviewServer, folder: Path) -> None:
+def test_page_items_and_their_images_go_out_and_nothing_else(server: SiteServer, folder: Path) -> None:
     status, page = ask(server, "/")
     assert status == 200 and b"Content-Security-Policy" in page
     state = json.loads(ask(server, "/items")[1])
@@ -157,7 +155,7 @@ def test_page_items_and_their_images_go_out_and_nothing_else(server: ReviewServe
 
 
 def test_a_decision_is_kept_before_it_is_answered_and_can_be_taken_back(
-    server: ReviewServer, folder: Path
+    server: SiteServer, folder: Path
 ) -> None:
     values = {"key": "k1", "choice": "reject", "who": " Ana ", "reason": "logo"}
     status, body = ask(server, "/decisions", values)
@@ -172,7 +170,7 @@ def test_a_decision_is_kept_before_it_is_answered_and_can_be_taken_back(
     assert json.loads(ask(server, "/items")[1])["decisions"] == {}
 
 
-def test_nonsense_and_other_sites_are_refused(server: ReviewServer, folder: Path) -> None:
+def test_nonsense_and_other_sites_are_refused(server: SiteServer, folder: Path) -> None:
     good = {"key": "k1", "choice": "accept", "who": "Ana"}
     for values in (
         {**good, "key": "k9"},
@@ -183,9 +181,9 @@ def test_nonsense_and_other_sites_are_refused(server: ReviewServer, folder: Path
         b"{",
     ):
         assert ask(server, "/decisions", values)[0] == 400
-    assert ask(server, "/decisions", good, "text/plain")[0] == 415
+    assert ask(server, "/decisions", good, "text/plain")[0] == 400
     # only claimed: the server closes at once, and a client still sending might never read why
-    assert ask(server, "/decisions", b"", length=MAX_REQUEST_BYTES + 1)[0] == 413
-    assert ask(server, "/decisions", b"{".rjust(MAX_REQUEST_BYTES))[0] == 400
+    assert ask(server, "/decisions", b"", length=JSON_BYTES + 1)[0] == 413
+    assert ask(server, "/decisions", b"{".rjust(JSON_BYTES))[0] == 400
     assert ask(server, "/elsewhere", good)[0] == 404
     assert load_decisions(folder / "decisions.sqlite") == {}

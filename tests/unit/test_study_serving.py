@@ -16,9 +16,11 @@ from cyclorama.errors import ForeignAnswersError, MalformedAnswersError, Setting
 from cyclorama.evaluation.reading import from_arrays
 from cyclorama.lab.study.answers import AnswerStore
 from cyclorama.lab.study.build import build_study
-from cyclorama.lab.study.page import StudyServer
+from cyclorama.lab.study.page import StudySite
 from cyclorama.lab.study.study import QUESTIONS, Study, StudySettings
-from cyclorama.local_server import MAX_REQUEST_BYTES
+from cyclorama.service.limits import JSON_BYTES
+from cyclorama.service.site import SiteServer
+from site_server import run_site
 
 
 @pytest.fixture
@@ -32,23 +34,24 @@ def study(tmp_path: Path) -> Study:
 
 
 @pytest.fixture
-def server(study: Study, tmp_path: Path) -> Iterator[StudyServer]:
-    with StudyServer(tmp_path / "study", study, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
+def found(study: Study, tmp_path: Path) -> StudySite:
+    return StudySite(tmp_path / "study", study)
+
+
+@pytest.fixture
+def server(found: StudySite) -> Iterator[SiteServer]:
+    with run_site(found.site) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def ask(
-    server: StudyServer, method: str, path: str, body: bytes | None = None, **headers: str
+    server: SiteServer, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, bytes, dict[str, str]]:
-    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
     try:
         connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
         response = connection.getresponse()
-        return response.status, response.read(), dict(response.getheaders())
+        return response.status, response.read(), {k.lower(): v for k, v in response.getheaders()}
     finally:
         connection.close()
 
@@ -63,19 +66,19 @@ def form(study: Study, rater: str, changed: int = 1) -> bytes:
     return json.dumps(values).encode()
 
 
-def send(server: StudyServer, body: bytes, kind: str = "application/json") -> int:
+def send(server: SiteServer, body: bytes, kind: str = "application/json") -> int:
     return ask(server, "POST", "/answers", body, Content_Type=kind)[0]
 
 
-def test_only_page_images_and_own_answers_go_out(server: StudyServer, study: Study) -> None:
+def test_only_page_images_and_own_answers_go_out(server: SiteServer, study: Study) -> None:
     status, page, headers = ask(server, "GET", "/")
     assert status == 200
     assert b'data-server="answers"' in page
-    assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "Python" not in headers["Server"]
+    assert headers["x-content-type-options"] == "nosniff" and "server" not in headers
+    assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
     name = next(iter(study.pairs[0].images.values()))
     status, image, headers = ask(server, "GET", f"/images/{name}.jpg")
-    assert (status, image[:3], headers["Content-Type"]) == (200, b"\xff\xd8\xff", "image/jpeg")
+    assert (status, image[:3], headers["content-type"]) == (200, b"\xff\xd8\xff", "image/jpeg")
     for path in (
         "/key.json",
         "/../key.json",
@@ -93,7 +96,7 @@ def test_only_page_images_and_own_answers_go_out(server: StudyServer, study: Stu
         assert b"secretive" not in body
 
 
-def test_answers_are_kept_and_come_back(server: StudyServer, study: Study, tmp_path: Path) -> None:
+def test_answers_are_kept_and_come_back(server: SiteServer, study: Study, tmp_path: Path) -> None:
     first, second = list(study.raters)[:2]
     assert send(server, form(study, first)) == 200
     values = json.loads(ask(server, "GET", f"/answers?rater={first}")[1])
@@ -106,22 +109,24 @@ def test_answers_are_kept_and_come_back(server: StudyServer, study: Study, tmp_p
     assert kept == [f"served-{first}.json"]
 
 
-def test_what_is_not_understood_is_refused_and_not_kept(server: StudyServer, study: Study) -> None:
+def test_what_is_not_understood_is_refused_and_not_kept(
+    server: SiteServer, found: StudySite, study: Study
+) -> None:
     rater, other = list(study.raters)[:2]
     good = form(study, rater)
     assert send(server, b"{") == 400
     assert send(server, b"[" * 100_000) == 400
     assert send(server, good.replace(study.name.encode(), b"0" * 16)) == 400
     assert send(server, good.replace(rater.encode(), other.encode())) == 400  # tasks of another rater
-    assert send(server, good, "text/plain") == 415
+    assert send(server, good, "text/plain") == 400
     assert ask(server, "POST", "/elsewhere", good, Content_Type="application/json")[0] == 404
-    too_long = {"Content_Type": "application/json", "Content_Length": str(MAX_REQUEST_BYTES + 1)}
+    too_long = {"Content_Type": "application/json", "Content_Length": str(JSON_BYTES + 1)}
     assert ask(server, "POST", "/answers", b"", **too_long)[0] == 413
-    assert ask(server, "PUT", "/answers", good)[0] == 501
-    assert not any(server.store.load(rater) for rater in study.raters)
+    assert ask(server, "PUT", "/answers", good)[0] == 405
+    assert not any(found.store.load(rater) for rater in study.raters)
 
 
-def test_many_raters_at_once(server: StudyServer, study: Study) -> None:
+def test_many_raters_at_once(server: SiteServer, found: StudySite, study: Study) -> None:
     codes: list[int] = []
 
     def rate(rater: str) -> None:
@@ -134,30 +139,31 @@ def test_many_raters_at_once(server: StudyServer, study: Study) -> None:
     for thread in threads:
         thread.join()
     assert codes == [200] * 30
-    kept = {rater: server.store.load(rater) for rater in study.raters}
+    kept = {rater: found.store.load(rater) for rater in study.raters}
     assert {rater: len(answers) for rater, answers in kept.items()} == dict.fromkeys(study.raters, 5 * 2)
     assert {answer.changed for answers in kept.values() for answer in answers} == {5}
 
 
 def test_a_taken_port_a_wrong_page_and_foreign_answers_are_named(
-    server: StudyServer, study: Study, tmp_path: Path
+    server: SiteServer, found: StudySite, study: Study, tmp_path: Path
 ) -> None:
     folder = tmp_path / "study"
+    site = found.site
     with pytest.raises(SettingsError, match="cannot listen"):
-        StudyServer(folder, study, "127.0.0.1", server.server_port)
+        SiteServer(site, "127.0.0.1", server.port)
     with pytest.raises(SettingsError, match="--port"):
-        StudyServer(folder, study, "127.0.0.1", 70000)
+        SiteServer(site, "127.0.0.1", 70000)
     with pytest.raises(StudyError, match="cannot read the page"):
-        StudyServer(tmp_path, study, "127.0.0.1", 0)
+        StudySite(tmp_path, study)
     (tmp_path / "page").mkdir()
     (tmp_path / "page" / "index.html").write_text("<html>")
     with pytest.raises(StudyError, match="not the page of study"):
-        StudyServer(tmp_path, study, "127.0.0.1", 0)
+        StudySite(tmp_path, study)
     (tmp_path / "page" / "index.html").write_bytes((folder / "page" / "index.html").read_bytes())
     rater = next(iter(study.raters))
     AnswerStore(tmp_path, replace(study, name="other")).save(rater, [])
     with pytest.raises(ForeignAnswersError):
-        StudyServer(tmp_path, study, "127.0.0.1", 0)
+        StudySite(tmp_path, study)
     (tmp_path / "answers" / f"served-{rater}.json").write_bytes(b"x" * 5000)
     with pytest.raises(MalformedAnswersError):
-        StudyServer(tmp_path, study, "127.0.0.1", 0)
+        StudySite(tmp_path, study)

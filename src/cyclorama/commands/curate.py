@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -85,7 +84,7 @@ def run(
 
 
 @curate.command
-def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610) -> int:
+def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610, hosts: tuple[str, ...] = ()) -> int:
     """Serve the page on which people decide about doubtful images and pairs.
 
     Parameters
@@ -96,17 +95,20 @@ def review(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8610) -> int
         Address to listen at; the default is this machine only.
     port
         Port, 0 for any.
+    hosts
+        Names by which the server is reached, beside this machine's own.
     """
-    import signal
+    from cyclorama.commands.serve import NEEDS_SERVE
+    from cyclorama.errors import import_optional
 
-    from cyclorama.curate.review import ReviewServer
+    import_optional("fastapi", NEEDS_SERVE)
+    from cyclorama.curate.review import Review
+    from cyclorama.service.site import SiteServer
 
-    with ReviewServer(folder, host, port) as server:
-        print(f"{server.count} to decide at {server.address}; Ctrl-C ends", flush=True)
-        for number in (signal.SIGINT, signal.SIGTERM):  # a job started with & would ignore the first
-            signal.signal(number, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+    found = Review(folder)
+    server = SiteServer(found.site, host, port, hosts)
+    print(f"{found.count} to decide at {server.address}; Ctrl-C ends", flush=True)
+    server.serve()
     return 0
 
 

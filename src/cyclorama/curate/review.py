@@ -13,19 +13,17 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field
-from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast, get_args
-from urllib.parse import unquote
 
 from pydantic import TypeAdapter
 
 from cyclorama.errors import DataError, OutputError, SettingsError
 from cyclorama.files import write_atomic
-from cyclorama.local_server import LocalHandler, LocalServer, build_page
+from cyclorama.pages import Reply, Site, build_page
 
 FILE_NAME = "decisions.sqlite"
 """The file's name in the folder of a curating run."""
@@ -198,11 +196,11 @@ def load_review_items(folder: str | Path) -> list[ReviewItem]:
     return list(items.values())
 
 
-class ReviewServer(LocalServer):
+class Review:
     """The review of one run's folder; a decision is on the disk when its request is answered."""
 
-    def __init__(self, folder: str | Path, host: str, port: int) -> None:
-        """Raises DataError (no review list in ``folder``), SettingsError (address not free)."""
+    def __init__(self, folder: str | Path) -> None:
+        """Raises DataError (no review list in ``folder``)."""
         self._folder = Path(folder)
         self._items = {item.key: item for item in load_review_items(folder)}
         shown = [image.path for item in self._items.values() for image in item.images]
@@ -212,7 +210,17 @@ class ReviewServer(LocalServer):
         needs = "This page needs JavaScript."
         self.page = build_page("cyclorama.curate", "review_page", title, "review", needs).encode()
         self.count = len(self._items)
-        super().__init__(host, port, _Handler)
+        self.site = Site(self._read, {"/decisions": self.decide, "/undo": self.undo})
+        """What a server gives and takes."""
+
+    def _read(self, place: str, query: Mapping[str, str]) -> Reply | None:
+        match = _IMAGE.fullmatch(place)
+        image = self.load_image(match[1]) if match else None
+        if place == "/":
+            return Reply(self.page, "text/html; charset=utf-8")
+        if place == "/items":
+            return Reply(json.dumps(self.load_state(), ensure_ascii=False).encode(), "application/json")
+        return None if image is None else Reply(image, "image/jpeg", "private, no-cache")
 
     def load_state(self) -> dict[str, Any]:
         """Items in order, and the decision that stands for each decided one."""
@@ -259,23 +267,3 @@ def _get_text(values: Any, name: str) -> str:
 
 
 _IMAGE = re.compile(r"/images/([A-Za-z0-9][\w.-]{0,200}\.jpg)")
-
-
-class _Handler(LocalHandler):
-    server: ReviewServer
-    server_version = "cyclorama-review"
-
-    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
-        match = _IMAGE.fullmatch(unquote(place))
-        image = self.server.load_image(match[1]) if match else None
-        if place == "/":
-            self.answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
-        elif place == "/items":
-            self.answer_json(self.server.load_state())
-        elif image is not None:
-            self.answer(HTTPStatus.OK, image, "image/jpeg", "private, no-cache")
-        else:
-            self.refuse(HTTPStatus.NOT_FOUND, "no such image" if match else "nothing here")
-
-    def find_action(self, place: str) -> Callable[[Any], Any] | None:
-        return {"/decisions": self.server.decide, "/undo": self.server.undo}.get(place)

@@ -45,7 +45,7 @@
     };
     const response = await fetch(place, options);
     const found = await response.json();
-    if (!response.ok) throw new Error(found.error ?? `the server answered ${response.status}`);
+    if (!response.ok) throw new Error(found.detail ?? `the server answered ${response.status}`);
     return found;
   }
 

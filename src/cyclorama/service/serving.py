@@ -22,7 +22,7 @@ from cyclorama.service.supervise import Workforce
 
 def run_server(settings: ServiceSettings, say: Callable[[str], None]) -> int:
     """Serve until SIGTERM or Ctrl-C, then 0. Raises SettingsError (host or port), OutputError, ModelError."""
-    with _listen(settings.host, settings.port) as listening:
+    with listen(settings.host, settings.port) as listening:
         app = create_app(settings)
         say(f"cyclorama: http://{settings.host}:{listening.getsockname()[1]}/")
         config = uvicorn.Config(
@@ -78,15 +78,16 @@ class _Server(uvicorn.Server):
         threading.Thread(target=drain, name="cyclorama-drain", daemon=True).start()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections through the door. Raises SettingsError (address not free)."""
+    found = Door(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        found = Door(family)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
         found.listen()
-        return found
     except OSError as error:
+        found.close()
         raise SettingsError(
             f"cannot listen at {host}:{port}: {error}; give another --port or --host"
         ) from error
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +80,7 @@ def _parse_methods(pairs: list[str]) -> dict[str, Path]:
 
 
 @study.command
-def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8600) -> int:
+def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8600, hosts: tuple[str, ...] = ()) -> int:
     """Serve the page of a study over HTTP until Ctrl-C. Answers go to DIR/answers.
 
     Parameters
@@ -92,18 +91,20 @@ def serve(folder: Path, /, *, host: str = "127.0.0.1", port: int = 8600) -> int:
         Address to listen at; 0.0.0.0 lets phones in your network in.
     port
         Port, 0 for any.
+    hosts
+        Names by which the server is reached, beside this machine's own.
     """
-    import signal
+    from cyclorama.commands.serve import NEEDS_SERVE
+    from cyclorama.errors import import_optional
 
-    from cyclorama.lab.study.page import StudyServer
+    import_optional("fastapi", NEEDS_SERVE)
+    from cyclorama.lab.study.page import StudySite
     from cyclorama.lab.study.study import load_study
+    from cyclorama.service.site import SiteServer
 
-    with StudyServer(folder, load_study(folder), host, port) as server:
-        print(f"{server.address}#CODE for each code of {folder / 'raters.txt'}; Ctrl-C ends", flush=True)
-        for number in (signal.SIGINT, signal.SIGTERM):  # a job started with & would ignore the first
-            signal.signal(number, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+    server = SiteServer(StudySite(folder, load_study(folder)).site, host, port, hosts)
+    print(f"{server.address}#CODE for each code of {folder / 'raters.txt'}; Ctrl-C ends", flush=True)
+    server.serve()
     return 0
 
 

@@ -1,13 +1,12 @@
-"""What raters see: a page, its words, images of which only the content differs, and the server of it."""
+"""What raters see: a page, its words, images of which only the content differs; and what its server gives."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from cyclorama.evaluation.reading import ImageSet, read_place
 from cyclorama.imaging.loading import load_image
 from cyclorama.lab.study.answers import AnswerStore, format_answers, parse_answers
 from cyclorama.lab.study.study import IMAGE_FOLDER, LETTERS, PAGE_FOLDER, PAGE_NAME, QUESTIONS, Study
-from cyclorama.local_server import LocalHandler, LocalServer, build_page, check_port
+from cyclorama.pages import Reply, Site, build_page
 
 WORDING = {
     "language": "en",
@@ -174,15 +173,14 @@ def format_page(
 _IMAGE = re.compile(r"/images/([0-9a-f]{12})\.jpg")
 
 
-class StudyServer(LocalServer):
-    """Serves one study.
+class StudySite:
+    """What a server of one study gives and takes.
 
     Only the page, the study's own images and a rater's own answers go out; the key is never read from here.
     """
 
-    def __init__(self, folder: Path, study: Study, host: str, port: int) -> None:
-        """Raises StudyError (no page), SettingsError (address not free), and what AnswerStore raises."""
-        check_port(port)
+    def __init__(self, folder: Path, study: Study) -> None:
+        """Raises StudyError (no page), and what AnswerStore raises."""
         page = folder / PAGE_FOLDER / PAGE_NAME
         try:
             text = page.read_text(encoding="utf-8")
@@ -194,29 +192,21 @@ class StudyServer(LocalServer):
         self.images = folder / PAGE_FOLDER / IMAGE_FOLDER
         self.study = study
         self.store = AnswerStore(folder, study)
-        super().__init__(host, port, _StudyHandler)
+        self.site = Site(self._read, {"/answers": self._keep})
 
-
-class _StudyHandler(LocalHandler):
-    server: StudyServer
-    server_version = "cyclorama-study"
-
-    def answer_get(self, place: str, query: dict[str, list[str]]) -> None:
-        study, match = self.server.study, _IMAGE.fullmatch(place)
-        image = self.server.images / f"{match[1]}.jpg" if match else None
-        rater = query.get("rater", [""])[0] if place == "/answers" else ""
+    def _read(self, place: str, query: Mapping[str, str]) -> Reply | None:
+        match = _IMAGE.fullmatch(place)
+        image = self.images / f"{match[1]}.jpg" if match else None
+        rater = query.get("rater", "") if place == "/answers" else ""
         if place in ("/", f"/{PAGE_NAME}"):
-            self.answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
-        elif rater in study.raters:
-            self.answer_json(format_answers(study, rater, self.server.store.load(rater)))
-        elif image is not None and image.is_file():
-            self.answer(HTTPStatus.OK, image.read_bytes(), "image/jpeg", "private, max-age=86400")
-        else:
-            self.refuse(HTTPStatus.NOT_FOUND, "nothing here")
-
-    def find_action(self, place: str) -> Callable[[Any], Any] | None:
-        return self._keep if place == "/answers" else None
+            return Reply(self.page, "text/html; charset=utf-8")
+        if rater in self.study.raters:
+            answers = format_answers(self.study, rater, self.store.load(rater))
+            return Reply(json.dumps(answers, ensure_ascii=False).encode(), "application/json")
+        if image is not None and image.is_file():
+            return Reply(image.read_bytes(), "image/jpeg", "private, max-age=86400")
+        return None
 
     def _keep(self, values: Any) -> dict[str, Any]:
-        self.server.store.save(*parse_answers(values, self.server.study, "the request"))
+        self.store.save(*parse_answers(values, self.study, "the request"))
         return {}
