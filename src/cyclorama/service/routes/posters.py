@@ -16,8 +16,7 @@ from pydantic import Field
 from sqlalchemy import RowMapping
 
 from cyclorama.errors import RequestError
-from cyclorama.layout.elements import Box, Role
-from cyclorama.posters.record import ENDING
+from cyclorama.layout.elements import ENDING, PARTS, Box, Role
 from cyclorama.service import tasks
 from cyclorama.service.context import Here, Key, Service
 from cyclorama.service.decisions import keep_image, read_done
@@ -29,7 +28,7 @@ from cyclorama.service.uploads import open_folder
 
 router = APIRouter(prefix="/v1/images", tags=["posters"])
 STEM = "poster"
-_PARTS = {"plate": ".background.png", "product": ".product.png"}
+_PARTS = {"plate": PARTS["background"], "product": PARTS["product"]}
 
 
 class PosterChange(Shape):
