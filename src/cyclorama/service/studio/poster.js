@@ -11,6 +11,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.01;
 const SNAP = 6;
 const CORNERS = ["nw", "ne", "sw", "se"];
+const BOLD = ["headline", "price", "action"];
 const KINDS = ["psd", "svg", "ora", "zip"];
 
 /** A fault of a poster in a few words. */
@@ -246,8 +247,12 @@ class PosterEditor {
   write(id) {
     if (id === "logo" || this.writing) return;
     const [left, top, right, bottom] = this.boxes[id];
-    const place = { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (right - left)}%`, "min-height": `${100 * (bottom - top)}%` };
     const before = this.texts[id];
+    const group = this.sheet.querySelector(`svg [data-id="${id}"] > g`);
+    const { lines } = this.draft.words.find((one) => one.id === id);
+    const place = { left: `${100 * left}%`, top: `${100 * top}%`, width: `${100 * (right - left)}%`, height: `${100 * (bottom - top)}%`,
+      color: group.getAttribute("fill"), "font-size": `${((bottom - top) * this.sheet.clientHeight) / lines / 1.3}px`, "font-weight": BOLD.includes(id) ? 700 : 400 };
+    group.style.visibility = "hidden";
     const field = h("textarea", { class: "inline", dir: "auto", lang: this.language, "aria-label": t(`role.${id}`), value: before, maxlength: 1000, style: place });
     this.writing = field;
     let ended = false;
@@ -258,6 +263,7 @@ class PosterEditor {
       const words = field.value.trim();
       const had = document.activeElement === field;
       field.remove();
+      group.style.visibility = "";
       if (kept && words && words !== before) this.set({ texts: { ...this.state.texts, [id]: words } });
       if (had) this.sheet.querySelector(`.textbox[data-id="${id}"]`).focus();
     };
@@ -372,7 +378,7 @@ class PosterEditor {
       codes.length > 1 && segments(t("posters.languages"), codes.map((code) => [code, this.nameLanguage(code)]), this.language, (language) => this.set({ language, texts: {} })),
       h("div", { class: "poster-texts", key: "texts" }, roles.map((role) => {
         const words = draft.words.find(({ id }) => id === role);
-        return h("label", { class: `field ${this.chosen === role ? "chosen" : ""}`, key: `${this.language}-${role}` }, h("span", {}, t(`role.${role}`), words && h("small", { class: words.contrast < words.limit ? "warn" : "soft", title: t("poster.contrast.title", { limit: formatNumber(words.limit, 1) }) }, formatNumber(words.contrast, 1))),
+        return h("label", { class: `field ${this.chosen === role ? "chosen" : ""}`, key: `${this.language}-${role}` }, h("span", {}, t(`role.${role}`), words && h("small", { class: words.contrast < words.limit ? "warn" : "soft", title: t("poster.contrast.title", { limit: formatNumber(words.limit, 1) }) }, t("poster.contrast.of", { value: formatNumber(words.contrast, 1) }))),
           h("textarea", { class: "input", rows: 1, dir: "auto", lang: this.language, maxlength: 1000, value: this.texts[role], onfocus: () => this.choose(role),
             oninput: (event) => this.type(role, event.target.value.trim()), onblur: () => (this.typed = null) }));
       })),

@@ -153,7 +153,7 @@ function drawRun(id) {
   const [words] = Object.values(job.request.poster.texts);
   return h("section", { class: "run", key: id, "aria-label": t("run.title", { time: formatTime(job.created) }) },
     h("header", { class: "run-head" },
-      h("div", {}, h("h2", { dir: "auto" }, Object.values(words)[0]), h("p", { class: "soft" }, `${formatTime(job.created)} · ${tellProgress([job])}`)),
+      h("div", {}, h("h2", { dir: "auto" }, Object.values(words)[0]), h("p", { class: "soft" }, `${formatTime(job.created)} · ${isOpen(job) || job.counts.failed ? tellProgress([job]) : t("posters.done", { n: job.counts.done })}`)),
       h("div", { class: "run-buttons" },
         isOpen(job) && button({ text: t("cancel"), kind: "small", onclick: tryTo(() => cancel(id)) }),
         !isOpen(job) && job.counts.failed > 0 && button({ text: t("retry"), icon: "retry", kind: "small", onclick: tryTo(() => retry(id)) }),
@@ -172,6 +172,7 @@ export function draw() {
   const { jobs } = get();
   fill(main,
     h("div", { id: "posters-made", class: "poster-made", key: "made" }, h("h1", { class: "hidden" }, t("nav.posters")),
+      jobs.length > 0 && button({ text: t("posters.words"), icon: "edit", kind: "phone-only", onclick: () => document.querySelector(".poster-form").scrollIntoView() }),
       jobs.length ? jobs.map(drawRun) : h("div", { class: "empty" }, icon("poster"), h("h1", {}, t("posters.none")), h("p", { class: "soft" }, t("posters.none.hint")))),
     h("div", { class: "poster-form", key: "form" }, h("div", { class: "poster-fields" }, drawSubjects(), drawWords(), drawSizes(), drawBrand()), drawFoot()));
 }
