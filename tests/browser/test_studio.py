@@ -304,6 +304,32 @@ def test_a_product_is_moved_and_a_brand_is_kept(page: Any, server: ServiceProces
     ]
 
 
+def test_a_ground_is_made_anew_for_a_product_that_a_finger_moved(page: Any, server: ServiceProcess) -> None:
+    page.refresh()
+    go(page, "images")
+    before = see(page, f"{MADE} >= 2 && {MADE}")
+    click(page, ".cell-image")
+    see(page, "document.querySelector('.viewer .verdict-button')")
+    press(page, "e")
+    see(page, "document.querySelector('.editor .slider')", 120)
+    top = "document.querySelectorAll('.editor .own-size input')[1].value"
+    stood = page.execute_script(f"return {top}")
+    box = "const {left, top, width, height} = document.querySelector('.stage').getBoundingClientRect();"
+    x, y = page.execute_script(f"{box} return [left + width / 2, top + height / 2]")
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 1})
+    for kind, shift in (("touchStart", 0), ("touchMove", 40), ("touchMove", 90)):
+        touch(page, kind, (x, y - shift))
+    touch(page, "touchEnd")
+    page.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    assert page.execute_script(f"return {top}") != stood
+    click(page, ".editor .notice .button")
+    see(page, "!document.querySelector('.editor')")
+    press(page, "\ue00c")
+    see(page, f"{MADE} === {before + 1}", 120)
+    made = server.get("/v1/images")["items"][0]
+    assert (made["state"], made["parent"], made["moved"]) == ("done", None, False)
+
+
 POSTERS = (
     "[...document.querySelectorAll('#posters .cell-image img')].filter((one) => one.naturalWidth).length"
 )

@@ -83,7 +83,7 @@ function drawWords() {
         looking.language = event.target.value;
         set({ texts: { ...texts, [event.target.value]: {} } });
         event.target.value = "";
-      } }, h("option", { value: "", selected: true }, t("posters.language.add")), LANGUAGES.filter((code) => !codes.includes(code)).map((code) => h("option", { value: code }, nameLanguage(code)))),
+      } }, h("option", { value: "", selected: true }, "+"), LANGUAGES.filter((code) => !codes.includes(code)).map((code) => h("option", { value: code }, nameLanguage(code)))),
       codes.length > 1 && button({ icon: "close", kind: "quiet small", label: t("posters.language.remove", { name: nameLanguage(now) }), onclick: () => {
         const { [now]: gone, ...rest } = texts;
         set({ texts: rest });
