@@ -62,7 +62,7 @@ def create_site_app(site: Site, hosts: tuple[str, ...] = ()) -> FastAPI:
     return app
 
 
-class _Server(uvicorn.Server):
+class _SiteProcess(uvicorn.Server):
     """Ends at a signal as if it had been stopped."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -84,7 +84,7 @@ class SiteServer:
             create_site_app(site, (host, *hosts)), log_level="warning", access_log=False,
             timeout_graceful_shutdown=2, **UVICORN,
         )  # fmt: skip
-        self._server = _Server(config)
+        self._server = _SiteProcess(config)
 
     @property
     def address(self) -> str:

@@ -42,7 +42,7 @@ class PosterChange(Shape):
     """left, top, right, bottom in shares of the canvas, 0-1."""
 
 
-class Piece(ProductBox):
+class PosterPiece(ProductBox):
     """Something to be laid over a poster, in its pixels."""
 
     image: str
@@ -56,7 +56,7 @@ class DraftWords(Shape):
     """Its role."""
     outlines: str
     """An SVG group in the poster's pixels."""
-    plate: Piece | None = None
+    plate: PosterPiece | None = None
     """What it stands on: a button's plate, or one that makes it readable."""
     contrast: float
     limit: float
@@ -76,7 +76,7 @@ class PosterDraft(Shape):
     boxes: dict[str, Box]
     """Of texts and logo."""
     words: list[DraftWords]
-    logo: Piece | None = None
+    logo: PosterPiece | None = None
     bare: str
     """The poster without words, plates and logo, at most 1440 pixels long: WebP, base64."""
     faults: dict[str, str]
