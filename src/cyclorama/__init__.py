@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cyclorama.models.autoencoder import PatchAutoencoder
     from cyclorama.models.generators import CategoryGenerator, PersonalityGenerator
     from cyclorama.models.pipeline import CycloramaPipeline
+    from cyclorama.posters.files import Poster
+    from cyclorama.posters.generator import PosterGenerator
+    from cyclorama.posters.words import PosterBrand
     from cyclorama.types import ProductReport
 
 # Threads that wait sleep instead of spinning; torch reads this when it is loaded. Beside another busy process
@@ -45,6 +48,9 @@ _MODULES = {
     "Generated": "generation.result",
     "PatchAutoencoder": "models.autoencoder",
     "PersonalityGenerator": "models.generators",
+    "Poster": "posters.files",
+    "PosterBrand": "posters.words",
+    "PosterGenerator": "posters.generator",
     "Product": "imaging.product",
     "ProductReport": "types",
     "Reference": "imaging.product",
@@ -61,6 +67,9 @@ __all__ = [
     "Generated",
     "PatchAutoencoder",
     "PersonalityGenerator",
+    "Poster",
+    "PosterBrand",
+    "PosterGenerator",
     "Product",
     "ProductReport",
     "Reference",

@@ -62,7 +62,7 @@ class BackgroundGenerator:
         self.pipeline = pipeline
         self.urls = _read_policy(urls)
         self.model = model or ModelHandle("", Path(), "", pipeline.registry)
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
 
     @classmethod
     def from_pretrained(
@@ -180,19 +180,19 @@ class BackgroundGenerator:
         named = [rules.choose(name, registry) for name in names]
         masks, references = _spread(mask, count, "mask"), _spread(reference, count, "reference")
         run_seed, own_seeds = _read_seeds(seed, count)
-        with self._lock:
+        with self.lock:
             loaded = []
             for i, source in enumerate(sources):
                 place = f"product {i + 1} of {count}: " if count > 1 else ""
-                loaded.append(_load_product(self._fetch(source), self._fetch(masks[i]), place))
+                loaded.append(load_product(self.fetch(source), self.fetch(masks[i]), place))
             categories = [
                 (found or recognise(product, registry)).category
                 for found, product in zip(named, loaded, strict=True)
             ]
-            followed = {id(source): _load_reference(self._fetch(source)) for source in references}
+            followed = {id(source): load_reference(self.fetch(source)) for source in references}
             plates = _spread(backdrop, count, "backdrop")
             looks = zip(_spread(style, count, "style"), references, plates, strict=True)
-            styles = [self._load_style(*look) for look in looks]
+            styles = [self.load_style(*look) for look in looks]
             tasks = []
             for i, product in enumerate(loaded):
                 seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
@@ -204,12 +204,12 @@ class BackgroundGenerator:
         return made[0] if len(made) == 1 and sources[0] is products else made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in vars(self).items() if key != "_lock"}
+        return {key: value for key, value in vars(self).items() if key != "lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.RLock())
+        vars(self).update(state, lock=threading.RLock())
 
-    def _fetch(self, value: Any) -> Any:
+    def fetch(self, value: Any) -> Any:
         """An open file for an address that may be read; all else as it is."""
         if not is_address(value) or (is_url(value) and self.urls is None):
             return value
@@ -253,7 +253,8 @@ class BackgroundGenerator:
         )
         return made
 
-    def _load_style(self, style: StyleFile, reference: Any, backdrop: BackdropFile) -> FittedStyle | None:
+    def load_style(self, style: StyleFile, reference: Any, backdrop: BackdropFile) -> FittedStyle | None:
+        """The style of one product. Raises ConfigError, ImageError, SettingsError."""
         looks = {"style": style, "reference": reference, "backdrop": backdrop}
         given = [f"a {name}" for name, look in looks.items() if look is not None]
         if len(given) > 1:
@@ -347,12 +348,13 @@ def _spread(value: Any, count: int, name: str) -> list[Any]:
 def _read_seeds(seed: Any, count: int) -> tuple[int, list[int | None]]:
     """(seed of the run, each product's own)."""
     if is_one(seed) and (getattr(seed, "ndim", 0) == 0):
-        return (0 if seed is None else _read_seed(seed)), [None] * count
-    own = [None if value is None else _read_seed(value) for value in _spread(seed, count, "seed")]
+        return (0 if seed is None else read_seed(seed)), [None] * count
+    own = [None if value is None else read_seed(value) for value in _spread(seed, count, "seed")]
     return 0, own
 
 
-def _read_seed(value: Any) -> int:
+def read_seed(value: Any) -> int:
+    """A seed of any kind of whole number. Raises SettingsError."""
     try:
         seed = operator.index(value)
     except TypeError:
@@ -362,7 +364,8 @@ def _read_seed(value: Any) -> int:
     return seed
 
 
-def _load_product(source: Any, mask: Any, place: str) -> Product:
+def load_product(source: Any, mask: Any, place: str = "") -> Product:
+    """A product with a name. Raises ImageError, MaskError, SettingsError, which ``place`` begins."""
     try:
         if not isinstance(source, Product):
             product = Product.from_image(source, mask)
@@ -383,7 +386,8 @@ def _compute_name(product: Product) -> str:
     return f"product-{digest.hexdigest()}"
 
 
-def _load_reference(source: Any) -> Reference | None:
+def load_reference(source: Any) -> Reference | None:
+    """The reference that is given as any kind of image. Raises InputError."""
     if source is None or isinstance(source, Reference):
         return source
     if isinstance(source, Product):

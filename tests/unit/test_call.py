@@ -126,7 +126,7 @@ def test_a_generator_travels_with_a_lock_of_its_own(generator: Any) -> None:
     generator.pipeline = None
     other = pickle.loads(pickle.dumps(generator))
     assert vars(other).keys() == vars(generator).keys()
-    assert other.model.name == "m" and other._lock is not generator._lock
+    assert other.model.name == "m" and other.lock is not generator.lock
 
 
 def test_equal_images_without_a_name_get_equal_names(generator: Any, paths: list[Path]) -> None:

@@ -220,7 +220,7 @@ def test_a_rows_time_is_shared_among_its_images() -> None:
         load_values=lambda: {"settings": "these"}, list_shards=lambda: range(3), load_mark=marks.__getitem__
     )
     job: Any = SimpleNamespace(describe=lambda: "these", images_per_row=2)
-    assert estimates._measure(job, store, True) == (3.0, 10.0, "5 finished rows")
+    assert estimates._measure(job, store, True, lambda job: (0.0, 0.0)) == (3.0, 10.0, "5 finished rows")
 
 
 def test_bytes_are_those_of_composites_on_every_canvas(folder: Path) -> None:

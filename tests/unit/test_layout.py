@@ -57,7 +57,8 @@ def check_kept(layout: PosterLayout, task: LayoutTask) -> None:
             assert min(left, top, task.width - right, task.height - bottom) >= margin - 1e-2
         if element.kind == "text":
             widths = next(text.widths for text in task.texts if text.id == element.id)
-            em = (bottom - top) / (1.2 * element.lines)
+            leading = {"headline": 1.08, "action": 1.8}.get(element.role or "", 1.2)
+            em = (bottom - top) / (leading * element.lines)
             if not element.locked:
                 assert right - left == pytest.approx(widths[element.lines - 1] * em, rel=1e-6)
                 least = 0.014 if element.role == "legal" else 0.022

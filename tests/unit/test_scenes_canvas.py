@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cyclorama.scenes.canvas import clear_boxes, raise_backdrop
-from cyclorama.scenes.geometry import Mesh, rounded_box
+from cyclorama.scenes.calm import PATTERN, clear_boxes, fade
+from cyclorama.scenes.canvas import raise_backdrop
+from cyclorama.scenes.geometry import Mesh, merge_meshes, rounded_box
 from cyclorama.scenes.stage import Camera, Part, Stage, project
 from cyclorama.scenes.surface import Surface
 
@@ -85,3 +86,39 @@ def test_a_high_one_and_a_pattern_stay_as_they_are() -> None:
     stage = make_stage(Part(make_wall(1.6).mesh, tiled))
     assert raise_backdrop(stage) is stage
     assert raise_backdrop(make_stage()).parts == []
+
+
+def test_a_pattern_behind_words_fades_and_slow_changes_stay() -> None:
+    checks = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((32, 32)))[..., None].repeat(3, 2)
+    texture = (60 + 150 * checks).astype(np.uint8)
+    faded = fade(texture, wraps=True)
+    assert faded.std() == pytest.approx(PATTERN, rel=0.1) and texture.std() > 70
+    assert faded.mean() == pytest.approx(texture.mean(), abs=1)
+    assert np.corrcoef(faded.ravel(), texture.ravel())[0, 1] > 0.95, "the same pattern, fainter"
+    sky = np.linspace(80, 230, 256)[:, None, None].repeat(256, 1).repeat(3, 2).astype(np.uint8)
+    assert fade(sky, wraps=False) is sky
+
+    wall, box_ = make_wall(9.0, texture), (0.1, 0.05, 0.4, 0.2)
+    [kept] = clear_boxes(make_stage(wall), [box_]).parts
+    assert kept.surface.colour.std() < 8 and kept.mesh is wall.mesh
+    [same] = clear_boxes(make_stage(make_wall(1.2, texture)), [box_]).parts
+    assert same.surface.colour is texture, "what is seen in no box keeps its pattern"
+
+
+def test_a_fence_goes_as_a_whole_and_of_scattered_things_those_in_the_box() -> None:
+    posts = [rounded_box(0.15, 0.04, 1.2, 0.01).moved(x, 2, 0) for x in np.arange(-3, 3.01, 0.3)]
+    rails = [rounded_box(6.5, 0.04, 0.1, 0.01).moved(0, 2, z) for z in (0.3, 0.8)]
+    fence = Part(merge_meshes([*posts, *rails]), PLAIN)
+    floor = Part(rounded_box(12, 6, 0.02, 0.005).moved(0, 0, -0.02), PLAIN)
+    beads = [rounded_box(0.05, 0.05, 0.05, 0.01).moved(x, -0.6, 0) for x in (-0.9, -0.5, 0.5, 0.9)]
+    stage = make_stage(make_wall(9.0), floor, fence, Part(merge_meshes(beads), PLAIN))
+    seen = see(fence, stage)
+    assert seen[:, 0].min() < 0 and seen[:, 0].max() > 1, "it reaches across as a wall does"
+    middle = (seen[:, 1].min() + seen[:, 1].max()) / 2
+    kept = clear_boxes(stage, [(0.7, middle, 0.95, middle + 0.05)]).parts
+    assert len(kept) == 3 and all(part is not fence for part in kept)
+    right = see(Part(beads[-1], PLAIN), stage)
+    box_ = (right[:, 0].min(), right[:, 1].min(), right[:, 0].max(), right[:, 1].max())
+    *rest, scattered = clear_boxes(stage, [box_]).parts
+    assert len(rest) == 3 and len(scattered.mesh.vertices) == 3 * len(beads[0].vertices)
+    assert scattered.mesh.vertices[:, 0].max() < 0.6

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from cyclorama.errors import ContrastError
 from cyclorama.types import Pixels
 from cyclorama.typography.contrast import (
-    _find_behind,
     choose_limit,
     compute_ratio,
+    find_behind,
     get_luminance,
     make_legible,
     measure_contrast,
@@ -51,7 +51,7 @@ def test_ratios_are_wcags(one: tuple, other: tuple, ratio: float) -> None:
 def test_the_worst_pixels_count_and_only_those_behind_the_text() -> None:
     pixels = _plain(BLACK)
     text = _fit()
-    behind = _find_behind(text, CANVAS)
+    behind = find_behind(text, CANVAS)
     assert measure_contrast(pixels, behind, WHITE) == 21
     pixels[~behind] = 255
     assert measure_contrast(pixels, behind, WHITE) == 21
@@ -67,7 +67,7 @@ def rng_pick(count: int, share: float) -> np.ndarray:
 
 def test_what_is_behind_is_two_pixels_wider_than_the_glyphs() -> None:
     text = _fit()
-    rows, columns = np.nonzero(_find_behind(text, CANVAS))
+    rows, columns = np.nonzero(find_behind(text, CANVAS))
     ink = text.ink
     assert (columns.min(), rows.min()) == (np.floor(ink[0]) - 2, np.floor(ink[1]) - 2)
     assert (columns.max(), rows.max()) == (np.ceil(ink[2]) + 1, np.ceil(ink[3]) + 1)
@@ -117,7 +117,7 @@ def test_the_limit_holds_on_the_finished_image(seed: int, limit: float) -> None:
     text = _fit()
     found = make_legible(pixels, text, [tuple(map(int, chance.integers(0, 256, 3)))], limit)
     below = lay_over(pixels, found.patches[:-1])
-    ratio = measure_contrast(below, _find_behind(text, CANVAS), found.colour)
+    ratio = measure_contrast(below, find_behind(text, CANVAS), found.colour)
     assert ratio == pytest.approx(found.ratio, rel=1e-6)
     assert ratio >= limit
 

@@ -197,6 +197,14 @@ def test_a_file_alone_says_how_heavy_the_letters_it_lacks_are(tmp_path) -> None:
     assert [face.name for face in find_faces((str(bold),), 400)] == ["Noto Serif Bold", "Noto Sans Bold"]
 
 
+def test_files_of_one_family_given_singly_are_one_family(tmp_path) -> None:
+    source = Path(fonts.__file__).parents[1] / "weights" / "fonts"
+    given = ("sans", str(source / "NotoSerif-Regular.ttf"), str(source / "NotoSerif-Bold.ttf"))
+    for sources in (given, (given[0], given[2], given[1])):
+        assert [face.name for face in find_faces(sources, 700)] == ["Noto Sans Bold", "Noto Serif Bold"]
+        assert [face.name for face in find_faces(sources, 400)] == ["Noto Sans Regular", "Noto Serif Regular"]
+
+
 def test_of_a_folder_the_families_named_like_the_first_come_first(tmp_path) -> None:
     source = Path(fonts.__file__).parents[1] / "weights" / "fonts"
     for name in ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf", "NotoSerif-Bold.ttf", "PROVENANCE.md"):

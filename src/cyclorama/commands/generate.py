@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from cyclopts import Parameter
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from cyclorama.generation.items import Item, ItemSource
     from cyclorama.generation.model import ModelHandle
     from cyclorama.generation.run import RunResult
+    from cyclorama.jobs.job import Hooks
     from cyclorama.models.words import CategoryRules
 
 SHOWN_FAILURES = 5
+T = TypeVar("T")
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
 Making = Annotated[GenerateConfig | None, Parameter(name="*", group="How images are made")]
 Running = Annotated[RunSettings | None, Parameter(name="*", group="The run")]
@@ -128,6 +130,12 @@ def make_images(
 ) -> RunResult:
     """Run with progress on stderr; Ctrl-C stops after the images in hand."""
     from cyclorama.generation.run import run_images
+
+    return watch(lambda hooks: run_images(source, out, model, config, hooks), quiet)
+
+
+def watch(run: Callable[[Hooks], T], quiet: bool) -> T:
+    """What ``run`` returns, its progress on stderr; Ctrl-C stops it after the images in hand."""
     from cyclorama.jobs.job import Hooks
     from cyclorama.jobs.progress import ProgressReport, catch_stop
 
@@ -136,7 +144,7 @@ def make_images(
 
     with catch_stop(quiet) as stop, ProgressReport(quiet=quiet) as progress:
         hooks = Hooks(progress.start, progress.advance, stop, noted=(lambda text: None) if quiet else note)
-        return run_images(source, out, model, config, hooks)
+        return run(hooks)
 
 
 def finish(result: RunResult, out: Path, quiet: bool = False) -> int:

@@ -3,30 +3,28 @@ anew."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
 
 from cyclorama.generation.settings import InputSettings
+from cyclorama.jobs.job import EngineSettings
 from cyclorama.posters.maker import PosterSettings
 
 if TYPE_CHECKING:
-    from cyclorama.generation.items import Item
-    from cyclorama.imaging.product import Product, Reference
-    from cyclorama.models.registry import Category
-    from cyclorama.posters.maker import PosterMaker
-
-    Subject: TypeAlias = tuple[Product, Category, Reference | None]
+    from cyclorama.posters.run import PosterResult
 
 poster = cyclopts.App(name="poster", help="Make posters of products with exact words; edit one.")
 Inputs = Annotated[InputSettings | None, Parameter(name="*", group="What goes in")]
 Making = Annotated[PosterSettings | None, Parameter(name="*", group="How posters are made")]
+Machines = Annotated[EngineSettings | None, Parameter(name="*", group="Where it runs")]
 Layers = Literal["psd", "ora", "svg"]
 Plain = Parameter(negative=())
+SHARD_SIZE = 4
+"""Inputs a shard unless --shard-size says otherwise: each is several posters of seconds."""
 
 
 @poster.default
@@ -41,20 +39,25 @@ def make(
     inputs: Inputs = None,
     settings: Making = None,
     layers: Layers | None = None,
+    engine: Machines = None,
     model: str | None = None,
     scenes: Path | None = None,
     seed: int = 0,
+    retry: Literal["failed"] | None = None,
+    overwrite: Annotated[bool, Plain] = False,
+    dry_run: Annotated[bool, Plain] = False,
     quiet: Annotated[bool, Plain] = False,
 ) -> int:
     """Make posters: words by role on a layout, on a background that is calm behind them.
 
     INPUT is what `generate` takes. TEXTS is YAML: `headline: …`, `subline`, `body`, `price`, `action`,
     `legal`, or these below languages (`en:`, `de:`), which then share one background. Results: DIR/posters/
-    with an image, its parts and its record (NAME.poster.json) each, DIR/posters.jsonl with one row per
-    poster, DIR/index.html.
+    with an image, its parts and its record (NAME.poster.json) each, DIR/results.jsonl and
+    DIR/results.parquet with one row per input, size and language, DIR/index.html. Run the same command
+    again to go on after a stop, a kill or a full disk; what is finished and unchanged is kept.
 
-    Exit codes: 0 all posters pass all checks, 1 some input failed or some poster is marked, 2 nothing could
-    start.
+    Exit codes: 0 all posters pass all checks, 1 some failed or are marked, 2 nothing could start, 130
+    stopped by Ctrl-C.
 
     Parameters
     ----------
@@ -76,84 +79,61 @@ def make(
         Folder of own category files, beside and over the built-in ones.
     seed
         From which every poster's own is derived.
+    retry
+        Try inputs again that failed in an earlier run though nothing about them has changed.
+    overwrite
+        Make all posters anew and write over what is there.
+    dry_run
+        Say what would be done, how long it takes and how many bytes, and make nothing.
     quiet
         Print errors only.
     """
-    from cyclorama.files import check_output_folder, write_atomic
-    from cyclorama.generation.items import Failure, ItemSource
+    from cyclorama.commands.generate import watch
+    from cyclorama.files import check_output_folder
+    from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
+    from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
     from cyclorama.posters.canvases import read_canvas
-    from cyclorama.posters.maker import PosterMaker
-    from cyclorama.posters.words import read_brand, read_wordings
+    from cyclorama.posters.job import PosterJob
+    from cyclorama.posters.run import estimate_posters, run_posters
+    from cyclorama.posters.words import check_words, read_brand, read_wordings
 
-    inputs, settings = inputs or InputSettings(), settings or PosterSettings()
+    inputs, settings, engine = (
+        inputs or InputSettings(),
+        settings or PosterSettings(),
+        engine or EngineSettings(),
+    )
     wordings, look = read_wordings(texts), read_brand(brand)
-    canvases = [read_canvas(name) for name in size]
+    check_words(wordings, look)
+    canvases = {name.lower(): read_canvas(name.lower()) for name in size}
     check_output_folder(out)
     source = ItemSource(input, inputs, out)
     handle = open_model(model, scenes)
-    if look.style is not None:
-        handle.read_style(look.style)
-    device, dtype = handle.choose_device()
-    maker = PosterMaker(handle.load(device, dtype), handle, look, settings)
-    folder = out / "posters"
-    rows: list[dict[str, Any]] = []
-    for item in source.iterate(out / "inputs"):
-        subject: Subject | None = None
-        for name, canvas in zip(size, canvases, strict=True):
-            head = {"input": item.name, "size": f"{canvas[1]}x{canvas[0]}"}
-            try:
-                subject = subject or _read_subject(maker, item, inputs)
-                product, category, reference = subject
-                own = seed if item.seed is None else item.seed
-                found = maker.make(product, category, wordings, canvas, own, reference)
-            except Exception as error:  # an input that cannot be read or drawn is its row's failure
-                failure = Failure.of(error)
-                rows += [
-                    {
-                        **head,
-                        "language": language,
-                        "state": "failed",
-                        "error": failure.error,
-                        "reason": failure.reason,
-                    }
-                    for language in wordings
-                ]
-                print(f"{item.name}: {failure.error}: {failure.reason}", file=sys.stderr)
-                continue
-            from cyclorama.posters.files import write_poster
-
-            for language, one in found.items():
-                stem = "-".join([Path(item.name).stem, name, *([language] if len(wordings) > 1 else [])])
-                where = folder / Path(item.name).parent
-                where.mkdir(parents=True, exist_ok=True)
-                image = write_poster(one, where, stem, layers)
-                record = one.record
-                rows.append(
-                    {
-                        **head,
-                        "language": language,
-                        "state": "done" if record.verdict.accepted else "marked",
-                        "faults": record.verdict.faults,
-                        "image": image.relative_to(out).as_posix(),
-                        "category": record.category,
-                        "family": record.layout.family,
-                        "energy": record.layout.energy,
-                        "attempt": record.attempt,
-                        "exact": record.exact,
-                        "contrast_margin": record.verdict.values["contrast_margin"],
-                    }
-                )
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomic(out / "posters.jsonl", lines.encode())
-    write_atomic(out / "index.html", _draw_sheet(rows).encode())
-    states = [row["state"] for row in rows]
-    if not quiet:
-        print(
-            f"{states.count('done')} posters pass all checks, {states.count('marked')} are marked, "
-            f"{states.count('failed')} failed; see {out / 'index.html'}"
-        )
-    return 0 if states and set(states) == {"done"} else 1
+    for style in (look.style, inputs.style):
+        if style is not None:
+            handle.read_style(style)  # its faults are told before the run
+    if inputs.backdrop is not None:
+        handle.read_backdrop(inputs.backdrop)
+    if "shard_size" not in engine.model_fields_set:
+        engine = engine.replace(shard_size=SHARD_SIZE)
+    run = RunSettings(seed=seed, retry=retry, overwrite=overwrite)
+    making = GenerateConfig(preset=settings.preset, shared_sets=False)
+    config = RunConfig(making, run, engine, inputs.build_rules(), urls=source.urls)
+    job = PosterJob(
+        out,
+        config,
+        handle,
+        wordings=wordings,
+        canvases=canvases,
+        brand=look,
+        posters=settings,
+        layers=layers,
+    )
+    if dry_run:
+        print(estimate_posters(source, job).describe())
+        return 0
+    result = watch(lambda hooks: run_posters(source, job, hooks), quiet)
+    return _finish(result, out, quiet)
 
 
 @poster.command
@@ -215,33 +195,6 @@ def edit(
     return 0 if new.record.verdict.accepted else 1
 
 
-def _read_subject(maker: PosterMaker, item: Item, inputs: InputSettings) -> Subject:
-    """An item's product, category and reference. Raises what its image or its name is refused with."""
-    from cyclorama.data.addresses import read_bytes
-    from cyclorama.errors import InputError
-    from cyclorama.imaging.product import Product, Reference
-
-    if item.failure is not None or item.image is None:
-        failure = item.failure
-        raise InputError(failure.reason if failure is not None else "the row names no image")
-    product = Product.from_image(
-        read_bytes(item.image),
-        None if item.mask is None else read_bytes(item.mask),
-        mask_means=item.mask_means,
-        name=item.name,
-    )
-    reference = None if item.reference is None else Reference.from_image(read_bytes(item.reference))
-    return product, _find_category(maker, item, inputs, product), reference
-
-
-def _find_category(maker: PosterMaker, item: Item, inputs: InputSettings, product: Product) -> Category:
-    from cyclorama.generation.recognise import recognise
-
-    registry = maker.model.registry
-    found = inputs.build_rules().choose(item.category, registry, item.folders)
-    return (found or recognise(product, registry)).category
-
-
 def _read_box(name: str, text: str) -> tuple[float, float, float, float]:
     from cyclorama.errors import SettingsError
 
@@ -254,28 +207,26 @@ def _read_box(name: str, text: str) -> tuple[float, float, float, float]:
     return left, top, right, bottom
 
 
-def _draw_sheet(rows: list[dict[str, Any]]) -> str:
-    from html import escape
+def _finish(result: PosterResult, out: Path, quiet: bool) -> int:
+    """Say how the run ended and return its exit code."""
+    from cyclorama.commands.generate import SHOWN_FAILURES
 
-    cells = []
-    for row in rows:
-        words = f"{row['input']} · {row['size']} · {row['language']} · {row['state']}"
-        why = row.get("reason") or "; ".join(f"{k}: {v}" for k, v in dict(row.get("faults") or {}).items())
-        image = row.get("image")
-        shown = (
-            f'<a href="{escape(str(image))}"><img loading="lazy" src="{escape(str(image))}" alt=""></a>'
-            if image
-            else ""
+    for row in result.failures[:SHOWN_FAILURES]:
+        reason = " ".join(row["reason"].split())
+        said = f"{row['error']}: {row['name']}, {row['size']}, {row['language']}: {reason}"
+        print(f"cyclorama: {said}", file=sys.stderr)
+    if len(result.failures) > SHOWN_FAILURES:
+        more = result.posters["failed"] - SHOWN_FAILURES
+        print(f"... and {more} more, see {out / 'results.jsonl'}", file=sys.stderr)
+    if not result.finished:
+        print("cyclorama: stopped; run the same command again to go on", file=sys.stderr)
+        return 130
+    posters = result.posters
+    if not quiet:
+        print(
+            f"{posters['done']} posters pass all checks, {posters['marked']} are marked, {posters['failed']} "
+            f"failed; {result.made} made now; see {out / 'index.html'}"
         )
-        cells.append(
-            f"<figure>{shown}<figcaption>{escape(words)}<br>{escape(str(why))}</figcaption></figure>"
-        )
-    style = (
-        "body{font:14px system-ui;margin:24px;background:#e9e9e9;color:#222}"
-        "main{display:flex;flex-wrap:wrap;gap:20px}"
-        "figure{margin:0;max-width:420px}img{max-width:420px;max-height:520px;display:block}"
-    )
-    head = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Posters</title><style>{style}</style>'
-    )
-    return f"{head}<main>{''.join(cells)}</main></html>\n"
+    if 0 < result.refused == result.rows:
+        return 2
+    return 0 if set(posters) == {"done"} else 1

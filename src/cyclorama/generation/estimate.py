@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +28,7 @@ from cyclorama.imaging.product import Product
 from cyclorama.jobs.run import build_engine
 from cyclorama.jobs.store import ShardStore
 
+R = TypeVar("R", bound=ImageRun)
 USUAL_BYTES = 2.0 * 1024 * 1024
 """Of a photographic PNG of a megapixel, about; for inputs that cannot be looked at from here."""
 TRIALS = 8
@@ -84,8 +87,15 @@ def estimate_run(
     Raises as :func:`cyclorama.generation.run.run_images` does before its first image.
     """
     config = settle_config(config, build_engine(config.engine), model)
-    store = ShardStore(out)
-    job = ImageJob(out, config, model, load_model=load_model)
+    return estimate_job(source, ImageJob(out, config, model, load_model=load_model), _try_image)
+
+
+def estimate_job(source: ItemSource, job: R, trial: Callable[[R], tuple[float, float]]) -> Estimate:
+    """What is ahead for ``source`` in a job of one or more images a row.
+
+    ``trial`` gives seconds and bytes of an image where no earlier run tells them.
+    """
+    store = ShardStore(job.out)
     with tempfile.TemporaryDirectory(prefix="cyclorama-plan-") as scratch:
         job, finished = plan_job(source, job, Path(scratch) / "plan")
         plan = job.plan
@@ -94,8 +104,8 @@ def estimate_run(
         usable = rows if not plan.rows else round(rows * (plan.rows - plan.failed) / plan.rows)
         kept = sum(_count_kept(job, store, shard) for shard in ahead)
         images = max(0, usable - kept) * job.images_per_row
-        seconds, size, basis = _measure(job, store, needed=images > 0)
-    place = next(p for p in [out.absolute(), *out.absolute().parents] if p.exists())
+        seconds, size, basis = _measure(job, store, images > 0, trial)
+    place = next(p for p in [job.out.absolute(), *job.out.absolute().parents] if p.exists())
     return Estimate(
         rows=plan.rows,
         finished=plan.rows - rows,
@@ -104,7 +114,7 @@ def estimate_run(
         shards=len(ahead),
         seconds_an_image=seconds,
         basis=basis,
-        workers=config.engine.workers or 1,
+        workers=job.engine.workers or 1,
         bytes=round(images * size),
         free_bytes=shutil.disk_usage(place).free,
     )
@@ -127,7 +137,9 @@ def _count_kept(job: ImageRun, store: ShardStore, shard: int) -> int:
     return len(known.intersection(job.plan.read_keys(shard)))
 
 
-def _measure(job: ImageRun, store: ShardStore, needed: bool) -> tuple[float, float, str]:
+def _measure(
+    job: R, store: ShardStore, needed: bool, trial: Callable[[R], tuple[float, float]]
+) -> tuple[float, float, str]:
     """The model's seconds and the bytes of an image, and where they come from: of finished shards of an
     earlier run with the same settings, else a trial."""
     rows = images = size = 0
@@ -141,13 +153,18 @@ def _measure(job: ImageRun, store: ShardStore, needed: bool) -> tuple[float, flo
         return seconds / rows / job.images_per_row, size / images, f"{rows} finished rows"
     if not needed:
         return 0.0, 0.0, "nothing to make"
+    return *trial(job), "a short trial"
+
+
+def _try_image(job: ImageRun) -> tuple[float, float]:
+    """The model's seconds and the bytes of an image, by trial."""
     engine = build_engine(job.engine)
     if job.engine.device.startswith("cpu"):  # there the model decides the batch, elsewhere the trial does
-        count = choose_batch_size(job, engine, store.load_values(), 0)
+        count = choose_batch_size(job, engine, ShardStore(job.out).load_values(), 0)
         settings = job.config.settings.replace(batch_size=count)
         job = job.replace(config=job.config.replace(settings=settings))
     found: float = engine.call(job.engine, measure_job, job)[1]
-    return found, try_encoding(job), "a short trial"
+    return found, try_encoding(job)
 
 
 def try_encoding(job: ImageRun) -> float:

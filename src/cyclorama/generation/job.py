@@ -94,6 +94,10 @@ class ImageRun:
         """Candidates of all canvases."""
         return self.config.settings.candidates * len(self.layouts)
 
+    def describe_settings(self) -> dict[str, Any]:
+        """The settings that change an image, as rows and images state them."""
+        return self.config.describe_settings(self.model.learned)
+
     def describe(self) -> dict[str, Any]:
         """All that images depend on beside their rows."""
         judge: Any = self.gate

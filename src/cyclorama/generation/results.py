@@ -23,8 +23,6 @@ from cyclorama.generation.plan import load_plan
 from cyclorama.jobs.store import ShardStore
 
 JSON_FILE, TABLE_FILE = "results.jsonl", "results.parquet"
-NESTED = ("images", "gate", "settings", "notes")
-"""Columns that hold lists and mappings."""
 RESULT_SCHEMA = pa.schema(
     [
         ("row", pa.int64()),  # number of the input, from 0
@@ -79,30 +77,32 @@ RESULT_SCHEMA = pa.schema(
 _GROUP = 8192
 
 
-def merge_results(store: ShardStore, shards: int) -> Iterator[dict[str, Any]]:
+def merge_results(
+    store: ShardStore, shards: int, schema: pa.Schema = RESULT_SCHEMA
+) -> Iterator[dict[str, Any]]:
     """Write both files from the rows of all finished shards, in one step each, and give every row on the way.
 
-    To be exhausted. Holds one row group. Raises OutputError.
+    ``schema``: which columns of rows are written. To be exhausted. Holds one row group. Raises OutputError.
     """
     json_part, table_part = (store.out / f".{name}.part" for name in (JSON_FILE, TABLE_FILE))
     try:
         with (
             json_part.open("wb") as lines,
-            pq.ParquetWriter(table_part, RESULT_SCHEMA, compression="zstd") as writer,
+            pq.ParquetWriter(table_part, schema, compression="zstd") as writer,
         ):
             waiting: list[dict[str, Any]] = []
             for shard in range(shards):
                 for row in store.load_rows(shard):
                     yield row
-                    stated = {n: row[n] for n in RESULT_SCHEMA.names if row.get(n) is not None}
+                    stated = {n: row[n] for n in schema.names if row.get(n) is not None}
                     text = json.dumps(stated, ensure_ascii=False, allow_nan=False) + "\n"
                     lines.write(text.encode("utf-8", "backslashreplace"))
                     waiting.append(stated)
                 if len(waiting) >= _GROUP:
-                    writer.write_table(_build_table(waiting))
+                    writer.write_table(_build_table(waiting, schema))
                     waiting = []
             if waiting:
-                writer.write_table(_build_table(waiting))
+                writer.write_table(_build_table(waiting, schema))
         json_part.replace(store.out / JSON_FILE)
         table_part.replace(store.out / TABLE_FILE)
     except OSError as error:
@@ -112,13 +112,15 @@ def merge_results(store: ShardStore, shards: int) -> Iterator[dict[str, Any]]:
         table_part.unlink(missing_ok=True)
 
 
-def _build_table(rows: list[dict[str, Any]]) -> pa.Table:
-    columns = {name: [row.get(name) for row in rows] for name in RESULT_SCHEMA.names}
-    for name in NESTED:
-        columns[name] = [
-            None if v is None else json.dumps(v, sort_keys=True, ensure_ascii=False) for v in columns[name]
-        ]
-    return pa.table(columns, schema=RESULT_SCHEMA)
+def _build_table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    columns = {name: [_flatten(row.get(name)) for row in rows] for name in schema.names}
+    return pa.table(columns, schema=schema)
+
+
+def _flatten(value: Any) -> Any:
+    """Lists and mappings as JSON."""
+    nested = isinstance(value, dict | list | tuple)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False) if nested else value
 
 
 SHOWN = 5

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cyclorama import __version__
 from cyclorama.files import write_atomic
@@ -28,6 +28,7 @@ from cyclorama.jobs.job import Engine, Hooks
 from cyclorama.jobs.run import Totals, build_engine, run_shards
 from cyclorama.jobs.store import ShardStore
 
+R = TypeVar("R", bound=ImageRun)
 FOLDERS = ("images", "webdataset", "layers")
 """What a run fills beside its journal."""
 
@@ -133,7 +134,7 @@ def settle_config(config: RunConfig, engine: Engine, model: ModelHandle) -> RunC
     return config.replace(engine=settings, run=config.run.replace(dtype=dtype))
 
 
-def plan_job(source: ItemSource | Iterable[Item], job: ImageJob, folder: Path) -> tuple[ImageJob, set[int]]:
+def plan_job(source: ItemSource | Iterable[Item], job: R, folder: Path) -> tuple[R, set[int]]:
     """The job with its plan, written into ``folder``, and the shards that need no work.
 
     Those with failed rows need some if they are to be tried again.

@@ -24,7 +24,8 @@ from cyclorama.models.words import match_word
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
-from cyclorama.scenes.canvas import CalmBox, clear_boxes, raise_backdrop
+from cyclorama.scenes.calm import CalmBox, clear_boxes
+from cyclorama.scenes.canvas import raise_backdrop
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary

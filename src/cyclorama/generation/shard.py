@@ -165,7 +165,7 @@ class RowState:
         times = {name: sum(e[name] for e in entries) for name in ("model_seconds", "finish_seconds")}
         times["load_seconds"] = max(e["load_seconds"] for e in entries)
         result = (
-            self._begin("done")
+            self.begin("done")
             | (entries[0].get("recognised") or {})
             | {
                 "mask_source": entries[0]["mask_source"],
@@ -195,7 +195,7 @@ class RowState:
 
     def fail(self, failure: Failure) -> None:
         """Settle the row as failed."""
-        self.result = self._begin("failed") | {"error": failure.error, "reason": failure.reason}
+        self.result = self.begin("failed") | {"error": failure.error, "reason": failure.reason}
 
     def reuse(self, earlier: Mapping[str, Any]) -> bool:
         """Settle the row with an ``earlier`` run's result, if all its files are in place."""
@@ -253,7 +253,8 @@ class RowState:
             }
         )
 
-    def _begin(self, status: str) -> dict[str, Any]:
+    def begin(self, status: str) -> dict[str, Any]:
+        """What a result says of its row, whatever came of it."""
         size, reference, source = self.size, self.plan.reference, self.plan.category_source or ""
         return {name: getattr(self.plan, name) for name in _PLANNED} | {
             "category_sure": None if self.plan.category is None else compute_sure(source),
@@ -266,7 +267,7 @@ class RowState:
             "run_seed": self.job.config.run.seed,
             "model": self.job.model.name,
             "model_hash": self.job.model.hash,
-            "settings": self.job.config.describe_settings(self.job.model.learned),
+            "settings": self.job.describe_settings(),
             "plan_key": self.plan.key,
             "stem": self.plan.output,
             "reference_digest": None if self.files is None else self.files.digests.get("reference"),

@@ -11,7 +11,7 @@ from cyclorama.generation.styles import FittedStyle
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import choose_model_size
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.scenes.canvas import CalmBox
+from cyclorama.scenes.calm import CalmBox
 from cyclorama.types import Size
 
 

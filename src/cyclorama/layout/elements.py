@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,8 +15,11 @@ Role = Literal["headline", "subline", "body", "price", "action", "legal"]
 Align = Literal["left", "center", "right"]
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in shares of the canvas, 0-1."""
-LEADING = 1.2
-"""From one line to the next, in em."""
+NEAR = 0.12
+"""Share of the canvas' height from which on a gap parts two stacks of texts."""
+LEADING: dict[str, float] = {"headline": 1.08, "action": 1.8}
+LEADING_OTHERS = 1.2
+"""From one line to the next, in em, by role; an action's is its button's height."""
 ENDING = ".poster.json"
 """How the file of a poster's record ends; the layout is its key ``layout``."""
 PARTS = {"background": ".background.png", "product": ".product.png"}
@@ -57,7 +61,7 @@ class Element(Settings):
 
     def find_em(self, height: int) -> float:
         """Size of a text's letters in pixels on a canvas of ``height``."""
-        return (self.box[3] - self.box[1]) * height / (self.lines * LEADING)
+        return (self.box[3] - self.box[1]) * height / (self.lines * find_leading(self.role))
 
 
 class PosterLayout(Settings):
@@ -88,6 +92,32 @@ class PosterLayout(Settings):
     def describe(self) -> dict[str, Any]:
         """Plain values, which :meth:`model_validate` reads again."""
         return self.model_dump(mode="json")
+
+
+def find_leading(role: str | None) -> float:
+    """From one line of a text to the next, in em; large letters stand closer."""
+    return LEADING.get(role or "", LEADING_OTHERS)
+
+
+def find_stacks(texts: Sequence[Element]) -> list[list[Element]]:
+    """Texts that stand closely below one another, from above."""
+    stacks: list[list[Element]] = []
+    for text in sorted(texts, key=lambda one: one.box[1]):
+        left, top, right, _ = text.box
+        for stack in stacks:
+            above = stack[-1].box
+            if left < above[2] and above[0] < right and top - above[3] < NEAR:
+                stack.append(text)
+                break
+        else:
+            stacks.append([text])
+    return stacks
+
+
+def compute_hull(boxes: Sequence[Box]) -> Box:
+    """The smallest box round ``boxes``."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
 
 
 def intersect(first: Box, second: Box) -> float:

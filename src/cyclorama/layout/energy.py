@@ -26,9 +26,12 @@ WEIGHTS = {
     "ground": 1.0,
     "empty": 0.8,
     "busy": 4.0,
+    "broken": 0.7,
 }
-WANTED_SHARE = 0.5
+WANTED_SHARE = 0.54
 """Share of the product (see LayoutTask.product_share) that a poster aims at."""
+GROUND = 0.74
+"""Share of the canvas' height that a product's foot reaches down to."""
 READABLE_EM = {"legal": 0.018}
 READABLE_EM_OTHERS = 0.032
 """Em from which letters are read with ease, as a share of the shorter side."""
@@ -56,8 +59,9 @@ def measure_terms(layout: PosterLayout, task: LayoutTask) -> dict[str, float]:
         "share": abs(math.log(task.find_share(product.box) / WANTED_SHARE)),
         "order": _count_disorder(texts, [text.id for text in task.texts]),
         "legible": sum(_find_smallness(element, task) for element in texts),
-        "ground": max(0.0, 0.62 - product.box[3]),
+        "ground": max(0.0, GROUND - product.box[3]),
         "empty": max(0.0, 0.3 - _find_used(rest, product)),
+        "broken": sum(_find_breaks(element, task) for element in texts),
         "busy": sum(task.find_busy(element.box) for element in texts) / max(len(texts), 1),
     }
 
@@ -143,6 +147,18 @@ def _find_smallness(element: Element, task: LayoutTask) -> float:
     if element.role == "headline":
         wanted = max(wanted, HEADLINE_EM * math.sqrt(task.width * task.height))
     return max(0.0, math.log(wanted / em))
+
+
+def _find_breaks(element: Element, task: LayoutTask) -> float:
+    """What a text's line breaks spoil: lines beyond three, and of a headline lines that are half empty."""
+    if element.role == "legal":
+        return 0.0
+    widths = next(text.widths for text in task.texts if text.id == element.id)
+    many = max(0, element.lines - 3)
+    if element.role != "headline" or not math.isfinite(widths[0]):
+        return 0.3 * many
+    wide = widths[min(element.lines, len(widths)) - 1]
+    return 0.3 * many + max(0.0, 0.8 - widths[0] / (element.lines * wide))
 
 
 def _find_used(rest: list[Element], product: Element) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from cyclorama.errors import LayoutError
-from cyclorama.layout.elements import LEADING, Align, Box, Element, PosterLayout
+from cyclorama.layout.elements import Align, Box, Element, PosterLayout, find_leading
 from cyclorama.layout.task import RELATIVE, Corner, LayoutTask, TextShape, build_locked, build_product
 
 PARAMETERS = ("t", "u", "share", "across", "down", "letters", "gap", "corner")
@@ -187,7 +187,7 @@ def _stack(
     sizes = _scale(task, texts, low * (0.55 + 0.45 * letters))
     lines = _break(texts, sizes, wide, high, space)
     assert lines is not None
-    heights = [n * LEADING * em for n, em in zip(lines, sizes, strict=True)]
+    heights = _find_heights(texts, lines, sizes)
     gaps = [space * min(pair) for pair in pairwise(sizes)]
     spare = high - sum(heights) - sum(gaps)
     top = box[1] * task.height + spare * {"top": 0.0, "middle": 0.5, "bottom": 1.0}[region.valign]
@@ -212,6 +212,11 @@ def _stack(
     return placed
 
 
+def _find_heights(texts: list[TextShape], lines: list[int], sizes: list[float]) -> list[float]:
+    found = zip(texts, lines, sizes, strict=True)
+    return [count * find_leading(text.role) * em for text, count, em in found]
+
+
 def _scale(task: LayoutTask, texts: list[TextShape], base: float) -> list[float]:
     """Em of each text for a headline of ``base``, none below what is legible."""
     return [max(base * RELATIVE[text.role], task.find_least_em(text.role)) for text in texts]
@@ -228,6 +233,6 @@ def _break(
         if count is None:
             return None
         lines.append(count)
-    total = sum(n * LEADING * em for n, em in zip(lines, sizes, strict=True))
+    total = sum(_find_heights(texts, lines, sizes))
     total += sum(space * min(pair) for pair in pairwise(sizes))
     return lines if total <= high else None

@@ -14,7 +14,7 @@ from PIL import Image
 
 from cyclorama.errors import LayoutError
 from cyclorama.imaging.layout import find_box
-from cyclorama.layout.elements import LEADING, Box, Element, Role
+from cyclorama.layout.elements import Box, Element, Role, find_leading
 from cyclorama.types import Matte
 
 Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right"]
@@ -146,7 +146,7 @@ class LayoutTask:
     def place_text(self, block: TextShape, em: float, lines: int, left: float, top: float) -> Box:
         """The box of ``block`` in letters of ``em`` pixels on ``lines`` lines."""
         wide = block.widths[lines - 1] * em / self.width
-        return left, top, left + wide, top + lines * LEADING * em / self.height
+        return left, top, left + wide, top + lines * find_leading(block.role) * em / self.height
 
     def find_cover(self, product: Box, box: Box) -> float:
         """Share of the product's own cells that lie under ``box``, by its silhouette, 0-1."""
@@ -178,7 +178,9 @@ def build_locked(task: LayoutTask, text: TextShape) -> Element:
     """A text whose box is given, on as many lines as let its letters be largest there."""
     box = task.locks[text.id]
     wide, high = (box[2] - box[0]) * task.width, (box[3] - box[1]) * task.height
-    sizes = [min(wide / width, high / (n * LEADING)) for n, width in enumerate(text.widths, 1)]
+    sizes = [
+        min(wide / width, high / (n * find_leading(text.role))) for n, width in enumerate(text.widths, 1)
+    ]
     lines = sizes.index(max(sizes)) + 1
     return Element(id=text.id, kind="text", role=text.role, box=box, layer=3, lines=lines, locked=True)
 

@@ -6,6 +6,7 @@ above it, on places that its silhouette leaves free.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,25 +17,30 @@ from PIL import Image
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.compositing import composite, compute_product_report
 from cyclorama.imaging.product import Product
-from cyclorama.layout.elements import Box, Element, PosterLayout
+from cyclorama.layout.elements import Box, Element, PosterLayout, compute_hull, find_leading, find_stacks
 from cyclorama.posters.record import TextProof
-from cyclorama.posters.words import RGB, PosterBrand, Wording, build_block
+from cyclorama.posters.words import RGB, PosterBrand, Wording, build_block, runs_from_right
 from cyclorama.types import Pixels, ProductReport
 from cyclorama.typography.contrast import (
     Legible,
     choose_limit,
     compute_ratio,
     draw_plate,
+    find_behind,
     get_luminance,
     make_legible,
+    measure_contrast,
 )
 from cyclorama.typography.drawing import Patch, draw_text, lay_over, write_svg
 from cyclorama.typography.fitting import SetText, fit_text
 from cyclorama.typography.proof import read_back
 
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 INK, PAPER = 16.0, 97.0
 """Lightness (L*) of dark and light words; both take a trace of the background's hue."""
 PANEL_DARK, PANEL_LIGHT = 22.0, 93.0
+BRIGHT = 80.0
+"""Lightness of an accent on a dark ground."""
 DARK = 62.0
 """Grounds darker than this (L*) take light words and dark panels."""
 
@@ -77,17 +83,13 @@ def draw_poster(
         if logo is not None:
             above.append(_draw_logo(logo, element.box, canvas))
     accent = brand.accent or find_accent(product)
-    for element in sorted(layout.select("text"), key=lambda one: list(wording).index(one.id)):
-        assert element.role is not None
-        box = _to_pixels(element.box, canvas)
-        size = element.find_em(canvas[0])
-        align = "center" if element.role == "action" else element.align  # in the middle of its button
-        block = build_block(element.role, wording[element.id], language, brand, align, size)
-        text = fit_text(block, box, canvas)
+    fitted = set_texts(layout, wording, language, brand, canvas)
+    colours = _choose_colours(ground, fitted, accent, brand)
+    for element, text in fitted:
         if element.role == "action":
-            legible = _draw_button(text, accent, canvas)
+            legible = _draw_button(text, _to_pixels(element.box, canvas), accent, canvas)
         else:
-            legible = _write(ground, element, text, choose_colours(ground, element, accent, brand))
+            legible = _write(ground, element, text, colours[element.id])
         *veils, letters = legible.patches
         below += veils
         ground = lay_over(ground, veils)
@@ -100,33 +102,92 @@ def draw_poster(
     return DrawnPoster(pixels, background, tuple(below), tuple(above), tuple(texts), tuple(proofs), report)
 
 
+def set_texts(
+    layout: PosterLayout, wording: Wording, language: str, brand: PosterBrand, canvas: tuple[int, int]
+) -> list[tuple[Element, SetText]]:
+    """Every text fitted into its box, in the order of the wording."""
+    found = []
+    texts = layout.select("text")
+    if runs_from_right(language):
+        texts = [_turn(text, stack) for stack in find_stacks(texts) for text in stack]
+    for element in sorted(texts, key=lambda one: list(wording).index(one.id)):
+        assert element.role is not None
+        align = "center" if element.role == "action" else element.align  # in the middle of its button
+        size = element.find_em(canvas[0])
+        block = build_block(element.role, wording[element.id], language, brand, align, size)
+        found.append((element, fit_text(block, _to_pixels(element.box, canvas), canvas)))
+    return found
+
+
+def _turn(text: Element, stack: Sequence[Element]) -> Element:
+    """A text of a stack that keeps to the left, at the stack's right side instead."""
+    if text.align != "left":
+        return text
+    left, top, right, bottom = text.box
+    edge = compute_hull([one.box for one in stack])[2]
+    return text.model_copy(update={"box": (edge - (right - left), top, edge, bottom), "align": "right"})
+
+
 def _write(ground: Pixels, element: Element, text: SetText, colours: list[RGB]) -> Legible:
-    """A text in the first colour that can be read, or with a remedy that suits its ground.
+    """A text in the first colour that can be read, or in the last with a remedy that suits its ground.
 
     Never dark words on a pale veil before a dark ground, or the other way round: these stand on a plate of
     the ground's own kind.
     """
-    legible = make_legible(ground, text, colours)
-    dark = _find_mean(ground, element.box)[0] < DARK
-    if legible.remedy != "scrim" or (float(get_luminance(legible.colour)) > 0.18) == dark:
-        return legible
+    for colour in colours[:-1]:
+        legible = make_legible(ground, text, [colour], strict=True)
+        if legible.remedy == "none":
+            return legible
+    legible = make_legible(ground, text, colours[-1:], strict=True)
     mean = _find_mean(ground, element.box)
-    under, colour = _tint(PANEL_DARK if dark else PANEL_LIGHT, mean, 0.8), colours[-2]
+    dark = mean[0] < DARK
+    if legible.remedy == "none" or (
+        legible.remedy == "scrim" and (float(get_luminance(legible.colour)) > 0.18) == dark
+    ):
+        return legible
     canvas = (ground.shape[0], ground.shape[1])
-    ratio = float(compute_ratio(get_luminance(colour), get_luminance(under)))
-    if ratio < legible.limit:
-        return legible
-    patches = (draw_plate(text, under, canvas), draw_text(text, colour, canvas))
-    return Legible(patches, colour, ratio, legible.limit, "plate", 1.0)
+    for under in (_tint(PANEL_DARK, mean, 0.8), _tint(PANEL_LIGHT, mean, 0.8)):
+        ratio = float(compute_ratio(get_luminance(colours[-1]), get_luminance(under)))
+        if ratio >= legible.limit:
+            patches = (draw_plate(text, under, canvas), draw_text(text, colours[-1], canvas))
+            return Legible(patches, colours[-1], ratio, legible.limit, "plate", 1.0)
+    return legible
 
 
-def choose_colours(ground: Pixels, element: Element, accent: RGB, brand: PosterBrand) -> list[RGB]:
-    """Colours for a text, preferred first: the brand's, then ink or paper, as the ground is light or dark."""
-    mean = _find_mean(ground, element.box)
-    ink, paper = _tint(INK, mean, 0.5), _tint(PAPER, mean, 0.15)
-    own = [paper, ink] if mean[0] < DARK else [ink, paper]
-    first = [accent] if element.role == "price" and _stands_out(accent, mean) else []
-    return [*first, *brand.colours, *own]
+def _choose_colours(
+    ground: Pixels, texts: Sequence[tuple[Element, SetText]], accent: RGB, brand: PosterBrand
+) -> dict[str, list[RGB]]:
+    """For each text its colours, preferred first; the last is that of its whole stack.
+
+    A stack has one colour: the first of the brand's, ink and paper that can be read in all of it, or the one
+    that comes nearest. A price takes the accent where that can be read and stands out.
+    """
+    canvas = (ground.shape[0], ground.shape[1])
+    found: dict[str, list[RGB]] = {}
+    fitted = {element.id: text for element, text in texts}
+    for stack in find_stacks([element for element, _ in texts if element.role != "action"]):
+        means = [_find_mean(ground, element.box) for element in stack]
+        mean = np.mean(means, axis=0)
+        ink, paper = _tint(INK, mean, 0.5), _tint(PAPER, mean, 0.15)
+        tried = [
+            *brand.colours,
+            *([paper, ink, WHITE, BLACK] if mean[0] < DARK else [ink, paper, BLACK, WHITE]),
+        ]
+        behind = [
+            (find_behind(fitted[element.id], canvas), choose_limit(fitted[element.id], min(canvas)))
+            for element in stack
+        ]
+        margins = [
+            min(measure_contrast(ground, pixels, colour) / limit for pixels, limit in behind)
+            for colour in tried
+        ]
+        enough = [colour for colour, margin in zip(tried, margins, strict=True) if margin >= 1]
+        own = enough[0] if enough else tried[int(np.argmax(margins))]
+        for element, place in zip(stack, means, strict=True):
+            tone = accent if brand.accent is not None or place[0] >= DARK else _lighten(accent)
+            first = [tone] if element.role == "price" and _stands_out(tone, place) else []
+            found[element.id] = [*first, own]
+    return found
 
 
 def find_accent(product: Product) -> RGB:
@@ -162,18 +223,37 @@ def _draw_logo(logo: npt.NDArray[np.uint8], box: Box, canvas: tuple[int, int]) -
     return Patch("Logo", left, top, np.asarray(small))
 
 
-def _draw_button(text: SetText, accent: RGB, canvas: tuple[int, int]) -> Legible:
+def _draw_button(
+    text: SetText, box: tuple[float, float, float, float], accent: RGB, canvas: tuple[int, int]
+) -> Legible:
     """An action on its button, in white or black."""
     limit = choose_limit(text, min(canvas))
     ratios = {
         colour: float(compute_ratio(get_luminance(colour), get_luminance(accent)))
-        for colour in ((255, 255, 255), (0, 0, 0))
+        for colour in (WHITE, BLACK)
     }
     colour = next(
         (one for one, ratio in ratios.items() if ratio >= limit), max(ratios, key=lambda k: ratios[k])
     )
-    patches = (draw_plate(text, accent, canvas), draw_text(text, colour, canvas))
+    patches = (_draw_pill(text, box, accent, canvas), draw_text(text, colour, canvas))
     return Legible(patches, colour, ratios[colour], limit, "plate", 1.0)
+
+
+def _draw_pill(
+    text: SetText, box: tuple[float, float, float, float], colour: RGB, canvas: tuple[int, int]
+) -> Patch:
+    """A button that fills its box, with round ends."""
+    radius = min(find_leading("action") * text.size, box[3] - box[1]) / 2
+    left, top = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+    right, bottom = min(canvas[1], math.ceil(box[2])), min(canvas[0], math.ceil(box[3]))
+    x, y = np.arange(left, right) + 0.5, np.arange(top, bottom) + 0.5
+    across = np.maximum(np.maximum(box[0] + radius - x, x - box[2] + radius), 0)
+    down = np.maximum(np.maximum(box[1] + radius - y, y - box[3] + radius), 0)
+    inside = radius - np.hypot(across[None, :], down[:, None])
+    alpha = np.rint(255 * np.clip(inside + 0.5, 0, 1)).astype(np.uint8)
+    rgba = np.dstack([np.broadcast_to(np.array(colour, np.uint8), (*alpha.shape, 3)), alpha])
+    rgba[alpha == 0] = 0
+    return Patch("Button", left, top, rgba)
 
 
 def _prove(element: Element, text: SetText, legible: Legible, canvas: tuple[int, int]) -> TextProof:
@@ -224,6 +304,12 @@ def _find_mean(ground: Pixels, box: Box) -> npt.NDArray[np.float64]:
 
 def _stands_out(colour: RGB, mean: npt.NDArray[np.float64]) -> bool:
     return bool(np.linalg.norm(to_lab(np.array([[colour]], np.uint8))[0, 0] - mean) > 45)
+
+
+def _lighten(colour: RGB) -> RGB:
+    """The same hue for a dark ground."""
+    lab = to_lab(np.array([[colour]], np.uint8))[0, 0].astype(float)
+    return _from_lab(np.array([BRIGHT, lab[1], lab[2]]))
 
 
 def _tint(lightness: float, towards: npt.NDArray[np.float64], share: float) -> RGB:

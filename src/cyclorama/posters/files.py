@@ -1,13 +1,16 @@
-"""A poster's files: the flat image, its parts for later editing, layers for designers' programs, the
+"""A poster and its files: the flat image, its parts for later editing, layers for designers' programs, the
 record."""
 
 from __future__ import annotations
 
 import io
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cyclorama.errors import SettingsError
@@ -17,36 +20,97 @@ from cyclorama.imaging.layers import encode_openraster, encode_psd
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import ENDING, PARTS
 from cyclorama.posters.drawing import DrawnPoster, draw_svg, list_layers
-from cyclorama.posters.maker import Poster
 from cyclorama.posters.record import PosterRecord, read_record
-from cyclorama.types import Pixels
+from cyclorama.types import Pixels, ProductReport
 from cyclorama.typography.drawing import lay_over
 
 PosterLayers = Literal["psd", "ora", "svg"]
 
 
-def write_poster(poster: Poster, folder: Path, stem: str, layers: PosterLayers | None = None) -> Path:
-    """``stem``.png with its record and parts beside it, and layers if asked for. Raises OutputError."""
-    if layers is not None and layers not in get_args(PosterLayers):
-        raise SettingsError(f"layers is {layers!r}; give one of {', '.join(get_args(PosterLayers))}")
-    drawn, product = poster.drawn, poster.product
-    named = list_layers(drawn, product)
-    image = folder / f"{stem}.png"
-    write_atomic(image, _encode(drawn.pixels))
-    write_atomic(folder / f"{stem}{PARTS['background']}", _encode(drawn.background))
-    write_atomic(
-        folder / f"{stem}{PARTS['product']}", _encode(next(rgba for name, rgba in named if name == "Product"))
-    )
-    if layers == "psd":
-        write_atomic(folder / f"{stem}.psd", encode_psd(named, drawn.pixels))
-    elif layers == "ora":
-        write_atomic(folder / f"{stem}.ora", encode_openraster(named, drawn.pixels))
-    elif layers == "svg":
-        bare = f"{stem}.bare.png"
-        write_atomic(folder / bare, _encode(draw_bare(drawn, product)))
-        write_atomic(folder / f"{stem}.svg", draw_svg(drawn, bare).encode())
-    poster.record.save(folder / f"{stem}{ENDING}")
-    return image
+@dataclass(frozen=True, eq=False)
+class Poster:
+    """A finished poster: pixels, layers and record."""
+
+    drawn: DrawnPoster
+    product: Product
+    """On the canvas."""
+    record: PosterRecord
+    """Words, layout, seeds and what the checks found."""
+
+    @property
+    def pixels(self) -> Pixels:
+        """uint8 (H, W, 3)."""
+        return self.drawn.pixels
+
+    @property
+    def image(self) -> Image.Image:
+        """As PIL's."""
+        return Image.fromarray(self.drawn.pixels)
+
+    @property
+    def report(self) -> ProductReport:
+        """The proof that the product's pixels are the given ones."""
+        return self.drawn.report
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the poster and return where it is.
+
+        The suffix of ``path`` decides: .png is flat; .psd, .ora and .svg have layers (an .svg lies beside the
+        image without its words, NAME.bare.png); .poster.json is the record with the parts beside it, from
+        which `cyclorama poster edit` goes on. Missing folders are made. Raises SettingsError (suffix),
+        OutputError (disk).
+        """
+        target = Path(path).expanduser()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.name.endswith(ENDING):
+            write_poster(self, target.parent, target.name.removesuffix(ENDING))
+            return target
+        suffix = target.suffix.lower()
+        if suffix not in _SUFFIXES:
+            raise SettingsError(
+                f"{target} ends with {suffix or 'no suffix'}; use one of {', '.join((*_SUFFIXES, ENDING))}"
+            )
+        flat = suffix == ".png"
+        files = {} if flat else _encode_layers(self, target.stem, suffix)
+        for name, data in (files or {suffix: encode_png(self.pixels)}).items():
+            write_atomic(target if name == suffix else target.with_name(target.stem + name), data)
+        return target
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return encode_png(self.pixels)
+
+
+_SUFFIXES = (".png", *(f".{kind}" for kind in get_args(PosterLayers)))
+
+
+def write_poster(poster: Poster, folder: Path, stem: str, layers: PosterLayers | None = None) -> list[Path]:
+    """Write ``stem``.png with its record and parts beside it, and layers if asked for.
+
+    The files' paths, the image first. Equal posters give equal bytes. Raises OutputError.
+    """
+    product = next(rgba for name, rgba in list_layers(poster.drawn, poster.product) if name == "Product")
+    files = {
+        ".png": encode_png(poster.pixels),
+        PARTS["background"]: encode_png(poster.drawn.background),
+        PARTS["product"]: encode_png(product),
+        **({} if layers is None else _encode_layers(poster, stem, f".{layers}")),
+    }
+    for suffix, data in files.items():
+        write_atomic(folder / (stem + suffix), data)
+    poster.record.save(folder / (stem + ENDING))
+    return [folder / (stem + suffix) for suffix in (*files, ENDING)]
+
+
+def _encode_layers(poster: Poster, stem: str, suffix: str) -> dict[str, bytes]:
+    """Suffix to bytes of a file of layers, and of what it needs beside it."""
+    drawn = poster.drawn
+    if suffix == ".svg":
+        bare = ".bare.png"
+        flat = encode_png(draw_bare(drawn, poster.product))
+        return {bare: flat, ".svg": draw_svg(drawn, stem + bare).encode()}
+    named = list_layers(drawn, poster.product)
+    return {suffix: (encode_psd if suffix == ".psd" else encode_openraster)(named, drawn.pixels)}
 
 
 def open_poster(path: Path) -> Poster:
@@ -75,7 +139,8 @@ def draw_bare(drawn: DrawnPoster, product: Product) -> Pixels:
     return composite(lay_over(drawn.background, drawn.below), product)
 
 
-def _encode(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """The bytes of a PNG of RGB or RGBA ``pixels`` (H, W, 3 or 4)."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
     return buffer.getvalue()

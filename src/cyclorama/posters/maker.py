@@ -21,13 +21,14 @@ from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Model, Task
 from cyclorama.imaging.layout import Rectangle, find_box, place_in_box
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.layout.elements import Box, PosterLayout
+from cyclorama.layout.elements import Box, PosterLayout, compute_hull, find_stacks
 from cyclorama.models.registry import Category
 from cyclorama.posters.checks import check_poster
-from cyclorama.posters.drawing import DrawnPoster, draw_poster
+from cyclorama.posters.drawing import draw_poster
+from cyclorama.posters.files import Poster
 from cyclorama.posters.planning import Planner, PlanRequest, plan_poster
 from cyclorama.posters.record import PosterRecord
-from cyclorama.posters.words import PosterBrand, Wording, check_words
+from cyclorama.posters.words import PosterBrand, Wording, check_words, choose_fonts
 from cyclorama.seeding import compute_seed
 from cyclorama.types import Size
 
@@ -44,21 +45,6 @@ class PosterSettings(Settings):
     """rules (grammar and energy), or a baseline: fixed, random."""
     preset: Literal["quality", "balanced", "fast"] = "fast"
     """As of generate: quality, balanced or fast."""
-
-
-@dataclass(frozen=True, eq=False)
-class Poster:
-    """A finished poster: pixels, layers and record."""
-
-    drawn: DrawnPoster
-    product: Product
-    """On the canvas."""
-    record: PosterRecord
-
-    @property
-    def image(self) -> Image.Image:
-        """As PIL's."""
-        return Image.fromarray(self.drawn.pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +65,31 @@ class PosterMaker:
         seed: int = 0,
         reference: Reference | None = None,
         locks: Mapping[str, Box] | None = None,
+        style: FittedStyle | None = None,
     ) -> dict[str, Poster]:
         """Language to poster, all on one background; the first to pass all checks with no plate under
         its words, else the best; what fails a check is marked.
 
-        Seeds of backgrounds derive from ``seed``, the product's name and the attempt, so canvases of one
-        product share them. Raises SettingsError, LayoutError and typography's errors before anything is
-        rendered.
+        Without a ``style`` or ``reference`` the set has the brand's style. Seeds of backgrounds derive from
+        ``seed``, the product's name and the attempt, so canvases of one product share them. Raises
+        SettingsError, LayoutError and typography's errors before anything is rendered.
         """
         check_words(dict(wordings), self.brand)
         logo = read_logo(self.brand)
-        request = PlanRequest(product, canvas, wordings, self.brand, logo, locks)
+        brand = choose_fonts(self.brand, category.name)
+        request = PlanRequest(product, canvas, wordings, brand, logo, locks)
         plans = plan_poster(
             request, self.settings.planner, self.settings.plans, compute_seed(seed, product.name, "plan")
         )
-        style = self._load_style()
+        if style is None and reference is None:
+            style = self._load_style()
         best: dict[str, Poster] = {}
         for attempt in range(self.settings.attempts):
             layout = plans[attempt % len(plans)]
             own = compute_seed(seed, product.name, f"poster {attempt}")
             standing, scale = place(product, layout)
-            calm = tuple(element.box for element in layout.select("text", "logo"))
+            stacks = [*find_stacks(layout.select("text")), *([logo] for logo in layout.select("logo"))]
+            calm = tuple(compute_hull([element.box for element in stack]) for stack in stacks)
             task = Task(standing, category, own, reference, style, product.name, calm=calm)
             [made] = sample_images(
                 self.model, [task], GenerateConfig(preset=self.settings.preset, shared_sets=False)
@@ -109,7 +99,7 @@ class PosterMaker:
             others = tuple(plan for plan in plans if plan is not layout)
             posters = {}
             for language, wording in wordings.items():
-                drawn = draw_poster(made.background, standing, layout, wording, language, self.brand, logo)
+                drawn = draw_poster(made.background, standing, layout, wording, language, brand, logo)
                 verdict = check_poster(drawn, standing, layout, wording)
                 record = PosterRecord(
                     name=product.name,
@@ -123,7 +113,7 @@ class PosterMaker:
                     model=self.handle.name,
                     model_hash=self.handle.hash,
                     preset=self.settings.preset,
-                    brand=self.brand.model_dump(mode="json"),
+                    brand=brand.model_dump(mode="json"),
                     proofs=drawn.proofs,
                     verdict=verdict,
                     exact=drawn.report.exact,
@@ -188,6 +178,7 @@ def edit(
     Raises SettingsError (a text that is none, the product's own box), LayoutError and typography's errors.
     """
     record = poster.record
+    brand = choose_fonts(brand, record.category)
     words, spoken = wording or record.texts, language or record.language
     if set(words) != set(record.texts):
         raise SettingsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -16,16 +17,14 @@ from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
 from cyclorama.layout.settle import settle
 from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
-from cyclorama.posters.words import PosterBrand, Wording, build_block
+from cyclorama.posters.words import PosterBrand, Wording, build_block, runs_from_right
 from cyclorama.types import Size
 from cyclorama.typography.fitting import measure_widths
 
 Planner = Literal["rules", "fixed", "random"]
 MOST_LINES = 4
-BUTTON = 0.9
+BUTTON = 1.5
 """How much wider than its words a button is, in em."""
-RTL = {"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"}
-"""Languages that run from the right; a poster in these alone is laid out as its mirror image."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,8 @@ def measure_texts(wordings: Mapping[str, Wording], brand: PosterBrand) -> tuple[
         count = max(map(len, found))
         padded = [widths + widths[-1:] * (count - len(widths)) for widths in found]
         room = BUTTON if role == "action" else 0.0
+        if role == "action":  # a button is read at a glance: as few lines as its words allow
+            padded = [widths[: sum(map(math.isinf, widths)) + 1] for widths in padded]
         widths = tuple(1.01 * max(column) + room for column in zip(*padded, strict=True))
         shapes.append(TextShape(role, role, widths))  # type: ignore[arg-type]
     return tuple(shapes)
@@ -83,7 +84,7 @@ def plan_poster(request: PlanRequest, planner: Planner, count: int, seed: int) -
         found = plan_by_rules(task, count, seed)
     else:
         found = [plan_fixed(task) if planner == "fixed" else plan_random(task, seed)]
-    if all(language.split("-")[0].lower() in RTL for language in request.wordings) and not task.locks:
+    if all(map(runs_from_right, request.wordings)) and not task.locks:
         found = [mirror(layout) for layout in found]
         keep = task.silhouette is None or bool((task.silhouette == task.silhouette[:, ::-1]).all())
         if not keep:  # the product itself is not mirrored: settled anew about its true outline

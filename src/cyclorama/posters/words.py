@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from cyclorama.config import Settings, load_config
 from cyclorama.errors import CycloramaError, SettingsError
-from cyclorama.layout.elements import Role
+from cyclorama.layout.elements import LEADING_OTHERS, Role, find_leading
 from cyclorama.layout.task import Corner
 from cyclorama.typography.records import Span, TextBlock, TypeStyle
 
@@ -59,6 +59,29 @@ class PosterBrand(Settings):
     """Words that must not be said, whatever their case."""
     style: Path | None = None
     """Style file of its sets."""
+
+
+QUIET = {
+    "book", "candle", "chocolate", "cream jar", "hand cream", "honey", "jewellery", "perfume",
+    "skincare bottle", "table lamp", "tea", "watch", "whisky", "wine",
+}  # fmt: skip
+"""Categories whose headlines are set in the serif where no font is given."""
+
+
+RTL = {"ar", "fa", "he", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"}
+"""Languages that run from the right; a poster in these alone is laid out as its mirror image."""
+
+
+def runs_from_right(language: str) -> bool:
+    """Whether a language (``ar``, ``he-IL``) is written from the right."""
+    return language.split("-")[0].lower() in RTL
+
+
+def choose_fonts(brand: PosterBrand, category: str) -> PosterBrand:
+    """``brand`` with a headline font that suits ``category``, if it names no fonts."""
+    if brand.headline_fonts or brand.fonts != ("sans",) or category not in QUIET:
+        return brand
+    return brand.replace(headline_fonts=("serif",))
 
 
 def read_brand(path: Path | None) -> PosterBrand:
@@ -145,7 +168,7 @@ def build_block(
     style = TypeStyle(
         fonts=fonts,
         weight=weight,
-        line_height=1.1 if role == "headline" else 1.2,
+        line_height=min(find_leading(role), LEADING_OTHERS),
         anchor="middle",
         max_size=size,
         min_x_height=0.007 if role == "legal" else 0.011,

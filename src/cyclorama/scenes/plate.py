@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclorama.scenes.canvas import CalmBox, clear_boxes, raise_backdrop
+from cyclorama.scenes.calm import CalmBox, clear_boxes
+from cyclorama.scenes.canvas import raise_backdrop
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.look import choose_wall, measure_rim
 from cyclorama.scenes.model import PREVIEW, CutOut, begin_set, find_surroundings, find_view, light_as

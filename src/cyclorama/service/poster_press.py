@@ -21,7 +21,8 @@ from cyclorama.generation.shard import RowState
 from cyclorama.generation.task import Model
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.posters.canvases import read_canvas
-from cyclorama.posters.maker import Poster, PosterMaker, PosterSettings
+from cyclorama.posters.files import Poster
+from cyclorama.posters.maker import PosterMaker, PosterSettings
 from cyclorama.posters.words import PosterBrand, check_wordings
 from cyclorama.service.blobs import Blobs
 from cyclorama.service.leases import Claim

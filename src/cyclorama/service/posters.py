@@ -19,8 +19,8 @@ from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.imaging.compositing import composite
 from cyclorama.layout.elements import ENDING, PARTS, Box
 from cyclorama.posters.drawing import DrawnPoster, list_layers
-from cyclorama.posters.files import open_poster, write_poster
-from cyclorama.posters.maker import Poster, edit
+from cyclorama.posters.files import Poster, open_poster, write_poster
+from cyclorama.posters.maker import edit
 from cyclorama.posters.words import PosterBrand
 from cyclorama.service.layering import LayerFile, pack_layers
 from cyclorama.service.photos import SHOWN

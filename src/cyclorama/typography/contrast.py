@@ -86,18 +86,19 @@ def choose_limit(text: SetText, shorter: int) -> float:
 
 
 def make_legible(
-    pixels: Pixels, text: SetText, colours: Sequence[Colour], limit: float | None = None
+    pixels: Pixels, text: SetText, colours: Sequence[Colour], limit: float | None = None, strict: bool = False
 ) -> Legible:
     """``text`` over ``pixels`` (H, W, 3) in the first of ``colours`` to reach ``limit``, or with a remedy.
 
-    ``colours``: preferred first; black and white come after them. ``limit``: None is WCAG's. Raises
-    ContrastError (a limit that no plate reaches). Invariant: the ratio of the result, measured on what lies
-    below the text, is at or above the limit.
+    ``colours``: preferred first; black and white come after them, or if ``strict`` are for plates alone.
+    ``limit``: None is WCAG's. Raises ContrastError (a limit that no plate reaches). Invariant: the ratio of
+    the result, measured on what lies below the text, is at or above the limit.
     """
     canvas = (pixels.shape[0], pixels.shape[1])
     limit = choose_limit(text, min(canvas)) if limit is None else limit
-    tried = list(dict.fromkeys([*colours, _BLACK, _WHITE]))
-    behind = _find_behind(text, canvas)
+    unders = list(dict.fromkeys([*colours, _BLACK, _WHITE]))
+    tried = list(dict.fromkeys(colours)) if strict else unders
+    behind = find_behind(text, canvas)
     seen = pixels[behind]
     for index, colour in enumerate(tried):
         ratio = _rate(seen, colour)
@@ -114,7 +115,7 @@ def make_legible(
             ratio, strength = found
             layers = (_fill("Scrim", (left, top), under, strength * veil), draw_text(text, colour, canvas))
             return Legible(layers, colour, ratio, limit, "scrim", strength)
-    for colour, under in ((c, u) for c in tried for u in tried):
+    for colour, under in ((c, u) for c in tried for u in unders):
         ratio = float(compute_ratio(get_luminance(colour), get_luminance(under)))
         if ratio >= limit:
             layers = (draw_plate(text, under, canvas), draw_text(text, colour, canvas))
@@ -124,7 +125,7 @@ def make_legible(
     )
 
 
-def _find_behind(text: SetText, canvas: Size) -> npt.NDArray[np.bool_]:
+def find_behind(text: SetText, canvas: Size) -> npt.NDArray[np.bool_]:
     """(H, W): the pixels under the glyphs and within the ring round them."""
     left, top, coverage = draw_coverage(text, canvas)
     full = np.zeros((canvas[0] + 2 * _RING, canvas[1] + 2 * _RING), bool)

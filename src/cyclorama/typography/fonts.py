@@ -4,7 +4,8 @@ A source is a bundled family (``sans``, ``serif``), a font file, a folder of fon
 folders where the operating system keeps fonts; with the bundled sans before them, if it is the first source).
 Of each family the face nearest in weight is taken, upright before italic; later sources follow the weight of
 the first face. Of a folder, the families come first whose names share most words with the first source's
-(``Noto Sans Arabic`` after ``Noto Sans``), so that scripts mixed in a line look alike.
+(``Noto Sans Arabic`` after ``Noto Sans``), so that scripts mixed in a line look alike. Files of one
+family that are given one by one are one family.
 """
 
 from __future__ import annotations
@@ -71,16 +72,23 @@ def find_faces(sources: tuple[str, ...], weight: int) -> tuple[FontFace, ...]:
     chosen: list[_Found] = []
     wanted = weight
     first = ("sans",) if sources[0] == "system" else ()
+    single = [found for source in sources if _is_file(source) for found in _find(source)]
     for source in (*first, *sources, "sans"):
         families: dict[str, list[_Found]] = {}
         for found in _find(source):
             families.setdefault(found.family, []).append(found)
+        if _is_file(source):  # its family's other files count, too
+            families = {name: [found for found in single if found.family == name] for name in families}
         model = chosen[0].family if chosen else next(iter(families))
         for family in sorted(families, key=lambda name: (-_count_shared(name, model), name)):
             chosen.append(min(families[family], key=lambda found: _rate(found, wanted)))
             wanted = weight if chosen[0].variable else round(chosen[0].weight)
     unique = dict.fromkeys((found.path, found.number, weight if found.variable else None) for found in chosen)
     return tuple(_open(*key) for key in unique)
+
+
+def _is_file(source: str) -> bool:
+    return source not in (*BUNDLED, "system") and not Path(source).is_dir()
 
 
 def _rate(found: _Found, weight: int) -> tuple[bool, float, float, str, int]:

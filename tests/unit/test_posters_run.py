@@ -1,0 +1,217 @@
+"""A run of posters: a row per input, canvas and language; stops, kills and workers change no byte."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from cyclorama.cli import main
+from cyclorama.generation.items import ItemSource
+from cyclorama.generation.model import open_scenes
+from cyclorama.generation.results import read_status
+from cyclorama.generation.settings import GenerateConfig, InputSettings, RunConfig, RunSettings
+from cyclorama.jobs.job import EngineSettings, Hooks
+from cyclorama.posters import job as jobs
+from cyclorama.posters.job import PosterJob
+from cyclorama.posters.maker import PosterSettings
+from cyclorama.posters.record import read_record
+from cyclorama.posters.run import PosterResult, run_posters
+from flat_scenes import load_flat
+
+WORDS = {"en": {"headline": "Good morning"}, "de": {"headline": "Guten Morgen"}}
+CANVASES = {"160x200": (200, 160), "220x120": (120, 220)}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Three vases, and a file that is no image."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    rows, columns = np.mgrid[:90, :60]
+    for number in range(3):
+        alpha = (np.hypot((rows - 45) / 40, (columns - 30) / (14 + 4 * number)) < 1) * 255
+        colour = np.full((90, 60, 3), (30, 60 + 50 * number, 150))
+        Image.fromarray(np.dstack([colour, alpha]).astype(np.uint8)).save(folder / f"vase{number}.png")
+    (folder / "torn.png").write_bytes(b"no image")
+    return folder
+
+
+def run(
+    folder: Path,
+    out: Path,
+    hooks: Hooks | None = None,
+    canvases: Any = None,
+    words: Any = None,
+    workers: int = 1,
+    retry: Any = None,
+) -> PosterResult:
+    config = RunConfig(
+        GenerateConfig(preset="fast", shared_sets=False),
+        RunSettings(dtype="float32", seed=3, retry=retry),
+        EngineSettings(workers=workers, shard_size=2),
+        InputSettings(category="vase").build_rules(),
+    )
+    job = PosterJob(
+        out,
+        config,
+        open_scenes(),
+        load_model=load_flat,
+        wordings=words or WORDS,
+        canvases=canvases or CANVASES,
+        posters=PosterSettings(attempts=1, plans=1),
+    )
+    return run_posters(ItemSource(folder), job, hooks)
+
+
+def read_all(out: Path) -> dict[str, bytes]:
+    """All that a run promises, by path."""
+    files = [p for p in out.rglob("*") if p.is_file() and "journal" not in p.parts and p.name != "lock"]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
+
+
+def read_rows(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def test_there_is_a_row_per_input_canvas_and_language(shop: Path, tmp_path: Path) -> None:
+    result = run(shop, tmp_path / "out")
+    rows = read_rows(tmp_path / "out")
+    assert [(row["name"], row["size"], row["language"]) for row in rows] == [
+        (name, size, language)
+        for name in ("torn.png", "vase0.png", "vase1.png", "vase2.png")
+        for size in CANVASES
+        for language in WORDS
+    ]
+    assert {row["status"] for row in rows if row["name"] == "torn.png"} == {"failed"}
+    assert {row["error"] for row in rows[:4]} == {"UnreadableImageError"}
+    assert result.posters["failed"] == 4 and result.made == 12 and result.finished
+    for row in rows[4:]:
+        assert row["status"] in ("done", "marked") and row["exact"] and row["category"] == "plant pot"
+        with Image.open(tmp_path / "out" / row["output"]) as image:
+            assert image.size == (row["width"], row["height"]) == CANVASES[row["size"]][::-1]
+        record = read_record(tmp_path / "out" / row["record"])
+        assert record.texts == WORDS[row["language"]] and record.seed == row["seed"]
+        assert (row["status"] == "done") == record.verdict.accepted == (row.get("faults") is None)
+    assert rows[4]["output"] == "posters/vase0.160x200.en.png"
+    table = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert [row["output"] for row in table] == [row.get("output") for row in rows]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<figure>") == 3 * 5 and "torn.png" in page and "posters/vase2.220x120.de.png" in page
+    status = read_status(tmp_path / "out")
+    assert (status["done"], status["failed"], status["images"]) == (3, 1, 12)
+
+
+def test_killed_at_any_poster_and_run_again_gives_the_same_bytes(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(shop, tmp_path / "whole")
+    write = jobs.write_poster
+
+    class Killed(BaseException):
+        """What no handler catches."""
+
+    for moment in (1, 2, 5, 12):
+        count = [0]
+
+        def write_or_die(*values: Any, count: list[int] = count, moment: int = moment) -> Any:
+            found = write(*values)
+            count[0] += 1
+            if count[0] == moment:
+                raise Killed
+            return found
+
+        monkeypatch.setattr(jobs, "write_poster", write_or_die)
+        with pytest.raises(Killed):
+            run(shop, tmp_path / f"killed{moment}")
+        monkeypatch.setattr(jobs, "write_poster", write)
+        result = run(shop, tmp_path / f"killed{moment}")
+        assert result.made >= 12 - moment
+        assert read_all(tmp_path / f"killed{moment}") == read_all(tmp_path / "whole")
+
+
+def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path / "whole")
+    done: list[int] = []
+    stopping: Callable[[], bool] = lambda: sum(done) >= 6  # noqa: E731
+    stopped = run(shop, tmp_path / "out", Hooks(advanced=done.append, stopping=stopping))
+    assert not stopped.finished and not (tmp_path / "out" / "results.jsonl").exists()
+    again = run(shop, tmp_path / "out")
+    assert again.finished and 0 < again.made < 12
+    assert read_all(tmp_path / "out") == read_all(tmp_path / "whole")
+    assert run(shop, tmp_path / "out").made == 0
+
+
+def test_two_workers_give_the_bytes_of_one(shop: Path, tmp_path: Path) -> None:
+    run(shop, tmp_path / "one")
+    assert run(shop, tmp_path / "two", workers=2).made == 12
+    assert read_all(tmp_path / "one") == read_all(tmp_path / "two")
+
+
+def test_what_is_unchanged_is_kept(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(shop, out, canvases={"160x200": (200, 160)})
+    assert run(shop, out).made == 6, "only the new canvas"
+    (shop / "a.png").write_bytes((shop / "vase1.png").read_bytes())
+    assert run(shop, out).made == 4, "only the new input, though all moved by one row"
+    (out / "posters" / "vase0.160x200.en.png").unlink()
+    assert run(shop, out).made == 2, "the canvas whose file is gone"
+    assert run(shop, out, words={"en": {"headline": "Good night"}}).made == 8
+    run(shop, tmp_path / "fresh", words={"en": {"headline": "Good night"}})
+    assert read_rows(out) == read_rows(tmp_path / "fresh")
+
+
+def test_failed_inputs_are_tried_again_when_asked(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = jobs.PosterMaker.make
+
+    def refuse(self: Any, product: Any, *values: Any, **named: Any) -> Any:
+        if product.name == "vase1.png":
+            raise RuntimeError("a cosmic ray")
+        return make(self, product, *values, **named)
+
+    monkeypatch.setattr(jobs.PosterMaker, "make", refuse)
+    result = run(shop, tmp_path / "out")
+    assert result.posters["failed"] == 8
+    assert {row["error"] for row in result.failures} == {"UnreadableImageError", "RuntimeError"}
+    monkeypatch.setattr(jobs.PosterMaker, "make", make)
+    assert run(shop, tmp_path / "out").made == 0
+    assert run(shop, tmp_path / "out", retry="failed").made == 4
+    run(shop, tmp_path / "fresh")
+    assert read_rows(tmp_path / "out") == read_rows(tmp_path / "fresh")
+
+
+def test_words_that_do_not_fit_one_canvas_fail_there_alone(shop: Path, tmp_path: Path) -> None:
+    words = {"en": {"headline": "many words " * 40}}
+    canvases = {"square": (200, 200), "wide": (200, 900)}
+    result = run(shop, tmp_path / "out", words=words, canvases=canvases)
+    rows = read_rows(tmp_path / "out")[2:]
+    assert {(row["size"], row.get("error")) for row in rows} == {("square", "LayoutError"), ("wide", None)}
+    assert result.posters["failed"] == 5
+
+
+def test_the_command_and_its_edit(tmp_path: Path, shop: Path, capsys: Any) -> None:
+    (tmp_path / "texts.yaml").write_text("headline: Good morning\n")
+    out = tmp_path / "out"
+    (shop / "vase1.png").unlink()
+    (shop / "vase2.png").unlink()
+    arguments = ["poster", str(shop), "--texts", str(tmp_path / "texts.yaml"), "--out", str(out)]
+    arguments += ["--category", "vase", "--attempts", "1"]
+    assert main([*arguments, "--size", "96x120", "--dry-run"]) == 0
+    assert "2 images to make in 1 shards" in capsys.readouterr().out and not out.exists()
+    assert main([*arguments, "--size", "96x120"]) == 1
+    said = capsys.readouterr()
+    assert "UnreadableImageError: torn.png, 96x120, en" in said.err and "1 failed; 1 made now" in said.out
+    record = out / "posters" / "vase0.96x120.poster.json"
+    edited = ["poster", "edit", str(record), "--text.headline", "Hello", "--out", str(tmp_path / "new")]
+    assert main(edited) in (0, 1)
+    assert read_record(tmp_path / "new" / record.name).texts == {"headline": "Hello"}
+    assert main([*arguments, "--size", "huge"]) == 2
+    assert "give square, portrait" in capsys.readouterr().err
