@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cyclorama.scenes.calm import PATTERN, clear_boxes, fade
+from cyclorama.scenes.calm import PATTERN, RELIEF, clear_boxes, fade
 from cyclorama.scenes.canvas import raise_backdrop
-from cyclorama.scenes.geometry import Mesh, merge_meshes, rounded_box
+from cyclorama.scenes.geometry import Mesh, grid_surface, merge_meshes, rounded_box
 from cyclorama.scenes.stage import Camera, Part, Stage, project
 from cyclorama.scenes.surface import Surface
 
@@ -103,6 +103,16 @@ def test_a_pattern_behind_words_fades_and_slow_changes_stay() -> None:
     assert kept.surface.colour.std() < 8 and kept.mesh is wall.mesh
     [same] = clear_boxes(make_stage(make_wall(1.2, texture)), [box_]).parts
     assert same.surface.colour is texture, "what is seen in no box keeps its pattern"
+
+
+def test_folds_behind_words_are_flatter() -> None:
+    points = np.array([[[x, 3 + 0.2 * np.sin(4 * x), z] for x in np.linspace(-6, 6, 97)] for z in (0.0, 9.0)])
+    curtain = Part(grid_surface(points), PLAIN)
+    [kept] = clear_boxes(make_stage(curtain), [(0.1, 0.05, 0.4, 0.2)]).parts
+    assert np.ptp(kept.mesh.vertices[:, 1]) == pytest.approx(RELIEF * 0.4, rel=0.01)
+    assert kept.mesh.vertices[:, 1].min() == pytest.approx(2.8, abs=0.001), "its front stays"
+    assert np.linalg.norm(kept.mesh.normals, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.abs(kept.mesh.normals[:, 0]).max() < np.abs(curtain.mesh.normals[:, 0]).max()
 
 
 def test_a_fence_goes_as_a_whole_and_of_scattered_things_those_in_the_box() -> None:

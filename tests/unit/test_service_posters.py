@@ -113,7 +113,7 @@ def test_posters_are_the_commands_and_languages_share_one_background(desk: Desk,
     made = making.make(product, handle.registry.resolve("mug"), TEXTS, (240, 300), 5)
     for image, language in ((english, "en"), (german, "de")):
         found = desk.ask("GET", f"/v1/images/{image['id']}/file").body
-        assert found == write_poster(made[language], tmp_path, language).read_bytes()
+        assert found == write_poster(made[language], tmp_path, language)[0].read_bytes()
         assert (image["width"], image["height"], image["report"]["exact"]) == (300, 240, True)
         assert image["bytes"] == len(found) and image["category"] == "mug"
         recipe = desk.ask("GET", f"/v1/images/{image['id']}/recipe").json

@@ -2,7 +2,8 @@
 
 A thing is what hangs together of a stage's parts; of a merged part, as beans that are scattered, each piece
 is one. The set itself is what is seen as one sheet across the image: ground, walls, the view behind. Things
-that are seen in a calm box are taken off the stage as a whole; a sheet stays and its pattern fades.
+that are seen in a calm box are taken off the stage as a whole; a sheet stays, its pattern fades and its
+folds are flatter.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ COARSE = 0.12
 """What is wider than this share of a texture is no pattern, but what the surface shows."""
 PATTERN = 5.0
 """Most that a pattern behind words departs from its surface, levels of 255 (standard deviation)."""
+THIN = 0.25
+"""A sheet is no deeper than this share of its width and height."""
+RELIEF = 0.3
+"""What is left of its folds and grooves behind words."""
 _GRID = 48
 
 
@@ -110,11 +115,22 @@ def fade(texture: Texture, wraps: bool) -> Texture:
 
 
 def _calm(part: Part, seen: NDArray[np.float64], boxes: Sequence[CalmBox]) -> Part:
-    surface = part.surface
-    if not isinstance(surface.colour, np.ndarray) or not any(_crosses(seen, box) for box in boxes):
+    if not any(_crosses(seen, box) for box in boxes):
         return part
-    faded = fade(surface.colour, surface.tiles != (1.0, 1.0))
-    return Part(part.mesh, replace(surface, colour=faded))
+    mesh, surface = _press(part.mesh), part.surface
+    if isinstance(surface.colour, np.ndarray):
+        surface = replace(surface, colour=fade(surface.colour, surface.tiles != (1.0, 1.0)))
+    changed = mesh is not part.mesh or surface is not part.surface
+    return Part(mesh, surface) if changed else part
+
+
+def _press(mesh: Mesh) -> Mesh:
+    """An upright sheet with lower folds and grooves; what stands out most stays where it is."""
+    low = mesh.vertices.min(0)
+    wide, deep, tall = np.ptp(mesh.vertices, axis=0)
+    if deep < 1e-3 or deep > THIN * min(wide, tall):
+        return mesh
+    return mesh.moved(y=-float(low[1])).scaled(1, RELIEF, 1).moved(y=float(low[1]))
 
 
 def _split(part: Part) -> list[Part]:
