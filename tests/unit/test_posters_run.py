@@ -215,3 +215,5 @@ def test_the_command_and_its_edit(tmp_path: Path, shop: Path, capsys: Any) -> No
     assert read_record(tmp_path / "new" / record.name).texts == {"headline": "Hello"}
     assert main([*arguments, "--size", "huge"]) == 2
     assert "give square, portrait" in capsys.readouterr().err
+    assert main([*arguments, "--reference", "scene"]) == 2
+    assert "posters take an image as reference" in capsys.readouterr().err

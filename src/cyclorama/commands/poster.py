@@ -89,10 +89,11 @@ def make(
         Print errors only.
     """
     from cyclorama.commands.generate import watch
+    from cyclorama.errors import SettingsError
     from cyclorama.files import check_output_folder
     from cyclorama.generation.items import ItemSource
     from cyclorama.generation.model import open_model
-    from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
+    from cyclorama.generation.settings import SCENE_REFERENCE, GenerateConfig, RunConfig, RunSettings
     from cyclorama.posters.canvases import read_canvas
     from cyclorama.posters.job import PosterJob
     from cyclorama.posters.run import estimate_posters, run_posters
@@ -103,6 +104,10 @@ def make(
         settings or PosterSettings(),
         engine or EngineSettings(),
     )
+    if inputs.reference_address == SCENE_REFERENCE:
+        raise SettingsError(
+            "--reference scene is for `cyclorama generate`; posters take an image as reference"
+        )
     wordings, look = read_wordings(texts), read_brand(brand)
     check_words(wordings, look)
     canvases = {name.lower(): read_canvas(name.lower()) for name in size}
