@@ -244,3 +244,25 @@ def test_each_term_sees_its_own_fault(term: str, change: dict[str, Any]) -> None
     good, bad = (measure_terms(build(places), task) for places in (boxes, boxes | change))
     assert bad[term] > good[term] + 0.05
     assert set(good) == set(WEIGHTS)
+
+
+def test_half_empty_lines_of_a_headline_and_many_lines_cost() -> None:
+    headline = TextShape("headline", "headline", (6.0, 5.0, 3.4, 3.0))
+    body = TextShape("body", "body", (30.0, 16.0, 11.0, 8.0, 7.0))
+    task = make_task(texts=(headline, body), logo_aspect=None)
+
+    def measure(headline_lines: int, body_lines: int) -> float:
+        elements = (
+            Element(id="product", kind="product", box=(0.3, 0.5, 0.7, 0.9)),
+            Element(
+                id="headline", kind="text", role="headline", box=(0.1, 0.1, 0.5, 0.2), lines=headline_lines
+            ),
+            Element(id="body", kind="text", role="body", box=(0.1, 0.25, 0.5, 0.4), lines=body_lines),
+        )
+        layout = PosterLayout(height=1350, width=1080, family="x", elements=elements)
+        return measure_terms(layout, task)["broken"]
+
+    assert measure(1, 3) == 0
+    assert measure(2, 3) == pytest.approx(0.8 - 6 / 10)
+    assert measure(3, 3) == pytest.approx(0.8 - 6 / 10.2)
+    assert measure(1, 5) == pytest.approx(0.6)

@@ -24,7 +24,7 @@ from cyclorama.posters.drawing import list_layers, set_texts
 from cyclorama.posters.files import Poster, open_poster, write_poster
 from cyclorama.posters.maker import PosterMaker, PosterSettings, edit, place
 from cyclorama.posters.record import PosterRecord, read_record
-from cyclorama.posters.words import PosterBrand, check_wordings, read_brand, read_wordings
+from cyclorama.posters.words import PosterBrand, check_wordings, choose_fonts, read_brand, read_wordings
 from cyclorama.typography.drawing import lay_over
 
 WORDS = {"headline": "Slow evenings", "subline": "Eau de parfum", "price": "€ 59", "action": "Discover"}
@@ -163,6 +163,12 @@ def test_words_from_the_right_keep_to_the_right_of_their_stack() -> None:
             if element.role != "action":
                 place = text.ink[2] / 400 if right else text.ink[0] / 400
                 assert place == pytest.approx(right or left, abs=0.003)
+
+
+def test_headlines_of_quiet_categories_are_set_in_the_serif_unless_fonts_are_given() -> None:
+    assert choose_fonts(PosterBrand(), "perfume").headline_fonts == ("serif",)
+    assert choose_fonts(PosterBrand(), "milk carton") == PosterBrand()
+    assert choose_fonts(PosterBrand(fonts=("system",)), "perfume").headline_fonts == ()
 
 
 def test_what_the_brand_says_is_kept(grounds: Grounds, tmp_path: Path) -> None:
