@@ -21,6 +21,8 @@ from cyclorama.errors import LEARNED, NEEDS_LEARNED, CycloramaError, MissingDepe
 COMMANDS: dict[str, str] = {
     "generate": "make images of products: one, a folder or a million rows",
     "poster": "make posters of products with exact words; edit one",
+    "plan": "plan posters: where everything stands, nothing rendered",
+    "inspect": "judge finished posters anew",
     "check": "say what is wrong with inputs before a run",
     "status": "say how far a run is",
     "train": "train a stage of the model from a YAML recipe",

@@ -49,7 +49,7 @@ LIMITS = (
     Limit("misspelled", "misspelled", "{value:g} texts do not read as given", most=0),
     Limit("unreadable", "contrast_margin", "contrast is {value:.2f} of its limit", least=1),
     Limit("text_on_product", "covered", "{value:.2%} of the product lies under words", most=0),
-    Limit("indistinct", "rim", "rim differs by {value:.1f} from what is behind", least=6),
+    Limit("indistinct", "rim", "rim differs by {value:.1f} from what is behind", least=14),
     Limit("floating", "lift", "foot is {value:.1%} of the product's height over its ground", most=0.015),
     Limit("sunk", "lift", "foot is {value:.1%} of the product's height over its ground", least=-0.015),
     Limit("size", "scale", "product is {value:.2f} of the size its set is for", least=0.8, most=1.25),

@@ -16,6 +16,7 @@ from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
 from cyclorama.generation.engine import sample_images
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.scenes import SceneModel
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Model, Task
@@ -28,7 +29,10 @@ from cyclorama.posters.drawing import draw_poster
 from cyclorama.posters.files import Poster
 from cyclorama.posters.planning import Planner, PlanRequest, plan_poster
 from cyclorama.posters.record import PosterRecord
+from cyclorama.posters.remedies import Attempt, choose_next
 from cyclorama.posters.words import PosterBrand, Wording, check_words, choose_fonts
+from cyclorama.scenes.model import draw_style
+from cyclorama.scenes.surface import Style
 from cyclorama.seeding import compute_seed
 from cyclorama.types import Size
 
@@ -84,19 +88,20 @@ class PosterMaker:
         if style is None and reference is None:
             style = self._load_style()
         best: dict[str, Poster] = {}
+        tried = Attempt(plans[0], style)
         for attempt in range(self.settings.attempts):
-            layout = plans[attempt % len(plans)]
+            layout = tried.layout
             own = compute_seed(seed, product.name, f"poster {attempt}")
             standing, scale = place(product, layout)
             stacks = [*find_stacks(layout.select("text")), *([logo] for logo in layout.select("logo"))]
             calm = tuple(compute_hull([element.box for element in stack]) for stack in stacks)
-            task = Task(standing, category, own, reference, style, product.name, calm=calm)
+            task = Task(standing, category, own, reference, tried.style, product.name, calm=calm)
             [made] = sample_images(
                 self.model, [task], GenerateConfig(preset=self.settings.preset, shared_sets=False)
             )
             if isinstance(made, Exception):
                 raise made
-            others = tuple(plan for plan in plans if plan is not layout)
+            others = tuple(plan for plan in plans if plan.family != layout.family)
             posters = {}
             for language, wording in wordings.items():
                 drawn = draw_poster(made.background, standing, layout, wording, language, brand, logo)
@@ -113,6 +118,7 @@ class PosterMaker:
                     model=self.handle.name,
                     model_hash=self.handle.hash,
                     preset=self.settings.preset,
+                    palette=tried.palette,
                     brand=brand.model_dump(mode="json"),
                     proofs=drawn.proofs,
                     verdict=verdict,
@@ -124,7 +130,17 @@ class PosterMaker:
                 best = posters
             if _rate(posters) == (0, 0):
                 break
+            faults = {fault for one in posters.values() for fault in one.record.verdict.faults}
+            following = compute_seed(seed, product.name, f"poster {attempt + 1}")
+            free = None if reference or style else self._draw_style(category, following)
+            tried = choose_next(tried, faults, plans, standing, free)
         return best
+
+    def _draw_style(self, category: Category, seed: int) -> Style | None:
+        """The style that a rendered set of ``seed`` would have; a learned model has none."""
+        if not isinstance(self.model, SceneModel):
+            return None
+        return draw_style(category.name, seed, self.model.library)
 
     def _load_style(self) -> FittedStyle | None:
         if self.brand.style is None:

@@ -67,6 +67,9 @@ class PosterRecord(Settings):
     model: str
     model_hash: str
     preset: str
+    palette: tuple[str, ...] = ()
+    """Wall, floor, props and accent as #rrggbb where a remedy moved the set's colours off the product's;
+    empty: as brand and seed give them."""
     brand: dict[str, Any] = Field(default_factory=dict)
     proofs: tuple[TextProof, ...] = ()
     verdict: PosterVerdict
