@@ -10,7 +10,7 @@ strengths each:
 ``floating``, ``sunk``: the product 3, 8 and 20 % of its height above or below where its shadow is.
 ``large``, ``small``: set drawn for a product of 0.6, 0.5, 0.4 or of 1.7, 2, 2.5 times the size.
 ``indistinct``: the set's colours moved so that the mean behind the product is 8, 5 and 2 (CIE76) from the
-mean of the product's rim; ``mean``: from the product's own mean, which need not show at its outline.
+colour that is most common along the product's rim (its own mean need not show at its outline at all).
 ``cropped``: 3, 8 and 20 % of the product's width beyond the canvas.
 ``unreadable``: a text in a colour whose contrast to its ground's mean is 0.9, 0.7 and 0.5 of the limit.
 ``text_on_product``: a headline whose letters lie on 0.3, 1 and 5 % of the product.
@@ -45,15 +45,14 @@ FITTED = {
     "sunk": ("lift", -1),
     "large": ("scale", 1),
     "small": ("scale", -1),
-    "indistinct": ("rim", -1),
-    "mean": ("rim", -1),
+    "indistinct": ("lost", 1),
     "cropped": ("room", -1),
     "unreadable": ("contrast_margin", -1),
     "text_on_product": ("covered", 1),
     "crowded": ("used", 1),
 }
 """Fault to the value that tells it, and whether more or less of it is worse."""
-NAMES = {"large": "size", "small": "size", "mean": "indistinct"}
+NAMES = {"large": "size", "small": "size"}
 """What the checks call a fault, where they call it otherwise."""
 
 

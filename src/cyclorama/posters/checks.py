@@ -11,18 +11,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import PosterLayout, compute_area
 from cyclorama.posters.drawing import DrawnPoster
 from cyclorama.posters.record import PosterVerdict
 from cyclorama.posters.words import Wording
-from cyclorama.scenes.look import measure_contrast, measure_rim
+from cyclorama.scenes.look import measure_rim
 from cyclorama.scenes.model import find_surroundings
 
 VISIBLE = 0.05
 SMALL = 256
 """Longer side at which colours behind the product are measured, pixels, about."""
+ROUNDING = 1.25
+"""Pixels by which a product's foot may be off because its place is rounded."""
+LIKE = 15.0
+"""CIE76 distance from the mean of what is behind it up to which a place of the rim is lost."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ LIMITS = (
     Limit("misspelled", "misspelled", "{value:g} texts do not read as given", most=0),
     Limit("unreadable", "contrast_margin", "contrast is {value:.2f} of its limit", least=1),
     Limit("text_on_product", "covered", "{value:.2%} of the product lies under words", most=0),
-    Limit("indistinct", "rim", "rim differs by {value:.1f} from what is behind", least=14),
+    Limit("indistinct", "lost", "{value:.0%} of the rim is like what is behind it", most=0.4),
     Limit("floating", "lift", "foot is {value:.1%} of the product's height over its ground", most=0.015),
     Limit("sunk", "lift", "foot is {value:.1%} of the product's height over its ground", least=-0.015),
     Limit("size", "scale", "product is {value:.2f} of the size its set is for", least=0.8, most=1.25),
@@ -67,7 +72,7 @@ def check_poster(
 
     ``altered``: an opaque pixel of the product is not the given one. ``misspelled``: glyphs that do not read
     as the words given. ``unreadable``: a contrast below its limit. ``text_on_product``: words, logo or a
-    plate over the product. ``indistinct``: the product's rim is like what is behind it. ``floating`` and
+    plate over the product. ``indistinct``: much of its rim is like what is behind it. ``floating`` and
     ``sunk``: its foot is not where the set was drawn for. ``size``: the set was drawn for a larger or smaller
     one, or it is tiny on the canvas. ``cropped``: it ends at the canvas' edge. ``crowded``: too little room
     is left.
@@ -97,14 +102,15 @@ def measure_poster(
     [place] = layout.select("product")
     left, top, right, bottom = place.box
     parts = layout.select("product", "text", "logo", "badge")
+    lift = bottom * height - box.top - box.height
     room = min(box.top, box.left, height - box.top - box.height, width - box.left - box.width)
     values = {
         "difference": float(drawn.report.max_difference or 0),
         "misspelled": float(sum(said.get(role) != _normalise(words) for role, words in wording.items())),
         "contrast_margin": min((proof.contrast / proof.limit for proof in drawn.proofs), default=1.0),
         "covered": _measure_covered(drawn, product),
-        "rim": _measure_rim(drawn, product),
-        "lift": (bottom * height - box.top - box.height) / box.height,
+        "lost": _measure_lost(drawn, product),
+        "lift": lift / box.height if abs(lift) > ROUNDING else 0.0,
         "scale": max(box.height / ((bottom - top) * height), box.width / ((right - left) * width)),
         "share": max(box.height, box.width) / (height * width) ** 0.5,
         "room": float(room),
@@ -129,9 +135,11 @@ def _measure_covered(drawn: DrawnPoster, product: Product) -> float:
     return float((seen & over).sum() / max(seen.sum(), 1))
 
 
-def _measure_rim(drawn: DrawnPoster, product: Product) -> float:
-    """Distance (CIE76) between the product's rim and what is round it, as sets are chosen by it."""
+def _measure_lost(drawn: DrawnPoster, product: Product) -> float:
+    """Share of the product's rim that has the colour of what is behind it."""
     step = max(1, max(product.size) // SMALL)
     matte = product.matte[::step, ::step]
     behind = find_surroundings(drawn.background[::step, ::step], matte)
-    return measure_contrast(measure_rim(product.foreground[::step, ::step], matte), behind)
+    mean = to_lab(behind.reshape(-1, 1, 3)).mean((0, 1))
+    rim = measure_rim(product.foreground[::step, ::step], matte)
+    return float((np.linalg.norm(rim - mean, axis=1) < LIKE).mean())
