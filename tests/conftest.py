@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # asks who holds a generator of random numbers, which nobody sees once frozen
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -15,11 +16,12 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Without searches for garbage: the million objects of imported modules stay."""
+    """The million objects of imported modules stay, so that no later search for garbage passes them again."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
 
 

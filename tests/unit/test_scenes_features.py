@@ -20,9 +20,9 @@ def draw_scene(size: int = 96) -> NDArray[np.uint8]:
     return image
 
 
-def test_network_is_the_one_of_the_model_card() -> None:
+def test_network_is_the_one_of_its_provenance() -> None:
     digest = hashlib.sha256(NETWORK.read_bytes()).hexdigest()
-    assert digest in (NETWORK.parents[1] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert digest in NETWORK.with_name("PROVENANCE.md").read_text(encoding="utf-8")
 
 
 def test_features_are_stored_ones() -> None:
