@@ -1,13 +1,14 @@
 """How well is a product cut out of any photo, and does the network know when it fails?
 
-    python benchmarks/cutouts.py --out out/cutouts [--products FOLDER ...] [--grounds FOLDER ...]
+    python benchmarks/cutouts.py --out out/cutouts [--products FOLDER ...] [--grounds FOLDER ...] [--seed N]
 
 Photos with known mattes: products (the demo's and those in ``--products``, cut-outs or photos before white)
 pasted with a shadow onto rooms that our own scenes render, scikit-image's free photographs without a subject
 of their own, and those in ``--grounds``; and our own products standing lit in our own scenes. Both products
 and grounds are split into a half to fit the limit of confidence on, and one held out. Told are IoU and
 boundary F (3 pixels) of the network's first look and of the refined matte, the share refused at the limit,
-and seconds. Photos and rows are kept in ``--out``, and known ones are not made again.
+and seconds. Photos and rows are kept in ``--out``, and known ones are not made again. Another ``--seed``
+draws other rooms, pairs and places, on which nothing was fitted.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from scipy import ndimage
 import cyclorama
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.subject import LEAST_CONFIDENCE, find_subject, look_at
-from cyclorama.scenes.compose import ItemPlan, build_stage, derive
+from cyclorama.scenes.compose import PRODUCTS_PER_CATEGORY, ItemPlan, build_stage, derive
 from cyclorama.scenes.grammar.reader import NAMES, load_category
 from cyclorama.scenes.render import render_image, render_mask
 
@@ -41,13 +42,14 @@ Array = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 
 
-def render_rooms(folder: Path) -> None:
+def render_rooms(folder: Path, seed: int) -> None:
     """Every second category's set empty (NAME.png), and all with a product (with-NAME.png, its .mask.png)."""
     for k, name in enumerate(NAMES):
         category, target = load_category(name), folder / f"with-{name}.png"
         if category.build_product is None or target.exists():
             continue
-        stage, _ = build_stage(ItemPlan(k, category, None, 5, derive("cutouts", name)))
+        drawn = derive("cutouts", name, seed) if seed else derive("cutouts", name)
+        stage, _ = build_stage(ItemPlan(k, category, None, (5 + seed) % PRODUCTS_PER_CATEGORY, drawn))
         if k % 2 == 0:
             empty = render_image(replace(stage, product=[]), ROOM_SIDE, 6, k)
             Image.fromarray(empty).save(folder / f"{name}.png")
@@ -97,7 +99,7 @@ def compose(rgba: Pixels, ground: Image.Image, chance: np.random.Generator) -> t
 
 
 def list_photos(
-    out: Path, products: list[Path], grounds: list[Path]
+    out: Path, products: list[Path], grounds: list[Path], seed: int = 0
 ) -> Iterator[tuple[str, int, Pixels, Array]]:
     """(name, half, pixels, matte) of every photo."""
     rooms = out / "rooms"
@@ -106,8 +108,8 @@ def list_photos(
     files += [free / name for name in GROUNDS]
     files += [p for folder in grounds for p in sorted(folder.glob("*.[jpw]*[gp]"))]
     for i, (name, rgba) in enumerate(load_products(products)):
-        path = files[i % 2 :: 2][(i // 2) % len(files[i % 2 :: 2])]
-        photo, matte = compose(rgba, Image.open(path).convert("RGB"), np.random.default_rng([i, 0]))
+        path = files[i % 2 :: 2][(i // 2 + seed) % len(files[i % 2 :: 2])]
+        photo, matte = compose(rgba, Image.open(path).convert("RGB"), np.random.default_rng([i, seed]))
         yield f"{name} before {path.stem}", i % 2, np.asarray(photo.convert("RGB")), matte
     for i, path in enumerate(sorted(p for p in rooms.glob("with-*.png") if ".mask" not in p.name)):
         matte = np.asarray(Image.open(path.with_suffix(".mask.png")), np.float32) / 255
@@ -145,13 +147,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--products", type=Path, nargs="*", default=[])
     parser.add_argument("--grounds", type=Path, nargs="*", default=[])
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     (options.out / "rooms").mkdir(parents=True, exist_ok=True)
-    render_rooms(options.out / "rooms")
+    render_rooms(options.out / "rooms", options.seed)
     store = options.out / "rows.jsonl"
     rows = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
     known = {row["name"] for row in rows}
-    for name, half, pixels, truth in list_photos(options.out, options.products, options.grounds):
+    photos = list_photos(options.out, options.products, options.grounds, options.seed)
+    for name, half, pixels, truth in photos:
         if name in known:
             continue
         start = time.process_time()

@@ -37,9 +37,11 @@ def draw(**parts: np.ndarray) -> np.ndarray:
 def see(monkeypatch: pytest.MonkeyPatch):
     """A network that sees what it is told to."""
 
-    def tell(mask: np.ndarray, confidence: float = 0.9) -> None:
+    def tell(mask: np.ndarray, confidence: float = 0.9, closer: np.ndarray | None = None) -> None:
         seen = mask.astype(np.float32)
+        nearer = seen if closer is None else closer.astype(np.float32)
         monkeypatch.setattr(opinion, "look_at", lambda pixels: seen)
+        monkeypatch.setattr(opinion, "look_closer", lambda pixels, first: (np.s_[:, :], nearer))
         monkeypatch.setattr(opinion, "find_subject", lambda pixels, first: Subject(seen, confidence))
 
     return tell
@@ -158,3 +160,42 @@ def test_background_that_the_key_leaves_in_a_hole_goes(see) -> None:
     settled = settle(photo, BODY.astype(np.float32))
     assert "the background seen through it was taken out" in settled.notes[0]
     assert ((settled.matte >= 0.5) & hole).sum() <= 0.1 * hole.sum()
+
+
+def test_a_handle_that_only_a_closer_look_sees_through_stays_open(see) -> None:
+    handle = (np.hypot(ROWS - 90, COLUMNS - 100) <= 20) & BODY
+    see(BODY, closer=BODY & ~handle)
+    keyed = (BODY & ~handle).astype(np.float32)
+    assert settle(draw(white=handle), keyed).matte is keyed
+
+
+def test_faint_bits_that_stick_to_the_outline_go_untold_and_real_ones_stay(see) -> None:
+    see(BODY)
+    place = (abs(COLUMNS - 100) <= 4) & (ROWS >= 33) & (ROWS < 40)
+    for colour, left in (((243, 243, 243), 0), ((150, 60, 60), 1)):
+        photo = draw()
+        photo[place] = colour
+        settled = settle(photo, (BODY | place).astype(np.float32))
+        assert settled.notes == ()
+        assert (settled.matte[33:35, 98:103] >= 0.5).mean() == left
+
+
+def test_ground_between_the_product_and_its_shadow_goes_with_it(see) -> None:
+    body = BODY & (ROWS < 140 - 0.25 * (COLUMNS - 60))
+    line = (abs(COLUMNS - 100) <= 70) & (ROWS >= 140) & (ROWS < 156)
+    gap = (abs(COLUMNS - 100) <= 40) & (ROWS < 140) & (ROWS >= 100) & ~body
+    see(np.where(body, 1, np.where(gap, 0.7, 0)))
+    photo = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    photo[body], photo[line] = (30, 70, 170), (190, 190, 190)
+    found = settle(photo, (body | gap | line).astype(np.float32)).matte >= 0.5
+    assert (found & body).sum() / (found | body).sum() >= 0.98
+
+
+def test_in_doubt_a_frayed_grey_part_comes_back_and_a_thing_apart_does_not(see) -> None:
+    frayed = BODY & (ROWS >= 95) & (ROWS < 135) & (COLUMNS >= 105) & (ROWS % 4 > 0)
+    apart = (abs(COLUMNS - 100) <= 20) & (ROWS >= 170) & (ROWS < 176)
+    see(BODY | apart, 0.5)
+    photo = draw(grey=frayed | apart)
+    settled = settle(photo, (BODY & ~frayed).astype(np.float32))
+    found = settled.matte >= 0.5
+    assert found[BODY].mean() >= 0.99 and not found[apart].any()

@@ -98,3 +98,28 @@ def test_what_only_its_colour_tells_is_less_sure(monkeypatch: pytest.MonkeyPatch
     both = float((grey & first).sum() / (grey | first).sum())
     monkeypatch.setattr(subject, "look_at", look_without_colours)
     assert find_subject(photo).confidence == pytest.approx(sure * (0.8 + 0.2 * share) / (0.8 + 0.2 * both))
+
+
+def test_things_that_the_frame_cuts_are_left_out_beside_whole_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cyclorama.imaging import subject
+
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    whole = (abs(columns - 80) <= 25) & (abs(rows - 90) <= 40)
+    cut = (columns >= 140) & (abs(rows - 60) <= 20)
+    second = (abs(columns - 25) <= 10) & (abs(rows - 100) <= 20)
+
+    def look(pixels: np.ndarray, size: tuple[int, ...] | None = None) -> np.ndarray:
+        mask = (pixels.max(axis=2) > 128).astype(np.float32)
+        return mask if size is None else np.asarray(Image.fromarray(mask).resize(size[::-1], 0))
+
+    monkeypatch.setattr(subject, "look_at", look)
+    for shown, kept in (
+        (whole | cut, whole),
+        (whole | second | cut, whole | second),
+        (cut, cut),  # a product cut by the frame is all there is
+        (cut | second & (rows > 105), cut | second & (rows > 105)),  # a small thing beside it
+    ):
+        found = find_subject(np.where(shown[..., None], np.uint8(200), np.uint8(20)) + np.zeros(3, np.uint8))
+        solid = found.matte >= 0.5
+        assert (solid & kept).sum() / (solid | kept).sum() > 0.97 and not found.doubt
+        assert bool(found.notes) is bool((shown & ~kept).any())

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from cyclorama.scenes.grammar.reader import load_category
 from cyclorama.scenes.model import CutOut, find_view
-from cyclorama.scenes.pose import ABOVE, _find_run, can_stand, estimate_elevation
+from cyclorama.scenes.pose import ABOVE, _find_run, can_stand, estimate_dish, estimate_elevation
 from cyclorama.scenes.stage import Camera, compute_axes, project
 
 
@@ -143,3 +143,24 @@ def test_a_slightly_slanting_or_ragged_foot_still_tells(tilt: float, ragged: flo
 def test_a_foot_at_the_images_edge_tells_as_much() -> None:
     matte = draw_foot(0, 0, lowest=183)
     assert estimate_elevation(matte[:183]) == pytest.approx(12, abs=0.1)
+
+
+@pytest.mark.parametrize("degrees", [40, 58, 72])
+def test_a_cup_on_its_saucer_is_seen_from_as_high_as_the_saucer(degrees: float) -> None:
+    def draw(steep: float, squared: float = 2.0) -> NDArray[np.float32]:
+        y, x = np.mgrid[:640, :640] / 2 + 0.25
+        inside = (
+            abs((x - 150) / 90) ** squared + abs((y - 180) / (90 * np.sin(np.deg2rad(steep)))) ** squared < 1
+        )
+        return inside.astype(np.float32).reshape(320, 2, 320, 2).mean((1, 3))
+
+    cup = draw_cylinder(degrees, 40)
+    matte = np.maximum(draw(degrees), np.roll(cup, (-40, 0), (0, 1)) * (np.arange(320) < 180)[:, None])
+    assert estimate_dish(matte) == pytest.approx(degrees, abs=1.5)
+    for category in ("mug", "coffee"):
+        camera, body = find_view(cut_out(matte), load_category(category), 12.0)
+        assert body.lies and body.round
+        down = -compute_axes(camera)[2][2]
+        assert np.rad2deg(np.arcsin(down)) == pytest.approx(degrees, abs=1.5)
+    others = (draw(90), draw(20), draw(degrees, 2.3), draw_cylinder(24), np.roll(cup, 30, axis=0))
+    assert [estimate_dish(other) for other in others] == [None] * len(others)

@@ -38,7 +38,7 @@ SCENES = "scenes"
 _DRAWING = threading.Lock()
 PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
-RENDERER = "11"
+RENDERER = "12"
 """Raised when equal files give other pixels."""
 
 

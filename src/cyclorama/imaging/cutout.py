@@ -164,7 +164,7 @@ def find_matte(
             "transparency, a photo on white, or another network (pip install 'rembg[cpu]', --cutout)"
         )
     check_mask(subject.matte, f"product found in {loaded.name}")
-    return FoundMatte(subject.matte, NAME, notes, subject.confidence)
+    return FoundMatte(subject.matte, NAME, notes + subject.notes, subject.confidence)
 
 
 def _run_network(loaded: LoadedImage, network: CutoutNetwork, notes: tuple[str, ...]) -> FoundMatte:

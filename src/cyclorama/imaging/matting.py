@@ -71,7 +71,10 @@ def solve_matte(
     """
     config = config or MattingConfig()
     matte = trimap.copy()
-    window = find_window(trimap > 0, _MARGIN + max(2, round(config.rim_share * max(trimap.shape))))
+    unknown = trimap == 0.5
+    if not unknown.any():
+        return matte
+    window = find_window(unknown, _MARGIN + max(2, round(config.rim_share * max(trimap.shape))))
     part = trimap[window]
     if guess is not None:
         guess = resize_plane(guess, (trimap.shape[0], trimap.shape[1]))[window]

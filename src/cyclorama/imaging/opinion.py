@@ -19,7 +19,7 @@ from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, erode
 from cyclorama.imaging.matting import solve_matte
 from cyclorama.imaging.parts import EIGHT, find_corner
-from cyclorama.imaging.subject import SURE, find_subject, look_at
+from cyclorama.imaging.subject import SURE, find_subject, look_at, look_closer
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
 
@@ -27,15 +27,15 @@ LEAST_AGREEMENT = 0.9
 """IoU of what the key and the network see below which the reviewer is shown both."""
 MOST_UNSURE = 0.25
 """Area of which the network may be unsure, as a share of what it sees; above it, it has no say."""
+_EXACT = 3  # L*a*b* units from the ground within which a place shows it
 _LEAST = 0.001  # smallest part that is taken out or comes back, as a share of the product
 _SURELY = 0.9  # of an enclosed hole that the network must be sure of: 1 for labels, 0 for handles
 _LACKING, _MOST_LACKING = 0.01, 0.5  # shares from which on the key has lost the product, or sees another
 _PALE = 8  # L* below the ground's from which a shadow may be taken for a white product's side
 _LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; higher it is a white side
-_FAINT, _BIT = (
-    3,
-    0.01,
-)  # L* off the ground, and share of the product, of noise beside it that is no note's worth
+_LYING = 0.7  # of a shadow's area that must lie there
+_FAINT = 8  # L*a*b* units from the ground, within which small bits that stick to the product are its noise
+_STUCK = 0.005  # share of the product that they may be
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
 Mask = npt.NDArray[np.bool_]
@@ -67,19 +67,24 @@ def settle(pixels: Pixels, keyed: Matte, seen: Matte | None = None) -> Settled:
     if not key.any() or not subject.any() or unsure.sum() > MOST_UNSURE * subject.sum():
         return Settled(keyed)
     prints = _find_prints(key, seen)
+    if prints.any():  # a closer look may see through a handle
+        place, closer = look_closer(pixels, seen)
+        prints[place] &= _find_prints(key[place], closer)
     if prints.any():
         keyed = np.where(_enlarge(prints, keyed.shape), 1, keyed).astype(np.float32)
         key |= prints
     depth, hue = _compare_ground(shown, key | subject)
-    foreign, kinds = _find_foreign(depth, hue, key, seen)
+    foreign, noise, kinds = _find_foreign(depth, hue, key, seen)
+    if noise.any():
+        keyed = np.where(_enlarge(noise, keyed.shape), 0, keyed).astype(np.float32)
     missed = _find_missed(key & ~foreign, seen)
     share = float(missed.sum() / subject.sum())
     if share >= _LACKING:
         own = find_subject(pixels, first=seen)
         if not own.doubt:
             note = f"its plain background has the colour of {share:.0%} of it; a network found it instead"
-            return Settled(own.matte, (note,), own.confidence)
-        missed = _find_white(missed & (share <= _MOST_LACKING), depth)
+            return Settled(own.matte, (note, *own.notes), own.confidence)
+        missed = _find_white(missed & (share <= _MOST_LACKING), key & ~foreign, depth)
     notes = tuple(f"{kind} was taken out; it is no product" for kind in kinds)
     matte = _redraw(pixels, keyed, foreign, missed) if foreign.any() or missed.any() else keyed
     left = resize_plane(matte, small) >= 0.5
@@ -100,35 +105,39 @@ def _compare_ground(shown: Pixels, taken: Mask) -> tuple[Plane, Plane]:
     return ground[0] - lab[..., 0], np.hypot(lab[..., 1] - ground[1], lab[..., 2] - ground[2])
 
 
-def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mask, list[str]]:
-    """What of ``key`` is no product, and what it is; ``depth`` and ``hue`` tell it from the ground."""
-    subject = seen >= 0.5
+def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mask, Mask, list[str]]:
+    """What of ``key`` is no product, small bits that are none, and what it is called; ``depth`` and ``hue``
+    tell both from the ground."""
+    subject, sure = seen >= 0.5, seen > 1 - SURE
     tall = np.flatnonzero(subject.any(axis=1))
     foot, low = int(tall[-1]), int(tall[-1]) - _LOW * len(tall)
     grey = (depth > -6) & (depth < 60) & (hue <= 3.0 + 0.08 * depth)  # a background may be uneven
-    near, enclosed = dilate(subject, _ROUND), ndimage.binary_fill_holes(subject)
+    near, beside = dilate(subject, _ROUND), dilate(subject, 4 * _ROUND)
+    enclosed, away = ndimage.binary_fill_holes(subject), np.hypot(depth, hue)
     labels, _ = ndimage.label(key & ~subject, EIGHT)
     whole, _ = ndimage.label(key, EIGHT)
-    foreign, kinds = np.zeros_like(key), []
+    foreign, noise, shadow, kinds = np.zeros_like(key), np.zeros_like(key), np.zeros_like(key), []
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         part = labels[place] == number
         core = part & ~near[place] & (seen[place] < SURE)
-        if (
-            core.any()
-            and _is_noise(depth[place][core], hue[place][core])
-            and part.sum() <= _BIT * subject.sum()
-        ):
-            foreign[place] |= part
-            continue
-        if core.sum() < max(9.0, _LEAST * subject.sum()):
+        if not core.any():
             continue
         rows = np.nonzero(core)[0] + place[0].start
         apart = not (subject & (whole == whole[place][part][0])).any()
-        pale = grey[place][core].mean() >= 0.8
+        pale, lying = grey[place][core].mean() >= 0.8, (rows > low).mean() >= _LYING
+        small = core.sum() < max(9.0, _LEAST * subject.sum())
+        stuck = core.sum() < _STUCK * subject.sum() and not (core & ~beside[place]).any()
+        if stuck and away[place][core].mean() < _FAINT:
+            foreign[place] |= part
+            continue
+        if small:
+            noise[place] |= core & (pale and lying)
+            continue
         if pale and enclosed[place][core].mean() >= 0.9:
             kind = "the background seen through it"
-        elif pale and (rows > low).mean() >= 0.9:
+        elif pale and lying:
             kind = "a shadow"
+            shadow[place] |= part
         elif (rows > foot).mean() >= 0.8:
             kind = "a mirror image below the product"
         elif apart and part.sum() <= 0.25 * subject.sum() and find_corner(place, key.shape):
@@ -137,12 +146,12 @@ def _find_foreign(depth: Plane, hue: Plane, key: Mask, seen: Matte) -> tuple[Mas
             continue
         foreign[place] |= part
         kinds.append(kind)
-    return dilate(foreign, _ROUND) & ~subject, list(dict.fromkeys(kinds))
-
-
-def _is_noise(depth: Plane, hue: Plane) -> bool:
-    """Whether places are as the ground is, but for what compression left there."""
-    return bool(len(depth) >= 4 and np.abs(np.median(depth)) <= _FAINT and np.median(hue) <= _FAINT + 1)
+    # between a product and its shadow the network may be unsure: there the ground's colour tells
+    between = key & subject & ~sure & grey & ((away < _EXACT) | ~dilate(sure, _ROUND))
+    between[: int(low) + 1] = False
+    between &= ndimage.binary_propagation(shadow, EIGHT, mask=shadow | between)
+    foreign = dilate(foreign | between, _ROUND) & ~(subject & ~between)
+    return foreign, dilate(noise, _ROUND // 2) & ~subject, list(dict.fromkeys(kinds))
 
 
 def _find_prints(key: Mask, seen: Matte) -> Mask:
@@ -155,21 +164,28 @@ def _find_prints(key: Mask, seen: Matte) -> Mask:
 
 
 def _find_missed(key: Mask, seen: Matte) -> Mask:
-    """What the network is sure of and ``key`` lacks, its rim apart, where it is open to the background."""
+    """What the network is sure of and ``key`` lacks beside it, the rim apart, open to the background."""
     outside, _ = ndimage.label(np.pad(~key, 1, constant_values=True))
     open_to = (outside == outside[0, 0])[1:-1, 1:-1]
-    missed = erode((seen > 1 - SURE) & open_to, _ROUND // 2)
-    labels, _ = ndimage.label(missed, EIGHT)
-    large = np.flatnonzero(np.bincount(labels.ravel())[1:] >= _LEAST * (seen >= 0.5).sum()) + 1
-    return np.isin(labels, large)
+    missed = erode(seen > 1 - SURE, _ROUND // 2) & open_to
+    labels, count = ndimage.label(missed, EIGHT)
+    kept = np.bincount(labels.ravel(), minlength=count + 1) >= _LEAST * (seen >= 0.5).sum()
+    kept &= np.bincount(labels[dilate(key, _ROUND)], minlength=count + 1) > 0
+    kept[0] = False
+    return np.asarray(kept[labels])
 
 
-def _find_white(missed: Mask, depth: Plane) -> Mask:
-    """The parts of ``missed`` that are no shadow: pale ones, and those that the frame cuts."""
+def _find_white(missed: Mask, key: Mask, depth: Plane) -> Mask:
+    """The parts of ``missed`` that are no shadow: pale ones, those that the frame cuts, and those that have
+    product on most sides."""
     labels, count = ndimage.label(missed, EIGHT)
     ends = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    depths = [float(np.median(depth[labels == number])) for number in range(1, count + 1)]
-    white = [number for number, deep in enumerate(depths, 1) if deep < _PALE or number in ends]
+    white = []
+    for number in range(1, count + 1):
+        part = labels == number
+        inside = (key | missed)[dilate(part, _ROUND) & ~part].mean() >= 0.5
+        if inside or number in ends or np.median(depth[part]) < _PALE:
+            white.append(number)
     return np.isin(labels, white)
 
 

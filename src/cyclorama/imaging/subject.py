@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from cyclorama.imaging.masks import dilate, erode, find_window
 from cyclorama.imaging.matting import MattingConfig, solve_matte
@@ -34,6 +36,8 @@ _SPREAD = np.array([0.229, 0.224, 0.225], dtype=np.float32)
 _FOUND = 0.3  # probability from which a place may be the subject's, when the network is to look again
 _ROOM = 0.15  # round it, as a share of its size
 _COLOUR = 0.2  # share of the confidence that hangs on finding the same without colours
+_WHOLE = 0.5  # least area of what the frame leaves whole, as a share of what it cuts off
+_APART = 8  # pixels round what is left out
 _BAND = 1.5  # the outline is unknown within so many of the network's pixels
 
 
@@ -45,6 +49,7 @@ class Subject:
     """float32 (H, W), 1 = product; empty where nothing was found."""
     confidence: float
     """0-1; how it is made up: :func:`find_subject`."""
+    notes: tuple[str, ...] = ()
 
     @property
     def doubt(self) -> str:
@@ -63,26 +68,48 @@ def find_subject(pixels: Pixels, config: MattingConfig | None = None, first: Mat
     """
     size = (pixels.shape[0], pixels.shape[1])
     first = look_at(pixels) if first is None else first
+    others = _find_neighbours(first >= 0.5)
+    notes = ("other things, which the frame cuts off, were left out",) if others.any() else ()
+    others |= dilate(others, _APART) & (first < 0.5)
+    first = np.where(others, 0, first)
     if not (first >= _FOUND).any():
         return Subject(np.zeros(size, dtype=np.float32), 0.0)
-    scale = np.divide(size, first.shape)
-    window, part = [], []
-    for side, end, ratio in zip(find_window(first >= _FOUND, 0), first.shape, scale, strict=True):
-        room = round(_ROOM * (side.stop - side.start)) + 1
-        window.append(slice(max(0, side.start - room), min(end, side.stop + room)))
-        part.append(slice(round(window[-1].start * ratio), round(window[-1].stop * ratio)))
-    own = first[window[0], window[1]]
     with ThreadPoolExecutor(1) as beside:
         without_colours = beside.submit(look_at, _drop_colours(pixels), first.shape)
-        second = look_at(pixels[part[0], part[1]], own.shape)
-        grey = without_colours.result()
-    seen = np.zeros_like(first)
-    seen[window[0], window[1]] = (own + second) / 2
+        window, second = look_closer(pixels, first)
+        grey = np.where(others, 0, without_colours.result())
+    own, seen = first[window], np.zeros_like(first)
+    second = np.where(others[window], 0, second)
+    seen[window] = (own + second) / 2
     confidence = _agree(own, second) * (1 - _COLOUR * (1 - _overlap(first, grey)))
     found = Subject(resize_plane(seen, size).clip(0, 1), confidence)
     if found.doubt:
         return found
-    return Subject(_refine(pixels, seen, max(second.shape) / max(first.shape), config), found.confidence)
+    matte = _refine(pixels, seen, max(second.shape) / max(first.shape), config)
+    return Subject(matte, confidence, notes)
+
+
+def look_closer(pixels: Pixels, first: Matte) -> tuple[tuple[slice, slice], Matte]:
+    """The part of ``first`` round what it found, and how the network sees that part alone."""
+    window, part = [], []
+    scale = np.divide(pixels.shape[:2], first.shape)
+    for side, end, ratio in zip(find_window(first >= _FOUND, 0), first.shape, scale, strict=True):
+        room = round(_ROOM * (side.stop - side.start)) + 1
+        window.append(slice(max(0, side.start - room), min(end, side.stop + room)))
+        part.append(slice(round(window[-1].start * ratio), round(window[-1].stop * ratio)))
+    place = (window[0], window[1])
+    return place, look_at(pixels[part[0], part[1]], first[place].shape)
+
+
+def _find_neighbours(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What of ``found`` is of the room: parts that the frame cuts, beside whole ones of some size."""
+    labels, count = ndimage.label(found, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    ends = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    cut = np.isin(np.arange(count + 1), ends) & (areas > 0)
+    cut[0] = False
+    whole = areas[1:][~cut[1:]].sum()
+    return np.asarray((cut & (whole >= _WHOLE * areas[cut].sum()))[labels])
 
 
 def _drop_colours(pixels: Pixels) -> Pixels:

@@ -14,7 +14,7 @@ from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.compose import derive
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.look import choose_wall, estimate_light_side, measure_rim, relate_accent
-from cyclorama.scenes.pose import ABOVE, can_stand, estimate_elevation
+from cyclorama.scenes.pose import ABOVE, can_stand, estimate_dish, estimate_elevation
 from cyclorama.scenes.render import render_preview
 from cyclorama.scenes.stage import BodyShape, Camera, SceneCategory, Stage
 from cyclorama.scenes.surface import Colour, Style
@@ -123,11 +123,15 @@ def set_stage(cutout: CutOut, category: SceneCategory, seed: int, style: Style |
 def find_view(cutout: CutOut, category: SceneCategory, elevation: float) -> tuple[Camera, BodyShape]:
     """The camera, ``elevation`` degrees high unless the cut-out tells better, and the cut-out's body.
 
-    What would fall if it stood lies, and is seen from above. Where the photo's own camera saw a round foot
-    clearly higher or lower, this one is as high, in steps of ``STEP``.
+    What would fall if it stood lies, and is seen from above; so is what stands on a dish that was seen from
+    there. Where the photo's own camera saw a round foot clearly higher or lower, this one is as high, in
+    steps of ``STEP``.
     """
     body = measure_body(category)
-    if body.round and not body.lies and not can_stand(cutout.matte):
+    dish = None if body.lies else estimate_dish(cutout.matte)
+    if dish is not None:
+        body, elevation = body.replace(lies=True, round=True), dish
+    elif body.round and not body.lies and not can_stand(cutout.matte):
         body, elevation = body.replace(lies=True), ABOVE
     camera = solve_camera(cutout.canvas, cutout.box, category.framing, elevation, body.lies)
     circle = body.round and not body.lies and body.depth >= CIRCLE

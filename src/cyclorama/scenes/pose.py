@@ -28,6 +28,11 @@ _FLAT = 2.0
 """Degrees below which a foot may as well be a box's."""
 _TILT, _MISFIT = 0.03, 0.006
 """Most slope of a foot from left to right, and most distance from an ellipse, as shares of half its width."""
+_DISH_INNER, _DISH_MISFIT, _DISH_OFF = 0.85, 0.004, 0.05
+"""The same for a dish: share that is looked at, most distance, most slope and distance of its widest row from
+its middle."""
+_DISH = (35.0, 75.0)
+"""Degrees from which an ellipse is a dish's and not a bowl's, and up to which it is none of a ball."""
 
 
 def can_stand(matte: NDArray[np.float32]) -> bool:
@@ -61,10 +66,7 @@ def estimate_elevation(matte: NDArray[np.float32]) -> float | None:
     """
     solid = matte >= 0.5
     columns = np.flatnonzero(solid.any(0))
-    height = len(solid)
-    lowest = height - np.argmax(solid[::-1, columns], axis=0)
-    edge = lowest - 1 + matte[lowest - 1, columns]
-    edge += np.where(lowest < height, matte[np.minimum(lowest, height - 1), columns], 0)
+    edge = _find_edge(matte, columns)
     middle, bottom = int(columns[np.argmax(edge)]), float(edge.max())
     left, width = 0, len(columns)
     for _ in range(3):
@@ -82,6 +84,40 @@ def estimate_elevation(matte: NDArray[np.float32]) -> float | None:
         return None
     degrees = math.degrees(math.asin(sag))
     return degrees if degrees >= _FLAT else None
+
+
+def estimate_dish(matte: NDArray[np.float32]) -> float | None:
+    """Degrees over the ground from which a round dish, a cup's saucer say, was seen well from above, or None.
+
+    From its widest row down the outline is half an ellipse, so exactly as no fruit's is; what stands on the
+    dish may hide its upper half.
+    """
+    solid = matte >= 0.5
+    columns = np.flatnonzero(solid.any(0))
+    if len(columns) < 2 * _LEAST_COLUMNS:
+        return None
+    half, middle = np.ptp(columns) / 2 + 0.5, (columns[0] + columns[-1]) / 2
+    wide = np.where(solid.any(1), solid.shape[1] - np.argmax(solid[:, ::-1], 1) - np.argmax(solid, 1), 0)
+    row = float(np.flatnonzero(wide >= 0.99 * wide.max()).mean())
+    x = (columns - middle) / half
+    inner = np.abs(x) <= _DISH_INNER
+    edge = _find_edge(matte, columns)[inner]
+    terms = np.stack([np.sqrt(1 - x[inner] ** 2), x[inner], np.ones(inner.sum())], 1)
+    found = np.linalg.lstsq(terms, edge, rcond=None)[0]
+    misfit = float(np.sqrt(np.mean((terms @ found - edge) ** 2))) / half
+    sag, tilt, off = found[0] / half, abs(found[1]) / half, abs(found[2] - row) / half
+    if misfit > _DISH_MISFIT or max(tilt, off) > _DISH_OFF or not 0 < sag < 1:
+        return None
+    degrees = math.degrees(math.asin(sag))
+    return degrees if _DISH[0] <= degrees <= _DISH[1] else None
+
+
+def _find_edge(matte: NDArray[np.float32], columns: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The height of the lower end of ``matte`` in each of ``columns``, in pixels and their parts."""
+    height = len(matte)
+    lowest = height - np.argmax(matte[::-1, columns] >= 0.5, axis=0)
+    edge = lowest - 1 + matte[lowest - 1, columns]
+    return np.asarray(edge + np.where(lowest < height, matte[np.minimum(lowest, height - 1), columns], 0))
 
 
 def _find_run(solid: NDArray[np.bool_], height: float, column: int) -> tuple[int, int]:
