@@ -199,3 +199,13 @@ def test_in_doubt_a_frayed_grey_part_comes_back_and_a_thing_apart_does_not(see) 
     settled = settle(photo, (BODY & ~frayed).astype(np.float32))
     found = settled.matte >= 0.5
     assert found[BODY].mean() >= 0.99 and not found[apart].any()
+
+
+def test_a_room_with_a_light_wall_is_no_plain_background_where_the_network_is_sure(see) -> None:
+    floor = (ROWS >= 120) & ~BODY
+    for confidence, source in ((0.9, 0.9), (0.5, None)):
+        see(BODY, confidence)
+        settled = settle(draw(red=floor), (BODY | floor).astype(np.float32))
+        assert settled.confidence == source
+        assert ((settled.matte >= 0.5) & floor).any() == (source is None)
+        assert any("a wall" in note for note in settled.notes) == (source is not None)

@@ -36,6 +36,8 @@ _LOW = 0.3  # of the product's height, from its foot, in which a shadow lies; hi
 _LYING = 0.7  # of a shadow's area that must lie there
 _FAINT = 8  # L*a*b* units from the ground, within which small bits that stick to the product are its noise
 _STUCK = 0.005  # share of the product that they may be
+_ROOM = 0.05  # share of the frame that the key takes and the network denies, from which on it is a room
+_ENDS = (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:])
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
 Mask = npt.NDArray[np.bool_]
@@ -91,6 +93,12 @@ def settle(pixels: Pixels, keyed: Matte, seen: Matte | None = None) -> Settled:
     agreement = float((left & subject).sum() / (left | subject).sum())
     if agreement >= LEAST_AGREEMENT:
         return Settled(matte, notes)
+    ring = np.concatenate([np.ravel((left & (seen < SURE))[ends]) for ends in _ENDS])
+    if ring.mean() >= _ROOM:
+        own = find_subject(pixels, first=seen)
+        if not own.doubt:
+            note = "only a part of its background is plain, as a wall is; a network found it instead"
+            return Settled(own.matte, (note, *own.notes), own.confidence)
     notes += (
         f"background and network see different products (IoU {agreement:.2f}, {LEAST_AGREEMENT} is the "
         "least): look at both, and give a mask if this one is wrong",
