@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cyclorama.scenes.calm import PATTERN, RELIEF, clear_boxes, fade
+from cyclorama.scenes.calm import PATTERN, RELIEF, clear_boxes, fade, find_seen
 from cyclorama.scenes.canvas import raise_backdrop
 from cyclorama.scenes.geometry import Mesh, grid_surface, merge_meshes, rounded_box
 from cyclorama.scenes.stage import Camera, Part, Stage, project
@@ -103,6 +103,19 @@ def test_a_pattern_behind_words_fades_and_slow_changes_stay() -> None:
     assert kept.surface.colour.std() < 8 and kept.mesh is wall.mesh
     [same] = clear_boxes(make_stage(make_wall(1.2, texture)), [box_]).parts
     assert same.surface.colour is texture, "what is seen in no box keeps its pattern"
+
+
+def test_a_floor_that_passes_under_the_camera_is_seen_down_to_the_lower_edge() -> None:
+    corners = np.array([[-4, -8, 0], [4, -8, 0], [4, 2, 0], [-4, 2, 0]], np.float32)
+    uv, up = np.zeros((4, 2), np.float32), np.tile(np.array([[0, 0, 1]], np.float32), (4, 1))
+    checks = np.kron(np.indices((8, 8)).sum(0) % 2, np.ones((8, 8)))[..., None].repeat(3, 2) * 200
+    floor = Part(
+        Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32), up, uv), Surface(checks.astype(np.uint8))
+    )
+    stage = make_stage(floor)
+    assert find_seen(floor, stage)[:, 1].max() > 1
+    [kept] = clear_boxes(stage, [(0.6, 0.94, 0.9, 0.98)]).parts
+    assert kept.surface.colour.std() < 12 < floor.surface.colour.std()
 
 
 def test_folds_behind_words_are_flatter() -> None:

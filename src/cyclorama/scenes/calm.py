@@ -41,6 +41,8 @@ THIN = 0.25
 """A sheet is no deeper than this share of its width and height."""
 RELIEF = 0.3
 """What is left of its folds and grooves behind words."""
+NEAREST = 0.05
+"""What is nearer to the camera is not seen; the product is 1 high."""
 _GRID = 48
 
 
@@ -71,12 +73,20 @@ def clear_boxes(stage: Stage, boxes: Sequence[CalmBox]) -> Stage:
 
 
 def find_seen(part: Part, stage: Stage) -> NDArray[np.float64]:
-    """Image positions (N, 2) of the part's corners that lie before the camera."""
-    camera = stage.camera
-    ahead = (part.mesh.vertices - np.array(camera.origin)) @ (
-        np.array(camera.target) - np.array(camera.origin)
-    )
-    return np.asarray(project(part.mesh.vertices[ahead > 1e-3], camera))
+    """Image positions (N, 2) of the part's corners that lie before the camera, and of where it passes by it,
+    as a floor does."""
+    camera, mesh = stage.camera, part.mesh
+    way = np.array(camera.target) - np.array(camera.origin)
+    depth = (mesh.vertices - np.array(camera.origin)) @ (way / np.linalg.norm(way)) - NEAREST
+    ahead = depth > 0
+    points = mesh.vertices[ahead]
+    if not ahead.all() and ahead.any():
+        edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+        first, second = edges[ahead[edges[:, 0]] != ahead[edges[:, 1]]].T
+        share = (depth[first] / (depth[first] - depth[second]))[:, None]
+        cut = mesh.vertices[first] + share * (mesh.vertices[second] - mesh.vertices[first])
+        points = np.concatenate([points, cut])
+    return np.asarray(project(points, camera))
 
 
 def is_wide(seen: NDArray[np.float64]) -> bool:
