@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cyclorama.scenes.calm import PATTERN, RELIEF, clear_boxes, fade, find_seen
-from cyclorama.scenes.canvas import raise_backdrop
+from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
 from cyclorama.scenes.geometry import Mesh, grid_surface, merge_meshes, rounded_box
 from cyclorama.scenes.stage import Camera, Part, Stage, project
 from cyclorama.scenes.surface import Surface
@@ -145,3 +145,24 @@ def test_a_fence_goes_as_a_whole_and_of_scattered_things_those_in_the_box() -> N
     *rest, scattered = clear_boxes(stage, [box_]).parts
     assert len(rest) == 3 and len(scattered.mesh.vertices) == 3 * len(beads[0].vertices)
     assert scattered.mesh.vertices[:, 0].max() < 0.6
+
+
+def test_a_view_goes_on_to_both_sides_of_a_wide_canvas() -> None:
+    texture = np.zeros((8, 10, 3), np.uint8)
+    texture[:, 0], texture[:, -1] = 50, 200
+    corners = np.array([[-2, 3, -1], [1.6, 3, -1], [1.6, 3, 4], [-2, 3, 4]], np.float32)
+    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
+    normals = np.tile(np.array([[0, -1, 0]], np.float32), (4, 1))
+    view = Part(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32), normals, uv), Surface(texture))
+    stage = replace(make_stage(view, make_box(0.8, 0, 0.1)), camera=replace(CAMERA, aspect=1.91, fov=50.0))
+    assert see(view, stage)[:, 0].min() > 0 and see(view, stage)[:, 0].max() < 1
+    wider, box_ = widen_backdrop(stage).parts
+    seen = see(wider, stage)
+    assert seen[:, 0].min() < 0 and seen[:, 0].max() > 1 and box_ is stage.parts[1]
+    colour = wider.surface.colour
+    width = colour.shape[1]
+    assert set(colour[0, : width // 8, 0]) == {50} and set(colour[0, -width // 8 :, 0]) == {200}
+    scale = np.ptp(wider.mesh.vertices[:, 0]) / 3.6
+    assert width == pytest.approx(10 * scale, abs=2), "the view keeps its scale"
+    square = replace(stage, camera=replace(CAMERA, fov=20.0))
+    assert widen_backdrop(square) is square

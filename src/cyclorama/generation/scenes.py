@@ -25,7 +25,7 @@ from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.calm import CalmBox, clear_boxes
-from cyclorama.scenes.canvas import raise_backdrop
+from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
@@ -112,7 +112,7 @@ class SceneModel:
             return brand.draw(cutout, self.library.load(category), product.size)
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
-            stage = raise_backdrop(clear_boxes(setting.stage, calm))
+            stage = raise_backdrop(clear_boxes(widen_backdrop(setting.stage), calm))
             ground = render_image(stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
             shown = self._choose(cutout, category, seed, brand)

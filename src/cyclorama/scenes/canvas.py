@@ -1,4 +1,4 @@
-"""Fits a set to its canvas: a backdrop up to the upper edge."""
+"""Fits a set to its canvas: a backdrop up to the upper edge and out to both sides."""
 
 from __future__ import annotations
 
@@ -36,6 +36,48 @@ def raise_backdrop(stage: Stage) -> Stage:
     if isinstance(surface.colour, np.ndarray):
         rows = math.ceil(len(surface.colour) * rise / tall)
         colour = np.concatenate([np.repeat(surface.colour[:1], rows, 0), surface.colour])
+        surface = replace(surface, colour=colour)
+    parts = [*stage.parts]
+    parts[number] = Part(replace(part.mesh, vertices=vertices), surface)
+    return replace(stage, parts=parts)
+
+
+def widen_backdrop(stage: Stage) -> Stage:
+    """``stage`` with its view or wall, where that is an upright plane, as wide as the camera sees.
+
+    Sets are dressed for canvases that are little wider than high. The outermost columns go on outwards.
+    """
+    found: list[tuple[float, int, float, float]] = []
+    for k, part in enumerate(stage.parts):
+        low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
+        wide, deep, tall = high - low
+        textured = isinstance(part.surface.colour, np.ndarray) and part.surface.tiles != (1.0, 1.0)
+        seen = find_seen(part, stage)
+        if textured or len(seen) == 0 or min(wide, tall) < 4 * deep:
+            continue
+        (left, top), (right, bottom) = seen.min(0), seen.max(0)
+        if left < 0.4 and right > 0.6 and right - left > 0.4 and bottom - top > 0.2:
+            found.append((float(high[1]), k, float(left), float(right)))
+    if not found:
+        return stage
+    _, number, left, right = max(found)
+    if left <= 0 and right >= 1:
+        return stage
+    part = stage.parts[number]
+    low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
+    wide = float(high[0] - low[0])
+    grow = [wide * max(0.0, gap + 0.05) / (right - left) for gap in (left, 1 - right)]
+    across = part.mesh.vertices[:, 0]
+    ends = across < low[0] + 1e-3 * wide, across > high[0] - 1e-3 * wide
+    vertices = part.mesh.vertices.copy()
+    vertices[ends[0], 0] -= grow[0]
+    vertices[ends[1], 0] += grow[1]
+    surface = part.surface
+    if isinstance(surface.colour, np.ndarray):
+        turned = part.mesh.uv[ends[0], 0].mean() > part.mesh.uv[ends[1], 0].mean()
+        columns = [math.ceil(surface.colour.shape[1] * share / wide) for share in grow]
+        sides = columns[::-1] if turned else columns
+        colour = np.pad(surface.colour, ((0, 0), (sides[0], sides[1]), (0, 0)), mode="edge")
         surface = replace(surface, colour=colour)
     parts = [*stage.parts]
     parts[number] = Part(replace(part.mesh, vertices=vertices), surface)

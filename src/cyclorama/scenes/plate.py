@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cyclorama.scenes.calm import CalmBox, clear_boxes
-from cyclorama.scenes.canvas import raise_backdrop
+from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.look import choose_wall, measure_rim
 from cyclorama.scenes.model import PREVIEW, CutOut, begin_set, find_surroundings, find_view, light_as
@@ -266,7 +266,7 @@ def render_alone(
 
     Nothing of its props is seen in the ``calm`` boxes.
     """
-    stage = raise_backdrop(clear_boxes(shown.place(shown.build(), cutout), calm))
+    stage = raise_backdrop(clear_boxes(widen_backdrop(shown.place(shown.build(), cutout)), calm))
     light = render_light(stage, max(cutout.canvas), samples, shown.arrangement)
     return tone_map(light, stage.exposure)
 
