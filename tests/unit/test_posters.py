@@ -22,7 +22,7 @@ from cyclorama.models.registry import Category, CategoryRegistry
 from cyclorama.posters import maker as making
 from cyclorama.posters.drawing import list_layers, set_texts
 from cyclorama.posters.files import Poster, open_poster, write_poster
-from cyclorama.posters.maker import PosterMaker, PosterSettings, edit, place
+from cyclorama.posters.maker import PosterMaker, PosterSettings, edit, find_calm, place
 from cyclorama.posters.record import PosterRecord, read_record
 from cyclorama.posters.words import PosterBrand, check_wordings, choose_fonts, read_brand, read_wordings
 from cyclorama.typography.drawing import lay_over
@@ -84,9 +84,23 @@ def test_the_product_is_exact_and_words_are_proved_and_readable(grounds: Grounds
     assert all(proof.contrast >= proof.limit >= 3 for proof in record.proofs)
     changed = (poster.drawn.pixels != poster.drawn.background).any(2) & (standing.matte == 0)
     assert changed.sum() > 500, "words are drawn"
-    [task] = grounds.tasks
-    for left, top, right, bottom in (element.box for element in record.layout.select("text", "logo")):
-        assert any(a <= left and b <= top and c >= right and d >= bottom for a, b, c, d in task.calm)
+    assert [task.calm for task in grounds.tasks] == [find_calm(record.layout)]
+
+
+def test_the_set_is_calm_behind_stacks_and_logo_but_for_panels() -> None:
+    boxes: Any = {
+        "headline": ("text", (0.1, 0.1, 0.6, 0.2)),
+        "price": ("text", (0.1, 0.22, 0.3, 0.3)),
+        "legal": ("text", (0.1, 0.8, 0.6, 0.84)),
+        "logo": ("logo", (0.8, 0.1, 0.9, 0.15)),
+        "panel": ("underlay", (0.0, 0.75, 1.0, 1.0)),
+    }
+    elements = tuple(
+        Element(id=name, kind=kind, role=name if kind == "text" else None, box=box)
+        for name, (kind, box) in boxes.items()
+    )
+    layout = PosterLayout(height=400, width=400, family="x", elements=elements)
+    assert find_calm(layout) == ((0.1, 0.1, 0.6, 0.3), (0.8, 0.1, 0.9, 0.15))
 
 
 def test_several_languages_share_one_background(grounds: Grounds) -> None:

@@ -22,7 +22,7 @@ from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Model, Task
 from cyclorama.imaging.layout import Rectangle, find_box, place_in_box
 from cyclorama.imaging.product import Product, Reference
-from cyclorama.layout.elements import Box, PosterLayout, compute_hull, find_stacks
+from cyclorama.layout.elements import Box, PosterLayout, compute_area, compute_hull, find_stacks, intersect
 from cyclorama.models.registry import Category
 from cyclorama.posters.checks import check_poster
 from cyclorama.posters.drawing import draw_poster
@@ -93,8 +93,7 @@ class PosterMaker:
             layout = tried.layout
             own = compute_seed(seed, product.name, f"poster {attempt}")
             standing, scale = place(product, layout)
-            stacks = [*find_stacks(layout.select("text")), *([logo] for logo in layout.select("logo"))]
-            calm = tuple(compute_hull([element.box for element in stack]) for stack in stacks)
+            calm = find_calm(layout)
             task = Task(standing, category, own, reference, tried.style, product.name, calm=calm)
             [made] = sample_images(
                 self.model, [task], GenerateConfig(preset=self.settings.preset, shared_sets=False)
@@ -146,6 +145,19 @@ class PosterMaker:
         if self.brand.style is None:
             return None
         return FittedStyle(Path(self.brand.style).stem, self.handle.read_style(self.brand.style))
+
+
+def find_calm(layout: PosterLayout) -> tuple[Box, ...]:
+    """Where the set must be calm: the hull of each stack of texts, and the logo; not below a panel."""
+    panels = [element.box for element in layout.select("underlay")]
+    bare = [
+        element
+        for element in layout.select("text", "logo")
+        if not any(intersect(element.box, box) > 0.99 * compute_area(element.box) for box in panels)
+    ]
+    stacks = find_stacks([element for element in bare if element.kind == "text"])
+    logos = [element.box for element in bare if element.kind == "logo"]
+    return (*(compute_hull([element.box for element in stack]) for stack in stacks), *logos)
 
 
 def read_logo(brand: PosterBrand) -> npt.NDArray[np.uint8] | None:
