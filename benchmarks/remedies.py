@@ -1,17 +1,19 @@
 """How many posters are still refused after up to three attempts? On products that are hard to show.
 
-    python benchmarks/remedies.py --rows out/remedies.jsonl [--seeds 1]
+    python benchmarks/remedies.py --rows out/remedies.jsonl [--seeds 1] [--input PRODUCTS]
 
 A hard product is a held-out one of the rendered categories, as it is, squeezed to a fifth of its height or of
-its width, and recoloured: its rim's mean becomes the mean of what was behind it on its first set. Canvases of
-256 pixels, preset fast. Told is the share of posters that fail a check: after one attempt, after up to three
-with the remedies, and after up to three with nothing but the next layout and seed; intervals over products.
+its width, and recoloured: its rim's mean becomes the mean of what was behind it on its first set. With
+``--input`` the products are those of a folder or table, as they are. Canvases of 256 pixels, preset fast.
+Told is the share of posters that fail a check: after one attempt, after up to three with the remedies, and
+after up to three with nothing but the next layout and seed; intervals over products.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,12 @@ import numpy as np
 from PIL import Image
 from skimage.color import lab2rgb
 
+from cyclorama.data.addresses import read_bytes
 from cyclorama.evaluation.compare import estimate_mean
+from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import open_model
+from cyclorama.generation.recognise import recognise
+from cyclorama.generation.settings import InputSettings
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
@@ -74,14 +80,18 @@ def refuse(maker: PosterMaker, product: Product, category: Category, seed: int, 
 
 
 def try_product(maker: PosterMaker, name: str, index: int, shape: str, seed: int) -> dict[str, Any]:
-    """A row: faults after each way of making the poster."""
+    """A row of a hard product: faults after each way of making the poster."""
     category = next(one for one in maker.handle.registry.categories if one.name == name)
     product = squeeze(build_case(name, seed, index).product, shape)
     first = PosterMaker(maker.model, maker.handle, settings=PosterSettings(attempts=1))
     poster = first.make(product, category, {"en": WORDS}, CANVAS, seed)["en"]
     hard = recolour(product, poster.drawn.background, poster.product)
-    row: dict[str, Any] = {"category": name, "shape": shape, "seed": seed}
-    row["one"] = refuse(maker, hard, category, seed, 1)
+    return {"category": name, "shape": shape, "seed": seed} | compare(maker, hard, category, seed)
+
+
+def compare(maker: PosterMaker, hard: Product, category: Category, seed: int) -> dict[str, list[str]]:
+    """Faults after each way of making a poster of ``hard``."""
+    row = {"one": refuse(maker, hard, category, seed, 1)}
     row["remedies"] = refuse(maker, hard, category, seed, 3) if row["one"] else []
     table = dict(remedies.REMEDIES)
     remedies.REMEDIES.clear()
@@ -90,6 +100,17 @@ def try_product(maker: PosterMaker, name: str, index: int, shape: str, seed: int
     finally:
         remedies.REMEDIES.update(table)
     return row
+
+
+def read_products(maker: PosterMaker, place: str) -> Iterator[tuple[str, Product, Category]]:
+    """Name, product and category of each input that can be used."""
+    settings, registry = InputSettings(), maker.handle.registry
+    for item in ItemSource(place, settings).iterate(Path()):
+        if item.image is None or item.failure is not None:
+            continue
+        product = Product.from_image(read_bytes(item.image), name=item.name)
+        found = settings.build_rules().choose(item.category, registry, item.folders)
+        yield item.name, product, (found or recognise(product, registry)).category
 
 
 def report(rows: list[dict[str, Any]]) -> None:
@@ -117,6 +138,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=Path, required=True, help="kept rows; known ones are not made again")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--input", help="folder or table of products, in place of the hard ones")
     options = parser.parse_args()
     options.rows.parent.mkdir(parents=True, exist_ok=True)
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
@@ -124,6 +146,15 @@ def main() -> None:
     known = {(row["category"], row["shape"], row["seed"]) for row in rows}
     handle = open_model(None, None)
     maker = PosterMaker(handle.load("cpu", "float32"), handle)
+    if options.input is not None:
+        for name, product, category in read_products(maker, options.input):
+            if (name, "own", 1) not in known:
+                row = {"category": name, "shape": "own", "seed": 1} | compare(maker, product, category, 1)
+                with options.rows.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+                rows.append(row)
+        report(rows)
+        return
     names = [name for name, file in BUILT_IN.files.items() if "product" in file.head]
     for seed in range(options.seeds):
         for index, name in enumerate(names):
