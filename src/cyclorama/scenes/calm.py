@@ -61,7 +61,7 @@ def clear_boxes(stage: Stage, boxes: Sequence[CalmBox]) -> Stage:
         else:
             loose += [(k, piece) for piece in pieces]
     left: dict[int, list[Part]] = {}
-    groups = _group([piece for _, piece in loose])
+    groups = group_parts([piece for _, piece in loose])
     for number in range(int(groups.max(initial=-1)) + 1):
         members = [loose[n] for n in np.flatnonzero(groups == number)]
         if not any(_crosses(find_seen(piece, stage), box) for _, piece in members for box in boxes):
@@ -182,7 +182,7 @@ def _carries(part: Part, product: list[Part]) -> bool:
     return bool(inside and high[2] < under[2] + 0.1 * (over[2] - under[2]))
 
 
-def _group(parts: list[Part]) -> NDArray[np.int32]:
+def group_parts(parts: list[Part]) -> NDArray[np.int32]:
     """Number of the thing each part belongs to, by boxes that touch."""
     if not parts:
         return np.zeros(0, np.int32)

@@ -3,6 +3,7 @@
 Kind ``train``: a product in a scene.  Kind ``bg1k``: the same of a held-out product, and the product alone.
 Kind ``bgpair``: also a reference, which shows another product in the very same scene, a brand's.  Held-out
 products are of the split ``test``; their scenes are drawn apart from those of the training set.
+Kind ``poster``: a product in a set that is laid out for words, with the truth of all parts.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from cyclorama.scenes.compose import (
     plan_item,
 )
 from cyclorama.scenes.grammar.reader import NAMES, check_name, load_category
+from cyclorama.scenes.poster_items import LEAST_SIZE, render_poster
 from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.stage import SceneCategory, Stage
 from cyclorama.seeding import MAX_SEED
@@ -40,10 +42,10 @@ RENDERER = "cyclorama-synth/3"
 LICENCE = "CC0-1.0"
 MASK_SAMPLES = 16
 
-Kind = Literal["train", "bg1k", "bgpair"]
-"""What a set is for: training, or judging a model without and with a reference."""
+Kind = Literal["train", "bg1k", "bgpair", "poster"]
+"""What a set is for: training, judging a model without and with a reference, or planning posters."""
 
-IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3}
+IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3, "poster": 1}
 """Images rendered for an item, masks not counted."""
 
 TAIL_EXPONENT = 1.5
@@ -86,6 +88,8 @@ class RenderConfig(Settings):
 
     @model_validator(mode="after")
     def _check_categories(self) -> Self:
+        if self.kind == "poster" and self.size < LEAST_SIZE:
+            raise SettingsError(f"size is {self.size}; posters need {LEAST_SIZE} pixels or more")
         if not self.categories:
             raise SettingsError("no category given: leave --categories out to render all")
         for name in self.categories:
@@ -171,6 +175,16 @@ def render_item(config: RenderConfig, index: int) -> RenderedItem:
     image = render_image(stage, config.size, config.samples, seed, mask)
     members = {"png": encode_png(image), "mask.png": encode_png(mask)}
     return RenderedItem(name_item(config, index), describe_item(plan, config, style.palette), members)
+
+
+def render_poster_item(config: RenderConfig, index: int) -> RenderedItem:
+    """Item ``index`` of a run of kind ``poster``: the same bytes whatever else is rendered."""
+    category, _ = select_category(config, index)
+    plan = plan_item(config.seed, index, (category,))
+    images, truth, style = render_poster(plan, config.size, config.samples)
+    members = {name: encode_png(pixels) for name, pixels in images.items()}
+    metadata = {**describe_item(plan, config, style.palette), "kind": config.kind, **truth}
+    return RenderedItem(name_item(config, index), metadata, members)
 
 
 def render_cutout(category: SceneCategory, number: int, size: int, samples: int) -> bytes:

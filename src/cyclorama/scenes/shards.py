@@ -13,7 +13,13 @@ from pathlib import Path
 from cyclorama.errors import OutputError
 from cyclorama.files import write_atomic
 from cyclorama.scenes.compose import derive
-from cyclorama.scenes.items import RenderConfig, RenderedItem, render_held_out_item, render_item
+from cyclorama.scenes.items import (
+    RenderConfig,
+    RenderedItem,
+    render_held_out_item,
+    render_item,
+    render_poster_item,
+)
 
 CONFIG_NAME = "config.json"
 MANIFEST_NAME = "manifest.csv"
@@ -24,6 +30,7 @@ FOLDERS = {
     "product.png": "product",
     "reference.png": "reference",
     "reference_mask.png": "reference_mask",
+    "parts.png": "parts",
 }
 """The folder of each member of a shard's item."""
 
@@ -44,6 +51,7 @@ COLUMNS = (
     "product",
     "reference_product_id",
     "scene_id",
+    "parts",
 )
 
 
@@ -116,7 +124,7 @@ def write_shard(
     folder: Path, config: RenderConfig, number: int, count: int, on_item: Callable[[], None] | None = None
 ) -> None:
     """Render and write shard ``number`` with its first ``count`` items, then its done mark."""
-    render = render_item if config.kind == "train" else render_held_out_item
+    render = {"train": render_item, "poster": render_poster_item}.get(config.kind, render_held_out_item)
     items = []
     for index in range(number * config.shard_size, number * config.shard_size + count):
         items.append(render(config, index))
