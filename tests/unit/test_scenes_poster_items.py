@@ -14,7 +14,7 @@ from cyclorama.scenes.items import RenderConfig, RenderedItem, render_poster_ite
 from cyclorama.scenes.poster_items import KEPT, OFFSETS, draw_canvas, find_frame, relate
 from cyclorama.scenes.surface import Style
 
-CONFIG = RenderConfig(seed=5, size=96, samples=1, kind="poster", categories=("perfume", "toy"))
+CONFIG = RenderConfig(seed=5, size=96, samples=1, kind="poster", categories=("perfume", "mug"))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_truth_is_what_the_images_show(item: RenderedItem) -> None:
 def test_the_accent_follows_the_product_as_often_as_the_rule_says() -> None:
     style = Style(wall=(0.5,) * 3, floor=(0.5,) * 3, prop=(0.5,) * 3, accent=(0.2, 0.7, 0.3), elements=())
     chance = np.random.default_rng(0)
-    made = [relate(style, np.array([0.9, 0.1, 0.1]), "toy", chance) for _ in range(400)]
+    made = [relate(style, np.array([0.9, 0.1, 0.1]), "mug", chance) for _ in range(400)]
     kept = [one for one, told in made if told["kept"]]
     assert len(kept) / 400 == pytest.approx(KEPT, abs=0.06)
     assert {told["offset"] for _, told in made} <= {round(offset, 4) for offset in OFFSETS}

@@ -102,7 +102,12 @@ def measure_poster(
     [place] = layout.select("product")
     left, top, right, bottom = place.box
     parts = layout.select("product", "text", "logo", "badge")
-    lift = bottom * height - box.top - box.height
+    # of a soft lower edge, as of glass or of what was resampled, either end may be the foot
+    feet = (
+        np.flatnonzero((product.matte >= alpha).any(1))[-1] + 1
+        for alpha in (VISIBLE, product.matte.max() / 2)
+    )
+    lift = min((float(bottom * height - foot) for foot in feet), key=abs)
     room = min(box.top, box.left, height - box.top - box.height, width - box.left - box.width)
     values = {
         "difference": float(drawn.report.max_difference or 0),

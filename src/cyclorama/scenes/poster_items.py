@@ -23,7 +23,7 @@ from cyclorama.errors import LayoutError
 from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules
 from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
-from cyclorama.scenes.calm import clear_boxes, find_seen, group_parts, is_wide
+from cyclorama.scenes.calm import clear_boxes, group_parts
 from cyclorama.scenes.canvas import raise_backdrop
 from cyclorama.scenes.card import solve_camera
 from cyclorama.scenes.compose import ItemPlan, build_neutral, build_product, derive, slug_of
@@ -56,6 +56,8 @@ LEAST_OVERLAP = 0.9
 """Intersection over union of the product's box with the plan's; below it the camera is solved once more."""
 LEAST_PROP = 0.001
 """Share of the image that a prop must take to be told."""
+MOST_PROP = 0.5
+"""Share of the image's width from which on a part belongs to the set, as floors and shelves do."""
 SMALL = 96
 STEPS = 16
 """Levels of each channel by which parts are told apart."""
@@ -218,7 +220,7 @@ def _tell_parts(stage: Stage, numbers: NDArray[np.int32]) -> tuple[NDArray[np.ui
     count = len(stage.product)
     found = np.zeros(numbers.shape, np.uint8)
     found[(numbers >= 0) & (numbers < count)] = 1
-    loose = [k for k, part in enumerate(stage.parts) if not is_wide(find_seen(part, stage))]
+    loose = [k for k in range(len(stage.parts)) if 0 < _measure_width(numbers == count + k) < MOST_PROP]
     groups = group_parts([stage.parts[k] for k in loose])
     props: list[dict[str, Any]] = []
     for group in range(int(groups.max(initial=-1)) + 1):
@@ -228,6 +230,12 @@ def _tell_parts(stage: Stage, numbers: NDArray[np.int32]) -> tuple[NDArray[np.ui
             found[seen] = 2 + len(props)
             props.append({"box": find_frame(seen), "area": round(float(seen.mean()), 5)})
     return found, props
+
+
+def _measure_width(seen: NDArray[np.bool_]) -> float:
+    """Share of the image's width across which something is seen."""
+    left, _, right, _ = find_frame(seen) if seen.any() else (0.0, 0.0, 0.0, 0.0)
+    return right - left
 
 
 def _measure_slope(image: NDArray[np.uint8], box: Box) -> float:
