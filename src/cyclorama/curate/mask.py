@@ -1,8 +1,9 @@
 """Which pixels are the product, and is that mask right?
 
-A mask comes from the file's transparency, else from the input, else a plain light background is keyed, else
-a network finds it (the bundled one if none is named). Whatever its source it is then checked: size, pieces,
-holes, contact with the frame, and whether its outline lies on an edge of the image.
+A mask comes from the file's transparency, else from the input, else a plain light background is keyed
+(and the bundled network asked about it), else a network finds it (the bundled one if none is named). Whatever
+its source it is then checked: size, pieces, holes, contact with the frame, and whether its outline lies on an
+edge of the image.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cyclorama.errors import MaskError
 from cyclorama.imaging.cutout import CutoutNetwork, RembgNetwork
 from cyclorama.imaging.keying import KeyingConfig, key_studio_background
 from cyclorama.imaging.masks import check_mask, detect_inversion, has_shape
+from cyclorama.imaging.opinion import settle
 from cyclorama.imaging.subject import find_subject
 from cyclorama.imaging.transforms import reduce_size, resize_pixels, resize_plane
 from cyclorama.types import Matte
@@ -148,7 +150,7 @@ class MaskRule:
         if self.settings.key_background:
             keyed = key_studio_background(image.pixels, KeyingConfig())
             if keyed.matte is not None:
-                return keyed.matte, ""
+                return settle(image.pixels, keyed.matte).matte, ""
             why = f"neither transparency nor a mask, and no plain background ({keyed.reason})"
         if self._network is None and self.settings.cutout_network:
             self._network = RembgNetwork(self.settings.cutout_network)
