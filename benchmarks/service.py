@@ -3,6 +3,7 @@
     python benchmarks/service.py overhead [--images 40]
     python benchmarks/service.py rate [--images 96] [--clients 16]
     python benchmarks/service.py upload
+    python benchmarks/service.py edit [--edits 20]
     python benchmarks/service.py soak [--requests 10000] [--clients 30]
 
 Each starts ``cyclorama serve`` on a folder of its own and makes images of the demo's products. In
@@ -180,6 +181,28 @@ def upload(data: Path, args: argparse.Namespace) -> None:
     server.stop()
 
 
+def edit(data: Path, args: argparse.Namespace) -> None:
+    """Seconds until an edited poster of 1080 x 1080 is seen, and until it is kept; nothing is rendered."""
+    server = ServiceProcess(data, quick=True)
+    server.start()
+    words = {"headline": "Slow evenings", "subline": "Made for long nights", "price": "€ 59", "action": "Now"}
+    item = {"image": server.upload(PRODUCTS[0]), "category": "general"}
+    job = server.send("/v1/jobs", {"items": [item], "poster": {"texts": {"en": words}}}).json["id"]
+    [image] = server.wait_for(job)["images"]
+    for tail, status in (("/draft", 200), ("", 201)):
+        seconds = []
+        for number in range(args.edits + 2):  # both processes that may be asked have begun by then
+            change = {"texts": {"headline": f"Slow evenings {number}"}}
+            start = time.perf_counter()
+            answer = server.send(f"/v1/images/{image['id']}/poster{tail}", change)
+            seconds.append(time.perf_counter() - start)
+            assert answer.status == status, answer.body
+        middle = statistics.median(seconds[2:])
+        print(f"edit {'kept' if status == 201 else 'seen'}: median {middle:.2f} s, "
+              f"{min(seconds[2:]):.2f} to {max(seconds[2:]):.2f}, {args.edits} edits")  # fmt: skip
+    server.stop()
+
+
 def read_memory(server: ServiceProcess, name: str) -> int:
     text = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(text.split(f"{name}:")[1].split()[0]) * 1024
@@ -249,4 +272,4 @@ def run(text: str, options: dict[Any, dict[str, int]]) -> None:
 if __name__ == "__main__":
     rates = {"images": 96, "clients": 16}
     soaks = {"requests": 10_000, "clients": 30}
-    run(str(__doc__), {overhead: {"images": 40}, rate: rates, upload: {}, soak: soaks})
+    run(str(__doc__), {overhead: {"images": 40}, rate: rates, upload: {}, edit: {"edits": 20}, soak: soaks})
