@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cyclorama.errors import SettingsError
-from cyclorama.generation.settings import parse_size
+from cyclorama.generation.settings import GenerateConfig, parse_size
 from cyclorama.types import Size
 
 CHANNELS: dict[str, Size] = {
@@ -24,4 +24,5 @@ def read_canvas(text: str) -> Size:
     size = parse_size(text) if "x" in text else None
     if size is None:
         raise SettingsError(f"size {text!r} is none; give {', '.join(CHANNELS)}, or WxH in pixels")
+    GenerateConfig(size=text).build_layouts()  # knows how long a side may be
     return size

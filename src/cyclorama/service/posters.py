@@ -38,15 +38,19 @@ LONGEST = 1440
 
 
 def write_files(poster: Poster, folder: Path) -> tuple[dict[str, Any], dict[str, Path]]:
-    """Write the poster's files into ``folder``: what is to be said of it, and kind to file.
+    """Write the poster's files into ``folder``: what is to be said of it, and kind to file."""
+    write_poster(poster, folder, STEM)
+    return _finish(poster, {kind: folder / name for kind, name in FILES.items()})
+
+
+def _finish(poster: Poster, files: dict[str, Path]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """What is to be said of a poster whose ``files`` are written, and those with its thumbnail.
 
     Its record is the recipe, without places on this machine.
     """
     record, (height, width) = poster.record, poster.product.size
-    folder.mkdir(exist_ok=True)
-    write_poster(poster, folder, STEM)
-    files = {kind: folder / name for kind, name in FILES.items()} | {"thumbnail": folder / "thumbnail"}
-    files["thumbnail"].write_bytes(encode_thumbnail(poster.drawn.pixels, None, SHOWN))
+    thumbnail = files["file"].with_name("thumbnail")
+    thumbnail.write_bytes(encode_thumbnail(poster.drawn.pixels, None, SHOWN))
     recipe = record.model_dump(mode="json", exclude={"plans"})
     recipe["brand"] |= {"logo": None, "style": None}
     said = {
@@ -67,7 +71,7 @@ def write_files(poster: Poster, folder: Path) -> tuple[dict[str, Any], dict[str,
         "bytes": files["file"].stat().st_size,
         "verdict": None,
     }
-    return said, files
+    return said, files | {"thumbnail": thumbnail}
 
 
 def change(folder: Path, texts: Mapping[str, str], language: str, boxes: Mapping[str, Box]) -> Poster:
@@ -80,8 +84,10 @@ def change(folder: Path, texts: Mapping[str, str], language: str, boxes: Mapping
 
 
 def write_changed(folder: Path, *values: Any) -> tuple[dict[str, Any], dict[str, Path]]:
-    """:func:`change`, and its files in a folder of their own."""
-    return write_files(change(folder, *values), folder / "made")
+    """:func:`change`, and its image; its parts are the old one's."""
+    poster, image = change(folder, *values), folder / "made.png"
+    poster.image.save(image)
+    return _finish(poster, {"file": image})
 
 
 def draft(folder: Path, *values: Any) -> dict[str, Any]:

@@ -105,12 +105,10 @@ async def edit_poster(id: str, change: PosterChange, request: Request, service: 
         start, blobs = time.perf_counter(), service.store.blobs
         with open_poster_folder(service, row) as folder:
             said, paths = service.children.run(tasks.write_poster, folder, *_complete(service, row, change))
-            files = {}
+            files = {kind: row["files"][kind] for kind in (*_PARTS, "logo") if kind in row["files"]}
             for kind, path in paths.items():
                 with path.open("rb") as file:
                     files[kind] = blobs.put_file(file)
-        if "logo" in row["files"]:
-            files["logo"] = row["files"]["logo"]
         return keep_image(service.store, row, said, files, time.perf_counter() - start)
 
     return await make_once(service, request, change, row, make)

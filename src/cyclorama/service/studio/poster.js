@@ -375,7 +375,7 @@ class PosterEditor {
       "aria-pressed": String(image.decision === decision), onclick: () => this.verdict(decision) });
     fill(this.tools,
       h("div", { class: "poster-status", role: "status", "data-own": true, key: "status" }),
-      codes.length > 1 && segments(t("posters.languages"), codes.map((code) => [code, this.nameLanguage(code)]), this.language, (language) => this.set({ language, texts: {} })),
+      codes.length > 1 && segments(t("posters.languages"), codes.map((code) => [code, this.nameLanguage(code)]), this.language, (language) => this.set({ language: language === image.poster.language ? null : language, texts: {} })),
       h("div", { class: "poster-texts", key: "texts" }, roles.map((role) => {
         const words = draft.words.find(({ id }) => id === role);
         return h("label", { class: `field ${this.chosen === role ? "chosen" : ""}`, key: `${this.language}-${role}` }, h("span", {}, t(`role.${role}`), words && h("small", { class: words.contrast < words.limit ? "warn" : "soft", title: t("poster.contrast.title", { limit: formatNumber(words.limit, 1) }) }, t("poster.contrast.of", { value: formatNumber(words.contrast, 1) }))),

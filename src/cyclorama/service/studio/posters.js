@@ -28,7 +28,7 @@ function listSubjects() {
     for (const image of job.images.filter(({ decision, poster }) => decision === "approved" && !poster)) {
       const item = job.request.items[image.item];
       if (!subjects.some(({ key }) => key === item.image)) subjects.push({ key: item.image, name: image.name, image: imageThumbnail(image.id), describe: async () => {
-        const look = await findLook(job, image);
+        const look = await findLook(job, image).catch(() => ({})); // a learned model's image has none that could be followed
         return { ...item, seed: null, ...(look.kind === "style" && { style: look.style.asset }) };
       } });
     }
