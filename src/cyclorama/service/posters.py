@@ -19,7 +19,7 @@ from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.imaging.compositing import composite
 from cyclorama.layout.elements import ENDING, PARTS, Box
 from cyclorama.posters.drawing import DrawnPoster, list_layers
-from cyclorama.posters.files import Poster, open_poster, write_poster
+from cyclorama.posters.files import Poster, encode_png, open_poster, write_poster
 from cyclorama.posters.maker import edit
 from cyclorama.posters.words import PosterBrand
 from cyclorama.service.layering import LayerFile, pack_layers
@@ -86,7 +86,7 @@ def change(folder: Path, texts: Mapping[str, str], language: str, boxes: Mapping
 def write_changed(folder: Path, *values: Any) -> tuple[dict[str, Any], dict[str, Path]]:
     """:func:`change`, and its image; its parts are the old one's."""
     poster, image = change(folder, *values), folder / "made.png"
-    poster.image.save(image)
+    image.write_bytes(encode_png(poster.pixels))
     return _finish(poster, {"file": image})
 
 
@@ -144,9 +144,12 @@ def write_layers(folder: Path, kind: LayerFile, texts: Mapping[str, str], langua
 
 
 def _find_plates(drawn: DrawnPoster) -> dict[str, Patch]:
-    """Text to the plate that it stands on: of what lies below, each text with a remedy has one, in order."""
+    """Text to the button or plate that it stands on: of what lies below, each text with a remedy has one, in
+    their order."""
     veils = [patch for patch in drawn.below if patch.name != "Panel"]
     mended = [proof for proof in drawn.proofs if proof.remedy in ("scrim", "plate")]
+    if len(veils) != len(mended):
+        return {}  # they stay with the ground
     return {proof.id: veil for proof, veil in zip(mended, veils, strict=True) if proof.remedy == "plate"}
 
 
