@@ -166,3 +166,11 @@ def test_a_view_goes_on_to_both_sides_of_a_wide_canvas() -> None:
     assert width == pytest.approx(10 * scale, abs=2), "the view keeps its scale"
     square = replace(stage, camera=replace(CAMERA, fov=20.0))
     assert widen_backdrop(square) is square
+    wall = make_wall(9.0)
+    before = replace(stage, parts=[wall, view])
+    assert widen_backdrop(before) is before, "a thing before a wall stays as wide as it is"
+    cut = replace(
+        view.mesh, vertices=np.array([[-2, 3, 1], [1.6, 3, 1.2], [0, 3, 4], [-1, 3, -1]], np.float32)
+    )
+    odd = replace(stage, parts=[Part(cut, view.surface)])
+    assert widen_backdrop(odd) is odd, "and so does what has no upright edges"

@@ -48,21 +48,26 @@ def widen_backdrop(stage: Stage) -> Stage:
     Sets are dressed for canvases that are little wider than high. The outermost columns go on outwards.
     """
     found: list[tuple[float, int, float, float]] = []
+    highest = 1.0  # where the highest thing that reaches across begins
     for k, part in enumerate(stage.parts):
         low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
         wide, deep, tall = high - low
         textured = isinstance(part.surface.colour, np.ndarray) and part.surface.tiles != (1.0, 1.0)
         seen = find_seen(part, stage)
-        if textured or len(seen) == 0 or min(wide, tall) < 4 * deep:
+        if len(seen) == 0:
             continue
         (left, top), (right, bottom) = seen.min(0), seen.max(0)
+        if is_wide(seen):
+            highest = min(highest, float(top))
+        if textured or min(wide, tall) < 4 * deep:
+            continue
         if left < 0.4 and right > 0.6 and right - left > 0.4 and bottom - top > 0.2:
             found.append((float(high[1]), k, float(left), float(right)))
     if not found:
         return stage
     _, number, left, right = max(found)
-    if left <= 0 and right >= 1:
-        return stage
+    if (left <= 0 and right >= 1) or highest <= find_seen(stage.parts[number], stage)[:, 1].min():
+        return stage  # wide enough, or no backdrop but a thing before one
     part = stage.parts[number]
     low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
     wide = float(high[0] - low[0])
@@ -70,6 +75,8 @@ def widen_backdrop(stage: Stage) -> Stage:
     across = part.mesh.vertices[:, 0]
     ends = across < low[0] + 1e-3 * wide, across > high[0] - 1e-3 * wide
     vertices = part.mesh.vertices.copy()
+    if min(np.ptp(vertices[end, 2]) for end in ends) < 0.9 * float(high[2] - low[2]):
+        return stage  # no upright edges
     vertices[ends[0], 0] -= grow[0]
     vertices[ends[1], 0] += grow[1]
     surface = part.surface
