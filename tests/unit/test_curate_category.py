@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cyclorama.curate.category import CategoryRule, CategorySettings, fold_name, normalise_name
@@ -24,6 +24,7 @@ def settle(rule: CategoryRule, *names: str | None) -> list[tuple[str, str]]:
 
 @settings(deadline=None, max_examples=50)
 @given(st.text(max_size=40))
+@example("-#0")
 def test_normalising_and_folding_twice_change_nothing_more(text: str) -> None:
     once = normalise_name(text)
     assert normalise_name(once) == once

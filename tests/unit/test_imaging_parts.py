@@ -91,6 +91,15 @@ def test_frames_of_any_colour(width: int, colour: tuple[int, int, int]) -> None:
     image = on_ground()
     ImageDraw.Draw(image).rectangle([0, 0, 255, 255], outline=colour, width=width)
     assert find_frame(np.asarray(image)) == (slice(width, 256 - width), slice(width, 256 - width))
+
+
+@pytest.mark.parametrize(
+    ("width", "colour"),
+    [(1, (0, 0, 0)), (2, (200, 30, 40)), (5, (170, 170, 175)), (10, (200, 30, 40))],
+)
+def test_what_a_frame_encloses_is_cut_out_of_either_format(width: int, colour: tuple[int, int, int]) -> None:
+    image = on_ground()
+    ImageDraw.Draw(image).rectangle([0, 0, 255, 255], outline=colour, width=width)
     assert_box(cut(image))
     product = cut(image, "JPEG", quality=85)
     assert_box(product, tolerance=3)

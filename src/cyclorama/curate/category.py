@@ -79,7 +79,7 @@ def fold_name(name: str, plurals: bool = True) -> str:
     >>> fold_name("Coffee  MUGS"), fold_name("wine-glasses"), fold_name("Dress")
     ('coffee mug', 'wine glasses', 'dress')
     """
-    words = normalise_name(name).casefold().replace("-", " ").split()
+    words = normalise_name(normalise_name(name).casefold().replace("-", " ")).split()
     if plurals and words:
         words[-1] = _make_singular(words[-1])
     return " ".join(words)
