@@ -20,6 +20,8 @@ def draw_flat(
     """One colour, which follows from the seed."""
     time.sleep(0.005)  # else it takes 0 s, rounded
     colour = np.random.default_rng(seed).integers(100, 250, 3)
+    if more.get("look"):
+        more["look"](np.full((32, 32, 3), colour, np.uint8))
     return np.full((*product.size, 3), colour, np.uint8)
 
 

@@ -260,14 +260,24 @@ def test_a_job_takes_what_its_brand_says(server: ServiceProcess, asset: str) -> 
 
 
 def test_events_come_in_order_and_go_on_where_a_reader_left(server: ServiceProcess, asset: str) -> None:
-    job = submit(server, asset, 2, lane="interactive")
-    events = []
+    job = submit(server, asset, 2, lane="interactive", preview=True)
+    events, shown = [], []
     for event in server.follow(job, last="0"):
         events.append(event)
+        if event["type"] == "preview":
+            shown.append(server.ask("GET", f"/v1/images/{event['image']}/preview"))
         if event["type"] == "done":
             break
     kinds = [event["type"] for event in events]
     assert kinds[0] == "queued" and kinds[-1] == "done" and kinds.count("image") == 2
+    for image in {event["image"] for event in events if "image" in event}:
+        own = [event["type"] for event in events if event.get("image") == image]
+        assert own.index("started") < own.index("preview") < own.index("image")
+    for answer in shown:
+        assert (
+            max(Image.open(io.BytesIO(answer.body)).size) == 64
+            and answer.headers["cache-control"] == "no-store"
+        )
     assert events[-1]["counts"]["done"] == 2 and events[-1]["state"] == "done"
     numbers = [int(event["id"]) for event in events]
     assert numbers == sorted(set(numbers))

@@ -19,11 +19,32 @@ from cyclorama.errors import (
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
 from cyclorama.imaging.product import build_product
+from cyclorama.service import photos
 from cyclorama.service.cutouts import cut_out, find_warnings
 from cyclorama.service.photos import LIMITS, draw_thumbnail, inspect
 from cyclorama.service.schemas import Stroke
 
 SIDE = 96
+
+
+def test_a_photo_is_decoded_once_for_its_facts_its_thumbnail_and_its_cutout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in lies in one place, the asset in another; both are called by the digest."""
+    pixels = np.full((SIDE, SIDE, 3), 250, np.uint8)
+    pixels[30:70, 30:70] = 40
+    received, kept = tmp_path / "incoming" / ("f" * 64), tmp_path / "blobs" / ("f" * 64)
+    for path in (received, kept):
+        path.parent.mkdir()
+        Image.fromarray(pixels).save(path, "PNG")
+    decoded: list[Path] = []
+    monkeypatch.setattr(
+        photos, "load_image", lambda path, limits: decoded.append(path) or load_image(path, limits)
+    )
+    assert inspect(received)["width"] == SIDE
+    draw_thumbnail(kept, tmp_path / "small")
+    assert cut_out(kept, None, None, (), tmp_path / "m")["box"]["width"] == 40
+    assert decoded == [received]
 
 
 def draw_disk(radius: float = 30, x: float = 48, y: float = 48) -> npt.NDArray[np.float32]:

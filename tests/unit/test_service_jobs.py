@@ -136,6 +136,19 @@ def test_an_image_that_three_workers_were_lost_over_fails(store: Store) -> None:
         assert jobs.list_images(connection, job)[0]["error"]["error"] == "WorkerLostError"
 
 
+def test_losses_are_spread_over_a_job_before_any_image_of_it_fails(store: Store) -> None:
+    """Workers that are killed from outside each have a job's first image in hand, as it were."""
+    first, second = submit(store, 3), submit(store)
+    hit = []
+    for number in range(6):
+        held = claim(store, f"w{number}")
+        assert held is not None and held.job == first
+        hit.append(held.item)
+        leases.recover_images(store, f"w{number}")
+    assert hit == [0, 1, 2, 0, 1, 2]
+    assert (states(store, first), states(store, second)) == ({"queued": 3}, {"queued": 1})
+
+
 def test_workers_that_the_server_ends_itself_do_not_count_as_lost(store: Store) -> None:
     job = submit(store)
     for _ in range(5):

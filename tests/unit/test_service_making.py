@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from cyclorama.generation import scenes
 from cyclorama.generation.items import Item
 from cyclorama.generation.model import open_model
 from cyclorama.generation.run import run_images
@@ -62,4 +67,30 @@ def test_errors_name_files_as_they_were_uploaded(tmp_path: Path) -> None:
     [held] = claim(store, add_asset(store, name="shoe.jpg"), {})
     path = tmp_path / "blobs" / held.digests["image"][:2] / held.digests["image"]
     assert explain(ValueError(f"cannot read {path}: torn"), held) == "cannot read shoe.jpg: torn"
+    store.close()
+
+
+def test_a_preview_shows_the_image_small_and_changes_nothing(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(scenes, "PREVIEW_SIDE", 48)
+    save_product(tmp_path / "a.png", 0, (96, 72))
+    store = Store(tmp_path / "data")
+    asset = add_asset(store, content=(tmp_path / "a.png").read_bytes())
+    values = {
+        "items": [{"image": asset, "category": "fruit"}],
+        "settings": {"preset": "fast", "outputs": ["72x96"]},
+    }
+    jobs.submit_once(store, JobRequest.model_validate(values), "local", "scenes", "s", None, "")
+    held = leases.claim_image(store, "w", ["scenes"], 0)
+    assert held is not None
+    maker = Maker(open_model("scenes"), "cpu", "float32", store.blobs, tmp_path)
+    seen: list[bytes] = []
+    _, files = maker.make(held, Watch())
+    assert maker.make(held, Watch(preview=seen.append))[1] == files
+    [small], whole = (
+        [np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), np.float32) for data in seen],
+        Image.open(io.BytesIO(store.blobs.read(files["file"]))).convert("RGB").resize((36, 48)),
+    )
+    assert small.shape == (48, 36, 3)
+    assert np.abs(small - np.asarray(whole)).mean() < 25, "noise, but the same image"
+    maker.close()
     store.close()

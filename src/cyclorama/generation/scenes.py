@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -31,13 +31,15 @@ from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
 from cyclorama.scenes.model import CutOut, set_stage
 from cyclorama.scenes.plate import SETS, Plates, ProductSet, choose_set, render_alone
-from cyclorama.scenes.render import clear_view, render_image, set_threads
+from cyclorama.scenes.render import clear_view, render_image, render_preview, set_threads
 from cyclorama.types import Pixels, Size
 
 SCENES = "scenes"
 _DRAWING = threading.Lock()
 PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
+PREVIEW_SIDE, PREVIEW_SAMPLES = 128, 8
+"""Longer side of a preview, pixels, and its light samples a pixel."""
 RENDERER = "12"
 """Raised when equal files give other pixels."""
 
@@ -98,12 +100,14 @@ class SceneModel:
         brand: Brand | Backdrop | None = None,
         shared: bool = True,
         calm: Sequence[CalmBox] = (),
+        look: Callable[[Pixels], None] | None = None,
     ) -> Pixels:
         """The set or backdrop with ``product`` standing in it, sRGB uint8 (H, W, 3) of the canvas' size.
 
         Without ``brand`` the seed draws a style from the category's whole range; with it, products of about
         one size stand in one set, whose plate they share if ``shared``. Nothing of a set's
-        props is seen in the ``calm`` boxes; such a set is the product's alone. Raises SettingsError (unknown
+        props is seen in the ``calm`` boxes; such a set is the product's alone. Without ``brand``, ``look`` is
+        called with a small, noisy image of the set before that is drawn. Raises SettingsError (unknown
         category, a backdrop without ground there).
         """
         side, samples = PRESETS[preset]
@@ -113,6 +117,8 @@ class SceneModel:
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
             stage = raise_backdrop(clear_boxes(widen_backdrop(setting.stage), calm))
+            if look is not None:
+                look(render_preview(stage, PREVIEW_SIDE, PREVIEW_SAMPLES))
             ground = render_image(stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
         else:
             shown = self._choose(cutout, category, seed, brand)

@@ -64,21 +64,28 @@ class Effect:
         shadow = 255 - compute_contact_shadow(matte, CONTACT)
         return cls(np.repeat(shadow[..., None], 3, axis=2))
 
-    def apply(
-        self, empty: Pixels, start: Rectangle, end: Rectangle, strength: float
-    ) -> npt.NDArray[np.float32]:
-        """float32 (H, W, 3): ``empty`` with this effect moved and scaled as the box ``start`` became ``end``.
+    def apply(self, empty: Pixels, start: Rectangle, end: Rectangle, strength: float) -> Pixels:
+        """uint8 (H, W, 3): ``empty`` with this effect moved and scaled as the box ``start`` became ``end``.
 
         ``strength``: 0 leaves the shadow out, 1 is as it was, 2 applies it twice.
         """
-        ground = empty.astype(np.float32)
-        kept = _move(self.shadow, start, end, 255).astype(np.float32) / 255
+        kept = _move(self.shadow, start, end, 255)
+        touched = (kept[..., 0] & kept[..., 1] & kept[..., 2]) < 255
+        light = None if self.light is None else _move(self.light, start, end, 0)
+        if light is not None:
+            touched |= (light[..., 0] | light[..., 1] | light[..., 2]) > 0
+        ground = empty.copy()
+        if not touched.any():
+            return ground
+        window = find_window(touched, 0)
+        near, left = empty[window].astype(np.float32), kept[window].astype(np.float32) / 255
         for part in (min(strength, 1.0), max(strength - 1.0, 0.0)):
             if part > 0:
-                ground *= 1 - part * (1 - kept)
-        if self.light is not None:
-            ground += _move(self.light, start, end, 0)
-        return np.minimum(ground, 255)
+                near *= 1 - part * (1 - left)
+        if light is not None:
+            near += light[window]
+        ground[window] = np.rint(np.minimum(near, 255)).astype(np.uint8)
+        return ground
 
 
 def settle(empty: Pixels, ground: Pixels, matte: Matte) -> Pixels:

@@ -65,6 +65,7 @@ def to_image(row: RowMapping) -> Image:
         error=to_problem(row["error"]),
         report=result.get("report") or {},
         gate=None if verdict is None else Gate(**verdict),
+        preview="preview" in (row["files"] or {}),
         decision=row["decision"],
         reasons=row["reasons"] or [],
         note=row["note"],

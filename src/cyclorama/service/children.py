@@ -61,7 +61,8 @@ class Children:
         self.seconds, self.memory, self.prepare = seconds, memory, prepare
         self.entry = CapacityLimiter(2 * max(count, 1))
         """For threads that wait for a child, so that those of other requests stay free."""
-        self._free: queue.SimpleQueue[_ChildProcess | None] = queue.SimpleQueue()
+        # the child that was free last comes first: it may still have the photo that is asked for next
+        self._free: queue.LifoQueue[_ChildProcess | None] = queue.LifoQueue()
         self._all: set[_ChildProcess] = set()
         self._lock, self._closed = threading.Lock(), False
         for _ in range(count):

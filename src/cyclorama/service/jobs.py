@@ -179,7 +179,7 @@ def cancel_job(store: Store, id: str, key: str) -> None:
         if job["state"] not in OPEN:
             return
         mine = (images.c.job == id, images.c.state.in_(OPEN))
-        gone = {"state": "cancelled", "finished": now, "lease": None, "worker": None}
+        gone = {"state": "cancelled", "finished": now, "lease": None, "worker": None, "files": None}
         connection.execute(update(images).where(*mine).values(**gone))
         _end(connection, job, "cancelled", count_images(connection, id))
 

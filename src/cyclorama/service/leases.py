@@ -54,7 +54,9 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
     """The next image that ``worker``, which has ``models``, shall make; None if nothing waits for it.
 
     The interactive lane goes first, but every fifth ``number`` of a worker's claims; within a lane keys take
-    turns, and a key's images are made in the order of its requests, those of RUNNING_JOBS at a time.
+    turns, and a key's images are made in the order of its requests, those of RUNNING_JOBS at a time. An
+    image over which a worker was lost comes after the others of its job, so that workers which are lost for
+    other reasons are not lost over the same image again and again.
     """
     order = ["interactive", "bulk"]
     if number % BULK_SHARE == BULK_SHARE - 1:
@@ -77,7 +79,7 @@ def claim_image(store: Store, worker: str, models: list[str], number: int) -> Cl
                 .join(jobs, jobs.c.id == images.c.job)
                 .outerjoin(turns, served)
                 .where(images.c.state == "queued", images.c.lane == lane, jobs.c.model.in_(models), may_begin)
-                .order_by(func.coalesce(turns.c.served, 0), images.c.seq)
+                .order_by(func.coalesce(turns.c.served, 0), jobs.c.seq, images.c.losses, images.c.seq)
                 .limit(1)
                 .with_for_update(of=images, skip_locked=True)
             )
@@ -139,6 +141,15 @@ def is_held(store: Store, claim: Claim) -> bool:
         return bool(connection.execute(query).scalar_one())
 
 
+def show_preview(store: Store, claim: Claim, digest: str) -> None:
+    """Let the image's preview be seen until it is made, unless the claim is no longer held."""
+    with store.write() as connection:
+        shown = update(images).where(*hold(claim)).values(files={"preview": digest})
+        if connection.execute(shown).rowcount:
+            spot = {"item": claim.item, "output": claim.output, "candidate": claim.candidate}
+            write_event(connection, claim.key, claim.job, "preview", image=claim.image, **spot)
+
+
 def publish_image(store: Store, claim: Claim, result: Mapping[str, Any], files: Mapping[str, str]) -> bool:
     """Make the image public; False, and nothing is changed, if the claim is no longer held."""
     return _end(store, claim, "done", "image", result=dict(result), files=dict(files))
@@ -146,7 +157,7 @@ def publish_image(store: Store, claim: Claim, result: Mapping[str, Any], files: 
 
 def fail_image(store: Store, claim: Claim, error: Mapping[str, Any]) -> bool:
     """Let the image stand as failed; False, and nothing is changed, if the claim is no longer held."""
-    return _end(store, claim, "failed", "image_failed", error=dict(error))
+    return _end(store, claim, "failed", "image_failed", error=dict(error), files=None)
 
 
 def _end(store: Store, claim: Claim, state: str, event: str, **values: Any) -> bool:
@@ -185,7 +196,7 @@ def recover_images(store: Store, worker: str | None = None, lost: bool = True) -
                 continue
             reason = f"{losses} workers were lost while they made this image; try a smaller size or preset"
             error = {"error": WorkerLostError.__name__, "reason": reason}
-            ended = {"state": "failed", "finished": get_time(), "lease": None, "error": error}
+            ended = {"state": "failed", "finished": get_time(), "lease": None, "error": error, "files": None}
             values = {"losses": losses, **ended}
             connection.execute(update(images).where(images.c.id == row["id"]).values(**values))
             spot = {name: row[name] for name in ("item", "output", "candidate")}
@@ -198,7 +209,7 @@ def recover_images(store: Store, worker: str | None = None, lost: bool = True) -
 
 def _queue_again(connection: Connection, image: str, lease: str | None, **values: Any) -> None:
     mine = (images.c.id == image, images.c.lease == lease, images.c.state == "running")
-    fresh = {"state": "queued", "worker": None, "lease": None, "lease_until": None, **values}
+    fresh = {"state": "queued", "worker": None, "lease": None, "lease_until": None, "files": None, **values}
     connection.execute(update(images).where(*mine).values(**fresh))
 
 

@@ -27,6 +27,7 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.result import Generated, encode_files
 from cyclorama.generation.rows import describe_recipe, prepare_image
+from cyclorama.generation.scenes import fit_cutout
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.shard import RowState
 from cyclorama.generation.sheet import encode_thumbnail
@@ -42,6 +43,7 @@ from cyclorama.service.jobs import ASSETS
 from cyclorama.service.leases import Claim
 from cyclorama.service.photos import SHOWN
 from cyclorama.service.poster_press import PosterPress
+from cyclorama.types import Pixels
 
 KEPT_PRODUCTS = 8
 """Decoded products that a worker keeps, for their other outputs and candidates."""
@@ -59,6 +61,8 @@ class Watch:
     """Called with the step that is done, from 1, and the number of steps."""
     stopping: Callable[[], bool] = lambda: False
     """True once the image is no longer wanted."""
+    preview: Callable[[bytes], None] | None = None
+    """Called with a small WebP of a rendered set, before it is drawn."""
 
 
 class Maker:
@@ -192,9 +196,15 @@ class Maker:
             watch.progress(step + 1, settings.steps)
             return values
 
+        def show(ground: Pixels) -> None:
+            if watch.preview is not None:
+                watch.preview(_encode_preview(ground, task.product))
+
         def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if function is self._model:
                 kwargs["callback_on_step_end"] = look
+            elif watch.preview is not None and function == getattr(self._model, "draw", None):
+                kwargs["look"] = show
             return self._thread.submit(work, function, *args, **kwargs).result()
 
         [made] = sample_images(self._model, [task], settings.replace(size="source"), 1, call)
@@ -300,6 +310,14 @@ def explain(error: Exception, claim: Claim) -> str:
         title = claim.titles[name]
         reason = re.sub(rf"[^\s'\"]*{digest}", lambda found, title=title: title, reason)  # type: ignore[misc]
     return reason
+
+
+def _encode_preview(ground: Pixels, product: Product) -> bytes:
+    """A WebP of ``product`` on the small ``ground``."""
+    cutout = fit_cutout(product, max(ground.shape[:2]))
+    behind = np.asarray(Image.fromarray(ground).resize(cutout.canvas[::-1]), np.float32)
+    mixed = behind + cutout.matte[..., None] * (cutout.foreground - behind)
+    return encode_thumbnail(np.rint(mixed).astype(np.uint8))
 
 
 def _encode_part(pixels: Any, icc_profile: bytes | None) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ SHOWN = 768
 """The same of an image's: sharp where the page shows it large."""
 MEDIA_TYPES = {"MPO": "image/jpeg", "JPEG2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 _YAML_BYTES = 2**16
+_KEPT = 2
+_LOADED: dict[str, LoadedImage] = {}
 TABLE_TYPES = {
     "CSV": "text/csv",
     "Excel": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -46,7 +47,7 @@ def inspect(path: Path) -> dict[str, Any]:
     """
     try:
         with hide_paths({path: "the file"}):
-            loaded = load_image(path, LIMITS)
+            loaded = load_photo(path)
     except UnreadableImageError:
         if _is_yaml(path):
             return {"media_type": "application/yaml"}
@@ -86,10 +87,16 @@ def _find_table_type(path: Path) -> str | None:
     return TABLE_TYPES.get(source.kind)
 
 
-@lru_cache(2)
 def load_photo(path: Path) -> LoadedImage:
-    """The image in ``path``; the last two are kept. Raises ImageError."""
-    return load_image(path, LIMITS)
+    """The image in ``path``; the last two are kept. A file that is called by its digest is the same wherever
+    it lies, so what :func:`inspect` has decoded needs no second look. Raises ImageError.
+    """
+    key = path.name if len(path.name) == 64 else str(path)
+    found = _LOADED.pop(key, None) or load_image(path, LIMITS)
+    _LOADED[key] = found
+    if len(_LOADED) > _KEPT:
+        del _LOADED[next(iter(_LOADED))]
+    return found
 
 
 def _is_yaml(path: Path) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
@@ -23,6 +26,8 @@ from cyclorama.types import Pixels
 
 Part = Literal["lit", "empty", "shadow", "light", "product"]
 PARTS: tuple[str, ...] = get_args(Part)
+_KEPT_PIXELS = 2**24
+"""Of the largest part that is kept decoded; all of an image's are then 350 MB."""
 
 
 class Parts(Shape):
@@ -92,10 +97,12 @@ def put_together(
     ground, product = stand({**known, **said}, parts)
     pixels = composite(ground, product)
     recipe = known["recipe"] | {"recomposed": said}
-    content = encode_image(pixels, recipe, product.icc_profile, encoding, product.metadata, quick=True)
-    measured = {} if encoding.is_lossless else measure_encoding(content, product)
+    with ThreadPoolExecutor(1) as beside:
+        small = beside.submit(encode_thumbnail, pixels, None, SHOWN)
+        content = encode_image(pixels, recipe, product.icc_profile, encoding, product.metadata, quick=True)
+        measured = {} if encoding.is_lossless else measure_encoding(content, product)
+        (folder / "thumbnail").write_bytes(small.result())
     (folder / "file").write_bytes(content)
-    (folder / "thumbnail").write_bytes(encode_thumbnail(pixels, None, SHOWN))
     return {
         **said,
         "moved": measure_move(Rectangle(**known["lit_box"]), box, product.size) > MOVED,
@@ -119,8 +126,7 @@ def stand(known: Mapping[str, Any], parts: Mapping[str, Path]) -> tuple[Pixels, 
         return _read_pixels(parts["lit"]), product
     light = _read_pixels(parts["light"]) if "light" in parts else None
     effect = Effect(_read_pixels(parts["shadow"]), light)
-    ground = effect.apply(_read_pixels(parts["empty"]), lit_box, box, strength)
-    return np.rint(ground).astype(np.uint8), product
+    return effect.apply(_read_pixels(parts["empty"]), lit_box, box, strength), product
 
 
 def write_plate(known: Mapping[str, Any], parts: Mapping[str, Path], target: Path) -> None:
@@ -130,9 +136,21 @@ def write_plate(known: Mapping[str, Any], parts: Mapping[str, Path], target: Pat
 
 
 def _read_pixels(path: Path) -> Pixels:
-    return np.asarray(Image.open(path).convert("RGB"))
+    return _read(path, "RGB")[0]
 
 
 def _read_product(path: Path, metadata: Mapping[str, Any]) -> Product:
-    image = Image.open(path)
-    return from_rgba(np.asarray(image.convert("RGBA")), image.info.get("icc_profile"), metadata)
+    return from_rgba(*_read(path, "RGBA"), metadata)
+
+
+def _read(path: Path, mode: str) -> tuple[npt.NDArray[np.uint8], bytes | None]:
+    """Levels and profile of a part; those of one image are kept, since it is rarely changed only once."""
+    with Image.open(path) as image:
+        small = image.width * image.height <= _KEPT_PIXELS
+    return _decode(path, mode) if small else _decode.__wrapped__(path, mode)
+
+
+@lru_cache(len(PARTS) + 1)
+def _decode(path: Path, mode: str) -> tuple[npt.NDArray[np.uint8], bytes | None]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert(mode)), image.info.get("icc_profile")

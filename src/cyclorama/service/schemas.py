@@ -209,6 +209,8 @@ class JobRequest(Shape):
     """Of the run; each product's own follows from it and from the product's name."""
     gate: bool = False
     """Judge every image."""
+    preview: bool = False
+    """Show a small, noisy image of each rendered set before it is drawn (event ``preview``)."""
     lane: Lane = "bulk"
     webhook: Address | None = None
     """An https address that is told when the job has ended, if the server allows its host."""
@@ -292,6 +294,8 @@ class Image(Shape):
     """How many opaque product pixels were compared with the photo, how many differ, and notes."""
     gate: Gate | None = None
     seconds: float | None = None
+    preview: bool = False
+    """Whether ``GET /v1/images/{id}/preview`` has something to show while the image is made."""
     decision: Decision = "open"
     reasons: list[str] = []
     note: str | None = None
@@ -342,12 +346,14 @@ class JobDetail(JobSummary):
 class Event(Shape):
     """One line of ``GET /v1/events``; what does not belong to its type is left out.
 
-    ``queued``, ``started``, ``progress`` (step, steps; of a batch: rows), ``image``, ``image_failed``,
-    ``parts`` (a finished image was taken apart), ``done`` (the job's end, cancelled ones too), ``resync``
-    (some were left out: read the jobs anew), ``bye`` (the server stops).
+    ``queued``, ``started``, ``progress`` (step, steps; of a batch: rows), ``preview``, ``image``,
+    ``image_failed``, ``parts`` (a finished image was taken apart), ``done`` (the job's end, cancelled ones
+    too), ``resync`` (some were left out: read the jobs anew), ``bye`` (the server stops).
     """
 
-    type: Literal["queued", "started", "progress", "image", "image_failed", "parts", "done", "resync", "bye"]
+    type: Literal[
+        "queued", "started", "progress", "preview", "image", "image_failed", "parts", "done", "resync", "bye"
+    ]
     job: str | None = None
     """Or batch."""
     image: str | None = None

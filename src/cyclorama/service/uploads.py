@@ -82,7 +82,9 @@ def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[R
         except OSError as error:
             raise refuse(path, error) from error
         with path.open("rb") as copy:
-            known = find_known(service.store, key, hashlib.file_digest(copy, "sha256").hexdigest())
+            digest = hashlib.file_digest(copy, "sha256").hexdigest()
+        path = path.rename(folder / digest)
+        known = find_known(service.store, key, digest)
         if known is not None:  # it was looked at before
             stated = [known[column] for column in ("sha256", "bytes", "name", "media_type", "facts")]
             return keep_asset(service.store, key, *stated)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import delete
 from sqlalchemy.exc import OperationalError
 
-from cyclorama.errors import CycloramaError
+from cyclorama.errors import CycloramaError, OutputError
 from cyclorama.files import is_full
 from cyclorama.processes import set_threads
 from cyclorama.service.events import write_event
@@ -30,6 +30,7 @@ from cyclorama.service.leases import (
     is_held,
     publish_image,
     renew_lease,
+    show_preview,
 )
 from cyclorama.service.parts import claim_parts, fail_parts, publish_parts
 from cyclorama.service.settings import ServiceSettings, open_models
@@ -175,8 +176,13 @@ class _Hand:
                     values = {"image": claim.image, "step": step, "steps": steps, **spot}
                     write_event(connection, claim.key, claim.job, "progress", **values)
 
+        def preview(data: bytes) -> None:
+            with suppress(OperationalError, OutputError):  # such as a full disk
+                show_preview(self.store, claim, self.store.blobs.put(data))
+
         apart = claim.state == "done"
-        maker, watch = self.makers[claim.model], Watch(progress, self.lost.is_set)
+        maker, asked = self.makers[claim.model], claim.request.get("preview")
+        watch = Watch(progress, self.lost.is_set, preview if asked else None)
         publish, fail = (publish_parts, fail_parts) if apart else (publish_image, fail_image)
         try:
             made = (maker.take_apart if apart else maker.make)(claim, watch)

@@ -133,6 +133,21 @@ def read_thumbnail(id: str, request: Request, service: Here, key: Key) -> Respon
     return send_blob(service, request, row["files"]["thumbnail"], "image/webp", f"{id}.webp")
 
 
+@router.get("/{id}/preview", response_class=Response)
+def read_preview(id: str, request: Request, service: Here, key: Key) -> Response:
+    """A small WebP of an image that is being made, if its job asked for previews; its thumbnail once it is
+    done."""
+    with service.store.read() as connection:
+        row = find(connection, images, id, key)
+    files = row["files"] or {}
+    digest = files.get("thumbnail") or files.get("preview")
+    if digest is None:
+        raise NotReadyError(f"image {id} is {row['state']} and has no preview; it may come once it is made")
+    response = send_blob(service, request, digest, "image/webp", f"{id}.webp")
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 @router.get("/{id}/recipe", response_model=dict[str, Any])
 def read_recipe(id: str, service: Here, key: Key) -> dict[str, Any]:
     """All that it was made of; enough for `cyclorama generate` to make it again."""

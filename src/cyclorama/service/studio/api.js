@@ -65,6 +65,7 @@ export const decide = (id, change) => send("PATCH", `/v1/images/${id}`, change);
 export const assetFile = (id) => `/v1/assets/${id}/file`;
 export const assetThumbnail = (id) => `/v1/assets/${id}/thumbnail`;
 export const imageFile = (id) => `/v1/images/${id}/file`;
+export const imagePreview = (id) => `/v1/images/${id}/preview`;
 export const imageThumbnail = (id) => `/v1/images/${id}/thumbnail`;
 
 /** Let the browser save what `address` gives. */

@@ -1,7 +1,7 @@
 // Who listens to the server, so that many tabs hold one stream?
 
 const CHANNEL = "cyclorama-events";
-const TYPES = ["queued", "started", "progress", "image", "image_failed", "done", "resync", "bye"];
+const TYPES = ["queued", "started", "progress", "preview", "image", "image_failed", "done", "resync", "bye"];
 const LONGEST = 15000;
 
 /**

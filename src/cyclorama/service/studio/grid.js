@@ -1,6 +1,6 @@
 // What has been made: products × canvases × candidates, as large as they fit, filled in as they come?
 
-import { imageThumbnail, save } from "./api.js";
+import { imagePreview, imageThumbnail, save } from "./api.js";
 import { measure } from "./channels.js";
 import { button, fill, h, icon, segments, typing } from "./dom.js";
 import { addImages, cancel, decide, findImage, isOpen, retry, tellLook, tellProgress } from "./jobs.js";
@@ -44,7 +44,8 @@ function drawCell(job, image) {
   const label = t("image.label", { name: image.name, size: `${width} × ${height}`, n: image.candidate, state: t(done ? `decision.${image.decision}` : `state.${image.state}`) });
   return h("li", { class: `cell ${image.state} ${image.decision}`, key: image.id, style: { "--ratio": `${width} / ${height}`, "--share": width / height } },
     h("button", { type: "button", class: "cell-image", "data-image": image.id, "aria-label": label, disabled: !done, onclick: () => openViewer(image.id, listShown) },
-      done ? h("img", { alt: "", src: imageThumbnail(image.id), loading: "lazy" }) : drawWaiting(image)),
+      done ? h("img", { alt: "", src: imageThumbnail(image.id), loading: "lazy" })
+        : [image.preview && h("img", { class: "early", alt: "", src: imagePreview(image.id) }), drawWaiting(image)]),
     done && h("button", { type: "button", class: "choose", "aria-pressed": String(chosen), "aria-label": t("image.choose", { name: image.name, n: image.candidate }), onclick: () => toggle(image.id) }, chosen && icon("approve")),
     h("p", { class: "cell-text" }, h("span", { class: "soft" }, `${width} × ${height}`), tellVerdict(image)));
 }

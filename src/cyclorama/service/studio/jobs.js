@@ -45,7 +45,7 @@ export const describeOrder = () => ({
   ...(state.look.kind === "brand" && state.look.brand && { brand: state.look.brand }),
 });
 
-const describeJob = () => ({ items: getReady().map(describeItem), lane: "interactive", ...describeOrder() });
+const describeJob = () => ({ items: getReady().map(describeItem), lane: "interactive", preview: true, ...describeOrder() });
 
 async function start(request, under) {
   const job = await startJob(request);
@@ -183,6 +183,11 @@ export function followJobs(other) {
     if (event.type === "progress") {
       const image = job.images.find(({ id }) => id === event.image);
       if (image) Object.assign(image, { state: "running", step: event.step, steps: event.steps });
+      return render("images");
+    }
+    if (event.type === "preview") {
+      const image = job.images.find(({ id }) => id === event.image);
+      if (image && image.state !== "done") Object.assign(image, { state: "running", preview: true });
       return render("images");
     }
     refreshSoon(event.job);
