@@ -24,7 +24,8 @@ document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbl
 """
 CUT = "[...document.querySelectorAll('.cut img')].filter((image) => image.naturalWidth).length"
 MADE = (
-    "[...document.querySelectorAll('#images .cell-image img')].filter((image) => image.naturalWidth).length"
+    "[...document.querySelectorAll('#images .done .cell-image img')]"
+    ".filter((image) => image.naturalWidth).length"
 )
 KEYS = r"""
 return [...document.querySelectorAll('body *')].flatMap((element) => [...element.childNodes]
