@@ -275,7 +275,7 @@ def test_events_come_in_order_and_go_on_where_a_reader_left(server: ServiceProce
         assert own.index("started") < own.index("preview") < own.index("image")
     for answer in shown:
         assert (
-            max(Image.open(io.BytesIO(answer.body)).size) == 64
+            max(Image.open(io.BytesIO(answer.body)).size) in (32, 64)
             and answer.headers["cache-control"] == "no-store"
         )
     assert events[-1]["counts"]["done"] == 2 and events[-1]["state"] == "done"
