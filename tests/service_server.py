@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass
 class ServiceProcess:
-    """``cyclorama serve`` on ``data``; may be ended and started again."""
+    """``cyclorama serve`` on ``data``; may be ended and started again, at the same port."""
 
     data: Path
     options: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class ServiceProcess:
 
     def start(self) -> None:
         program = [str(QUICK)] if self.quick else ["-m", "cyclorama"]
-        command = [sys.executable, *program, "serve", "--port", "0", "--data", str(self.data)]
+        command = [sys.executable, *program, "serve", "--port", str(self.port), "--data", str(self.data)]
         with self.data.with_suffix(".log").open("a") as log:
             before = log.tell()
             environment = os.environ | {"OMP_NUM_THREADS": "1"}

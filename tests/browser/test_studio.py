@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -419,6 +420,28 @@ def test_a_poster_is_made_its_words_are_moved_written_and_saved(page: Any, serve
     assert [kept[0], kept[1], kept[2] - kept[0], kept[3] - kept[1]] == pytest.approx(shown, abs=0.01)
 
 
+def test_a_server_that_dies_in_the_middle_is_waited_for(page: Any, server: ServiceProcess) -> None:
+    """No reload: the page follows on where it was, and images in hand are made after the next start."""
+    page.execute_script("window.loaded = 1")
+    go(page, "images")
+    done = "document.querySelectorAll('#images .cell.done').length"
+    before = see(page, done)
+    approved = page.execute_script("return document.querySelectorAll('.cell.approved').length")
+    click(page, ".segments [data-key='8']")
+    click(page, "#foot .primary")
+    see(page, f"{done} > {before}", 120)
+    server.stop(signal.SIGKILL)
+    see(page, "document.querySelector('#notice').innerText.includes('Trying again')")
+    server.start()
+    see(page, f"!document.querySelector('#notice p') && {done} === {before + 16}", 120)
+    job = server.get("/v1/jobs")["items"][0]
+    assert (job["state"], job["counts"]["done"]) == ("done", 16)
+    assert page.execute_script("return window.loaded") == 1
+    assert page.execute_script("return document.querySelectorAll('.cell.approved').length") == approved
+    refused = [row["message"] for row in page.get_log("browser") if row["level"] == "SEVERE"]
+    assert all("net::ERR" in message for message in refused), refused
+
+
 def check_access(page: Any) -> Any:
     """What axe finds serious."""
     axe_core = pytest.importorskip("axe_core_python", reason="needs: pip install 'cyclorama[dev]'")
@@ -446,6 +469,27 @@ def test_access_words_and_one_origin(page: Any, server: ServiceProcess) -> None:
     )
     assert origins == [f"http://127.0.0.1:{server.port}"]
     assert [row for row in page.get_log("browser") if row["level"] == "SEVERE"] == []
+
+
+def test_access_in_the_dark_on_a_small_screen(page: Any) -> None:
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
+    try:
+        for view in ("setup", "posters", "batch", "history", "products", "images"):
+            go(page, view)
+            assert check_access(page) == [], view
+        click(page, ".cell-image")
+        see(page, "document.querySelector('.viewer .verdict-button')")
+        assert check_access(page) == [], "viewer"
+        press(page, "\ue00c")
+        open_mask(page)
+        assert check_access(page) == [], "mask"
+        press(page, "\ue00c")
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_who_needs_a_key_comes_in_by_a_link_once(page: Any, tmp_path: Path) -> None:
