@@ -209,7 +209,7 @@ def recover_images(store: Store, worker: str | None = None, lost: bool = True) -
 
 def _queue_again(connection: Connection, image: str, lease: str | None, **values: Any) -> None:
     mine = (images.c.id == image, images.c.lease == lease, images.c.state == "running")
-    fresh = {"state": "queued", "worker": None, "lease": None, "lease_until": None, "files": None, **values}
+    fresh = {"state": "queued", "worker": None, "lease": None, "lease_until": None, **values}
     connection.execute(update(images).where(*mine).values(**fresh))
 
 

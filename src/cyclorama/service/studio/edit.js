@@ -26,7 +26,7 @@ class Editor {
     this.dialog.append(this.top, h("div", { class: "stage-frame" }, this.stage), this.tools);
     this.zoom = new Zoom(this.stage.parentNode, () => this.draw());
     this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.dialog.addEventListener("cancel", (event) => event.preventDefault());
+    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
     this.drawControls();
     this.load().catch((error) => this.fail(error));
   }

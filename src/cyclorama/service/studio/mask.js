@@ -51,7 +51,7 @@ class Editor {
     }
     this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("keyup", (event) => event.key === " " && this.cross && this.end());
-    this.dialog.addEventListener("cancel", (event) => event.preventDefault());
+    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
     trackPointers(this.zoomTarget(), {
       pans: (event) => event.button > 0 || event.altKey,
       start: (event) => this.begin(this.zoom.locate(event), event),

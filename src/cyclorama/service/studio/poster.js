@@ -45,7 +45,7 @@ class PosterEditor {
     this.watch = new ResizeObserver(() => this.resize());
     this.watch.observe(this.frame);
     this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.dialog.addEventListener("cancel", (event) => event.preventDefault());
+    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
     this.begin(image);
   }
 
@@ -268,7 +268,7 @@ class PosterEditor {
       if (had) this.sheet.querySelector(`.textbox[data-id="${id}"]`).focus();
     };
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && !event.shiftKey) event.preventDefault();
+      if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey)) event.preventDefault();
       if (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey && !event.isComposing)) end(event.key === "Enter");
       event.stopPropagation();
     });
