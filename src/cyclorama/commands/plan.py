@@ -75,7 +75,6 @@ def plan(
     from cyclorama.posters.plan_sheet import draw_plans
     from cyclorama.posters.planning import PlanRequest, plan_poster
     from cyclorama.posters.words import check_words, choose_fonts, read_brand, read_wordings
-    from cyclorama.seeding import compute_seed
 
     inputs, settings = inputs or InputSettings(), PosterSettings(plans=plans, planner=planner)
     wordings, look = read_wordings(texts), read_brand(brand)
@@ -92,7 +91,7 @@ def plan(
                 subject = subject or _read_subject(handle, item, inputs)
                 product, category = subject
                 request = PlanRequest(product, canvas, wordings, choose_fonts(look, category.name), logo)
-                own = compute_seed(seed if item.seed is None else item.seed, product.name, "plan")
+                own = seed if item.seed is None else item.seed
                 found = plan_poster(request, settings.planner, settings.plans, own)
             except Exception as error:  # an input that cannot be read or planned is its row's failure
                 failure = Failure.of(error)

@@ -82,9 +82,7 @@ class PosterMaker:
         logo = read_logo(self.brand)
         brand = choose_fonts(self.brand, category.name)
         request = PlanRequest(product, canvas, wordings, brand, logo, locks)
-        plans = plan_poster(
-            request, self.settings.planner, self.settings.plans, compute_seed(seed, product.name, "plan")
-        )
+        plans = plan_poster(request, self.settings.planner, self.settings.plans, seed)
         if style is None and reference is None:
             style = self._load_style()
         best: dict[str, Poster] = {}

@@ -18,6 +18,7 @@ from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
 from cyclorama.layout.settle import settle
 from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
 from cyclorama.posters.words import PosterBrand, Wording, build_block, runs_from_right
+from cyclorama.seeding import compute_seed
 from cyclorama.types import Size
 from cyclorama.typography.fitting import measure_widths
 
@@ -78,8 +79,9 @@ def measure_texts(wordings: Mapping[str, Wording], brand: PosterBrand) -> tuple[
 
 
 def plan_poster(request: PlanRequest, planner: Planner, count: int, seed: int) -> list[PosterLayout]:
-    """Layouts, best first. Raises LayoutError and typography's errors."""
-    task = build_task(request)
+    """Layouts, best first, from a run's ``seed`` and the product's name. Raises LayoutError and typography's
+    errors."""
+    task, seed = build_task(request), compute_seed(seed, request.product.name, "plan")
     if planner == "rules":
         found = plan_by_rules(task, count, seed)
     else:
