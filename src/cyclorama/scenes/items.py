@@ -4,13 +4,14 @@ Kind ``train``: a product in a scene.  Kind ``bg1k``: the same of a held-out pro
 Kind ``bgpair``: also a reference, which shows another product in the very same scene, a brand's.  Held-out
 products are of the split ``test``; their scenes are drawn apart from those of the training set.
 Kind ``poster``: a product in a set that is laid out for words, with the truth of all parts.
+Kind ``general``: a product on any category's set, framed and lit as no advertisement is.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -32,6 +33,7 @@ from cyclorama.scenes.compose import (
     name_product,
     plan_item,
 )
+from cyclorama.scenes.general_items import build_general_stage
 from cyclorama.scenes.grammar.reader import NAMES, check_name, load_category
 from cyclorama.scenes.poster_items import LEAST_SIZE, render_poster
 from cyclorama.scenes.render import clear_view, render_image, render_mask
@@ -42,10 +44,11 @@ RENDERER = "cyclorama-synth/3"
 LICENCE = "CC0-1.0"
 MASK_SAMPLES = 16
 
-Kind = Literal["train", "bg1k", "bgpair", "poster"]
-"""What a set is for: training, judging a model without and with a reference, or planning posters."""
+Kind = Literal["train", "general", "bg1k", "bgpair", "poster"]
+"""What a set is for: training, the same of a base model, judging a model without and with a reference, or
+planning posters."""
 
-IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "bg1k": 2, "bgpair": 3, "poster": 1}
+IMAGES_PER_ITEM: dict[Kind, int] = {"train": 1, "general": 1, "bg1k": 2, "bgpair": 3, "poster": 1}
 """Images rendered for an item, masks not counted."""
 
 TAIL_EXPONENT = 1.5
@@ -166,15 +169,21 @@ def describe_item(
 
 
 def render_item(config: RenderConfig, index: int) -> RenderedItem:
-    """Item ``index`` of a run of kind ``train``: the same bytes whatever else is rendered."""
+    """Item ``index`` of a run of kind ``train`` or ``general``: the same bytes whatever else is rendered."""
     category, _ = select_category(config, index)
-    plan = plan_item(config.seed, index, (category,))
-    stage, style = build_stage(plan)
+    plan, told = plan_item(config.seed, index, (category,)), {}
+    if config.kind == "general":
+        plan = replace(plan, brand=None)
+        stage, style, host = build_general_stage(plan)
+        told = {"kind": config.kind, "scene_category": host}
+    else:
+        stage, style = build_stage(plan)
     seed = derive("render", config.seed, index) % 2**31
     mask = render_mask(stage, config.size, MASK_SAMPLES, seed)
     image = render_image(stage, config.size, config.samples, seed, mask)
     members = {"png": encode_png(image), "mask.png": encode_png(mask)}
-    return RenderedItem(name_item(config, index), describe_item(plan, config, style.palette), members)
+    metadata = {**describe_item(plan, config, style.palette), **told}
+    return RenderedItem(name_item(config, index), metadata, members)
 
 
 def render_poster_item(config: RenderConfig, index: int) -> RenderedItem:

@@ -124,7 +124,9 @@ def write_shard(
     folder: Path, config: RenderConfig, number: int, count: int, on_item: Callable[[], None] | None = None
 ) -> None:
     """Render and write shard ``number`` with its first ``count`` items, then its done mark."""
-    render = {"train": render_item, "poster": render_poster_item}.get(config.kind, render_held_out_item)
+    render = {"train": render_item, "general": render_item, "poster": render_poster_item}.get(
+        config.kind, render_held_out_item
+    )
     items = []
     for index in range(number * config.shard_size, number * config.shard_size + count):
         items.append(render(config, index))

@@ -14,7 +14,7 @@ def render(
     *,
     out: Path,
     count: int,
-    kind: Literal["train", "bg1k", "bgpair", "poster"] = "train",
+    kind: Literal["train", "general", "bg1k", "bgpair", "poster"] = "train",
     size: int = 256,
     seed: int = 0,
     workers: int = 1,
@@ -36,7 +36,8 @@ def render(
     count
         Items in the whole set.
     kind
-        train: images with masks; bg1k: held-out products with their true images; bgpair: a held-out product,
+        train: images with masks; general: the same on any category's set, framed and lit as no advertisement
+        is; bg1k: held-out products with their true images; bgpair: a held-out product,
         a reference of another product, and the true image of the product in the reference's scene; poster:
         products on sets laid out for words, with the layout, the number of the part at each pixel, and the
         boxes of all props.
