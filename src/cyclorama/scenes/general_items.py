@@ -158,17 +158,18 @@ def wear(part: Part, age: float) -> Part:
     surface = part.surface
     if surface.kind in ("glass", "photo") or surface.glow > 0:
         return part
-    full = 255.0 if isinstance(surface.colour, np.ndarray) else 1.0
-    colour = np.asarray(surface.colour, np.float64) / full
+    printed = isinstance(surface.colour, np.ndarray)
+    colour = np.asarray(surface.colour, np.float64) / (255.0 if printed else 1.0)
     worn = (colour + 0.5 * age * (colour.mean(-1, keepdims=True) - colour)) * (1 - 0.45 * age)
-    kind = "matte" if surface.kind == "plastic" and age > 0.6 else surface.kind
-    dull = max(surface.roughness, 0.2 + 0.4 * age)
-    if isinstance(surface.colour, np.ndarray):
-        return Part(
-            part.mesh,
-            replace(surface, colour=np.rint(worn * 255).astype(np.uint8), kind=kind, roughness=dull),
-        )
-    return Part(part.mesh, replace(surface, colour=tuple(worn.tolist()), kind=kind, roughness=dull))
+    return Part(
+        part.mesh,
+        replace(
+            surface,
+            colour=np.rint(worn * 255).astype(np.uint8) if printed else tuple(worn.tolist()),
+            kind="matte" if surface.kind == "plastic" and age > 0.6 else surface.kind,
+            roughness=max(surface.roughness, 0.2 + 0.4 * age),
+        ),
+    )
 
 
 def _relight(stage: Stage, rng: np.random.Generator) -> None:
@@ -194,7 +195,10 @@ def _relight(stage: Stage, rng: np.random.Generator) -> None:
 
 
 def hide_lamp(lamp: Light, camera: Camera) -> Light:
-    """``lamp`` so far away that it is not seen, and as much larger; it gives the same light."""
+    """``lamp`` so far away that it is not seen, and as much larger; it gives the same light.
+
+    One towards which the camera looks stays in view, nearly five times as far away.
+    """
     target, origin = np.array(lamp.target), np.array(camera.origin)
     way = np.array(lamp.position) - target
     ahead = np.array(camera.target) - origin
