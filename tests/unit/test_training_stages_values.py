@@ -55,7 +55,7 @@ def test_decoded_images_are_measured_in_decibels_of_their_whole_range(drawn):
 
 def test_the_decoder_learns_pixels_and_edges_from_jittered_latents(drawn):
     vae, batch = drawn
-    config = SimpleNamespace(latent_jitter=0.3, discriminator=None)
+    config = SimpleNamespace(latent_jitter=0.3, crop=None, perceptual=0.0, discriminator=None)
     with torch.no_grad():
         loss = float(compute_autoencoder_loss(Networks(config, vae=vae), batch))
         decoded = vae.decode((batch.latents + 0.3 * batch.noise) / 0.5).sample.numpy()
@@ -69,7 +69,7 @@ def test_both_sides_losses_are_added_where_there_is_a_discriminator(drawn):
     torch.manual_seed(2)
     discriminator = PatchDiscriminator((4, 4), 1.0)
     weights = SimpleNamespace(adversarial=0.7, feature_matching=1.3)
-    config = SimpleNamespace(latent_jitter=0.3, discriminator=weights)
+    config = SimpleNamespace(latent_jitter=0.3, crop=None, perceptual=0.0, discriminator=weights)
     networks = Networks(config, vae=vae, discriminator=discriminator)
     loss = compute_autoencoder_loss(networks, batch)
     with torch.no_grad():

@@ -33,6 +33,8 @@ class BaseShape(Settings):
     unet_channels: tuple[Count, ...] = (96, 160)
     unet_layers: Count = 1
     """Residual blocks per resolution."""
+    attention_from: Annotated[int, Field(ge=0)] = 0
+    """First resolution, fine to coarse, whose blocks attend to the prompt and to themselves."""
     attention_heads: Count = 4
     norm_groups: Count = 16
     text_width: Count = 64
@@ -80,14 +82,16 @@ def build_base(shape: BaseShape, texts: Sequence[str], seed: int = 0) -> BaseMod
                 eos_token_id=tokenizer.eos_token_id,
             )
         )
+        levels = range(len(shape.unet_channels))
+        down = tuple("CrossAttnDownBlock2D" if k >= shape.attention_from else "DownBlock2D" for k in levels)
         unet = UNet2DConditionModel(
             sample_size=shape.image_size // shape.patch,
             in_channels=shape.latent_channels,
             out_channels=shape.latent_channels,
             block_out_channels=shape.unet_channels,
             layers_per_block=shape.unet_layers,
-            down_block_types=("CrossAttnDownBlock2D",) * len(shape.unet_channels),
-            up_block_types=("CrossAttnUpBlock2D",) * len(shape.unet_channels),
+            down_block_types=down,
+            up_block_types=tuple(kind.replace("Down", "Up") for kind in reversed(down)),
             attention_head_dim=shape.attention_heads,
             norm_num_groups=shape.norm_groups,
             cross_attention_dim=shape.text_width,

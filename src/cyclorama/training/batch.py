@@ -129,6 +129,8 @@ class TrainBatch:
     """Perturbed image I_aug (B, 3, H, W) in [-1, 1]."""
     reference_mask: Tensor | None = None
     """Perturbed product mask M_aug (B, 1, H, W)."""
+    flips: Tensor | None = None
+    """bool (B,): which are mirrored, where the images are made on the accelerator."""
 
     def to(self, device: torch.device) -> TrainBatch:
         """The batch with all tensors on ``device``."""
@@ -184,6 +186,10 @@ class BatchBuilder:
             timesteps=torch.tensor([d.timestep for d in draws], dtype=torch.int64),
             **parts,
         )
+
+    def place(self, batch: TrainBatch, device: torch.device) -> TrainBatch:
+        """``batch`` on ``device``."""
+        return batch.to(device)
 
     def _build_images(self, draws: list[Draws]) -> dict[str, Tensor]:
         pairs = [self._load(d.index, d.flip) for d in draws]

@@ -31,6 +31,8 @@ class DataConfig(Settings):
     """Use the first ``limit`` images only."""
     flip: bool = True
     """Mirror half of the samples."""
+    resident: bool = False
+    """Keep all images on the accelerator (4 bytes a pixel) and make hints and perturbations there."""
     pack: bool = True
     """Decode all images once into memory-mapped arrays (4 bytes a pixel); else decode at every step."""
     packed: Path | None = None
@@ -151,6 +153,10 @@ class TrainConfig(Settings):
     """Weigh timesteps by min-SNR-gamma (arXiv 2303.09556); None weighs them alike, as the paper does."""
     latent_jitter: AtLeast0 = 0.05
     """Stage ``autoencoder``: standard deviation of the noise on the latents the decoder learns from."""
+    crop: Count | None = None
+    """Stage ``autoencoder``: side in pixels of the random part of an image that each sample shows."""
+    perceptual: AtLeast0 = 0.0
+    """Stage ``autoencoder``: weight of the distance of EfficientNet-Lite0's features."""
     discriminator: DiscriminatorConfig | None = None
     """Stage ``autoencoder``: judge decoded images also by a discriminator that learns with it."""
     perturb: PerturbConfig = PerturbConfig()

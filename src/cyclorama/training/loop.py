@@ -257,7 +257,7 @@ class _Run:
         self.model.train()
         total = 0.0
         for part in range(parts):
-            batch = next(batches).to(self.accelerator.device)
+            batch = self.prepared.builder.place(next(batches), self.accelerator.device)
             last = part == parts - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
                 loss: Tensor = self.model(batch)  # accelerate puts autocast around it

@@ -40,6 +40,7 @@ from cyclorama.training.dataset import (
     open_data,
     open_split,
 )
+from cyclorama.training.resident import ResidentBatchBuilder, ResidentImages
 from cyclorama.training.stage import StageNetworks, Start, TrainStage
 
 FIT_IMAGES = 512
@@ -88,13 +89,18 @@ def prepare_run(
     settings = config.data
     cache, main = settings.cache or out / "cache", accelerator.is_main_process
     identity = {"data": fingerprint, "vae": compute_module_hash(base.vae)}
-    latents = load_or_build(
-        cache,
-        "latents",
-        identity | {"flip": settings.flip, "dtype": settings.cache_dtype},
-        lambda path: build_latents(path, data, base.vae, settings, accelerator.device, main),
-        main=main,
-    )
+    images = None
+    if settings.resident:
+        images = ResidentImages.load(data, accelerator.device, max(1, settings.workers))
+        latents = images.encode(base.vae, settings.flip, settings.cache_batch)
+    else:
+        latents = load_or_build(
+            cache,
+            "latents",
+            identity | {"flip": settings.flip, "dtype": settings.cache_dtype},
+            lambda path: build_latents(path, data, base.vae, settings, accelerator.device, main),
+            main=main,
+        )
     shown = _open_shown(config, data, injected, categories)
     encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
@@ -104,9 +110,10 @@ def prepare_run(
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
     shape, timesteps = latents.shape[2:], int(base.scheduler.config.num_train_timesteps)
+    parts = (data, latents, prompts, needs, config.perturb, augment, config.seed)
     return Prepared(
         networks,
-        BatchBuilder(data, latents, prompts, needs, config.perturb, augment, config.seed),
+        BatchBuilder(*parts) if images is None else ResidentBatchBuilder(*parts, images),
         DrawSettings(config.seed, shape, timesteps, settings.flip, config.prompt_dropout),
         BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
         fingerprint,

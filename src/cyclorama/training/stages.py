@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import (
     BaseModel,
     decode_latents,
+    encode_image,
     encode_prompts,
     load_base,
     load_part,
@@ -34,6 +36,7 @@ from cyclorama.models.generators import (
     build_condition_image,
     predict_noise,
 )
+from cyclorama.models.perceptual import PerceptualDistance
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.models.speed import combine_guidance
@@ -146,7 +149,7 @@ def build_autoencoder_networks(start: Start, base: BaseModel) -> Networks:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(start.config.seed)
             trained["discriminator"] = PatchDiscriminator(settings.widths, settings.rate)
-    return trained, {}
+    return trained, {"perceptual": PerceptualDistance()} if start.config.perceptual > 0 else {}
 
 
 def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
@@ -154,11 +157,15 @@ def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tens
 
     Latents are jittered, so that the decoder forgives what a sampler leaves imperfect.
     """
-    assert batch.image is not None
     vae, config = networks["vae"], networks.start.config
+    if config.crop is not None:
+        batch = crop_batch(batch, config.crop, vae, config.seed)
+    assert batch.image is not None
     latents = batch.latents + config.latent_jitter * batch.noise
     decoded = vae.decode(latents / vae.config.scaling_factor).sample.float()
     loss = compute_reconstruction_loss(decoded, batch.image)
+    if config.perceptual > 0:
+        loss = loss + config.perceptual * networks["perceptual"](decoded, batch.image)
     if config.discriminator is None:
         return loss
     discriminator, settings = networks["discriminator"], config.discriminator
@@ -167,6 +174,21 @@ def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tens
     )
     hole = torch.ones_like(decoded[:, :1])  # all of it
     return loss + compute_discriminator_loss(discriminator, decoded, batch.image, hole, r1=0.0)
+
+
+def crop_batch(batch: TrainBatch, side: int, vae: Any, seed: int) -> TrainBatch:
+    """The batch's images cut to a square of ``side`` pixels each at a place drawn for it, encoded anew."""
+    assert batch.image is not None
+    height, width = batch.image.shape[-2:]
+    generator = build_generator(seed, batch.numbers[0], "crop")
+    places = torch.rand((len(batch.image), 2), generator=generator)
+    tops, lefts = (places * torch.tensor([height - side + 1, width - side + 1])).long().T.tolist()
+    image = torch.stack(
+        [x[:, y : y + side, z : z + side] for x, y, z in zip(batch.image, tops, lefts, strict=True)]
+    )
+    latents = encode_image(vae, image)
+    noise = batch.noise[..., : latents.shape[2], : latents.shape[3]]
+    return replace(batch, image=image, latents=latents, noise=noise)
 
 
 def compute_reconstruction_loss(decoded: Tensor, image: Tensor) -> Tensor:
