@@ -28,8 +28,9 @@ from cyclorama.generation.results import read_status
 from cyclorama.generation.run import RunResult
 from cyclorama.generation.settings import RunConfig
 from drawn import save_product
+from quick_learned import run_quick
 
-MAIN = "import sys; from cyclorama import cli; sys.exit(cli.main(sys.argv[1:]))"
+QUICK = Path(__file__).parents[1] / "quick_learned.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -108,6 +109,22 @@ def whole(shop: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return out
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in is the model, whose images show what was drawn together."""
+    monkeypatch.setattr(run_module, "run_images", run_quick)
+
+
+@pytest.fixture(scope="module")
+def quick_whole(shop: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of an undisturbed run of the stand-in with one worker."""
+    out = tmp_path_factory.mktemp("quick") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "run_images", run_quick)
+        assert run(shop / "m.jsonl", out, model) == 1
+    return out
+
+
 def test_rows_in_are_rows_out(whole: Path, shop: Path) -> None:
     rows = read_rows(whole)
     assert [row["row"] for row in rows] == list(range(14))
@@ -147,10 +164,11 @@ def test_an_image_made_with_others_is_nearly_that_made_alone(
     assert (single / "images/p0.png").read_bytes() == (one / "images/p0.png").read_bytes()
 
 
-@pytest.mark.slow
-def test_two_workers_make_the_same_bytes(whole: Path, shop: Path, model: Path, tmp_path: Path) -> None:
+def test_two_workers_make_the_same_bytes(
+    quick: None, quick_whole: Path, shop: Path, model: Path, tmp_path: Path
+) -> None:
     assert run(shop / "m.jsonl", tmp_path / "out", model, "--workers", 2) == 1
-    assert read_stable(tmp_path / "out") == read_stable(whole)
+    assert read_stable(tmp_path / "out") == read_stable(quick_whole)
 
 
 def test_finished_run_is_left_alone(whole: Path, shop: Path, model: Path) -> None:
@@ -161,14 +179,13 @@ def test_finished_run_is_left_alone(whole: Path, shop: Path, model: Path) -> Non
     assert read_stable(whole) == table
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(
-    whole: Path, shop: Path, model: Path, tmp_path: Path
+    quick: None, quick_whole: Path, shop: Path, model: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     arguments = ["generate", shop / "m.jsonl", "--out", out, "--model", model, "--steps", 2]
     arguments += ["--device", "cpu", "--shard-size", 4, "--quiet", "--threads", 1, "--batch-size", 8]
-    line = [sys.executable, "-c", MAIN, *map(str, arguments)]
+    line = [sys.executable, str(QUICK), *map(str, arguments)]
     draws, kills, sizes = random.Random(4), 0, set()
     for _ in range(2):
         process = subprocess.Popen(line, env=os.environ | ONE_THREAD, stderr=subprocess.DEVNULL)
@@ -185,7 +202,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     assert kept
     assert run(shop / "m.jsonl", out, model) == 1
     assert {path: path.stat().st_mtime_ns for path in kept} == kept  # nothing recorded is made twice
-    assert read_stable(out) == read_stable(whole)
+    assert read_stable(out) == read_stable(quick_whole)
     assert not (out / "journal/work").exists()
 
 
