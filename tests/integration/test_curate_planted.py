@@ -140,8 +140,11 @@ def test_every_row_comes_out_and_every_rule_catches_its_plants(
     assert len(clean) >= 15 and not any(clean)
 
 
-def test_text_on_the_background_goes_and_text_on_the_product_stays(shards: Path, tmp_path: Path) -> None:
+def test_text_on_the_background_goes_and_text_on_the_product_stays(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("rapidocr")
+    monkeypatch.setattr(build_module, "SIDES", (384,))
     truth, records = plant(shards, tmp_path, 6, TEXT)
 
     def erase(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:

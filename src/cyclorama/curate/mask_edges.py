@@ -105,16 +105,17 @@ class _Across:
         lab = to_lab(pixels)
         self.down = ndimage.gaussian_filter(lab, (1, 1, 0), order=(1, 0, 0))
         turned = ndimage.gaussian_filter(lab.swapaxes(0, 1), (1, 1, 0), order=(1, 0, 0))
-        self.right = turned.swapaxes(0, 1)
+        self.right = np.ascontiguousarray(turned.swapaxes(0, 1))
 
     def sample(self, rows: Plane, columns: Plane, normals: Plane) -> Plane:
-        """(N,) L*a*b* units per pixel along ``normals`` (N, 2) at (N,) positions; 0 beyond the frame."""
+        """(…, N) L*a*b* units per pixel along ``normals`` (N, 2) at (…, N) positions; 0 beyond the frame."""
         height, width = self.down.shape[:2]
         y, x = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        y, x = np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)
-        slope = self.down[y, x] * normals[:, :1] + self.right[y, x] * normals[:, 1:]
-        strength: Plane = np.where(inside, np.linalg.norm(slope, axis=1), 0).astype(np.float32)
+        place = np.clip(y, 0, height - 1) * width + np.clip(x, 0, width - 1)
+        down, right = (np.take(edges.reshape(-1, 3), place, axis=0) for edges in (self.down, self.right))
+        slope = down * normals[:, :1] + right * normals[:, 1:]
+        strength: Plane = np.where(inside, np.linalg.norm(slope, axis=-1), 0).astype(np.float32)
         return strength
 
 
@@ -211,17 +212,21 @@ def _find_shift(
     few = slice(None, None, max(1, len(rows) // 200))
     rows, columns, normals = rows[few], columns[few], normals[few]
 
-    def strength(down: int, right: int) -> float:
-        values = across.sample(rows + down, columns + right, normals)
-        return float(np.minimum(values, 12.0).mean())
+    def measure(downs: range, rights: range) -> Plane:
+        """Mean strength under the outline at every displacement, (downs, rights)."""
+        places = columns + np.array(rights, np.float32)[:, None]
+        values = [np.minimum(across.sample(rows + down, places, normals), 12.0) for down in downs]
+        return np.stack([value.mean(axis=1) for value in values])
 
     # the outline is drawn on the inner side of its edge
-    here = max(strength(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1))
+    here = float(measure(range(-1, 2), range(-1, 2)).max())
     steps = range(-reach, reach + 1, 2)
-    best = max((strength(down, right), (down, right)) for down in steps for right in steps)
-    if best[0] <= here:
+    found = measure(steps, steps)
+    best = float(found.max())
+    if best <= here:
         return 1.0, (0, 0)
-    return best[0] / max(here, 0.1), best[1]
+    down, right = np.argwhere(found == best)[-1]
+    return best / max(here, 0.1), (steps[down], steps[right])
 
 
 def measure_blocks(mask: Matte) -> int:
