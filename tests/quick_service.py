@@ -18,7 +18,7 @@ def draw_flat(
     model: SceneModel, product: Any, category: str, seed: int, *settings: Any, **more: Any
 ) -> np.ndarray:
     """One colour, which follows from the seed."""
-    time.sleep(0.005)  # else it takes 0 s, rounded
+    time.sleep(0.03)  # so that it can be stopped between two images
     colour = np.random.default_rng(seed).integers(100, 250, 3)
     if more.get("look"):
         more["look"](np.full((32, 32, 3), colour, np.uint8))

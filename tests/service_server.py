@@ -120,7 +120,7 @@ class ServiceProcess:
         until = time.monotonic() + seconds
         while (found := self.get(f"/v1/jobs/{job}"))["state"] in ("queued", "running"):
             assert time.monotonic() < until, found
-            time.sleep(0.05)
+            time.sleep(0.15)
         return found
 
     def follow(self, jobs: str = "", last: str | None = None) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A batch as its users see it: a real server, its child processes, tiny rendered sets."""
+"""A batch as its users see it: a real server and its child processes, which draw flat grounds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from cyclorama.cli import main
+from cyclorama.generation.scenes import SceneModel
 from drawn import save_product
+from quick_service import draw_flat
 from service_server import SECONDS, TINY, ServiceProcess
 
 COUNT = 4
@@ -24,7 +26,7 @@ COUNT = 4
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    running = ServiceProcess(tmp_path_factory.mktemp("batches") / "data", ("--workers", "0"))
+    running = ServiceProcess(tmp_path_factory.mktemp("batches") / "data", ("--workers", "0"), quick=True)
     running.start()
     yield running
     if running.process.poll() is None:
@@ -62,7 +64,7 @@ def wait(server: ServiceProcess, id: str) -> Any:
     until = time.monotonic() + SECONDS
     while (found := server.get(f"/v1/batches/{id}"))["state"] in ("checking", "queued", "running"):
         assert time.monotonic() < until, found
-        time.sleep(0.1)
+        time.sleep(0.2)
     return found
 
 
@@ -78,9 +80,16 @@ def digest(folder: Path) -> dict[str, str]:
 def command(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command makes of the shop's table."""
     out = tmp_path_factory.mktemp("command") / "out"
-    options = ["--preset", "fast", "--size", "64x64", "--seed", "7", "--quiet"]
-    assert main(["generate", str(shop / "table.csv"), "--out", str(out), *options]) == 0
+    make(shop / "table.csv", out, "--size", "64x64", "--seed", "7")
     return out
+
+
+def make(source: Path, out: Path, *options: str) -> None:
+    """The command over ``source``, with flat grounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SceneModel, "draw", draw_flat)
+        options = ("--preset", "fast", "--quiet", *options)
+        assert main(["generate", str(source), "--out", str(out), *options]) == 0
 
 
 def test_a_table_is_mapped_checked_and_made_as_by_the_command(
@@ -165,12 +174,17 @@ def test_rows_that_cannot_be_made_say_why_and_are_tried_again(server: ServicePro
     assert (again["counts"]["done"], again["counts"]["failed"]) == (3, 3)
 
 
-def test_a_run_goes_on_after_a_kill_of_the_server_and_after_cancel(
-    server: ServiceProcess, shop: Path, command: Path
+def test_a_folder_goes_on_after_a_kill_of_the_server_and_after_cancel(
+    server: ServiceProcess, shop: Path, tmp_path: Path
 ) -> None:
-    made = begin(server, shop)
-    place = f"/v1/batches/{made['id']}"
-    server.send(f"{place}/run", {"settings": TINY, "seed": 7})
+    """A batch without a table is the folder of its images."""
+    answer = server.send_form("/v1/batches", {"images": ("images.zip", pack(shop / "pictures"))})
+    assert answer.json["table"]["rows"] == COUNT
+    place = f"/v1/batches/{answer.json['id']}"
+    brand = server.send("/v1/brands", {"name": "Kelp", "outputs": ["64x64"], "format": "webp"}).json["id"]
+    order = {"settings": {"preset": "fast"}, "category": "perfume", "brand": brand}
+    request = server.send(f"{place}/run", order).json["request"]
+    assert request["brand_version"] == 1 and request["settings"]["format"] == "webp"
     until = time.monotonic() + SECONDS
     while not server.get(place)["counts"]["done"] and time.monotonic() < until:
         time.sleep(0.05)
@@ -180,34 +194,9 @@ def test_a_run_goes_on_after_a_kill_of_the_server_and_after_cancel(
     assert server.ask("GET", f"{place}/results.parquet").status in (200, 409)
     time.sleep(0.6)
     assert server.ask("POST", f"{place}/run").status == 202
-    ended = wait(server, made["id"])
+    ended = wait(server, answer.json["id"])
     assert ended["state"] == "done" and ended["counts"]["done"] == COUNT
-    assert digest(server.data / "batches" / made["id"] / "out/images") == digest(command / "images")
-
-
-def test_a_batch_without_a_table_is_the_folder_of_its_images(
-    server: ServiceProcess, shop: Path, tmp_path: Path
-) -> None:
-    answer = server.send_form("/v1/batches", {"images": ("images.zip", pack(shop / "pictures"))})
-    assert answer.json["table"]["rows"] == COUNT
-    place = f"/v1/batches/{answer.json['id']}"
-    brand = server.send("/v1/brands", {"name": "Kelp", "outputs": ["64x64"], "format": "webp"}).json["id"]
-    order = {"settings": {"preset": "fast"}, "category": "perfume", "brand": brand}
-    request = server.send(f"{place}/run", order).json["request"]
-    assert request["brand_version"] == 1 and request["settings"]["format"] == "webp"
-    assert wait(server, answer.json["id"])["counts"]["done"] == COUNT
-    options = [
-        "--category",
-        "perfume",
-        "--preset",
-        "fast",
-        "--outputs",
-        "64x64",
-        "--format",
-        "webp",
-        "--quiet",
-    ]
-    assert main(["generate", str(shop / "pictures"), "--out", str(tmp_path), *options]) == 0
+    make(shop / "pictures", tmp_path, "--category", "perfume", "--outputs", "64x64", "--format", "webp")
     out = server.data / "batches" / answer.json["id"] / "out"
     assert digest(out / "images") == digest(tmp_path / "images")
 

@@ -49,7 +49,7 @@ def test_two_servers_and_workers_that_come_and_go(tmp_path: Path, shared: tuple[
     assert two.send("/v1/jobs", {"items": items, "settings": TINY}, **ask).json["id"] == job
     until = time.monotonic() + SECONDS
     while not count_done(two, job) and time.monotonic() < until:
-        time.sleep(0.05)
+        time.sleep(0.15)
     assert two.ask("GET", "/readyz").status == 200
     workers[0].kill()
     workers[0].wait()
