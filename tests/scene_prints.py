@@ -37,8 +37,11 @@ def take_fingerprint(*arrays: Any) -> list[float]:
     sums, at = np.zeros(3), 0
     for array in arrays:
         flat = np.asarray(array, np.float64).ravel()
-        sums += _WEIGHTS[:, np.arange(at, at + flat.size) % _WEIGHTS.shape[1]] @ flat
-        at += flat.size
+        while flat.size:
+            weights = _WEIGHTS[:, at : at + flat.size]
+            length = weights.shape[1]
+            sums += weights @ flat[:length]
+            at, flat = (at + length) % _WEIGHTS.shape[1], flat[length:]
     return [round(float(v), 5) for v in sums]
 
 

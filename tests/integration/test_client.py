@@ -29,7 +29,9 @@ from cyclorama.errors import (
     UnreachableError,
     UnreadableImageError,
 )
+from cyclorama.generation.scenes import SceneModel
 from drawn import save_product
+from quick_service import draw_flat
 from service_server import TINY, ServiceProcess
 
 OPTIONS = ["--category", "perfume", "--preset", "fast", "--size", "64x64", "--quiet"]
@@ -37,7 +39,7 @@ OPTIONS = ["--category", "perfume", "--preset", "fast", "--size", "64x64", "--qu
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
-    running = ServiceProcess(tmp_path_factory.mktemp("client") / "data")
+    running = ServiceProcess(tmp_path_factory.mktemp("client") / "data", quick=True)
     running.start()
     yield running
     assert running.stop() == 0, running.log
@@ -174,8 +176,14 @@ def test_a_batch_is_run_once_though_the_answer_was_lost(
 
 @pytest.mark.parametrize("kind", ["folder", "table", "image"])
 def test_remote_writes_what_generate_writes(
-    server: ServiceProcess, shop: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+    server: ServiceProcess,
+    shop: Path,
+    tmp_path: Path,
+    kind: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(SceneModel, "draw", draw_flat)
     (shop / "t.csv").write_text("image,id\np0.png,7\np1.png,8\nnone.png,9\n")
     source = {"folder": shop, "table": shop / "t.csv", "image": shop / "p0.png"}[kind]
     codes = [

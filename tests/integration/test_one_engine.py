@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _curating import build_recipe, build_test_rules, read_stable, write_input
 from PIL import Image
 
 import cyclorama
+from cyclorama.curate.run import run_curate
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.run import RunResult, run_images
@@ -251,3 +253,22 @@ def test_where_it_is_started_changes_nothing(
     run(way, source.relative_to("/"), (tmp_path / "out").relative_to("/"))
     assert read_images(tmp_path / "out") == read_images(out)
     assert (tmp_path / "out/results.jsonl").read_bytes() == (out / "results.jsonl").read_bytes()
+
+
+def test_curating_with_two_workers_on_ray_gives_the_bytes_of_one_process(
+    cluster: None, tmp_path: Path
+) -> None:
+    manifest = write_input(tmp_path / "shop")
+    alone = EngineSettings(threads=None, shard_size=4)
+    run_curate(str(manifest), tmp_path / "alone", build_recipe(), alone, build=build_test_rules)
+    seen: list[int] = []
+    result = run_curate(
+        str(manifest),
+        tmp_path / "shared",
+        build_recipe(),
+        EngineSettings(engine="ray", workers=2, threads=1, shard_size=4),
+        Hooks(advanced=seen.append),
+        build=build_test_rules,
+    )
+    assert result.finished and sum(seen) == 12
+    assert read_stable(tmp_path / "shared") == read_stable(tmp_path / "alone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -70,12 +71,19 @@ class KillingData(TinyData):
         return super().load(index)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(model, tmp_path_factory):
+    """A run of five steps to its end."""
+    data = DataConfig(source=build_config().data.source, image_size=32, workers=0)
+    config = build_config(str(model), steps=5, data=data)
+    out = tmp_path_factory.mktemp("undisturbed")
+    train(STAGES["category"], config, out, data=TinyData())
+    return config, load_state(out)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_step_saves_and_resumes(number, model, tmp_path):
-    config = build_config(
-        str(model), steps=6, data=DataConfig(source=build_config().data.source, image_size=32, workers=0)
-    )
-    train(STAGES["category"], config, tmp_path / "whole", data=TinyData())
+def test_a_signal_ends_the_step_saves_and_resumes(number, undisturbed, tmp_path):
+    config, whole = undisturbed
     handler = signal.getsignal(number)
     loads_before = 7 + 7 + 3 + 1  # fingerprint, cache, shown images, size check
     stopped = train(STAGES["category"], config, tmp_path / "cut", data=KillingData(number, loads_before + 10))
@@ -85,15 +93,23 @@ def test_a_signal_ends_the_step_saves_and_resumes(number, model, tmp_path):
     assert signal.getsignal(number) is handler
     finished = train(STAGES["category"], config, tmp_path / "cut", data=TinyData(), resume=True)
     assert finished.stopped_by is None and finished.model == tmp_path / "cut" / "model"
-    assert_same_state(load_state(tmp_path / "whole"), load_state(tmp_path / "cut"))
+    assert_same_state(whole, load_state(tmp_path / "cut"))
+
+
+@pytest.fixture(scope="module")
+def finished_once(model, tmp_path_factory):
+    checkpoint = build_config().checkpoint.replace(every_steps=1)
+    config = build_config(str(model), steps=2, checkpoint=checkpoint)
+    out = tmp_path_factory.mktemp("finished") / "run"
+    train(STAGES["base"], config, out, data=TinyData())
+    return config, out
 
 
 @pytest.fixture
-def finished(model, tmp_path):
+def finished(finished_once, tmp_path):
     """A run of two steps with a checkpoint after each."""
-    checkpoint = build_config().checkpoint.replace(every_steps=1)
-    config = build_config(str(model), steps=2, checkpoint=checkpoint)
-    train(STAGES["base"], config, tmp_path / "run", data=TinyData())
+    config, out = finished_once
+    shutil.copytree(out, tmp_path / "run")
     return config, tmp_path / "run"
 
 
