@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from cyclorama.config import build_config
 from cyclorama.data.augment import HintConfig, PerturbConfig, compress, dilate_mask, resize_mask, shift_mask
+from cyclorama.errors import ConfigError
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.perceptual import PerceptualDistance
 from cyclorama.models.scratch import BaseShape, build_base
@@ -15,6 +19,7 @@ from cyclorama.scenes.features import open_trunk
 from cyclorama.tensors import to_image
 from cyclorama.training import resident
 from cyclorama.training.batch import BatchBuilder, BatchNeeds, DrawSettings, sample_draws
+from cyclorama.training.config import DataConfig
 from cyclorama.training.dataset import PromptTable
 from cyclorama.training.resident import ResidentBatchBuilder, ResidentImages, augment_hints, perturb_batch
 from cyclorama.training.stages import crop_batch
@@ -48,7 +53,7 @@ def builders():
     prompts = PromptTable(np.arange(7 * 4 * 3, dtype=np.float32).reshape(7, 4, 3), ("a", "b"))
     needs = BatchNeeds(product=True, hint=True, reference=True)
     parts = (data, latents, prompts, needs, PerturbConfig(), None, 5)
-    return vae, BatchBuilder(*parts), ResidentBatchBuilder(*parts, images)
+    return vae, BatchBuilder(*parts), ResidentBatchBuilder(*parts, images, 1.0, vae)
 
 
 def draw(first, count):
@@ -69,6 +74,28 @@ def test_what_is_not_drawn_on_the_accelerator_is_equal(builders):
         torch.testing.assert_close(
             found.latents, vae.encode(found.image).latent_dist.mode(), atol=2e-2, rtol=0
         )
+
+
+def test_zoomed_samples_are_parts_of_their_images(builders):
+    vae, _, moved = builders
+    zoomed = dataclasses.replace(moved, zoom=0.5)
+    draws = draw(40, 12)
+    found = zoomed.place(zoomed.build(draws), CPU)
+    whole = moved.place(moved.build(draws), CPU)
+    share = (found.product_mask.sum((1, 2, 3)) / whole.product_mask.sum((1, 2, 3))) ** -0.5
+    assert float(share.min()) > 0.4 and float(share.max()) < 1.6 and float(share.std()) > 0.05
+    with torch.no_grad():
+        torch.testing.assert_close(found.latents, vae.encode(found.image).latent_dist.mode())
+    ramp = torch.linspace(-1, 1, SIDE).expand(12, 3, SIDE, SIDE)
+    image, mask = resident.zoom_in(ramp, ramp[:, :1], 0.5, torch.Generator().manual_seed(0))
+    slopes = (image[:, 0, 0, 40] - image[:, 0, 0, 20]) / (ramp[0, 0, 0, 40] - ramp[0, 0, 0, 20])
+    assert 0.5 <= float(slopes.min()) < 0.65 and 0.85 < float(slopes.max()) <= 1
+    assert torch.equal(image[:, :1], mask)
+
+
+def test_zoom_needs_images_on_the_accelerator():
+    with pytest.raises(ConfigError, match="resident"):
+        build_config(DataConfig, {"source": {"path": "x"}, "zoom": 0.5})
 
 
 def test_a_batch_is_a_function_of_seed_and_first_number(builders):

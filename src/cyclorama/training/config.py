@@ -33,6 +33,8 @@ class DataConfig(Settings):
     """Mirror half of the samples."""
     resident: bool = False
     """Keep all images on the accelerator (4 bytes a pixel) and make hints and perturbations there."""
+    zoom: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """With ``resident``: least side of the part of an image that a sample shows, as a share of the whole."""
     pack: bool = True
     """Decode all images once into memory-mapped arrays (4 bytes a pixel); else decode at every step."""
     packed: Path | None = None
@@ -44,6 +46,12 @@ class DataConfig(Settings):
     cache_dtype: Literal["float16", "float32"] = "float16"
     workers: Annotated[int, Field(ge=0)] = 1
     """Threads that prepare coming batches while one is trained on; 0 prepares them in the loop."""
+
+    @model_validator(mode="after")
+    def _check_zoom(self) -> Self:
+        if self.zoom < 1 and not self.resident:
+            raise ConfigError(f"zoom {self.zoom:g} needs resident: true; other batches show whole images")
+        return self
 
 
 class ModelConfig(Settings):

@@ -26,7 +26,7 @@ from cyclorama.models.registry import CategoryRegistry, load_registry, save_regi
 from cyclorama.models.scratch import build_base
 from cyclorama.tensors import to_image
 from cyclorama.training.batch import BatchBuilder, DrawSettings
-from cyclorama.training.config import TrainConfig
+from cyclorama.training.config import DataConfig, TrainConfig
 from cyclorama.training.dataset import (
     PickedData,
     PromptTable,
@@ -110,14 +110,28 @@ def prepare_run(
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
     shape, timesteps = latents.shape[2:], int(base.scheduler.config.num_train_timesteps)
-    parts = (data, latents, prompts, needs, config.perturb, augment, config.seed)
+    parts: dict[str, Any] = {
+        "data": data,
+        "latents": latents,
+        "prompts": prompts,
+        "needs": needs,
+        "seed": config.seed,
+    }
+    parts |= {"perturb": config.perturb, "augment": augment}
     return Prepared(
         networks,
-        BatchBuilder(*parts) if images is None else ResidentBatchBuilder(*parts, images),
+        BatchBuilder(**parts) if images is None else _build_resident(parts, images, settings, base.vae),
         DrawSettings(config.seed, shape, timesteps, settings.flip, config.prompt_dropout),
         BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
         fingerprint,
     )
+
+
+def _build_resident(
+    parts: dict[str, Any], images: ResidentImages, settings: DataConfig, vae: Any
+) -> ResidentBatchBuilder:
+    encoder = copy.deepcopy(vae).to(images.pixels.device).requires_grad_(False)
+    return ResidentBatchBuilder(**parts, images=images, zoom=settings.zoom, vae=encoder)
 
 
 def _open_shown(

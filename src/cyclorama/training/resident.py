@@ -80,6 +80,10 @@ class ResidentBatchBuilder(BatchBuilder):
     """As :class:`BatchBuilder`, but the images of a batch are made when it is placed on the device."""
 
     images: ResidentImages
+    zoom: float
+    """Least share of an image's side that a sample shows."""
+    vae: Any
+    """Encodes what a sample shows, if that is not the whole image."""
 
     def build(self, draws: list[Draws]) -> TrainBatch:
         """The batch of ``draws`` without its images."""
@@ -90,13 +94,18 @@ class ResidentBatchBuilder(BatchBuilder):
     def place(self, batch: TrainBatch, device: torch.device) -> TrainBatch:
         """The batch on ``device``, with all the images that the stage needs."""
         batch = batch.to(device)
-        if not self.needs.product:
+        if not self.needs.product and self.zoom == 1:
             return batch
-        assert batch.flips is not None
-        indices = torch.tensor(batch.indices, device=device)
-        image, mask = self.images.take(indices, batch.flips)
+        flips, indices = batch.flips, torch.tensor(batch.indices, device=device)
+        assert flips is not None
         seed = build_generator(self.seed, batch.numbers[0], "resident").initial_seed()
         generator = torch.Generator(device).manual_seed(seed)
+        image, mask = self.images.take(indices, flips)
+        if self.zoom < 1:
+            image, mask = zoom_in(image, mask, self.zoom, generator)
+            batch = replace(batch, latents=encode_image(self.vae, image).float())
+        if not self.needs.product:
+            return batch
         hint, hint_mask = image, mask
         if self.augment is not None:
             hint, hint_mask = augment_hints(image, mask, self.augment, generator)
@@ -108,11 +117,28 @@ class ResidentBatchBuilder(BatchBuilder):
         }
         if self.needs.reference:
             chosen = torch.randint(len(self.images.pixels), indices.shape, generator=generator, device=device)
-            other = self.images.take(chosen, torch.zeros_like(batch.flips))[0]
+            other = self.images.take(chosen, torch.zeros_like(flips))[0]
             parts["reference"], parts["reference_mask"] = perturb_batch(
                 image, mask, other, self.perturb, generator
             )
         return replace(batch, **parts)
+
+
+@torch.no_grad()
+def zoom_in(
+    image: Tensor, product_mask: Tensor, least: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A random part of each image (B, 3, H, W) and mask (B, 1, H, W), ``least`` to 1 of its sides."""
+    draws = torch.rand((len(image), 3), generator=generator, device=image.device)
+    share = least + (1 - least) * draws[:, 0]
+    room = (1 - share)[:, None] * (2 * draws[:, 1:] - 1)
+    theta = torch.zeros((len(image), 2, 3), device=image.device)
+    theta[:, 0, 0] = theta[:, 1, 1] = share
+    theta[:, :, 2] = room
+    both = torch.cat([image, product_mask], 1)
+    grid = F.affine_grid(theta, list(both.shape), align_corners=False)
+    both = F.grid_sample(both, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return both[:, :3], both[:, 3:]
 
 
 @torch.no_grad()
