@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
 }
 LAB: dict[str, str] = {
     "render": "render the advertising set",
+    "pack": "make a rendered set small enough to travel",
     "baseline": "make images with a method to compare with",
     "features": "train the feature network that evaluation and the gate use",
     "train": "train a method to compare with",

@@ -219,17 +219,18 @@ def test_settings_from_the_command_line(tmp_path):
         load_train_config(recipe, ["epochs.x=1"])
 
 
+ROOT = Path(__file__).parents[2]
 RECIPES = [
     path
-    for path in sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+    for path in sorted([*(ROOT / "recipes").glob("*.yaml"), *(ROOT / "recipes" / "third").glob("*.yaml")])
     if "cyclorama train" in path.read_text(encoding="utf-8")
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.name)
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_training_recipe_is_a_valid_config_with_its_command(recipe):
     text = recipe.read_text(encoding="utf-8")
-    assert f"--config recipes/{recipe.name}" in text and "# Expected: " in text
+    assert f"--config {recipe.relative_to(ROOT).as_posix()}" in text and "# Expected: " in text
     assert load_config(TrainConfig, recipe).batch_size > 0
 
 

@@ -132,27 +132,45 @@ def write_shard(
         items.append(render(config, index))
         if on_item is not None:
             on_item()
+    save_shard(folder, number, items)
+
+
+def save_shard(folder: Path, number: int, items: list[RenderedItem]) -> None:
+    """Write shard ``number`` of ``items``, then its done mark."""
     data = pack_items(items)
     done_path(folder, number).unlink(missing_ok=True)
     write_atomic(shard_path(folder, number), data)
-    mark = {"count": count, "sha256": hashlib.sha256(data).hexdigest()}
+    mark = {"count": len(items), "sha256": hashlib.sha256(data).hexdigest()}
     write_atomic(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
+
+
+def list_finished(folder: Path) -> list[Path]:
+    """The finished shards in ``folder``, in order."""
+    return [
+        mark.with_name(mark.name.replace(".done.json", ".tar"))
+        for mark in sorted(folder.glob("shard-*.done.json"))
+    ]
+
+
+def read_shard(path: Path) -> Iterator[RenderedItem]:
+    """The items of a shard, in order."""
+    members: dict[str, bytes] = {}
+    with tarfile.open(path) as tar:
+        for header in tar:
+            key, _, name = header.name.partition(".")
+            file = tar.extractfile(header)
+            assert file is not None
+            members[name] = file.read()
+            if name == "json":  # an item's last member
+                metadata = json.loads(members.pop("json"))
+                yield RenderedItem(key, metadata, members)
+                members = {}
 
 
 def read_items(folder: Path) -> Iterator[RenderedItem]:
     """All items of the finished shards in ``folder``, in order."""
-    for mark in sorted(folder.glob("shard-*.done.json")):
-        members: dict[str, bytes] = {}
-        with tarfile.open(folder / mark.name.replace(".done.json", ".tar")) as tar:
-            for header in tar:
-                key, _, name = header.name.partition(".")
-                file = tar.extractfile(header)
-                assert file is not None
-                members[name] = file.read()
-                if name == "json":  # an item's last member
-                    metadata = json.loads(members.pop("json"))
-                    yield RenderedItem(key, metadata, members)
-                    members = {}
+    for path in list_finished(folder):
+        yield from read_shard(path)
 
 
 def unpack_set(folder: Path) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -131,6 +131,12 @@ class TrainBatch:
     """Perturbed product mask M_aug (B, 1, H, W)."""
     flips: Tensor | None = None
     """bool (B,): which are mirrored, where the images are made on the accelerator."""
+
+    def get_base_prompt(self, kind: Literal["full", "product"]) -> Tensor:
+        """The prompt of that kind."""
+        prompt = self.full_prompt if kind == "full" else self.product_prompt
+        assert prompt is not None
+        return prompt
 
     def to(self, device: torch.device) -> TrainBatch:
         """The batch with all tensors on ``device``."""

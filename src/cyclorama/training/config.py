@@ -157,6 +157,9 @@ class TrainConfig(Settings):
     """Decay of the moving average of the weights that is exported; None exports the weights themselves."""
     prompt_dropout: Share = 0.5
     """Chance that all prompts of a sample are empty."""
+    prompt: Literal["full", "product"] = "full"
+    """Stage ``base`` and the baselines: what the base is told; ``product`` leaves the category's identifier
+    out, for a base that does not know what advertisements of a category look like."""
     min_snr_gamma: Above0 | None = None
     """Weigh timesteps by min-SNR-gamma (arXiv 2303.09556); None weighs them alike, as the paper does."""
     latent_jitter: AtLeast0 = 0.05

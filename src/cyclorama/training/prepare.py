@@ -109,7 +109,8 @@ def prepare_run(
     if config.channels_last:
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     augment = config.augment if needs.hint else None
-    shape, timesteps = latents.shape[2:], int(base.scheduler.config.num_train_timesteps)
+    shape = latents.shape[2:] if images is None else ()  # resident images' noise is drawn where they are
+    timesteps = int(base.scheduler.config.num_train_timesteps)
     parts: dict[str, Any] = {
         "data": data,
         "latents": latents,

@@ -1,7 +1,7 @@
 """Batches whose images live on the accelerator: for one that learns faster than processors prepare images.
 
-Order, latents, noise, timesteps and prompts are those of ``batch``, sample by sample. What is done to the
-images (hint and perturbation) is done there for a whole batch at once, with draws that depend on the run's
+Order, latents, timesteps and prompts are those of ``batch``, sample by sample. Noise, and what is done to the
+images (hint and perturbation), is made there for a whole batch at once, with draws that depend on the run's
 seed and the batch's first sample number; lengths and chances are those of the same settings, the arithmetic
 is the accelerator's own: blur between three widths, octagons for discs, JPEG without subsampled colours.
 """
@@ -94,12 +94,14 @@ class ResidentBatchBuilder(BatchBuilder):
     def place(self, batch: TrainBatch, device: torch.device) -> TrainBatch:
         """The batch on ``device``, with all the images that the stage needs."""
         batch = batch.to(device)
-        if not self.needs.product and self.zoom == 1:
-            return batch
         flips, indices = batch.flips, torch.tensor(batch.indices, device=device)
         assert flips is not None
         seed = build_generator(self.seed, batch.numbers[0], "resident").initial_seed()
         generator = torch.Generator(device).manual_seed(seed)
+        noise = torch.randn(batch.latents.shape, generator=generator, device=device)
+        batch = replace(batch, noise=noise)
+        if not self.needs.product and self.zoom == 1:
+            return batch
         image, mask = self.images.take(indices, flips)
         if self.zoom < 1:
             image, mask = zoom_in(image, mask, self.zoom, generator)

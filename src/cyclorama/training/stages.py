@@ -88,8 +88,7 @@ def open_generator(name: str, folder: Path, base: BaseModel, config: TrainConfig
 
 def predict(networks: StageNetworks, noisy_latents: Tensor, timesteps: Tensor, batch: TrainBatch) -> Tensor:
     """The base's prediction with the residuals of the generators that the stage has (Eq. 2)."""
-    prompt = batch.full_prompt
-    assert prompt is not None
+    prompt = batch.get_base_prompt(networks.start.config.prompt)
     if "text_encoder" in networks:
         ids, rows = torch.unique(prompt, dim=0, return_inverse=True)
         prompt = networks["text_encoder"](ids)[0][rows]
@@ -216,7 +215,8 @@ def show_base(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor],
     start = networks.start
     base, settings, device = load_base(start.folder), start.config.validation, batch.latents.device
     text_encoder = networks["text_encoder"] if "text_encoder" in networks else base.text_encoder.to(device)
-    texts = [start.registry.resolve(name).prompts.full for name in batch.categories]
+    prompts = [start.registry.resolve(name).prompts for name in batch.categories]
+    texts = [p.full if start.config.prompt == "full" else p.product for p in prompts]
     embeds = encode_prompts(base.tokenizer, text_encoder, [EMPTY_PROMPT] * len(texts) + texts)
 
     def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:

@@ -47,10 +47,10 @@ def build_inpaint_networks(start: Start, base: BaseModel) -> Networks:
 
 
 def compute_inpaint_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
-    """Eq. 1 over the whole latent, the full prompt as condition."""
+    """Eq. 1 over the whole latent, the run's kind of prompt as condition."""
     condition = build_inpaint_condition(networks["vae"], *_get_hint(batch))
-    assert batch.full_prompt is not None
-    predict = see_channels(networks["unet"], condition, batch.full_prompt)
+    prompt = batch.get_base_prompt(networks.start.config.prompt)
+    predict = see_channels(networks["unet"], condition, prompt)
     return compute_noise_loss(networks, batch, predict)
 
 
@@ -78,11 +78,10 @@ def build_controlnet_networks(start: Start, base: BaseModel) -> Networks:
 
 
 def compute_controlnet_loss(networks: StageNetworks, batch: TrainBatch) -> Tensor:
-    """Eq. 1 over the whole latent; hint as the category generator's, full prompt for both networks."""
+    """Eq. 1 over the whole latent; hint as the category generator's, one prompt for both networks."""
     controlnet = networks[CONTROLNET]
     hint = controlnet.encode_hint(build_hint(*_get_hint(batch), 0.0, controlnet.with_mask))
-    prompt = batch.full_prompt
-    assert prompt is not None
+    prompt = batch.get_base_prompt(networks.start.config.prompt)
 
     def predict(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
         residuals = controlnet(noisy_latents, timesteps, prompt, hint)
