@@ -1,6 +1,6 @@
 """How workers get images to make: each claimed for a minute, renewed while it is made, published once.
 
-A worker that vanishes loses its leases; its images are queued again, and fail after three such losses.
+A worker that vanishes loses its leases; its images are queued again, and fail after five such losses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from cyclorama.service.store import Store, get_time, make_id, upsert
 from cyclorama.service.tables import assets, images, jobs, turns, workers
 
 LEASE_SECONDS = 60.0
-LOSSES = 3
+LOSSES = 5
+"""An image over which so many workers were lost fails; workers killed from outside hit fewer by chance."""
 RUNNING_JOBS = 4
 """Of a key at once; its others wait, so that the first ones end."""
 BULK_SHARE = 5
@@ -182,7 +183,7 @@ def give_back(store: Store, claim: Claim) -> None:
 def recover_images(store: Store, worker: str | None = None, lost: bool = True) -> int:
     """Queue images again whose lease has run out, or all of a ``worker`` that is gone; gives their number.
 
-    Those ``lost`` for the third time fail; without it the worker was ended by us, which does not count.
+    Those ``lost`` for the fifth time fail; without it the worker was ended by us, which does not count.
     """
     gone = images.c.lease_until < get_time() if worker is None else images.c.worker == worker
     with store.write() as connection:
