@@ -38,7 +38,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Products and their table, as a shop has them."""
     folder = tmp_path_factory.mktemp("shop")
     for number in range(COUNT):
-        save_product(folder / f"pictures/p{number}.png", number, (64, 64))
+        save_product(folder / f"pictures/p{number}.png", number, (64, 64), soft=False)
     lines = ["Bild,Warengruppe,sku", *(f"pictures/p{n}.png,perfume,{n}" for n in range(COUNT))]
     (folder / "table.csv").write_text("\n".join(lines) + "\n")
     return folder

@@ -54,7 +54,7 @@ def client(server: ServiceProcess) -> Client:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shop")
     for number in range(2):
-        save_product(folder / f"p{number}.png", number, (64, 64))
+        save_product(folder / f"p{number}.png", number, (64, 64), soft=False)
     return folder
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from drawn import save_product
 from service_server import QUICK, SECONDS, TINY, ServiceProcess
 from service_store import find_postgres, run_postgres
 
-PRODUCT = Path(__file__).resolve().parents[2] / "src/cyclorama/weights/demo/products/perfume/01.webp"
 pytestmark = pytest.mark.skipif(
     find_postgres() is None, reason="needs a PostgreSQL server; install Debian's postgresql"
 )
@@ -43,7 +43,8 @@ def test_two_servers_and_workers_that_come_and_go(tmp_path: Path, shared: tuple[
     for server in (one, two):
         server.start()
     workers = [start_worker(tmp_path / "a", shared)]
-    items = [{"image": one.upload(PRODUCT), "category": "perfume", "seed": n} for n in range(12)]
+    save_product(tmp_path / "a.png", 1, soft=False)
+    items = [{"image": one.upload(tmp_path / "a.png"), "category": "perfume", "seed": n} for n in range(9)]
     ask = {"Idempotency-Key": "order-1"}
     job = one.send("/v1/jobs", {"items": items, "settings": TINY}, **ask).json["id"]
     assert two.send("/v1/jobs", {"items": items, "settings": TINY}, **ask).json["id"] == job
@@ -55,13 +56,13 @@ def test_two_servers_and_workers_that_come_and_go(tmp_path: Path, shared: tuple[
     workers[0].wait()
     workers.append(start_worker(tmp_path / "b", shared))
     found = two.wait_for(job)
-    assert found["counts"] == {"queued": 0, "running": 0, "done": 12, "failed": 0, "cancelled": 0}
+    assert found["counts"] == {"queued": 0, "running": 0, "done": 9, "failed": 0, "cancelled": 0}
     kinds = []
     for event in one.follow(job, last="0"):
         kinds.append(event["type"])
         if event["type"] == "done":
             break
-    assert kinds.count("image") == 12
+    assert kinds.count("image") == 9
     path = f"/v1/images/{found['images'][0]['id']}/file"
     assert one.ask("GET", path).body == two.ask("GET", path).body
     workers[1].send_signal(signal.SIGTERM)
