@@ -95,6 +95,9 @@ class Builder:
         zeros = torch.zeros(len(draws), 1, 1, 1)
         return TrainBatch(numbers, indices, ("a",) * len(draws), zeros, zeros, torch.tensor(numbers))
 
+    def place(self, batch: TrainBatch, device: torch.device) -> TrainBatch:
+        return batch
+
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):

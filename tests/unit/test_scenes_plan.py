@@ -144,7 +144,7 @@ def test_cutouts_start_with_products_never_trained_on() -> None:
         ({"categories": ()}, "no category"),
         ({"categories": ("fruit", "fruit")}, "named twice"),
         ({"categories": ("submarine",)}, "'submarine'.*known: perfume"),
-        ({"kind": "bg60k"}, "kind: must be 'train', 'bg1k', 'bgpair' or 'poster', got 'bg60k'"),
+        ({"kind": "bg60k"}, "kind: must be 'train', 'general', 'bg1k', 'bgpair' or 'poster', got 'bg60k'"),
     ],
 )
 def test_a_wrong_setting_is_named(changes: dict[str, object], words: str) -> None:
