@@ -32,7 +32,10 @@ CANVASES = {"160x200": (200, 160), "220x120": (120, 220)}
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """Three vases, and a file that is no image."""
-    folder = tmp_path / "shop"
+    return draw_shop(tmp_path / "shop")
+
+
+def draw_shop(folder: Path) -> Path:
     folder.mkdir()
     rows, columns = np.mgrid[:90, :60]
     for number in range(3):
@@ -41,6 +44,18 @@ def shop(tmp_path: Path) -> Path:
         Image.fromarray(np.dstack([colour, alpha]).astype(np.uint8)).save(folder / f"vase{number}.png")
     (folder / "torn.png").write_bytes(b"no image")
     return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[PosterResult, Path]:
+    """What a run gives that nothing disturbs, and its folder."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return run(draw_shop(folder / "shop"), folder / "out"), folder / "out"
+
+
+@pytest.fixture(scope="module")
+def whole(undisturbed: tuple[PosterResult, Path]) -> dict[str, bytes]:
+    return read_all(undisturbed[1])
 
 
 def run(
@@ -80,9 +95,9 @@ def read_rows(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
 
 
-def test_there_is_a_row_per_input_canvas_and_language(shop: Path, tmp_path: Path) -> None:
-    result = run(shop, tmp_path / "out")
-    rows = read_rows(tmp_path / "out")
+def test_there_is_a_row_per_input_canvas_and_language(undisturbed: tuple[PosterResult, Path]) -> None:
+    result, out = undisturbed
+    rows = read_rows(out)
     assert [(row["name"], row["size"], row["language"]) for row in rows] == [
         (name, size, language)
         for name in ("torn.png", "vase0.png", "vase1.png", "vase2.png")
@@ -94,24 +109,23 @@ def test_there_is_a_row_per_input_canvas_and_language(shop: Path, tmp_path: Path
     assert result.posters["failed"] == 4 and result.made == 12 and result.finished
     for row in rows[4:]:
         assert row["status"] in ("done", "marked") and row["exact"] and row["category"] == "plant pot"
-        with Image.open(tmp_path / "out" / row["output"]) as image:
+        with Image.open(out / row["output"]) as image:
             assert image.size == (row["width"], row["height"]) == CANVASES[row["size"]][::-1]
-        record = read_record(tmp_path / "out" / row["record"])
+        record = read_record(out / row["record"])
         assert record.texts == WORDS[row["language"]] and record.seed == row["seed"]
         assert (row["status"] == "done") == record.verdict.accepted == (row.get("faults") is None)
     assert rows[4]["output"] == "posters/vase0.160x200.en.png"
-    table = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    table = pq.read_table(out / "results.parquet").to_pylist()
     assert [row["output"] for row in table] == [row.get("output") for row in rows]
-    page = (tmp_path / "out" / "index.html").read_text()
+    page = (out / "index.html").read_text()
     assert page.count("<figure>") == 3 * 5 and "torn.png" in page and "posters/vase2.220x120.de.png" in page
-    status = read_status(tmp_path / "out")
+    status = read_status(out)
     assert (status["done"], status["failed"], status["images"]) == (3, 1, 12)
 
 
 def test_killed_at_any_poster_and_run_again_gives_the_same_bytes(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Path, tmp_path: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(shop, tmp_path / "whole")
     write = jobs.write_poster
 
     class Killed(BaseException):
@@ -133,25 +147,25 @@ def test_killed_at_any_poster_and_run_again_gives_the_same_bytes(
         monkeypatch.setattr(jobs, "write_poster", write)
         result = run(shop, tmp_path / f"killed{moment}")
         assert result.made >= 12 - moment
-        assert read_all(tmp_path / f"killed{moment}") == read_all(tmp_path / "whole")
+        assert read_all(tmp_path / f"killed{moment}") == whole
 
 
-def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(shop: Path, tmp_path: Path) -> None:
-    run(shop, tmp_path / "whole")
+def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(
+    shop: Path, tmp_path: Path, whole: dict[str, bytes]
+) -> None:
     done: list[int] = []
     stopping: Callable[[], bool] = lambda: sum(done) >= 6  # noqa: E731
     stopped = run(shop, tmp_path / "out", Hooks(advanced=done.append, stopping=stopping))
     assert not stopped.finished and not (tmp_path / "out" / "results.jsonl").exists()
     again = run(shop, tmp_path / "out")
     assert again.finished and 0 < again.made < 12
-    assert read_all(tmp_path / "out") == read_all(tmp_path / "whole")
+    assert read_all(tmp_path / "out") == whole
     assert run(shop, tmp_path / "out").made == 0
 
 
-def test_two_workers_give_the_bytes_of_one(shop: Path, tmp_path: Path) -> None:
-    run(shop, tmp_path / "one")
+def test_two_workers_give_the_bytes_of_one(shop: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
     assert run(shop, tmp_path / "two", workers=2).made == 12
-    assert read_all(tmp_path / "one") == read_all(tmp_path / "two")
+    assert read_all(tmp_path / "two") == whole
 
 
 def test_what_is_unchanged_is_kept(shop: Path, tmp_path: Path) -> None:
@@ -189,12 +203,14 @@ def test_failed_inputs_are_tried_again_when_asked(
 
 
 def test_words_that_do_not_fit_one_canvas_fail_there_alone(shop: Path, tmp_path: Path) -> None:
+    for name in ("vase1.png", "vase2.png"):
+        (shop / name).unlink()
     words = {"en": {"headline": "many words " * 40}}
     canvases = {"square": (200, 200), "wide": (200, 900)}
     result = run(shop, tmp_path / "out", words=words, canvases=canvases)
     rows = read_rows(tmp_path / "out")[2:]
     assert {(row["size"], row.get("error")) for row in rows} == {("square", "LayoutError"), ("wide", None)}
-    assert result.posters["failed"] == 5
+    assert result.posters["failed"] == 3
 
 
 def test_the_command_and_its_edit(tmp_path: Path, shop: Path, capsys: Any) -> None:
