@@ -1,16 +1,19 @@
 """Layouts planned by rules against one template and against chance, on held-out products.
 
-    python benchmarks/layout.py [--products 270]
+    python benchmarks/layout.py --rows FILE [--products 270]
 
 Each product's outline is that of its own 3-D model; words are of four lengths; canvases 1:1, 4:5, 9:16 and
 1.91:1. For each planner: refused, overlap, occlusion and constraints of what it gives, energy with the paired
-interval over products; and the time of five plans.
+interval over products; and the processor time of five plans.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,55 +58,74 @@ def find_outline(category: str, number: int) -> tuple[np.ndarray, float]:
     return grid, wide / tall
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--products", type=int, default=270)
-    arguments = parser.parse_args()
-    categories = [name for name, file in BUILT_IN.files.items() if "product" in file.head]
-    chosen = [(name, number) for name in categories for number in list_held_out(name)[:10]]
-    chosen = chosen[:: max(1, len(chosen) // arguments.products)][: arguments.products]
+def measure(category: str, number: int, index: int) -> list[dict[str, Any]]:
+    """A row per canvas: what each planner's layout measures (None where it refuses), and the milliseconds of
+    five plans by rules."""
     shapes = [measure_texts({"en": words}, PosterBrand()) for words in WORDS]
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in PLANNERS}
-    refused, groups, times = dict.fromkeys(PLANNERS, 0), [], []
-    for index, (category, number) in enumerate(chosen):
-        outline, aspect = find_outline(category, number)
-        for place, (height, width) in enumerate(CANVASES):
-            texts = shapes[(index + place) % len(shapes)]
-            task = LayoutTask(height, width, aspect, texts, outline, logo_aspect=2.6 if index % 2 else None)
-            start = time.perf_counter()
-            plan_by_rules(task, 5, index)
-            times.append(time.perf_counter() - start)
-            row = {}
-            for name, plan in PLANNERS.items():
-                try:
-                    row[name] = measure_layout(plan(task, index), task)
-                except LayoutError:
-                    refused[name] += 1
-            if len(row) == len(PLANNERS):
-                groups.append(f"{category} {number}")
-                for name, values in row.items():
-                    found[name].append(values)
-    count = len(chosen) * len(CANVASES)
-    print(f"{len(chosen)} products x {len(CANVASES)} canvases; {len(groups)} that no planner refuses")
-    for name, rows in found.items():
-        mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-        kept = sum(row["constraint"] == 1 for row in rows) / len(rows)
+    outline, aspect = find_outline(category, number)
+    rows = []
+    for place, (height, width) in enumerate(CANVASES):
+        texts = shapes[(index + place) % len(shapes)]
+        task = LayoutTask(height, width, aspect, texts, outline, logo_aspect=2.6 if index % 2 else None)
+        start = time.process_time()
+        plan_by_rules(task, 5, index)
+        row: dict[str, Any] = {
+            "product": f"{category} {number}",
+            "ms": 1e3 * (time.process_time() - start),
+        }
+        for name, plan in PLANNERS.items():
+            try:
+                row[name] = measure_layout(plan(task, index), task)
+            except LayoutError:
+                row[name] = None
+        rows.append(row)
+    return rows
+
+
+def report(rows: list[dict[str, Any]]) -> None:
+    """Print means, differences and times."""
+    whole = [row for row in rows if all(row[name] for name in PLANNERS)]
+    print(f"{len(rows)} layouts; {len(whole)} that no planner refuses")
+    for name in PLANNERS:
+        refused = sum(row[name] is None for row in rows) / len(rows)
+        mean = {key: float(np.mean([row[name][key] for row in whole])) for key in whole[0][name]}
+        kept = sum(row[name]["constraint"] == 1 for row in whole) / len(whole)
         print(
-            f"{name:<7} refused {refused[name] / count:.2%}, overlap {mean['overlap']:.4f}, "
+            f"{name:<7} refused {refused:.2%}, overlap {mean['overlap']:.4f}, "
             f"occlusion {mean['occlusion']:.4f}, all constraints kept {kept:.1%}, "
             f"lines beyond four {mean['alignment']:.3f}, energy {mean['energy']:.3f}"
         )
     for name in ("fixed", "random"):
-        pairs = zip(found[name], found["rules"], strict=True)
-        differences = [other["energy"] - own["energy"] for other, own in pairs]
-        interval = estimate_mean(differences, groups)
+        differences = [row[name]["energy"] - row["rules"]["energy"] for row in whole]
+        interval = estimate_mean(differences, [row["product"] for row in whole])
         assert interval is not None
         print(f"energy, {name} less rules: {interval.format(3)}")
-    middle, most = (1e3 * float(np.quantile(times, share)) for share in (0.5, 0.95))
-    print(f"five plans by rules: median {middle:.0f} ms, 95 % within {most:.0f} ms")
+    middle, most = np.quantile([row["ms"] for row in rows], (0.5, 0.95))
+    print(f"five plans by rules, processor: median {middle:.0f} ms, 95 % within {most:.0f} ms")
+
+
+def main() -> None:
+    """Plan, measure, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--products", type=int, default=270)
+    parser.add_argument("--rows", type=Path, required=True, help="kept rows; known ones are not made again")
+    options = parser.parse_args()
+    lines = options.rows.read_text().splitlines() if options.rows.exists() else []
+    rows = [json.loads(line) for line in lines]
+    known = {row["product"] for row in rows}
+    categories = [name for name, file in BUILT_IN.files.items() if "product" in file.head]
+    chosen = [(name, number) for name in categories for number in list_held_out(name)[:10]]
+    chosen = chosen[:: max(1, len(chosen) // options.products)][: options.products]
+    for index, (category, number) in enumerate(chosen):
+        if f"{category} {number}" in known:
+            continue
+        made = measure(category, number, index)
+        with options.rows.open("a") as file:
+            file.write("".join(json.dumps(row) + "\n" for row in made))
+        rows += made
+    report(rows)
 
 
 if __name__ == "__main__":

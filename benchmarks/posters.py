@@ -1,13 +1,14 @@
 """Posters against one template with white words on a set that knows of no words, and how long one takes.
 
-    python benchmarks/posters.py words [--products 54] [--side 540] [--sheet FILE]
+    python benchmarks/posters.py words --rows FILE [--products 54] [--side 540] [--sheet FOLDER]
     python benchmarks/posters.py speed [--model bundled]
 
 ``words``: held-out rendered products and the demo's own, each on a square, high or wide canvas. Ours is what
 `cyclorama poster` makes; beside it stand the template `fixed`, the same seed's set as `generate` draws it,
 and white words. Per poster: whether every text reaches WCAG's limit on the worst 5 % of the pixels behind it,
 and the mean slope of lightness under the words, panel and veils included. Differences are paired; intervals
-are over products. ``speed``: four plans and one background at 1080 x 1350, the model loaded.
+are over products; products whose row is in FILE are not made again. ``speed``: four plans and one background
+at 1080 x 1350, the model loaded.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.stats import bootstrap
 
 from cyclorama.errors import CycloramaError
 from cyclorama.evaluation.compare import estimate_mean
@@ -92,12 +94,15 @@ def draw_plain(
     return passed, measure_flatness(layout, made.background), pixels
 
 
-def compare_words(count: int, side: int, sheet: Path | None) -> None:
-    """Measure and print."""
+def compare_words(count: int, side: int, kept: Path, sheet: Path | None) -> None:
+    """Measure and print; ``sheet``: folder for each product's poster beside its baseline."""
     handle = open_model()
     maker = PosterMaker(handle.load("cpu", "float32"), handle)
-    rows, names, tiles = [], [], []
+    lines = kept.read_text().splitlines() if kept.exists() else []
+    rows = {row["name"]: row for row in map(json.loads, lines)}
     for index, (name, kind, data) in enumerate(list_products(count)):
+        if name in rows:
+            continue
         high, wide = SHAPES[index % len(SHAPES)]
         canvas = (round(side * high), round(side * wide))
         words = WORDS[index % len(WORDS)]
@@ -111,33 +116,28 @@ def compare_words(count: int, side: int, sheet: Path | None) -> None:
             continue
         below = lay_over(own.drawn.background, own.drawn.below)
         bare = own.record.layout.model_copy(update={"elements": tuple(own.record.layout.select("text"))})
-        readable = all(proof.contrast >= proof.limit for proof in own.record.proofs)
-        rows.append((readable, passed, measure_flatness(bare, below), slope, own.record.verdict.accepted))
-        names.append(name)
-        tiles.append((own.pixels, plain))
-        print(f"{name}: {rows[-1]}", flush=True)
-    values = np.array(rows, float)
-    print(f"{len(rows)} products; accepted by all checks {values[:, 4].mean():.1%}")
-    for label, mine, other in (("all words readable", 0, 1), ("slope under words", 2, 3)):
-        difference = estimate_mean(list(values[:, mine] - values[:, other]), names)
+        rows[name] = {
+            "name": name,
+            "accepted": own.record.verdict.accepted,
+            "readable": [all(proof.contrast >= proof.limit for proof in own.record.proofs), passed],
+            "slope": [measure_flatness(bare, below), slope],
+        }
+        with kept.open("a") as file:
+            file.write(json.dumps(rows[name]) + "\n")
+        if sheet is not None:
+            sheet.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.hstack([own.pixels, plain])).save(sheet / f"{Path(name).stem}.png")
+    print(f"{len(rows)} products; accepted {np.mean([row['accepted'] for row in rows.values()]):.1%}")
+    for key in ("readable", "slope"):
+        values = np.array([row[key] for row in rows.values()], float)
+        difference = estimate_mean(list(values[:, 0] - values[:, 1]), list(rows))
         assert difference is not None
-        means = f"{values[:, mine].mean():.3f} beside {values[:, other].mean():.3f}"
-        print(f"{label}: {means}, difference {difference.format(3)}")
-    print(f"slope, ratio of means: {values[:, 2].mean() / values[:, 3].mean():.3f}")
-    if sheet is not None:
-        _write_sheet(tiles, sheet)
-
-
-def _write_sheet(
-    tiles: list[tuple[np.ndarray, np.ndarray]], path: Path, side: int = 360, across: int = 3
-) -> None:
-    page = Image.new("RGB", (across * (2 * side + 16), -(-len(tiles) // across) * (side + 8)), "white")
-    for number, pair in enumerate(tiles):
-        for k, pixels in enumerate(pair):
-            image = Image.fromarray(pixels)
-            image.thumbnail((side, side))
-            page.paste(image, (number % across * (2 * side + 16) + k * side, number // across * (side + 8)))
-    page.save(path)
+        own_mean, other = values.mean(0)
+        print(f"{key}: {own_mean:.3f} beside {other:.3f}, difference {difference.format(3)}")
+        if key == "slope":
+            ratio = bootstrap(values.T, lambda a, b, axis: a.mean(axis) / b.mean(axis), paired=True, rng=0)
+            low, high = ratio.confidence_interval
+            print(f"{key}, ratio of means: {own_mean / other:.3f} ({low:.3f} to {high:.3f})")
 
 
 def time_posters(model: str | None, repeats: int = 5) -> None:
@@ -164,11 +164,14 @@ def main() -> None:
     parser.add_argument("what", choices=("words", "speed"))
     parser.add_argument("--products", type=int, default=54)
     parser.add_argument("--side", type=int, default=540)
-    parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--rows", type=Path, help="kept rows of words; known ones are not made again")
+    parser.add_argument("--sheet", type=Path, help="folder of images, each poster beside its baseline")
     parser.add_argument("--model")
     arguments = parser.parse_args()
     if arguments.what == "words":
-        compare_words(arguments.products, arguments.side, arguments.sheet)
+        if arguments.rows is None:
+            parser.error("words needs --rows FILE")
+        compare_words(arguments.products, arguments.side, arguments.rows, arguments.sheet)
     else:
         time_posters(arguments.model)
 

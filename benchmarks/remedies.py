@@ -1,6 +1,6 @@
 """How many posters are still refused after up to three attempts? On products that are hard to show.
 
-    python benchmarks/remedies.py --rows out/remedies.jsonl [--seeds 1] [--input PRODUCTS]
+    python benchmarks/remedies.py --rows out/remedies.jsonl [--model bundled] [--seeds 1] [--input PRODUCTS]
 
 A hard product is a held-out one of the rendered categories, as it is, squeezed to a fifth of its height or of
 its width, and recoloured: its rim's mean becomes the mean of what was behind it on its first set. With
@@ -81,7 +81,7 @@ def refuse(maker: PosterMaker, product: Product, category: Category, seed: int, 
 
 def try_product(maker: PosterMaker, name: str, index: int, shape: str, seed: int) -> dict[str, Any]:
     """A row of a hard product: faults after each way of making the poster."""
-    category = next(one for one in maker.handle.registry.categories if one.name == name)
+    category = maker.handle.registry.resolve(name)
     product = squeeze(build_case(name, seed, index).product, shape)
     first = PosterMaker(maker.model, maker.handle, settings=PosterSettings(attempts=1))
     poster = first.make(product, category, {"en": WORDS}, CANVAS, seed)["en"]
@@ -138,13 +138,14 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=Path, required=True, help="kept rows; known ones are not made again")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--model", help="scenes, or a learned one: bundled, a folder")
     parser.add_argument("--input", help="folder or table of products, in place of the hard ones")
     options = parser.parse_args()
     options.rows.parent.mkdir(parents=True, exist_ok=True)
     lines = options.rows.read_text().splitlines() if options.rows.exists() else []
     rows = [json.loads(line) for line in lines]
     known = {(row["category"], row["shape"], row["seed"]) for row in rows}
-    handle = open_model(None, None)
+    handle = open_model(options.model)
     maker = PosterMaker(handle.load("cpu", "float32"), handle)
     if options.input is not None:
         for name, product, category in read_products(maker, options.input):

@@ -206,8 +206,10 @@ def test_every_family_has_room_for_a_poster(family: str) -> None:
     check_kept(settle(layout, task), task)
     for under in layout.select("underlay"):
         for text in layout.select("text"):
-            assert intersect(under.box, text.box) == pytest.approx(
-                (text.box[2] - text.box[0]) * (text.box[3] - text.box[1])
+            (a, b, c, d), (left, top, right, bottom) = under.box, text.box
+            across, down = task.margin
+            assert min(left - a, c - right) >= across - 1e-9 and min(top - b, d - bottom) >= down - 1e-9, (
+                "a whole margin to the panel's edges"
             )
 
 

@@ -164,6 +164,12 @@ def test_a_view_goes_on_to_both_sides_of_a_wide_canvas() -> None:
     assert set(colour[0, : width // 8, 0]) == {50} and set(colour[0, -width // 8 :, 0]) == {200}
     scale = np.ptp(wider.mesh.vertices[:, 0]) / 3.6
     assert width == pytest.approx(10 * scale, abs=2), "the view keeps its scale"
+    for aim in (-0.4, 0.45):  # seen across more than 0.9 of the width; the camera above, so edges lean
+        nearly = replace(stage, camera=Camera((aim, -5.0, 2.4), (aim, 0.0, 0.5), 33.0, aspect=1.91))
+        shown = see(view, nearly)[:, 0]
+        assert shown.min() > 0 or shown.max() < 1
+        edges = see(widen_backdrop(nearly).parts[0], nearly)[:, 0]
+        assert np.sort(edges)[1] <= 0 and np.sort(edges)[-2] >= 1, "every corner is outside the image"
     square = replace(stage, camera=replace(CAMERA, fov=20.0))
     assert widen_backdrop(square) is square
     wall = make_wall(9.0)

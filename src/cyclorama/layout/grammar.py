@@ -96,7 +96,7 @@ def build_layout(task: LayoutTask, family: str, parameters: Sequence[float]) -> 
     for region in kind.texts:
         mine = [text for text in left if region.roles is None or text.role in region.roles]
         left = [text for text in left if text not in mine]
-        box = _inset(task, _resolve(region.box, division))
+        box = _inset(task, _resolve(region.box, division), 0.5 if kind.underlay is None else 1.0)
         placed = _stack(task, mine, _dodge(box, logo), region, values["letters"], values["gap"])
         if placed is None:
             return None
@@ -113,15 +113,15 @@ def _resolve(box: Sequence[Any], division: dict[str, float]) -> Box:
     return left, top, right, bottom
 
 
-def _inset(task: LayoutTask, box: Box) -> Box:
-    """A box inside the margins, with half a margin to what lies beside it."""
+def _inset(task: LayoutTask, box: Box, gap: float = 0.5) -> Box:
+    """A box inside the margins, with ``gap`` margins to what lies beside it."""
     across, down = task.margin
     left, top, right, bottom = box
     return (
-        across + left * (1 - 2 * across) + (across / 2 if left > 0 else 0),
-        down + top * (1 - 2 * down) + (down / 2 if top > 0 else 0),
-        across + right * (1 - 2 * across) - (across / 2 if right < 1 else 0),
-        down + bottom * (1 - 2 * down) - (down / 2 if bottom < 1 else 0),
+        across + left * (1 - 2 * across) + (gap * across if left > 0 else 0),
+        down + top * (1 - 2 * down) + (gap * down if top > 0 else 0),
+        across + right * (1 - 2 * across) - (gap * across if right < 1 else 0),
+        down + bottom * (1 - 2 * down) - (gap * down if bottom < 1 else 0),
     )
 
 

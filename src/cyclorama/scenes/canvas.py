@@ -47,8 +47,8 @@ def widen_backdrop(stage: Stage) -> Stage:
 
     Sets are dressed for canvases that are little wider than high. The outermost columns go on outwards.
     """
-    found: list[tuple[float, int, float, float]] = []
-    highest = 1.0  # where the highest thing that reaches across begins
+    found: list[tuple[float, int]] = []
+    tops: dict[int, float] = {}  # where each thing that reaches across begins
     for k, part in enumerate(stage.parts):
         low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
         wide, deep, tall = high - low
@@ -58,22 +58,27 @@ def widen_backdrop(stage: Stage) -> Stage:
             continue
         (left, top), (right, bottom) = seen.min(0), seen.max(0)
         if is_wide(seen):
-            highest = min(highest, float(top))
+            tops[k] = float(top)
         if textured or min(wide, tall) < 4 * deep:
             continue
         if left < 0.4 and right > 0.6 and right - left > 0.4 and bottom - top > 0.2:
-            found.append((float(high[1]), k, float(left), float(right)))
+            found.append((float(high[1]), k))
     if not found:
         return stage
-    _, number, left, right = max(found)
-    if (left <= 0 and right >= 1) or highest <= find_seen(stage.parts[number], stage)[:, 1].min():
-        return stage  # wide enough, or no backdrop but a thing before one
+    _, number = max(found)
     part = stage.parts[number]
+    own = find_seen(part, stage)[:, 1].min()
+    if any(top <= own for k, top in tops.items() if k != number):
+        return stage  # no backdrop but a thing before one
     low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
     wide = float(high[0] - low[0])
-    grow = [wide * max(0.0, gap + 0.05) / (right - left) for gap in (left, 1 - right)]
     across = part.mesh.vertices[:, 0]
     ends = across < low[0] + 1e-3 * wide, across > high[0] - 1e-3 * wide
+    edges = [project(part.mesh.vertices[end], stage.camera)[:, 0] for end in ends]
+    left, right = float(edges[0].max()), float(edges[1].min())
+    if left <= 0 and right >= 1:
+        return stage  # wide enough
+    grow = [wide * max(0.0, gap + 0.05) / (right - left) for gap in (left, 1 - right)]
     vertices = part.mesh.vertices.copy()
     if min(np.ptp(vertices[end, 2]) for end in ends) < 0.9 * float(high[2] - low[2]):
         return stage  # no upright edges
