@@ -60,6 +60,8 @@ def choose_next(
     ``drawn``: the style that the next seed would draw, where the model has styles and none was asked for.
     """
     wanted = {REMEDIES.get(fault, "layout") for fault in faults} or {"layout"}
+    if drawn is None and "palette" in wanted:
+        wanted = {"layout"}
     layout, found = last.layout, last
     if "layout" in wanted:
         layout = plans[(_find_place(layout, plans) + 1) % len(plans)]
