@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.color import rgb2lab
 
 from cyclorama.errors import LayoutError, MissingGlyphError, SettingsError
 from cyclorama.generation.engine import sample_images
@@ -124,6 +125,23 @@ def test_an_unreadable_poster_is_tried_again_and_the_best_one_kept(monkeypatch: 
     marked = make(attempts=2)["en"].record
     assert len(always.tasks) == 2 and not marked.verdict.accepted
     assert set(marked.verdict.faults) == {"indistinct"}
+
+
+def test_words_that_an_edge_crosses_are_tried_elsewhere_but_not_marked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stripes = np.where(np.arange(400) // 20 % 2, 235, 160)[None, :, None]
+    plain = Grounds(stripes, (235, 235, 235))
+    monkeypatch.setattr(making, "sample_images", plain)
+    record = make(attempts=3)["en"].record
+    assert (record.attempt, record.verdict.values["uneven"]) == (2, 0)
+    assert len({task.calm for task in plain.tasks}) == 2, "another layout"
+    always = Grounds(stripes)
+    monkeypatch.setattr(making, "sample_images", always)
+    crossed = make(attempts=2)["en"].record
+    assert len(always.tasks) == 2 and crossed.verdict.accepted
+    steps = rgb2lab(np.array([[[160] * 3, [235] * 3]], np.uint8))[0, :, 0]
+    assert crossed.verdict.values["uneven"] == pytest.approx(float(np.ptp(steps)), abs=0.1)
 
 
 def test_words_of_one_stack_have_one_colour_where_their_ground_changes(

@@ -20,6 +20,7 @@ from cyclorama.posters.record import PosterVerdict
 from cyclorama.posters.words import Wording
 from cyclorama.scenes.look import measure_rim
 from cyclorama.scenes.model import find_surroundings
+from cyclorama.typography.drawing import lay_over
 
 VISIBLE = 0.05
 SMALL = 256
@@ -28,6 +29,10 @@ ROUNDING = 1.25
 """Pixels by which a product's foot may be off because its place is rounded."""
 LIKE = 15.0
 """CIE76 distance from the mean of what is behind it up to which a place of the rim is lost."""
+
+UNEVEN = 24.0
+"""Range of lightness (CIELAB L) under a text from which on an edge crosses it: no fault, but another layout
+is tried."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def check_poster(
 def measure_poster(
     drawn: DrawnPoster, product: Product, layout: PosterLayout, wording: Wording
 ) -> dict[str, float]:
-    """All values that :data:`LIMITS` asks for.
+    """All values that :data:`LIMITS` asks for, and ``uneven``: the widest range of lightness under a
+    text (the middle 80 % of its pixels).
 
     ``lift`` and ``scale`` compare the product with the box that its set was drawn for, the layout's: how far
     its foot is above the box's lower edge, as a share of its own height, and its side against the box's.
@@ -120,6 +126,7 @@ def measure_poster(
         "share": max(box.height, box.width) / (height * width) ** 0.5,
         "room": float(room),
         "used": sum(compute_area(element.box) for element in parts),
+        "uneven": _measure_uneven(drawn, layout),
     }
     return {name: round(value, 4) for name, value in values.items()}
 
@@ -138,6 +145,23 @@ def _measure_covered(drawn: DrawnPoster, product: Product) -> float:
         height, width = patch.rgba.shape[:2]
         over[patch.top : patch.top + height, patch.left : patch.left + width] |= patch.rgba[..., 3] > 0
     return float((seen & over).sum() / max(seen.sum(), 1))
+
+
+def _measure_uneven(drawn: DrawnPoster, layout: PosterLayout) -> float:
+    """How far lightness ranges under a text, on veils and panels as drawn; a button has its own ground."""
+    step = max(1, max(layout.height, layout.width) // SMALL)
+    ground = lay_over(drawn.background, drawn.below)[::step, ::step]
+    height, width = ground.shape[:2]
+    found = 0.0
+    for element in layout.select("text"):
+        if element.role == "action":
+            continue
+        left, top, right, bottom = element.box
+        rows = slice(int(top * height), math.ceil(bottom * height))
+        part = to_lab(ground[rows, int(left * width) : math.ceil(right * width)])[..., 0]
+        low, high = np.percentile(part, (10, 90))
+        found = max(found, float(high - low))
+    return found
 
 
 def _measure_lost(drawn: DrawnPoster, product: Product) -> float:

@@ -24,7 +24,7 @@ from cyclorama.imaging.layout import Rectangle, find_box, place_in_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.layout.elements import Box, PosterLayout, compute_area, compute_hull, find_stacks, intersect
 from cyclorama.models.registry import Category
-from cyclorama.posters.checks import check_poster
+from cyclorama.posters.checks import UNEVEN, check_poster
 from cyclorama.posters.drawing import draw_poster
 from cyclorama.posters.files import Poster
 from cyclorama.posters.planning import Planner, PlanRequest, plan_poster
@@ -72,7 +72,7 @@ class PosterMaker:
         style: FittedStyle | None = None,
     ) -> dict[str, Poster]:
         """Language to poster, all on one background; the first to pass all checks with no plate under
-        its words, else the best; what fails a check is marked.
+        its words and no edge across them, else the best; what fails a check is marked.
 
         Without a ``style`` or ``reference`` the set has the brand's style. Seeds of backgrounds derive from
         ``seed``, the product's name and the attempt, so canvases of one product share them. Raises
@@ -125,7 +125,7 @@ class PosterMaker:
                 posters[language] = Poster(drawn, standing, record)
             if not best or _rate(posters) < _rate(best):
                 best = posters
-            if _rate(posters) == (0, 0):
+            if not any(_rate(posters)):
                 break
             faults = {fault for one in posters.values() for fault in one.record.verdict.faults}
             following = compute_seed(seed, product.name, f"poster {attempt + 1}")
@@ -237,8 +237,10 @@ def edit(
     return Poster(drawn, poster.product, changed)
 
 
-def _rate(posters: Mapping[str, Poster]) -> tuple[int, int]:
-    """Faults, and texts that only a plate makes readable; the fewer the better."""
+def _rate(posters: Mapping[str, Poster]) -> tuple[int, int, int]:
+    """Faults, texts that only a plate makes readable, and posters with an edge across words; the fewer the
+    better."""
     records = [poster.record for poster in posters.values()]
     plates = sum(proof.remedy == "plate" and proof.id != "action" for one in records for proof in one.proofs)
-    return sum(len(one.verdict.faults) for one in records), plates
+    uneven = sum(one.verdict.values["uneven"] > UNEVEN for one in records)
+    return sum(len(one.verdict.faults) for one in records), plates, uneven
