@@ -110,6 +110,17 @@ def test_erode_and_dilate_are_euclidean_and_ignore_the_frame() -> None:
     assert np.array_equal(np.nonzero(erode(half, 3)[0])[0], np.arange(13, 20))
 
 
+@pytest.mark.parametrize("radius", [1, 2**0.5, 2.5, 4, 9, 60])
+def test_erode_and_dilate_equal_distances(radius: float) -> None:
+    chance = np.random.default_rng(3)
+    for shape, share in (((31, 23), 0.01), ((1, 40), 0.2), ((40, 2), 0.95), ((17, 17), 0.6)):
+        mask = chance.random(shape) < share
+        mask[0, 0], mask[-1, -1] = True, False
+        assert np.array_equal(dilate(mask, radius), ndimage.distance_transform_edt(~mask) <= radius)
+        assert np.array_equal(erode(mask, radius), ndimage.distance_transform_edt(mask) > radius)
+    assert not dilate(np.zeros((5, 5), bool), radius).any() and erode(np.ones((5, 5), bool), radius).all()
+
+
 def test_check_mask_accepts_the_smallest_usable_product() -> None:
     mask = np.zeros((100, 100), np.float32)
     mask[:8, :8] = 1

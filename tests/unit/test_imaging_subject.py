@@ -11,7 +11,7 @@ from PIL import Image
 from cyclorama.errors import MissingMaskError
 from cyclorama.imaging import cutout
 from cyclorama.imaging.product import Product
-from cyclorama.imaging.subject import LEAST_CONFIDENCE, NETWORK, find_subject
+from cyclorama.imaging.subject import LEAST_CONFIDENCE, NETWORK, Subject, find_subject
 
 SIDE = 160
 
@@ -54,6 +54,11 @@ def test_what_shows_no_product_is_refused_with_value_limit_and_remedy() -> None:
     noise = np.random.default_rng(1).integers(0, 200, (96, 128, 3)).astype(np.uint8)
     with pytest.raises(MissingMaskError, match=rf"is 0\.\d\d, {LEAST_CONFIDENCE} is the least.*--mask FILE"):
         Product.from_image(noise)
+
+
+def test_a_confidence_just_below_the_limit_is_told_as_below_it() -> None:
+    doubt = Subject(np.zeros((1, 1), np.float32), LEAST_CONFIDENCE - 0.001).doubt
+    assert "confidence is 0.74, 0.75 is the least" in doubt
 
 
 def test_every_other_source_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

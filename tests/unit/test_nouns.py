@@ -15,6 +15,7 @@ from cyclorama.models.words import CategoryRules, match_word
 from cyclorama.scenes.grammar.reader import list_scenes
 
 CASES = Path(__file__).parents[1] / "cases" / "words"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "categories.md"
 
 
 def read_cases(name: str) -> list[dict[str, str]]:
@@ -37,6 +38,8 @@ def test_nouns_of_all_departments_find_their_category(half: str) -> None:
     ]
     assert len(rows) >= 190 and right >= 0.9 * len(rows)
     assert len(wrong) <= 0.03 * len(rows), wrong
+    told = f"| {len(rows)} | {right / len(rows):.0%} | {len(wrong) / len(rows):.1%} |".replace("%", " %")
+    assert told in DOCUMENT.read_text(encoding="utf-8")
 
 
 def test_names_in_ten_languages_find_their_category() -> None:

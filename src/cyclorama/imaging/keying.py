@@ -77,11 +77,11 @@ def key_studio_background(pixels: Pixels, config: KeyingConfig | None = None) ->
     height, width = pixels.shape[:2]
     scale = min(1.0, config.working_side / max(height, width))
     small = resize_pixels(pixels, (max(1, round(height * scale)), max(1, round(width * scale))))
-    lab = to_lab(small)
-    background, border_share = _fit_background(lab, config)
+    background, border_share = _fit_background(small, config)
     if background is None:
         needed = f"{config.min_border_share:.0%} is needed"
         return Keyed(None, f"{border_share:.0%} of the border is plain and light, {needed}")
+    lab = to_lab(small)
     distance = np.sqrt(((lab - background) ** 2).sum(axis=2)).astype(np.float32)
     calm = np.sort(distance[_border(distance.shape)])  # nearly all of the border varies by no more
     calm = calm[: max(1, int(len(calm) * config.min_border_share))]
@@ -111,12 +111,13 @@ def _find_product(
     lab: Plane, background: Plane, distance: Plane, tolerance: float, config: KeyingConfig
 ) -> Mask:
     """What of an image, that is surrounded by background, is its product."""
-    plain = _looks_plain(distance, tolerance)
+    contrast: Plane = ndimage.maximum_filter(distance, 17)
+    plain = _looks_plain(distance, contrast, tolerance)
     outside = _flood(plain)
     outside |= _find_holes(~outside, plain, distance, tolerance, config)
     if config.shadows:
         outside = _take_shadow(outside, lab, background, tolerance)
-    return _tidy(~_empty_pockets(outside, distance), distance, tolerance)
+    return _tidy(~_empty_pockets(outside, distance, contrast), distance, contrast, tolerance)
 
 
 def _border(shape: tuple[int, ...]) -> Mask:
@@ -126,16 +127,16 @@ def _border(shape: tuple[int, ...]) -> Mask:
     return ring
 
 
-def _fit_background(lab: Plane, config: KeyingConfig) -> tuple[Plane | None, float]:
-    """(background colour (H, W, 3), share of the border that shows it)."""
-    ring = _border(lab.shape)
-    colours = lab[ring].astype(np.float64)
+def _fit_background(pixels: Pixels, config: KeyingConfig) -> tuple[Plane | None, float]:
+    """(background's L*a*b* colour (H, W, 3), share of the border that shows it)."""
+    ring = _border(pixels.shape)
+    colours = to_lab(pixels[ring]).astype(np.float64)
     light = (colours[:, 0] >= config.min_lightness) & (
         np.hypot(colours[:, 1], colours[:, 2]) <= config.max_chroma
     )
     if light.mean() < config.min_border_share:
         return None, float(light.mean())
-    size = lab.shape[:2]
+    size = pixels.shape[:2]
     terms = np.stack(
         _list_terms(*(v / n - 0.5 for v, n in zip(np.nonzero(ring), size, strict=True))), axis=-1
     )
@@ -169,14 +170,13 @@ def _list_terms(y: npt.NDArray[Any], x: npt.NDArray[Any]) -> tuple[npt.NDArray[A
     return np.ones_like(x), x, y, x * x, y * y, x * y
 
 
-def _looks_plain(distance: Plane, tolerance: float) -> Mask:
+def _looks_plain(distance: Plane, contrast: Plane, tolerance: float) -> Mask:
     """Pixels that show the background, compression noise included.
 
     JPEG rings in blocks of 8 beside strong edges, in single pixels and in proportion to the edge. There a
     pixel is judged by the median of its neighbourhood against a tolerance raised by up to 2.2, times up to 3
     where the blocks show; a white pack, a plateau a few units off the background, stays product.
     """
-    contrast = ndimage.maximum_filter(distance, 17)
     coarse = 1 + 5 * min(max(_measure_blocks(distance, contrast) - 0.3, 0.0), 0.4)
     ringing = coarse * np.minimum(2.2, 0.05 * contrast)
     weak = distance <= np.clip(0.2 * contrast, tolerance, 8.0)
@@ -219,7 +219,7 @@ def _flood(passable: Mask, start: Mask | None = None) -> Mask:
     return np.asarray(reached[2:-2, 2:-2])
 
 
-def _empty_pockets(outside: Mask, distance: Plane) -> Mask:
+def _empty_pockets(outside: Mask, distance: Plane, contrast: Plane) -> Mask:
     """``outside`` and the near-white pockets that reach into it beside a product which is coloured there.
 
     Where the product nearby is itself near the background's colour (a white pack) nothing is taken.
@@ -227,7 +227,7 @@ def _empty_pockets(outside: Mask, distance: Plane) -> Mask:
     product = (~outside).astype(np.float32)
     share = np.maximum(ndimage.uniform_filter(product, 21), 1e-3)
     colour = ndimage.uniform_filter(np.minimum(distance, 30.0) * product, 21) / share
-    faint = distance <= np.clip(0.2 * ndimage.maximum_filter(distance, 17), 0.0, 8.0)
+    faint = distance <= np.clip(0.2 * contrast, 0.0, 8.0)
     open_to = outside | (faint & (colour > 24.0))
     return np.asarray(ndimage.binary_dilation(outside, iterations=12, mask=open_to))
 
@@ -280,14 +280,13 @@ def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, c
     return np.asarray(ndimage.binary_propagation(holes, mask=holes | (plain & product)))
 
 
-def _tidy(product: Mask, distance: Plane, tolerance: float) -> Mask:
+def _tidy(product: Mask, distance: Plane, contrast: Plane, tolerance: float) -> Mask:
     """``product`` with a smooth outline where it is faint, and without faint bits along it or apart from it.
 
     Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not.
     """
     majority = ndimage.uniform_filter(product.astype(np.float32), 7, mode="nearest") > 0.5
     product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
-    contrast = ndimage.maximum_filter(distance, 17)
     body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), EIGHT, iterations=2)[4:-4, 4:-4]
     bits, count = ndimage.label(product & ~body, EIGHT)
     if count:
@@ -315,7 +314,10 @@ def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
     outline = np.zeros_like(product)
     outline[1:] = product[1:] != product[:-1]
     outline[:, 1:] |= product[:, 1:] != product[:, :-1]
-    near = ndimage.maximum_filter(outline, 2 * radius + 3)
+    if not outline.any():
+        return matte
+    near, part = np.zeros_like(outline), find_window(outline, radius + 1)
+    near[part] = ndimage.maximum_filter(outline[part], 2 * radius + 3)
     margin = 4 * radius + 2
     for own in iterate_tiles(near, _TILE):
         wide = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in own)
@@ -353,9 +355,8 @@ def _spread(colours: Plane, known: Mask, radius: int, band: Mask) -> tuple[Plane
     if not known.any():
         return np.zeros((int(band.sum()), 3), dtype=np.float32), np.full(int(band.sum()), np.inf, np.float32)
     distance, index = ndimage.distance_transform_edt(~known, return_indices=True)
-    nearest = colours[index[0], index[1]]
-    smooth = [ndimage.gaussian_filter(nearest[..., c], 0.5 * radius)[band] for c in range(3)]
-    return np.stack(smooth, axis=1).astype(np.float32), distance[band].astype(np.float32)
+    smooth = ndimage.gaussian_filter(colours[index[0], index[1]], 0.5 * radius, axes=(0, 1))
+    return smooth[band], distance[band].astype(np.float32)
 
 
 def _find_strongest(

@@ -176,23 +176,30 @@ def is_soft(mask: Matte) -> bool:
     return bool(outline.any()) and float(between[outline].mean()) > 0.2
 
 
-def erode(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+def erode(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
     """``mask`` without what lies within ``radius`` pixels (Euclidean) of its outside.
 
     The image's border does not count as outside: a product that runs out of the frame keeps its edge.
     """
-    if radius < 1 or mask.all():
-        return mask.copy()
-    distance = ndimage.distance_transform_edt(mask)
-    return np.asarray(distance > radius)
+    return ~dilate(~mask, radius)
 
 
 def dilate(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
-    """``mask`` and what lies within ``radius`` pixels (Euclidean) of it."""
+    """``mask`` and what lies within ``radius`` pixels (Euclidean) of it.
+
+    A disc is a stack of rows: ``mask`` widened to each row's width, moved up and down by that row's height.
+    """
+    wide, grown, width = mask.copy(), mask.copy(), 0
     if radius < 1 or not mask.any():
-        return mask.copy()
-    distance = ndimage.distance_transform_edt(~mask)
-    return np.asarray(distance <= radius)
+        return grown
+    for up in range(min(int(radius), len(mask) - 1), -1, -1):
+        while (width + 1) ** 2 + up**2 <= radius**2:
+            width += 1
+            wide[:, width:] |= mask[:, :-width]
+            wide[:, :-width] |= mask[:, width:]
+        grown[up:] |= wide[: len(wide) - up]
+        grown[: len(wide) - up] |= wide[up:]
+    return grown
 
 
 def grow_mask(mask: Matte) -> Matte:

@@ -6,6 +6,7 @@ at what it found there. The outline is then refined by matting. Weights and lice
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -56,7 +57,8 @@ class Subject:
         """Why it is not to be used; empty if it is."""
         if self.confidence >= LEAST_CONFIDENCE:
             return ""
-        return f"the bundled network's confidence is {self.confidence:.2f}, {LEAST_CONFIDENCE} is the least"
+        told = math.floor(100 * self.confidence) / 100  # 0.748 is below the limit and must look so
+        return f"the bundled network's confidence is {told:.2f}, {LEAST_CONFIDENCE} is the least"
 
 
 def find_subject(pixels: Pixels, config: MattingConfig | None = None, first: Matte | None = None) -> Subject:
