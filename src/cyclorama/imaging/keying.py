@@ -316,8 +316,8 @@ def soften_outline(pixels: Pixels, product: Mask, radius: int = 2) -> Matte:
     outline[:, 1:] |= product[:, 1:] != product[:, :-1]
     if not outline.any():
         return matte
-    near, part = np.zeros_like(outline), find_window(outline, radius + 1)
-    near[part] = ndimage.maximum_filter(outline[part], 2 * radius + 3)
+    near, window = np.zeros_like(outline), find_window(outline, radius + 1)
+    near[window] = ndimage.maximum_filter(outline[window], 2 * radius + 3)
     margin = 4 * radius + 2
     for own in iterate_tiles(near, _TILE):
         wide = tuple(slice(max(0, s.start - margin), s.stop + margin) for s in own)

@@ -204,7 +204,7 @@ def _find_mirror(planes: npt.NDArray[np.float32]) -> tuple[int | None, bool]:
 
     A plain foot in a paler colour fits as well. A mirror image is cut off, fades, has structure or a waist.
     """
-    planes = planes[:, find_window(planes.any(axis=2), 0)[1]] if planes.any() else planes
+    planes = planes[:, np.flatnonzero(planes.any(axis=(0, 2)))]
     power = (planes**2).sum(axis=(1, 2))
     widths = ((planes**2).sum(axis=2) > 1e-3 * (planes**2).sum(axis=2).max()).sum(axis=1)
     rows = np.flatnonzero(power > 1e-3 * power.max())
