@@ -142,6 +142,20 @@ def test_a_tube_keeps_its_radius_and_a_sweep_its_corner() -> None:
     assert np.hypot(y - 1.1, z - 0.4) == pytest.approx(np.full(len(y), 0.4), abs=1e-6)
 
 
+@pytest.mark.parametrize("axis", range(3))
+def test_a_tube_is_not_wrung_where_its_path_winds(axis: int) -> None:
+    # a skin line of a tube of radius r leaves the path's own by no more than r times the turn of the path
+    a = np.linspace(0, 4 * np.pi, 60)
+    path = np.roll(np.stack([np.cos(a), np.sin(a), a / 9], 1), axis, 1)
+    for way in (path, [(0, -0.12, 0.09), (0.03, -0.1, 0.15), (0.03, 0.2, 0.15), (0, 0.22, 0.09)]):
+        along = np.gradient(np.array(way), axis=0)
+        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        spokes = (tube(way, 1.0, 9).vertices.reshape(len(way), 10, 3) - np.array(way)[:, None]).astype(float)
+        bent = np.arccos(np.clip((along[:-1] * along[1:]).sum(1), -1, 1))
+        moved = np.linalg.norm(np.diff(spokes, axis=0), axis=2).max(1)
+        assert (moved <= 1.01 * bent + 1e-3).all()
+
+
 def test_a_loft_takes_one_number_for_a_whole_row() -> None:
     x = np.array([0.0, 1.0, 2.0])
     mesh = loft([(x, 0.0, 0.0), (x, 0.0, x)])

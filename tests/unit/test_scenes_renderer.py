@@ -8,7 +8,7 @@ import pytest
 from cyclorama.scenes import geometry as g
 from cyclorama.scenes.render import _albedo_scene, clear_view, load_mitsuba, render_image, render_mask
 from cyclorama.scenes.stage import Camera, Light, Part, Stage
-from cyclorama.scenes.surface import Surface, glass, light, matte, metal, plastic
+from cyclorama.scenes.surface import Surface, glass, ice, light, matte, metal, plastic
 
 FRONT = Camera((0.0, -2.0, 0.0), (0.0, 0.0, 0.0), 90.0)
 """The image spans -2 to 2 in the plane y = 0."""
@@ -70,6 +70,16 @@ def test_a_texture_stands_upright_and_repeats() -> None:
 )
 def test_no_surface_makes_light_of_its_own(surface: Surface, low: float, high: float) -> None:
     assert low - 1 <= look_at(surface).mean() <= high + 1
+
+
+def test_clear_ice_takes_little_light_and_shows_what_is_behind() -> None:
+    block = [Part(g.rounded_box(1.5, 1.5, 1.5, 0.1).turned("z", 20).moved(z=-0.75), ice((1, 1, 1)))]
+    alone = render_image(Stage([], block, sky=(0.5,) * 3, camera=FRONT), 24, 16, 1)
+    assert to_srgb(0.4) < alone[6:18, 6:18].mean() < to_srgb(0.51)  # a path cut short after 4 gives 0.38
+    wall = [Part(g.quad(9, 4.5).moved(y=2, z=-4.5), light((1, 0, 0), 0.5))]
+    red = render_image(Stage([], [*block, *wall], sky=(0, 0, 0), camera=FRONT), 24, 16, 1)
+    assert red[12:15, 8:17, 0].mean() > 120
+    assert red[9:11, 8:17].max() < 20  # as high as the dark above the wall
 
 
 def test_the_denoisers_guide_shows_colours_white_metal_and_no_glass() -> None:

@@ -220,8 +220,12 @@ def tube(
     r = np.broadcast_to(np.asarray(radii, np.float64), (len(p),))
     t = np.gradient(p, axis=0)
     t /= np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12)
-    side = np.cross(t, [0.31, 0.87, 0.38])
-    side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-12)
+    side = np.empty_like(t)
+    last = np.eye(3)[np.abs(t[0]).argmin()]
+    for k, along in enumerate(t):  # the last side, turned no more than the path turns
+        last = last - (last @ along) * along
+        last /= max(float(np.linalg.norm(last)), 1e-12)
+        side[k] = last
     up = np.cross(side, t)
     a = np.linspace(0, 2 * np.pi, segments + 1)
     ring = np.cos(a)[None, :, None] * side[:, None] + np.sin(a)[None, :, None] * up[:, None]

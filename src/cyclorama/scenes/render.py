@@ -101,6 +101,9 @@ def _colour(mi: Any, surface: Surface) -> dict[str, Any]:
 def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
     if surface.kind == "glass":
         return {"type": "thindielectric", "int_ior": 1.5}
+    if surface.kind == "ice":
+        inner = {"type": "principled", "spec_trans": 0.88, "eta": 1.31, "roughness": surface.roughness}
+        return {**inner, "base_color": _colour(mi, surface)}
     if surface.kind == "metal":
         inner = {
             "type": "roughconductor",
@@ -110,12 +113,8 @@ def _bsdf(mi: Any, surface: Surface) -> dict[str, Any]:
         }
     elif surface.kind in ("plastic", "photo"):
         body = surface if surface.kind == "plastic" else Surface((0.0, 0.0, 0.0))
-        inner = {
-            "type": "principled",
-            "base_color": _colour(mi, body),
-            "roughness": max(surface.roughness**0.5, 0.08),
-            "specular": 0.5,
-        }
+        inner = {"type": "principled", "base_color": _colour(mi, body), "specular": 0.5}
+        inner["roughness"] = max(surface.roughness**0.5, 0.08)
     else:
         inner = {"type": "diffuse", "reflectance": _colour(mi, surface)}
     return {"type": "twosided", "bsdf": inner}
@@ -205,6 +204,8 @@ def _scene(
     shapes: list[Any] | None = None,
 ) -> Any:
     entries: dict[str, Any] = {"type": "scene"}
+    if any(part.surface.kind == "ice" for part in stage.parts):
+        depth += 6  # in and out, and off its inner sides; what is cut short is black
     entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
     entries["sensor"] = _camera(mi, stage.camera, size, samples, crop)
     entries["sky"] = {
@@ -215,16 +216,13 @@ def _scene(
     for k, lamp in enumerate(stage.lights):
         half = lamp.size / 2
         weight = _weigh(lamp.radiance, lamp.size**2, lamp.position, lamp.target)
+        radiance = {"type": "rgb", "value": list(lamp.radiance)}
         entries[f"light{k}"] = {
             "type": "rectangle",
             "to_world": mi.ScalarTransform4f()
             .look_at(origin=lamp.position, target=lamp.target, up=[0.01, 0, 1])
             .scale([half, half, 1]),
-            "emitter": {
-                "type": "area",
-                "radiance": {"type": "rgb", "value": list(lamp.radiance)},
-                "sampling_weight": weight,
-            },
+            "emitter": {"type": "area", "radiance": radiance, "sampling_weight": weight},
         }
     product = build_shapes(stage.product, stage.exposure)
     others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes

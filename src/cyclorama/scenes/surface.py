@@ -25,8 +25,9 @@ class Surface:
 
     Attributes:
         colour: sRGB colour or an sRGB texture (H, W, 3) uint8.
-        kind: ``matte``, ``plastic`` (coloured body under a clear coat), ``metal``, ``glass`` (thin, clear) or
-            ``photo`` (gives off the light that the image shows; only its clear coat reflects).
+        kind: ``matte``, ``plastic`` (coloured body under a clear coat), ``metal``, ``glass`` (thin, clear),
+            ``ice`` (solid, clouded, bends light) or ``photo`` (gives off the light that the image shows; only
+            its clear coat reflects).
         roughness: microfacet width in [0.01, 1]; smaller is shinier.
         glow: emitted radiance, as a factor on the colour; 0 for none.
         tiles: how often the texture repeats along u and v.
@@ -59,6 +60,11 @@ def metal(colour: Colour, roughness: float = 0.2) -> Surface:
 def glass() -> Surface:
     """A thin clear pane or wall of glass."""
     return Surface((1.0, 1.0, 1.0), "glass", 0.01)
+
+
+def ice(colour: Colour) -> Surface:
+    """Clouded ice, for closed shapes: what is behind shows through, bent."""
+    return Surface(colour, "ice", 0.06)
 
 
 def light(colour: Colour | Texture, strength: float) -> Surface:

@@ -105,7 +105,7 @@ MAX_COUNT = 2048
 
 DRAWS = (uniform, normal, integer, chance, choice, pick)
 COLOURS = (surface.hsv, surface.mix, surface.shade, materials.fruit_colour)
-SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.light)
+SURFACES = (surface.matte, surface.plastic, surface.metal, surface.glass, surface.ice, surface.light)
 PLAIN = (linspace, smooth, top, bottom, half, is_plain, math.atan2)
 NAMED: dict[str, Callable[..., Any]] = {
     "interpolate": lambda x, xs, ys: float(np.interp(x, xs, ys)),

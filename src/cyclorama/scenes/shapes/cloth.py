@@ -89,19 +89,14 @@ def drape(rng: np.random.Generator, width: float, height: float) -> g.Mesh:
 
 
 def ribbon(rng: np.random.Generator, width: float, side: float) -> g.Mesh:
-    """A band standing on its edge at z = 0, winding before the steps and curling up at its end."""
-    t = np.linspace(0, 1, 140)
-    bend = t > 0.68
-    x = side * (1.5 - 2.7 * t)
-    y = -0.58 + 0.12 * np.sin(2 * np.pi * 2.0 * t + rng.uniform(0, 2 * np.pi))
-    curl = (t[bend] - 0.68) / 0.32
-    radius, turn = 0.19 * (1 - 0.65 * curl), 2 * np.pi * 1.6 * curl
-    end_x, end_y = float(x[~bend][-1]), float(y[~bend][-1])
-    x[bend] = end_x - side * radius * np.sin(turn)
-    y[bend] = end_y + 0.19 - radius * np.cos(turn)
-    lean = 0.05 * np.sin(2 * np.pi * 1.7 * t)
-    rise = width * (1 + 0.14 * np.sin(2 * np.pi * 1.3 * t + 1.0))
-    return g.loft([(x, y + lean * h, rise * h) for h in (0.0, 0.33, 0.66, 1.0)])
+    """A band on the floor, z = 0, that winds across the image before the steps, now flat, now on its edge."""
+    t, p = np.linspace(0, 1, 160), rng.uniform(0, 2 * np.pi, 2)
+    x = side * (1.9 - 3.8 * t)
+    y = -0.66 + 0.1 * np.sin(2 * np.pi * 2.3 * t + p[0])
+    lean = 0.65 + 0.6 * np.sin(2 * np.pi * 3.1 * t + p[1])
+    return g.loft(
+        [(x, y + width * h * np.cos(lean), 0.006 + width * h * np.sin(lean)) for h in np.linspace(0, 1, 6)]
+    )
 
 
 def spread_blanket(far: float) -> g.Mesh:

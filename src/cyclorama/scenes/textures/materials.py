@@ -85,15 +85,6 @@ def grille_cloth(colour: Colour, kind: int) -> Texture:
     return to_texture(np.array(colour) * tone[..., None])
 
 
-def ice(rng: np.random.Generator, tint: Colour, deep: Colour, size: int = 128) -> Texture:
-    """One face of a piece of ice: bright edges, a deeper cloudy heart with cracks."""
-    v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
-    heart = basic.stone(rng, mix(tint, deep, 0.42), mix(tint, WHITE, 0.25), size).astype(np.float64) / 255
-    edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
-    rim = 0.9 * np.exp(-((edge / 0.1) ** 2)) + 0.5 * np.clip(0.55 - v - 0.3 * u, 0, 1)
-    return to_texture(heart + np.clip(rim, 0, 1)[..., None] * (1.0 - heart))
-
-
 def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, size: int = 256) -> Texture:
     """A glow low in the middle that darkens upwards, with or without broad diagonal stripes."""
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
