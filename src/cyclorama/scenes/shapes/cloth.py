@@ -108,8 +108,9 @@ def spread_blanket(far: float) -> g.Mesh:
 
 
 def rumpled_linen() -> g.Mesh:
-    """A linen cloth in soft folds on z = 0."""
+    """A linen cloth in soft folds on z = 0, where its edges lie."""
     u, v = np.meshgrid(np.linspace(0, 1, 46), np.linspace(0, 1, 30))
-    fold = 0.035 * (1 + np.sin(9 * u + 3.5 * v)) * np.clip(6 * np.minimum(u, 1 - u), 0, 1)
+    edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+    fold = 0.03 * (1 + np.sin(9 * u + 3.5 * v)) * np.clip(5 * edge, 0, 1)
     points = np.stack([(u - 0.5) * 0.85, (v - 0.5) * 1.15 + 0.08 * np.sin(7 * u), fold + 0.006], -1)
     return g.grid_surface(points)
