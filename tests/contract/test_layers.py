@@ -123,15 +123,17 @@ def test_folder_inits_only_re_export(folder: Path) -> None:
         assert all(isinstance(node, allowed) for node in _parse(init).body)
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy_and_a_worker_no_web_stack() -> None:
     code = (
         "import sys, cyclorama.cli as c\n"
         "c.main(['--help'])\n"
         "heavy = {'torch', 'numpy', 'diffusers', 'transformers', 'scipy', 'numba', 'mitsuba', 'PIL'}\n"
-        "print('HEAVY', sorted(heavy & set(sys.modules)))"
+        "print('HEAVY', sorted(heavy & set(sys.modules)))\n"
+        "import cyclorama.service.worker\n"
+        "print('WEB', sorted({'fastapi', 'starlette', 'uvicorn', 'torch', 'mitsuba'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "HEAVY []" in done.stdout
+    assert "HEAVY []" in done.stdout and "WEB []" in done.stdout
 
 
 def test_no_pickled_weights_and_no_file_above_sixteen_megabytes() -> None:

@@ -245,6 +245,16 @@ def test_settings_reach_the_sampler() -> None:
     assert (sampling.num_inference_steps, sampling.guidance_scale, sampling.initial_latent) == (3, 1.5, False)
 
 
+def test_fast_images_with_a_reference_need_no_guidance() -> None:
+    fast, quality = GenerateConfig(preset="fast"), GenerateConfig()
+    assert [fast.build_sampling(referenced).guidance_scale for referenced in (False, True)] == [2.0, 1.0]
+    assert [quality.build_sampling(referenced).guidance_scale for referenced in (False, True)] == [2.0, 2.0]
+    told = GenerateConfig(preset="fast", guidance_scale=3.0)
+    assert [told.build_sampling(referenced).guidance_scale for referenced in (False, True)] == [3.0, 3.0]
+    assert fast.describe()["guidance_with_reference"] == 1.0
+    assert "guidance_with_reference" not in told.describe() | quality.describe()
+
+
 def test_what_does_not_change_a_image_is_not_described() -> None:
     plain = GenerateConfig().describe()
     assert GenerateConfig(batch_size=4, candidates=3).describe() == plain

@@ -98,7 +98,7 @@ def draw_grounds(
         [torch.Generator("cpu").manual_seed(tasks[i].seed) for i in order],
         reference_image=None if references is None else references[0],
         reference_mask=None if references is None else references[1],
-        settings=settings.build_sampling(),
+        settings=settings.build_sampling(references is not None),
     )
     backgrounds: list[npt.NDArray[Any] | ModelError] = []
     for fit, image in zip(fits, output, strict=False):  # the repeated last ones are left out

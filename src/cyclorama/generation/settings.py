@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from cyclorama.imaging.layout import CanvasLayout
     from cyclorama.types import Size
 
-PRESETS: dict[str, tuple[int, str | None]] = {
-    "quality": (50, None),
-    "balanced": (25, None),
-    "fast": (10, "DPMSolverMultistep"),
+PRESETS: dict[str, tuple[int, str | None, float]] = {
+    "quality": (50, None, 2.0),
+    "balanced": (25, None, 2.0),
+    "fast": (10, "DPMSolverMultistep", 1.0),
 }
-"""Name to (steps, scheduler; None is the model's own); what each costs and loses stands in RESULTS.md."""
+"""Name to (steps, scheduler; None is the model's own, guidance with a reference); what each costs and loses
+stands in RESULTS.md."""
+GUIDANCE = 2.0
+"""Guidance without a reference (method, 9)."""
 MAX_OUTPUTS = 16
 S = TypeVar("S", bound=Settings)
 
@@ -133,8 +136,8 @@ class GenerateConfig(Settings):
     """Sampler and steps: quality (50 steps, the paper's), balanced (25), fast (10, DPMSolverMultistep)."""
     num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, alias="steps")] = None
     """Denoising steps; None takes the preset's."""
-    guidance_scale: Annotated[float, Field(ge=1, le=30, alias="guidance")] = 2.0
-    """Classifier-free guidance; 1 means none and halves the work."""
+    guidance_scale: Annotated[float | None, Field(ge=1, le=30, alias="guidance")] = None
+    """Classifier-free guidance; 1 means none and halves the work. None: 2, with a reference the preset's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """DDIM's η; 0 draws no noise after the start."""
     scheduler: str | None = None
@@ -228,12 +231,24 @@ class GenerateConfig(Settings):
         if self.layers is not None:
             check_layer_format(self.layers, size)
 
-    def build_sampling(self) -> SamplingConfig:
-        """The sampler's part of these settings. Raises SettingsError (unknown scheduler)."""
+    def get_guidance(self, referenced: bool) -> float:
+        """Classifier-free guidance of images with or without a reference."""
+        own = PRESETS[self.preset][2] if referenced else GUIDANCE
+        return own if self.guidance_scale is None else self.guidance_scale
+
+    def build_sampling(self, referenced: bool = False) -> SamplingConfig:
+        """The sampler's part of these settings, for images with or without a reference.
+
+        Raises SettingsError (unknown scheduler).
+        """
         from cyclorama.diffusion.settings import SamplingConfig
 
-        scheduler = self.scheduler or PRESETS[self.preset][1]
-        return self._build(SamplingConfig, num_inference_steps=self.steps, scheduler=scheduler)
+        values = {
+            "num_inference_steps": self.steps,
+            "scheduler": self.scheduler or PRESETS[self.preset][1],
+            "guidance_scale": self.get_guidance(referenced),
+        }
+        return self._build(SamplingConfig, **values)
 
     def _build(self, part: type[S], **values: Any) -> S:
         """The settings of a step: ``values``, and for its other fields the equally named ones here."""
@@ -248,7 +263,9 @@ class GenerateConfig(Settings):
         """
         values: dict[str, Any] = {"preset": self.preset}
         if learned:
-            values = {"steps": self.steps, "guidance": self.guidance_scale, "eta": self.eta}
+            values = {"steps": self.steps, "guidance": self.get_guidance(False), "eta": self.eta}
+            if self.get_guidance(True) != values["guidance"]:
+                values["guidance_with_reference"] = self.get_guidance(True)
             values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}

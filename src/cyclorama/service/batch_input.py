@@ -16,8 +16,8 @@ from typing import Any
 from cyclorama.data.columns import match_columns
 from cyclorama.data.opening import Options, named_errors, open_source
 from cyclorama.errors import BodyTooLargeError, ManifestError, RequestError
-from cyclorama.service.limits import FILE_BYTES
 from cyclorama.service.photos import TABLE_TYPES, hide_paths
+from cyclorama.service.settings import FILE_BYTES
 
 MAX_ROWS = 100_000
 """Records of a table."""

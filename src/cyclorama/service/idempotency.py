@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastapi import Request
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from cyclorama.errors import InProgressError, KeyReusedError, RequestError
 from cyclorama.service.store import Store, get_time
 from cyclorama.service.tables import idempotency
+
+if TYPE_CHECKING:
+    from fastapi import Request
 
 MAX_TOKEN = 255
 

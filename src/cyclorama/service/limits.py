@@ -16,11 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cyclorama.errors import BodyTooLargeError, CycloramaError, QuotaError, RequestError, SlowBodyError
 from cyclorama.service import problems
+from cyclorama.service.settings import FILE_BYTES
 
-FILE_BYTES = 32 * 2**20
-"""Largest file, sent alone or as a part of a form."""
-PIXELS = 40_000_000
-"""Most pixels of a photo."""
 PART_BYTES = FILE_BYTES + 4096
 """Largest part of a form: a file and its headers."""
 REQUEST_BYTES = 64 * 2**20

@@ -16,7 +16,7 @@ from cyclorama.errors import CycloramaError, UnreadableImageError
 from cyclorama.generation.sheet import encode_thumbnail
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import LoadedImage, LoadLimits, load_image
-from cyclorama.service.limits import FILE_BYTES, PIXELS
+from cyclorama.service.settings import FILE_BYTES, PIXELS
 
 LIMITS = LoadLimits(pixels=PIXELS, file_bytes=FILE_BYTES)
 """What is decoded of a file from others."""

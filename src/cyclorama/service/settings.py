@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cyclorama.generation.model import ModelHandle
 
 
+FILE_BYTES = 32 * 2**20
+"""Largest file, sent alone or as a part of a form."""
+PIXELS = 40_000_000
+"""Most pixels of a photo."""
 Days = Annotated[float | None, Field(gt=0, le=36_500)]
 
 

@@ -24,8 +24,8 @@ from cyclorama.errors import FetchError, RequestError
 from cyclorama.files import refuse
 from cyclorama.service.assets import add_thumbnail, find_known, keep_asset
 from cyclorama.service.context import Service
-from cyclorama.service.limits import FILE_BYTES
 from cyclorama.service.schemas import AssetSource
+from cyclorama.service.settings import FILE_BYTES
 from cyclorama.service.tasks import draw_thumbnail, inspect
 
 S = TypeVar("S", bound=BaseModel)

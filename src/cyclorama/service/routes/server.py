@@ -10,8 +10,9 @@ from cyclorama.models.vocabulary import get_words
 from cyclorama.service.context import Here
 from cyclorama.service.health import find_fault, measure_load, measure_presets
 from cyclorama.service.jobs import MAX_WAITING, MAX_WAITING_OF_A_KEY
-from cyclorama.service.limits import FILE_BYTES, PIXELS, REQUEST_BYTES
+from cyclorama.service.limits import REQUEST_BYTES
 from cyclorama.service.schemas import MAX_ITEMS, Page, Shape
+from cyclorama.service.settings import FILE_BYTES, PIXELS
 from cyclorama.service.store import is_alive
 
 router = APIRouter(tags=["server"])
