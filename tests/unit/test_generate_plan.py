@@ -8,7 +8,14 @@ import pytest
 
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.generation.batches import build_batches, choose_usual_size, compute_item_seeds
-from cyclorama.generation.settings import PRESETS, GenerateConfig, parse_aspect, parse_output, parse_size
+from cyclorama.generation.settings import (
+    PRESETS,
+    GenerateConfig,
+    RunConfig,
+    parse_aspect,
+    parse_output,
+    parse_size,
+)
 from cyclorama.generation.writers import build_ending, build_stems
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.words import CategoryRules, load_category_rules
@@ -251,8 +258,9 @@ def test_fast_images_with_a_reference_need_no_guidance() -> None:
     assert [quality.build_sampling(referenced).guidance_scale for referenced in (False, True)] == [2.0, 2.0]
     told = GenerateConfig(preset="fast", guidance_scale=3.0)
     assert [told.build_sampling(referenced).guidance_scale for referenced in (False, True)] == [3.0, 3.0]
-    assert fast.describe()["guidance_with_reference"] == 1.0
-    assert "guidance_with_reference" not in told.describe() | quality.describe()
+    assert [fast.describe(referenced=referenced)["guidance"] for referenced in (False, True)] == [2.0, 1.0]
+    runs = [RunConfig(settings).describe()["guidance_with_reference"] for settings in (fast, quality, told)]
+    assert runs == [1.0, 2.0, 3.0]
 
 
 def test_what_does_not_change_a_image_is_not_described() -> None:

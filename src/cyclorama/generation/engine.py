@@ -137,7 +137,7 @@ def _finish(
         identifier=task.category.identifier,
         seed=task.seed,
         seconds=sampled + time.perf_counter() - start,
-        settings=settings.describe(learned),
+        settings=settings.describe(learned, task.reference is not None),
         name=task.name,
         icc_profile=product.icc_profile,
         metadata=product.metadata,

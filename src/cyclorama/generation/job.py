@@ -94,9 +94,9 @@ class ImageRun:
         """Candidates of all canvases."""
         return self.config.settings.candidates * len(self.layouts)
 
-    def describe_settings(self) -> dict[str, Any]:
-        """The settings that change an image, as rows and images state them."""
-        return self.config.describe_settings(self.model.learned)
+    def describe_settings(self, referenced: bool = False) -> dict[str, Any]:
+        """The settings that change an image, as rows and images with or without a reference state them."""
+        return self.config.describe_settings(self.model.learned, referenced)
 
     def describe(self) -> dict[str, Any]:
         """All that images depend on beside their rows."""

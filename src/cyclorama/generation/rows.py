@@ -48,7 +48,7 @@ def describe_recipe(row: RowState, layout: int, candidate: int, product: Product
     found = row.find_category(product)
     return describe_image(
         job.model,
-        job.config.describe_settings(job.model.learned),
+        job.describe_settings(plan.reference is not None),
         job.layouts[layout],
         input=plan.name,
         seed=row.seeds[candidate],

@@ -254,18 +254,16 @@ class GenerateConfig(Settings):
         """The settings of a step: ``values``, and for its other fields the equally named ones here."""
         return part(**{n: getattr(self, n) for n in part.model_fields if n not in values} | values)
 
-    def describe(self, learned: bool = True) -> dict[str, Any]:
+    def describe(self, learned: bool = True, referenced: bool = False) -> dict[str, Any]:
         """The settings that change an image or its files, as plain values; the sampler's only of a
-        ``learned`` model.
+        ``learned`` model, its guidance that of images with or without a reference.
 
         Batch size, number of candidates and the list of outputs do not change one; layout, encoding and
         layers are stated where they are not the default.
         """
         values: dict[str, Any] = {"preset": self.preset}
         if learned:
-            values = {"steps": self.steps, "guidance": self.get_guidance(False), "eta": self.eta}
-            if self.get_guidance(True) != values["guidance"]:
-                values["guidance_with_reference"] = self.get_guidance(True)
+            values = {"steps": self.steps, "guidance": self.get_guidance(referenced), "eta": self.eta}
             values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}
@@ -332,15 +330,17 @@ class RunConfig:
         """A checked copy with other values."""
         return dataclasses.replace(self, **changes)
 
-    def describe_settings(self, learned: bool = True) -> dict[str, Any]:
-        """The settings that change an image, as rows and images state them."""
-        values = self.settings.describe(learned) | ({"dtype": self.run.dtype} if learned else {})
+    def describe_settings(self, learned: bool = True, referenced: bool = False) -> dict[str, Any]:
+        """The settings that change an image, as rows and images with or without a reference state them."""
+        values = self.settings.describe(learned, referenced) | ({"dtype": self.run.dtype} if learned else {})
         tuning = {"channels_last": self.run.channels_last, "compile": self.run.compile}
         return values | {name: True for name, chosen in tuning.items() if chosen}
 
     def describe(self, learned: bool = True) -> dict[str, Any]:
         """All that images, their places or their number depend on beside inputs, model and gate."""
+        with_reference = {"guidance_with_reference": self.settings.get_guidance(True)} if learned else {}
         return self.describe_settings(learned) | {
+            **with_reference,
             "run_seed": self.run.seed,
             "candidates": self.settings.candidates,
             "layouts": [[layout.name, layout.describe()] for layout in self.settings.build_layouts()],

@@ -267,7 +267,7 @@ class RowState:
             "run_seed": self.job.config.run.seed,
             "model": self.job.model.name,
             "model_hash": self.job.model.hash,
-            "settings": self.job.describe_settings(),
+            "settings": self.job.describe_settings(self.plan.reference is not None),
             "plan_key": self.plan.key,
             "stem": self.plan.output,
             "reference_digest": None if self.files is None else self.files.digests.get("reference"),

@@ -81,7 +81,7 @@ class PosterJob(ImageRun):
             values[name] = None if values[name] is None else _digest(Path(values[name]))
         return values
 
-    def describe_settings(self) -> dict[str, Any]:
+    def describe_settings(self, referenced: bool = False) -> dict[str, Any]:
         """The settings that change a poster."""
         layers = {} if self.layers is None else {"layers": self.layers}
         return self.posters.model_dump(mode="json") | layers

@@ -135,10 +135,14 @@ class BaselineRunSettings(GenerateConfig):
         common = {name: getattr(settings, name) for name in GenerateConfig.model_fields}
         return cls(**common, method=tuple({"method": handle.method, **handle.settings}.items()))
 
-    def describe(self, learned: bool = True) -> dict[str, Any]:
+    def get_guidance(self, referenced: bool) -> float:
+        """Classifier-free guidance; that presets do without it is known of our own method alone."""
+        return super().get_guidance(False)
+
+    def describe(self, learned: bool = True, referenced: bool = False) -> dict[str, Any]:
         """The settings that change an image, the method's among them."""
-        unused = ("reference_strength", "category_strength")
-        return dict(self.method) | {n: v for n, v in super().describe(learned).items() if n not in unused}
+        unused, values = ("reference_strength", "category_strength"), super().describe(learned, referenced)
+        return dict(self.method) | {name: value for name, value in values.items() if name not in unused}
 
 
 class OpenCategory(Category):
