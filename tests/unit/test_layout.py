@@ -164,10 +164,15 @@ def test_settling_frees_what_overlaps_and_moves_nothing_else() -> None:
     assert settle(settled, task) == settled
 
 
-@given(
-    st.tuples(*[st.floats(0, 1)] * 4).filter(lambda box: box[0] < box[2] and box[1] < box[3]),
-    st.tuples(*[st.floats(0, 1)] * 4).filter(lambda box: box[0] + 0.01 < box[2] and box[1] + 0.01 < box[3]),
-)
+def draw_boxes(least: float) -> Any:
+    """Boxes in the unit square, their sides at least ``least``."""
+    sides = st.tuples(st.floats(least, 1), st.floats(0, 1)).map(lambda s: (s[1] * (1 - s[0]), s[0]))
+    return st.tuples(sides, sides).map(
+        lambda s: (s[0][0], s[1][0], min(1.0, s[0][0] + s[0][1]), min(1.0, s[1][0] + s[1][1]))
+    )
+
+
+@given(draw_boxes(0.001), draw_boxes(0.0101))
 def test_the_share_that_is_covered_is_one_of_cells(box: Any, product: Any) -> None:
     task = make_task()
     share = task.find_cover(product, box)
