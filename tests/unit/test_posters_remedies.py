@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
@@ -71,6 +71,7 @@ def test_a_small_product_becomes_larger_where_its_texts_let_it() -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example((197, 48, 40), (0.0, 0.0, 0.0), 0)  # where a screen's colours end
 @given(st.tuples(*[st.integers(0, 255)] * 3), st.tuples(*[st.floats(0, 1)] * 3), st.integers(0, 255))
 def test_every_colour_of_the_set_is_apart_from_the_products_rim(
     product: tuple[int, int, int], wall: tuple[float, float, float], level: int

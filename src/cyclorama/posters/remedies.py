@@ -92,7 +92,8 @@ def _move_apart(colour: Colour, rim: npt.NDArray[np.float64]) -> Colour:
     tried = [up if away[0] >= 0 else -up, -up if away[0] >= 0 else up]
     if distance > 1:
         tried.insert(0, away / distance)
-    found = [to_colour(rim + (APART + 1) * direction) for direction in tried]
+    reaches = (1.0, 1.5, 2.0)  # farther where what a screen can show ends before
+    found = [to_colour(rim + (APART + 1) * reach * direction) for reach in reaches for direction in tried]
     reached = [float(np.linalg.norm(rgb2lab(np.array(one, np.float64)) - rim)) for one in found]
     return next(
         (one for one, far in zip(found, reached, strict=True) if far >= APART), found[int(np.argmax(reached))]
