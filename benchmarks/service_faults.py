@@ -125,7 +125,7 @@ class Traffic:
             made = Counter(e["image"] for e in read_events(self.server, job) if e["type"] == "image")
             twice += any(count > 1 for count in made.values())
         return (
-            f"{len(self.accepted)} jobs, {lost} lost ({unlucky} by three workers lost over one image), "
+            f"{len(self.accepted)} jobs, {lost} lost ({unlucky} by workers lost over one image), "
             f"{twice} made twice, {wrong} of other bytes"
         )
 
