@@ -87,9 +87,10 @@ class ResidentBatchBuilder(BatchBuilder):
 
     def build(self, draws: list[Draws]) -> TrainBatch:
         """The batch of ``draws`` without its images."""
-        bare = replace(self, needs=replace(self.needs, product=False))
-        batch = BatchBuilder.build(bare, draws)
-        return replace(batch, flips=torch.tensor([d.flip for d in draws]))
+        return replace(super().build(draws), flips=torch.tensor([d.flip for d in draws]))
+
+    def _build_images(self, draws: list[Draws]) -> dict[str, Tensor]:
+        return {}  # made by place
 
     def place(self, batch: TrainBatch, device: torch.device) -> TrainBatch:
         """The batch on ``device``, with all the images that the stage needs."""
