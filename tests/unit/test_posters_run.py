@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cyclorama.cli import main
+from cyclorama.errors import SettingsError
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import open_scenes
 from cyclorama.generation.results import read_status
@@ -23,6 +24,7 @@ from cyclorama.posters.job import PosterJob
 from cyclorama.posters.maker import PosterSettings
 from cyclorama.posters.record import read_record
 from cyclorama.posters.run import PosterResult, run_posters
+from cyclorama.posters.words import find_languages, merge_words
 from flat_scenes import load_flat
 
 WORDS = {"en": {"headline": "Good morning"}, "de": {"headline": "Guten Morgen"}}
@@ -79,6 +81,7 @@ def run(
         open_scenes(),
         load_model=load_flat,
         wordings=words or WORDS,
+        languages=tuple(words or WORDS),
         canvases=canvases or CANVASES,
         posters=PosterSettings(attempts=1, plans=1),
     )
@@ -233,3 +236,83 @@ def test_the_command_and_its_edit(tmp_path: Path, shop: Path, capsys: Any) -> No
     assert "give square, portrait" in capsys.readouterr().err
     assert main([*arguments, "--reference", "scene"]) == 2
     assert "posters take an image as reference" in capsys.readouterr().err
+
+
+def test_words_come_from_the_columns_of_a_table(shop: Path, tmp_path: Path) -> None:
+    table = shop / "shop.csv"
+    table.write_text(
+        "image,headline_de,Headline (en),Sale price,price\n"
+        "vase0.png,Guten Tag,Good day,,39.00 EUR\n"
+        "vase1.png,Guten Abend,Good evening,29.00 EUR,39.00 EUR\n"
+        "vase2.png,,Good night,,39.00 EUR\n",
+        encoding="utf-8",
+    )
+    planned = ["plan", str(table), "--size", "160x200", "--category", "vase", "--plans", "1"]
+    assert main([*planned, "--out", str(tmp_path / "plans")]) == 1  # the third row's languages differ
+    source = ItemSource(table, words=True)
+    assert source.words == {"": ["price"], "de": ["headline"], "en": ["headline"]}
+    assert source.notes[-1] == (
+        "words: price from 'Sale price' or 'price', headline (de) from 'headline_de', headline (en) from "
+        "'Headline (en)'"
+    )
+    run_table(table, tmp_path / "out")
+    rows = read_rows(tmp_path / "out")
+    assert [(row["name"], row["language"]) for row in rows] == [
+        (f"vase{number}.png", language) for number in range(3) for language in ("de", "en")
+    ]
+    said = [read_record(tmp_path / "out" / row["record"]).texts for row in rows[:4]]
+    assert said == [
+        {"headline": "Guten Tag", "price": "39.00 EUR"},
+        {"headline": "Good day", "price": "39.00 EUR"},
+        {"headline": "Guten Abend", "price": "29.00 EUR"},
+        {"headline": "Good evening", "price": "29.00 EUR"},
+    ]
+    assert {(row["status"], row["error"]) for row in rows[4:]} == {("failed", "SettingsError")}
+    assert rows[4]["reason"].startswith("row 3: languages say different things")
+    kept = read_all(tmp_path / "out")
+    table.write_text(table.read_text().replace("Good day", "Good noon"))
+    assert run_table(table, tmp_path / "out").made == 2  # of the one product whose words are others
+    changed = read_all(tmp_path / "out")
+    posters = [name for name in kept if name.startswith("posters/")]
+    assert {name.split(".")[0] for name in posters if kept[name] != changed[name]} == {"posters/vase0"}
+
+
+def run_table(table: Path, out: Path) -> PosterResult:
+    config = RunConfig(
+        GenerateConfig(preset="fast", shared_sets=False),
+        RunSettings(dtype="float32", seed=3),
+        EngineSettings(workers=1, shard_size=2),
+        InputSettings(category="vase").build_rules(),
+    )
+    source = ItemSource(table, words=True)
+    job = PosterJob(
+        out,
+        config,
+        open_scenes(),
+        load_model=load_flat,
+        languages=find_languages({}, source.words),
+        canvases={"160x200": (200, 160)},
+        posters=PosterSettings(attempts=1, plans=1),
+    )
+    return run_posters(source, job)
+
+
+def test_words_of_a_row_go_before_those_of_the_file() -> None:
+    file = {"en": {"headline": "Hello", "action": "Buy"}, "de": {"headline": "Hallo", "action": "Kaufen"}}
+    row = json.dumps({"": {"price": "39 €", "title": "Vase"}, "de": {"headline": "Guten Tag"}})
+    assert merge_words(file, row, ("en", "de"), "row 1") == {
+        "en": {"headline": "Hello", "price": "39 €", "action": "Buy"},
+        "de": {"headline": "Guten Tag", "price": "39 €", "action": "Kaufen"},
+    }
+    alone = json.dumps({"": {"price": "39 €", "title": "Vase"}})
+    assert merge_words({}, alone, ("en",), "row 1") == {"en": {"headline": "Vase", "price": "39 €"}}
+    with pytest.raises(SettingsError, match="row 7: no words; fill one of the columns headline, "):
+        merge_words({}, None, ("en",), "row 7")
+
+
+def test_an_input_without_any_words_is_refused_before_the_run(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["poster", str(shop), "--out", str(tmp_path / "out")]) == 2
+    assert "no words are given: name a file (--texts), or use a table" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -26,8 +26,8 @@ def plan(
     input: Annotated[str, Parameter(name="INPUT")],
     /,
     *,
-    texts: Path,
     out: Path,
+    texts: Path | None = None,
     size: tuple[str, ...] = ("square",),
     brand: Path | None = None,
     inputs: Annotated[InputSettings | None, Parameter(name="*", group="What goes in")] = None,
@@ -48,10 +48,10 @@ def plan(
     ----------
     input
         Image, folder, table, feed or address.
-    texts
-        YAML file with the words, as `cyclorama poster` takes it.
     out
         Output folder.
+    texts
+        YAML file with the words, as `cyclorama poster` takes it.
     size
         square, portrait, story, banner, marketplace, a4, or WxH in pixels; may be repeated.
     brand
@@ -74,23 +74,36 @@ def plan(
     from cyclorama.posters.maker import PosterSettings, read_logo
     from cyclorama.posters.plan_sheet import draw_plans
     from cyclorama.posters.planning import PlanRequest, plan_poster
-    from cyclorama.posters.words import check_words, choose_fonts, read_brand, read_wordings
+    from cyclorama.posters.words import (
+        check_words,
+        choose_fonts,
+        find_languages,
+        merge_words,
+        read_brand,
+        read_wordings,
+    )
 
     inputs, settings = inputs or InputSettings(), PosterSettings(plans=plans, planner=planner)
-    wordings, look = read_wordings(texts), read_brand(brand)
+    wordings, look = {} if texts is None else read_wordings(texts), read_brand(brand)
     check_words(wordings, look)
     canvases = {name.lower(): read_canvas(name.lower()) for name in size}
     check_output_folder(out)
-    source, handle, logo = ItemSource(input, inputs, out), open_model(None, scenes), read_logo(look)
+    source, handle, logo = (
+        ItemSource(input, inputs, out, words=True),
+        open_model(None, scenes),
+        read_logo(look),
+    )
+    languages = find_languages(wordings, source.words)
     rows: list[dict[str, Any]] = []
-    for item in source.iterate(out / "inputs"):
+    for number, item in enumerate(source.iterate(out / "inputs"), 1):
         subject: tuple[Product, Category] | None = None
         for name, canvas in canvases.items():
             row: dict[str, Any] = {"name": item.name, "size": name}
             try:
                 subject = subject or _read_subject(handle, item, inputs)
                 product, category = subject
-                request = PlanRequest(product, canvas, wordings, choose_fonts(look, category.name), logo)
+                said = merge_words(wordings, item.words, languages, f"row {number}")
+                request = PlanRequest(product, canvas, said, choose_fonts(look, category.name), logo)
                 own = seed if item.seed is None else item.seed
                 found = plan_poster(request, settings.planner, settings.plans, own)
             except Exception as error:  # an input that cannot be read or planned is its row's failure

@@ -32,8 +32,8 @@ def make(
     input: Annotated[str, Parameter(name="INPUT")],
     /,
     *,
-    texts: Path,
     out: Path,
+    texts: Path | None = None,
     size: tuple[str, ...] = ("square",),
     brand: Path | None = None,
     inputs: Inputs = None,
@@ -51,10 +51,11 @@ def make(
     """Make posters: words by role on a layout, on a background that is calm behind them.
 
     INPUT is what `generate` takes. TEXTS is YAML: `headline: …`, `subline`, `body`, `price`, `action`,
-    `legal`, or these below languages (`en:`, `de:`), which then share one background. Results: DIR/posters/
-    with an image, its parts and its record (NAME.poster.json) each, DIR/results.jsonl and
-    DIR/results.parquet with one row per input, size and language, DIR/index.html. Run the same command
-    again to go on after a stop, a kill or a full disk; what is finished and unchanged is kept.
+    `legal`, or these below languages (`en:`, `de:`), which then share one background. A table's columns of
+    these names (`headline`, `price`, `headline_de`) go before it. Results: DIR/posters/ with an image, its
+    parts and its record (NAME.poster.json) each, DIR/results.jsonl and DIR/results.parquet with one row per
+    input, size and language, DIR/index.html. Run the same command again to go on after a stop, a kill or a
+    full disk; what is finished and unchanged is kept.
 
     Exit codes: 0 all posters pass all checks, 1 some failed or are marked, 2 nothing could start, 130
     stopped by Ctrl-C.
@@ -63,10 +64,10 @@ def make(
     ----------
     input
         Image, folder, table, feed or address.
-    texts
-        YAML file with the words.
     out
         Output folder.
+    texts
+        YAML file with the words; not needed where a table has columns of words.
     size
         square, portrait, story, banner, marketplace, a4, or WxH in pixels; may be repeated.
     brand
@@ -97,7 +98,7 @@ def make(
     from cyclorama.posters.canvases import read_canvas
     from cyclorama.posters.job import PosterJob
     from cyclorama.posters.run import estimate_posters, run_posters
-    from cyclorama.posters.words import check_words, read_brand, read_wordings
+    from cyclorama.posters.words import check_words, find_languages, read_brand, read_wordings
 
     inputs, settings, engine = (
         inputs or InputSettings(),
@@ -108,11 +109,12 @@ def make(
         raise SettingsError(
             "--reference scene is for `cyclorama generate`; posters take an image as reference"
         )
-    wordings, look = read_wordings(texts), read_brand(brand)
+    wordings, look = {} if texts is None else read_wordings(texts), read_brand(brand)
     check_words(wordings, look)
     canvases = {name.lower(): read_canvas(name.lower()) for name in size}
     check_output_folder(out)
-    source = ItemSource(input, inputs, out)
+    source = ItemSource(input, inputs, out, words=True)
+    languages = find_languages(wordings, source.words)
     handle = open_model(model, scenes)
     for style in (look.style, inputs.style):
         if style is not None:
@@ -129,6 +131,7 @@ def make(
         config,
         handle,
         wordings=wordings,
+        languages=languages,
         canvases=canvases,
         brand=look,
         posters=settings,

@@ -44,7 +44,7 @@ _WORDS = {
         barcode upc product 商品编号 货号""",
     "title": """title producttitle productname name itemname titel bezeichnung produktname titre nombre
         标题""",
-    "text": "text headline slogan",
+    "text": "text",
     "brand": "brand brandname manufacturer vendor marke hersteller",
     "seed": "seed",
     "split": "split",
@@ -62,6 +62,18 @@ _MORE_IMAGES = frozenset(SPELLINGS.pop("(further images)"))
 """Field -> spellings that are understood; the first one in this order that a table has is taken."""
 FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
 """Fields that name files. ``image`` is the one that every table needs."""
+WORDS = {
+    "headline": "headline slogan claim schlagzeile überschrift accroche",
+    "subline": "subline subheadline subtitle tagline unterzeile untertitel",
+    "body": "body bodytext copytext fliesstext",
+    "price": """saleprice price variantprice regularprice aktionspreis preis prix precio prezzo 价格 価格""",
+    "action": "action calltoaction cta button",
+    "legal": "legal legaltext disclaimer smallprint footnote",
+}
+"""Role of a poster's words -> spellings of its columns, each with a language after it, too (``headline_de``);
+the first of them that is not empty in a row counts."""
+_ROLES = {spelling: role for role, words in WORDS.items() for spelling in words.split()}
+_IN_LANGUAGE = re.compile(r"(.+?)[\s_.:/(\[-]+([A-Za-z]{2})(?:[_-]([A-Za-z]{2}|[A-Za-z]{4}))?[)\]]?")
 _LISTS = _MORE_IMAGES | {"images", "imageurls", "imgurls", "hostedimageurls", "pictures", "photos", "bilder"}
 _NUMBERED = re.compile(
     r"(?:main|other|additional|product|more|gallery)?(?:image|img|picture|photo|bild|foto)(?:url|link|src|path|file)?(\d+)"
@@ -95,6 +107,8 @@ class ColumnMap(NamedTuple):
     rest: tuple[str, ...]
     """Columns without a meaning of their own; kept under their names."""
     shop: Literal["", "Shopify", "WooCommerce"]
+    words: dict[str, dict[str, tuple[str, ...]]]
+    """Language, empty where a column names none -> role -> its columns; these stand in the others, too."""
 
     def describe(self) -> str:
         """One sentence for the user."""
@@ -104,6 +118,15 @@ class ColumnMap(NamedTuple):
             taken.append(f"further images from {', '.join(map(repr, self.images[1:]))}")
         kind = f"{self.shop} product table; " if self.shop else ""
         return f"{kind}columns: {', '.join(taken)}"
+
+    def describe_words(self) -> str:
+        """One sentence about the columns of words."""
+        taken = [
+            f"{role}{f' ({language})' if language else ''} from {' or '.join(map(repr, columns))}"
+            for language, roles in self.words.items()
+            for role, columns in roles.items()
+        ]
+        return f"words: {', '.join(taken) or 'no column'}"
 
 
 def match_columns(
@@ -120,14 +143,15 @@ def match_columns(
         by_fold.setdefault(_fold_bare(column), [column])
     fields: dict[str, tuple[str, ...]] = {}
     for name, column in given.items():
-        if name not in SPELLINGS:
+        if name not in SPELLINGS and not _read_role(name):
             raise ManifestError(f"columns names {name!r}, which is no field; fields: {', '.join(SPELLINGS)}")
         chosen = [column] if column in columns else by_fold.get(fold(column))
         if chosen is None:
             raise ManifestError(
                 f"{where}: {name} is to come from column {column!r}, which is not there; {_list(columns)}"
             )
-        fields[name] = tuple(chosen)
+        if name in SPELLINGS:
+            fields[name] = tuple(chosen)
     shop = _find_shop(by_fold)
     taken = {column for found in fields.values() for column in found}
     for name, spellings in SPELLINGS.items():
@@ -154,7 +178,44 @@ def match_columns(
             f"Rename a column, add the missing one, or say which one it is (columns: {missing[0]}: …)."
         )
     used = {*images, *(column for found in fields.values() for column in found)}
-    return ColumnMap(fields, images, tuple(c for c in columns if c not in used), shop)
+    rest = tuple(column for column in columns if column not in used)
+    return ColumnMap(fields, images, rest, shop, _match_words(columns, given, by_fold))
+
+
+def _match_words(
+    columns: Sequence[str], given: Mapping[str, str], by_fold: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Language -> role -> columns; ``given`` goes before the spellings."""
+    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    for column in columns:
+        if role := _read_role(column):
+            spelling = fold(column) if not role[0] else fold(_IN_LANGUAGE.fullmatch(column.strip())[1])  # type: ignore[index]
+            found.setdefault(role, []).append((list(_ROLES).index(spelling), column))
+    for name, column in given.items():
+        if name not in SPELLINGS and (role := _read_role(name)):
+            found[role] = [(0, one) for one in ([column] if column in columns else by_fold[fold(column)])]
+    spoken = sorted(found, key=lambda key: (key[0], list(WORDS).index(key[1])))
+    words: dict[str, dict[str, tuple[str, ...]]] = {}
+    for language, kind in spoken:
+        words.setdefault(language, {})[kind] = tuple(name for _, name in sorted(found[language, kind]))
+    return words
+
+
+def _read_role(column: str) -> tuple[str, str] | None:
+    """(language, role) of a column of words; None for any other.
+
+    >>> _read_role("g:sale_price"), _read_role("Headline (pt-BR)"), _read_role("title")
+    (('', 'price'), ('pt-BR', 'headline'), None)
+    """
+    if role := _ROLES.get(fold(column)):
+        return "", role
+    parts = _IN_LANGUAGE.fullmatch(column.strip())
+    role = _ROLES.get(fold(parts[1])) if parts else None
+    if parts is None or role is None:
+        return None
+    more = parts[3] or ""
+    region = more.upper() if len(more) == 2 else more.title()
+    return f"{parts[2].lower()}-{region}".rstrip("-"), role
 
 
 def _list(columns: Sequence[str]) -> str:

@@ -71,6 +71,7 @@ class Options(NamedTuple):
     pair: bool = True
     check_files: bool = True
     inside: bool = False
+    words: bool = False
 
 
 def open_source(address: str, options: Options) -> Source:

@@ -35,6 +35,7 @@ from cyclorama.data.columns import (
     fold,
     is_list,
     match_columns,
+    parse_text,
     split_images,
 )
 from cyclorama.data.fetch import UrlPolicy, check_url
@@ -101,6 +102,8 @@ class Table:
         notes = [f"{self.name}: {self.kind}", *self._source.notes]
         if self.kind not in ("folder", "image"):
             notes.append(self.map.describe())
+            if self._options.words:
+                notes.append(self.map.describe_words())
         skipped = self._skipped + self._source.skipped()
         return notes + ([f"skipped or mended: {_count(skipped)}"] if skipped else [])
 
@@ -183,6 +186,8 @@ class Table:
                     break
         if "product_id" in values and "id" not in self.map.fields:
             values["id"] = values["product_id"]
+        if self._options.words and (words := self._read_words(cells)):
+            values["words"] = words
         for field, columns in self._files:
             found = [cell for column in columns for cell in split_images(cells.get(column), False)]
             if found:
@@ -190,6 +195,15 @@ class Table:
         for field in self._options.required:
             if field != "image" and field not in values:
                 raise ManifestError(f"column {field!r} is empty")
+
+    def _read_words(self, cells: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for language, roles in self.map.words.items():
+            for role, columns in roles.items():
+                said = (parse_text(cells.get(column), column) for column in columns)
+                if (words := next((one for one in said if one), None)) is not None:
+                    found.setdefault(language, {})[role] = words
+        return found
 
     def _read_file(self, field: str, cell: Any, values: dict[str, Any]) -> None:
         if field == "mask" and isinstance(cell, str) and not is_image_name(cell.split("?")[0]):
@@ -261,7 +275,7 @@ class _Group:
             if handle != self._handle or not handle:
                 self._handle, self.number, self._seen, self._values = handle, 0, set(images), dict(values)
                 return True
-            for name in ("id", "product_id", "category", "title", "brand", "licence"):
+            for name in ("id", "product_id", "category", "title", "brand", "licence", "words"):
                 if name in self._values:
                     values.setdefault(name, self._values[name])
             images[:] = [image for image in images if image not in self._seen]
@@ -283,6 +297,7 @@ def open_table(
     pair: bool = True,
     check_files: bool = True,
     inside: bool = False,
+    words: bool = False,
 ) -> Table:
     """The rows of ``source``: a table, a feed, a folder, shards or one image, here or at an fsspec address.
 
@@ -290,7 +305,9 @@ def open_table(
     read only with ``urls``; without, their rows carry the reason. ``required`` fields must have a column and
     a cell. ``left_out`` names folders inside ``source`` that are none of the input. ``pair`` takes masks and
     notes beside a folder's images as theirs. ``check_files`` looks whether local files are there. ``inside``
-    takes no file from elsewhere than below the table's folder, web addresses apart.
+    takes no file from elsewhere than below the table's folder, web addresses apart. ``words`` gathers a
+    poster's words (:data:`cyclorama.data.columns.WORDS`) as ``values["words"]``: language, empty where a
+    column names none, to role to words.
 
     Raises ManifestError (nothing there, no format that is known, no column for the image, no rows),
     MissingDependencyError. Invariant: each record of the file, and each image of a record that has several,
@@ -301,7 +318,16 @@ def open_table(
         raise ManifestError("the input is empty; give a file or a folder (is a shell variable unset?)")
     address = normalise_address(address)
     options = Options(
-        columns or {}, urls, tuple(required), encoding, separator, tuple(left_out), pair, check_files, inside
+        columns or {},
+        urls,
+        tuple(required),
+        encoding,
+        separator,
+        tuple(left_out),
+        pair,
+        check_files,
+        inside,
+        words,
     )
     return Table(address, open_source(address, options), options)
 

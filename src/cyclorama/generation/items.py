@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,20 +56,26 @@ class Item:
     id: str | None = None
     licence: str | None = None
     failure: Failure | None = None
+    words: str | None = None
+    """A poster's words as JSON: language, empty for all, to role to words."""
 
 
 class ItemSource:
     """The items of an image, folder, table, feed or shards; may be iterated again."""
 
     def __init__(
-        self, source: str | Path, settings: InputSettings | None = None, out: Path | None = None
+        self,
+        source: str | Path,
+        settings: InputSettings | None = None,
+        out: Path | None = None,
+        words: bool = False,
     ) -> None:
-        """``out`` is no input, also where it lies inside the folder.
+        """``out`` is no input, also where it lies inside the folder; ``words``: items hold those of a poster.
 
         Raises ManifestError (nothing there, empty, unknown format, no column for the image, no rows),
         SettingsError (a mask that cannot belong to the inputs).
         """
-        self.settings = settings or InputSettings()
+        self.settings, self._words = settings or InputSettings(), words
         hosts = self.settings.allow_urls
         self.urls = UrlPolicy(hosts=hosts) if hosts else None
         mask = self.settings.mask
@@ -85,6 +92,7 @@ class ItemSource:
             left_out=left_out,
             check_files=False,
             inside=self.settings.inside,
+            words=words,
         )
         if mask is not None and self.table.kind not in ("folder", "image"):
             raise SettingsError("--mask does not go with a table; give masks in its column 'mask'")
@@ -100,6 +108,14 @@ class ItemSource:
     def notes(self) -> list[str]:
         """What was detected, mapped and left out; complete after the last item."""
         return self.table.notes
+
+    @property
+    def words(self) -> dict[str, list[str]]:
+        """Language, empty for all, to the roles of words that the input has, ``title`` among them."""
+        found = {language: list(roles) for language, roles in self.table.map.words.items()}
+        if "title" in self.table.map.fields:
+            found.setdefault("", []).append("title")
+        return found
 
     @property
     def remarks(self) -> list[str]:
@@ -151,6 +167,7 @@ class ItemSource:
                 get("id"),
                 get("licence"),
                 failure,
+                _write_words(row) if self._words else None,
             )
 
     def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:
@@ -163,6 +180,14 @@ class ItemSource:
                 return str(mask.absolute()), None
         reason = f"no mask {beside.with_suffix('')}.* for {row.name} in the folder given with --mask"
         return None, Failure("MissingMaskError", reason)
+
+
+def _write_words(row: Row) -> str | None:
+    """What a row says as JSON, its title as one more role; None where it says nothing."""
+    words = dict(row.values.get("words", {}))
+    if title := row.values.get("title"):
+        words[""] = {**words.get("", {}), "title": title}
+    return json.dumps(words, ensure_ascii=False) if words else None
 
 
 FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")

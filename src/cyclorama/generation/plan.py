@@ -40,7 +40,7 @@ FORMAT = 4
 ROWS_FILE, INDEX_FILE = "rows.arrow", "plan.json"
 _CHUNK = 8192
 _TEXTS = ("name", "id", *FILES, "mask_means", "category_given", "category", "identifier", "category_source",
-          "category_match", "error", "reason", "output", "key")  # fmt: skip
+          "category_match", "words", "error", "reason", "output", "key")  # fmt: skip
 _STATED = ("row", "key", "id", "category_given", "category_source", "category_match")
 """What a shard's results say of its rows, besides what follows from their keys."""
 _UNSTAMPED = ("",) * len(FILES)
@@ -49,9 +49,10 @@ PLAN_SCHEMA = pa.schema(
 )
 
 
-_KEYED = (1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 19)
+_KEYED = (1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 17, 18, 20)
 """Columns whose values an image depends on, and the stamps, which stand in place of the key at first; not the
-row's number, its id, and the words that named its category."""
+row's number, its id, and the words that named its category. A poster's words count where there are any."""
+_WORDS = 16
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class PlanRow:
     failure: Failure | None = None
     style: str | None = None
     backdrop: str | None = None
+    words: str | None = None
+    """A poster's, as :class:`Item` holds them."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +220,7 @@ def _write_inputs(
                 rows.append(
                     (number, item.seed, name, item.id, item.image, item.mask, item.reference,
                      item.reference_mask, item.style, item.backdrop, item.mask_means, item.category,
-                     *category, *stated, item.folder, "\x1f".join(stamps))
+                     *category, item.words, *stated, item.folder, "\x1f".join(stamps))
                 )  # fmt: skip
                 names.append(name if item.folder is None else f"{item.folder}/{name}")
             if not rows:
@@ -260,9 +263,10 @@ def _complete(part: Path, stems: list[str], run_key: str) -> Iterator[pa.RecordB
             first = columns[0][0].as_py()
             keyed = [_to_list(columns[place]) for place in _KEYED]
             keys = []
-            for values in zip(*keyed, stems[first : first + len(batch)]):
+            said = _to_list(columns[_WORDS])
+            for values, words in zip(zip(*keyed, stems[first : first + len(batch)]), said, strict=True):
                 own = prefix.copy()
-                own.update(repr(values).encode())
+                own.update(repr(values if words is None else (*values, words)).encode())
                 keys.append(own.hexdigest())
             columns[-2] = pa.array(stems[first : first + len(batch)], pa.string())
             columns[-1] = pa.array(keys, pa.string())

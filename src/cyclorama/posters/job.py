@@ -38,7 +38,7 @@ from cyclorama.layout.elements import ENDING
 from cyclorama.models.registry import Category
 from cyclorama.posters.files import Poster, PosterLayers, write_poster
 from cyclorama.posters.maker import PosterMaker, PosterSettings
-from cyclorama.posters.words import PosterBrand, Wording
+from cyclorama.posters.words import PosterBrand, Wording, merge_words
 from cyclorama.types import Size
 
 FORMAT = 1
@@ -54,7 +54,9 @@ class PosterJob(ImageRun):
     """A run of posters. All fields can be pickled."""
 
     wordings: Mapping[str, Wording] = field(default_factory=dict)
-    """Language to role to words."""
+    """Language to role to words, of all rows that say nothing else."""
+    languages: tuple[str, ...] = ()
+    """Of every row's posters, in order."""
     canvases: Mapping[str, Size] = field(default_factory=dict)
     """Name, as it stands in files' names, to (height, width)."""
     brand: PosterBrand = field(default_factory=PosterBrand)
@@ -69,7 +71,11 @@ class PosterJob(ImageRun):
     @property
     def images_per_row(self) -> int:
         """Canvases in all languages."""
-        return len(self.canvases) * len(self.wordings)
+        return len(self.canvases) * len(self.languages)
+
+    def read_words(self, row: PlanRow) -> dict[str, Wording]:
+        """Language to what a row's posters say. Raises SettingsError."""
+        return merge_words(self.wordings, row.words, self.languages, f"row {row.row + 1}")
 
     @cached_property
     def _brand(self) -> dict[str, Any]:
@@ -93,6 +99,7 @@ class PosterJob(ImageRun):
             "settings": self.describe_settings(),
             "wordings": {language: list(words.items()) for language, words in self.wordings.items()},
             "canvases": {name: list(size) for name, size in self.canvases.items()},
+            **({} if self.languages == tuple(self.wordings) else {"languages": self.languages}),
             "brand": self._brand,
             "seed": self.config.run.seed,
             "model": self.model.hash,
@@ -146,7 +153,7 @@ class PosterWorker:
         """Language to poster on one canvas. Raises as :meth:`PosterMaker.make` does."""
         product, category, reference, style = subject
         seed = self.job.config.run.seed if state.plan.seed is None else state.plan.seed
-        size, words = self.job.canvases[canvas], self.job.wordings
+        size, words = self.job.canvases[canvas], self.job.read_words(state.plan)
         return self.maker.make(product, category, words, size, seed, reference, style=style)
 
 
@@ -211,6 +218,7 @@ class _ShardWork:
         state, subject, failure = RowState(row, self.job, self.shard), None, row.failure
         if failure is None:
             try:
+                self.job.read_words(row)
                 state.files = inspect_row(self.job, row, self.scratch)
             except OutputError:
                 raise
@@ -251,7 +259,7 @@ class _ShardWork:
         seconds = (time.perf_counter() - start) / len(found)
         rows = []
         for language, poster in found.items():
-            ending = f".{canvas}" + (f".{language}" if len(job.wordings) > 1 else "")
+            ending = f".{canvas}" + (f".{language}" if len(job.languages) > 1 else "")
             stem = job.out / FOLDER / (plan.output + ending)
             stem.parent.mkdir(parents=True, exist_ok=True)
             files = write_poster(poster, stem.parent, stem.name, job.layers)
@@ -316,7 +324,7 @@ class _ShardWork:
             state.begin("failed")
             | stated
             | {"language": language, "error": failure.error, "reason": failure.reason}
-            for language in self.job.wordings
+            for language in self.job.languages
         ]
 
     def _fail(self, state: RowState, error: Exception) -> Failure:
@@ -330,6 +338,7 @@ class _ShardWork:
         run = self.job.describe() | {"canvases": {canvas: list(self.job.canvases[canvas])}}
         plan = state.plan
         stated = [plan.mask_means, plan.category, plan.identifier, plan.name, plan.output, plan.seed]
+        stated += [plan.words] if plan.words else []
         return compute_key({"files": state.files.digests, "row": stated, "run": run})
 
     def _group(self, rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -339,7 +348,7 @@ class _ShardWork:
             if row.get("key"):
                 found.setdefault(row["key"], {})[row["language"]] = row
         retry = self.shard in self.job.retry
-        out, languages = self.job.out, list(self.job.wordings)
+        out, languages = self.job.out, list(self.job.languages)
         return {
             key: [group[language] for language in languages]
             for key, group in found.items()

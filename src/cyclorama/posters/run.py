@@ -148,7 +148,7 @@ def _build_card(job: PosterJob, rows: list[dict[str, Any]]) -> SheetRow:
         if kind in names and (job.out / names[kind]).exists():
             cells.append(Cell(caption, f"{caption.capitalize()} of {first['name']}", names[kind]))
     for row in rows:
-        ending = f".{row['size']}" + (f".{row['language']}" if len(job.wordings) > 1 else "")
+        ending = f".{row['size']}" + (f".{row['language']}" if len(job.languages) > 1 else "")
         thumbnail = name_thumbnails(row["stem"], ending, False, None)["result"]
         label = f"{row['size']}, {row['language']}" + ("" if row["status"] == "done" else ": marked")
         alt = f"Poster of {row['name']}, {label}"

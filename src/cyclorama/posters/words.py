@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -20,6 +22,7 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 RGB = tuple[int, int, int]
 
+DEFAULT_LANGUAGE = "en"
 Wording = dict[str, str]
 """Role to words, in reading order."""
 
@@ -122,7 +125,7 @@ def check_wordings(values: Any, where: str = "texts") -> dict[str, Wording]:
             f"{where}: give a mapping such as 'headline: Slow evenings'; roles: {', '.join(ROLES)}"
         )
     if set(values) & set(ROLES):
-        language = values.get("language", "en")
+        language = values.get("language", DEFAULT_LANGUAGE)
         values = {language: {key: words for key, words in values.items() if key != "language"}}
     found: dict[str, Wording] = {}
     for language, wording in values.items():
@@ -146,6 +149,42 @@ def check_wordings(values: Any, where: str = "texts") -> dict[str, Wording]:
             "give each of them the same roles"
         )
     return found
+
+
+def find_languages(file: Mapping[str, Wording], columns: Mapping[str, Collection[str]]) -> tuple[str, ...]:
+    """The languages of a run: those of the texts' ``file``, then those that a table's ``columns`` (language,
+    empty for all, to roles) name; English if none is named.
+
+    Raises SettingsError if neither says a word.
+    """
+    if not file and not columns:
+        raise SettingsError(
+            "no words are given: name a file (--texts), or use a table with columns of words "
+            f"({', '.join(ROLES)}, or with a language, such as headline_de)"
+        )
+    return tuple(dict.fromkeys((*file, *(name for name in columns if name)))) or (DEFAULT_LANGUAGE,)
+
+
+def merge_words(
+    file: Mapping[str, Wording], row: str | None, languages: Sequence[str], where: str
+) -> dict[str, Wording]:
+    """Language to wording of one product: what its ``row`` says (:class:`cyclorama.generation.items.Item`)
+    before the texts' ``file``, in its own language before for all. Without a file a title is the headline
+    where there is no other.
+
+    Raises SettingsError (no words, or other roles in one language than in another).
+    """
+    said: dict[str, Wording] = json.loads(row or "{}")
+    every = dict(said.get("", {}))
+    title = every.pop("title", None)
+    values = {
+        language: {**file.get(language, {}), **every, **said.get(language, {})} for language in languages
+    }
+    if title is not None and not file:
+        values = {language: {"headline": title} | wording for language, wording in values.items()}
+    if not any(values.values()):
+        raise SettingsError(f"{where}: no words; fill one of the columns {', '.join(ROLES)}, or give --texts")
+    return check_wordings(values, where)
 
 
 def check_words(wordings: dict[str, Wording], brand: PosterBrand) -> None:
