@@ -9,8 +9,6 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "cyclorama"
 
@@ -69,58 +67,74 @@ def _imports(path: Path) -> set[str]:
     return names
 
 
-FILES = sorted(p for p in SOURCE.rglob("*.py") if _room(p) not in OUTSIDE)
+EVERY = sorted(SOURCE.rglob("*.py"))
+FILES = [path for path in EVERY if _room(path) not in OUTSIDE]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_imports_point_downwards(path: Path) -> None:
-    room = _room(path)
-    assert room in HEIGHT, f"room {room!r} has no row; give it one here and in ARCHITECTURE.md"
-    for name in _imports(path):
-        parts = name.split(".")
-        if parts[0] != "cyclorama" or len(parts) < 2 or parts[1] not in HEIGHT or parts[1] == room:
-            continue
-        below = HEIGHT[parts[1]] < HEIGHT[room]
-        assert below or (room, parts[1]) in SAME_ROW_ALLOWED, f"{room} imports {name}"
+def _name(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in sorted(SOURCE.rglob("*.py")) if _room(p) != "lab"],
-    ids=lambda p: str(p.relative_to(SOURCE)),
-)
-def test_the_product_never_names_lab(path: Path) -> None:
+def test_imports_point_downwards() -> None:
+    rooms = {_room(path) for path in FILES}
+    assert rooms <= set(HEIGHT), "a room without a row: give it one here and in ARCHITECTURE.md"
+    upwards = []
+    for path in FILES:
+        room = _room(path)
+        for name in _imports(path):
+            parts = name.split(".")
+            if parts[0] != "cyclorama" or len(parts) < 2 or parts[1] not in HEIGHT or parts[1] == room:
+                continue
+            if HEIGHT[parts[1]] >= HEIGHT[room] and (room, parts[1]) not in SAME_ROW_ALLOWED:
+                upwards.append((_name(path), name))
+    assert upwards == []
+
+
+def test_the_product_never_names_lab() -> None:
     """Neither imported nor looked up by name; the command line's lazy table alone says where it is."""
-    texts = {node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant)}
-    named = {t for t in texts if isinstance(t, str) and re.search(r"\bcyclorama[./]lab\b", t)}
-    assert not any(name.startswith("cyclorama.lab") for name in _imports(path))
-    assert named <= ({"cyclorama.lab.commands"} if path.name == "cli.py" else set())
+    found = []
+    for path in EVERY:
+        if _room(path) == "lab":
+            continue
+        texts = {node.value for node in ast.walk(_parse(path)) if isinstance(node, ast.Constant)}
+        named = {t for t in texts if isinstance(t, str) and re.search(r"\bcyclorama[./]lab\b", t)}
+        named |= {name for name in _imports(path) if name.startswith("cyclorama.lab")}
+        found += [(_name(path), text) for text in sorted(named)]
+    assert found == [("cli.py", "cyclorama.lab.commands")]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
-def test_each_library_stays_in_its_room(path: Path) -> None:
-    roots = {name.split(".")[0] for name in _imports(path)}
-    if _room(path) not in DIFFUSERS_ROOMS:
-        assert "diffusers" not in roots
-    if _room(path) not in TORCH_ROOMS and path.relative_to(SOURCE).as_posix() not in TORCH_FILES:
-        assert not roots & {"torch", "safetensors", "transformers"}
-    if _room(path) != "service":
-        assert not roots & WEB
-    if _room(path) != "scenes":
-        assert not roots & {"mitsuba", "drjit"}
+def test_each_library_stays_in_its_room() -> None:
+    strayed = []
+    for path in FILES:
+        forbidden = set()
+        if _room(path) not in DIFFUSERS_ROOMS:
+            forbidden |= {"diffusers"}
+        if _room(path) not in TORCH_ROOMS and _name(path) not in TORCH_FILES:
+            forbidden |= {"torch", "safetensors", "transformers"}
+        if _room(path) != "service":
+            forbidden |= WEB
+        if _room(path) != "scenes":
+            forbidden |= {"mitsuba", "drjit"}
+        roots = {name.split(".")[0] for name in _imports(path)}
+        strayed += [(_name(path), root) for root in sorted(roots & forbidden)]
+    assert strayed == []
 
 
-@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_files_stay_below_four_hundred_lines(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+def test_files_stay_below_four_hundred_lines() -> None:
+    lines = {_name(path): len(path.read_text(encoding="utf-8").splitlines()) for path in EVERY}
+    assert {name: count for name, count in lines.items() if count > 400} == {}
 
 
-@pytest.mark.parametrize("folder", sorted({p.parent for p in SOURCE.rglob("*.py")} - {SOURCE}))
-def test_folder_inits_only_re_export(folder: Path) -> None:
-    init = folder / "__init__.py"
-    if init.exists():
-        allowed = (ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign, ast.Expr)
-        assert all(isinstance(node, allowed) for node in _parse(init).body)
+def test_folder_inits_only_re_export() -> None:
+    allowed = (ast.ImportFrom, ast.Import, ast.Assign, ast.AnnAssign, ast.Expr)
+    other = [
+        (_name(path), node.lineno)
+        for path in EVERY
+        if path.name == "__init__.py" and path.parent != SOURCE
+        for node in _parse(path).body
+        if not isinstance(node, allowed)
+    ]
+    assert other == []
 
 
 def test_help_loads_nothing_heavy_and_a_worker_no_web_stack() -> None:
