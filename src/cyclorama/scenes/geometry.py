@@ -143,12 +143,18 @@ def cylinder(radius: float, height: float, bevel: float = 0.0, segments: int = 7
     return merge_meshes([lathe(side, segments), *caps])
 
 
-def rounded_box(width: float, depth: float, height: float, bevel: float) -> Mesh:
-    """A box with rounded edges, centred in x and y, on z = 0; every side carries the whole texture."""
+def rounded_box(
+    width: float, depth: float, height: float, bevel: float, corner: Sequence[float] = (1.0, 0.6, 0.25, 0.0)
+) -> Mesh:
+    """A box with rounded edges, centred in x and y, on z = 0; every side carries the whole texture.
+
+    ``corner``: where a rounded edge has its rows, from the corner (1) to the flat side (0); (1, 0) is enough
+    for what is small and many, like the bricks of a wall.
+    """
     half = np.array([width, depth, height], np.float64) / 2
     b = min(bevel, float(half.min()) * 0.999)
     meshes: list[Mesh] = []
-    turn = b * np.array([1.0, 0.6, 0.25, 0.0])
+    turn = b * np.array(corner)
     for axis in range(3):
         for sign in (-1.0, 1.0):
             i, j = [(1, 2), (0, 2), (0, 1)][axis]
