@@ -84,6 +84,16 @@ def test_one_call_says_in_a_problem_what_is_wrong(server: ServiceProcess) -> Non
     assert several.status == 400 and "one call makes one image" in several.json["detail"]
 
 
+def test_a_browser_keeps_the_pages_files_while_they_are_the_same(server: ServiceProcess) -> None:
+    for path in ("/", "/studio/api.js"):
+        first = server.ask("GET", path)
+        assert (first.status, first.headers["cache-control"]) == (200, "no-cache") and first.body
+        known, other = ({"If-None-Match": tag} for tag in (first.headers["etag"], '"another"'))
+        same = server.ask("GET", path, headers=known)
+        assert (same.status, same.body) == (304, b"")
+        assert server.ask("GET", path, headers=other).body == first.body
+
+
 def test_a_job_gives_a_row_for_every_image_failed_ones_too(server: ServiceProcess, asset: str) -> None:
     blank = io.BytesIO()
     Image.fromarray(np.full((64, 64, 3), 90, np.uint8)).save(blank, "PNG")

@@ -153,6 +153,15 @@ def test_specks_and_lines_in_a_matte() -> None:
     assert np.array_equal(cleaned, matte) and notes[0].endswith(": 4")
 
 
+def test_a_border_line_may_be_a_hundredth_of_the_image_wide() -> None:
+    matte = np.zeros((600, 500), np.float32)
+    matte[150:450, 150:350] = 1
+    for width, kept in ((5, False), (6, True)):
+        lined = matte.copy()
+        lined[:width] = 1
+        assert np.array_equal(drop_specks(lined)[0], lined if kept else matte)
+
+
 def test_small_parts_that_belong_to_the_product_stay() -> None:
     near = np.zeros((256, 256), np.float32)
     near[60:190, 90:160] = 1

@@ -322,6 +322,16 @@ def test_pages_of_jobs_follow_each_other_without_gap_or_doublet(store: Store) ->
     assert seen == made[::-1]
 
 
+def test_a_list_of_jobs_may_be_of_one_state(store: Store) -> None:
+    waiting, dropped = submit(store), submit(store)
+    jobs.cancel_job(store, dropped, "local")
+    found = {
+        state: [row["id"] for row, _ in jobs.read_jobs(store, "local", None, 10, state)[0]]
+        for state in ("queued", "cancelled", "done")
+    }
+    assert found == {"queued": [waiting], "cancelled": [dropped], "done": []}
+
+
 def test_a_change_is_noticed_once_by_each_who_looks(tmp_path: Path) -> None:
     store = Store(tmp_path)
     changes = Changes(store)
