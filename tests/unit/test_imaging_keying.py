@@ -183,3 +183,14 @@ def test_a_shadow_in_a_hole_is_background_and_a_dark_lens_is_not() -> None:
     white = jpeg(paint(lens, (34, 34, 38), paint(BOX, (236, 236, 234))), 92)
     matte = key_studio_background(white).matte
     assert matte is not None and matte[lens].mean() > 0.97
+
+
+@pytest.mark.parametrize(("quality", "most"), [(50, 15), (75, 3)])
+def test_a_narrow_corner_between_two_products_is_not_filled(quality: int, most: int) -> None:
+    lying, leaning = abs(Y - 80) < 12, (abs(Y - 80 + 0.45 * (X - 80)) < 11) & (X > 25) & (X < 135)
+    both = (lying & (X > 20) & (X < 140)) | leaning
+    keyed = key_studio_background(jpeg(paint(both, (222, 110, 20)), quality))
+    assert keyed.matte is not None
+    far = ndimage.distance_transform_edt(~both) > 1.5
+    assert int((keyed.matte[far] >= 0.25).sum()) <= most  # 106 and 11 where the corners were filled
+    assert overlap(keyed.matte, both) > 0.985

@@ -209,3 +209,21 @@ def test_a_room_with_a_light_wall_is_no_plain_background_where_the_network_is_su
         assert settled.confidence == source
         assert ((settled.matte >= 0.5) & floor).any() == (source is None)
         assert any("a wall" in note for note in settled.notes) == (source is not None)
+
+
+@pytest.mark.parametrize(
+    ("colour", "wide", "closed"),
+    [((243, 243, 245), 9, True), ((243, 243, 245), 20, False), ((30, 70, 170), 9, False)],
+)
+def test_a_bite_out_of_a_pale_outline_is_closed(
+    see, colour: tuple[int, int, int], wide: int, closed: bool
+) -> None:
+    photo = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    photo[BODY] = colour
+    bite = BODY & (abs(ROWS - 90 - wide // 2) <= wide // 2) & (COLUMNS > 134)
+    see(0.6 * BODY)  # it is unsure, so it has no other say
+    matte = settle(photo, (BODY & ~bite).astype(np.float32)).matte
+    assert matte[bite].mean() > 0.97 if closed else not matte[bite].any()
+    assert (matte[BODY & ~bite] == 1).all() and not matte[
+        ~BODY & ~ndimage.binary_dilation(bite, iterations=4)
+    ].any()

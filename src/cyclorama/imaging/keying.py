@@ -117,7 +117,9 @@ def _find_product(
     outside |= _find_holes(~outside, plain, distance, tolerance, config)
     if config.shadows:
         outside = _take_shadow(outside, lab, background, tolerance)
-    return _tidy(~_empty_pockets(outside, distance, contrast), distance, contrast, tolerance)
+    pockets = _find_pockets(outside, distance, contrast)
+    product = ~ndimage.binary_dilation(outside, iterations=12, mask=outside | pockets)
+    return _tidy(product, pockets, distance, contrast, tolerance)
 
 
 def _border(shape: tuple[int, ...]) -> Mask:
@@ -219,17 +221,15 @@ def _flood(passable: Mask, start: Mask | None = None) -> Mask:
     return np.asarray(reached[2:-2, 2:-2])
 
 
-def _empty_pockets(outside: Mask, distance: Plane, contrast: Plane) -> Mask:
-    """``outside`` and the near-white pockets that reach into it beside a product which is coloured there.
+def _find_pockets(outside: Mask, distance: Plane, contrast: Plane) -> Mask:
+    """What is near white beside a product which is coloured there: background, if it is joined to it.
 
-    Where the product nearby is itself near the background's colour (a white pack) nothing is taken.
+    Where the product nearby is itself near the background's colour (a white pack) there is nothing.
     """
     product = (~outside).astype(np.float32)
     share = np.maximum(ndimage.uniform_filter(product, 21), 1e-3)
     colour = ndimage.uniform_filter(np.minimum(distance, 30.0) * product, 21) / share
-    faint = distance <= np.clip(0.2 * contrast, 0.0, 8.0)
-    open_to = outside | (faint & (colour > 24.0))
-    return np.asarray(ndimage.binary_dilation(outside, iterations=12, mask=open_to))
+    return np.asarray((distance <= np.clip(0.2 * contrast, 0.0, 8.0)) & (colour > 24.0))
 
 
 def _take_shadow(outside: Mask, lab: Plane, background: Plane, tolerance: float) -> Mask:
@@ -280,12 +280,14 @@ def _find_holes(product: Mask, plain: Mask, distance: Plane, tolerance: float, c
     return np.asarray(ndimage.binary_propagation(holes, mask=holes | (plain & product)))
 
 
-def _tidy(product: Mask, distance: Plane, contrast: Plane, tolerance: float) -> Mask:
+def _tidy(product: Mask, pockets: Mask, distance: Plane, contrast: Plane, tolerance: float) -> Mask:
     """``product`` with a smooth outline where it is faint, and without faint bits along it or apart from it.
 
-    Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not.
+    Faint means far below the strongest colour nearby, as ringing is; a stem or a root is not. ``pockets`` are
+    not filled, however narrow the corner that they lie in.
     """
     majority = ndimage.uniform_filter(product.astype(np.float32), 7, mode="nearest") > 0.5
+    majority &= product | ~pockets
     product = np.where((distance > tolerance) & (distance < 8.0), majority, product)
     body = ndimage.binary_opening(np.pad(product, 4, mode="edge"), EIGHT, iterations=2)[4:-4, 4:-4]
     bits, count = ndimage.label(product & ~body, EIGHT)

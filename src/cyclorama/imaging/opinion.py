@@ -37,6 +37,10 @@ _LYING = 0.7  # of a shadow's area that must lie there
 _FAINT = 8  # L*a*b* units from the ground, within which small bits that stick to the product are its noise
 _STUCK = 0.005  # share of the product that they may be
 _ROOM = 0.05  # share of the frame that the key takes and the network denies, from which on it is a room
+_NOTCH = 6  # pixels; a bite out of a pale outline is at most twice as wide
+_PALE_PACK = (
+    24  # mean distance of the product from its ground, L*a*b*, counted up to 30, up to which it is pale
+)
 _ENDS = (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:])
 _ROUND = 4  # pixels within which the network's outline is uncertain
 
@@ -66,7 +70,14 @@ def settle(pixels: Pixels, keyed: Matte, seen: Matte | None = None) -> Settled:
     shown, key = resize_pixels(pixels, small), resize_plane(keyed, small) >= 0.5
     subject = seen >= 0.5
     unsure = (seen > SURE) & (seen < 1 - SURE)
-    if not key.any() or not subject.any() or unsure.sum() > MOST_UNSURE * subject.sum():
+    if not key.any() or not subject.any():
+        return Settled(keyed)
+    notches = _find_notches(key, subject, shown)
+    if notches.any():  # matting sees no outline in white on white
+        key |= notches
+        closed = dilate(notches, _ROUND // 2) & key  # their own soft rim, too
+        keyed = np.maximum(keyed, resize_plane(closed.astype(np.float32), keyed.shape))
+    if unsure.sum() > MOST_UNSURE * subject.sum():
         return Settled(keyed)
     prints = _find_prints(key, seen)
     if prints.any():  # a closer look may see through a handle
@@ -169,6 +180,22 @@ def _find_prints(key: Mask, seen: Matte) -> Mask:
     sure = np.atleast_1d(ndimage.mean(seen > 1 - SURE, labels, np.arange(1, count + 1)))
     prints = np.isin(labels, np.flatnonzero(sure >= _SURELY) + 1)
     return np.asarray(dilate(prints, _ROUND // 2) & erode(filled, 1))
+
+
+def _find_notches(key: Mask, subject: Mask, shown: Pixels) -> Mask:
+    """Bites out of the outline of a product nearly as pale as its ground: beside a dark print ringing looks
+    like ground there, and the network sees ``subject``."""
+    padded = np.pad(key, 2 * _NOTCH)
+    closed = ndimage.binary_closing(padded, EIGHT, iterations=_NOTCH)[
+        2 * _NOTCH : -2 * _NOTCH, 2 * _NOTCH : -2 * _NOTCH
+    ]
+    notches = closed & ~key & subject
+    if not notches.any():
+        return notches
+    away = np.hypot(*_compare_ground(shown, key | subject))
+    share = np.maximum(ndimage.uniform_filter(key.astype(np.float32), 21), 1e-3)
+    colour = ndimage.uniform_filter(np.minimum(away, 30.0) * key, 21) / share
+    return np.asarray(notches & (colour <= _PALE_PACK) & (away > 1))
 
 
 def _find_missed(key: Mask, seen: Matte) -> Mask:
