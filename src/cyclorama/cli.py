@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {
     "generate": "make images of products: one, a folder or a million rows",
     "poster": "make posters of products with exact words; edit one",
     "plan": "plan posters: where everything stands, nothing rendered",
-    "inspect": "judge finished posters anew",
+    "inspect": "judge finished posters anew, let people label them",
     "check": "say what is wrong with inputs before a run",
     "status": "say how far a run is",
     "train": "train a stage of the model from a YAML recipe",

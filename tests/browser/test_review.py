@@ -159,3 +159,53 @@ def test_a_decision_that_cannot_be_kept_is_not_shown_as_kept(
         wait(lambda: "Not kept" in read(driver, "problem"))
         assert shows(driver, "mug-0", "Open")()
         assert read(driver, "count") == "1 of 4, 4 open"
+
+
+def test_two_people_label_posters_by_keys_and_do_not_see_each_other(
+    tmp_path: Path, open_browser: Callable[..., Any]
+) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    (tmp_path / "review").mkdir()
+    items = []
+    for name, grey in (("lamp", 90), ("mug", 200)):
+        (tmp_path / "review" / f"{name}.jpg").write_bytes(
+            encode_evidence(np.full((240, 180, 3), grey, np.uint8), ())
+        )
+        images = (ReviewImage(f"review/{name}.jpg", name),)
+        items.append(ReviewItem(name, "poster", name, images, (), labels=("floating", "size", "crowded")))
+    save_review_items(tmp_path, items)
+    driver = open_browser()
+    with run_site(Review(tmp_path).site) as server:
+        driver.get(server.address)
+        press(driver, "Ana", Keys.ENTER)
+        wait(shows(driver, "lamp", "Open"))
+        assert read(driver, "labels").split() == ["floating1", "size2", "crowded3"]
+        press(driver, "n", "low", Keys.ENTER, "1", "2", "3", "2", "7")  # 2 is taken back, 7 is no key
+        pressed = "[...document.querySelectorAll('#labels [aria-pressed=true]')].map((b) => b.id)"
+        assert driver.execute_script(f"return {pressed}") == ["label-floating", "label-crowded"]
+        press(driver, "r")
+        wait(shows(driver, "mug", "Open"))
+        assert driver.execute_script(f"return {pressed}") == []
+        press(driver, "a")
+        wait(lambda: read(driver, "done") == "All decided.")
+        press(driver, "f", "k")
+        wait(shows(driver, "lamp", "Rejected by Ana"))
+        assert "floating, crowded; low" in read(driver, "state")
+
+        driver.execute_script("localStorage.clear()")
+        driver.get(f"{server.address}?again")
+        press(driver, "Bo", Keys.ENTER)
+        wait(shows(driver, "lamp", "Open"))  # as if Ana had not been there
+        assert read(driver, "count") == "1 of 2, 2 open"
+        press(driver, "2", "r")
+        wait(shows(driver, "mug", "Open"))
+        press(driver, "u")
+        wait(shows(driver, "lamp", "Open"))
+        press(driver, "1", "r")
+        wait(shows(driver, "mug", "Open"))
+        driver.save_screenshot(str(tmp_path / "page.png"))
+    standing = [
+        (d.key, d.who, d.labels) for d, undone in load_log(tmp_path / "decisions.sqlite") if not undone
+    ]
+    assert standing == [("lamp", "Ana", "floating,crowded"), ("mug", "Ana", ""), ("lamp", "Bo", "floating")]

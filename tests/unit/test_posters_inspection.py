@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 
 from cyclorama.cli import main
+from cyclorama.commands.inspect_label import TYPES, write_items, write_labels
+from cyclorama.curate.review import Review
+from cyclorama.errors import SettingsError
 from cyclorama.imaging.layout import Rectangle, find_box, place_in_box
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import PosterLayout
@@ -191,3 +194,41 @@ def test_plan_gives_the_layouts_that_posters_are_drawn_from(tmp_path: Path) -> N
     assert main(["poster", *arguments, "--attempts", "1", "--out", str(made), "--quiet"]) == 1
     [record] = made.rglob("vase*.poster.json")
     assert PosterRecord(**json.loads(record.read_text())).layout == layouts[0]
+
+
+def test_people_label_posters_and_do_not_see_what_others_said(layout: PosterLayout, tmp_path: Path) -> None:
+    posters, out = tmp_path / "posters", tmp_path / "labels"
+    for name, planted in (("clean", {}), ("up", {"down": -0.1}), ("small", {"scale": 0.6})):
+        write_poster(make(layout, stand(layout, **planted)), posters, name)
+    write_items(posters, out)
+    review = Review(out)
+    assert [item["key"] for item in review.load_state()["items"]] == ["clean", "small", "up"]
+    assert all(tuple(item["labels"]) == TYPES for item in review.load_state()["items"])
+    assert not any(
+        item["reasons"] for item in review.load_state()["items"]
+    )  # the checks' verdict is not shown
+    answers = [
+        ("clean", "Ana", ""), ("up", "Ana", "floating"), ("small", "Ana", "floating,size"),
+        ("clean", "Bo", ""), ("up", "Bo", "floating"), ("small", "Bo", "size"),
+    ]  # fmt: skip
+    for key, who, labels in answers:
+        choice = "reject" if labels else "accept"
+        review.decide({"key": key, "choice": choice, "who": who, "labels": labels, "reason": ""})
+        assert {d["who"] for d in review.load_state(who)["decisions"].values()} == {who}
+    with pytest.raises(SettingsError, match="labels are floating, sunk, .*; got ugly"):
+        review.decide({"key": "up", "choice": "reject", "who": "Bo", "labels": "floating,ugly"})
+    said = write_labels(posters, out)
+    assert said == [
+        f"6 labels of 2 people in {out / 'labels.jsonl'}",
+        "Ana and Bo, 3 posters, floating: kappa 0.40",  # agreed 2/3, by chance 4/9
+        "Ana and Bo, 3 posters, size: kappa 1.00",
+    ]
+    rows = [json.loads(line) for line in (out / "labels.jsonl").read_text().splitlines()]
+    found = {(row["name"], row["who"]): row for row in rows}
+    assert {key: row["types"] for key, row in found.items()} == {
+        (key, who): labels.split(",") if labels else [] for key, who, labels in answers
+    }
+    assert list(found["up", "Ana"]["faults"]) == ["floating"] and not found["clean", "Bo"]["faults"]
+    assert found["clean", "Ana"]["accepted"] and not found["up", "Bo"]["accepted"]
+    write_items(posters, out)  # the same folder goes on
+    assert len(Review(out).load_state("Ana")["decisions"]) == 3

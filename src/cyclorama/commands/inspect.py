@@ -1,4 +1,5 @@
-"""``cyclorama inspect``: what the checks say of finished posters, anew and from their files alone."""
+"""``cyclorama inspect``: what the checks say of finished posters, anew and from their files alone; ``inspect
+label`` asks people."""
 
 from __future__ import annotations
 
@@ -8,15 +9,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import cyclopts
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from cyclorama.posters.inspection import Inspected
 
+inspect = cyclopts.App(name="inspect", help="Judge finished posters anew; let people label them.")
+inspect.command("cyclorama.commands.inspect_label:label", name="label", help="let people say what is wrong")
 RESULTS = "inspection.jsonl"
 
 
-def inspect(
+@inspect.default
+def judge(
     place: Annotated[Path, Parameter(name="PLACE")],
     /,
     *,

@@ -1,8 +1,9 @@
 """What is a person asked to look at, where do the answers go, and how does the page come and go by HTTP?
 
-A run writes ``review.jsonl`` and the images in ``review/``; the review page shows them and keeps decisions
-in ``decisions.sqlite``, which the next run takes in. Decided items stay in the list, so that a decision can
-be taken back: that marks its row instead of deleting it, so that the file also is the log of the review. The
+The page is curating's and that of people who label posters (``cyclorama inspect label``). A run writes
+``review.jsonl`` and the images in ``review/``; the review page shows them and keeps decisions in
+``decisions.sqlite``, which the next run takes in. Decided items stay in the list, so that a decision can be
+taken back: that marks its row instead of deleting it, so that the file also is the log of the review. The
 decision that counts for a key is the newest that was not taken back.
 """
 
@@ -34,11 +35,12 @@ _WAIT_SECONDS = 30.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS decisions (
     number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, choice TEXT NOT NULL, who TEXT NOT NULL,
-    made REAL NOT NULL, reason TEXT NOT NULL, basis TEXT NOT NULL, undone REAL
+    made REAL NOT NULL, reason TEXT NOT NULL, basis TEXT NOT NULL, undone REAL,
+    labels TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS decisions_by_key ON decisions (key);
 """
-_COLUMNS = "key, choice, who, made, reason, basis"
+_COLUMNS = "key, choice, who, made, reason, basis, labels"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Decision:
     """What the person wrote, if anything."""
     basis: str = ""
     """Digest of what the person was shown; another one now means that image or evidence changed."""
+    labels: str = ""
+    """Which of the item's labels the person gave, separated by commas."""
 
     def __post_init__(self) -> None:
         if self.choice not in get_args(Choice):
@@ -62,7 +66,7 @@ class Decision:
         for name, text in (("key", self.key), ("who", self.who)):
             if not text.strip():
                 raise SettingsError(f"a decision needs a {name}; got an empty text")
-        longest = max(len(text) for text in (self.key, self.who, self.reason, self.basis))
+        longest = max(len(text) for text in (self.key, self.who, self.reason, self.basis, self.labels))
         if longest > MAX_TEXT:
             raise SettingsError(f"a decision's text has {longest} characters, at most {MAX_TEXT}; shorten it")
 
@@ -91,7 +95,9 @@ def save_decision(path: str | Path, decision: Decision) -> None:
     """Add ``decision``; it is on the disk when this returns. Raises OutputError."""
     with _connect(Path(path)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", astuple(decision))
+        connection.execute(
+            f"INSERT INTO decisions ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(decision)
+        )
 
 
 def undo(path: str | Path, who: str, when: float) -> Decision | None:
@@ -119,6 +125,8 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_TABLES)
+        if "labels" not in {row[1] for row in connection.execute("PRAGMA table_info(decisions)")}:
+            connection.execute("ALTER TABLE decisions ADD COLUMN labels TEXT NOT NULL DEFAULT ''")
         yield connection
         if connection.in_transaction:
             connection.execute("COMMIT")
@@ -130,7 +138,7 @@ def _connect(path: Path) -> Iterator[sqlite3.Connection]:
 
 ITEMS_NAME = "review.jsonl"
 IMAGE_FOLDER = "review"
-Kind = Literal["image", "pair"]
+Kind = Literal["image", "pair", "poster"]
 
 
 @dataclass(frozen=True)
@@ -153,6 +161,8 @@ class ReviewItem:
     reasons: tuple[str, ...]
     """Why it is here, one line per rule."""
     numbers: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """What a person may say is wrong, by a key each."""
 
     @property
     def basis(self) -> str:
@@ -219,12 +229,14 @@ class Review:
         if place == "/":
             return Reply(self.page, "text/html; charset=utf-8")
         if place == "/items":
-            return Reply(json.dumps(self.load_state(), ensure_ascii=False).encode(), "application/json")
+            state = self.load_state(query.get("who", ""))
+            return Reply(json.dumps(state, ensure_ascii=False).encode(), "application/json")
         return None if image is None else Reply(image, "image/jpeg", "private, no-cache")
 
-    def load_state(self) -> dict[str, Any]:
-        """Items in order, and the decision that stands for each decided one."""
-        decisions = load_decisions(self._database)
+    def load_state(self, who: str = "") -> dict[str, Any]:
+        """Items in order, and the decision that stands for each decided one; of labels those of ``who``
+        alone, so that nobody sees what another has said."""
+        decisions = self._load_decisions(who.strip())
         return {
             "items": [asdict(item) | {"basis": item.basis} for item in self._items.values()],
             "decisions": {key: asdict(d) for key, d in decisions.items() if key in self._items},
@@ -245,8 +257,15 @@ class Review:
         if key not in self._items:
             raise SettingsError(f"nothing under review has the key {key!r}; reload the page")
         reason = _get_text(values, "reason") if "reason" in values else ""
-        basis = self._items[key].basis
-        decision = Decision(key, cast("Choice", choice), who.strip(), time.time(), reason.strip(), basis)
+        item = self._items[key]
+        labels = _get_text(values, "labels") if "labels" in values else ""
+        if unknown := sorted({*filter(None, labels.split(","))} - {*item.labels}):
+            raise SettingsError(
+                f"labels are {', '.join(item.labels) or 'not asked for'}; got {', '.join(unknown)}"
+            )
+        decision = Decision(
+            key, cast("Choice", choice), who.strip(), time.time(), reason.strip(), item.basis, labels
+        )
         save_decision(self._database, decision)
         return {"decision": asdict(decision)}
 
@@ -255,8 +274,14 @@ class Review:
         undone = undo(self._database, _get_text(values, "who").strip(), time.time())
         if undone is None:
             return {"undone": None, "decision": None}
-        standing = load_decisions(self._database).get(undone.key)
+        standing = self._load_decisions(undone.who).get(undone.key)
         return {"undone": asdict(undone), "decision": asdict(standing) if standing else None}
+
+    def _load_decisions(self, who: str) -> dict[str, Decision]:
+        if not any(item.labels for item in self._items.values()):
+            return load_decisions(self._database)
+        log = load_log(self._database)
+        return {decision.key: decision for decision, undone in log if undone is None and decision.who == who}
 
 
 def _get_text(values: Any, name: str) -> str:

@@ -12,6 +12,7 @@
   let why = false;
   let busy = false;
   let problem = "";
+  let labels = new Set(); // of the item that is shown, as chosen
 
   function make(tag, properties = {}, ...children) {
     const node = document.createElement(tag);
@@ -57,6 +58,7 @@
 
   function show(place) {
     position = Math.max(0, Math.min(items.length - 1, place));
+    labels = new Set((decisions[items[position]?.key]?.labels ?? "").split(",").filter(Boolean));
     if (items.length) history.replaceState(null, "", `#${encodeURIComponent(items[position].key)}`);
     draw();
   }
@@ -94,7 +96,7 @@
     act(async () => {
       const item = items[position];
       const reason = document.getElementById("note")?.value ?? "";
-      const { decision } = await ask("decisions", { key: item.key, choice, who, reason });
+      const { decision } = await ask("decisions", { key: item.key, choice, who, reason, labels: [...labels].join() });
       decisions[item.key] = decision;
       busy = false;
       goOn();
@@ -119,6 +121,11 @@
     draw();
   }
 
+  function turn(label) {
+    if (!labels.delete(label)) labels.add(label);
+    document.getElementById(`label-${label}`).setAttribute("aria-pressed", String(labels.has(label)));
+  }
+
   // --- what is seen -------------------------------------------------------------------------------------
 
   function describe(item) {
@@ -126,7 +133,8 @@
     if (!decision) return make("p", { className: "state", id: "state" }, "Open");
     const when = new Date(decision.when * 1000).toLocaleString();
     const said = decision.choice === "accept" ? "Accepted" : "Rejected";
-    const note = decision.reason ? `: ${decision.reason}` : "";
+    const said_why = [decision.labels?.replaceAll(",", ", "), decision.reason].filter(Boolean).join("; ");
+    const note = said_why ? `: ${said_why}` : "";
     const stale = isStale(item) ? " What is shown has changed since; please look again." : "";
     return make(
       "p",
@@ -141,6 +149,17 @@
     );
     return rows.length ? make("table", { id: "why" }, ...rows) : make("p", { id: "why" }, "No numbers.");
   }
+
+  const showLabels = (item) =>
+    make(
+      "div",
+      { id: "labels", className: "labels", role: "group", "aria-label": "What is wrong" },
+      ...item.labels.map((label, place) =>
+        button(`label-${label}`, label.replaceAll("_", " "), String((place + 1) % 10), () => turn(label), {
+          "aria-pressed": String(labels.has(label)),
+        }),
+      ),
+    );
 
   const button = (id, label, key, act, properties = {}) =>
     make("button", { id, type: "button", onclick: act, ...properties }, label, make("kbd", {}, key));
@@ -190,9 +209,10 @@
       make("ul", { id: "reasons" }, ...item.reasons.map((reason) => make("li", {}, reason))),
       make("div", { className: "images" }, ...images),
       ...(why ? [showNumbers(item)] : []),
+      ...(item.labels?.length ? [showLabels(item)] : []),
       make("label", { htmlFor: "note" }, "Note for the next decision (N)"),
       make("input", { id: "note", maxLength: 500, autocomplete: "off" }),
-      ...(open ? [] : [make("p", { id: "done" }, "All decided. Run cyclorama curate again to take it in.")]),
+      ...(open ? [] : [make("p", { id: "done" }, items[0].kind === "poster" ? "All decided." : "All decided. Run cyclorama curate again to take it in.")]),
       bar,
     );
     heading.focus({ preventScroll: true });
@@ -213,7 +233,7 @@
       make("h1", {}, title),
       make("label", { htmlFor: "who" }, "Your name, kept with each decision"),
       field,
-      make("p", { className: "soft" }, "Keys: A accept, R reject, U undo, J next, K previous, W why, N note, F open or all."),
+      make("p", { className: "soft" }, "Keys: A accept, R reject, U undo, J next, K previous, W why, N note, F open or all; 1 to 0 what is wrong with a poster."),
       make("p", { id: "problem", className: "bad", role: "alert" }, problem),
       button("start", "Start", "Enter", start),
     );
@@ -222,7 +242,7 @@
 
   async function load() {
     try {
-      ({ items, decisions } = await ask("items"));
+      ({ items, decisions } = await ask(`items?who=${encodeURIComponent(who)}`));
     } catch (error) {
       problem = `Cannot read the list: ${error.message}`;
       welcome();
@@ -256,7 +276,8 @@
       if (event.key === "Escape" || event.key === "Enter") root.querySelector("h2").focus();
       return;
     }
-    const key = KEYS[event.key.toLowerCase()];
+    const label = /^[0-9]$/.test(event.key) && items[position].labels?.[(Number(event.key) + 9) % 10];
+    const key = label ? () => turn(label) : KEYS[event.key.toLowerCase()];
     if (key) {
       event.preventDefault();
       key();

@@ -76,7 +76,7 @@ def settle(pixels: Pixels, keyed: Matte, seen: Matte | None = None) -> Settled:
     if notches.any():  # matting sees no outline in white on white
         key |= notches
         closed = dilate(notches, _ROUND // 2) & key  # their own soft rim, too
-        keyed = np.maximum(keyed, resize_plane(closed.astype(np.float32), keyed.shape))
+        keyed = np.maximum(keyed, resize_plane(closed.astype(np.float32), keyed.shape)).clip(0, 1)
     if unsure.sum() > MOST_UNSURE * subject.sum():
         return Settled(keyed)
     prints = _find_prints(key, seen)
@@ -186,7 +186,7 @@ def _find_notches(key: Mask, subject: Mask, shown: Pixels) -> Mask:
     """Bites out of the outline of a product nearly as pale as its ground: beside a dark print ringing looks
     like ground there, and the network sees ``subject``."""
     padded = np.pad(key, 2 * _NOTCH)
-    closed = ndimage.binary_closing(padded, EIGHT, iterations=_NOTCH)[
+    closed: Mask = ndimage.binary_closing(padded, EIGHT, iterations=_NOTCH)[
         2 * _NOTCH : -2 * _NOTCH, 2 * _NOTCH : -2 * _NOTCH
     ]
     notches = closed & ~key & subject
@@ -195,7 +195,7 @@ def _find_notches(key: Mask, subject: Mask, shown: Pixels) -> Mask:
     away = np.hypot(*_compare_ground(shown, key | subject))
     share = np.maximum(ndimage.uniform_filter(key.astype(np.float32), 21), 1e-3)
     colour = ndimage.uniform_filter(np.minimum(away, 30.0) * key, 21) / share
-    return np.asarray(notches & (colour <= _PALE_PACK) & (away > 1))
+    return np.asarray(notches & (colour <= _PALE_PACK) & (away > 1), bool)
 
 
 def _find_missed(key: Mask, seen: Matte) -> Mask:
