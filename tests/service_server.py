@@ -43,12 +43,14 @@ class ServiceProcess:
     options: tuple[str, ...] = ()
     quick: bool = False
     """Whether flat grounds are drawn in place of rendered sets."""
+    python: str = sys.executable
+    """Of the environment whose cyclorama serves."""
     process: subprocess.Popen[str] = field(init=False)
     port: int = 0
 
     def start(self) -> None:
         program = [str(QUICK)] if self.quick else ["-m", "cyclorama"]
-        command = [sys.executable, *program, "serve", "--port", str(self.port), "--data", str(self.data)]
+        command = [self.python, *program, "serve", "--port", str(self.port), "--data", str(self.data)]
         with self.data.with_suffix(".log").open("a") as log:
             before = log.tell()
             environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -5,29 +5,17 @@ from __future__ import annotations
 import base64
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browsers import CUT, DROP, MADE, PRODUCTS, change_share, press, press_control, read_share, see, touch
 from cyclorama.service import keys
 from cyclorama.service.store import Store
 from service_server import ServiceProcess
 
-PRODUCTS = Path(__file__).resolve().parents[2] / "src/cyclorama/weights/demo/products"
-DROP = """
-const transfer = new DataTransfer();
-for (const [name, bytes] of arguments[0])
-  transfer.items.add(new File([Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0))], name,
-    {type: 'image/webp'}));
-document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true}));
-"""
-CUT = "[...document.querySelectorAll('.cut img')].filter((image) => image.naturalWidth).length"
-MADE = (
-    "[...document.querySelectorAll('#images .done .cell-image img')]"
-    ".filter((image) => image.naturalWidth).length"
-)
 KEYS = r"""
 return [...document.querySelectorAll('body *')].flatMap((element) => [...element.childNodes]
   .filter((node) => node.nodeType === 3).map((node) => node.data.trim())
@@ -67,31 +55,9 @@ def page(module_browser: Any, server: ServiceProcess) -> Any:
     return driver
 
 
-def see(driver: Any, condition: str, seconds: float = 30) -> Any:
-    """What the script ``condition`` gives, once that is true."""
-    end = time.monotonic() + seconds
-    while not (found := driver.execute_script(f"return {condition}")):
-        assert time.monotonic() < end, (condition, driver.get_log("browser"))
-        time.sleep(0.05)
-    return found
-
-
 def click(driver: Any, selector: str) -> None:
     see(driver, f"document.querySelector({selector!r})?.disabled === false")
     driver.find_element("css selector", selector).click()
-
-
-def press(driver: Any, *keys: str) -> None:
-    from selenium.webdriver import ActionChains
-
-    ActionChains(driver, duration=10).send_keys(*keys).perform()
-
-
-def press_control(driver: Any, key: str) -> None:
-    from selenium.webdriver import ActionChains
-    from selenium.webdriver.common.keys import Keys
-
-    ActionChains(driver, duration=10).key_down(Keys.CONTROL).send_keys(key).key_up(Keys.CONTROL).perform()
 
 
 def go(driver: Any, view: str) -> None:
@@ -105,19 +71,6 @@ def open_mask(driver: Any) -> Any:
     click(driver, ".tile-image")
     see(driver, "document.querySelector('.editor .tool') && document.querySelector('.stage').width > 300")
     return driver.find_element("css selector", ".stage")
-
-
-def read_share(driver: Any) -> int:
-    """The share of the image that is product, percent, once the server has drawn all strokes."""
-    text = see(driver, r"document.querySelector('.editor .status')?.innerText.match(/\d+/)?.[0]")
-    return int(text)
-
-
-def change_share(driver: Any, change: Callable[[], object]) -> int:
-    before = read_share(driver)
-    change()
-    pattern = r"document.querySelector('.editor .status')?.innerText.match(/\d+/)?.[0]"
-    return int(see(driver, f"(({pattern}) ?? '{before}') !== '{before}' && {pattern}"))
 
 
 def is_pressed(driver: Any, selector: str) -> bool:
@@ -147,6 +100,12 @@ def test_by_mouse_and_over_a_reload(page: Any) -> None:
     assert erased < share
     assert change_share(page, lambda: click(page, ".editor-zoom .button:nth-child(1)")) == share
     assert change_share(page, lambda: click(page, ".editor-zoom .button:nth-child(2)")) == erased
+    click(page, ".editor [data-key=black]")
+    dark = "getComputedStyle(document.querySelector(arguments[0])).backgroundColor"
+    chosen, main = (
+        page.execute_script(f"return {dark}", one) for one in (".editor [data-key=black]", ".editor .primary")
+    )
+    assert chosen == main  # the pointer is still over it, which once made its word pale on pale
     click(page, ".editor-top .primary")
     see(page, "!document.querySelector('dialog')")
 
@@ -199,11 +158,6 @@ def test_by_keyboard(page: Any) -> None:
     see(page, "document.querySelector('.pane .over')?.style.clipPath")
     press(page, Keys.ESCAPE)
     see(page, "!document.querySelector('dialog') && document.activeElement.dataset.image")
-
-
-def touch(driver: Any, kind: str, *points: tuple[float, float]) -> None:
-    values = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
-    driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": values})
 
 
 def press_word(driver: Any, word: str) -> None:
@@ -418,6 +372,30 @@ def test_a_poster_is_made_its_words_are_moved_written_and_saved(page: Any, serve
     draft = server.send(f"/v1/images/{made['id']}/poster/draft", {}).json
     kept = [100 * value for value in draft["boxes"]["headline"]]
     assert [kept[0], kept[1], kept[2] - kept[0], kept[3] - kept[1]] == pytest.approx(shown, abs=0.01)
+
+
+def test_a_poster_is_made_of_a_finished_image(page: Any, server: ServiceProcess) -> None:
+    page.refresh()
+    go(page, "images")
+    see(page, f"{MADE} >= 2")
+    shown = page.execute_script("return document.querySelector('#images .cell-image').dataset.image")
+    click(page, ".cell-image")
+    see(page, "document.querySelectorAll('.more-of .button').length === 6")
+    page.execute_script("document.querySelectorAll('.more-of .button')[1].click()")
+    see(page, "document.body.dataset.view === 'posters' && !document.querySelector('dialog')")
+    assert see(page, "document.querySelectorAll('.subject[aria-pressed=true] img').length") == 1
+    before = page.execute_script(f"return {POSTERS}")
+    field = page.find_element("css selector", "input[name=headline]")
+    if not field.get_property("value"):
+        field.send_keys("Slow evenings")
+    click(page, ".poster-foot .primary")
+    see(page, f"{POSTERS} > {before}", 120)
+    image, job = server.get(f"/v1/images/{shown}"), server.get("/v1/jobs")["items"][0]["id"]
+    [item] = server.get(f"/v1/jobs/{job}")["request"]["items"]
+    first = server.get(f"/v1/jobs/{image['job']}")["request"]["items"][image["item"]]
+    assert item["image"] == first["image"]
+    style = server.ask("GET", f"/v1/assets/{item['style']}/file").body
+    assert style == server.ask("GET", f"/v1/images/{shown}/style").body
 
 
 def test_a_server_that_dies_in_the_middle_is_waited_for(page: Any, server: ServiceProcess) -> None:

@@ -1,4 +1,4 @@
-"""The two wheels: size, contents; a scene in a clean environment, the bundled model in one with `learned`.
+"""The two wheels: size, contents; in clean environments a scene, the bundled model and the service.
 
 Not part of the default run (marker ``packaging``): it builds and installs, which needs the package index.
 ``make wheel-test`` runs it, and so does continuous integration.
@@ -18,7 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from service_server import TINY, ServiceProcess
+
 ROOT = Path(__file__).resolve().parents[2]
+PRODUCTS = ROOT / "src/cyclorama/weights/demo/products"
 LIMITS = {"cyclorama": 40 * 10**6, "cyclorama_bundled": 64 * 10**6}
 """Bytes of each wheel."""
 
@@ -107,6 +110,23 @@ def test_the_bundled_model_with_the_extra_learned(learned: Path, tmp_path: Path)
 def test_the_bundled_model_names_its_extra(clean: Path, tmp_path: Path) -> None:
     said = run(clean / "cyclorama", "models", "show", cwd=tmp_path, code=2)
     assert "pip install 'cyclorama[learned]'" in said
+
+
+def test_the_service_with_its_extra_makes_an_image_and_a_poster(
+    wheels: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its workers asked for the extra ``poster`` once, so they died and no image was ever made."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    serving = install(tmp_path / "serving", f"{wheels['cyclorama']}[serve]")
+    server = ServiceProcess(tmp_path / "data", python=str(serving / "python"))
+    server.start()
+    item = {"image": server.upload(PRODUCTS / "mug" / "01.webp"), "category": "mug"}
+    orders = ({"settings": TINY}, {"poster": {"texts": {"en": {"headline": "Slow"}}, "sizes": ["square"]}})
+    for order in orders:
+        job = server.wait_for(server.send("/v1/jobs", {"items": [item], **order}).json["id"], 300)
+        assert (job["state"], job["counts"]["done"]) == ("done", 1), job
+        assert job["images"][0]["report"]["exact"]
+    assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -20,6 +21,10 @@ MEMORY = 2**30
 
 def prepare() -> None:
     pass
+
+
+def start_slowly() -> None:
+    time.sleep(0.5)
 
 
 def sleep_long() -> None:
@@ -105,6 +110,15 @@ def test_all_busy(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(QueueFullError) as full:
         busy.run(add, 1, 1)
     assert full.value.retry_after == 10
+
+
+def test_who_comes_while_a_child_starts_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first start after an installation compiles matting: the newcomer's third photo was refused then."""
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.01)
+    found = Children(1, start_slowly, memory=MEMORY)
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(found.run, [add] * 3, [1, 2, 3], [1, 1, 1])) == [2, 3, 4]
+    found.close()
 
 
 def test_children_end_with_their_owner() -> None:

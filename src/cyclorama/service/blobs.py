@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import fsspec  # type: ignore[import-untyped]
 
-from cyclorama.errors import OutputError, UnknownIdError
+from cyclorama.errors import OutputError, SettingsError, UnknownIdError
 from cyclorama.files import refuse, write_atomic
 
 _BLOCK = 2**20
@@ -35,7 +35,11 @@ class Blobs:
     """Files named by the sha256 of their bytes, on this machine's disk or at any address fsspec knows."""
 
     def __init__(self, address: str) -> None:
-        system, self._root = fsspec.core.url_to_fs(address)
+        """Raises SettingsError: an address that fsspec does not know, or not without a further package."""
+        try:
+            system, self._root = fsspec.core.url_to_fs(address)
+        except (ImportError, ValueError) as error:
+            raise SettingsError(f"--store {address}: {error}") from error
         self._system: Any = system
         self._local = type(system).__name__ == "LocalFileSystem"
 

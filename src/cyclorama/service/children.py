@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,13 +84,7 @@ class Children:
         Raises the function's own CycloramaError, HeavyImageError (time, memory, a crash), QueueFullError (all
         children are busy for long, or the server has ended them).
         """
-        try:
-            child = self._free.get(timeout=_WAIT_SECONDS)
-        except queue.Empty:
-            raise QueueFullError(
-                f"all processes that read images were busy for {_WAIT_SECONDS:.0f} s; try again",
-                retry_after=10,
-            ) from None
+        child = self._take()
         try:
             child = child or self._launch()
             kind, value = self._ask(child, function, arguments)
@@ -115,6 +110,24 @@ class Children:
             child.process.kill()  # its pipe ends, which a thread that waits for it sees
         for child in children:
             child.process.join()
+
+    def _take(self) -> _ChildProcess | None:
+        """A free child, or leave to launch one; while children start, it is waited for as long as they may take.
+
+        Raises QueueFullError.
+        """
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self._free.get(timeout=_WAIT_SECONDS)
+            except queue.Empty:
+                with self._lock:
+                    starting = any(not child.ready for child in self._all)
+                if not starting or time.monotonic() > end:
+                    raise QueueFullError(
+                        f"all processes that read images were busy for {_WAIT_SECONDS:.0f} s; try again",
+                        retry_after=10,
+                    ) from None
 
     def _launch(self) -> _ChildProcess:
         context = multiprocessing.get_context("spawn")

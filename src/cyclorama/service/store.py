@@ -32,7 +32,8 @@ class Store:
         """``folder``: the data folder, made if need be; ``database``: URL of SQLAlchemy in place of
         ``folder/service.sqlite``; ``blobs``: address of fsspec in place of ``folder/blobs``.
 
-        Raises OutputError (disk, a database that does not answer or is of another release).
+        Raises OutputError (disk, a database that does not answer or is of another release), SettingsError (an
+        address that is not known).
         """
         self.folder = folder
         try:
