@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
 import cyclorama.service
+from asgi import ask
+from cyclorama.service.routes import page
 
 FOLDER = Path(cyclorama.service.__file__).parent / "studio"
 FILES = [path for path in sorted(FOLDER.rglob("*")) if path.is_file()]
@@ -38,6 +42,20 @@ def test_all_is_small_and_each_file_short() -> None:
     assert sum(sizes[name] for name in first) + words < 150_000, "what is fetched before anything is seen"
     assert sum(size for name, size in sizes.items() if not name.endswith(".json")) < 230_000
     assert max(len(text.splitlines()) for text in SCRIPTS.values()) <= 400
+
+
+def test_files_go_out_packed_to_who_can_unpack_them() -> None:
+    app = FastAPI()
+    app.include_router(page.router)
+    plain = ask(app, path="/studio/poster.js")
+    assert plain.body == (FOLDER / "poster.js").read_bytes() and "content-encoding" not in plain.headers
+    accepts = {"Accept-Encoding": "gzip, deflate, br"}
+    packed = ask(app, path="/studio/poster.js", headers=accepts)
+    assert packed.headers["content-encoding"] == "gzip" and packed.headers["vary"] == "Accept-Encoding"
+    assert gzip.decompress(packed.body) == plain.body and len(packed.body) < 0.4 * len(plain.body)
+    assert packed.headers["etag"] != plain.headers["etag"]
+    again = ask(app, path="/studio/poster.js", headers=accepts | {"If-None-Match": packed.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
 
 
 @pytest.mark.parametrize("language", ["de", "es", "zh"])

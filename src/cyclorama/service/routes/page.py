@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from importlib.resources import files
@@ -41,11 +42,19 @@ def list_files() -> dict[str, bytes]:
     return {name: entry.read_bytes() for name, entry in places if name.rpartition(".")[2] in _TYPES}
 
 
+@cache
+def _compress(name: str) -> bytes:
+    return gzip.compress(list_files()[name], mtime=0)
+
+
 def _send(name: str, request: Request) -> Response:
     content = list_files().get(name)
     if content is None:
         raise RouteError(f"the page has no file {name!r}")
-    headers = {"Cache-Control": "no-cache", "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        content, headers["Content-Encoding"] = _compress(name), "gzip"
+    headers["ETag"] = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=f"{_TYPES[name.rpartition('.')[2]]}; charset=utf-8")

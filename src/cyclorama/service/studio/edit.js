@@ -2,7 +2,8 @@
 // is moved is put together here, what is kept by the server.
 
 import { get, loadBitmap, recompose } from "./api.js";
-import { button, fill, h, icon, openDialog, segments, typing } from "./dom.js";
+import { button, fill, h, icon, segments } from "./dom.js";
+import { Editor } from "./editor.js";
 import { GUIDES, drawGuides, snap } from "./guides.js";
 import { formatNumber, t } from "./words.js";
 import { Zoom, trackPointers } from "./zoom.js";
@@ -14,19 +15,14 @@ const settings = { guides: "none", snaps: true };
 const clamp = (value, least, most) => Math.min(Math.max(least, most), Math.max(least, value));
 
 /** Open the editor on a finished image; `keep(image)` gets the new one, `sample(box)` asks for a ground made anew. */
-export const openEditor = (image, keep, sample) => new Editor(image, keep, sample);
+export const openEditor = (image, keep, sample) => new PlaceEditor(image, keep, sample);
 
-class Editor {
+class PlaceEditor extends Editor {
   constructor(image, keep, sample) {
-    Object.assign(this, { image, keep, sample, problem: "", lines: [], steps: [], at: -1 });
-    this.dialog = openDialog(t("edit.title", { name: image.name }), "editor", () => this.zoom.observer.disconnect());
-    this.stage = h("canvas", { class: "stage moves", tabindex: "0", "aria-label": t("edit.canvas") });
-    this.top = h("header", { class: "editor-top" });
-    this.tools = h("div", { class: "editor-tools" });
-    this.dialog.append(this.top, h("div", { class: "stage-frame" }, this.stage), this.tools);
-    this.zoom = new Zoom(this.stage.parentNode, () => this.draw());
-    this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
+    const stage = h("canvas", { class: "stage moves", tabindex: "0", "aria-label": t("edit.canvas") });
+    super(t("edit.title", { name: image.name }), h("div", { class: "stage-frame" }, stage), "edit.leave", () => this.zoom.observer.disconnect());
+    Object.assign(this, { image, keep, sample, stage, lines: [], steps: [], at: -1 });
+    this.zoom = new Zoom(stage.parentNode, () => this.draw());
     this.drawControls();
     this.load().catch((error) => this.fail(error));
   }
@@ -76,7 +72,7 @@ class Editor {
   }
 
   get changed() {
-    return JSON.stringify(this.place) !== JSON.stringify(this.steps[0]);
+    return Boolean(this.parts) && JSON.stringify(this.place) !== JSON.stringify(this.steps[0]);
   }
 
   /** How far a corner of the product has left the place that ground and light were made for. */
@@ -119,8 +115,11 @@ class Editor {
     this.at += 1;
   }
 
+  canGo(step) {
+    return Boolean(this.steps[this.at + step]);
+  }
+
   go(step) {
-    if (!this.steps[this.at + step]) return;
     this.at += step;
     this.set(this.steps[this.at]);
   }
@@ -163,29 +162,15 @@ class Editor {
     this.drawControls();
   }
 
-  key(event) {
-    const control = event.ctrlKey || event.metaKey;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
-    if (key === "Escape") this.leave();
-    else if (!this.parts || typing(event) || event.target.type === "range") return;
-    else if (control && key === "z") this.go(event.shiftKey ? 1 : -1);
-    else if (control && key === "y") this.go(1);
-    else if (control) return;
-    else if (arrow) {
+  press(event, key, arrow) {
+    if (!this.parts || event.target.type === "range") return false;
+    if (arrow) {
       const by = event.shiftKey ? Math.round(Math.max(this.parts.width, this.parts.height) / 100) : 1;
       this.set({ left: this.place.left + arrow[0] * by, top: this.place.top + arrow[1] * by });
-      this.remember();
-    } else if ("+=-".includes(key)) {
-      this.scaleBy(key === "-" ? 0.99 : 1 / 0.99);
-      this.remember();
-    } else return;
-    event.preventDefault();
+    } else if ("+=-".includes(key)) this.scaleBy(key === "-" ? 0.99 : 1 / 0.99);
+    else return false;
+    this.remember();
     this.drawControls();
-  }
-
-  leave() {
-    if (!this.parts || !this.changed || confirm(t("edit.leave"))) this.dialog.close();
   }
 
   /** Ask the server for the image as it stands here. */
@@ -261,13 +246,7 @@ class Editor {
 
   drawControls() {
     const { parts, place } = this;
-    fill(this.top,
-      button({ icon: "close", label: t("mask.cancel"), onclick: () => this.leave(), kind: "quiet" }),
-      h("h2", { class: "editor-name" }, this.image.name),
-      h("span", { class: "editor-zoom" },
-        button({ icon: "undo", label: `${t("undo")} (Ctrl Z)`, kind: "quiet", disabled: this.at < 1, onclick: () => this.go(-1) }),
-        button({ icon: "redo", label: `${t("redo")} (Ctrl Shift Z)`, kind: "quiet", disabled: this.at >= this.steps.length - 1, onclick: () => this.go(1) })),
-      button({ text: t("edit.save"), kind: "primary", disabled: !parts || !this.changed || this.working, onclick: () => this.save() }));
+    this.drawTop(this.image.name, { text: t("edit.save"), disabled: !this.changed || this.working, onclick: () => this.save() });
     if (!parts) return fill(this.tools, this.problem ? h("p", { class: "problem", role: "alert" }, this.problem) : h("p", { class: "soft", role: "status" }, t("edit.preparing")));
     const field = (name, value, most, take) => h("label", { class: "field" }, h("span", {}, t(`edit.${name}`)),
       h("input", { class: "input", type: "number", min: 0, max: most, value, onchange: (event) => {

@@ -204,7 +204,8 @@ export function tellProgress(jobs) {
   const [waiting, done, failed] = [sum("queued") + sum("running"), sum("done"), sum("failed")];
   const total = waiting + done + failed + sum("cancelled");
   const left = Math.max(0, ...jobs.map(({ seconds_left }) => seconds_left ?? 0));
-  if (!waiting) return failed ? t("job.failed", { n: done, total, failed }) : t("job.done", { n: done });
+  const made = jobs.every(({ request }) => request.poster) ? "posters.done" : "job.done";
+  if (!waiting) return failed ? t("job.failed", { n: done, total, failed }) : t(made, { n: done });
   return left ? t("job.left", { n: done, total, time: formatSeconds(left) }) : t("job.progress", { n: done, total });
 }
 

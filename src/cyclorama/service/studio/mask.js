@@ -1,7 +1,8 @@
 // How does a designer mend a cut-out?  By strokes, which the server draws on the full-size matte.
 
 import { assetFile, cutOut, loadBitmap } from "./api.js";
-import { button, fill, h, icon, openDialog, segments, typing } from "./dom.js";
+import { button, fill, h, icon, segments } from "./dom.js";
+import { Editor } from "./editor.js";
 import { MaskView, VIEWS } from "./maskview.js";
 import { Drawing, StrokeHistory, buildMatte, isLasso, takesAway } from "./strokes.js";
 import { formatNumber, t } from "./words.js";
@@ -19,29 +20,21 @@ const settings = { tool: "erase", radius: 0.08, hardness: 0.8, view: "checks" };
  */
 export function openMaskEditor(product, keep) {
   if (!product.cutout) Object.assign(settings, { tool: "lasso", view: "red" });
-  const editor = new Editor(product, keep);
-  editor.open();
+  const editor = new MaskEditor(product, keep);
+  editor.begin();
   return editor;
 }
 
-class Editor {
+class MaskEditor extends Editor {
   constructor(product, keep) {
-    [this.product, this.keep] = [product, keep];
-    this.stroke = null;
-    this.cross = null;
-    this.cursor = null;
-    this.problem = "";
-    this.asked = 0;
+    const stage = h("canvas", { class: "stage", tabindex: "0", "aria-label": t("mask.canvas"), "aria-describedby": "mask-keys" });
+    super(t("mask.title", { name: product.name }), h("div", { class: "stage-frame" }, stage), "mask.leave", () => this.close());
+    Object.assign(this, { product, keep, stage, stroke: null, cross: null, cursor: null, asked: 0 });
+    this.dialog.append(h("p", { id: "mask-keys", class: "hidden" }, t("mask.keys")));
+    this.zoom = new Zoom(stage.parentNode, () => this.draw());
   }
 
-  async open() {
-    this.dialog = openDialog(t("mask.title", { name: this.product.name }), "editor", () => this.close());
-    this.stage = h("canvas", { class: "stage", tabindex: "0", "aria-label": t("mask.canvas"), "aria-describedby": "mask-keys" });
-    this.top = h("header", { class: "editor-top" });
-    this.tools = h("div", { class: "editor-tools" });
-    this.dialog.append(this.top, h("div", { class: "stage-frame" }, this.stage), this.tools,
-      h("p", { id: "mask-keys", class: "hidden" }, t("mask.keys")));
-    this.zoom = new Zoom(this.stage.parentNode, () => this.draw());
+  async begin() {
     this.drawControls();
     try {
       await this.load();
@@ -49,12 +42,10 @@ class Editor {
       this.problem = error.message || t("offline");
       return this.drawControls();
     }
-    this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("keyup", (event) => event.key === " " && this.cross && this.end());
-    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
     trackPointers(this.zoomTarget(), {
       pans: (event) => event.button > 0 || event.altKey,
-      start: (event) => this.begin(this.zoom.locate(event), event),
+      start: (event) => this.startStroke(this.zoom.locate(event), event),
       move: (event, drawing) => this.move(event, drawing),
       end: () => this.end(),
       cancel: () => this.cancel(),
@@ -105,8 +96,7 @@ class Editor {
     return Math.max(0.5, settings.radius * settings.radius * 4 * Math.max(this.cutout.width, this.cutout.height));
   }
 
-  begin(place, event) {
-    if (!this.view) return;
+  startStroke(place, event) {
     if (event?.pointerType) this.cross = null;
     this.stroke = { tool: settings.tool, radius: round(this.radius), hardness: settings.hardness, points: [place.map(round)] };
     this.drawing = new Drawing(this.matte, this.stroke);
@@ -126,7 +116,7 @@ class Editor {
     if (Math.hypot(place[0] - x, place[1] - y) * this.zoom.scale < 1.5) return;
     if (points.length === MOST_POINTS) {
       this.end();
-      this.begin([x, y]);
+      this.startStroke([x, y]);
       return this.extend(place);
     }
     points.push(place.map(round));
@@ -155,11 +145,19 @@ class Editor {
   /** Take back the stroke in work: a second finger came. */
   cancel() {
     this.stroke = null;
-    this.go(this.history.count);
+    this.go(0);
   }
 
-  go(count) {
-    this.history.show(count);
+  get changed() {
+    return Boolean(this.history) && this.history.count !== this.product.strokes.length;
+  }
+
+  canGo(step) {
+    return Boolean(this.history) && (step > 0 ? this.history.canRedo : this.history.canUndo);
+  }
+
+  go(step) {
+    this.history.show(this.history.count + step);
     this.view.update(whole(this.matte));
     this.ask();
     this.draw();
@@ -226,24 +224,17 @@ class Editor {
     this.draw();
   }
 
-  key(event) {
-    if (!this.view) return;
-    const control = event.ctrlKey || event.metaKey;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  press(event, key, arrow) {
+    if (!this.view) return false;
     const onStage = event.target === this.stage;
-    if (control && key === "z") event.shiftKey ? this.redo() : this.undo();
-    else if (control && key === "y") this.redo();
-    else if (control || typing(event)) return;
-    else if (onStage && arrow) this.moveCross(arrow, event.shiftKey ? 40 : 8);
+    const tool = TOOLS.find(([, , letter]) => letter.toLowerCase() === key);
+    if (onStage && arrow) this.moveCross(arrow, event.shiftKey ? 40 : 8);
     else if (onStage && key === " ") this.pressSpace(event.repeat);
     else if (key === "[" || key === "]") this.set({ radius: clamp(settings.radius * (key === "[" ? 0.87 : 1.15), 0.01, 0.35) });
     else if (key === "x") this.set({ tool: OTHER[settings.tool] ?? "add" });
     else if (key === "v") this.set({ view: VIEWS[(VIEWS.indexOf(settings.view) + 1) % VIEWS.length] });
-    else if (key === "Escape") this.leave();
-    else if (TOOLS.some((tool) => tool[2].toLowerCase() === key)) this.set({ tool: TOOLS.find((tool) => tool[2].toLowerCase() === key)[0] });
-    else if (!this.zoom.key(event)) return;
-    event.preventDefault();
+    else if (tool) this.set({ tool: tool[0] });
+    else return this.zoom.key(event);
   }
 
   moveCross([dx, dy], step) {
@@ -257,32 +248,13 @@ class Editor {
   pressSpace(again) {
     if (again) return;
     this.cross ??= [this.cutout.width / 2, this.cutout.height / 2];
-    this.begin(this.cross);
-  }
-
-  undo() {
-    if (this.history.canUndo) this.go(this.history.count - 1);
-  }
-
-  redo() {
-    if (this.history.canRedo) this.go(this.history.count + 1);
-  }
-
-  /** Escape and the cross: strokes that are not kept are asked about. */
-  leave() {
-    if (!this.history || this.history.count === this.product.strokes.length || confirm(t("mask.leave"))) this.dialog.close();
+    this.startStroke(this.cross);
   }
 
   drawControls() {
     const { history } = this;
-    fill(this.top,
-      button({ icon: "close", label: t("mask.cancel"), onclick: () => this.leave(), kind: "quiet" }),
-      h("h2", { class: "editor-name" }, this.product.name),
-      h("span", { class: "editor-zoom" },
-        button({ icon: "undo", label: `${t("undo")} (Ctrl Z)`, kind: "quiet", disabled: !history?.canUndo, onclick: () => this.undo() }),
-        button({ icon: "redo", label: `${t("redo")} (Ctrl Shift Z)`, kind: "quiet", disabled: !history?.canRedo, onclick: () => this.redo() }),
-        button({ icon: "fit", label: `${t("zoom.fit")} (0)`, kind: "quiet wide-only", onclick: () => this.zoom.fit() })),
-      button({ text: t("mask.save"), kind: "primary", disabled: !history, onclick: () => this.save() }));
+    this.drawTop(this.product.name, { text: t("mask.save"), disabled: !history, onclick: () => this.save() },
+      button({ icon: "fit", label: `${t("zoom.fit")} (0)`, kind: "quiet wide-only", onclick: () => this.zoom.fit() }));
     if (this.problem && !history) return fill(this.tools, h("p", { class: "problem", role: "alert" }, this.problem));
     if (!history) return fill(this.tools, h("p", { class: "soft" }, t("loading")));
     const slider = (name, value, least, most, shown, set) =>

@@ -2,7 +2,8 @@
 
 import { draftPoster, editPoster, imageFile, save } from "./api.js";
 import { align, pull, shift } from "./boxes.js";
-import { button, fill, h, icon, openDialog, segments, typing } from "./dom.js";
+import { button, fill, h, icon, segments } from "./dom.js";
+import { Editor } from "./editor.js";
 import { decide, findImage } from "./jobs.js";
 import { toast } from "./toast.js";
 import { formatNumber, says, t } from "./words.js";
@@ -29,23 +30,18 @@ const draw = (name, attributes, ...children) => {
   return element;
 };
 
-class PosterEditor {
+class PosterEditor extends Editor {
   constructor(job, image, nameLanguage, keep, leave) {
-    Object.assign(this, { job, nameLanguage, keep, problem: "", addresses: [], chosen: null });
-    this.dialog = openDialog(t("poster.title", { name: image.name }), "editor", () => {
+    const sheet = h("div", { class: "poster", "data-own": true });
+    const frame = h("div", { class: "stage-frame poster-frame", onpointerdown: (event) => event.target.closest(".textbox, .inline") || this.choose(null) }, sheet);
+    super(t("poster.title", { name: image.name }), frame, "edit.leave", () => {
       this.watch.disconnect();
       this.addresses.forEach(URL.revokeObjectURL);
       leave();
     });
-    this.top = h("header", { class: "editor-top" });
-    this.sheet = h("div", { class: "poster", "data-own": true });
-    this.frame = h("div", { class: "stage-frame poster-frame", onpointerdown: (event) => event.target.closest(".textbox, .inline") || this.choose(null) }, this.sheet);
-    this.tools = h("div", { class: "editor-tools" });
-    this.dialog.append(this.top, this.frame, this.tools);
+    Object.assign(this, { job, nameLanguage, keep, sheet, frame, addresses: [], chosen: null });
     this.watch = new ResizeObserver(() => this.resize());
-    this.watch.observe(this.frame);
-    this.dialog.addEventListener("keydown", (event) => this.key(event));
-    this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));
+    this.watch.observe(frame);
     this.begin(image);
   }
 
@@ -86,8 +82,11 @@ class PosterEditor {
     this.drawControls();
   }
 
+  canGo(step) {
+    return Boolean(this.steps[this.at + step]);
+  }
+
   go(step) {
-    if (!this.steps[this.at + step]) return;
     this.at += step;
     this.state = this.steps[this.at];
     this.ask();
@@ -286,17 +285,10 @@ class PosterEditor {
     this.set({ texts: { ...this.state.texts, [role]: words } }, !goesOn);
   }
 
-  key(event) {
-    const control = event.ctrlKey || event.metaKey;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const arrow = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+  press(event, key, arrow) {
     const box = event.target.closest?.(".textbox");
-    if (key === "Escape") this.leave();
-    else if (typing(event)) return;
-    else if (control && key === "z") this.go(event.shiftKey ? 1 : -1);
-    else if (control && key === "y") this.go(1);
-    else if (control || event.altKey) return;
-    else if (box && arrow) {
+    if (event.altKey) return false;
+    if (box && arrow) {
       const { id } = box.dataset;
       const [dx, dy] = arrow.map((one) => one * STEP);
       const moved = event.shiftKey ? pull(this.boxes[id], "se", dx, dy) : shift(this.boxes[id], dx, dy);
@@ -304,12 +296,7 @@ class PosterEditor {
       this.placeBoxes();
     } else if (box && key === "Enter") this.write(box.dataset.id);
     else if (key === "a" || key === "r") this.verdict(key === "a" ? "approved" : "rejected");
-    else return;
-    event.preventDefault();
-  }
-
-  leave() {
-    if (!this.changed || confirm(t("edit.leave"))) this.dialog.close();
+    else return false;
   }
 
   /** Keep the poster as it stands here, as a new one. */
@@ -361,13 +348,7 @@ class PosterEditor {
 
   drawControls() {
     const { draft, image, job } = this;
-    fill(this.top,
-      button({ icon: "close", label: t("back"), onclick: () => this.leave(), kind: "quiet" }),
-      h("h2", { class: "editor-name" }, image.name),
-      h("span", { class: "editor-zoom" },
-        button({ icon: "undo", label: `${t("undo")} (Ctrl Z)`, kind: "quiet", disabled: this.at < 1, onclick: () => this.go(-1) }),
-        button({ icon: "redo", label: `${t("redo")} (Ctrl Shift Z)`, kind: "quiet", disabled: this.at >= this.steps.length - 1, onclick: () => this.go(1) })),
-      button({ text: t("poster.save"), kind: "primary", disabled: !this.changed || this.saving || Boolean(this.problem), onclick: () => this.save() }));
+    this.drawTop(image.name, { text: t("poster.save"), disabled: !this.changed || this.saving || Boolean(this.problem), onclick: () => this.save() });
     if (!draft) return fill(this.tools, h("p", { class: this.problem ? "problem" : "soft", role: "status" }, this.problem || t("loading")));
     const codes = Object.keys(job.request.poster.texts);
     const roles = Object.keys(this.texts);

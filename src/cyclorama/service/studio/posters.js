@@ -15,24 +15,35 @@ const ROLES = ["headline", "subline", "price", "action", "body", "legal"];
 const LONG = ["body", "legal"];
 const LANGUAGES = ["en", "de", "es", "zh", "fr", "it", "nl", "pl", "pt", "tr", "ja", "ko", "ar", "he", "hi"];
 
-const get = () => ({ texts: { [getLanguage()]: {} }, sizes: ["square"], left: [], brand: null, jobs: [], ...state.poster });
+const get = () => ({ texts: { [getLanguage()]: {} }, sizes: ["square"], left: [], images: [], brand: null, jobs: [], ...state.poster });
 const set = (values) => change({ poster: { ...get(), ...values } }, "posters");
 export const nameLanguage = (code) => new Intl.DisplayNames(getLanguage(), { type: "language" }).of(code);
 
-/** What can be advertised: products, and those of approved images that are not among them. */
+/** A product as an image of it shows it, in that image's style. */
+const followImage = (key, { job, image }) => ({ key, name: image.name, image: imageThumbnail(image.id), describe: async () => {
+  const look = await findLook(job, image).catch(() => ({})); // a learned model's image has none that could be followed
+  return { ...job.request.items[image.item], seed: null, ...(look.kind === "style" && { style: look.style.asset }) };
+} });
+
+/** What can be advertised: images that were brought here, products, and those of approved images that are not among them. */
 function listSubjects() {
-  const subjects = getReady().map((product) => ({
+  const subjects = get().images.map((id) => [id, findImage(id)]).filter(([, { image }]) => image).map(([id, found]) => followImage(id, found));
+  subjects.push(...getReady().map((product) => ({
     key: product.asset, name: product.name, image: assetThumbnail(product.asset), mask: product.cutout.matte, describe: () => describeItem(product),
-  }));
+  })));
   for (const job of server.jobs.values())
     for (const image of job.images.filter(({ decision, poster }) => decision === "approved" && !poster)) {
-      const item = job.request.items[image.item];
-      if (!subjects.some(({ key }) => key === item.image)) subjects.push({ key: item.image, name: image.name, image: imageThumbnail(image.id), describe: async () => {
-        const look = await findLook(job, image).catch(() => ({})); // a learned model's image has none that could be followed
-        return { ...item, seed: null, ...(look.kind === "style" && { style: look.style.asset }) };
-      } });
+      const { image: key } = job.request.items[image.item];
+      if (!subjects.some((one) => one.key === key)) subjects.push(followImage(key, { job, image }));
     }
   return subjects;
+}
+
+/** Bring an image here: a poster of its product, in its style and size. */
+export function advertise({ id, width, height }) {
+  const [size] = SIZES.find(([, ...sides]) => String(sides.slice(0, 2)) === String([width, height])) ?? get().sizes;
+  set({ images: [id, ...get().images.filter((one) => one !== id)], left: listSubjects().map(({ key }) => key).filter((key) => key !== id), sizes: [size] });
+  location.hash = "posters";
 }
 
 const listChosen = () => listSubjects().filter(({ key }) => !get().left.includes(key));
@@ -78,12 +89,12 @@ function drawWords() {
   };
   return section("words",
     h("div", { class: "row" },
-      codes.length > 1 && segments(t("posters.languages"), codes.map((code) => [code, nameLanguage(code)]), now, open),
+      segments(t("posters.languages"), codes.map((code) => [code, nameLanguage(code)]), now, open),
       h("select", { class: "select small", "aria-label": t("posters.language.add"), onchange: (event) => {
         looking.language = event.target.value;
         set({ texts: { ...texts, [event.target.value]: {} } });
         event.target.value = "";
-      } }, h("option", { value: "", selected: true }, "+"), LANGUAGES.filter((code) => !codes.includes(code)).map((code) => h("option", { value: code }, nameLanguage(code)))),
+      } }, h("option", { value: "", selected: true }, t("posters.language.add")), LANGUAGES.filter((code) => !codes.includes(code)).map((code) => h("option", { value: code }, nameLanguage(code)))),
       codes.length > 1 && button({ icon: "close", kind: "quiet small", label: t("posters.language.remove", { name: nameLanguage(now) }), onclick: () => {
         const { [now]: gone, ...rest } = texts;
         set({ texts: rest });
@@ -120,7 +131,7 @@ function drawFoot() {
     : [t("count.products", { n: products }), t("count.sizes", { n: sizes.length }), t("posters.count", { n: codes.length })].join(" × ");
   const ready = products && listSaid(texts).length && !lacking.length;
   return h("div", { class: "poster-foot" }, h("p", { class: "sum", role: "status" }, why),
-    button({ text: t("posters.make", { n: ready ? n : 0 }), kind: "primary large", disabled: !ready, onclick: make }));
+    button({ text: n ? t("posters.make", { n }) : t("posters.make.none"), kind: "primary large", disabled: !ready, onclick: make }));
 }
 
 function drawCell(job, image) {
@@ -153,7 +164,7 @@ function drawRun(id) {
   const [words] = Object.values(job.request.poster.texts);
   return h("section", { class: "run", key: id, "aria-label": t("run.title", { time: formatTime(job.created) }) },
     h("header", { class: "run-head" },
-      h("div", {}, h("h2", { dir: "auto" }, Object.values(words)[0]), h("p", { class: "soft" }, `${formatTime(job.created)} · ${isOpen(job) || job.counts.failed ? tellProgress([job]) : t("posters.done", { n: job.counts.done })}`)),
+      h("div", {}, h("h2", { dir: "auto" }, Object.values(words)[0]), h("p", { class: "soft" }, `${formatTime(job.created)} · ${tellProgress([job])}`)),
       h("div", { class: "run-buttons" },
         isOpen(job) && button({ text: t("cancel"), kind: "small", onclick: tryTo(() => cancel(id)) }),
         !isOpen(job) && job.counts.failed > 0 && button({ text: t("retry"), icon: "retry", kind: "small", onclick: tryTo(() => retry(id)) }),
@@ -172,7 +183,7 @@ export function draw() {
   const { jobs } = get();
   fill(main,
     h("div", { id: "posters-made", class: "poster-made", key: "made" }, h("h1", { class: "hidden" }, t("nav.posters")),
-      jobs.length > 0 && button({ text: t("posters.words"), icon: "edit", kind: "phone-only", onclick: () => document.querySelector(".poster-form").scrollIntoView() }),
+      jobs.length > 0 && button({ text: t("posters.words"), icon: "poster", kind: "phone-only", onclick: () => document.querySelector(".poster-form").scrollIntoView() }),
       jobs.length ? jobs.map(drawRun) : h("div", { class: "empty" }, icon("poster"), h("h1", {}, t("posters.none")), h("p", { class: "soft" }, t("posters.none.hint")))),
     h("div", { class: "poster-form", key: "form" }, h("div", { class: "poster-fields" }, drawSubjects(), drawWords(), drawSizes(), drawBrand()), drawFoot()));
 }

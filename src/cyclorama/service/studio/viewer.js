@@ -169,6 +169,11 @@ class Viewer {
     });
     return h("section", { class: "section more-of", key: "more", "aria-label": t("viewer.more") },
       button({ text: [t("edit"), h("kbd", {}, "E")], icon: "edit", onclick: () => this.edit() }),
+      button({ text: t("viewer.poster"), icon: "poster", onclick: tryTo(async () => {
+        const { advertise } = await import("./posters.js");
+        this.dialog.close();
+        advertise(this.image);
+      }) }),
       button({ text: t("image.alike"), icon: "style", onclick: add(addAlike) }),
       button({ text: t("image.four"), icon: "add", onclick: add(addImages) }),
       button({ text: t("viewer.lock"), icon: "lock", onclick: tryTo(async () => {
