@@ -112,7 +112,7 @@ class Children:
             child.process.join()
 
     def _take(self) -> _ChildProcess | None:
-        """A free child, or leave to launch one; while children start, it is waited for as long as they may take.
+        """A free child, or leave to launch one; while children start, they are waited for.
 
         Raises QueueFullError.
         """
