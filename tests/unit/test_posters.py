@@ -21,7 +21,7 @@ from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import Element, PosterLayout
 from cyclorama.models.registry import Category, CategoryRegistry
 from cyclorama.posters import maker as making
-from cyclorama.posters.drawing import list_layers, set_texts
+from cyclorama.posters.drawing import find_accent, list_layers, set_texts
 from cyclorama.posters.files import Poster, open_poster, write_poster
 from cyclorama.posters.maker import PosterMaker, PosterSettings, edit, find_calm, place
 from cyclorama.posters.record import PosterRecord, read_record
@@ -161,6 +161,42 @@ def test_words_of_one_stack_have_one_colour_where_their_ground_changes(
         if max(box[1] for box in places) - min(box[3] for box in places) < 0.12:
             assert len({proof.colour for proof in record.proofs}) == 1
         assert all(proof.contrast >= proof.limit for proof in record.proofs)
+
+
+def paint_product(colour: tuple[int, int, int]) -> Product:
+    product = make_product()
+    return product.derive(
+        pixels=np.full_like(product.pixels, colour), foreground=np.full_like(product.pixels, colour)
+    )
+
+
+@pytest.mark.parametrize(
+    ("colour", "least", "most"), [((30, 60, 150), 35, 48), ((40, 170, 70), 35, 48), ((240, 215, 60), 74, 84)]
+)
+def test_an_accent_is_deep_but_for_yellow_which_would_be_olive(
+    colour: tuple[int, int, int], least: float, most: float
+) -> None:
+    accent = rgb2lab(np.array([[find_accent(paint_product(colour))]]) / 255)[0, 0]
+    own = rgb2lab(np.array([[colour]]) / 255)[0, 0]
+    assert least - 1 <= accent[0] <= most + 1
+    assert abs(np.arctan2(accent[2], accent[1]) - np.arctan2(own[2], own[1])) < 0.15  # its hue stays
+
+
+@pytest.mark.parametrize("ground", [(225, 215, 205), (40, 60, 120), (30, 50, 130), (120, 150, 235)])
+def test_a_button_shows_on_its_ground_and_a_price_is_no_shade_of_it(
+    monkeypatch: pytest.MonkeyPatch, ground: tuple[int, int, int]
+) -> None:
+    monkeypatch.setattr(making, "sample_images", Grounds(ground))
+    poster = make(plans=1)["en"]
+    lab = rgb2lab(np.array([[ground]]) / 255)[0, 0]
+    [button] = [patch for patch in poster.drawn.below if patch.name == "Button"]
+    fill = rgb2lab(button.rgba[button.rgba[..., 3] == 255][:1, None, :3] / 255)[0, 0]
+    assert np.linalg.norm(fill - lab) >= 34
+    price = next(proof for proof in poster.record.proofs if proof.id == "price")
+    shade = rgb2lab(np.array([[price.colour]]) / 255)[0, 0]
+    assert abs(shade[0] - lab[0]) >= 34
+    if lab[0] >= 62 and np.hypot(*lab[1:]) > 15:  # the blue product's own blue on light blue
+        assert np.hypot(*shade[1:]) < 15
 
 
 def test_words_of_arabic_alone_are_laid_out_from_the_right(grounds: Grounds) -> None:

@@ -41,6 +41,15 @@ INK, PAPER = 16.0, 97.0
 PANEL_DARK, PANEL_LIGHT = 22.0, 93.0
 BRIGHT = 80.0
 """Lightness of an accent on a dark ground."""
+DEEP, YELLOW = (35.0, 48.0), (74.0, 84.0)
+"""Least and largest lightness of an accent, and of a yellow one, which is olive where it is deep."""
+YELLOW_HUES = (70.0, 115.0)
+"""Degrees of CIELAB's hue."""
+APART = 35.0
+"""CIE76 distance from its ground from which on a button shows."""
+STEP, SAME_HUE, COLOURED = 35.0, 30.0, 15.0
+"""Least difference in lightness (L*) of a price in the accent; degrees within which two hues are one; chroma
+from which on a colour has a hue."""
 DARK = 62.0
 """Grounds darker than this (L*) take light words and dark panels."""
 
@@ -87,7 +96,8 @@ def draw_poster(
     colours = _choose_colours(ground, fitted, accent, brand)
     for element, text in fitted:
         if element.role == "action":
-            legible = _draw_button(text, _to_pixels(element.box, canvas), accent, canvas)
+            fill = _choose_fill(accent, _find_mean(ground, element.box))
+            legible = _draw_button(text, _to_pixels(element.box, canvas), fill, canvas)
         else:
             legible = _write(ground, element, text, colours[element.id])
         *veils, letters = legible.patches
@@ -191,7 +201,8 @@ def _choose_colours(
 
 
 def find_accent(product: Product) -> RGB:
-    """The product's most lively colour, deep enough for words; a plain dark one if it has none."""
+    """The product's most lively colour, deep enough for words unless it is yellow; a plain dark one if it has
+    none."""
     seen = product.foreground[product.matte > 0.9]
     if len(seen) == 0:
         return (40, 40, 44)
@@ -202,7 +213,9 @@ def find_accent(product: Product) -> RGB:
     if lively.mean() < 0.01 or not lively.any():
         return (40, 40, 44)
     hue = np.median(lab[lively], axis=0)
-    return _from_lab(np.array([min(max(hue[0], 35.0), 48.0), hue[1], hue[2]]))
+    degrees = math.degrees(math.atan2(hue[2], hue[1]))
+    low, high = YELLOW if YELLOW_HUES[0] <= degrees <= YELLOW_HUES[1] else DEEP
+    return _from_lab(np.array([min(max(hue[0], low), high), hue[1], hue[2]]))
 
 
 def _draw_panel(background: Pixels, element: Element, brand: PosterBrand, canvas: tuple[int, int]) -> Patch:
@@ -221,6 +234,12 @@ def _draw_logo(logo: npt.NDArray[np.uint8], box: Box, canvas: tuple[int, int]) -
     size = (max(1, right - left), max(1, bottom - top))
     small = Image.fromarray(logo).convert("RGBa").resize(size, Image.Resampling.LANCZOS).convert("RGBA")
     return Patch("Logo", left, top, np.asarray(small))
+
+
+def _choose_fill(accent: RGB, mean: npt.NDArray[np.float64]) -> RGB:
+    """A button's colour on a ground of ``mean`` (L*a*b*): the accent, or what shows where that does not."""
+    plain = _tint(PAPER if mean[0] < DARK else INK, mean, 0.5)
+    return next((tone for tone in (accent, _lighten(accent)) if _measure_apart(tone, mean) >= APART), plain)
 
 
 def _draw_button(
@@ -303,7 +322,20 @@ def _find_mean(ground: Pixels, box: Box) -> npt.NDArray[np.float64]:
 
 
 def _stands_out(colour: RGB, mean: npt.NDArray[np.float64]) -> bool:
-    return bool(np.linalg.norm(to_lab(np.array([[colour]], np.uint8))[0, 0] - mean) > 45)
+    """Whether a price shows in ``colour`` on ``mean`` (L*a*b*): far from it, lighter or darker, and on a
+    light ground of another hue."""
+    lab = to_lab(np.array([[colour]], np.uint8))[0, 0].astype(float)
+    if _measure_apart(colour, mean) <= 45 or abs(lab[0] - mean[0]) < STEP:
+        return False
+    turned = math.degrees(math.atan2(lab[2], lab[1]) - math.atan2(mean[2], mean[1]))
+    like = (
+        abs((turned + 180) % 360 - 180) < SAME_HUE and min(np.hypot(*lab[1:]), np.hypot(*mean[1:])) > COLOURED
+    )
+    return mean[0] < DARK or not like
+
+
+def _measure_apart(colour: RGB, mean: npt.NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(to_lab(np.array([[colour]], np.uint8))[0, 0] - mean))
 
 
 def _lighten(colour: RGB) -> RGB:
