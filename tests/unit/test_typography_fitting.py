@@ -164,3 +164,21 @@ def test_widths_keep_line_ends_of_the_text_and_long_texts_are_quick() -> None:
     assert measure_widths(TextBlock(words="two\nlines of text"), 2)[0] == math.inf
     long = measure_widths(TextBlock(words="many words " * 60), 3)
     assert long[2] < long[0] / 2.8
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            "Whole milk, never homogenised",
+            ["Whole milk,", "never", "homogenised"],
+        ),  # as narrow as the other way
+        ("Small, quiet, always with you", ["Small, quiet,", "always with you"]),
+        ("Fig, a long walk home", ["Fig, a long", "walk home"]),  # a pause is not worth a line of one word
+    ],
+)
+def test_lines_end_at_a_pause_where_they_are_as_wide(words: str, lines: list[str]) -> None:
+    block = TextBlock(words=words)  # type: ignore[arg-type]
+    wide = measure_widths(block, 3)[len(lines) - 1]
+    found = fit_text(block, (0, 0, 40 * wide + 1, 40 * 1.5 * len(lines)), (600, 600))
+    assert [words[line.start : line.end].strip() for line in found.lines] == lines

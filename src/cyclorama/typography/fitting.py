@@ -27,6 +27,9 @@ _GAP = 0.04
 _X_HEIGHT = 0.5
 """Of a face that does not say, in ems."""
 _TOLERANCE = 1e-6
+_PAUSES = (",", ";", ":", ".", "!", "?", "…", "–", "—", "،", "؛", "؟", "、", "。", "，")
+_PAUSE = 0.4
+"""Gap that a line may have more to end at a pause, as a share of the width."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +149,13 @@ class _Setter:
         return max(line.advance, line.ink[2] - line.ink[0]) if line.ink else line.advance
 
     def find_lines(self, number: int, width: float) -> list[ShapedLine] | None:
-        """Lines of paragraph ``number`` within ``width`` ems, as few and as even as can be; or None."""
+        """Lines of paragraph ``number`` within ``width`` ems, as few and as even as can be, and where that is
+        much the same broken at a pause; or None."""
+        text = self.paragraphs[number].text
         stops = (0, *self.paragraphs[number].breaks)
         if len(stops) == 1 or stops[-1] == 0:
             return [self.shape(number, 0, 0)]
-        # best[j]: (lines, sum of squared gaps, minus the place before) of the text up to the break j
+        # best[j]: (lines, sum of squared gaps less that of pauses, minus the place before) up to the break j
         best: list[tuple[int, float, int] | None] = [(0, 0.0, 0)] + [None] * (len(stops) - 1)
         for last in range(1, len(stops)):
             for first in range(last - 1, -1, -1):
@@ -162,7 +167,12 @@ class _Setter:
                     continue
                 if before is None:
                     continue
-                rated = (before[0] + 1, before[1] + (width - wide) ** 2, -first)
+                pause = last < len(stops) - 1 and text[: stops[last]].rstrip().endswith(_PAUSES)
+                rated = (
+                    before[0] + 1,
+                    before[1] + (width - wide) ** 2 - pause * (_PAUSE * width) ** 2,
+                    -first,
+                )
                 if best[last] is None or rated < best[last]:  # type: ignore[operator]
                     best[last] = rated
         if best[-1] is None:
