@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.compositing import apply_shadow, composite, compute_contact_shadow
@@ -77,6 +78,18 @@ def test_a_contact_shadow_is_the_generators() -> None:
     wanted = apply_shadow(empty, compute_contact_shadow(matte, 0.4))
     found = Effect.of_contact(matte).apply(empty, BOX, BOX, 0.4 / CONTACT)
     assert np.abs(found.astype(float) - wanted).max() < 1
+
+
+@pytest.mark.parametrize(("down", "across"), [(3, 5), (-4, 7), (0, -9), (30, 0), (-20, -30)])
+def test_an_effect_of_the_same_size_moves_by_whole_pixels(down: int, across: int) -> None:
+    """As an affine transform of the layer gives it, to the bit."""
+    layer = np.random.default_rng(0).integers(0, 255, (*CANVAS, 3), dtype=np.uint8)
+    end = Rectangle(BOX.top + down, BOX.left + across, BOX.height, BOX.width)
+    white = np.full_like(layer, 255)
+    moved = Image.fromarray(layer).transform(
+        CANVAS[::-1], Image.Transform.AFFINE, (1, 0, -across, 0, 1, -down), fillcolor=(255, 255, 255)
+    )
+    assert (Effect(layer).apply(white, BOX, end, 1) == np.asarray(moved)).all()
 
 
 def test_a_moved_product_keeps_its_pixels_and_a_scaled_one_is_the_photos_resampled_once() -> None:
