@@ -120,8 +120,35 @@ def test_by_mouse_and_over_a_reload(page: Any) -> None:
     open_mask(page)
     assert read_share(page) == erased
     assert page.execute_script("return document.querySelector('.editor-zoom .button').disabled") is False
-    press(page, "\ue00c")
+    leaves = "return dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert page.execute_script(leaves) is True
+    assert change_share(page, lambda: click(page, ".editor-zoom .button:nth-child(1)")) == share
+    assert page.execute_script(leaves) is False  # a reload is asked about while strokes are not kept
+    page.execute_script("window.confirm = () => true; history.back()")
     see(page, "!document.querySelector('dialog')")
+    assert page.execute_script(leaves) is True
+
+
+def test_two_tabs_keep_the_same(page: Any, server: ServiceProcess) -> None:
+    first = page.current_window_handle
+    size = ".size[data-key='size-1080x1920']"
+    chosen = f'document.querySelector("{size}")?.ariaPressed'
+    go(page, "products")
+    page.switch_to.new_window("tab")
+    second = page.current_window_handle
+    page.get(f"http://127.0.0.1:{server.port}/#products")
+    see(page, f"document.querySelectorAll('.tile').length === 2 && {chosen} === 'false'")
+    click(page, size)
+    page.switch_to.window(first)
+    see(page, f"{chosen} === 'true'")
+    click(page, size)
+    click(page, ".tile .tile-text .button")
+    page.switch_to.window(second)
+    see(page, f"{chosen} === 'false' && document.querySelectorAll('.tile').length === 1")
+    page.close()
+    page.switch_to.window(first)
+    click(page, "#toast .button")
+    see(page, f"{CUT} === 2")
 
 
 def test_by_keyboard(page: Any) -> None:

@@ -13,7 +13,12 @@ export class Editor {
     this.problem = "";
     this.top = h("header", { class: "editor-top" });
     this.tools = h("div", { class: "editor-tools" });
-    this.dialog = openDialog(title, "editor", onclose);
+    const guard = (event) => this.changed && event.preventDefault();
+    this.dialog = openDialog(title, "editor", () => {
+      removeEventListener("beforeunload", guard);
+      onclose();
+    });
+    addEventListener("beforeunload", guard);
     this.dialog.append(this.top, content, this.tools);
     this.dialog.addEventListener("keydown", (event) => this.key(event));
     this.dialog.addEventListener("cancel", (event) => (event.preventDefault(), this.leave()));

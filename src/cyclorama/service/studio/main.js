@@ -7,7 +7,7 @@ import { listenToGrid } from "./grid.js";
 import { followJobs, refresh } from "./jobs.js";
 import "./panel.js";
 import { addFiles, listenForFiles, resumeUploads } from "./products.js";
-import { change, loadState, looking, onRender, render, server, state } from "./state.js";
+import { change, listenToTabs, loadState, looking, onRender, render, server, state } from "./state.js";
 import { toast, tryTo } from "./toast.js";
 import { getLanguage, languages, loadWords, t } from "./words.js";
 
@@ -26,6 +26,8 @@ async function loadBatch() {
 }
 
 function go() {
+  for (const dialog of [...document.querySelectorAll("dialog")].reverse()) // the browser's back leaves them, too
+    if (dialog.dispatchEvent(new Event("cancel", { cancelable: true }))) dialog.close();
   const view = location.hash.slice(1);
   looking.view = VIEWS.includes(view) ? view : state.jobs.length && !state.products.length ? "images" : "products";
   document.body.dataset.view = looking.view;
@@ -68,11 +70,13 @@ async function begin() {
   const [categories, presets, models] = await Promise.all(["categories", "presets", "models"].map(async (name) => (await get(`/v1/${name}`)).items));
   Object.assign(server, { categories, presets, models });
   loadBrands();
-  const kept = [...state.jobs.map(({ id }) => id), ...(state.poster?.jobs ?? []), state.look.looks?.job].filter(Boolean);
+  const load = () => Promise.all([...state.jobs.map(({ id }) => id), ...(state.poster?.jobs ?? []), state.look.looks?.job]
+    .filter((id) => id && !server.jobs.has(id)).map(refresh));
+  listenToTabs(load);
   followJobs((id) => hear(id));
   resumeUploads();
   render(...PARTS);
-  await Promise.all(kept.map(refresh));
+  await load();
   for (const file of LATER) import(file).catch(() => {});
 }
 

@@ -1,6 +1,7 @@
 // What does the page know, and what of it outlives a reload?
 
 const DATABASE = "cyclorama-studio";
+const tabs = new BroadcastChannel(DATABASE);
 
 /**
  * @typedef {{id: string, name: string, file?: Blob, asset?: string, width?: number, height?: number,
@@ -65,8 +66,18 @@ export function changeProduct(id, values) {
 
 function save() {
   saving = null;
-  database?.transaction("state", "readwrite").objectStore("state").put({ ...state }, "state");
+  const writing = database?.transaction("state", "readwrite");
+  writing?.objectStore("state").put({ ...state }, "state");
+  if (writing) writing.oncomplete = () => tabs.postMessage("kept");
 }
+
+/** Take up what other tabs change, draw it, and have `take` do the rest. */
+export const listenToTabs = (take) => (tabs.onmessage = async () => {
+  if (saving !== null) return; // what is changed here is written over it in a moment
+  await readState();
+  render(...parts.keys());
+  take();
+});
 
 addEventListener("pagehide", () => saving !== null && save());
 
@@ -78,7 +89,10 @@ export async function loadState() {
     opening.onsuccess = () => resolve(opening.result);
     opening.onerror = () => resolve(null); // a private window: nothing outlives the page
   });
-  if (!database) return;
+  if (database) await readState();
+}
+
+async function readState() {
   const kept = await new Promise((resolve) => {
     const reading = database.transaction("state").objectStore("state").get("state");
     reading.onsuccess = () => resolve(reading.result);
