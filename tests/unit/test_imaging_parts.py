@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
+from scipy import ndimage
 
 from cyclorama.imaging import cutout
 from cyclorama.imaging.cutout import CutoutConfig
@@ -309,3 +310,38 @@ def test_a_mirror_image_so_pale_that_the_matte_has_shreds_of_it_goes() -> None:
     kept, notes = drop_reflection(photo, shreds, False)
     assert "a mirror image below the product" in notes[0]
     assert kept[foot + 2 :].max() == 0 and np.array_equal(kept[: foot - 2], alone[: foot - 2])
+
+
+def draw_corner(mirrored: bool, base: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """A printed box seen at its corner before white, uint8 (260, 220, 3), and where it is; ``mirrored``: on
+    glossy ground; ``base``: how strong the colours of its lowest eighth are."""
+    rows, columns = np.mgrid[:260, :220]
+    foot = 205 - np.where(columns < 80, 0.7 * (80 - columns), 0.12 * (columns - 80))
+    wide = (columns >= 45) & (columns < 175)
+    body = wide & (rows >= 40) & (rows < foot)
+    noise = ndimage.gaussian_filter(np.random.default_rng(3).normal(size=(260, 220, 3)), (5, 5, 0))
+    print_ = 120 + 900 * noise
+    away = 255 - np.clip(print_, 20, 235) + np.where(columns < 80, 20, 0)[..., None]
+    away = np.where((rows >= foot - 20)[..., None], base * away, away) * body[..., None]
+    if mirrored:
+        down = rows - foot
+        back = np.clip(np.round(foot - 1 - down), 0, 259).astype(int)
+        fade = np.clip(0.45 - down / 70, 0, 1) * (down >= 0) * wide
+        away = away + np.take_along_axis(away, back[..., None], 0) * fade[..., None]
+    return np.clip(255 - away, 0, 255).astype(np.uint8), body
+
+
+def test_a_mirror_image_below_the_corner_of_a_box_goes() -> None:
+    pixels, body = draw_corner(True)
+    matte = (np.abs(pixels.astype(int) - 255).sum(2) > 12).astype(np.float32)
+    assert matte.sum() > 1.08 * body.sum()
+    bare, notes = drop_reflection(pixels, matte, on_alpha=False)
+    assert len(notes) == 1 and "was taken out" in notes[0]
+    assert ((bare >= 0.5) & body).sum() / ((bare >= 0.5) | body).sum() > 0.985
+
+
+@pytest.mark.parametrize("base", [1.0, 0.5, 0.25])
+def test_a_box_at_its_corner_without_a_mirror_image_stays(base: float) -> None:
+    pixels, body = draw_corner(False, base)
+    bare, notes = drop_reflection(pixels, body.astype(np.float32), on_alpha=False)
+    assert bare is not None and np.array_equal(bare, body) and not any("taken out" in note for note in notes)

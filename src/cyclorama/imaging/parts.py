@@ -15,6 +15,7 @@ from cyclorama.imaging.transforms import resize_pixels, resize_plane, resize_rgb
 from cyclorama.types import Matte, Pixels
 
 _VISIBLE = 0.05
+_SLOPES = (0.0, 0.06, 0.12, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0)  # of a box's lower edges, seen at its corner
 EIGHT = np.ones((3, 3), dtype=bool)
 
 
@@ -159,7 +160,8 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
     """``matte`` (H, W) without a mirror image on the ground below the product, and notes.
 
     ``on_alpha``: whether the mirror image fades into transparency or into the plain background. Below the
-    product's foot the rows repeat those above, upside down and weaker.
+    product's foot the rows repeat those above, upside down and weaker; the foot of a box seen at its corner
+    is two lines that rise to both sides.
     """
     scale = min(1.0, 384 / max(matte.shape))
     size = (max(1, round(matte.shape[0] * scale)), max(1, round(matte.shape[1] * scale)))
@@ -181,6 +183,12 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
     if not sure and not on_alpha:  # the mirror image may be so pale that the matte holds parts of it only
         whole = _find_mirror(measure(small, np.ones_like(alpha)))
         foot, sure = whole if whole[1] else (foot, sure)
+    if not sure and not on_alpha and (corner := _find_corner_foot(measure(small, alpha))) is not None:
+        rows = np.interp(np.arange(matte.shape[1]), (np.arange(size[1]) + 0.5) / scale - 0.5, corner / scale)
+        above = np.clip(rows - np.arange(matte.shape[0])[:, None], 0, 1)
+        share = float((matte * (1 - above)).sum() / matte.sum())
+        note = f"a mirror image below the product ({share:.0%} of it) was taken out; it is no product"
+        return np.minimum(matte, above).astype(np.float32), (note,)
     if foot is None:
         return matte, ()
     if not sure:
@@ -197,6 +205,47 @@ def drop_reflection(pixels: Pixels, matte: Matte, on_alpha: bool) -> tuple[Matte
     kept[row:] = 0
     note = f"a mirror image below the product ({matte.shape[0] - row} rows) was taken out; it is no product"
     return kept, (note,)
+
+
+def _find_corner_foot(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64] | None:
+    """Per column of ``planes`` (H, W, C), a box seen at its corner, the first row of a mirror image; or None.
+
+    The two lines lie where the columns lose most of their strength. With the columns moved so that these are
+    one level line, the mirror image must be as sure as any other.
+    """
+    strength = np.abs(planes).sum(axis=2)
+    seen = strength > 0.02 * strength.max()
+    columns, rows = np.flatnonzero(seen.any(axis=0)), np.flatnonzero(seen.any(axis=1))
+    if not len(columns):
+        return None
+    first, last, left, right = int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])
+    level = np.array([row[mask].mean() for row, mask in zip(strength[rows], seen[rows], strict=True)])
+    if len(rows) < 24 or len(columns) < 12 or level[-4:].mean() > 0.4 * np.median(level):
+        return None  # nothing fades
+    smooth = ndimage.uniform_filter1d(strength, 3, axis=1)
+    drops = np.zeros_like(smooth)
+    drops[2:-2] = smooth[:-4] + smooth[1:-3] - smooth[3:-1] - smooth[4:]
+    x, step = np.arange(left, right + 1), max(1, (right - left) // 24)
+    knees = np.arange(first + (last - first) // 2, last - 3)
+    best: tuple[float, npt.NDArray[np.float64] | None] = (0.0, None)
+    for place in range(left + 2 * step, right - 2 * step, step):
+        for slopes in ((a, b) for a in _SLOPES for b in _SLOPES if a + b > 0):
+            rise = np.where(x < place, slopes[0] * (place - x), slopes[1] * (x - place))
+            lines = knees[:, None] - rise
+            found = drops[np.clip(np.round(lines), 0, len(drops) - 1).astype(int), x].mean(axis=1)
+            if found.max() > best[0]:
+                best = (float(found.max()), lines[int(found.argmax())])
+    if best[1] is None:
+        return None
+    foot = np.interp(np.arange(planes.shape[1]), x, best[1])
+    lowest = int(np.ceil(foot.max()))
+    moved = np.zeros_like(planes)
+    for column, down in enumerate(np.round(lowest - foot).astype(int)):
+        moved[down:, column] = planes[: len(planes) - down, column]
+    level_foot, sure = _find_mirror(moved)
+    if level_foot is None or not sure or abs(level_foot - lowest) > 4:
+        return None
+    return foot + (level_foot - lowest)
 
 
 def _find_mirror(planes: npt.NDArray[np.float32]) -> tuple[int | None, bool]:
