@@ -103,7 +103,7 @@ def write_items(place: Path, out: Path) -> None:
             data = encode_evidence(np.asarray(opened.convert("RGB")), (), 1024)
         path = f"{IMAGE_FOLDER}/{hashlib.sha256(data).hexdigest()[:32]}.jpg"
         write_atomic(out / path, data, durable=False)
-        items.append(ReviewItem(name, "poster", name, (ReviewImage(path, name),), (), labels=TYPES))
+        items.append(ReviewItem(name, "poster", name, (ReviewImage(path, "the poster"),), (), labels=TYPES))
     save_review_items(out, items)
 
 
