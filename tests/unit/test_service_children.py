@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,13 @@ def prepare() -> None:
 
 def start_slowly() -> None:
     time.sleep(0.5)
+
+
+def note_start() -> None:
+    for word in ("begun ", "ended "):
+        with Path(os.environ["STARTS"]).open("a") as notes:
+            notes.write(word)
+        time.sleep(0.3)
 
 
 def sleep_long() -> None:
@@ -119,6 +127,16 @@ def test_who_comes_while_a_child_starts_waits_for_it(monkeypatch: pytest.MonkeyP
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(found.run, [add] * 3, [1, 2, 3], [1, 1, 1])) == [2, 3, 4]
     found.close()
+
+
+def test_children_start_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else two of them compile matting at once, each for twice as long."""
+    monkeypatch.setenv("STARTS", str(tmp_path / "starts"))
+    found = Children(2, note_start, memory=MEMORY)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(found.run, [sleep] * 2, [1.0, 1.0]))
+    found.close()
+    assert (tmp_path / "starts").read_text() == "begun ended begun ended "
 
 
 def test_children_end_with_their_owner() -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
@@ -66,6 +66,7 @@ class Children:
         self._free: queue.LifoQueue[_ChildProcess | None] = queue.LifoQueue()
         self._all: set[_ChildProcess] = set()
         self._lock, self._closed = threading.Lock(), False
+        self._starting = threading.Lock()  # one child at a time: what the first compiles, the others load
         for _ in range(count):
             self._free.put(None)
 
@@ -86,8 +87,12 @@ class Children:
         """
         child = self._take()
         try:
-            child = child or self._launch()
-            kind, value = self._ask(child, function, arguments)
+            if child is None or not child.ready:
+                with self._starting, self._name_ends():
+                    child = child or self._launch()
+                    self._wait_for_start(child)
+            with self._name_ends():
+                kind, value = self._ask(child, function, arguments)
         except BaseException:
             if child is not None:
                 self._end(child)
@@ -152,19 +157,24 @@ class Children:
         if self._closed:
             raise QueueFullError("the server shuts down; come again in a moment", retry_after=5)
 
+    def _wait_for_start(self, child: _ChildProcess) -> None:
+        if not child.pipe.poll(START_SECONDS):
+            raise RuntimeError(f"a child process did not start within {START_SECONDS:.0f} s")
+        child.pipe.recv()
+        child.ready = True
+
     def _ask(self, child: _ChildProcess, function: Any, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+        child.pipe.send((function, arguments))
+        if not child.pipe.poll(self.seconds):
+            raise HeavyImageError(
+                f"the image was not read and cut out within {self.seconds:g} s; save it smaller"
+            )
+        return child.pipe.recv()  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def _name_ends(self) -> Iterator[None]:
         try:
-            if not child.ready:
-                if not child.pipe.poll(START_SECONDS):
-                    raise RuntimeError(f"a child process did not start within {START_SECONDS:.0f} s")
-                child.pipe.recv()
-                child.ready = True
-            child.pipe.send((function, arguments))
-            if not child.pipe.poll(self.seconds):
-                raise HeavyImageError(
-                    f"the image was not read and cut out within {self.seconds:g} s; save it smaller"
-                )
-            return child.pipe.recv()  # type: ignore[no-any-return]
+            yield
         except (EOFError, OSError):
             self._check_open()
             raise HeavyImageError(
