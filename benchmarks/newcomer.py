@@ -8,7 +8,7 @@ way in Debian's chromium with three of the demo's products: a mended cut-out, tw
 category, one of eight looks), three canvases, a page that is loaded anew and a server that is killed while
 images are made, an approved image, its PSD opened and compared pixel by pixel. The touching hand has a screen
 of 360 x 740. With ``--screens`` it goes on to comparing, place and shadow, posters, a table and the history,
-and every screen is kept, light and dark, as FOLDER/HAND-NAME-light.png; docs/studio shows some of them.
+and every screen is kept, light and dark, under the names of docs/studio, which holds some of them.
 
 What only a person can do is done in the page's place: a drop of files by its event, the browser's file dialog
 by handing its field the files.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import io
 import os
 import signal
 import subprocess
@@ -62,7 +63,7 @@ return [...document.querySelectorAll(selector)].find((one) => one.getClientRects
 class Mouse:
     """A pointer before a screen of 1440 x 900."""
 
-    name, phone = "mouse", False
+    name, suffix, phone = "mouse", "", False
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -124,7 +125,7 @@ class Mouse:
 class Keyboard(Mouse):
     """Keys alone: Tab until it is reached, Enter or Space."""
 
-    name = "keyboard"
+    name, suffix = "keyboard", "_keys"
     most = 0
     """Tabs that the farthest way took."""
 
@@ -169,7 +170,7 @@ class Keyboard(Mouse):
 class Touch(Keyboard):
     """A finger on a phone of 360 x 740."""
 
-    name, phone = "touch", True
+    name, suffix, phone = "touch", "_phone", True
 
     def _use(self, element: Any) -> None:
         x, y = self.middle(element)
@@ -298,7 +299,7 @@ def tour(hand: Mouse, shoot: Shoot) -> None:
     hand.use(".viewer-top .button")
 
     hand.go("posters")
-    shoot("posters-empty")
+    shoot("posters_empty")
     for role, words in (
         ("headline", "Slow evenings"),
         ("subline", "Made for long nights"),
@@ -306,7 +307,7 @@ def tour(hand: Mouse, shoot: Shoot) -> None:
     ):
         hand.write(f"input[name={role}]", words)
     hand.use(".poster-form .size[data-key=story]")
-    shoot("posters-form")
+    shoot("posters_form")
     hand.use(".poster-foot .primary")
     made = "document.querySelectorAll('#posters .done .cell-image img').length"
     see(page, f"{made} === 6", SECONDS)
@@ -320,7 +321,7 @@ def tour(hand: Mouse, shoot: Shoot) -> None:
     see(page, "!document.querySelector('dialog')")
 
     hand.go("batch")
-    shoot("batch-empty")
+    shoot("batch_empty")
     with tempfile.TemporaryDirectory() as folder:
         rows, files = ["Name,Photo,Category"], []
         for name in (*NAMES, "mug"):
@@ -336,7 +337,7 @@ def tour(hand: Mouse, shoot: Shoot) -> None:
     shoot("batch")
     hand.use("#batch .batch-acts .button", "Make")
     see(page, "document.querySelector('#batch .soft').innerText.includes('failed')", SECONDS)
-    shoot("batch-made")
+    shoot("batch_made")
     hand.go("history")
     see(page, "document.querySelectorAll('.past').length >= 2")
     shoot("history")
@@ -414,15 +415,16 @@ def main() -> None:
 
 
 def keep(hand: Mouse, screen: str, folder: Path | None) -> None:
-    """The screen as it is, light and dark."""
+    """The screen as it is, light and dark: NAME.jpg, NAME_phone_dark.jpg."""
     if not folder:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    for scheme in ("dark", "light"):
+    for scheme, ending in (("dark", "_dark"), ("light", "")):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         hand.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         time.sleep(0.4)
-        hand.driver.save_screenshot(str(folder / f"{hand.name}-{screen}-{scheme}.png"))
+        with Image.open(io.BytesIO(hand.driver.get_screenshot_as_png())) as shown:
+            shown.convert("RGB").save(folder / f"{screen}{hand.suffix}{ending}.jpg", quality=82)
 
 
 if __name__ == "__main__":

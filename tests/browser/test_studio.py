@@ -129,6 +129,16 @@ def test_by_mouse_and_over_a_reload(page: Any) -> None:
     assert page.execute_script(leaves) is True
 
 
+def test_a_file_that_is_no_photo_is_said(page: Any) -> None:
+    page.execute_script(
+        "const transfer = new DataTransfer(); for (const name of ['notes.pdf', '.DS_Store'])"
+        " transfer.items.add(new File(['x'], name, {type: 'application/pdf'}));"
+        "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, bubbles: true}))"
+    )
+    see(page, "document.querySelector('#toast').innerText.includes('1 file is no photo')")
+    assert page.execute_script("return document.querySelectorAll('.tile').length") == 2
+
+
 def test_two_tabs_keep_the_same(page: Any, server: ServiceProcess) -> None:
     first = page.current_window_handle
     size = ".size[data-key='size-1080x1920']"

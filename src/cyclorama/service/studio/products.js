@@ -12,7 +12,10 @@ let working = 0;
 
 /** Take files in: each becomes a tile at once and is uploaded and cut out behind it. */
 export function addFiles(files) {
-  const images = [...files].filter((file) => file.type.startsWith("image/") || /\.(heic|heif|avif|tiff?|psd)$/i.test(file.name));
+  const seen = [...files].filter(({ name }) => !name.startsWith("."));
+  const images = seen.filter((file) => file.type.startsWith("image/") || /\.(heic|heif|avif|tiff?|psd)$/i.test(file.name));
+  const n = seen.length - images.length;
+  if (n) toast(t("products.left", { n }));
   if (!images.length) return;
   const products = images.map((file) => ({
     id: crypto.randomUUID(), name: file.name || t("products.pasted"), file, strokes: [], category: null,
