@@ -64,8 +64,8 @@ def _photograph(name: str, number: int, size: int) -> Image.Image:
     """A held-out product, or its stand-in, in neutral light without a background, as ``name`` is framed."""
     shown, target = load_category(STAND_INS.get(name, name)), load_category(name)
     stage = build_studio(replace(shown, framing=target.framing), list_held_out(shown.name)[number])
-    image = Image.fromarray(render_image(stage, size, 24, 0))
-    image.putalpha(Image.fromarray(render_mask(stage, size, 24, 0)))
+    image = Image.fromarray(render_image(stage, size, 8, 0))
+    image.putalpha(Image.fromarray(render_mask(stage, size, 8, 0)))
     return image
 
 

@@ -116,6 +116,13 @@ def test_accent_is_related_to_the_product(accent: float, product: float, expecte
     assert found == pytest.approx((expected, 0.8, 0.9), abs=0.01)
 
 
+def test_a_leafs_green_is_no_products_colour() -> None:
+    red = np.broadcast_to(np.array([200, 20, 20], np.uint8), (SIZE, SIZE, 3))
+    leaf, lime = (build_style(0.3).replace(accent=colorsys.hsv_to_rgb(0.3, 0.5, v)) for v in (0.6, 0.7))
+    assert relate_accent(leaf, red, SOLID) == leaf
+    assert relate_accent(lime, red, SOLID) != lime
+
+
 def test_grey_and_many_coloured_products_leave_the_accent_alone() -> None:
     style = build_style(0.3)
     assert relate_accent(style, np.full((SIZE, SIZE, 3), 128, np.uint8), SOLID) == style

@@ -225,6 +225,8 @@ def tube(
     p = np.array(path, np.float64)
     r = np.broadcast_to(np.asarray(radii, np.float64), (len(p),))
     t = np.gradient(p, axis=0)
+    if np.allclose(p[0], p[-1]):  # closed: both ends are one
+        t[0] = t[-1] = p[1] - p[-2]
     t /= np.maximum(np.linalg.norm(t, axis=1, keepdims=True), 1e-12)
     side = np.empty_like(t)
     last = np.eye(3)[np.abs(t[0]).argmin()]

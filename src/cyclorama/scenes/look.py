@@ -21,6 +21,8 @@ _LEAST_SHADING = 0.10
 """Mean difference of log light between the two sides from which on one of them counts as the lit one."""
 _AGREEING = 0.7
 """Share of the rows that must say the same."""
+_LEAF, _LEAF_VALUE = (0.22, 0.44), 0.65
+"""Hues of leaves, as shares of the circle, and their largest value."""
 _NEAR_COLOUR = 0.035
 """Largest distance of chromaticity between both sides of a row for them to be of one material."""
 
@@ -108,7 +110,10 @@ def choose_wall(
 
 
 def relate_accent(style: Style, foreground: NDArray[np.uint8], matte: NDArray[np.float32]) -> Style:
-    """``style`` with its accent's hue related to the product's: the same, its neighbour or its opposite."""
+    """``style`` with its accent's hue related to the product's: the same, its neighbour or its opposite.
+
+    A leaf's green stays: many sets' plants have the accent's colour.
+    """
     colours = foreground[matte > 0.9]
     hsv = [colorsys.rgb_to_hsv(*(c / 255.0)) for c in colours[:: max(1, len(colours) // 500)]]
     weights = np.array([s * v for _, s, v in hsv])
@@ -121,7 +126,8 @@ def relate_accent(style: Style, foreground: NDArray[np.uint8], matte: NDArray[np
     own = float(np.angle(mean) / (2 * np.pi) % 1)
     hue, saturation, value = colorsys.rgb_to_hsv(*style.accent)
     apart = abs((hue - own + 0.5) % 1 - 0.5)
-    if saturation < 0.1 or apart < 0.12 or apart > 0.42:
+    leaf = _LEAF[0] <= hue <= _LEAF[1] and value <= _LEAF_VALUE
+    if leaf or saturation < 0.1 or apart < 0.12 or apart > 0.42:
         return style
     nearest = own if apart < 0.25 else (own + 0.5) % 1
     return style.replace(accent=colorsys.hsv_to_rgb(nearest, saturation, value))

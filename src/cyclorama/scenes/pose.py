@@ -10,7 +10,7 @@ from scipy import ndimage
 
 ABOVE = 56.0
 """Elevation of the camera over what lies though its category's products stand, degrees."""
-_SUPPORT = 0.05
+_SUPPORT = 0.07
 """How high over the lowest point the outline still counts as support, as a share of the longer side."""
 _OVER = 0.12
 """From this share of the width on that the middle is beside its support a product would fall."""

@@ -60,12 +60,15 @@ def grass(rng: np.random.Generator, near: float, far: float, count: int) -> g.Me
 
 
 def cream_swirl(radius: float, height: float) -> g.Mesh:
-    """A dollop of cream as it leaves the nozzle: a rope winding upwards to a tip, standing on z = 0."""
+    """A dollop of cream as it leaves the nozzle: a rope winding upwards to a tip, standing on z = 0.
+
+    It rises out of what it stands on, where its end is hidden.
+    """
     t = np.linspace(0, 1, 144)
     a = t * 3.4 * 2 * np.pi
     rope = radius * 0.34 * (1 - t) ** 0.8 * np.minimum(t * 40, 1)
     reach = radius * 0.66 * (1 - t) ** 0.95
-    z = radius * 0.24 + (height - radius * 0.24) * t**1.05
+    z = radius * 0.24 + (height - radius * 0.24) * t**1.05 - radius * 0.9 * np.maximum(1 - t / 0.08, 0)
     return g.tube(g.as_points(reach * np.cos(a), reach * np.sin(a), z), rope.tolist(), 20)
 
 
