@@ -75,17 +75,17 @@ def plan(
     from cyclorama.posters.plan_sheet import draw_plans
     from cyclorama.posters.planning import PlanRequest, plan_poster
     from cyclorama.posters.words import (
-        check_words,
         choose_fonts,
         find_languages,
         merge_words,
         read_brand,
         read_wordings,
+        settle_words,
     )
 
     inputs, settings = inputs or InputSettings(), PosterSettings(plans=plans, planner=planner)
     wordings, look = {} if texts is None else read_wordings(texts), read_brand(brand)
-    check_words(wordings, look)
+    settle_words(wordings, look)  # refused before anything is drawn
     canvases = {name.lower(): read_canvas(name.lower()) for name in size}
     check_output_folder(out)
     source, handle, logo = (
@@ -102,7 +102,7 @@ def plan(
             try:
                 subject = subject or _read_subject(handle, item, inputs)
                 product, category = subject
-                said = merge_words(wordings, item.words, languages, f"row {number}")
+                said = settle_words(merge_words(wordings, item.words, languages, f"row {number}"), look)
                 request = PlanRequest(product, canvas, said, choose_fonts(look, category.name), logo)
                 own = seed if item.seed is None else item.seed
                 found = plan_poster(request, settings.planner, settings.plans, own)

@@ -98,7 +98,7 @@ def make(
     from cyclorama.posters.canvases import read_canvas
     from cyclorama.posters.job import PosterJob
     from cyclorama.posters.run import estimate_posters, run_posters
-    from cyclorama.posters.words import check_words, find_languages, read_brand, read_wordings
+    from cyclorama.posters.words import find_languages, read_brand, read_wordings, settle_words
 
     inputs, settings, engine = (
         inputs or InputSettings(),
@@ -110,7 +110,7 @@ def make(
             "--reference scene is for `cyclorama generate`; posters take an image as reference"
         )
     wordings, look = {} if texts is None else read_wordings(texts), read_brand(brand)
-    check_words(wordings, look)
+    settle_words(wordings, look)  # refused before anything is drawn
     canvases = {name.lower(): read_canvas(name.lower()) for name in size}
     check_output_folder(out)
     source = ItemSource(input, inputs, out, words=True)

@@ -30,7 +30,7 @@ from cyclorama.posters.files import Poster
 from cyclorama.posters.planning import Planner, PlanRequest, plan_poster
 from cyclorama.posters.record import PosterRecord
 from cyclorama.posters.remedies import Attempt, choose_next
-from cyclorama.posters.words import PosterBrand, Wording, check_words, choose_fonts
+from cyclorama.posters.words import PosterBrand, Wording, choose_fonts, settle_words
 from cyclorama.scenes.model import draw_style
 from cyclorama.scenes.surface import Style
 from cyclorama.seeding import compute_seed
@@ -78,7 +78,7 @@ class PosterMaker:
         ``seed``, the product's name and the attempt, so canvases of one product share them. Raises
         SettingsError, LayoutError and typography's errors before anything is rendered.
         """
-        check_words(dict(wordings), self.brand)
+        wordings = settle_words(wordings, self.brand)
         logo = read_logo(self.brand)
         brand = choose_fonts(self.brand, category.name)
         request = PlanRequest(product, canvas, wordings, brand, logo, locks)
@@ -210,7 +210,7 @@ def edit(
         raise SettingsError(
             f"texts are {sorted(words)}; the poster has {sorted(record.texts)}, give words for these"
         )
-    check_words({spoken: words}, brand)
+    words = settle_words({spoken: words}, brand)[spoken]
     known = {element.id: element for element in record.layout.elements}
     for name in moves or {}:
         if name not in known or known[name].kind not in ("text", "logo"):

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, get_args
 
 import yaml
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cyclorama.config import Settings, load_config
 from cyclorama.errors import CycloramaError, SettingsError
 from cyclorama.layout.elements import LEADING_OTHERS, Role, find_leading
 from cyclorama.layout.task import Corner
+from cyclorama.posters.prices import check_pattern, write_price
 from cyclorama.typography.records import Span, TextBlock, TypeStyle
 
 ROLES: tuple[str, ...] = get_args(Role)
@@ -60,6 +61,11 @@ class PosterBrand(Settings):
     """Where it stands; None: where there is room."""
     avoid: tuple[str, ...] = ()
     """Words that must not be said, whatever their case."""
+    price: Annotated[
+        tuple[Annotated[str, AfterValidator(check_pattern)], ...], BeforeValidator(_take_one)
+    ] = ()
+    """How prices are written, with ``{whole}``, ``{cents}`` and ``{currency}``; the first that leaves
+    nothing of an amount out is taken. Empty: as they are given."""
     style: Path | None = None
     """Style file of its sets."""
 
@@ -187,7 +193,21 @@ def merge_words(
     return check_wordings(values, where)
 
 
-def check_words(wordings: dict[str, Wording], brand: PosterBrand) -> None:
+def settle_words(wordings: Mapping[str, Wording], brand: PosterBrand) -> dict[str, Wording]:
+    """``wordings`` with prices as the brand writes them.
+
+    Raises SettingsError (words that the brand avoids, a price that it has no way to write).
+    """
+    check_words(wordings, brand)
+    return {
+        language: wording | {"price": write_price(wording["price"], brand.price)}
+        if "price" in wording
+        else wording
+        for language, wording in wordings.items()
+    }
+
+
+def check_words(wordings: Mapping[str, Wording], brand: PosterBrand) -> None:
     """Raise SettingsError if words are said that the brand avoids."""
     for language, wording in wordings.items():
         for role, words in wording.items():
