@@ -10,7 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from cyclorama.scenes import ratio
-from cyclorama.scenes.ratio import Change, find_foot_window, measure_change, predict_fault, shrink, spread
+from cyclorama.scenes.ratio import (
+    Change,
+    fill_hidden,
+    find_foot_window,
+    measure_change,
+    predict_fault,
+    shrink,
+    spread,
+)
 from cyclorama.scenes.stage import Camera, Stage
 
 
@@ -155,3 +163,21 @@ def test_the_predicted_fault_is_a_share_of_what_is_seen() -> None:
     seen[:4] = True
     assert predict_fault(Change(fine, light(0.5, 8, 8), seen), 1.0) == 1
     assert predict_fault(Change(fine, light(0.5, 8, 8), np.zeros((8, 8), bool)), 1.0) == 0
+
+
+def test_a_contact_in_dashes_becomes_an_even_line_and_nothing_else_changes() -> None:
+    seen = np.ones((40, 60), bool)
+    seen[8:30, 12:48] = False
+    change = np.random.default_rng(0).uniform(0.9, 1.0, (40, 60, 3)).astype(np.float32)
+    change[30, 12:48] = np.where(np.arange(36) // 2 % 2, 0.3, 0.9)[:, None]  # below the product
+    change[~seen] = 5.0
+    filled = fill_hidden(change, seen)
+    assert np.abs(filled[30, 18:42] - 0.6).max() < 0.06, "as dark as the dashes were in the mean"
+    assert np.abs(filled[29, 18:42] - filled[30, 18:42]).max() < 0.03, "and so it goes on below the product"
+    far = np.ones_like(seen)
+    far[7:31, 11:49] = False
+    assert np.array_equal(filled[far], change[far])
+    assert filled.max() < 1.01, "nothing of what was hidden is left"
+    alone = np.ones((4, 4), bool)
+    assert np.array_equal(fill_hidden(change[:4, :4], alone), change[:4, :4])
+    assert np.array_equal(fill_hidden(change[:4, :4], ~alone), change[:4, :4]), "nothing is known"

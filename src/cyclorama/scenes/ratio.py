@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from cyclorama.imaging.masks import dilate
 from cyclorama.scenes.render import Crop, render_light, tone_map
 from cyclorama.scenes.stage import Stage, compute_film
 
@@ -28,13 +29,19 @@ LOOSE = 0.2
 """Difference of log light between a pixel and a small one from which on they hardly belong together."""
 CLEAR = 8
 """Levels that a pixel may be off, and by how many pixels may (:func:`predict_fault`)."""
+BARE = 0.05
+"""Less of the product than this leaves the ground to be seen, and measured."""
+ALONG = 3.0
+"""Standard deviation by which a product's change is smoothed along its border, pixels."""
+FAINT = 1e-3
+"""Where the border weighs less in this smoothing, a hidden pixel takes the nearest where it weighs more."""
 Light = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One measurement: ``ratio`` (h, w, 3) of light with to light without the product, where it is hidden the
-    nearest that is seen; ``before`` (h, w, 3) the light without it; ``seen`` (h, w) where it was measured."""
+    """One measurement: ``ratio`` (h, w, 3) of light with to light without the product, filled in where it is
+    hidden; ``before`` (h, w, 3) the light without it; ``seen`` (h, w) where it was measured."""
 
     ratio: Light
     before: Light
@@ -61,12 +68,25 @@ def measure_change(
     if before is None:
         empty = replace(stage, product=[])
         before = render_light(empty, size, samples, seed, crop, shapes, albedo)
-    seen = matte <= 0
-    ratio = (after + FLOOR) / (before + FLOOR)
-    if seen.any():
-        nearest = ndimage.distance_transform_edt(~seen, return_distances=False, return_indices=True)
-        ratio = ratio[tuple(nearest)]
-    return Change(ratio, before, seen)
+    seen = matte < BARE
+    return Change(fill_hidden((after + FLOOR) / (before + FLOOR), seen), before, seen)
+
+
+def fill_hidden(ratio: Light, seen: NDArray[np.bool_]) -> Light:
+    """``ratio`` (h, w, 3) with what is not ``seen`` (h, w) taken from the border, and the border smoothed
+    along itself.
+
+    A contact's dark line is thinner than a pixel; whether a pixel of the border shows it or the product's
+    own colour is chance, and would make dashes of it.
+    """
+    border = seen & dilate(~seen, 1)
+    if not border.any():
+        return ratio
+    weight = ndimage.gaussian_filter(border.astype(np.float32), ALONG)[..., None]
+    mean = ndimage.gaussian_filter(ratio * border[..., None], (ALONG, ALONG, 0)) / np.maximum(weight, 1e-6)
+    known = seen | (weight[..., 0] > FAINT)
+    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    return np.asarray(np.where((seen & ~border)[..., None], ratio, mean)[tuple(nearest)], np.float32)
 
 
 def spread(change: Change, light: Light) -> Light:
