@@ -29,6 +29,9 @@ EUROS = ("€ {whole}", "€ {whole}.{cents}")
         ("100 SEK", ("{whole} {currency}",), "100 SEK"),
         ("1\u202f299,00 zł", ("{whole} {currency}",), "1\u202f299 zł"),
         ("39", ("{currency} {whole}",), "39"),
+        ("39.00 EUR", ("{whole},- €",), "39,- €"),
+        ("39.00 kr", ("{whole} kr",), "39 kr"),
+        ("39.00 clams", ("{whole} clams",), "39 clams"),
         ("59 € FOR TWO", EUROS, "€ 59 FOR TWO"),
         ("CHF 12.90", ("{currency} {whole}.{cents}",), "CHF 12.90"),
         ("Free", EUROS, "Free"),
@@ -52,7 +55,7 @@ def test_no_amount_is_lost(whole: int, cents: int, code: str) -> None:
     assert round(float(amount) * 100) == whole * 100 + cents
 
 
-@pytest.mark.parametrize("given", ["$5", "5 USD", "39.95 SEK", "5 GBP"])
+@pytest.mark.parametrize("given", ["$5", "5 USD", "39.95 SEK", "5 GBP", "39 kr"])
 def test_another_currency_is_refused(given: str) -> None:
     with pytest.raises(SettingsError, match=re.escape(f"the price {given!r} cannot be written")):
         write_price(given, EUROS)

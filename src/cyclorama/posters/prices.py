@@ -18,9 +18,15 @@ CODES = [
     "SEK", "SGD", "THB", "TWD", "ZAR",
 ]  # fmt: skip
 """Those that stay codes."""
+SHORT = ["kr", "Kč", "Ft", "lei"]
+"""Signs of several of them."""
 _PARTS = ("whole", "cents", "currency")
 _SIGN = "|".join(
-    [rf"(?:{'|'.join([*SYMBOLS, *CODES])})\b", *map(re.escape, sorted(set(SYMBOLS.values()), key=len)[::-1])]
+    [
+        rf"(?:{'|'.join([*SYMBOLS, *CODES])})\b",
+        *map(re.escape, sorted(set(SYMBOLS.values()), key=len)[::-1]),
+        rf"(?:{'|'.join(SHORT)})\b",
+    ]
 )
 _NUMBER = r"(?<![\d.,])\d+(?:[.,'’\u00a0\u202f ]\d{3})*(?:[.,]\d{1,2})?(?![\d.,]*\d)"
 _AMOUNT = re.compile(rf"(?:(?P<before>{_SIGN})\s?)?(?P<number>{_NUMBER})(?:\s?(?P<after>{_SIGN}))?")
@@ -52,7 +58,9 @@ def write_price(text: str, patterns: Sequence[str]) -> str:
         named = "{currency}" in pattern or values["currency"] in pattern
         if named and ("{cents}" in pattern or cents == "00"):
             written = re.sub(r"\{(\w+)\}", lambda part: values[part[1]], pattern).strip()
-            return text[: amount.start()] + written + text[amount.end() :]
+            head, tail = pattern[: pattern.index("{")], pattern[pattern.rindex("}") + 1 :]
+            before, after = text[: amount.start()].removesuffix(head), text[amount.end() :].removeprefix(tail)
+            return before + written + after
     raise SettingsError(
         f"the price {text!r} cannot be written as the brand writes prices ({', '.join(patterns)}); "
         "add a pattern with {cents} or {currency}"
