@@ -19,7 +19,7 @@ from scipy import ndimage
 from cyclorama.config import Order, Settings, Share
 from cyclorama.errors import SettingsError
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate, erode, find_window, iterate_tiles
+from cyclorama.imaging.masks import average_near, dilate, erode, find_window, iterate_tiles
 from cyclorama.imaging.parts import EIGHT, find_frame
 from cyclorama.imaging.transforms import resize_pixels, resize_plane
 from cyclorama.types import Matte, Pixels
@@ -226,9 +226,7 @@ def _find_pockets(outside: Mask, distance: Plane, contrast: Plane) -> Mask:
 
     Where the product nearby is itself near the background's colour (a white pack) there is nothing.
     """
-    product = (~outside).astype(np.float32)
-    share = np.maximum(ndimage.uniform_filter(product, 21), 1e-3)
-    colour = ndimage.uniform_filter(np.minimum(distance, 30.0) * product, 21) / share
+    colour = average_near(np.minimum(distance, 30.0), ~outside, 21)
     return np.asarray((distance <= np.clip(0.2 * contrast, 0.0, 8.0)) & (colour > 24.0))
 
 

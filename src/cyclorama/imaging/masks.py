@@ -184,6 +184,17 @@ def erode(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
     return ~dilate(~mask, radius)
 
 
+def average_near(
+    values: npt.NDArray[np.floating], where: npt.NDArray[np.bool_], side: int
+) -> npt.NDArray[np.floating]:
+    """The mean of ``values`` (H, W) over what ``where`` (H, W) marks within ``side`` x ``side`` pixels.
+
+    Near 0 where that marks next to nothing.
+    """
+    share = ndimage.uniform_filter(where.astype(np.float32), side)
+    return np.asarray(ndimage.uniform_filter(values * where, side) / np.maximum(share, 1e-3))
+
+
 def dilate(mask: npt.NDArray[np.bool_], radius: float) -> npt.NDArray[np.bool_]:
     """``mask`` and what lies within ``radius`` pixels (Euclidean) of it.
 

@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cyclorama.imaging.colour import to_lab
-from cyclorama.imaging.masks import dilate, erode
+from cyclorama.imaging.masks import average_near, dilate, erode
 from cyclorama.imaging.matting import solve_matte
 from cyclorama.imaging.parts import EIGHT, find_corner
 from cyclorama.imaging.subject import SURE, find_subject, look_at, look_closer
@@ -193,8 +193,7 @@ def _find_notches(key: Mask, subject: Mask, shown: Pixels) -> Mask:
     if not notches.any():
         return notches
     away = np.hypot(*_compare_ground(shown, key | subject))
-    share = np.maximum(ndimage.uniform_filter(key.astype(np.float32), 21), 1e-3)
-    colour = ndimage.uniform_filter(np.minimum(away, 30.0) * key, 21) / share
+    colour = average_near(np.minimum(away, 30.0), key, 21)
     return np.asarray(notches & (colour <= _PALE_PACK) & (away > 1), bool)
 
 
