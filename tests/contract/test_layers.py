@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "cyclorama"
 
 ROWS: list[set[str]] = [
     {"errors", "types", "seeding"},
-    {"config", "tensors", "prompts", "files", "pages", "processes", "client", "bundled"},
+    {"config", "tensors", "pretrained", "prompts", "files", "pages", "processes", "client", "bundled"},
     {"jobs"},
     {"imaging", "data"},
     {"typography", "layout"},
@@ -36,7 +36,7 @@ SAME_ROW_ALLOWED = {
 }
 OUTSIDE = {"__init__", "__main__"}
 DIFFUSERS_ROOMS = {"models", "diffusion", "lab"}
-TORCH_ROOMS = DIFFUSERS_ROOMS | {"tensors", "evaluation", "erasing", "training"}
+TORCH_ROOMS = DIFFUSERS_ROOMS | {"tensors", "pretrained", "evaluation", "erasing", "training"}
 TORCH_FILES = {
     "data/augment.py",
     "generation/learned.py",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -45,6 +46,8 @@ from cyclorama.imaging.transforms import resize_bicubic, resize_to
 from cyclorama.lab.features.data import augment, load_training_set, prepare_batch
 from cyclorama.lab.features.settings import FeatureTrainingSettings
 from cyclorama.lab.features.training import compute_rate, train_features
+from cyclorama.pretrained import HEAD
+from cyclorama.scenes.features import open_trunk
 
 CATEGORIES = ("fruit", "laptop", "perfume")
 
@@ -282,6 +285,26 @@ def test_inception_features_come_from_a_published_file(inception_file: Path):
         torch.testing.assert_close(
             trunk(image)[0], torch.from_numpy(table.select(["a"]).values[0]), rtol=1e-3, atol=1e-5
         )
+
+
+def test_efficientnet_features_lead_to_onnxruntimes_classes():
+    """The classifier's layer, applied to our features, gives what onnxruntime gives for the same image."""
+    onnx = pytest.importorskip("onnx")
+    network = load_features("efficientnet")
+    pixels = resize_bicubic(paint(1)[0], (224, 224))
+    found = network.compute([pixels])
+    assert found.shape == (1, 1280) and found.min() == 0 and found.max() > 0.5
+    graph = onnx.load(HEAD).graph
+    tensors = {v.name: onnx.numpy_helper.to_array(v).astype(np.float64) for v in graph.initializer}
+    weight = tensors["_fc.weight.whole"] * tensors["_fc.weight.scale"][:, None]
+    block = open_trunk().run(
+        None, {"image": ((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]}
+    )
+    session = onnxruntime.InferenceSession(HEAD, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {session.get_inputs()[0].name: block[-1]})
+    np.testing.assert_allclose(found[0] @ weight.T + tensors["_fc.bias.half"], logits[0], atol=0.02)
+    with pytest.raises(SettingsError, match="no feature network"):
+        load_features("efficientnet=x.onnx")
 
 
 def test_missing_or_wrong_weights_say_what_to_do(tmp_path: Path):

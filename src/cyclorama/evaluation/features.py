@@ -38,7 +38,7 @@ Values = npt.NDArray[np.float32]
 Region = Literal["image", "background"]
 """``image``: all of it. ``background``: the product filled with neutral grey."""
 
-NETWORKS = ("cyclorama", "inception", "clip")
+NETWORKS = ("cyclorama", "efficientnet", "inception", "clip")
 BATCH = 32
 """Images in one pass; the last pass is filled up, so that results do not depend on the set's length."""
 

@@ -1,4 +1,5 @@
-"""The networks of published figures: Inception-v3 with the weights behind FID, and CLIP.
+"""Networks that others trained: EfficientNet-Lite0, which is in the package, and those of published figures,
+Inception-v3 with the weights behind FID, and CLIP.
 
 Architecture: arXiv 1512.00567. The 2015 graph behind FID (arXiv 1706.08500) differs from torchvision's
 (average pools leave the border out, the last block pools by maximum), so the network is here, its blocks as
@@ -18,6 +19,7 @@ from cyclorama.bundled import find_bundled
 from cyclorama.errors import ModelFormatError, ModelNotFoundError, SettingsError
 from cyclorama.evaluation.feature_network import compute_tensor_hash, load_network
 from cyclorama.evaluation.features import NETWORKS, CycloramaNetwork, Network
+from cyclorama.pretrained import VALUES, PretrainedNetwork
 from cyclorama.types import Pixels
 
 FILE_NAME = "pt_inception-2015-12-05-6726825d.pth"
@@ -187,6 +189,23 @@ class InceptionNetwork(Network):
         super().__init__(network.eval().requires_grad_(False), compute_tensor_hash(counted), device)
 
 
+class EfficientNetwork(Network):
+    """Pool features of the package's EfficientNet-Lite0: another view beside our own network, trained on real
+    images by others. Raises MissingDependencyError: onnx is not there."""
+
+    name = "efficientnet"
+    dimensions, side = VALUES["vector"], 224
+
+    def __init__(self, device: str = "cpu") -> None:
+        network = PretrainedNetwork(("vector",))
+        super().__init__(network, compute_tensor_hash(dict(network.named_buffers())), device)
+
+    def embed(self, image: torch.Tensor) -> torch.Tensor:
+        """Pool features (N, 1280), 0 or more."""
+        features: torch.Tensor = self.network(image)[0]
+        return features
+
+
 class ClipNetwork(Network):
     """Image embeddings of a CLIP model in transformers' layout, prepared by its own PIL image processor."""
 
@@ -235,12 +254,15 @@ class ClipNetwork(Network):
 def load_features(choice: str = "cyclorama", device: str = "cpu") -> Network:
     """The network that ``choice`` names: ``NAME`` or ``NAME=FILE_FOLDER_OR_ID``.
 
-    ``cyclorama`` (the bundled one, or a folder), ``inception=FILE``, ``clip=FOLDER_OR_HUB_ID``.
+    ``cyclorama`` (the bundled one, or a folder), ``efficientnet``, ``inception=FILE``,
+    ``clip=FOLDER_OR_HUB_ID``.
     Raises SettingsError for an unknown name, ModelNotFoundError, ModelFormatError.
     """
     name, _, place = choice.partition("=")
     if name == "cyclorama":
         return CycloramaNetwork(*load_network(Path(place) if place else find_bundled("features")), device)
+    if name == "efficientnet" and not place:
+        return EfficientNetwork(device)
     if name == "inception":
         return InceptionNetwork(Path(place or FILE_NAME), device)
     if name == "clip":

@@ -146,7 +146,8 @@ class EvaluationSettings(Settings):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = DEFAULT_GROUPS
     """Groups of metrics to compute."""
     features: str = "cyclorama"
-    """Feature network of distances and similarities: cyclorama, inception=FILE or clip=FOLDER_OR_ID."""
+    """Feature network of distances and similarities: cyclorama, efficientnet, inception=FILE
+    or clip=FOLDER_OR_ID."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     """Seed of all samples."""
     device: str = "cpu"
