@@ -121,13 +121,21 @@ def test_fit_finds_a_set_of_the_bank_again(monkeypatch: pytest.MonkeyPatch) -> N
     assert fit.measure(bank, wanted, made) < np.median(bank.measure(wanted)[bank.scenes == "perfume"])
 
 
+def test_fit_finds_where_things_stand() -> None:
+    category = load_category("perfume")
+    brand = Brand.of(category.brands[0], "perfume", 0)
+    reference = fit.draw_empty(category, brand.replace(arrangement=5), 256, 4)
+    fitting = fit._Fit(category, reference, None)
+    assert fit._rearrange(fitting, fitting.draw(brand)).brand.arrangement == 5
+
+
 @pytest.mark.parametrize(
     ("far", "renders"),
     [
-        ([2.0, 1.5, 0.8], 3 + 1 + 10),  # the search ends with the third, and that one alone is worked on
-        ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 8 + 2 + 20),
-        ([0.9], 1 + 1 + 10),  # as near as that is near enough
-        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.6], 1 + 1 + 9),  # a lower camera is better, so none is tried higher
+        ([2.0, 1.5, 0.8], 3 + 1 + 10 + 8),  # the search ends with the third, and that one alone is worked on
+        ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 8 + 2 + 20 + 8),
+        ([0.9], 1 + 1 + 10 + 8),  # as near as that is near enough
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.6], 1 + 1 + 9 + 8),  # a lower camera is better, so none is tried higher
     ],
 )
 def test_fit_draws_no_more_than_a_reference_needs(
