@@ -12,6 +12,7 @@ from cyclorama.scenes.card import solve_camera
 from cyclorama.scenes.grammar.reader import load_category
 from cyclorama.scenes.model import CutOut
 from cyclorama.scenes.plate import (
+    STEP,
     Bucket,
     Plates,
     ProductSet,
@@ -129,6 +130,25 @@ def test_a_plate_with_its_product_is_near_the_full_render() -> None:
     dark = part[foot].mean() - tone_map(light, plate.stage.exposure)[foot].mean()
     true = part[foot].mean() - tone_map(whole, plate.stage.exposure)[foot].mean()
     assert dark == pytest.approx(true, abs=max(4, 0.25 * true))
+
+
+def test_ice_is_clear_round_a_product_whoever_holds_its_shapes() -> None:
+    cutout, can = cut(24, 26, 32, 12), load_category("drink can")
+    shown = choose_set(cutout, can, can, 0, can.brands[0])
+    plate, seen = Plates().get(shown, 16), cutout.matte <= 0
+    assert "cubes" in can.brands[0].elements
+    whole = tone_map(render_whole(plate, cutout, shown, 16), plate.stage.exposure).astype(int)
+    alone = render_alone(cutout, shown, 16).astype(int)
+    assert np.abs(alone - whole)[seen].mean() < 1
+
+
+@pytest.mark.parametrize("tall", [26, 27, 28, 29, 30, 31])
+def test_a_set_is_neither_larger_nor_smaller_than_its_products_by_more_than_half_a_step(tall: int) -> None:
+    cutout = cut(56 - tall, 26, tall, 12)
+    stage = choose(cutout).build()
+    foot, head = project(np.array([[0.0, 0, 0], [0, 0, 1]]), stage.camera)
+    film = choose(cutout).bucket.film[0]
+    assert (foot - head)[1] * film / tall == pytest.approx(1, abs=STEP**0.5 - 1 + 0.03)
 
 
 def test_what_a_plate_measured_small_is_what_each_product_would_measure() -> None:

@@ -1,8 +1,8 @@
 """What do the images of one style share?  The empty set, rendered once for all products of about one size.
 
 Products are sorted into buckets by the size of their box and by where they stand. The plate of a bucket is
-the set round the largest product that belongs to it, a margin wider than the canvas: a product that stands
-elsewhere by a few pixels sees another part of the same plate, so that it is never moved.
+the set round one of middle size, with room for the largest, a margin wider than the canvas: a product that
+stands elsewhere by a few pixels sees another part of the same plate, so that it is never moved.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ class Bucket:
         return max(1, max(self.canvas) // MARGIN)
 
     @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of the middle one: so large is the set."""
+        tall, wide = (round(n / math.sqrt(STEP)) for n in self.size)
+        return self.foot[0] - tall, self.foot[1] - wide // 2, tall, wide
+
+    @property
     def film(self) -> tuple[int, int]:
         """(height, width) of the plate, pixels."""
         return self.canvas[0] + 2 * self.margin, self.canvas[1] + 2 * self.margin
@@ -103,8 +109,8 @@ class ProductSet:
         (rng, _), body = _begin(self.category, self.dressing, self.arrangement), self.body
         bucket, (tall, wide) = self.bucket, self.bucket.size
         box = (bucket.foot[0] - tall, bucket.foot[1] - wide // 2, tall, wide)
-        framing = self.category.framing
-        camera = _widen(solve_camera(bucket.canvas, box, framing, self.elevation, body.lies), bucket)
+        framing, usual = self.category.framing, bucket.box
+        camera = _widen(solve_camera(bucket.canvas, usual, framing, self.elevation, body.lies), bucket)
         matte = np.zeros(bucket.film, np.float32)
         top, left = max(0, box[0] + bucket.margin), max(0, box[1] + bucket.margin)
         matte[top : box[0] + bucket.margin + tall, left : box[1] + bucket.margin + wide] = 1

@@ -203,9 +203,11 @@ def _scene(
     crop: Crop | None = None,
     shapes: list[Any] | None = None,
 ) -> Any:
+    product = build_shapes(stage.product, stage.exposure)
+    others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes
+    if any(mi.has_flag(shape.bsdf().flags(), mi.BSDFFlags.GlossyTransmission) for shape in others):
+        depth += 6  # into ice and out, and off its inner sides; what is cut short is black
     entries: dict[str, Any] = {"type": "scene"}
-    if any(part.surface.kind == "ice" for part in stage.parts):
-        depth += 6  # in and out, and off its inner sides; what is cut short is black
     entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
     entries["sensor"] = _camera(mi, stage.camera, size, samples, crop)
     entries["sky"] = {
@@ -224,8 +226,6 @@ def _scene(
             .scale([half, half, 1]),
             "emitter": {"type": "area", "radiance": radiance, "sampling_weight": weight},
         }
-    product = build_shapes(stage.product, stage.exposure)
-    others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes
     # numbered anew: shapes that scenes share have the numbers that they had without a product
     entries |= {f"part{k:04d}": shape for k, shape in enumerate([*product, *others])}
     return mi.load_dict(entries, parallel=False)
