@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EMPTY_PROMPT = ""
+GENERAL = "studio"
+"""The category of products that have none of their own."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +19,7 @@ LIGHT = BrandLight(side=0.5, warmth=-0.25, strength=2.0, softness=0.5)
 BRAND = Brand(
     scene="whisky", arrangement=0, wall=GREY, floor=GREY, props=GREY, accent=GREY, elements=(), light=LIGHT
 )
-REGIONS = fit.Regions(*(np.zeros(3) for _ in range(4)), 0.0)
+REGIONS = fit.Regions(*(np.zeros(3) for _ in range(4)), 0.0, np.zeros((1, 3)))
 
 
 class FlatBank:
@@ -40,7 +41,7 @@ class FlatBank:
 
 def fitting(name: str = "whisky", side: float = 0.0) -> fit._Fit:
     made = object.__new__(fit._Fit)
-    made.category, made.regions = fit.load_category(name), fit.Regions(*(np.zeros(3) for _ in range(4)), side)
+    made.category, made.regions = fit.load_category(name), replace(REGIONS, side=side)
     made.wanted = Description(np.array([3.0, 4.0], np.float32), np.zeros((16, 3), np.float32))
     made.bank = FlatBank([], [])  # type: ignore[assignment]
     return made
@@ -73,6 +74,8 @@ def test_a_set_of_another_category_counts_as_farther(monkeypatch: pytest.MonkeyP
     distances = [drawn[scene].distance for scene in ("whisky", None, "perfume")]
     assert distances == pytest.approx([near, near, near + 0.15])
     assert drawn["perfume"].brand.scene == "perfume"
+    general = fitting("studio").draw(BRAND)  # which has no custom to keep to
+    assert general.distance == pytest.approx(near)
 
 
 def test_the_nearest_styles_come_first_and_their_own_category_sooner() -> None:
@@ -121,10 +124,28 @@ def test_things_and_walls_take_the_references_colours() -> None:
         name: rgb2lab(np.full(3, level))
         for name, level in {"wall": 0.2, "floor": 0.4, "prop": 0.6, "accent": 0.8}.items()
     }
-    made.regions = fit.Regions(**colours, side=0)
+    made.regions = fit.Regions(**colours, side=0, colours=np.zeros((1, 3)))
     things, ground = made.recolour(BRAND), made.repaint(BRAND)
     assert (things.props[0], things.accent[0], things.wall) == (pytest.approx(0.6), pytest.approx(0.8), GREY)
     assert (ground.wall[0], ground.floor[0], ground.props) == (pytest.approx(0.2), pytest.approx(0.4), GREY)
+
+
+def test_things_whose_colour_the_reference_has_not_start_in_one_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fit._Fit, "draw", lambda self, brand: fit.Candidate(brand, 1.0, REGIONS))
+    pink, pale, teal = (0.9, 0.4, 0.7), (0.98, 0.8, 0.9), (0.2, 0.6, 0.6)
+    lab = [rgb2lab(np.array(colour)) for colour in (pink, pale)]
+    made = fitting()
+    made.regions = fit.Regions(lab[1], lab[1], lab[1], lab[0], 0, np.array(lab))
+    dark = (0.45, 0.2, 0.35)  # pink in the shade
+    for props, accent, started in (
+        (dark, teal, (dark, pink)),
+        (teal, pink, (pale, pink)),
+        (pale, dark, (pale, dark)),
+    ):
+        brand = made.start(BRAND.replace(props=props, accent=accent)).brand
+        assert (*brand.props, *brand.accent) == pytest.approx((*started[0], *started[1]), abs=1e-3)
 
 
 def test_a_side_is_lighter_from_six_levels_on_by_the_outer_thirds() -> None:
@@ -153,8 +174,8 @@ def test_what_is_much_farther_than_the_nearest_is_given_up() -> None:
 def test_a_correction_is_by_linear_light_within_what_surfaces_can_be() -> None:
     made = fitting()
     lab = {level: rgb2lab(np.full(3, fit.from_linear(np.array(level)))) for level in (0.09, 0.19, 0.99)}
-    made.regions = fit.Regions(lab[0.19], lab[0.99], lab[0.09], lab[0.09], 0)
-    seen = fit.Regions(lab[0.09], lab[0.09], lab[0.09], lab[0.09], 0)
+    made.regions = fit.Regions(lab[0.19], lab[0.99], lab[0.09], lab[0.09], 0, np.zeros((1, 3)))
+    seen = fit.Regions(lab[0.09], lab[0.09], lab[0.09], lab[0.09], 0, np.zeros((1, 3)))
     grey = tuple(float(fit.from_linear(np.array(0.2))) for _ in range(3))
     found = made.correct(fit.Candidate(BRAND.replace(wall=grey, floor=grey), 1.0, seen))
     assert fit.to_linear(np.array(found.wall)) == pytest.approx(0.4, abs=1e-4)

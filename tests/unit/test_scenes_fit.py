@@ -97,12 +97,14 @@ def test_fit_corrects_by_what_the_light_makes_of_a_colour() -> None:
     fitting = fit._Fit(category, draw_reference(), None)
     brand = make_brand()
     lab = rgb2lab(np.array([[[0.25, 0.25, 0.25], [0.25, 0.5, 0.75]]]))[0]
-    wanted = fit.Regions(lab[0], lab[1], lab[0], lab[0], 0.0)
+    wanted = fit.Regions(lab[0], lab[1], lab[0], lab[0], 0.0, lab)
     fitting.regions = wanted
     same = fitting.correct(fit.Candidate(brand, 1.0, wanted))
     assert same.wall == pytest.approx(brand.wall, abs=1e-6)
     darker = rgb2lab(np.array([[[0.1, 0.1, 0.1]]]))[0, 0]
-    lighter = fitting.correct(fit.Candidate(brand, 1.0, fit.Regions(darker, lab[1], darker, darker, 0.0)))
+    lighter = fitting.correct(
+        fit.Candidate(brand, 1.0, fit.Regions(darker, lab[1], darker, darker, 0.0, lab))
+    )
     assert lighter.wall[0] > brand.wall[0] + 0.2 and lighter.floor == pytest.approx(brand.floor, abs=1e-6)
 
 

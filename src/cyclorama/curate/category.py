@@ -21,7 +21,7 @@ from cyclorama.config import Settings, load_mapping
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.errors import ConfigError
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.models.vocabulary import GENERAL
+from cyclorama.prompts import GENERAL
 
 Small = Literal["keep", "parent", "review", "drop"]
 _LEVELS = re.compile(r"\s*[>|›»/]\s*")

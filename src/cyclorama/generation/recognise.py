@@ -14,8 +14,9 @@ from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
 from cyclorama.models.registry import CategoryRegistry
-from cyclorama.models.vocabulary import FOLDER, GENERAL
+from cyclorama.models.vocabulary import FOLDER
 from cyclorama.models.words import CategoryMatch, match_known
+from cyclorama.prompts import GENERAL
 from cyclorama.scenes.features import open_trunk
 
 SIDE = 224

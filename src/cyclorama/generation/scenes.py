@@ -19,8 +19,9 @@ from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.imaging.transforms import fit_to_model
 from cyclorama.models.registry import Category, CategoryRegistry
-from cyclorama.models.vocabulary import FOLDER, GENERAL
+from cyclorama.models.vocabulary import FOLDER
 from cyclorama.models.words import match_word
+from cyclorama.prompts import GENERAL
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
@@ -40,7 +41,7 @@ PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
 PREVIEW_SIDE, PREVIEW_SAMPLES = 128, 8
 """Longer side of a preview, pixels, and its light samples a pixel."""
-RENDERER = "16"
+RENDERER = "17"
 """Raised when equal files give other pixels."""
 
 

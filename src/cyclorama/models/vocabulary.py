@@ -19,8 +19,6 @@ from cyclorama.models.registry import list_singulars, normalise_name
 
 FOLDER = Path(__file__).parents[1] / "weights" / "words"
 LANGUAGES = ("en", "de", "es", "fr", "it", "pt", "nl", "pl", "ja", "zh")
-GENERAL = "studio"
-"""The category of products that have none of their own."""
 
 
 class Word(NamedTuple):

@@ -17,13 +17,13 @@ from cyclorama.config import load_mapping
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.models.registry import Category, CategoryRegistry, normalise_name
 from cyclorama.models.vocabulary import (
-    GENERAL,
     Word,
     list_nearest,
     look_up_ending,
     look_up_noun,
     look_up_word,
 )
+from cyclorama.prompts import GENERAL
 
 CATCH_ALL = "*"
 AUTO = "auto"

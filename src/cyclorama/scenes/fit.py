@@ -16,6 +16,7 @@ from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 from skimage.color import rgb2lab
 
+from cyclorama.prompts import GENERAL
 from cyclorama.scenes.bank import Bank, load_bank, measure_palettes
 from cyclorama.scenes.brand import Brand
 from cyclorama.scenes.features import Description, describe_background, shrink
@@ -27,7 +28,7 @@ from cyclorama.scenes.stage import Framing, SceneCategory
 from cyclorama.scenes.surface import Colour
 
 OTHER_CATEGORY = 0.15
-"""What it counts against a set that it is not of the product's own category."""
+"""What it counts against a set that it is not of the product's own category; none of the general one's is."""
 COLOURS_COUNT = 0.015
 """What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features."""
 DRAWN, CORRECTED, REFINED = 8, 5, 2
@@ -40,6 +41,8 @@ SIZE, SAMPLES = 128, 2
 """Of a candidate's image, pixels and light samples."""
 ARRANGEMENTS = 8
 """How many arrangements of the found style are drawn."""
+FOREIGN = 25.0
+"""What is this far from all of the reference's colours, lightness left out, is none of them (CIE76)."""
 MAX_TILT = 15.0
 """Sets whose usual camera stands more than this above or below the category's own are left out, degrees."""
 _SIDE = 64
@@ -57,6 +60,8 @@ class Regions:
     accent: NDArray[np.float64]
     side: float
     """The clearly lighter side, -1 left or 1 right, or 0."""
+    colours: NDArray[np.float64]
+    """The middles of all that is seen, (N, 3)."""
 
 
 def read_regions(pixels: NDArray[np.uint8], product_mask: NDArray[np.float32] | None = None) -> Regions:
@@ -87,7 +92,7 @@ def read_regions(pixels: NDArray[np.uint8], product_mask: NDArray[np.float32] | 
     chroma = np.hypot(centres[:, 1], centres[:, 2])
     prop = centres[int(np.argmax(shares * (apart + 5)))]
     accent = centres[int(np.argmax((chroma + 0.5 * apart) * (shares > 0.01)))]
-    return Regions(wall, floor, prop, accent, _compare_sides(lab[..., 0], seen))
+    return Regions(wall, floor, prop, accent, _compare_sides(lab[..., 0], seen), centres[shares > 0.01])
 
 
 def _compare_sides(lightness: NDArray[np.float64], seen: NDArray[np.bool_]) -> float:
@@ -120,10 +125,15 @@ class _Fit:
         self.wanted = describe_background(pixels, product_mask)
         self.regions = read_regions(pixels, product_mask)
 
+    @property
+    def other(self) -> float:
+        """What it counts against a set that it is another category's."""
+        return 0.0 if self.category.name == GENERAL else OTHER_CATEGORY
+
     def iterate_nearest(self) -> Iterator[Brand]:
         """The bank's styles, nearest first, no two that differ in colours alone."""
         scenes = self.bank.scenes
-        cost = self.bank.measure(self.wanted) + OTHER_CATEGORY * (scenes != self.category.name)
+        cost = self.bank.measure(self.wanted) + self.other * (scenes != self.category.name)
         found: set[tuple[object, ...]] = set()
         for number in np.argsort(cost, kind="stable"):
             brand = self.bank.get(int(number))
@@ -142,11 +152,17 @@ class _Fit:
         """``brand``'s empty set, compared."""
         image = draw_empty(self.category, brand)
         other = brand.scene is not None and brand.scene != self.category.name
-        distance = measure(self.bank, self.wanted, describe_background(image)) + OTHER_CATEGORY * other
+        distance = measure(self.bank, self.wanted, describe_background(image)) + self.other * other
         return Candidate(brand, distance, read_regions(image))
 
     def start(self, brand: Brand) -> Candidate:
-        """A style of the bank as the product's category is seen, lit from the reference's side."""
+        """A style of the bank as the product's category is seen, lit from the reference's side.
+
+        Props and accent that have none of the reference's colours take one.
+        """
+        own = {name: getattr(brand, name) for name in ("props", "accent")}
+        wanted = self.recolour(brand)
+        brand = brand.replace(**{n: getattr(wanted, n) if self._is_foreign(c) else c for n, c in own.items()})
         light, side = brand.light, self.regions.side
         if side:
             light = light.replace(side=side * max(abs(light.side), 0.4))
@@ -156,6 +172,11 @@ class _Fit:
         """``brand`` with things in the reference's further colours."""
         regions = self.regions
         return brand.replace(props=to_colour(regions.prop), accent=to_colour(regions.accent))
+
+    def _is_foreign(self, colour: Colour) -> bool:
+        """Whether ``colour`` is none that the reference shows, be it lighter or darker."""
+        apart = self.regions.colours[:, 1:] - rgb2lab(np.array(colour)[None, None])[0, 0, 1:]
+        return bool(np.linalg.norm(apart, axis=1).min() > FOREIGN)
 
     def repaint(self, brand: Brand) -> Brand:
         """``brand`` with wall and floor of the reference's colours, whatever is seen of them."""
