@@ -1,10 +1,12 @@
 """Seconds per image: this pipeline against diffusers' own with two ControlNets, in one run.
 
-    python benchmarks/generation.py [--shape sd15|bundled|both] [--steps N] [--repeats R] [--device cpu]
+    python benchmarks/generation.py [--shape sd15|bundled|both] [--steps N] [--fast] [--repeats R]
 
-Same random weights (shared in memory), same dtype, same prompts' lengths, same scheduler and guidance.
-The runs alternate, and the median of the ratios is reported. Peak memory is that of a process of its own
-for each side on the CPU, and the allocator's on a GPU.
+Same random weights (shared in memory), same dtype, same prompts' lengths, same scheduler and guidance; with
+``--fast`` ours samples as its preset ``fast`` does with a reference, and the peer with ``--steps`` as before.
+The runs alternate, and the median of the ratios is reported. GMAC, 10^9 multiplications with
+addition, are counted at one step and at two, and follow from these for more. Peak memory is that of a process
+of its own for each side on the CPU, and the allocator's on a GPU.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,9 +29,11 @@ from diffusers import (
     StableDiffusionControlNetPipeline,
     UNet2DConditionModel,
 )
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from cyclorama.diffusion.settings import SamplingConfig
+from cyclorama.generation.settings import PRESETS
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
@@ -43,6 +48,15 @@ class Case:
     size: int
     steps: int
     batch: int
+    fast: bool = False
+
+    @property
+    def settings(self) -> SamplingConfig:
+        """Ours; no first latent, since the peer does not encode its reference."""
+        steps, scheduler, guidance = PRESETS["fast"] if self.fast else (self.steps, None, GUIDANCE)
+        return SamplingConfig(
+            num_inference_steps=steps, scheduler=scheduler, guidance_scale=guidance, initial_latent=False
+        )
 
 
 CASES = {"sd15": Case("sd15", 512, 2, 1), "bundled": Case("bundled", 256, 50, 1)}
@@ -107,33 +121,42 @@ def build_peer(ours: CycloramaPipeline) -> StableDiffusionControlNetPipeline:
     return pipeline
 
 
-def run_ours(pipeline: CycloramaPipeline, case: Case) -> None:
+def run_ours(pipeline: CycloramaPipeline, case: Case, steps: int | None = None) -> None:
     image = torch.zeros(case.batch, 3, case.size, case.size)
     mask = torch.zeros(case.batch, 1, case.size, case.size)
     mask[..., case.size // 4 : -case.size // 4, case.size // 3 : -case.size // 3] = 1
     generators = [torch.Generator().manual_seed(i) for i in range(case.batch)]
-    settings = SamplingConfig(
-        num_inference_steps=case.steps, guidance_scale=GUIDANCE, initial_latent=False
-    )  # the peer does not encode its reference
+    settings = case.settings if steps is None else case.settings.replace(num_inference_steps=steps)
     pipeline(image, mask, ["thing"] * case.batch, generators, image, mask, settings)
 
 
-def run_peer(pipeline: StableDiffusionControlNetPipeline, case: Case) -> None:
+def run_peer(pipeline: StableDiffusionControlNetPipeline, case: Case, steps: int | None = None) -> None:
     image = torch.zeros(case.batch, 3, case.size, case.size)
     generators = [torch.Generator().manual_seed(i) for i in range(case.batch)]
     prompt = ["A photo of thing, in the background of sks 0"] * case.batch
     pipeline(
-        prompt, image=[image, image], num_inference_steps=case.steps, guidance_scale=GUIDANCE,
+        prompt, image=[image, image], num_inference_steps=steps or case.steps, guidance_scale=GUIDANCE,
         generator=generators, height=case.size, width=case.size, output_type="pt",
     )  # fmt: skip
+
+
+def count_operations(run: Callable[[int], None], steps: int) -> float:
+    """10^9 multiplications with addition that ``run(steps)`` takes, told by its first two steps."""
+    counts = []
+    for few in (1, 2):
+        with FlopCounterMode(display=False) as counter:
+            run(few)
+        counts.append(counter.get_total_flops() / 2e9)
+    return counts[0] + (steps - 1) * (counts[1] - counts[0])
 
 
 def measure(case: Case, device: str, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
     ours = build_ours(case, device, dtype)
     peer = build_peer(ours)
-    warm = Case(case.name, case.size, 1, case.batch)
-    run_peer(peer, warm)
-    run_ours(ours, warm)
+    operations = {  # this warms both up, too
+        "ours": count_operations(lambda n: run_ours(ours, case, n), case.settings.num_inference_steps),
+        "peer": count_operations(lambda n: run_peer(peer, case, n), case.steps),
+    }
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for repeat in range(repeats):
         sides = [("peer", run_peer, peer), ("ours", run_ours, ours)]
@@ -147,20 +170,21 @@ def measure(case: Case, device: str, dtype: torch.dtype, repeats: int) -> dict[s
     return {
         "case": case.name,
         "size": case.size,
-        "steps": case.steps,
+        "steps": f"{case.settings.num_inference_steps} / {case.steps}",
         "dtype": str(dtype).removeprefix("torch."),
         "ours_s": statistics.median(seconds["ours"]),
         "peer_s": statistics.median(seconds["peer"]),
         "ratio": statistics.median(ratios),
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
+        "operations": operations,
     }
 
 
 def measure_memory(side: str, case: Case, device: str, dtype: torch.dtype) -> float:
     """GiB at the peak, this process having run one side only."""
     pipeline: Any = build_ours(case, device, dtype)
-    short = Case(case.name, case.size, 1, case.batch)
+    short = replace(case, steps=1, fast=False)
     if side == "ours":
         run_ours(pipeline, short)
     else:
@@ -181,18 +205,20 @@ def main() -> None:
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--no-memory", action="store_true", help="leave the peak memory out")
+    parser.add_argument("--fast", action="store_true", help="ours as preset fast with a reference")
     parser.add_argument("--memory-of", choices=["ours", "peer"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     dtype = getattr(torch, args.dtype)
     names = ["bundled", "sd15"] if args.shape == "both" else [args.shape]
-    cases = [Case(n, CASES[n].size, args.steps or CASES[n].steps, args.batch) for n in names]
+    cases = [Case(n, CASES[n].size, args.steps or CASES[n].steps, args.batch, args.fast) for n in names]
     if args.memory_of:
         print(json.dumps(measure_memory(args.memory_of, cases[0], args.device, dtype)))
         return
     print(f"torch {torch.__version__}, {args.device}, {torch.get_num_threads()} threads, guidance {GUIDANCE}")
     columns = ["shape", "size", "steps", "dtype", "ours s/image", "diffusers s/image", "ratio (min-max)"]
-    print("| " + " | ".join([*columns, "ours GiB", "diffusers GiB"]) + " |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns += ["ours GMAC", "diffusers GMAC", "ours GiB", "diffusers GiB"]
+    print("| " + " | ".join(columns) + " |")
+    print("|---" * len(columns) + "|")
     for case in cases:
         row = measure(case, args.device, dtype, args.repeats)
         memory = {}
@@ -207,6 +233,7 @@ def main() -> None:
         print(
             f"| {row['case']} | {row['size']} | {row['steps']} | {row['dtype']} | {row['ours_s']:.2f} "
             f"| {row['peer_s']:.2f} | {row['ratio']:.3f} ({row['ratio_min']:.3f}-{row['ratio_max']:.3f}) "
+            f"| {row['operations']['ours']:.1f} | {row['operations']['peer']:.1f} "
             f"| {memory.get('ours', float('nan')):.2f} | {memory.get('peer', float('nan')):.2f} |",
             flush=True,
         )
