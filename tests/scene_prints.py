@@ -66,6 +66,7 @@ def list_shape_cases() -> dict[str, list[dict[str, Any]]]:
     seeds = [{"rng": np.random.default_rng(k)} for k in range(4)]
     return {
         "geometry.merge_meshes": [{"meshes": [g.sphere(0.4, 8), leafy, g.quad(1.0, 2.0)]}],
+        "geometry.face_viewer": [{"mesh": g.cylinder(0.4, 0.2), "eye": (0.0, -4.0, 1.0)}],
         "geometry.lathe": [
             {"profile": _PROFILE},
             {"profile": _PROFILE, "segments": 7, "crease": 80.0},
@@ -125,9 +126,10 @@ def list_shape_cases() -> dict[str, list[dict[str, Any]]]:
         "cloth.spread_blanket": [{"far": 1.3}],
         "cloth.rumpled_linen": [{}],
         "nature.scatter": [
-            {**seeds[0], "mesh": leafy, "count": 30, "area": (-1.0, 1.2, -0.8, 0.9)},
+            {**seeds[0], "around": [], "mesh": leafy, "count": 30, "area": (-1.0, 1.2, -0.8, 0.9)},
             {
                 **seeds[1],
+                "around": [leafy],
                 "mesh": leafy,
                 "count": 9,
                 "area": (-1.0, 1.2, -0.8, 0.9),
@@ -239,8 +241,8 @@ def find_shapes() -> dict[str, list[float]]:
     found, cases = {}, list_shape_cases()
     for name, function in list_functions(SHAPES):
         arrays: list[Any] = []
-        if name == "geometry.as_points":
-            continue  # seen in the shapes that use it
+        if name == "geometry.as_points" or name.startswith("room."):
+            continue  # seen in the shapes that use it, and in the places of scattered things
         for values in cases[name]:
             made = function(**values)
             if isinstance(made, g.Mesh):

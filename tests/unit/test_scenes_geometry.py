@@ -54,3 +54,19 @@ def test_merged_meshes_keep_their_faces_apart() -> None:
     half = len(both.faces) // 2
     assert both.vertices[both.faces[:half]][..., 0].max() <= 1.0
     assert both.vertices[both.faces[half:]][..., 0].min() >= 4.0
+
+
+def test_faces_that_are_seen_are_shaded_from_the_side_that_is_seen() -> None:
+    lid, eye = g.lathe([(0.3, 0), (0.3, 0.1), (0.25, 0.12), (0, 0.12)], crease=50), np.array([0, -4.0, 0.3])
+    turned = g.face_viewer(lid, eye)
+    view = eye - lid.vertices
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    corners = lid.vertices[lid.faces]
+    facing = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facing *= np.sign((facing * lid.normals[lid.faces].sum(1)).sum(1))[:, None]
+    seen = lid.faces[(facing * view[lid.faces[:, 0]]).sum(1) > 0]
+    assert (lid.normals * view).sum(1)[seen].min() < -0.1  # the rounded rim far behind
+    assert (turned.normals * view).sum(1)[seen].min() > 0.02
+    kept = (lid.normals * view).sum(1) > 0.03
+    assert (turned.normals[kept] == lid.normals[kept]).all() and kept.mean() > 0.3
+    assert np.linalg.norm(turned.normals, axis=1) == pytest.approx(np.ones(len(view)), abs=1e-5)

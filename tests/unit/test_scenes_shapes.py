@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cyclorama.scenes import geometry as g
-from cyclorama.scenes.shapes import cloth, nature, panels
+from cyclorama.scenes.shapes import cloth, nature, panels, room
 from cyclorama.scenes.shapes.cloth import satin, satin_cloth
 from cyclorama.scenes.shapes.nature import scatter
 from cyclorama.scenes.shapes.panels import disc, prism, slab
@@ -68,14 +68,39 @@ def test_scattered_copies_keep_off_the_product_and_may_find_no_place() -> None:
     grain = g.Mesh(
         np.zeros((1, 3), "f4"), np.zeros((0, 3), "i4"), np.ones((1, 3), "f4"), np.zeros((1, 2), "f4")
     )
-    mesh = scatter(RNG(1), grain, 200, (-1, 1, -1, 1), keep_out=0.5, lift=0.3)
+    mesh = scatter(RNG(1), [], grain, 200, (-1, 1, -1, 1), keep_out=0.5, lift=0.3)
     assert mesh is not None
     x, y, z = mesh.vertices.T
     assert len(x) == 200
     assert not ((np.abs(x) < 0.5) & (y < 0.42)).any()
     assert z == pytest.approx(np.full(200, 0.3))
     assert (np.abs(x) < 0.5).any()
-    assert scatter(RNG(1), grain, 5, (-0.4, 0.4, -1, 0)) is None
+    assert scatter(RNG(1), [], grain, 5, (-0.4, 0.4, -1, 0)) is None
+
+
+def test_scattered_copies_lie_in_no_other_and_in_no_thing() -> None:
+    coin, block = g.cylinder(0.1, 0.05), g.rounded_box(0.6, 0.4, 0.3, 0.02).moved(0.5, 0.6)
+    mesh = scatter(RNG(4), [block, g.floor(9, -4, 2)], coin, 60, (-1, 1, -1, 1), keep_out=0)
+    assert mesh is not None
+    copies = mesh.vertices.reshape(-1, len(coin.vertices), 3)
+    spots, reach = copies.mean(1)[:, :2], np.ptp(copies[:, :, 0], axis=1) / 2
+    assert len(copies) > 20
+    apart = np.hypot(*(spots[:, None] - spots[None]).transpose(2, 0, 1)) + 9 * np.eye(len(spots))
+    assert (apart > (reach[:, None] + reach[None]) * 0.999).all()
+    beside = np.maximum(np.abs(spots - (0.5, 0.6)) - (0.3, 0.2), 0)
+    assert (np.hypot(*beside.T) > reach * 0.99).all()
+
+
+def test_free_ground_is_beside_things_under_them_and_on_what_is_wide() -> None:
+    block, lid = g.rounded_box(0.6, 0.4, 0.3, 0.001), g.floor(4, -2, 2).moved(z=0.05)
+    things = [block, lid]
+    assert not room.is_free(things, 0, 0, 0.05, 0, 0.1)  # within the block
+    assert not room.is_free(things, 0.39, 0, 0.1, 0, 0.1) and room.is_free(things, 0.41, 0, 0.1, 0, 0.1)
+    assert room.is_free(things, 0, 0, 0.05, 0.31, 0.4)  # on it
+    assert room.measure_gap(room.find_outlines([block], 0, 0.1), 0.3 + 0.3, 0.2 + 0.4) == pytest.approx(
+        0.5, abs=1e-3
+    )
+    assert room.measure_gap(room.find_outlines([], 0, 1), 0, 0) == np.inf
 
 
 def test_grass_keeps_off_the_product_and_is_shorter_before_it() -> None:
@@ -87,13 +112,15 @@ def test_grass_keeps_off_the_product_and_is_shorter_before_it() -> None:
     assert nature.grass(RNG(2), 0.0, 1.0, 400).vertices[:, 2].max() == pytest.approx(0.13, abs=0.002)
 
 
-def test_a_bean_is_dented_along_its_upper_side_alone() -> None:
+def test_a_bean_has_a_crease_along_its_upper_side_alone() -> None:
     bean = nature.coffee_bean(1.0)
     low, high = measure(bean)
-    assert low[2] == pytest.approx(0, abs=1e-6)
-    assert high[2] < 1.4
-    middle = bean.vertices[np.abs(bean.vertices[:, 1]) < 1e-3]
-    assert middle[:, 2].max() < high[2] - 0.1
+    assert low == pytest.approx([-1.35, -0.95, 0], abs=3e-3) and high[2] == pytest.approx(1.0, abs=0.03)
+    middle = bean.vertices[np.abs(bean.vertices[:, 0]) < 1e-6]
+    crease = middle[(np.abs(middle[:, 1]) < 0.02) & (middle[:, 2] > 0.5)]
+    assert high[2] - crease[:, 2].max() == pytest.approx(0.16, abs=0.04)
+    under = middle[middle[:, 2] < 0.62]
+    assert under[:, 2] == pytest.approx(0.62 - 0.62 * np.sqrt(1 - (under[:, 1] / 0.95) ** 2), abs=2e-3)
 
 
 def test_water_ripples_about_its_level_and_stones_stand_on_the_ground() -> None:

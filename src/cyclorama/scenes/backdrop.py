@@ -106,7 +106,7 @@ class Backdrop:
         stage, row = self.build(cutout, category)
         albedo = np.zeros((height, width, 3), np.float32)
         albedo[row:] = to_linear(self._find_ground(row))
-        shapes = build_shapes(stage.parts, stage.exposure)
+        shapes = build_shapes(stage, stage.parts)
         apart = np.full((height, width, 3), _APART, np.float32)
         light, _ = add_product(apart, stage, shapes, albedo, cutout.matte, 0)
         change = np.log(light / _APART)

@@ -60,6 +60,27 @@ def merge_meshes(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
+def face_viewer(mesh: Mesh, eye: Sequence[float], least: float = 0.03) -> Mesh:
+    """``mesh`` with the normals of all faces that are seen from ``eye`` turned to it by ``least`` (a cosine).
+
+    A rounded edge's normal may look away where its face is seen at a grazing angle: a renderer takes that for
+    the face's other side, and shows a black slit.
+    """
+    v, f, n = mesh.vertices, mesh.faces, mesh.normals
+    view = np.asarray(eye, np.float32) - v
+    view /= np.maximum(np.linalg.norm(view, axis=1, keepdims=True), 1e-9)
+    facing = np.cross(v[f[:, 1]] - v[f[:, 0]], v[f[:, 2]] - v[f[:, 0]])
+    outer = np.sign((facing * n[f].sum(1)).sum(1))
+    side = np.sign((facing * view[f[:, 0]]).sum(1)) * outer  # 1 if the side of its normals is seen
+    wanted = np.zeros(len(v), np.float32)
+    wanted[f[side < 0]] = -1
+    wanted[f[side > 0]] = 1
+    lack = np.maximum(least - wanted * (n * view).sum(1), 0) * wanted
+    turned = n + lack[:, None] * view
+    turned /= np.maximum(np.linalg.norm(turned, axis=1, keepdims=True), 1e-9)
+    return Mesh(v, f, np.where(lack[:, None] == 0, n, turned), mesh.uv)
+
+
 def as_points(*coordinates: NDArray[np.float64]) -> list[tuple[Any, ...]]:
     """The points of equally long arrays, one for each coordinate."""
     return list(zip(*(axis.tolist() for axis in coordinates), strict=True))

@@ -201,7 +201,7 @@ class Plate:
     def of(cls, shown: ProductSet, samples: int) -> Plate:
         """The plate of a set, ``samples`` a pixel."""
         stage = replace(shown.build(), product=[])
-        size, shapes = max(shown.bucket.film), build_shapes(stage.parts, stage.exposure)
+        size, shapes = max(shown.bucket.film), build_shapes(stage, stage.parts)
         albedo = render_albedo(stage, size, shown.arrangement)
         light = render_light(stage, size, samples, shown.arrangement, None, shapes, albedo)
         # the renderer keeps textures as floats of 2 bytes or 4

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from cyclorama.scenes.geometry import Mesh
+from cyclorama.scenes.geometry import Mesh, face_viewer
 from cyclorama.scenes.stage import Camera, Part, Stage, cast_rays, compute_film, project
 from cyclorama.scenes.surface import Surface
 
@@ -203,8 +203,8 @@ def _scene(
     crop: Crop | None = None,
     shapes: list[Any] | None = None,
 ) -> Any:
-    product = build_shapes(stage.product, stage.exposure)
-    others = build_shapes(stage.parts, stage.exposure, len(product)) if shapes is None else shapes
+    product = build_shapes(stage, stage.product)
+    others = build_shapes(stage, stage.parts, len(product)) if shapes is None else shapes
     if any(mi.has_flag(shape.bsdf().flags(), mi.BSDFFlags.GlossyTransmission) for shape in others):
         depth += 6  # into ice and out, and off its inner sides; what is cut short is black
     entries: dict[str, Any] = {"type": "scene"}
@@ -231,15 +231,16 @@ def _scene(
     return mi.load_dict(entries, parallel=False)
 
 
-def build_shapes(parts: list[Part], exposure: float, first: int = 0) -> list[Any]:
-    """Mitsuba's shapes of ``parts``, numbered from ``first``; several scenes may hold them."""
+def build_shapes(stage: Stage, parts: list[Part], first: int = 0) -> list[Any]:
+    """Mitsuba's shapes of ``parts`` of ``stage``, numbered from ``first``; several scenes may hold them."""
     mi, shapes = load_mitsuba(), []
     for k, part in enumerate(parts, first):
         bsdf = mi.load_dict(_bsdf(mi, part.surface), parallel=False)
-        glow = 1 / exposure if part.surface.kind == "photo" else part.surface.glow
+        glow = 1 / stage.exposure if part.surface.kind == "photo" else part.surface.glow
         radiance = _glow(mi, part.surface, glow) if glow > 0 else None
         weight = _weigh_part(part, glow) if glow > 0 else 0.0
-        shapes.append(_shape(mi, part.mesh, bsdf, radiance, f"part{k:04d}", weight))
+        mesh = face_viewer(part.mesh, stage.camera.origin)
+        shapes.append(_shape(mi, mesh, bsdf, radiance, f"part{k:04d}", weight))
     return shapes
 
 

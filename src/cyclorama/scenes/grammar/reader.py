@@ -213,7 +213,7 @@ class _Reader:
 
         def dress(stage: Stage, rng: np.random.Generator, style: Style) -> None:
             shared = {**self.constants, **dict(style), "style": style, **describe_product(stage.product)}
-            stage.parts.extend(build(Scope(rng, {}, shared, stage)))
+            build(Scope(rng, {}, shared, stage))
 
         return dress
 

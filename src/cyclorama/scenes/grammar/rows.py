@@ -76,11 +76,11 @@ class RowCompiler:
         return run
 
     def compile_parts(self, entry: Entry) -> Callable[[Scope], list[Part]]:
-        """Rows whose pieces must all have a surface."""
+        """Rows whose pieces must all have a surface; a stage gets each row's before the next row is run."""
         rows = self._compile_all(entry)
 
         def build(scope: Scope) -> list[Part]:
-            parts: list[Part] = []
+            parts: list[Part] = [] if scope.stage is None else scope.stage.parts
             for place, row in rows:
                 pieces: list[Piece] = []
                 row(scope, pieces)

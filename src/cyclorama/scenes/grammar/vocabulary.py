@@ -13,7 +13,7 @@ import numpy as np
 
 from cyclorama.scenes import geometry, surface
 from cyclorama.scenes.grammar.expressions import MAX_ITEMS, Function, Scope
-from cyclorama.scenes.shapes import cloth, nature, panels
+from cyclorama.scenes.shapes import cloth, nature, panels, room
 from cyclorama.scenes.stage import compute_bounds
 from cyclorama.scenes.textures import basic, materials, packages, prints, views
 
@@ -115,10 +115,19 @@ NAMED: dict[str, Callable[..., Any]] = {
 NUMBERS = ("sin", "cos", "tan", "sqrt", "exp", "sign", "radians", "degrees", "arccos")
 """Functions of numpy that take one number."""
 BUILTINS: tuple[Any, ...] = (abs, min, max, sum, len, round, range, zip)
-SHAPES: tuple[ModuleType, ...] = (geometry, panels, nature, cloth)
+SHAPES: tuple[ModuleType, ...] = (geometry, panels, nature, cloth, room)
 TEXTURES: tuple[ModuleType, ...] = (basic, prints, packages, views, materials)
 
-_HIDDEN = ("merge_meshes", "smooth_profile", "loft", "as_points")
+_HIDDEN = (
+    "merge_meshes",
+    "smooth_profile",
+    "loft",
+    "as_points",
+    "face_viewer",
+    "find_outlines",
+    "measure_gap",
+    "Outlines",
+)
 """Functions of the shapes' modules that are no words of the files; these say merge and smooth."""
 
 
@@ -135,8 +144,15 @@ def _limit(
     return run
 
 
+_GIVEN: dict[str, Callable[[Scope], Any]] = {
+    "rng": lambda scope: scope.rng,
+    "around": lambda scope: [part.mesh for part in scope.stage.parts] if scope.stage else [],
+}
+"""First parameters that a file does not write: the draws, and the things that stand already."""
+
+
 def wrap(function: Callable[..., Any]) -> Function:
-    """``function`` as a word of the files; a first parameter ``rng`` gets the scope's draws."""
+    """``function`` as a word of the files; its first parameters ``rng`` and ``around`` are given to it."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # min, max and the like tell no signature
@@ -145,15 +161,16 @@ def wrap(function: Callable[..., Any]) -> Function:
     if limited:
         function = _limit(function, signature, limited)
     parameters = list(signature.parameters.values())
-    if not parameters or parameters[0].name != "rng":
+    given = [p.name for p in parameters if p.name in _GIVEN]
+    if not given:
         return Function(lambda scope, *values, **named: function(*values, **named), signature)
 
-    def draw(scope: Scope, *values: Any, **named: Any) -> Any:
-        if scope.rng is None:
+    def run(scope: Scope, *values: Any, **named: Any) -> Any:
+        if "rng" in given and scope.rng is None:
             raise ValueError(f"{function.__name__} draws at random, which a fixed value must not")
-        return function(scope.rng, *values, **named)
+        return function(*(_GIVEN[name](scope) for name in given), *values, **named)
 
-    return Function(draw, signature.replace(parameters=parameters[1:]))
+    return Function(run, signature.replace(parameters=parameters[len(given) :]))
 
 
 def _public(modules: Sequence[ModuleType]) -> list[Callable[..., Any]]:

@@ -10,7 +10,7 @@ from cyclorama.scenes import geometry as g
 
 def folded_cloth(width: float, height: float, folds: int = 6) -> g.Mesh:
     """A hanging curtain with folds, standing on z = 0."""
-    u = np.linspace(0, 1, folds * 8)
+    u = np.linspace(0, 1, folds * 20)
     wave = 0.06 * np.sin(u * folds * 2 * np.pi)
     return g.loft([((u - 0.5) * width, wave, z) for z in (0.0, height)])
 
@@ -75,7 +75,12 @@ def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
     spots = g.as_points(np.interp(even, step, x), np.interp(even, step, y), np.full_like(even, 0.066))
     for a, b, r in ((-0.84, -0.34, 0.085), (-1.0, 0.05, 0.07), (-0.84, 0.4, 0.11), (-0.62, -0.62, 0.07)):
         spots.append((side * a + rng.uniform(-0.04, 0.04), b, r))
-    beads = [g.sphere(r, 18).moved(a, b, cloth_height(cloth, a, b) + r * 0.9) for a, b, r in spots]
+    # each lies on the highest fold that it touches
+    around = np.array([(0, 0), (0.6, 0), (-0.6, 0), (0, 0.6), (0, -0.6)])
+    folds = [cloth.height(*(np.array([a, b]) + r * around).T).max() for a, b, r in spots]
+    beads = [
+        g.sphere(r, 40).moved(a, b, float(z) + r * 0.9) for (a, b, r), z in zip(spots, folds, strict=True)
+    ]
     return g.merge_meshes(beads)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from cyclorama.scenes import geometry as g
+from cyclorama.scenes.shapes.room import find_outlines, measure_gap
 
 
 def scatter(
     rng: np.random.Generator,
+    around: Sequence[g.Mesh],
     mesh: g.Mesh,
     count: int,
     area: tuple[float, float, float, float],
@@ -16,27 +20,43 @@ def scatter(
     lift: float = 0.0,
     tumble: float = 0.0,
 ) -> g.Mesh | None:
-    """Copies of ``mesh`` strewn over ``area`` (x from, x to, y from, y to), none before the product."""
+    """Copies of ``mesh`` strewn over ``area`` (x from, x to, y from, y to), none before the product.
+
+    None lies in another or in a thing of ``around``: so many as find room in four times as many tries.
+    """
+    reach = float(np.hypot(mesh.vertices[:, 0], mesh.vertices[:, 1]).max())
+    low, high = (lift + float(z) for z in (mesh.vertices[:, 2].min(), mesh.vertices[:, 2].max()))
+    things = find_outlines(around, max(low, lift), high)
     placed: list[g.Mesh] = []
+    taken = np.empty((0, 3))
     for _ in range(count * 4):
         x, y = rng.uniform(area[0], area[1]), rng.uniform(area[2], area[3])
         if abs(x) < keep_out and y < 0.42:
             continue
         m = mesh.turned("x", rng.uniform(-tumble, tumble)).turned("z", rng.uniform(0, 360))
-        placed.append(m.scaled(rng.uniform(0.8, 1.2)).moved(x, y, lift))
+        size = rng.uniform(0.8, 1.2)
+        if np.any(np.hypot(taken[:, 0] - x, taken[:, 1] - y) < taken[:, 2] + reach * size):
+            continue
+        if measure_gap(things, x, y) < reach * size:
+            continue
+        taken = np.concatenate([taken, [[x, y, reach * size]]])
+        placed.append(m.scaled(size).moved(x, y, lift))
         if len(placed) == count:
             break
     return g.merge_meshes(placed) if placed else None
 
 
 def coffee_bean(size: float) -> g.Mesh:
-    """A coffee bean lying on z = 0, its crease upwards."""
-    m = g.sphere(size, 14)
-    v = m.vertices.copy()
-    dent = 0.55 * size * np.exp(-((v[:, 1] / (0.22 * size)) ** 2)) * (v[:, 2] > 0)
-    v[:, 2] -= dent.astype(np.float32)
-    v *= np.array([1.35, 0.95, 0.7], np.float32)
-    return g.Mesh(v, m.faces, m.normals, m.uv).moved(z=0.7 * size)
+    """A coffee bean lying on z = 0, 2.7 times ``size`` long, its crease upwards."""
+    end = np.linspace(-np.pi / 2, np.pi / 2, 15)[:, None]
+    # round from the belly over the flat side, where the points are close for the crease, and back
+    turn = np.linspace(0, 1, 33)
+    a = 2 * np.pi * (turn + 0.1 * np.sin(2 * np.pi * turn)) - np.pi / 2
+    across, up = np.cos(end) * np.cos(a), np.cos(end) * np.sin(a)
+    crease = 0.2 * np.exp(-(((across - 0.06 * np.sin(2 * end)) / 0.09) ** 2)) * np.cos(end) * (np.sin(a) > 0)
+    high = np.where(up > 0, 0.42 * up, 0.62 * up) - crease
+    along = np.broadcast_to(1.35 * np.sin(end), high.shape)
+    return g.grid_surface(size * np.stack([along, 0.95 * across, high + 0.62], -1))
 
 
 def grass(rng: np.random.Generator, near: float, far: float, count: int) -> g.Mesh:

@@ -54,8 +54,10 @@ def _draw_boards(
 
 
 def wood(rng: np.random.Generator, colour: Colour, planks: int = 5, size: int = 768) -> Texture:
-    """Boards with lively grain along v, ``planks`` side by side, each with a butt joint."""
+    """Boards with lively grain along v, ``planks`` side by side, each with a butt joint if there are more."""
     out = _draw_boards(rng, planks, size, 0.04, 0.1)
+    if planks == 1:
+        return _tint(colour, out)
     for a, b in itertools.pairwise(np.linspace(0, size, planks + 1).astype(int)):
         cut = int(rng.integers(0, size))
         out[cut : cut + max(1, size // 384), a:b] -= 0.3

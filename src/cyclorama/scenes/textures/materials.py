@@ -101,12 +101,26 @@ def cold_backdrop(wall: Colour, accent: Colour, stripes: bool, slant: float, siz
 
 def caustics(rng: np.random.Generator, wall: Colour, size: int = 256) -> Texture:
     """A wall under the net of light that moving water throws."""
-    v, u = np.mgrid[0:size, 0:size] / size * 2 * np.pi
-    wave = np.zeros((size, size))
-    for fu, fv in ((9, 3), (-6, 8), (3, 10), (10, -5)):
-        p = rng.uniform(0, 2 * np.pi, 3)
-        wave += np.sin(fu * u + fv * v + p[0] + 1.3 * np.sin(4 * v + p[1]) + 1.1 * np.sin(5 * u + p[2]))
-    net = np.exp(-(np.abs(wave / 0.3) ** 1.3))[..., None]
+    from scipy.spatial import KDTree  # a tenth of a second that most images need not pay
+
+    v, u = np.mgrid[0:size, 0:size] / size
+    net = np.zeros((size, size))
+    for count, width in ((90, 0.011), (40, 0.018)):  # bright seams between cells, bent by a swell
+        p = rng.uniform(0, 2 * np.pi, 4)
+        x = (
+            u
+            + 0.02 * np.sin(2 * np.pi * (3 * v + u) + p[0])
+            + 0.009 * np.sin(2 * np.pi * (7 * v - 4 * u) + p[1])
+        )
+        y = (
+            v
+            + 0.02 * np.sin(2 * np.pi * (3 * u - v) + p[2])
+            + 0.009 * np.sin(2 * np.pi * (8 * u + 3 * v) + p[3])
+        )
+        cells = KDTree(rng.uniform(0, 1, (count, 2)), boxsize=1)
+        near = cells.query(np.stack([x, y], -1) % 1, 2)[0]
+        net += 0.55 * np.exp(-((near[..., 1] - near[..., 0]) / width))
+    net = np.minimum(net, 1)[..., None]
     low, high = np.array(shade(wall, 0.93)), np.array(mix(wall, (1, 1, 1), 0.75))
     image = Image.fromarray(to_texture(low + (high - low) * net))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)))
