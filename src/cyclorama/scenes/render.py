@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cyclorama.scenes.geometry import Mesh, face_viewer
+from cyclorama.scenes.shapes.room import WIDE
 from cyclorama.scenes.stage import Camera, Part, Stage, cast_rays, compute_film, project
 from cyclorama.scenes.surface import Surface
 
 _STATE: dict[str, Any] = {}
 _GUIDE_SAMPLES = 4
 GROUND = 0.02
-"""What is no higher than this is ground, which no product is hidden by; its size is 1."""
+"""What is no higher, or as wide as ``WIDE``, is ground, which no product is hidden by; its size is 1."""
 KNEE, WHITE = 0.6, 2.0
 """Exposed light from which on tones are pressed together, and the most that white in a photo stands for."""
 Crop = tuple[int, int, int, int]
@@ -262,9 +263,9 @@ def _remove_occluders(mi: Any, scene: Any, stage: Stage, mask: NDArray[np.uint8]
         ray = mi.Ray3f(origin.tolist(), (d / np.linalg.norm(d)).tolist())
         hit, product = scene.ray_intersect(ray), alone.ray_intersect(ray)
         if hit.is_valid() and product.is_valid() and hit.t < product.t and hit.p[2] > GROUND:
-            k = int(hit.shape.id()[4:])
-            if k >= len(stage.product):
-                hidden.add(k - len(stage.product))
+            k = int(hit.shape.id()[4:]) - len(stage.product)
+            if k >= 0 and np.ptp(stage.parts[k].mesh.vertices[:, 0]) <= WIDE:
+                hidden.add(k)
     stage.parts = [p for k, p in enumerate(stage.parts) if k not in hidden]
     return bool(hidden)
 
