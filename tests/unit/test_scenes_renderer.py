@@ -116,6 +116,6 @@ def test_of_four_screens_the_one_before_the_covered_pixel_goes() -> None:
     mask[6, 10] = 255  # depth 4.2: x = 0.76, z = 0.45
     assert clear_view(stage, mask)
     assert stage.parts == [*screens[1:], behind]
-    fold = Part(g.floor(9.0, -3.0, 2.0).turned("x", -8).moved(z=0.6), matte((0, 1, 0)))
+    fold = Part(g.floor(9.0, -3.0, 2.0).moved(z=0.3), matte((0, 1, 0)))
     stage.parts.append(fold)  # before the product, but ground
     assert not clear_view(stage, mask) and stage.parts[-1] is fold
