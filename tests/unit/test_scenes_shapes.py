@@ -104,9 +104,12 @@ def test_free_ground_is_beside_things_under_them_and_on_what_is_wide() -> None:
 
 
 def test_grass_keeps_off_the_product_and_is_shorter_before_it() -> None:
-    blades = nature.grass(RNG(2), -1.0, 1.0, 400)
+    blades = nature.grass(RNG(2), -2.0, 1.0, 4000)
     foot_x, foot_y, foot_z = blades.vertices[: len(blades.faces)].T
-    assert not ((np.abs(foot_x) < 0.48) & (foot_y < 0.28)).any()
+    before = (np.abs(foot_x) < 0.4) & (foot_y < 0.28)
+    tips = blades.vertices[2 * len(blades.faces) :, 2]
+    assert before.sum() > 400 and foot_y[before].max() < -0.26
+    assert (tips[before] / (-0.2 - foot_y[before])).max() < np.tan(np.radians(6))  # below sight of the foot
     assert foot_z == pytest.approx(np.full(len(blades.faces), -0.02))
     assert blades.vertices[:, 2].max() <= 0.13 * 0.55
     assert nature.grass(RNG(2), 0.0, 1.0, 400).vertices[:, 2].max() == pytest.approx(0.13, abs=0.002)

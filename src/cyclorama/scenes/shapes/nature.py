@@ -60,16 +60,17 @@ def coffee_bean(size: float) -> g.Mesh:
 
 
 def grass(rng: np.random.Generator, near: float, far: float, count: int) -> g.Mesh:
-    """Blades of grass from y = ``near`` to ``far``, none before the product."""
+    """Blades of grass from y = ``near`` to ``far``; before the product too low to hide its foot."""
     x = rng.uniform(-1.6, 1.6, count)
     y = rng.uniform(near, far, count)
-    keep = ~((np.abs(x) < 0.5) & (y < 0.3))
-    x, y = x[keep], y[keep]
+    h = rng.uniform(0.05, 0.13, count) * (0.55 if near < 0 else 1)
+    before = (np.abs(x) < 0.42) & (y < 0.3)
+    h[before] = np.minimum(h, 0.09 * (-0.24 - y))[before]
+    keep = h > 0.003
+    x, y, h = x[keep], y[keep], h[keep]
     n = len(x)
-    a, h, lean = rng.uniform(0, 3.14, n), rng.uniform(0.05, 0.13, n), rng.uniform(-0.05, 0.05, (n, 2))
-    if near < 0:
-        h *= 0.55
-    w = 0.011
+    a, lean = rng.uniform(0, 3.14, n), rng.uniform(-0.05, 0.05, (n, 2))
+    w = np.minimum(0.011, 0.4 * h)
     p0 = np.stack([x - w * np.cos(a), y - w * np.sin(a), 0 * x - 0.02], 1)
     p1 = np.stack([x + w * np.cos(a), y + w * np.sin(a), 0 * x - 0.02], 1)
     p2 = np.stack([x + lean[:, 0], y + lean[:, 1], h], 1)
