@@ -122,7 +122,7 @@ def test_all_busy(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_who_comes_while_a_child_starts_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first start after an installation compiles matting: the newcomer's third photo was refused then."""
-    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 0.1)
     found = Children(1, start_slowly, memory=MEMORY)
     with ThreadPoolExecutor(3) as threads:
         assert list(threads.map(found.run, [add] * 3, [1, 2, 3], [1, 1, 1])) == [2, 3, 4]
