@@ -149,7 +149,7 @@ def test_killed_at_any_poster_and_run_again_gives_the_same_bytes(
             run(shop, tmp_path / f"killed{moment}")
         monkeypatch.setattr(jobs, "write_poster", write)
         result = run(shop, tmp_path / f"killed{moment}")
-        assert result.made >= 12 - moment
+        assert result.made >= 12 - moment - 4  # the other shard finishes the row that it is at
         assert read_all(tmp_path / f"killed{moment}") == whole
 
 
