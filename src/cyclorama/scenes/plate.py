@@ -60,10 +60,9 @@ class Bucket:
         """By how many pixels the plate is wider than the canvas on each side."""
         return max(1, max(self.canvas) // MARGIN)
 
-    @property
-    def box(self) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of the middle one: so large is the set."""
-        tall, wide = (round(n / math.sqrt(STEP)) for n in self.size)
+    def find_box(self, smaller: float = 1.0) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of one that is by a factor ``smaller`` than the largest."""
+        tall, wide = (round(n / smaller) for n in self.size)
         return self.foot[0] - tall, self.foot[1] - wide // 2, tall, wide
 
     @property
@@ -107,13 +106,13 @@ class ProductSet:
     def build(self) -> Stage:
         """The stage with a plain box in place of the product; its camera sees the whole plate."""
         (rng, _), body = _begin(self.category, self.dressing, self.arrangement), self.body
-        bucket, (tall, wide) = self.bucket, self.bucket.size
-        box = (bucket.foot[0] - tall, bucket.foot[1] - wide // 2, tall, wide)
-        framing, usual = self.category.framing, bucket.box
-        camera = _widen(solve_camera(bucket.canvas, usual, framing, self.elevation, body.lies), bucket)
+        bucket, framing = self.bucket, self.category.framing
+        middle = bucket.find_box(math.sqrt(STEP))  # so large is the set
+        camera = _widen(solve_camera(bucket.canvas, middle, framing, self.elevation, body.lies), bucket)
         matte = np.zeros(bucket.film, np.float32)
-        top, left = max(0, box[0] + bucket.margin), max(0, box[1] + bucket.margin)
-        matte[top : box[0] + bucket.margin + tall, left : box[1] + bucket.margin + wide] = 1
+        top, left, tall, wide = bucket.find_box()
+        top, left = top + bucket.margin, left + bucket.margin
+        matte[max(0, top) : top + tall, max(0, left) : left + wide] = 1
         card = build_card(np.zeros((*bucket.film, 3), np.uint8), matte, camera, body)
         stage = Stage(product=card, camera=camera)
         self.dressing.dress(stage, rng, self.style)
