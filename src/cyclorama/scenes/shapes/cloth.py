@@ -68,7 +68,7 @@ def cloth_height(cloth: Satin, x: float, y: float) -> float:
 def pearls(rng: np.random.Generator, cloth: Satin, side: float) -> g.Mesh:
     """A strand of pearls that winds over the cloth beside the product, and loose ones."""
     t = np.linspace(0, 1, 44)
-    x = side * (0.96 + 0.14 * np.sin(t * 8.0) - 0.12 * t)
+    x = side * (1.02 + 0.14 * np.sin(t * 8.0) - 0.12 * t)
     y = 0.7 - 1.5 * t
     step = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
     even = np.arange(0.0, step[-1], 0.15)
@@ -108,7 +108,7 @@ def spread_blanket(far: float) -> g.Mesh:
     """A blanket over a seat to y = ``far``, flat where the product stands and in soft waves around."""
     x, y = np.meshgrid(np.linspace(-2.6, 2.6, 70), np.linspace(-2.6, far, 60))
     away = np.clip((np.hypot(x, 1.2 * y) - 0.75) * 1.6, 0, 1)
-    wave = 0.05 * away * (1 + np.sin(4.1 * x + 2.3 * np.sin(1.7 * y)))
+    wave = 0.014 * away * (1 + np.sin(4.1 * x + 2.3 * np.sin(1.7 * y)))
     return g.grid_surface(np.stack([x, y, wave], -1))
 
 

@@ -51,13 +51,13 @@ def foil(colour: Colour, size: int = 256) -> Texture:
     return np.tile(to_texture(np.array(colour) * band[:, None]), (size, 1, 1))
 
 
-def knit(wool: Colour, size: int = 32) -> Texture:
+def knit(wool: Colour, size: int = 64) -> Texture:
     """One plain stitch: two slanted loops that meet in a V, dark between the columns."""
     v, u = (np.mgrid[0:size, 0:size] + 0.5) / size
     across = np.abs(2 * u - 1)
     along = (v + 0.55 * across) % 1.0
-    length, width = 1 - (2 * np.abs(along - 0.5)) ** 3, 1 - (2 * np.abs(across - 0.5)) ** 4
-    return to_texture(np.array(wool) * (0.5 + 0.5 * length * width)[..., None])
+    length, width = 1 - (2 * np.abs(along - 0.5)) ** 2, 1 - (2 * np.abs(across - 0.5)) ** 2
+    return to_texture(np.array(wool) * (0.72 + 0.3 * np.sqrt(length * width))[..., None])
 
 
 def leaf_skin(rng: np.random.Generator, colour: Colour, size: int = 192) -> Texture:
@@ -132,20 +132,21 @@ def leaf_shadow(rng: np.random.Generator, wall: Colour, side: float, size: int =
     draw = ImageDraw.Draw(cover)
     foot = np.array([0.5 + 0.26 * side, 0.53]) * size
     for k in range(3):
-        fall = np.deg2rad(-6 + 29 * k + rng.uniform(-7, 7))
+        fall = np.deg2rad(-20 + 36 * k + rng.uniform(-7, 7))
         tip = foot + size * rng.uniform(0.27, 0.34) * np.array([-side * np.cos(fall), np.sin(fall)])
         along = (tip - foot) / np.linalg.norm(tip - foot)
         across = np.array([-along[1], along[0]])
-        for t in np.linspace(0.15, 1.0, 9):
+        draw.line([*foot, *tip], fill=255, width=size // 250)
+        for t in np.linspace(0.2, 1.0, 10):
             base = foot + (tip - foot) * t
-            length = size * 0.1 * (1.1 - 0.6 * t)
+            length = size * 0.11 * (1.3 - t)
             for s in (-1.0, 1.0):
-                end = base + (0.7 * along + s * across) * length * 0.75
-                bulge = 0.17 * length * (0.7 * across - s * along)
+                end = base + (along + 0.7 * s * across) * length * 0.8
+                bulge = 0.12 * length * (across - 0.7 * s * along)
                 middle = (base + end) / 2
                 outline = np.concatenate([base, middle + bulge, end, middle - bulge])
                 draw.polygon(outline.tolist(), fill=255)
-    dark = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 85)), np.float32)[..., None] / 255
+    dark = np.asarray(cover.filter(ImageFilter.GaussianBlur(size / 200)), np.float32)[..., None] / 255
     base_wall = basic.plaster(rng, wall, 0.03, size).astype(np.float32)
     return np.asarray(base_wall * (1 - dark * 0.42), np.uint8)
 

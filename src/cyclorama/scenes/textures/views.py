@@ -67,7 +67,7 @@ def landscape(
     return basic.defocus(to_texture(rgb), n / 80)
 
 
-def paper_map(rng: np.random.Generator, size: int = 256) -> Texture:
+def paper_map(rng: np.random.Generator, size: int = 1024) -> Texture:
     """A paper map: land and sea with contours, a grid, roads and names."""
     n = size
     field = np.zeros((n, n), np.float32)
@@ -78,20 +78,21 @@ def paper_map(rng: np.random.Generator, size: int = 256) -> Texture:
     rgb = np.where((field < -0.25)[..., None], sea, paper)
     for height, tone in ((0.1, hsv(80, 0.22, 0.86)), (0.45, hsv(34, 0.36, 0.88))):
         rgb = np.where((field > height)[..., None], tone, rgb)
-    contour = (np.abs((field * 5) % 1 - 0.5) < 0.07) & (field > -0.25)
+    contour = (np.abs((field * 5) % 1 - 0.5) < 0.05) & (field > -0.25)
     image, draw = start_drawing(to_texture(np.where(contour[..., None], 0.8, 1.0) * rgb), n, n)
     for at in np.linspace(0, n, 9):
         for line in ([at, 0, at, n], [0, at, n, at]):
-            draw.line(line, fill=to_bytes(hsv(200, 0.2, 0.72)))
+            draw.line(line, fill=to_bytes(hsv(200, 0.2, 0.72)), width=n // 400)
     for hue, width in ((12.0, 3), (40.0, 2), (12.0, 2), (200.0, 2)):
         along = np.linspace(-8, n + 8, 15)
         away = rng.uniform(0.1, 0.9) * n + rng.normal(0, 0.06 * n, 15).cumsum()
         road = (away, along) if width == 2 else (along, away)
-        draw.line(np.stack(road, 1).ravel().tolist(), fill=to_bytes(hsv(hue, 0.6, 0.82)), width=width)
+        ink = to_bytes(hsv(hue, 0.6, 0.82))
+        draw.line(np.stack(road, 1).ravel().tolist(), fill=ink, width=width * n // 400)
     for _ in range(16):
         a, b = rng.uniform(0.05, 0.95, 2) * n
         draw_words(draw, rng, float(a), float(b), n * 0.09, n * 0.022, hsv(20, 0.3, 0.35))
-    draw.rectangle([1, 1, n - 2, n - 2], outline=to_bytes(WHITE), width=5)
+    draw.rectangle([0, 0, n - 1, n - 1], outline=to_bytes(WHITE), width=n // 45)
     return np.asarray(image)
 
 
