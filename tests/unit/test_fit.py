@@ -44,6 +44,7 @@ def fitting(name: str = "whisky", side: float = 0.0) -> fit._Fit:
     made.category, made.regions = fit.load_category(name), replace(REGIONS, side=side)
     made.wanted = Description(np.array([3.0, 4.0], np.float32), np.zeros((16, 3), np.float32))
     made.bank = FlatBank([], [])  # type: ignore[assignment]
+    made._drawn = {}
     return made
 
 
@@ -64,18 +65,26 @@ def test_light_is_tried_stronger_weaker_softer_and_harder_up_to_three_times() ->
     assert [b.light.softness for b in fit.soften(most)] == pytest.approx([3.0, 1.798])
 
 
-def test_a_set_of_another_category_counts_as_farther(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_is_as_far_as_it_looks_and_as_the_search_found_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Description(np.zeros(2, np.float32), np.full((16, 3), 10, np.float32))
-    monkeypatch.setattr(fit, "draw_empty", lambda category, brand: np.zeros((8, 8, 3), np.uint8))
+    drawn: list[Brand] = []
+
+    def draw(category: object, brand: Brand) -> np.ndarray:
+        drawn.append(brand)
+        return np.zeros((8, 8, 3), np.uint8)
+
+    monkeypatch.setattr(fit, "draw_empty", draw)
     monkeypatch.setattr(fit, "describe_background", lambda image: found)
     monkeypatch.setattr(fit, "read_regions", lambda image: REGIONS)
     near = 5 + 0.015 * np.sqrt(300)  # CIE76 of (10, 10, 10)
-    drawn = {scene: fitting().draw(BRAND.replace(scene=scene)) for scene in ("whisky", None, "perfume")}
-    distances = [drawn[scene].distance for scene in ("whisky", None, "perfume")]
-    assert distances == pytest.approx([near, near, near + 0.15])
-    assert drawn["perfume"].brand.scene == "perfume"
-    general = fitting("studio").draw(BRAND)  # which has no custom to keep to
-    assert general.distance == pytest.approx(near)
+    made = fitting()
+    first, second = made.draw(BRAND, 0.0), made.draw(BRAND, 0.3)
+    assert (first.distance, second.distance) == pytest.approx((near, near + 0.3))
+    assert drawn == [BRAND]  # none is drawn twice
+    darker = BRAND.replace(wall=(0.1, 0.1, 0.1))
+    assert made.better(second, BRAND, darker) is second  # what began there is as far behind
+    assert made.better(made.draw(darker, 0.4), BRAND).brand == darker
+    assert drawn == [BRAND, darker]
 
 
 def test_the_nearest_styles_come_first_and_their_own_category_sooner() -> None:
@@ -83,9 +92,14 @@ def test_the_nearest_styles_come_first_and_their_own_category_sooner() -> None:
     made = fitting()
     for distances, order in (([1.0, 1.1], ["whisky", "perfume"]), ([1.0, 1.2], ["perfume", "whisky"])):
         made.bank = FlatBank([other, own], distances)  # type: ignore[assignment]
-        assert [b.scene for b in made.iterate_nearest()] == order
+        assert [b.scene for b, _ in made.iterate_nearest()] == order
+        assert [behind for _, behind in made.iterate_nearest()] == pytest.approx([0, 0.05])
+    general = fitting("studio")  # which has no custom to keep to
+    general.bank = FlatBank([other, own], [1.0, 1.2])  # type: ignore[assignment]
+    assert [behind for _, behind in general.iterate_nearest()] == pytest.approx([0, 0.2])
     made.bank = FlatBank([own, own.replace(wall=(0, 0, 0)), own.replace(layout=2)], [1, 2, 3])  # type: ignore[assignment]
-    assert [(b.wall, b.layout) for b in made.iterate_nearest()] == [(GREY, 0), (GREY, 2)]
+    near = [(b.wall, b.layout, behind) for b, behind in made.iterate_nearest()]
+    assert near == [(GREY, 0, 0.0), (GREY, 2, 2.0)]
 
 
 def test_sets_whose_camera_stands_much_higher_or_lower_are_left_out() -> None:
@@ -104,7 +118,7 @@ def test_sets_whose_camera_stands_much_higher_or_lower_are_left_out() -> None:
 def test_a_style_starts_lit_from_the_references_side_at_the_categorys_height(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fit._Fit, "draw", lambda self, brand: fit.Candidate(brand, 1.0, REGIONS))
+    monkeypatch.setattr(fit._Fit, "draw", lambda self, brand, _: fit.Candidate(brand, 1.0, REGIONS, 0))
     usual = np.mean(fit.load_category("whisky").framing.elevation)
     weak = BRAND.replace(light=LIGHT.replace(side=-0.1))
     for side, brand, lit in (
@@ -114,7 +128,7 @@ def test_a_style_starts_lit_from_the_references_side_at_the_categorys_height(
         (-1, weak, -0.4),
         (0, weak, -0.1),
     ):
-        started = fitting(side=side).start(brand).brand
+        started = fitting(side=side).start(brand, 0).brand
         assert (started.light.side, started.elevation) == (pytest.approx(lit), pytest.approx(usual))
 
 
@@ -133,7 +147,7 @@ def test_things_and_walls_take_the_references_colours() -> None:
 def test_things_whose_colour_the_reference_has_not_start_in_one_of_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fit._Fit, "draw", lambda self, brand: fit.Candidate(brand, 1.0, REGIONS))
+    monkeypatch.setattr(fit._Fit, "draw", lambda self, brand, _: fit.Candidate(brand, 1.0, REGIONS, 0))
     pink, pale, teal = (0.9, 0.4, 0.7), (0.98, 0.8, 0.9), (0.2, 0.6, 0.6)
     lab = [rgb2lab(np.array(colour)) for colour in (pink, pale)]
     made = fitting()
@@ -144,7 +158,7 @@ def test_things_whose_colour_the_reference_has_not_start_in_one_of_its_own(
         (teal, pink, (pale, pink)),
         (pale, dark, (pale, dark)),
     ):
-        brand = made.start(BRAND.replace(props=props, accent=accent)).brand
+        brand = made.start(BRAND.replace(props=props, accent=accent), 0).brand
         assert (*brand.props, *brand.accent) == pytest.approx((*started[0], *started[1]), abs=1e-3)
 
 
@@ -164,10 +178,10 @@ def test_a_side_is_lighter_from_six_levels_on_by_the_outer_thirds() -> None:
 
 
 def test_what_is_much_farther_than_the_nearest_is_given_up() -> None:
-    made = [fit.Candidate(BRAND, distance, REGIONS) for distance in (1.5, 1.25, 1.0, 1.26, 1.125)]
+    made = [fit.Candidate(BRAND, distance, REGIONS, 0) for distance in (1.5, 1.25, 1.0, 1.26, 1.125)]
     assert [c.distance for c in fit._keep(made, 5)] == [1.0, 1.125]
     assert [c.distance for c in fit._keep(made[:2] + made[3:4], 2)] == [1.25, 1.26]
-    assert len(fit._keep([made[2], fit.Candidate(BRAND, 1.0 + fit.CLOSE, REGIONS)], 2)) == 2
+    assert len(fit._keep([made[2], fit.Candidate(BRAND, 1.0 + fit.CLOSE, REGIONS, 0)], 2)) == 2
     assert fit._best(*made).distance == 1.0
 
 
@@ -177,7 +191,7 @@ def test_a_correction_is_by_linear_light_within_what_surfaces_can_be() -> None:
     made.regions = fit.Regions(lab[0.19], lab[0.99], lab[0.09], lab[0.09], 0, np.zeros((1, 3)))
     seen = fit.Regions(lab[0.09], lab[0.09], lab[0.09], lab[0.09], 0, np.zeros((1, 3)))
     grey = tuple(float(fit.from_linear(np.array(0.2))) for _ in range(3))
-    found = made.correct(fit.Candidate(BRAND.replace(wall=grey, floor=grey), 1.0, seen))
+    found = made.correct(fit.Candidate(BRAND.replace(wall=grey, floor=grey), 1.0, seen, 0))
     assert fit.to_linear(np.array(found.wall)) == pytest.approx(0.4, abs=1e-4)
     assert fit.to_linear(np.array(found.floor)) == pytest.approx(0.95, abs=1e-4)
 

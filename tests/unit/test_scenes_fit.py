@@ -99,11 +99,11 @@ def test_fit_corrects_by_what_the_light_makes_of_a_colour() -> None:
     lab = rgb2lab(np.array([[[0.25, 0.25, 0.25], [0.25, 0.5, 0.75]]]))[0]
     wanted = fit.Regions(lab[0], lab[1], lab[0], lab[0], 0.0, lab)
     fitting.regions = wanted
-    same = fitting.correct(fit.Candidate(brand, 1.0, wanted))
+    same = fitting.correct(fit.Candidate(brand, 1.0, wanted, 0))
     assert same.wall == pytest.approx(brand.wall, abs=1e-6)
     darker = rgb2lab(np.array([[[0.1, 0.1, 0.1]]]))[0, 0]
     lighter = fitting.correct(
-        fit.Candidate(brand, 1.0, fit.Regions(darker, lab[1], darker, darker, 0.0, lab))
+        fit.Candidate(brand, 1.0, fit.Regions(darker, lab[1], darker, darker, 0.0, lab), 0)
     )
     assert lighter.wall[0] > brand.wall[0] + 0.2 and lighter.floor == pytest.approx(brand.floor, abs=1e-6)
 
@@ -128,14 +128,14 @@ def test_fit_finds_where_things_stand() -> None:
     brand = Brand.of(category.brands[0], "perfume", 0)
     reference = fit.draw_empty(category, brand.replace(arrangement=5), 256, 4)
     fitting = fit._Fit(category, reference, None)
-    assert fit._rearrange(fitting, fitting.draw(brand)).brand.arrangement == 5
+    assert fit._rearrange(fitting, fitting.draw(brand, 0)).brand.arrangement == 5
 
 
 @pytest.mark.parametrize(
     ("far", "renders"),
     [
         ([2.0, 1.5, 0.8], 3 + 1 + 10 + 8),  # the search ends with the third, and that one alone is worked on
-        ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 8 + 2 + 20 + 8),
+        ([1.2, 1.1, 2, 2, 2, 2, 2, 2, 2], 5 + 2 + 20 + 8),
         ([0.9], 1 + 1 + 10 + 8),  # as near as that is near enough
         ([0.7, 0.7, 0.7, 0.7, 0.7, 0.6], 1 + 1 + 9 + 8),  # a lower camera is better, so none is tried higher
     ],
@@ -146,10 +146,10 @@ def test_fit_draws_no_more_than_a_reference_needs(
     drawn: list[Brand] = []
     regions = fit.read_regions(draw_reference())
 
-    def draw(fitting: fit._Fit, brand: Brand) -> fit.Candidate:
+    def draw(fitting: fit._Fit, brand: Brand, behind: float) -> fit.Candidate:
         drawn.append(brand)
         distance = far[len(drawn) - 1] if len(drawn) <= len(far) else 2.5
-        return fit.Candidate(brand, distance, regions)
+        return fit.Candidate(brand, distance, regions, behind)
 
     monkeypatch.setattr(fit._Fit, "draw", draw)
     found = fit.fit_style(load_category("whisky"), draw_reference())
@@ -160,7 +160,7 @@ def test_fit_draws_no_more_than_a_reference_needs(
 def test_furniture_stands_in_rooms_and_nothing_else_does() -> None:
     reference = draw_reference()
     fits = {name: fit._Fit(load_category(name), reference, None) for name in ("armchair", "whisky")}
-    near = {name: list(islice(each.iterate_nearest(), 4)) for name, each in fits.items()}
+    near = {name: [b for b, _ in islice(each.iterate_nearest(), 4)] for name, each in fits.items()}
     rooms = {n: [load_category(str(b.scene)).framing.room for b in brands] for n, brands in near.items()}
     assert rooms == {"armchair": [True] * 4, "whisky": [False] * 4}
     for brands in near.values():

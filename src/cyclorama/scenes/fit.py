@@ -31,7 +31,7 @@ OTHER_CATEGORY = 0.15
 """What it counts against a set that it is not of the product's own category; none of the general one's is."""
 COLOURS_COUNT = 0.015
 """What a palette's root mean square distance of 1 (CIE76) counts beside the distance of features."""
-DRAWN, CORRECTED, REFINED = 8, 5, 2
+DRAWN, CORRECTED, REFINED = 5, 3, 2
 """How many styles of the bank are drawn, how many of them are corrected, and how many refined, at most."""
 NEAR = 0.9
 """A style that is drawn and found this near ends the search."""
@@ -109,7 +109,14 @@ class Candidate:
 
     brand: Brand
     distance: float
+    """Of the set as drawn, and ``behind``."""
     regions: Regions
+    behind: float
+    """How much farther than the nearest of all the search found the bank's style from which this one began.
+
+    It counts in full: small draws that are changed until they look like the reference mix up sets that the
+    search tells apart.
+    """
 
 
 class _Fit:
@@ -124,23 +131,27 @@ class _Fit:
         self.category, self.bank = category, load_bank()
         self.wanted = describe_background(pixels, product_mask)
         self.regions = read_regions(pixels, product_mask)
+        self._drawn: dict[Brand, tuple[float, Regions]] = {}
 
     @property
     def other(self) -> float:
         """What it counts against a set that it is another category's."""
         return 0.0 if self.category.name == GENERAL else OTHER_CATEGORY
 
-    def iterate_nearest(self) -> Iterator[Brand]:
-        """The bank's styles, nearest first, no two that differ in colours alone."""
+    def iterate_nearest(self) -> Iterator[tuple[Brand, float]]:
+        """The bank's styles, nearest first, no two that differ in colours alone, and how far each is behind
+        the nearest."""
         scenes = self.bank.scenes
         cost = self.bank.measure(self.wanted) + self.other * (scenes != self.category.name)
         found: set[tuple[object, ...]] = set()
+        nearest = None
         for number in np.argsort(cost, kind="stable"):
             brand = self.bank.get(int(number))
             key = (brand.scene, brand.elements, brand.layout)
             if key not in found and self._may_be(load_category(str(brand.scene)).framing):
                 found.add(key)
-                yield brand
+                nearest = cost[number] if nearest is None else nearest
+                yield brand, float(cost[number] - nearest)
 
     def _may_be(self, framing: Framing) -> bool:
         """Whether the category's products may stand in a set that is framed so."""
@@ -148,14 +159,20 @@ class _Fit:
         tilt = abs(sum(framing.elevation) - sum(own.elevation)) / 2
         return framing.room == own.room and tilt <= MAX_TILT
 
-    def draw(self, brand: Brand) -> Candidate:
+    def draw(self, brand: Brand, behind: float) -> Candidate:
         """``brand``'s empty set, compared."""
-        image = draw_empty(self.category, brand)
-        other = brand.scene is not None and brand.scene != self.category.name
-        distance = measure(self.bank, self.wanted, describe_background(image)) + self.other * other
-        return Candidate(brand, distance, read_regions(image))
+        if brand not in self._drawn:
+            image = draw_empty(self.category, brand)
+            distance = measure(self.bank, self.wanted, describe_background(image))
+            self._drawn[brand] = distance, read_regions(image)
+        distance, regions = self._drawn[brand]
+        return Candidate(brand, distance + behind, regions, behind)
 
-    def start(self, brand: Brand) -> Candidate:
+    def better(self, best: Candidate, *brands: Brand) -> Candidate:
+        """The nearest of ``best`` and of the sets of ``brands``, which began where it did."""
+        return _best(best, *(self.draw(brand, best.behind) for brand in brands))
+
+    def start(self, brand: Brand, behind: float) -> Candidate:
         """A style of the bank as the product's category is seen, lit from the reference's side.
 
         Props and accent that have none of the reference's colours take one.
@@ -166,7 +183,8 @@ class _Fit:
         light, side = brand.light, self.regions.side
         if side:
             light = light.replace(side=side * max(abs(light.side), 0.4))
-        return self.draw(brand.replace(light=light, elevation=sum(self.category.framing.elevation) / 2))
+        brand = brand.replace(light=light, elevation=sum(self.category.framing.elevation) / 2)
+        return self.draw(brand, behind)
 
     def recolour(self, brand: Brand) -> Brand:
         """``brand`` with things in the reference's further colours."""
@@ -237,37 +255,37 @@ def fit_style(
 ) -> Brand:
     """The style in which products of ``category`` stand as in the reference ``pixels`` (H, W, 3).
 
-    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes 19 to 42 small renders, the
+    ``product_mask`` (H, W), 1 = the reference's own product, is left out. Takes 17 to 36 small renders, the
     more the less like the bank's styles the reference is.
     """
     fit = _Fit(category, pixels, product_mask)
     drawn: list[Candidate] = []
-    for brand in islice(fit.iterate_nearest(), DRAWN):
-        drawn.append(fit.start(brand))
+    for brand, behind in islice(fit.iterate_nearest(), DRAWN):
+        drawn.append(fit.start(brand, behind))
         if drawn[-1].distance <= NEAR:
             break
-    corrected = [_best(c, fit.draw(fit.correct(c))) for c in _keep(drawn, CORRECTED)]
+    corrected = [fit.better(c, fit.correct(c)) for c in _keep(drawn, CORRECTED)]
     return _rearrange(fit, _best(*(_refine(fit, c) for c in _keep(corrected, REFINED)))).brand
 
 
 def _refine(fit: _Fit, best: Candidate) -> Candidate:
     for change in (fit.repaint, fit.recolour):
-        best = _best(best, fit.draw(change(best.brand)))
-    best = _best(best, fit.draw(fit.correct(best)))
+        best = fit.better(best, change(best.brand))
+    best = fit.better(best, fit.correct(best))
     for vary in (lift, strengthen, soften):
         before = best
         for brand in vary(before.brand):
-            best = _best(best, fit.draw(brand))
+            best = fit.better(best, brand)
             if best is not before:
                 break
-    return _best(best, fit.draw(fit.correct(best)))
+    return fit.better(best, fit.correct(best))
 
 
 def _rearrange(fit: _Fit, best: Candidate) -> Candidate:
     """The best of the set's arrangements: where its things stand."""
     others = set(range(ARRANGEMENTS)) - {best.brand.arrangement}
-    best = _best(best, *(fit.draw(best.brand.replace(arrangement=n)) for n in sorted(others)))
-    return _best(best, fit.draw(fit.correct(best)))
+    best = fit.better(best, *(best.brand.replace(arrangement=n) for n in sorted(others)))
+    return fit.better(best, fit.correct(best))
 
 
 def _keep(candidates: list[Candidate], count: int) -> list[Candidate]:
