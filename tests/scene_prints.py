@@ -241,8 +241,8 @@ def find_shapes() -> dict[str, list[float]]:
     found, cases = {}, list_shape_cases()
     for name, function in list_functions(SHAPES):
         arrays: list[Any] = []
-        if name == "geometry.as_points" or name.startswith("room."):
-            continue  # seen in the shapes that use it, and in the places of scattered things
+        if name in ("geometry.as_points", "geometry.with_edge") or name.startswith("room."):
+            continue  # seen in the shapes that use them, and in the places of scattered things
         for values in cases[name]:
             made = function(**values)
             if isinstance(made, g.Mesh):

@@ -276,18 +276,31 @@ def fan(outline: Sequence[tuple[float, float]] | NDArray[np.float64], width: flo
 def arch(width: float, height: float, depth: float) -> Mesh:
     """A solid panel with a semicircular top and a round front edge, on z = 0, facing y = 0."""
     a = np.linspace(0, np.pi, 48)
-    edge = 0.12 * min(depth, width)
+    bow = np.stack([np.cos(a), np.sin(a)], 1)
+    outward = np.concatenate([[[1, 0]], bow, [[-1, 0]]])
+    edge, middle = 0.12 * min(depth, width), [0, height - width / 2]
 
     def outline(inset: float) -> NDArray[np.float64]:
         r = width / 2 - inset
-        bow = np.stack([r * np.cos(a), height - width / 2 + r * np.sin(a)], 1)
-        return np.concatenate([[[r, 0.0]], bow, [[-r, 0.0]]])
+        return np.concatenate([[[r, 0.0]], middle + r * bow, [[-r, 0.0]]])
 
-    rows = [(outline(edge * (1 - np.sin(t))), edge * (1 - np.cos(t))) for t in np.linspace(0, np.pi / 2, 5)]
-    rows.append((outline(0.0), depth))
+    turns = np.linspace(0, np.pi / 2, 5)
+    rows = [(outline(edge * (1 - np.sin(t))), edge * (1 - np.cos(t)), t) for t in turns]
+    rows.append((outline(0.0), depth, np.pi / 2))
     front = outline(edge)
     face = fan(np.concatenate([front, front[:1]]), width, height)
-    return merge_meshes([face, loft([(points[:, 0], y, points[:, 1]) for points, y in rows])])
+    side = loft([(points[:, 0], y, points[:, 1]) for points, y, _ in rows])
+    return merge_meshes([face, with_edge(side, outward, [(t, -1) for _, _, t in rows])])
+
+
+def with_edge(mesh: Mesh, outward: NDArray[np.float64], rows: Sequence[tuple[float, int]]) -> Mesh:
+    """``mesh``, a loft round a panel, with the exact normals of its round edge.
+
+    ``outward`` (N, 2) are those of the outline in (x, z); ``rows`` tell the turn from the face that looks to
+    y = -1 or 1, and which of the two.
+    """
+    n = [np.insert(np.sin(t) * outward, 1, sign * np.cos(t), axis=1) for t, sign in rows]
+    return replace(mesh, normals=np.concatenate(n).astype(np.float32))
 
 
 def ring(radius: float, thickness: float, segments: int = 72) -> Mesh:

@@ -124,6 +124,7 @@ _HIDDEN = (
     "loft",
     "as_points",
     "face_viewer",
+    "with_edge",
     "find_outlines",
     "measure_gap",
     "Outlines",

@@ -116,8 +116,9 @@ def rumpled_linen() -> g.Mesh:
     """A linen cloth in soft folds on z = 0, where its edges lie."""
     u, v = np.meshgrid(np.linspace(0, 1, 90), np.linspace(0, 1, 110))
     edge = np.minimum(np.minimum(u, 1 - u), np.minimum(v, 1 - v))
+    reach = np.clip(6 * edge, 0, 1)
     wrinkle = np.sin(21 * u + 8 * v + 2 * np.sin(6 * v)) * np.sin(5 * u - 7 * v)
-    fold = (0.03 * (1 + np.sin(9 * u + 3.5 * v)) + 0.011 * (1 + wrinkle)) * np.clip(9 * edge, 0, 1)
+    fold = (0.03 * (1 + np.sin(9 * u + 3.5 * v)) + 0.011 * (1 + wrinkle)) * reach * reach * (3 - 2 * reach)
     x = (u - 0.5) * 0.85 + 0.025 * np.sin(9 * v + 2 * u)
     points = np.stack([x, (v - 0.5) * 1.15 + 0.08 * np.sin(7 * u), fold + 0.006], -1)
     return g.grid_surface(points)

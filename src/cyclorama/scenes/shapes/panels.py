@@ -37,15 +37,18 @@ def plate(width: float, height: float, corner: float) -> g.Mesh:
 
 def slab(width: float, height: float, depth: float, corner: float, edge: float) -> g.Mesh:
     """A solid plate with round corners and a round edge, standing on z = 0, centred in x and y."""
-    t = np.linspace(0, np.pi / 2, 4)
-    steps = [(edge * (1 - np.sin(a)), depth / 2 - edge * (1 - np.cos(a))) for a in t]
+    turns = np.linspace(0, np.pi / 2, 4)
+    sides = [(t, -1) for t in turns] + [(t, 1) for t in turns[::-1]]
     rows = []
-    for inset, y in [(i, -y) for i, y in steps] + steps[::-1]:
-        x, z = _outline(width, height, corner, float(inset)).T
-        rows.append((x, y, z))
+    for t, sign in sides:
+        x, z = _outline(width, height, corner, float(edge * (1 - np.sin(t)))).T
+        rows.append((x, sign * (depth / 2 - edge * (1 - np.cos(t))), z))
+    a = np.deg2rad(90 * np.repeat(np.arange(-1, 3), 7) + np.tile(np.linspace(0, 90, 7), 4))
+    outward = np.stack([np.cos(a), np.sin(a)], 1)
+    rim = g.with_edge(g.loft(rows), np.concatenate([outward, outward[:1]]), sides)
     front = plate(width - 2 * edge, height - 2 * edge, corner - edge).moved(z=edge)
     back = front.turned("z", 180).moved(y=depth / 2)
-    return g.merge_meshes([g.loft(rows), front.moved(y=-depth / 2), back])
+    return g.merge_meshes([rim, front.moved(y=-depth / 2), back])
 
 
 def prism(profile: Sequence[tuple[float, float]], sides: int) -> g.Mesh:
