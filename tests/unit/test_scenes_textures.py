@@ -9,7 +9,7 @@ import pytest
 
 from cyclorama.scenes.textures import basic, materials, packages, prints, views
 from cyclorama.scenes.textures.basic import checks, gradient, halo, sideways, stripes, tiles
-from cyclorama.scenes.textures.materials import chequer, glass_of_milk, grille_cloth
+from cyclorama.scenes.textures.materials import chequer, grille_cloth
 from cyclorama.scenes.textures.packages import can_print, paint
 from cyclorama.scenes.textures.prints import vinyl
 from cyclorama.scenes.textures.views import night_sky
@@ -47,7 +47,7 @@ def test_tiles_have_grout_between_them_and_bricks_are_shifted() -> None:
     assert bricks[8, [8, 24, 40]].min() > 230
 
 
-def test_floors_grilles_and_glasses_have_their_patterns() -> None:
+def test_floors_and_grilles_have_their_patterns() -> None:
     floor = chequer((1, 1, 1), (0, 0, 0), 2, 8)[..., 0]
     assert floor[1, 1] == 255
     assert floor[5, 1] == 0
@@ -55,9 +55,6 @@ def test_floors_grilles_and_glasses_have_their_patterns() -> None:
     dots = grille_cloth((1, 1, 1), 0)[..., 0]
     assert (dots[3, 3], dots[0, 0]) == (89, 255)
     assert grille_cloth((1, 1, 1), 2)[0, :8, 0].tolist() == [114] * 3 + [255] * 5
-    glass = glass_of_milk((0, 0, 0))[:, 0, 0].tolist()
-    assert glass[0] < glass[3] or glass[0] > glass[3]
-    assert glass[20] == int(0.98 * 255)
 
 
 def test_paint_covers_inside_the_edge_and_half_of_it_at_the_edge() -> None:

@@ -64,8 +64,8 @@ def grass(rng: np.random.Generator, near: float, far: float, count: int) -> g.Me
     x = rng.uniform(-1.6, 1.6, count)
     y = rng.uniform(near, far, count)
     h = rng.uniform(0.05, 0.13, count) * (0.55 if near < 0 else 1)
-    before = (np.abs(x) < 0.42) & (y < 0.3)
-    h[before] = np.minimum(h, 0.09 * (-0.24 - y))[before]
+    sight = 0.09 * np.maximum(-0.24 - y, 0) + 0.35 * np.maximum(np.abs(x) - 0.42, 0)
+    h = np.where(y < 0.3, np.minimum(h, sight), h)
     keep = h > 0.003
     x, y, h = x[keep], y[keep], h[keep]
     n = len(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cyclorama.scenes.surface import MILK, WHITE, Colour, Texture, hsv, jitter, mix, shade
+from cyclorama.scenes.surface import WHITE, Colour, Texture, hsv, jitter, mix, shade
 from cyclorama.scenes.textures import basic
 from cyclorama.scenes.textures.pen import to_texture
 
@@ -167,16 +167,6 @@ def lampshade(rng: np.random.Generator, colour: Colour) -> Texture:
         count = rng.integers(5, 12) * 2
         rgb[:, (np.arange(size) * count // size) % 2 == 1] *= shade(hsv(rng.uniform(0, 360), 0.2, 1.0), 0.92)
     return to_texture(rgb)
-
-
-def glass_of_milk(air: Colour) -> Texture:
-    """A full tumbler as paint: milk below, a pale rim of glass above."""
-    wall = np.empty((64, 8, 3))
-    wall[:] = MILK
-    wall[:9] = mix(air, MILK, 0.55)
-    wall[:2] = mix(air, MILK, 0.85)
-    wall[-4:] = mix(air, MILK, 0.45)
-    return to_texture(wall)
 
 
 def fruit_skin(kind: str, seed: int) -> Texture:
