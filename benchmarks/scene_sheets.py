@@ -2,7 +2,7 @@
 
     python benchmarks/scene_sheets.py --seeds 3 --size 1024 --out out/sheets
 
-Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 54 images each, the
+Gives FOLDER/images/CATEGORY-SEED.png, those that are there being kept, and pages of 162 images each, the
 first seed's first, as FOLDER/PAGE.jpg. Products are held-out 3-D products in neutral light, cut out;
 categories that have none show those of a similar one.
 """
@@ -31,7 +31,7 @@ STAND_INS = {
     "yoghurt": "milk carton",
 }  # fmt: skip
 """Category for cut-outs only to the one whose products stand in for its own."""
-SIDE, COLUMNS, ROWS = 240, 6, 9
+SIDE, COLUMNS, ROWS = 200, 9, 18
 """Pixels of an image on a page, and how many are side by side and below each other."""
 
 
