@@ -133,16 +133,11 @@ class _Fit:
         self.regions = read_regions(pixels, product_mask)
         self._drawn: dict[Brand, tuple[float, Regions]] = {}
 
-    @property
-    def other(self) -> float:
-        """What it counts against a set that it is another category's."""
-        return 0.0 if self.category.name == GENERAL else OTHER_CATEGORY
-
     def iterate_nearest(self) -> Iterator[tuple[Brand, float]]:
         """The bank's styles, nearest first, no two that differ in colours alone, and how far each is behind
         the nearest."""
-        scenes = self.bank.scenes
-        cost = self.bank.measure(self.wanted) + self.other * (scenes != self.category.name)
+        other = 0.0 if self.category.name == GENERAL else OTHER_CATEGORY
+        cost = self.bank.measure(self.wanted) + other * (self.bank.scenes != self.category.name)
         found: set[tuple[object, ...]] = set()
         nearest = None
         for number in np.argsort(cost, kind="stable"):
