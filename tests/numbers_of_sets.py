@@ -191,7 +191,7 @@ def count_following() -> dict[str, Any]:
         ("b", "r1"): 0.3,
         ("b", "r2"): 0.05,
     }
-    kinds = {"r1": "x", "r2": "x", "r3": "x", "r4": "y"}
+    kinds = {"r1": ("x", None), "r2": ("x", None), "r3": ("x", None), "r4": ("y", None)}
     found["percentiles"] = following.compute_percentiles({"a": "r1", "b": "r3"}, kinds, distances_known)
     return found | {"rivals": following.list_rivals("r2", kinds)}
 

@@ -12,6 +12,7 @@ from cyclorama.evaluation.following import (
     compute_palette,
     compute_palette_distance,
     compute_percentiles,
+    list_rivals,
 )
 
 # L1 a1 b1 L2 a2 b2 and the difference: Sharma, Wu, Dalal 2005, table 1
@@ -97,8 +98,23 @@ def test_palette_leaves_the_product_out():
 
 
 def test_following_counts_the_references_that_are_farther():
-    categories = {"r1": "tea", "r2": "tea", "r3": "tea", "r4": "soap"}
+    styles = dict.fromkeys(("r1", "r2", "r3"), ("tea", None)) | {"r4": ("soap", None)}
     distances = {("p", "r1"): 1.0, ("p", "r2"): 3.0, ("p", "r3"): 1.0, ("q", "r4"): 1.0}
-    assert compute_percentiles({"p": "r1", "q": "r4"}, categories, distances) == {"p": 0.75}
+    assert compute_percentiles({"p": "r1", "q": "r4"}, styles, distances) == {"p": 0.75}
     with pytest.raises(MissingImageError, match="r3"):
-        compute_percentiles({"p": "r1"}, categories, {("p", "r1"): 1.0, ("p", "r2"): 3.0})
+        compute_percentiles({"p": "r1"}, styles, {("p", "r1"): 1.0, ("p", "r2"): 3.0})
+
+
+def test_a_brands_references_are_no_rivals_of_each_other():
+    styles = {
+        "r1": ("tea", "a"),
+        "r2": ("tea", "a"),
+        "r3": ("tea", "b"),
+        "r4": ("tea", None),
+        "r5": ("soap", "b"),
+    }
+    assert list_rivals("r1", styles) == ["r3", "r4"]
+    assert list_rivals("r3", styles) == ["r1", "r2", "r4"]
+    assert list_rivals("r4", styles) == ["r1", "r2", "r3"]
+    distances = {("p", "r1"): 2.0, ("p", "r2"): 1.0, ("p", "r3"): 3.0, ("p", "r4"): 1.0}
+    assert compute_percentiles({"p": "r1", "q": "r5"}, styles, distances | {("q", "r5"): 1.0}) == {"p": 0.5}

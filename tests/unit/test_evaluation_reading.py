@@ -16,7 +16,7 @@ from cyclorama.evaluation.reading import (
     attach_masks,
     find_partners,
     from_arrays,
-    get_reference_categories,
+    get_reference_styles,
     match_keys,
     match_references,
     open_images,
@@ -71,7 +71,7 @@ def test_the_results_of_generate_leave_failures_out(tmp_path: Path):
     references = from_arrays({"warm": paint(3), "cold": paint(4)})
     assert match_references(images, references) == {"tea": "warm"}
     partners = find_partners(images, references=references)
-    assert get_reference_categories(partners) == {"cold": "", "warm": "tea"}
+    assert get_reference_styles(partners) == {"cold": ("", None), "warm": ("tea", None)}
     with pytest.raises(MissingImageError, match="no reference 'warm' for 'tea'"):
         match_references(images, from_arrays({"cold": paint(4)}))
 

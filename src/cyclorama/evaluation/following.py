@@ -16,6 +16,7 @@ from scipy import fft, ndimage
 
 from cyclorama.errors import MissingImageError, SettingsError, TooFewImagesError
 from cyclorama.evaluation.features import CycloramaNetwork, FeatureTable
+from cyclorama.evaluation.reading import ReferenceStyle
 from cyclorama.imaging.colour import to_lab
 from cyclorama.imaging.masks import dilate, grow_mask
 from cyclorama.imaging.transforms import check_same_size, fit_reference, resize_plane, resize_to
@@ -64,17 +65,17 @@ def _get_directions() -> Values:
 
 
 def compute_percentiles(
-    own: Mapping[str, str], categories: Mapping[str, str], distances: Mapping[tuple[str, str], float]
+    own: Mapping[str, str], styles: Mapping[str, ReferenceStyle], distances: Mapping[tuple[str, str], float]
 ) -> dict[str, float]:
-    """For each image, the share of the other references that are farther than its own, by key.
+    """For each image, the share of its reference's rivals that are farther than the reference, by key.
 
-    Ties count half; 0.5 is chance. ``own`` maps images to their references' keys, ``categories`` reference
-    keys to categories, ``distances`` (image, reference) to a distance. Images whose category has no other
-    reference are left out. Raises MissingImageError for a pair without distance.
+    Ties count half; 0.5 is chance. ``own`` maps images to their references' keys, ``styles`` reference keys
+    to category and brand, ``distances`` (image, reference) to a distance. Images whose reference has no rival
+    are left out. Raises MissingImageError for a pair without distance.
     """
     result = {}
     for key, reference in own.items():
-        rivals = list_rivals(reference, categories)
+        rivals = list_rivals(reference, styles)
         try:
             mine = distances[key, reference]
             theirs = np.array([distances[key, rival] for rival in rivals])
@@ -85,10 +86,17 @@ def compute_percentiles(
     return result
 
 
-def list_rivals(reference: str, categories: Mapping[str, str]) -> list[str]:
-    """The other references of the same category, sorted."""
-    wanted = categories[reference]
-    return sorted(name for name, category in categories.items() if category == wanted and name != reference)
+def list_rivals(reference: str, styles: Mapping[str, ReferenceStyle]) -> list[str]:
+    """The other references of the same category, sorted, but for those of the same brand, where it is known.
+
+    A brand's campaign is one style: who follows one of its images is as near to the next.
+    """
+    category, brand = styles[reference]
+    return sorted(
+        name
+        for name, (kind, other) in styles.items()
+        if kind == category and name != reference and (brand is None or other != brand)
+    )
 
 
 def compute_category_hits(

@@ -41,7 +41,7 @@ from cyclorama.evaluation.preservation import (
     segment_by_rim_colours,
 )
 from cyclorama.evaluation.projection import Compactness, compute_compactness, draw_projection, project
-from cyclorama.evaluation.reading import ImageSet, Partners, ScoredImage, get_reference_categories
+from cyclorama.evaluation.reading import ImageSet, Partners, ScoredImage, get_reference_styles
 from cyclorama.evaluation.rim import compute_floating, compute_ghost_energy, compute_seam_energy
 from cyclorama.evaluation.settings import METRICS, EvaluationSettings, MetricRow
 from cyclorama.seeding import compute_seed
@@ -59,9 +59,9 @@ class ImageScorer:
         self.partners, self.settings, self.network = partners, settings, network
         given = partners.paired or partners.products is not None
         self.reader = build_rapidocr_reader() if "text" in settings.metrics and given else None
-        self.categories, self.palettes = {}, {}
+        self.styles, self.palettes = {}, {}
         if partners.references is not None:
-            self.categories = get_reference_categories(partners)
+            self.styles = get_reference_styles(partners)
             if "following" in settings.metrics:
                 for image in partners.references:
                     self.palettes[image.key] = compute_palette(image.pixels, image.mask)
@@ -101,7 +101,7 @@ class ImageScorer:
             row |= measure_poster(self.layouts[-1])
         if partners.references is not None:
             own = partners.reference_of[key]
-            rivals = list_rivals(own, self.categories)
+            rivals = list_rivals(own, self.styles)
             if "following" in wanted:
                 names = "palette_distance palette_percentile"
                 add(names, lambda: self._compare_palettes(image, own, rivals))
@@ -134,7 +134,7 @@ class ImageScorer:
             (image.key, name): compute_palette_distance(palette, self.palettes[name])
             for name in (own, *rivals)
         }
-        percentiles = compute_percentiles({image.key: own}, self.categories, distances)
+        percentiles = compute_percentiles({image.key: own}, self.styles, distances)
         return [distances[image.key, own], percentiles.get(image.key)]
 
     def _measure_leak(self, image: ScoredImage, name: str) -> Sequence[float | None]:
@@ -333,14 +333,14 @@ class _FeatureRun:
 
     def add_following(self, rows: dict[str, MetricRow], references: ImageSet) -> None:
         region: Region = "background" if self.masked and references.has_masks() else "image"
-        categories = get_reference_categories(self.partners)
+        styles = get_reference_styles(self.partners)
         own = self.partners.reference_of
-        pairs = [(key, name) for key, r in own.items() for name in [r, *list_rivals(r, categories)]]
+        pairs = [(key, name) for key, r in own.items() for name in [r, *list_rivals(r, styles)]]
         tables = self.get_table("images", region), self.get_table("references", region)
         distances = {pair: 1 - cosine for pair, cosine in compute_cosines(*tables, pairs).items()}
         for key, reference in own.items():
             rows[key]["feature_distance"] = distances[key, reference]
-        for key, share in compute_percentiles(own, categories, distances).items():
+        for key, share in compute_percentiles(own, styles, distances).items():
             rows[key]["feature_percentile"] = share
 
     def compute_distances(self, kept: FeatureTable | None) -> list[SetDistance]:

@@ -26,6 +26,9 @@ from cyclorama.types import Matte, Pixels
 RESULTS = ("results.jsonl", "manifest.jsonl")
 """What a run leaves in its output folder: its images and what became of each input."""
 
+ReferenceStyle = tuple[str, str | None]
+"""Category and brand of a reference; "" and None where unknown."""
+
 
 @dataclass(frozen=True, eq=False)
 class ScoredImage:
@@ -323,8 +326,11 @@ def find_reference(name: str, references: ImageSet) -> str | None:
     return None
 
 
-def get_reference_categories(partners: Partners) -> dict[str, str]:
-    """Reference key -> category: its own, else that of the images made with it, else one for all."""
+def get_reference_styles(partners: Partners) -> dict[str, ReferenceStyle]:
+    """Reference key -> category (its own, else that of the images made with it, else one for all), brand."""
     assert partners.references is not None
     used = {reference: partners.categories.get(key) for key, reference in partners.reference_of.items()}
-    return {key: item.category or used.get(key) or "" for key, item in partners.references.items.items()}
+    return {
+        key: (item.category or used.get(key) or "", item.meta.get("brand"))
+        for key, item in partners.references.items.items()
+    }
