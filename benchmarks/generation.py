@@ -4,9 +4,9 @@
 
 Same random weights (shared in memory), same dtype, same prompts' lengths, same scheduler and guidance; with
 ``--fast`` ours samples as its preset ``fast`` does with a reference, and the peer with ``--steps`` as before.
-The runs alternate, and the median of the ratios is reported. GMAC, 10^9 multiplications with
-addition, are counted at one step and at two, and follow from these for more. Peak memory is that of a process
-of its own for each side on the CPU, and the allocator's on a GPU.
+The runs alternate, and the median of the ratios is reported. GMAC, 10^9 multiplications with addition, are
+counted at one step and at two, and follow from these for more (of ``fast`` all are). Peak memory is that of a
+process of its own for each side on the CPU, and the allocator's on a GPU.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.generation.settings import PRESETS
+from cyclorama.generation.settings import PRESETS, Preset
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
@@ -53,9 +54,13 @@ class Case:
     @property
     def settings(self) -> SamplingConfig:
         """Ours; no first latent, since the peer does not encode its reference."""
-        steps, scheduler, guidance = PRESETS["fast"] if self.fast else (self.steps, None, GUIDANCE)
+        preset = PRESETS["fast"] if self.fast else Preset(self.steps, None, GUIDANCE)
         return SamplingConfig(
-            num_inference_steps=steps, scheduler=scheduler, guidance_scale=guidance, initial_latent=False
+            num_inference_steps=preset.steps,
+            scheduler=preset.scheduler,
+            guidance_scale=preset.guidance,
+            encoder_every=preset.encoder_every,
+            initial_latent=False,
         )
 
 
@@ -140,22 +145,27 @@ def run_peer(pipeline: StableDiffusionControlNetPipeline, case: Case, steps: int
     )  # fmt: skip
 
 
-def count_operations(run: Callable[[int], None], steps: int) -> float:
-    """10^9 multiplications with addition that ``run(steps)`` takes, told by its first two steps."""
-    counts = []
-    for few in (1, 2):
-        with FlopCounterMode(display=False) as counter:
-            run(few)
-        counts.append(counter.get_total_flops() / 2e9)
-    return counts[0] + (steps - 1) * (counts[1] - counts[0])
+def count_operations(run: Callable[[], None]) -> float:
+    """10^9 multiplications with addition that ``run`` takes."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 2e9
+
+
+def count_steps(run: Callable[[int], None], steps: int) -> float:
+    """The same of ``run(steps)`` with equal steps, told by its first two."""
+    first, both = (count_operations(partial(run, few)) for few in (1, 2))
+    return first + (steps - 1) * (both - first)
 
 
 def measure(case: Case, device: str, dtype: torch.dtype, repeats: int) -> dict[str, Any]:
     ours = build_ours(case, device, dtype)
     peer = build_peer(ours)
     operations = {  # this warms both up, too
-        "ours": count_operations(lambda n: run_ours(ours, case, n), case.settings.num_inference_steps),
-        "peer": count_operations(lambda n: run_peer(peer, case, n), case.steps),
+        "ours": count_operations(lambda: run_ours(ours, case))
+        if case.fast
+        else count_steps(lambda n: run_ours(ours, case, n), case.steps),
+        "peer": count_steps(lambda n: run_peer(peer, case, n), case.steps),
     }
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     for repeat in range(repeats):

@@ -51,6 +51,14 @@ def build_start(scheduler: Any, noise: Tensor, reference_latents: Tensor | None)
     return start
 
 
+def plan_encoders(steps: int, every: int) -> list[bool]:
+    """For each of ``steps``, whether encoders run or what they last gave serves, for ``every`` steps in all.
+
+    They run at both first steps and at the last, where the image changes most.
+    """
+    return [step < 2 or step == steps - 1 or (step - 1) % every == 0 for step in range(steps)]
+
+
 def sample_latents(
     predict_noise: Callable[[Tensor, Tensor], Tensor],
     scheduler: Any,

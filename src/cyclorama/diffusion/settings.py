@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.errors import CycloramaError, SettingsError
@@ -19,6 +19,31 @@ _NAMES = """
 SCHEDULERS = tuple(f"{name}Scheduler" for name in _NAMES.split())
 """The classes of diffusers that sample a model of Stable Diffusion's kind (discrete timesteps; noise or
 velocity). A test gives every class that diffusers exports a perfect prediction: these end at the image."""
+
+
+LEAST_REUSED = 8
+"""Fewest steps of which some may do with an earlier one's encoder."""
+
+
+class Preset(NamedTuple):
+    """How the learned models sample; what each costs and loses stands in RESULTS.md."""
+
+    steps: int
+    scheduler: str | None
+    """None: the model's own."""
+    guidance: float
+    """With a reference."""
+    encoder_every: int = 1
+    """Where there are 8 steps or more."""
+
+
+PRESETS = {
+    "quality": Preset(50, None, 2.0),
+    "balanced": Preset(25, None, 2.0),
+    "fast": Preset(10, "DPMSolverMultistep", 1.0, 2),
+}
+GUIDANCE = 2.0
+"""Guidance without a reference (method, 9)."""
 
 
 class SamplingConfig(Settings):
@@ -41,8 +66,20 @@ class SamplingConfig(Settings):
     """Factor on the personality generator's residuals."""
     category_strength: Annotated[float, Field(ge=0)] = 1.0
     """Factor on the category generator's residuals."""
+    encoder_every: Annotated[int, Field(ge=1, le=10)] = 1
+    """Steps that one answer of the base's encoder, CG and PG serves; the first two and the last have their
+    own. 1: all have. Above it 8 steps are the least."""
     initial_latent: bool = True
     """With a reference, start from its noised latent instead of pure noise (method, 7)."""
+
+    @model_validator(mode="after")
+    def _check_reuse(self) -> Self:
+        if self.encoder_every > 1 and self.num_inference_steps < LEAST_REUSED:
+            raise SettingsError(
+                f"encoder_every is {self.encoder_every}, but {self.num_inference_steps} steps differ too "
+                f"much to share an encoder's answer; take 1, or {LEAST_REUSED} steps or more"
+            )
+        return self
 
     @field_validator("scheduler")
     @classmethod

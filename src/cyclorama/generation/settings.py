@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from cyclorama.config import Settings
 from cyclorama.data.columns import MaskMeans
+from cyclorama.diffusion.settings import GUIDANCE, LEAST_REUSED, PRESETS, SamplingConfig
 from cyclorama.errors import CycloramaError, InputError, SettingsError
 from cyclorama.generation.gate_settings import GateThresholds
 from cyclorama.imaging.placement import Placement
@@ -20,20 +21,10 @@ from cyclorama.seeding import MAX_SEED
 
 if TYPE_CHECKING:
     from cyclorama.data.fetch import UrlPolicy
-    from cyclorama.diffusion.settings import SamplingConfig
     from cyclorama.imaging.formats import EncodingConfig
     from cyclorama.imaging.layout import CanvasLayout
     from cyclorama.types import Size
 
-PRESETS: dict[str, tuple[int, str | None, float]] = {
-    "quality": (50, None, 2.0),
-    "balanced": (25, None, 2.0),
-    "fast": (10, "DPMSolverMultistep", 1.0),
-}
-"""Name to (steps, scheduler; None is the model's own, guidance with a reference); what each costs and loses
-stands in RESULTS.md."""
-GUIDANCE = 2.0
-"""Guidance without a reference (method, 9)."""
 MAX_OUTPUTS = 16
 S = TypeVar("S", bound=Settings)
 
@@ -138,6 +129,8 @@ class GenerateConfig(Settings):
     """Denoising steps; None takes the preset's."""
     guidance_scale: Annotated[float | None, Field(ge=1, le=30, alias="guidance")] = None
     """Classifier-free guidance; 1 means none and halves the work. None: 2, with a reference the preset's."""
+    encoder_every: Annotated[int | None, Field(ge=1, le=10)] = None
+    """Steps that one answer of the base's encoder, CG and PG serves; None: the preset's."""
     eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     """DDIM's η; 0 draws no noise after the start."""
     scheduler: str | None = None
@@ -189,7 +182,7 @@ class GenerateConfig(Settings):
     @property
     def steps(self) -> int:
         """Denoising steps."""
-        return self.num_inference_steps or PRESETS[self.preset][0]
+        return self.num_inference_steps or PRESETS[self.preset].steps
 
     @property
     def canvas_size(self) -> Size | None:
@@ -233,20 +226,24 @@ class GenerateConfig(Settings):
 
     def get_guidance(self, referenced: bool) -> float:
         """Classifier-free guidance of images with or without a reference."""
-        own = PRESETS[self.preset][2] if referenced else GUIDANCE
+        own = PRESETS[self.preset].guidance if referenced else GUIDANCE
         return own if self.guidance_scale is None else self.guidance_scale
+
+    def get_encoder_every(self) -> int:
+        """Steps that one answer of the encoders serves: as told, else the preset's if there are enough."""
+        own = PRESETS[self.preset].encoder_every if self.steps >= LEAST_REUSED else 1
+        return self.encoder_every or own
 
     def build_sampling(self, referenced: bool = False) -> SamplingConfig:
         """The sampler's part of these settings, for images with or without a reference.
 
-        Raises SettingsError (unknown scheduler).
+        Raises SettingsError (unknown scheduler, too few steps to share an encoder's answer).
         """
-        from cyclorama.diffusion.settings import SamplingConfig
-
         values = {
             "num_inference_steps": self.steps,
-            "scheduler": self.scheduler or PRESETS[self.preset][1],
+            "scheduler": self.scheduler or PRESETS[self.preset].scheduler,
             "guidance_scale": self.get_guidance(referenced),
+            "encoder_every": self.get_encoder_every(),
         }
         return self._build(SamplingConfig, **values)
 
@@ -264,9 +261,10 @@ class GenerateConfig(Settings):
         values: dict[str, Any] = {"preset": self.preset}
         if learned:
             values = {"steps": self.steps, "guidance": self.get_guidance(referenced), "eta": self.eta}
-            values["scheduler"] = self.scheduler or PRESETS[self.preset][1]
+            values["scheduler"] = self.scheduler or PRESETS[self.preset].scheduler
             strengths = ("reference_strength", "category_strength", "initial_latent")
             values |= {name: getattr(self, name) for name in strengths}
+            values |= {"encoder_every": every} if (every := self.get_encoder_every()) > 1 else {}
         else:
             changed = {
                 "reference_strength": self.reference_strength == 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +12,13 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
-from cyclorama.diffusion.sampling import build_scheduler, build_start, sample_latents, sample_noise
+from cyclorama.diffusion.sampling import (
+    build_scheduler,
+    build_start,
+    plan_encoders,
+    sample_latents,
+    sample_noise,
+)
 from cyclorama.diffusion.settings import SamplingConfig, check_batch
 from cyclorama.errors import ModelFormatError
 from cyclorama.models.attention import cached_prompts
@@ -32,6 +39,7 @@ from cyclorama.models.generators import (
     GENERATORS,
     CategoryGenerator,
     PersonalityGenerator,
+    Residuals,
     build_condition_image,
     predict_noise,
 )
@@ -41,6 +49,7 @@ from cyclorama.models.speed import (
     combine_guidance,
     compute_digest,
     get_weights_state,
+    lent_encoder,
     list_prompt_free_layers,
     shared_halves,
     shared_timestep,
@@ -216,7 +225,10 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         device, scale = self._execution_device, self.vae_scale
         image, mask = product_image.to(device), product_mask.to(device)
         prompts = self._encode_categories(categories, guided)
-        predict = self._build_predictor(image, mask, prompts, reference_image, reference_mask, settings)
+        steps = len(scheduler.timesteps)
+        predict = self._build_predictor(
+            image, mask, prompts, reference_image, reference_mask, settings, steps
+        )
         shape = (self.latent_channels, image.shape[-2] // scale, image.shape[-1] // scale)
         noise = sample_noise(shape, generators).to(device)
         start_from = None
@@ -300,8 +312,12 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         reference_image: Tensor | None,
         reference_mask: Tensor | None,
         settings: SamplingConfig,
+        steps: int,
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """Guided prediction as a function of noisy latents and timestep; all else is prepared here, once."""
+        """Guided prediction as a function of noisy latents and timestep, to be called ``steps`` times.
+
+        All that does not change is prepared here, once.
+        """
         cg, pg = self.category_generator, self.personality_generator
         masked_prompts, full_prompts = prompts
         copies = 2 if settings.guidance_scale > 1 else 1
@@ -312,17 +328,29 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
             assert reference_image is not None
             pg_hint = self._encode_reference_hints(reference_image, reference_mask).repeat(copies, 1, 1, 1)
         layer_masks: dict[int, Tensor] = {}
+        reuse = settings.encoder_every > 1
+        fresh = iter(plan_encoders(steps, settings.encoder_every))
+        encoded: dict[Any, Any] = {}
+        residuals: Residuals | None = None
 
-        def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+        def encode(model_input: Tensor, timestep: Tensor) -> Residuals:
             if not layer_masks:
-                layer_masks.update(cg.compute_masks(masks, noisy_latents))
-            model_input = noisy_latents.to(self.unet.dtype).repeat(copies, 1, 1, 1)
-            residuals = cg(model_input, timestep, masked_prompts, cg_hint, layer_masks)
+                layer_masks.update(cg.compute_masks(masks, model_input))
+            residuals: Residuals = cg(model_input, timestep, masked_prompts, cg_hint, layer_masks)
             residuals = residuals.scale(settings.category_strength)
             if use_pg:
                 style = pg.predict_residuals(model_input, timestep, full_prompts, pg_hint, masks)
                 residuals = residuals + style.scale(settings.reference_strength)
-            prediction = predict_noise(self.unet, model_input, timestep, full_prompts, residuals)
+            return residuals
+
+        def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
+            nonlocal residuals
+            model_input = noisy_latents.to(self.unet.dtype).repeat(copies, 1, 1, 1)
+            if next(fresh):
+                encoded.clear()
+                residuals = encode(model_input, timestep)
+            with lent_encoder(self.unet, encoded) if reuse else nullcontext():
+                prediction = predict_noise(self.unet, model_input, timestep, full_prompts, residuals)
             return prediction if copies == 1 else combine_guidance(prediction, settings.guidance_scale)
 
         return predict

@@ -141,7 +141,8 @@ class BaselineRunSettings(GenerateConfig):
 
     def describe(self, learned: bool = True, referenced: bool = False) -> dict[str, Any]:
         """The settings that change an image, the method's among them."""
-        unused, values = ("reference_strength", "category_strength"), super().describe(learned, referenced)
+        unused = ("reference_strength", "category_strength", "encoder_every")
+        values = super().describe(learned, referenced)
         return dict(self.method) | {name: value for name, value in values.items() if name not in unused}
 
 

@@ -36,6 +36,8 @@ class MethodConfig(BaselineOptions):
     guidance: float | None = None
     scheduler: str | None = None
     eta: float = 0.0
+    encoder_every: int = 1
+    """`ours`: steps that one answer of the encoders serves."""
     category_strength: float = 1.0
     """`ours`: factor on CG's residuals; 0 is "no CG"."""
     reference_strength: float = 1.0

@@ -98,6 +98,7 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
     settings = GenerateConfig(
         num_inference_steps=method.steps or config.steps,
         guidance_scale=config.guidance if method.guidance is None else method.guidance,
+        encoder_every=method.encoder_every,
         eta=method.eta,
         scheduler=method.scheduler or config.scheduler,
         reference_strength=method.reference_strength,
