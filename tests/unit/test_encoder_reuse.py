@@ -131,7 +131,7 @@ def test_too_few_steps_share_nothing() -> None:
         SamplingConfig(num_inference_steps=7, encoder_every=2)
     fast = PRESETS["fast"]
     assert fast.steps >= LEAST_REUSED
-    assert GenerateConfig(preset="fast").build_sampling().encoder_every == fast.encoder_every == 2
+    assert GenerateConfig(preset="fast").build_sampling().encoder_every == fast.encoder_every == 3
     assert GenerateConfig(preset="fast", steps=7).build_sampling().encoder_every == 1
     assert GenerateConfig(preset="fast", encoder_every=1).build_sampling().encoder_every == 1
     assert GenerateConfig(encoder_every=3).describe()["encoder_every"] == 3

@@ -223,7 +223,7 @@ def test_settings_outside_their_range_are_refused_by_value(values: dict) -> None
     ("values", "expected"),
     [
         ({}, (50, None)),
-        ({"preset": "fast"}, (10, "DPMSolverMultistep")),
+        ({"preset": "fast"}, (8, "DPMSolverMultistep")),
         ({"preset": "fast", "steps": 14}, (14, "DPMSolverMultistep")),
         ({"preset": "balanced", "scheduler": "PNDM"}, (25, "PNDM")),
     ],

@@ -40,7 +40,7 @@ class Preset(NamedTuple):
 PRESETS = {
     "quality": Preset(50, None, 2.0),
     "balanced": Preset(25, None, 2.0),
-    "fast": Preset(10, "DPMSolverMultistep", 1.0, 2),
+    "fast": Preset(8, "DPMSolverMultistep", 1.0, 3),
 }
 GUIDANCE = 2.0
 """Guidance without a reference (method, 9)."""

@@ -124,7 +124,7 @@ class GenerateConfig(Settings):
     error_type: ClassVar[type[CycloramaError]] = SettingsError
 
     preset: Literal["quality", "balanced", "fast"] = "quality"
-    """Sampler and steps: quality (50 steps, the paper's), balanced (25), fast (10, DPMSolverMultistep)."""
+    """Sampler and steps: quality (50 steps, the paper's), balanced (25), fast (8, DPMSolverMultistep)."""
     num_inference_steps: Annotated[int | None, Field(ge=1, le=1000, alias="steps")] = None
     """Denoising steps; None takes the preset's."""
     guidance_scale: Annotated[float | None, Field(ge=1, le=30, alias="guidance")] = None
