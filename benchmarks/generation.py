@@ -33,8 +33,7 @@ from diffusers import (
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from cyclorama.diffusion.settings import SamplingConfig
-from cyclorama.generation.settings import PRESETS, Preset
+from cyclorama.diffusion.settings import PRESETS, Preset, SamplingConfig
 from cyclorama.models.base import BaseModel
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry

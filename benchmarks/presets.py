@@ -17,8 +17,9 @@ import time
 import torch
 
 from cyclorama import BackgroundGenerator
+from cyclorama.diffusion.settings import PRESETS
 from cyclorama.generation.demo import get_demo_folder, load_demo
-from cyclorama.generation.settings import PRESETS, GenerateConfig
+from cyclorama.generation.settings import GenerateConfig
 
 LOAD = """
 import time

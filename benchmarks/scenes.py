@@ -81,7 +81,7 @@ def stand_card(stage: Stage, name: str, image: NDArray[np.uint8], fine: NDArray[
 def compare(name: str, number: int, size: int, samples: int) -> tuple[Figures, NDArray[np.uint8]]:
     """Figures of one product of a category, and its three images side by side."""
     stage, mask = build_truth(name, number, size)
-    shapes = build_shapes(stage.parts, stage.exposure, len(stage.product))
+    shapes = build_shapes(stage, stage.parts, len(stage.product))
     truth = draw(stage, size, samples, shapes)
     fine = render_mask(stage, FINE, 4, 0)
     standing, empty = stand_card(stage, name, truth, fine), replace(stage, product=[])
