@@ -81,6 +81,15 @@ def test_a_product_beside_its_buckets_foot_is_not_moved() -> None:
     assert (mask & solid).sum() / (mask | solid).sum() >= 0.98
 
 
+def test_a_shared_set_has_a_view_up_to_the_upper_edge() -> None:
+    """A camera that looks up on a product saw over the sky: a grey band, 70 levels apart."""
+    category, cutout = load_category("camera"), cut(25, 14, 23, 36)
+    for brand in category.brands:
+        empty = Plates().draw_empty(cutout, choose_set(cutout, category, category, 2, brand, 4.5), 4)
+        sky = empty[:12].astype(float).mean(1)
+        assert np.abs(np.diff(sky, axis=0)).max() < 10
+
+
 def test_a_ratio_is_spread_along_the_edges_of_the_set() -> None:
     """Left half dark and unchanged, right half light and halved: no pixel takes from over the edge."""
     light = np.full((32, 32, 3), 0.05, np.float32)

@@ -41,7 +41,7 @@ PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
 PREVIEW_SIDE, PREVIEW_SAMPLES = 128, 8
 """Longer side of a preview, pixels, and its light samples a pixel."""
-RENDERER = "21"
+RENDERER = "22"
 """Raised when equal files give other pixels."""
 
 
@@ -140,7 +140,7 @@ class SceneModel:
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
             clear_view(setting.stage, setting.solid)
-            empty = replace(raise_backdrop(setting.stage), product=[])
+            empty = replace(raise_backdrop(widen_backdrop(setting.stage)), product=[])
             ground = render_image(empty, max(cutout.canvas), samples, seed % 2**31)
         else:
             ground = self.plates.draw_empty(cutout, self._choose(cutout, category, seed, brand), samples)

@@ -199,7 +199,7 @@ class Plate:
     @classmethod
     def of(cls, shown: ProductSet, samples: int) -> Plate:
         """The plate of a set, ``samples`` a pixel."""
-        stage = replace(shown.build(), product=[])
+        stage = replace(raise_backdrop(widen_backdrop(shown.build())), product=[])
         size, shapes = max(shown.bucket.film), build_shapes(stage, stage.parts)
         albedo = render_albedo(stage, size, shown.arrangement)
         light = render_light(stage, size, samples, shown.arrangement, None, shapes, albedo)
