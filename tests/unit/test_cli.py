@@ -119,7 +119,7 @@ def test_programming_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(
     ("options", "steps"),
-    [([], 10), (["--preset", "balanced"], 25), (["--steps", "3"], 3), (["--seed", "4"], 10)],
+    [([], 8), (["--preset", "balanced"], 25), (["--steps", "3"], 3), (["--seed", "4"], 8)],
 )
 def test_the_demo_is_fast_unless_it_is_told_otherwise(
     options: list[str], steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
