@@ -36,7 +36,7 @@ def measure_by_hand(points: list[tuple[float, float]]) -> npt.NDArray[np.float64
     corners = [complex(*point) for point in points]
     found = [np.abs(middles - corner) for corner in corners]
     for a, b in pairwise(corners):
-        if a != b:
+        if abs(b - a) > 1e-9:  # a shorter piece is its corners
             turned = (middles - a) / (b - a)
             beside = (turned.real > 0) & (turned.real < 1)
             found.append(np.where(beside, np.abs(turned.imag) * abs(b - a), np.inf))
