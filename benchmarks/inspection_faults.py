@@ -22,8 +22,7 @@ from cyclorama.posters.drawing import DrawnPoster, draw_poster
 from cyclorama.posters.maker import find_calm, place
 from cyclorama.posters.planning import PlanRequest, plan_poster
 from cyclorama.posters.words import PosterBrand, Wording
-from cyclorama.scenes.calm import clear_boxes
-from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.compose import derive, list_held_out
 from cyclorama.scenes.items import render_cutout
 from cyclorama.scenes.library import BUILT_IN
@@ -92,7 +91,7 @@ class Case:
         """The set drawn for ``product``: with what it changes, also where it hides that; and empty."""
         cutout = fit_cutout(product, 512)
         setting = set_stage(cutout, BUILT_IN.load(self.category), self.seed)
-        stage = raise_backdrop(clear_boxes(widen_backdrop(setting.stage), find_calm(self.layout)))
+        stage = fit_canvas(setting.stage, find_calm(self.layout))
         clear_view(stage, setting.solid)
         size = max(cutout.canvas)
         full = render_light(stage, size, 4, self.seed)

@@ -25,8 +25,8 @@ from cyclorama.prompts import GENERAL
 from cyclorama.scenes.backdrop import Backdrop
 from cyclorama.scenes.bank import BANK
 from cyclorama.scenes.brand import Brand
-from cyclorama.scenes.calm import CalmBox, clear_boxes
-from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
+from cyclorama.scenes.calm import CalmBox
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.features import NETWORK
 from cyclorama.scenes.grammar.reader import list_scenes
 from cyclorama.scenes.library import BUILT_IN, SceneLibrary
@@ -117,7 +117,7 @@ class SceneModel:
             return brand.draw(cutout, self.library.load(category), product.size)
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
-            stage = raise_backdrop(clear_boxes(widen_backdrop(setting.stage), calm))
+            stage = fit_canvas(setting.stage, calm)
             if look is not None:
                 look(render_preview(stage, PREVIEW_SIDE, PREVIEW_SAMPLES))
             ground = render_image(stage, max(cutout.canvas), samples, seed % 2**31, setting.solid)
@@ -140,7 +140,7 @@ class SceneModel:
         if brand is None:
             setting = set_stage(cutout, self.library.load(category), seed)
             clear_view(setting.stage, setting.solid)
-            empty = replace(raise_backdrop(widen_backdrop(setting.stage)), product=[])
+            empty = replace(fit_canvas(setting.stage), product=[])
             ground = render_image(empty, max(cutout.canvas), samples, seed % 2**31)
         else:
             ground = self.plates.draw_empty(cutout, self._choose(cutout, category, seed, brand), samples)

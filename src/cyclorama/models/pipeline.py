@@ -336,12 +336,12 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         def encode(model_input: Tensor, timestep: Tensor) -> Residuals:
             if not layer_masks:
                 layer_masks.update(cg.compute_masks(masks, model_input))
-            residuals: Residuals = cg(model_input, timestep, masked_prompts, cg_hint, layer_masks)
-            residuals = residuals.scale(settings.category_strength)
-            if use_pg:
-                style = pg.predict_residuals(model_input, timestep, full_prompts, pg_hint, masks)
-                residuals = residuals + style.scale(settings.reference_strength)
-            return residuals
+            category: Residuals = cg(model_input, timestep, masked_prompts, cg_hint, layer_masks)
+            category = category.scale(settings.category_strength)
+            if not use_pg:
+                return category
+            style: Residuals = pg.predict_residuals(model_input, timestep, full_prompts, pg_hint, masks)
+            return category + style.scale(settings.reference_strength)
 
         def predict(noisy_latents: Tensor, timestep: Tensor) -> Tensor:
             nonlocal residuals

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from cyclorama.scenes.calm import find_seen, is_wide
+from cyclorama.scenes.calm import CalmBox, clear_boxes, find_seen, is_wide
 from cyclorama.scenes.stage import Part, Stage, project
 
 MOST_RISE = 20.0
 """Most that a backdrop is raised; the product is 1 high."""
+
+
+def fit_canvas(stage: Stage, calm: Sequence[CalmBox] = ()) -> Stage:
+    """``stage`` with its backdrop as wide and as high as the camera sees, and no props in ``calm`` boxes."""
+    return raise_backdrop(clear_boxes(widen_backdrop(stage), calm))
 
 
 def raise_backdrop(stage: Stage) -> Stage:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclorama.scenes.calm import CalmBox, clear_boxes
-from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
+from cyclorama.scenes.calm import CalmBox
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.card import build_card, solve_camera
 from cyclorama.scenes.look import choose_wall, measure_rim
 from cyclorama.scenes.model import PREVIEW, CutOut, begin_set, find_surroundings, find_view, light_as
@@ -199,7 +199,7 @@ class Plate:
     @classmethod
     def of(cls, shown: ProductSet, samples: int) -> Plate:
         """The plate of a set, ``samples`` a pixel."""
-        stage = replace(raise_backdrop(widen_backdrop(shown.build())), product=[])
+        stage = replace(fit_canvas(shown.build()), product=[])
         size, shapes = max(shown.bucket.film), build_shapes(stage, stage.parts)
         albedo = render_albedo(stage, size, shown.arrangement)
         light = render_light(stage, size, samples, shown.arrangement, None, shapes, albedo)
@@ -271,7 +271,7 @@ def render_alone(
 
     Nothing of its props is seen in the ``calm`` boxes.
     """
-    stage = raise_backdrop(clear_boxes(widen_backdrop(shown.place(shown.build(), cutout)), calm))
+    stage = fit_canvas(shown.place(shown.build(), cutout), calm)
     light = render_light(stage, max(cutout.canvas), samples, shown.arrangement)
     return tone_map(light, stage.exposure)
 
