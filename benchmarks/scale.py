@@ -254,8 +254,8 @@ def measure_references(args: argparse.Namespace) -> None:
         equal &= bool(torch.equal(ours, theirs))
         pipeline.encodings = Forgetful()
         start = clock()
-        pipeline._encode_references(reference)
-        pipeline._encode_reference_hints(reference, masks)
+        pipeline._encode_references(reference, reference.device)
+        pipeline._encode_reference_hints(reference, masks, reference.device)
         if args.device != "cpu":
             torch.cuda.synchronize()
         for name, value in (("kept", first), ("anew", second), ("encoding", clock() - start)):

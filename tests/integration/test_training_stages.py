@@ -81,7 +81,7 @@ def test_prediction_equals_the_equations_written_out(stage, model, tmp_path):
 
     def encode(field):
         rows = [
-            parts._encode_prompt("" if drop else getattr(t, field))
+            parts._encode_prompt("" if drop else getattr(t, field), torch.device("cpu"))
             for t, drop in zip(texts, drops, strict=True)
         ]
         return torch.stack(rows)

@@ -48,7 +48,7 @@ def test_a_lent_answer_meets_the_new_timestep_in_the_decoder_alone(pipeline: Cyc
     unet, draw = pipeline.unet, torch.Generator().manual_seed(3)
     before, after = torch.randn(2, 2, 4, 8, 8, generator=draw)
     early, late = torch.tensor(700), torch.tensor(300)
-    embeds = pipeline._encode_prompt("a photo").expand(2, -1, -1)
+    embeds = pipeline._encode_prompt("a photo", torch.device("cpu")).expand(2, -1, -1)
     skips, middle = encode_by_hand(unet, before, early, embeds)
     drawn = [torch.randn(part.shape, generator=draw) for part in (*skips, middle)]
     residuals = Residuals(tuple(drawn[:-1]), drawn[-1])

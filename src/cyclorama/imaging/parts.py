@@ -117,9 +117,11 @@ def drop_soft_shadow(pixels: Pixels, matte: Matte) -> tuple[Matte, tuple[str, ..
     solid = int(opaque.sum())
     if solid == 0 or partial.sum() < 0.01 * solid:
         return matte, ()
-    slope = np.hypot(ndimage.sobel(matte, 0), ndimage.sobel(matte, 1)) / 8
     low, high = pixels.min(axis=2).astype(np.int16), pixels.max(axis=2)
-    soft = partial & (high <= 64) & (high - low <= 24) & (slope <= 0.08)
+    soft = partial & (high <= 64) & (high - low <= 24)
+    if soft.sum() < 0.005 * solid:
+        return matte, ()
+    soft &= np.hypot(ndimage.sobel(matte, 0), ndimage.sobel(matte, 1)) / 8 <= 0.08
     labels, _ = ndimage.label(soft, EIGHT)
     outside = ndimage.maximum_filter(matte <= 0.01, 11)
     shadow, hard = np.zeros_like(opaque), 0
@@ -253,7 +255,7 @@ def _find_mirror(planes: npt.NDArray[np.float32]) -> tuple[int | None, bool]:
 
     A plain foot in a paler colour fits as well. A mirror image is cut off, fades, has structure or a waist.
     """
-    planes = planes[:, np.flatnonzero(planes.any(axis=(0, 2)))]
+    planes = planes[:, np.flatnonzero(planes.any(axis=(0, 2)))].astype(np.float64)
     power = (planes**2).sum(axis=(1, 2))
     widths = ((planes**2).sum(axis=2) > 1e-3 * (planes**2).sum(axis=2).max()).sum(axis=1)
     rows = np.flatnonzero(power > 1e-3 * power.max())
@@ -265,10 +267,14 @@ def _find_mirror(planes: npt.NDArray[np.float32]) -> tuple[int | None, bool]:
         if len(lower) > foot - first:
             continue
         upper = planes[foot - len(lower) : foot][::-1]
-        share = (lower * upper).sum(axis=(1, 2)) / np.maximum((upper**2).sum(axis=(1, 2)), 1e-3)
+        own, above = power[foot : last + 1], power[foot - len(lower) : foot][::-1]
+        alike = np.einsum("ijk,ijk->i", lower, upper)
+        share = alike / np.maximum(above, 1e-3)
         if share.max() > 0.75 or np.median(share) < 0.03 or share[-1] > share[0] + 0.05:
             continue
-        left = float(((lower - share[:, None, None] * upper) ** 2).sum() / (lower**2).sum())
+        left = float(
+            (own - 2 * share * alike + share**2 * above).sum() / own.sum()
+        )  # of (lower - share * upper)²
         if left >= best[0]:
             continue
         cut_or_fading = last == len(planes) - 1 or share[-1] < 0.5 * share[0]

@@ -220,11 +220,11 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
             multiple=self.image_multiple,
         )  # fmt: skip
         scheduler = build_scheduler(self.scheduler, settings.scheduler)
-        scheduler.set_timesteps(settings.num_inference_steps, device=self._execution_device)
+        device, scale = self._execution_device, self.vae_scale  # found by a walk of all modules, so once
+        scheduler.set_timesteps(settings.num_inference_steps, device=device)
         guided = settings.guidance_scale > 1
-        device, scale = self._execution_device, self.vae_scale
         image, mask = product_image.to(device), product_mask.to(device)
-        prompts = self._encode_categories(categories, guided)
+        prompts = self._encode_categories(categories, guided, device)
         steps = len(scheduler.timesteps)
         predict = self._build_predictor(
             image, mask, prompts, reference_image, reference_mask, settings, steps
@@ -233,7 +233,7 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         noise = sample_noise(shape, generators).to(device)
         start_from = None
         if reference_image is not None and settings.initial_latent:
-            start_from = self._encode_references(reference_image)
+            start_from = self._encode_references(reference_image, device)
         start = build_start(scheduler, noise, start_from).to(self.unet.dtype)
         bar = self.progress_bar(total=settings.num_inference_steps)
 
@@ -254,47 +254,54 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         self.maybe_free_model_hooks()
         return images
 
-    def _encode_categories(self, categories: Sequence[str], guided: bool) -> tuple[Tensor, Tensor]:
+    def _encode_categories(
+        self, categories: Sequence[str], guided: bool, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
         """Embeddings for the whole (guided) batch, made once: (B', 2L, D) for CG, (B', L, D) for the rest."""
         prompts = [self.registry.resolve(name).prompts for name in categories]
         if guided:
             prompts = [EMPTY_PROMPTS] * len(prompts) + prompts
         product, background, full = (
-            torch.stack([self._encode_prompt(getattr(p, kind)) for p in prompts])
+            torch.stack([self._encode_prompt(getattr(p, kind), device) for p in prompts])
             for kind in ("product", "background", "full")
         )
         return torch.cat([product, background], dim=1), full
 
-    def _encode_prompt(self, text: str) -> Tensor:
+    def _encode_prompt(self, text: str, device: torch.device) -> Tensor:
         """Embedding (L, D), kept between calls; encoded alone, so the batch cannot change its bits."""
-        key = (text, self.text_encoder.dtype, self._execution_device)
+        key = (text, self.text_encoder.dtype, device)
         if key not in self._prompts:
             self._prompts[key] = encode_prompts(self.tokenizer, self.text_encoder, [text])[0]
         return self._prompts[key]
 
-    def _encode_each(self, kind: str, network: Any, encode: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def _encode_each(
+        self, kind: str, device: torch.device, network: Any, encode: Callable[..., Tensor], *inputs: Tensor
+    ) -> Tensor:
         """``encode`` of each row of ``inputs`` alone, kept by content and by the weights of ``network``.
 
         Alone, so that neither the batch nor what is kept from before can change an image's bits.
         """
         dtype = next(network.parameters()).dtype
-        state = (kind, get_weights_state(network), dtype, self._execution_device)
+        state = (kind, get_weights_state(network), dtype, device)
         rows = zip(*(value.unsqueeze(1) for value in inputs), strict=True)
         encoded = [
             self.encodings.get((*state, *map(compute_digest, row)), partial(encode, *row)) for row in rows
         ]
         return torch.cat(encoded)
 
-    def _encode_references(self, images: Tensor) -> Tensor:
+    def _encode_references(self, images: Tensor, device: torch.device) -> Tensor:
         """Latents (B, c, h, w), float32, of references (B, 3, H, W)."""
-        device = self._execution_device
         return self._encode_each(
-            "latents", self.vae, lambda image: encode_image(self.vae, image.to(device)).float(), images
+            "latents",
+            device,
+            self.vae,
+            lambda image: encode_image(self.vae, image.to(device)).float(),
+            images,
         )
 
-    def _encode_reference_hints(self, images: Tensor, masks: Tensor | None) -> Tensor:
+    def _encode_reference_hints(self, images: Tensor, masks: Tensor | None, device: torch.device) -> Tensor:
         """PG's hint features (B, C0, h, w) of references (B, 3, H, W) outside ``masks`` (B, 1, H, W)."""
-        pg, device = self.personality_generator, self._execution_device
+        pg = self.personality_generator
 
         def encode(image: Tensor, mask: Tensor) -> Tensor:
             condition = build_condition_image(image.to(device), 1 - mask.to(device), pg.with_mask)
@@ -302,7 +309,7 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
             return hint
 
         hidden = torch.zeros_like(images[:, :1]) if masks is None else masks
-        return self._encode_each("hint", pg.controlnet_cond_embedding, encode, images, hidden)
+        return self._encode_each("hint", device, pg.controlnet_cond_embedding, encode, images, hidden)
 
     def _build_predictor(
         self,
@@ -326,7 +333,8 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         use_pg = reference_image is not None and settings.reference_strength > 0
         if use_pg:
             assert reference_image is not None
-            pg_hint = self._encode_reference_hints(reference_image, reference_mask).repeat(copies, 1, 1, 1)
+            pg_hint = self._encode_reference_hints(reference_image, reference_mask, image.device)
+            pg_hint = pg_hint.repeat(copies, 1, 1, 1)
         layer_masks: dict[int, Tensor] = {}
         reuse = settings.encoder_every > 1
         fresh = iter(plan_encoders(steps, settings.encoder_every))
