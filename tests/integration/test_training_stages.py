@@ -15,10 +15,11 @@ from safetensors.torch import load_file
 from cyclorama.cli import main
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
-from cyclorama.models.base import encode_image, load_base, load_vae
-from cyclorama.models.generators import build_condition_image, predict_noise
+from cyclorama.models.base import encode_image, encode_prompts, load_base, load_part, load_vae
+from cyclorama.models.generators import CategoryGenerator, build_condition_image, predict_noise
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.tensors import to_image
+from cyclorama.models.registry import load_registry
+from cyclorama.tensors import build_generator, to_image, to_mask_tensor
 from cyclorama.training import prepare as prepare_module
 from cyclorama.training.batch import DrawSettings, sample_draws
 from cyclorama.training.config import DataConfig, DiscriminatorConfig, ModelConfig, ValidationConfig
@@ -172,6 +173,43 @@ def test_validation_sheets_have_a_row_per_image(model, tmp_path):
     assert rows[-1]["psnr_linear"] > 5 and "psnr" in rows[-1]
 
 
+def test_the_validation_loss_is_the_mean_of_the_stage_s_loss_at_eight_timesteps(model, tmp_path):
+    validation = ValidationConfig(every_steps=1, images=3, num_inference_steps=2)
+    config = build_config(str(model), steps=2, validation=validation, ema_decay=None)
+    train(STAGES["category"], config, tmp_path / "a", data=TinyData())
+    told = [row["validation_loss"] for row in load_metrics(tmp_path / "a") if "validation_loss" in row]
+    assert len(told) == 2 and told[0] != told[1]
+    trained = load_base(tmp_path / "a" / "model")
+    cg = load_part(CategoryGenerator, tmp_path / "a" / "model" / "category_generator", torch.float32)
+    chosen, losses = (1, 0, 3), []
+    prompts = load_registry(tmp_path / "a" / "model")
+    generators = [build_generator(config.seed, k, "validation") for k in range(3)]
+    for timestep in (62, 187, 312, 437, 562, 687, 812, 937):
+        errors = []
+        for index, generator in zip(chosen, generators, strict=True):
+            pixels, matte = TinyData().load(index)
+            image, mask = to_image(pixels), to_mask_tensor(matte)
+            clean = encode_image(trained.vae, image)
+            noise = torch.randn(clean.shape[1:], generator=generator)[None]
+            t = torch.tensor([timestep])
+            noisy = trained.scheduler.add_noise(clean, noise, t)
+            texts = prompts.resolve(TinyData().category(index)).prompts
+            product, background, full = (
+                encode_prompts(trained.tokenizer, trained.text_encoder, [text])
+                for text in (texts.product, texts.background, texts.full)
+            )
+            hint = cg.encode_hint(build_condition_image(image, mask, cg.with_mask))
+            with torch.no_grad():
+                residuals = cg.predict_residuals(noisy, t, product, background, hint, mask)
+                found = predict_noise(trained.unet, noisy, t, full, residuals)
+            target = noise
+            if trained.scheduler.config.prediction_type == "v_prediction":
+                target = trained.scheduler.get_velocity(clean, noise, t)
+            errors.append((found - target).square().mean())
+        losses.append(torch.stack(errors).mean())
+    assert told[1] == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
+
+
 def load_metrics(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -209,7 +247,7 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
     assert "base finished after step 2" in capsys.readouterr().out
     out = tmp_path / "run"
     rows = load_metrics(out)
-    assert [row["step"] for row in rows] == [1, 2]
+    assert rows.pop()["validation_loss"] > 0 and [row["step"] for row in rows] == [1, 2]
     assert all(0 < row["loss"] < 10 and row["images_per_second"] > 0 for row in rows)
     assert np.load(out / "packed" / "pixels.npy").shape == (7, 32, 32, 3)
     with Image.open(out / "validation" / "step-00000002.png") as sheet:

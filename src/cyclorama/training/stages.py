@@ -48,6 +48,8 @@ from cyclorama.training.stage import StageNetworks, Start, TrainStage
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 CG, PG = GENERATORS
+_LEVELS = 8
+"""Timesteps at which the validation loss is taken."""
 
 
 def build_base_networks(start: Start, base: BaseModel) -> Networks:
@@ -210,6 +212,17 @@ def show_decoded(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tenso
     return [linear, decoded, batch.image], scalars
 
 
+def compute_validation_loss(networks: StageNetworks, batch: TrainBatch) -> dict[str, float]:
+    """``validation_loss``: the stage's mean loss of ``batch`` at evenly spread timesteps, with fixed noise."""
+    generators = _build_generators(networks, batch)
+    total, last = 0.0, int(networks.scheduler.config.num_train_timesteps)
+    for level in range(_LEVELS):
+        noise = sample_noise(batch.latents.shape[1:], generators).to(batch.latents.device)
+        timesteps = torch.full_like(batch.timesteps, (2 * level + 1) * last // (2 * _LEVELS))
+        total += float(networks(replace(batch, noise=noise, timesteps=timesteps)))
+    return {"validation_loss": total / _LEVELS}
+
+
 def show_base(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor], dict[str, float]]:
     """Base: generated from the prompt alone beside the truth as the autoencoder gives it back."""
     start = networks.start
@@ -227,7 +240,8 @@ def show_base(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tensor],
     noise = sample_noise(batch.latents.shape[1:], _build_generators(networks, batch)).to(device)
     latents = sample_latents(predict, base.scheduler, noise)
     vae = base.vae.to(device)
-    return [decode_latents(vae, latents), decode_latents(vae, batch.latents)], {}
+    shown = [decode_latents(vae, latents), decode_latents(vae, batch.latents)]
+    return shown, compute_validation_loss(networks, batch)
 
 
 def show_generated(
@@ -252,7 +266,8 @@ def show_generated(
     columns = [build_condition_image(batch.image, mask) * 2 - 1]
     if batch.reference is not None and batch.reference_mask is not None:
         columns.append(build_condition_image(batch.reference, 1 - batch.reference_mask) * 2 - 1)
-    return [*columns, generated, mask * batch.image + (1 - mask) * generated, batch.image], {}
+    columns += [generated, mask * batch.image + (1 - mask) * generated, batch.image]
+    return columns, compute_validation_loss(networks, batch)
 
 
 def _build_generators(networks: StageNetworks, batch: TrainBatch) -> list[torch.Generator]:
