@@ -10,6 +10,7 @@ import torch
 
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.discriminator import PatchDiscriminator
+from cyclorama.training.batch import TrainBatch
 from cyclorama.training.stages import (
     compute_autoencoder_loss,
     compute_reconstruction_loss,
@@ -28,9 +29,9 @@ def drawn():
     last = next(layer for layer in reversed(list(vae.refiner)) if isinstance(layer, torch.nn.Conv2d))
     torch.nn.init.normal_(last.weight, std=0.1)
     noise = torch.randn(2, 2, 2, 2, generator=generator)
-    batch = SimpleNamespace(
-        image=image, product_mask=mask, latents=0.5 * vae.analysis(image).detach(), noise=noise,
-        categories=("a", "b"), indices=(0, 1), reference=image.flip(3), reference_mask=mask.flip(3),
+    batch = TrainBatch(
+        (0, 1), (0, 1), ("a", "b"), 0.5 * vae.analysis(image).detach(), noise, torch.tensor([0, 0]),
+        image=image, product_mask=mask, reference=image.flip(3), reference_mask=mask.flip(3),
     )  # fmt: skip
     return vae, batch
 

@@ -213,7 +213,7 @@ def show_decoded(networks: StageNetworks, batch: TrainBatch) -> tuple[list[Tenso
 
 
 def compute_validation_loss(networks: StageNetworks, batch: TrainBatch) -> dict[str, float]:
-    """``validation_loss``: the stage's mean loss of ``batch`` at evenly spread timesteps, with fixed noise."""
+    """``validation_loss``: the mean loss of ``batch`` at evenly spread timesteps, with fixed noise."""
     generators = _build_generators(networks, batch)
     total, last = 0.0, int(networks.scheduler.config.num_train_timesteps)
     for level in range(_LEVELS):
