@@ -184,7 +184,7 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
     def tune(self, *, channels_last: bool = False, compile: bool = False) -> None:
         """Other memory order, compiled blocks: the same images up to rounding, at another speed.
 
-        See :func:`cyclorama.models.speed.tune_network`; ``benchmarks/speed_options.py`` says where they pay.
+        See :func:`cyclorama.models.speed.tune_network`; ``cyclorama models advise`` says where they pay.
         """
         for network in (self.unet, self.category_generator, self.personality_generator):
             tune_network(network, channels_last=channels_last, compile=compile)
