@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from cyclorama.errors import SettingsError
 from cyclorama.scenes.backdrop import WALL, Backdrop
@@ -50,6 +51,36 @@ def test_a_crop_brings_the_line_to_its_place_without_leaving_the_plate() -> None
     plate = Backdrop(draw_plate((80, 160), 0.4))
     assert plate.fit((80, 80)).line == pytest.approx(0.4, abs=0.02)
     assert plate.fit((80, 160)) is plate
+
+
+@pytest.mark.parametrize("line", [0.1, 0.62, 0.9])
+@pytest.mark.parametrize(
+    ("plate", "canvas"),
+    [
+        ((3000, 4000), (1080, 1920)), ((4000, 6000), (1920, 1080)), ((2000, 3000), (1920, 1080)),
+        ((1000, 1500), (1920, 1080)), ((3024, 4032), (1350, 1080)), ((768, 1344), (628, 1200)),
+    ],
+)  # fmt: skip
+def test_plates_of_cameras_fit_the_canvases_of_channels(
+    monkeypatch: pytest.MonkeyPatch, plate: tuple[int, int], canvas: tuple[int, int], line: float
+) -> None:
+    """(height, width): the crop stays on the plate, has the canvas' shape and touches two of its sides."""
+    boxes = []
+    resize = Image.Image.resize
+
+    def note(image: Image.Image, size: tuple[int, int], method: int, box: tuple[float, ...]) -> Image.Image:
+        boxes.append(box)
+        return resize(image, size, method, box)
+
+    backdrop = Backdrop(np.zeros((*plate, 3), np.uint8))
+    backdrop.__dict__["line"] = line
+    monkeypatch.setattr(Image.Image, "resize", note)
+    assert backdrop.fit(canvas).pixels.shape == (*canvas, 3)
+    left, top, right, bottom = boxes[0]
+    assert 0 <= left < right <= plate[1]
+    assert 0 <= top < bottom <= plate[0]
+    assert (right - left) / (bottom - top) == pytest.approx(canvas[1] / canvas[0])
+    assert max((right - left) / plate[1], (bottom - top) / plate[0]) == pytest.approx(1)
 
 
 def test_the_ground_ends_at_the_plates_line() -> None:

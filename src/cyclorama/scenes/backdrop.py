@@ -82,10 +82,11 @@ class Backdrop:
         if (tall, wide) == canvas:
             return self
         scale = min(tall / height, wide / width)
+        high, broad = min(tall, height * scale), min(wide, width * scale)  # rounding goes beyond the plate
         line = LINE if self.line is None else self.line
-        top = min(max(0.0, line * tall - LINE * height * scale), tall - height * scale)
-        left = (wide - width * scale) / 2
-        box = (left, top, left + width * scale, top + height * scale)
+        top = min(max(0.0, line * tall - LINE * height * scale), tall - high)
+        left = (wide - broad) / 2
+        box = (left, top, min(wide, left + broad), min(tall, top + high))
         image = Image.fromarray(self.pixels).resize((width, height), Image.Resampling.LANCZOS, box)
         return Backdrop(np.asarray(image))
 
