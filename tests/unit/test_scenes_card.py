@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cyclorama.scenes.card import build_card, solve_camera
+from cyclorama.scenes.card import LOWEST, build_card, solve_camera
 from cyclorama.scenes.stage import BodyShape, Framing, cast_rays, project
 
 FRAMING = Framing(share=(0.5, 0.6), fov=27.0)
@@ -49,6 +49,31 @@ def test_camera_sees_the_product_in_its_box(canvas: tuple[int, int], share: floa
         assert seen[0] == pytest.approx([middle, foot], abs=1e-6)
         assert camera.aspect == canvas[1] / canvas[0]
         assert seen[1] == pytest.approx([middle, box[0]], abs=1e-6)
+
+
+@pytest.mark.parametrize("elevation", [0.0, 2.0, 8.0, 10.0, 24.0])
+@pytest.mark.parametrize("fov", [27.0, 90.0])
+def test_what_lies_is_seen_from_above_however_low_the_camera_is_asked_for(
+    elevation: float, fov: float
+) -> None:
+    """A brand's file may ask for 8 degrees, for products that stand."""
+    framing = Framing(share=(0.42, 0.58), elevation=(52, 66), fov=fov)
+    for share in (0.15, 0.55, 0.95):
+        box = place_box((512, 512), share, 1.0, (0.5, 0.5))
+        camera = solve_camera((512, 512), box, framing, elevation, True)
+        assert camera == solve_camera((512, 512), box, framing, LOWEST, True)
+        assert 0 < camera.fov < 180
+        above, along = camera.origin[2], -camera.origin[1]
+        assert np.rad2deg(np.arctan2(above, along)) == pytest.approx(LOWEST)
+        matte = np.zeros((512, 512), np.float32)
+        top, left, tall, wide = box
+        matte[top : top + tall, left : left + wide] = 1
+        front = build_card(np.zeros((512, 512, 3), np.uint8), matte, camera, BodyShape(depth=0.1, lies=True))[
+            0
+        ]
+        seen = project(front.mesh.vertices, camera) * 512
+        found = [seen[:, 1].min(), seen[:, 0].min(), np.ptp(seen[:, 1]), np.ptp(seen[:, 0])]
+        assert found == pytest.approx(box, abs=0.01 * 512)
 
 
 def test_distance_follows_from_the_share_within_limits() -> None:

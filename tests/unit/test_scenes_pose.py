@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cyclorama.scenes.card import build_card
 from cyclorama.scenes.grammar.reader import load_category
 from cyclorama.scenes.model import CutOut, find_view
 from cyclorama.scenes.pose import ABOVE, _find_run, can_stand, estimate_dish, estimate_elevation
@@ -70,6 +71,20 @@ def test_what_would_fall_lies_and_is_seen_from_above() -> None:
     assert np.rad2deg(np.arcsin(down)) == pytest.approx(ABOVE)
     camera, body = find_view(cut_out(rod), load_category("television"), 12.0)  # a box may be seen turned
     assert not body.lies
+
+
+@pytest.mark.parametrize("elevation", [0.0, 2.0, 8.0, 10.0])
+def test_a_ring_is_seen_from_above_where_a_brand_asks_for_less(elevation: float) -> None:
+    y, x = np.mgrid[:512, :512]
+    away = np.hypot(y - 255.5, x - 255.5)
+    ring = cut_out(((away < 150) & (away > 130)).astype(np.float32))
+    camera, body = find_view(ring, load_category("jewellery"), elevation)
+    assert body.lies
+    assert 0 < camera.fov < 180
+    seen = project(build_card(ring.foreground, ring.matte, camera, body)[0].mesh.vertices, camera)
+    top, left, tall, wide = (n / 512 for n in ring.box)
+    assert seen.min(0) == pytest.approx([left, top], abs=0.01)
+    assert seen.max(0) == pytest.approx([left + wide, top + tall], abs=0.01)
 
 
 @pytest.mark.parametrize("degrees", [20, 24])

@@ -29,6 +29,8 @@ ROUNDED = 1 / 3
 """How much of the category's overhang a round foot has beside what its outline shows."""
 LEAST_HEIGHT = 0.003
 """What lies on the ground is so thick; the product's size is 1."""
+LOWEST = 25.0
+"""Least elevation of the camera over what lies, degrees; from the side nothing of it is seen."""
 
 
 def solve_camera(
@@ -42,7 +44,8 @@ def solve_camera(
 
     ``canvas`` is (height, width) in pixels, ``elevation`` in degrees. The distance follows from the product's
     share of the image as in the category's own scenes; where that is far from theirs, the angle of view
-    gives way. What ``lies`` is as long on the ground as it looks from above.
+    gives way. What ``lies`` is as long on the ground as it looks from above, and is seen from ``LOWEST`` at
+    least.
     """
     height, width = canvas
     top, left, tall, wide = box
@@ -51,7 +54,9 @@ def solve_camera(
     share = max(tall, 0.8 * wide) / min(height, width)
     low, high = framing.share
     distance = 0.5 / (min(max(share, low * SHARE_ROOM[0]), high * SHARE_ROOM[1]) * half)
-    rise = math.radians(elevation)
+    rise = math.radians(max(elevation, LOWEST) if lies else elevation)
+    if lies:
+        distance = max(distance, 0.6 * world / math.tan(rise))  # a wide lens stays before its near end
     middle = 0.0 if lies else world / 2
     origin = (0.0, -distance * math.cos(rise), middle + distance * math.sin(rise))
     # slopes of the rays to the product's lower and upper end against the camera's axis
