@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, IptcImagePlugin, PngImagePlugin
 
-from cyclorama.imaging.formats import EncodingConfig, ImageFormat, decode_image, encode_image
+from cyclorama.imaging.formats import SOURCE_TYPE, EncodingConfig, ImageFormat, decode_image, encode_image
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.metadata import FIELDS, build_xmp_lines
 from cyclorama.imaging.product import build_product
@@ -128,6 +128,40 @@ def test_xmp_goes_before_exif_and_png_texts_count() -> None:
     assert load_image(buffer.getvalue()).metadata == {
         "creator": "Png", "copyright": "(c) Png", "dpi": [150.0, 150.0],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_photographer_and_editor_of_exif_cost_neither_rights_nor_recipe(file_format: ImageFormat) -> None:
+    """EXIF parts both by a NUL, which XML forbids."""
+    exif = Image.Exif()
+    exif[33432] = b"Jane Doe, 2024\x00ACME Ltd., 2024\x00"
+    stated = load_image(jpeg(exif=exif)).metadata
+    assert stated == {"copyright": "Jane Doe, 2024; ACME Ltd., 2024"}
+    config = EncodingConfig(format=file_format, provenance=True)
+    data = encode_image(PIXELS, {"a": 1}, None, config, stated)
+    assert (decode_image(data).recipe, decode_image(data).source_type) == ({"a": 1}, SOURCE_TYPE)
+    assert load_image(data).metadata == stated
+
+
+@pytest.mark.parametrize(
+    ("stated", "read"),
+    [("a\x0bb", "a; b"), (" \x00ACME", "ACME"), ("\x01a \x1f\x02 b;", "a; b;"), ("a\n\tb;", "a\n\tb;")],
+)
+def test_characters_that_xml_forbids_part_texts(stated: str, read: str) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Copyright", stated)
+    buffer = io.BytesIO()
+    Image.fromarray(PIXELS).save(buffer, "PNG", pnginfo=info)
+    assert load_image(buffer.getvalue()).metadata == {"copyright": read}
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_no_given_text_and_no_files_name_breaks_the_packet(file_format: ImageFormat) -> None:
+    recipe, config = {"input": "a\uffff\ufffe\x0b.png"}, EncodingConfig(format=file_format, provenance=True)
+    data = encode_image(PIXELS, recipe, None, config, {"credit": "A\x00B\ud800\uffffC", "source": " x "})
+    assert (decode_image(data).recipe, decode_image(data).source_type) == (recipe, SOURCE_TYPE)
+    assert load_image(data).metadata["credit"] == "A; B; C"
+    assert build_xmp_lines({"source": " x "}) == ["<photoshop:Source> x </photoshop:Source>"]
 
 
 def test_a_resolution_that_nobody_stated_is_not_made_up() -> None:

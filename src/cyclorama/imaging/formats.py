@@ -28,6 +28,7 @@ from cyclorama.errors import MissingDependencyError, SettingsError, UnreadableIm
 from cyclorama.imaging.compositing import compute_product_report
 from cyclorama.imaging.metadata import (
     FIELDS,
+    FORBIDDEN,
     NAMESPACES,
     RDF,
     build_exif,
@@ -232,6 +233,7 @@ def build_xmp(recipe: str | None, names_source: bool, metadata: Mapping[str, Any
     if names_source:
         lines.append(f"<Iptc4xmpExt:DigitalSourceType>{SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>")
     if recipe is not None:
+        recipe = FORBIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], recipe)
         lines.append(f"<cyclorama:Recipe>{escape(recipe)}</cyclorama:Recipe>")
     spaces = {"xmp": _XMP, "Iptc4xmpExt": _IPTC, "cyclorama": _OURS} | NAMESPACES
     declared = " ".join(f'xmlns:{prefix}="{space}"' for prefix, space in spaces.items())

@@ -6,6 +6,7 @@ PNG text. Orientation, thumbnail, place and camera settings are not: they would 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +23,8 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 NAMESPACES = {"dc": _DC, "photoshop": _PHOTOSHOP, "xmpRights": _RIGHTS}
 _LONGEST = 1000
 """Most characters of one text: a JPEG holds 64 KB of XMP."""
+FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
+"""What XML cannot hold. EXIF parts photographer and editor by NUL."""
 
 
 class _Field(NamedTuple):
@@ -118,7 +121,13 @@ def _decode(value: object) -> str:
     text = value if isinstance(value, str) else value.decode("latin-1")
     with suppress(UnicodeError):
         text = text.encode("latin-1").decode("utf-8")
-    return text.strip("\0 ")
+    return _join_parts(text.strip("\0 "))
+
+
+def _join_parts(text: str) -> str:
+    """``text`` with ``; `` for what XML forbids."""
+    parts = FORBIDDEN.split(text)
+    return "; ".join(filter(None, (part.strip() for part in parts))) if len(parts) > 1 else text
 
 
 def build_exif(metadata: Mapping[str, Any]) -> bytes:
@@ -138,7 +147,7 @@ def build_xmp_lines(metadata: Mapping[str, Any]) -> list[str]:
     lines = []
     for name, field in FIELDS.items():
         if name in metadata:
-            text = escape(metadata[name])
+            text = escape(_join_parts(metadata[name]))
             if field.container is not None:
                 language = ' xml:lang="x-default"' if field.container == "Alt" else ""
                 item = f"<rdf:li{language}>{text}</rdf:li>"
