@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from cyclorama.errors import SettingsError
 from cyclorama.imaging.layout import Rectangle, find_box, place_in_box
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import PosterLayout
-from cyclorama.posters.checks import LIMITS, check_poster, measure_poster
+from cyclorama.posters.checks import LIMITS, _measure_lost, check_poster, measure_poster
 from cyclorama.posters.drawing import draw_poster
 from cyclorama.posters.files import Poster, write_poster
 from cyclorama.posters.inspection import inspect_record
@@ -126,6 +127,17 @@ def test_a_product_like_what_is_behind_it_is_indistinct(layout: PosterLayout) ->
     half[:, : WIDTH // 2] = (250, 200, 40)
     two = make(layout, poster.product.derive(pixels=half, foreground=half), (32, 62, 150))
     assert 0.1 < two.record.verdict.values["lost"] < 0.9, "one of its sides is seen"
+
+
+@pytest.mark.parametrize("left", [300, 301, 302])
+@pytest.mark.parametrize(("behind", "lost"), [(30, 1.0), (200, 0.0)])
+def test_a_product_thinner_than_a_sample_is_judged(left: int, behind: int, lost: float) -> None:
+    """A poster of 800 pixels is looked at in every third one; a wire of 2 may lie between them."""
+    matte = np.zeros((800, 640), np.float32)
+    matte[100:700, left : left + 2] = 1
+    product = Product(np.full((800, 640, 3), 30, np.uint8), matte, name="wire.png")
+    drawn: Any = SimpleNamespace(background=np.full((800, 640, 3), behind, np.uint8))
+    assert _measure_lost(drawn, product) == lost
 
 
 def test_inspect_finds_what_was_changed_after_a_poster_was_made(

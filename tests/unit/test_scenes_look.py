@@ -75,6 +75,16 @@ def test_rim_is_the_outline_and_not_the_middle() -> None:
     assert measure_rim(image, matte) == pytest.approx(np.broadcast_to(white, measure_rim(image, matte).shape))
 
 
+@pytest.mark.parametrize("alpha", [0.51, 0.6, 0.8, 0.9])
+def test_what_is_translucent_all_over_has_a_rim(alpha: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    matte = np.zeros((SIZE, SIZE), np.float32)
+    matte[20:100, 20:100] = 1
+    rim = measure_rim(image, matte)
+    assert len(rim) > 300
+    assert np.array_equal(measure_rim(image, matte * np.float32(alpha)), rim)
+
+
 def test_contrast_is_cie76() -> None:
     rim = rgb2lab(np.array([[255, 255, 255]] * 3) / 255.0)
     assert measure_contrast(rim, np.zeros((5, 3), np.uint8)) == pytest.approx(100, abs=0.01)

@@ -191,3 +191,20 @@ def test_only_the_ring_round_the_upper_part_is_looked_at() -> None:
     away = ndimage.distance_transform_cdt(matte <= 0.5, metric="taxicab")
     expected = image[(away >= 2) & (away <= 4) & (places[0] < 24)]
     np.testing.assert_array_equal(find_surroundings(image, matte), expected)
+
+
+@pytest.mark.parametrize(("canvas", "small"), [((1024, 1024), (96, 96)), ((90, 728), (12, 96))])
+@pytest.mark.parametrize("alpha", [1.0, 0.6])
+def test_a_product_thinner_than_the_small_images_pixels_has_surroundings(
+    canvas: tuple[int, int], small: tuple[int, int], alpha: float
+) -> None:
+    """A column of 4 pixels, wherever it lies between two samples: what is behind its upper part is seen."""
+    image = np.dstack([*np.indices(small), np.zeros(small)]).astype(np.uint8)
+    height, step = canvas[0], canvas[1] / small[1]
+    for left in range(300, 301 + int(step)):
+        matte = np.zeros(canvas, np.float32)
+        matte[height // 6 : height - height // 6, left : left + 4] = alpha
+        found = find_surroundings(image, matte)
+        assert 10 < len(found) < 0.2 * image[..., 0].size
+        assert np.abs(found[:, 1] - (left + 2) / step).max() <= 6
+        assert found[:, 0].max() <= 0.75 * small[0]

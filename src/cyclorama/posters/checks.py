@@ -167,6 +167,8 @@ def _measure_uneven(drawn: DrawnPoster, layout: PosterLayout) -> float:
 def _measure_lost(drawn: DrawnPoster, product: Product) -> float:
     """Share of the product's rim that has the colour of what is behind it."""
     step = max(1, max(product.size) // SMALL)
+    if not product.matte[::step, ::step].any():  # too thin
+        step = 1
     matte = product.matte[::step, ::step]
     behind = find_surroundings(drawn.background[::step, ::step], matte)
     mean = to_lab(behind.reshape(-1, 1, 3)).mean((0, 1))

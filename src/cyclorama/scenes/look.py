@@ -54,6 +54,8 @@ def estimate_light_side(foreground: NDArray[np.uint8], matte: NDArray[np.float32
 def measure_rim(foreground: NDArray[np.uint8], matte: NDArray[np.float32]) -> NDArray[np.float64]:
     """CIELAB colours (N, 3) along the inner rim of the product's upper three quarters."""
     solid = matte > 0.9
+    if not solid.any():  # translucent all over
+        solid = matte > 0.9 * float(matte.max())
     width = max(2, round(0.03 * float(np.sqrt(solid.sum()))))
     rim = solid & ~ndimage.binary_erosion(solid, iterations=width)
     rows = np.flatnonzero(solid.any(1))

@@ -157,6 +157,9 @@ def light_as(style: Style, cutout: CutOut) -> tuple[Style, float | None]:
 def find_surroundings(image: NDArray[np.uint8], matte: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Pixels (N, 3) of a small ``image`` round the upper three quarters of a product, ``matte`` (H, W)."""
     small = ndimage.zoom(matte, np.divide(image.shape[:2], matte.shape), order=1) > 0.5
+    if not small.any():  # thinner than the image's pixels
+        y, x = np.nonzero(matte >= min(0.5, float(matte.max())))
+        small[y * small.shape[0] // matte.shape[0], x * small.shape[1] // matte.shape[1]] = True
     ring = ndimage.binary_dilation(small, iterations=4) & ~ndimage.binary_dilation(small)
     rows = np.flatnonzero(small.any(1))
     ring[rows[0] + (rows[-1] - rows[0]) * 3 // 4 :] = False
