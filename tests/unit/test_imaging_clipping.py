@@ -158,6 +158,31 @@ def test_tiff_paths() -> None:
     assert mask is not None and mask[50, 50] == 1 and mask.mean() == pytest.approx(0.32, abs=0.01)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "raw", "tiff_lzw", "opened"])
+def test_the_path_lies_on_the_product_however_the_photo_is_turned(kind: str, orientation: int) -> None:
+    """Pillow turns a TIFF while loading it, and drops the tag that says so."""
+    photo = np.full((*SIZE, 3), 255, np.uint8)
+    photo[20:90, 20:80] = (200, 0, 0)
+    path, buffer = resource(2000, HEAD + box(20, 20, 80, 90), "P") + name_clipping("P"), io.BytesIO()
+    if kind == "JPEG":
+        exif, block = Image.Exif(), b"Photoshop 3.0\0" + path
+        exif[0x0112] = orientation
+        segment = b"\xff\xed" + struct.pack(">H", len(block) + 2) + block
+        Image.fromarray(photo).save(buffer, "JPEG", extra=segment, exif=exif, quality=95, subsampling=0)
+    else:
+        tags = {0x0112: orientation, 34377: path}
+        packing = "tiff_lzw" if kind == "tiff_lzw" else "raw"
+        Image.fromarray(photo).save(buffer, "TIFF", tiffinfo=tags, compression=packing)
+    data = buffer.getvalue()
+    loaded = load_image(Image.open(io.BytesIO(data)) if kind == "opened" else data)
+    red = loaded.pixels[..., 1] < 128
+    assert red.sum() == 60 * 70
+    assert loaded.size == (SIZE if orientation < 5 else SIZE[::-1])
+    assert loaded.path is not None
+    assert np.array_equal(loaded.path >= 0.5, red)
+
+
 def test_what_cannot_be_used_is_noted_and_the_next_source_is_asked() -> None:
     white = np.full((*SIZE, 3), 255, np.uint8)
     white[30:70, 60:140] = (200, 30, 40)

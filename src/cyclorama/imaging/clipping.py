@@ -26,8 +26,8 @@ _BAND = 256
 _JOIN: dict[int, Callable[..., Any]] = {1: np.logical_or, 2: lambda old, new: old & ~new, 3: np.logical_and}
 
 
-def read_clipping_path(image: Image.Image) -> tuple[Matte | None, tuple[str, ...]]:
-    """(mask (H, W) of the image as stored, 1 = product, or None; notes) of the path in ``image``.
+def read_clipping_path(image: Image.Image, size: Size) -> tuple[Matte | None, tuple[str, ...]]:
+    """(mask (H, W), 1 = product, or None; notes) of the path in ``image``, which is stored in ``size``.
 
     The path named as clipping path counts, else the only path there is.
     """
@@ -43,7 +43,7 @@ def read_clipping_path(image: Image.Image) -> tuple[Matte | None, tuple[str, ...
             return None, (f"holds {len(paths)} paths ({names}), none set as clipping path; not used",)
         note = () if wanted in paths else ("its only path is used, though not set as clipping path",)
         data = paths.get(wanted or "", next(iter(paths.values())))
-        return draw_path(data, (image.height, image.width)), note
+        return draw_path(data, size), note
     except (struct.error, ValueError, IndexError, TypeError) as error:
         return None, (f"clipping path cannot be read ({error}); not used",)
 

@@ -112,12 +112,13 @@ def load_image(source: ImageLike, limits: LoadLimits | None = None) -> LoadedIma
     exception of the decoder escapes. Invariant: 8-bit RGB(A) comes back bit for bit.
     """
     limits = limits or LoadLimits()
-    data, name = b"", "bytes"
+    data, name, turned = b"", "bytes", 1
     if isinstance(source, Image.Image):
         name = str(getattr(source, "filename", "") or "image")
         limits.check_size(name, *source.size)
         with _LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            turned = _find_turn(source)
             source = read_image(source)
     else:
         source = read_image(source)
@@ -132,7 +133,7 @@ def load_image(source: ImageLike, limits: LoadLimits | None = None) -> LoadedIma
         warnings.simplefilter("ignore")
         try:
             if isinstance(source, Image.Image):
-                return _load_opened(source, data, name, limits)
+                return _load_opened(source, data, name, limits, turned)
             with open_image(data) as image:
                 return _load_opened(image, data, name, limits)
         except Image.DecompressionBombError as error:
@@ -165,15 +166,21 @@ def _read_file(path: Path, limits: LoadLimits) -> bytes:
         raise UnreadableImageError(f"cannot read {path}: {reason}; check the path and its rights") from error
 
 
-def _load_opened(image: Image.Image, data: bytes, name: str, limits: LoadLimits) -> LoadedImage:
-    """Check the header, then decode; the caller locks, hides warnings and puts the name in errors."""
+def _load_opened(
+    image: Image.Image, data: bytes, name: str, limits: LoadLimits, turned: int = 1
+) -> LoadedImage:
+    """Check the header, then decode; the caller locks, hides warnings and puts the name in errors.
+
+    ``turned``: the orientation by which ``image`` was turned when it was loaded before.
+    """
     limits.check_size(name, *image.size)
     file_format = image.format or "PIL"
     try:
         notes = check_frames(image)
-        stored = image.size
+        stored, turned = image.size, max(turned, _find_turn(image))
         pixels, alpha, profile, remarks = decode(image, data, name)
-        path, about_path = read_clipping_path(image)
+        height, width = pixels.shape[:2]
+        path, about_path = read_clipping_path(image, (width, height) if turned > 4 else (height, width))
     except ImageError:
         raise
     except Exception as error:  # any class can come out of a damaged file
@@ -193,9 +200,14 @@ def _load_opened(image: Image.Image, data: bytes, name: str, limits: LoadLimits)
         name,
         file_format,
         remarks + notes + about_path + unreadable,
-        None if path is None else _turn_upright(path, orientation),
+        None if path is None else _turn_upright(path, max(turned, orientation)),
         read_metadata(image),
     )
+
+
+def _find_turn(image: Image.Image) -> int:
+    """The orientation by which Pillow turns ``image`` while it loads it and drops the tag: a TIFF's."""
+    return _read_orientation(image)[0] if image.format == "TIFF" else 1
 
 
 def _read_orientation(image: Image.Image) -> tuple[int, tuple[str, ...]]:
