@@ -159,6 +159,23 @@ def test_masks_from_a_folder_of_their_own(tmp_path: Path):
     assert np.array_equal(files.load("a").pixels, paint(1)) and files.load("a").mask.sum() == 320
 
 
+def test_masks_that_are_white_on_the_background_are_read_as_the_table_says(tmp_path: Path):
+    """One picture twice: its mask as it is, and inverted with ``mask_means`` to say so."""
+    (tmp_path / "masks").mkdir()
+    save(tmp_path / "a.png", paint(1))
+    for name, mask in (("product", paint_mask()), ("background", 255 - paint_mask())):
+        save(tmp_path / f"masks/{name}.png", mask)
+        (tmp_path / f"{name}.csv").write_text(f"id,image,mask,mask_means\na,a.png,masks/{name}.png,{name}\n")
+        (tmp_path / f"only {name}.csv").write_text(f"id,image,mask_means\na,masks/{name}.png,{name}\n")
+    for name in ("product", "background"):
+        own, drawn = open_images(tmp_path / f"{name}.csv"), open_images(tmp_path / f"only {name}.csv")
+        bare = from_arrays({"a": paint(1)})
+        other = open_images(tmp_path / "background.csv")  # its mask gives way, and what is said of it
+        for images in (own, attach_masks(bare, own), attach_masks(other, own), attach_masks(other, drawn)):
+            assert np.array_equal(images.load("a").mask, paint_mask() / np.float32(255))
+        assert find_partners(bare, own).images.load("a").mask.sum() == 320
+
+
 def test_arrays_are_checked():
     with pytest.raises(DataError, match=r"'a' is float64 \(4, 4, 3\); give uint8"):
         from_arrays({"a": np.zeros((4, 4, 3))})

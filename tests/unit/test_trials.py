@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from cyclorama.errors import DataError, ModelNotFoundError, OutputError, SettingsError
 from cyclorama.generation.model import ModelHandle
@@ -32,7 +33,7 @@ from cyclorama.lab.experiments.trials import (
 from drawn import draw_product
 from stand_in import StandIn, build_registry
 
-COLUMNS = ("id", "image", "mask", "category", "reference", "truth")
+COLUMNS = ("id", "image", "mask", "mask_means", "category", "reference", "truth")
 
 
 def write_set(folder: Path, count: int = 3, **changes: str) -> Path:
@@ -48,7 +49,7 @@ def write_set(folder: Path, count: int = 3, **changes: str) -> Path:
         row = {"id": f"k{n}", "image": f"p{n}.png", "mask": f"m{n}.png", "category": "fruit"}
         rows.append({**row, "reference": f"r{n}.png", "truth": f"t{n}.png", **changes})
     with (folder / "manifest.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [c for c in COLUMNS if rows[0][c]], extrasaction="ignore")
+        writer = csv.DictWriter(file, [c for c in COLUMNS if rows[0].get(c)], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     return folder
@@ -98,6 +99,17 @@ def test_a_set_gives_inputs_under_each_condition(tmp_path: Path) -> None:
     assert found.get_references("pair") is found.pairs and found.get_references("self") is found.truth
     by_file = open_held_out(configure(tmp_path / "set" / "manifest.csv"))
     assert by_file.digest == found.digest and by_file.folder == found.folder
+
+
+def test_masks_are_read_as_the_set_says(tmp_path: Path) -> None:
+    plain = open_held_out(configure(write_set(tmp_path / "plain")))
+    folder = write_set(tmp_path / "inverted", mask_means="background")
+    for path in folder.glob("m*.png"):
+        with Image.open(path) as image:
+            ImageOps.invert(image).save(path)
+    inverted = open_held_out(configure(folder))
+    for one, other in ((plain.truth, inverted.truth), (plain.products, inverted.products)):
+        assert all(np.allclose(one.load(key).mask, other.load(key).mask, atol=1e-6) for key in one.keys)
 
 
 def test_a_set_without_truth_shows_its_products_in_their_images(tmp_path: Path) -> None:
@@ -226,7 +238,7 @@ def test_a_model_is_loaded_again_for_another_method_device_or_type(monkeypatch: 
 
 
 def test_a_trial_makes_what_is_missing_and_names_what_failed(tmp_path: Path) -> None:
-    folder = write_set(tmp_path / "set", 4)
+    folder = write_set(tmp_path / "set", 4, mask_means="product")
     held_out = open_held_out(configure(folder))
     model = StandIn()
     method = open_as(MethodConfig(name="ours"))
@@ -246,6 +258,7 @@ def test_a_trial_makes_what_is_missing_and_names_what_failed(tmp_path: Path) -> 
     assert (item.category, item.reference) == ("fruit", "k1") and item.mask == held_out.products.items[
         "k1"
     ].mask
+    assert (item.mask_means, item.meta) == ("product", held_out.products.items["k1"].meta)
     for one in made.images.items.values():
         assert isinstance(one.image, Path) and one.image.is_relative_to(tmp_path / "out" / "0")
         with Image.open(one.image) as image:

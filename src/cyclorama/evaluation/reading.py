@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cyclorama.data.addresses import read_bytes
+from cyclorama.data.columns import MaskMeans
 from cyclorama.data.records import Place, locate
 from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
@@ -55,6 +56,8 @@ class ImageItem:
     reference: str | None = None
     """Key or path of the reference it was made with."""
     meta: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    mask_means: MaskMeans | None = None
+    """What white marks in the file of ``mask``; None: the product."""
 
 
 class ImageSet:
@@ -84,7 +87,8 @@ class ImageSet:
         if not isinstance(pixels, np.ndarray):
             pixels = load_image(read_place(pixels)).pixels
         if mask is not None and not isinstance(mask, np.ndarray):
-            mask = load_mask(read_place(mask), (pixels.shape[0], pixels.shape[1]), allow_inverted=True)
+            size = (pixels.shape[0], pixels.shape[1])
+            mask = load_mask(read_place(mask), size, item.mask_means, allow_inverted=True)
         return ScoredImage(key, pixels, mask, item.category, item.meta)
 
     def _find(self, key: str) -> ImageItem:
@@ -170,7 +174,7 @@ def attach_masks(images: ImageSet, masks: ImageSet) -> ImageSet:
         if mask is None:
             drawn = masks.items[key].image
             mask = np.divide(drawn[..., 0], 255, dtype=np.float32) if isinstance(drawn, np.ndarray) else drawn
-        items[key] = replace(item, mask=mask)
+        items[key] = replace(item, mask=mask, mask_means=masks.items[key].mask_means)
     return ImageSet(images.name, items)
 
 
@@ -216,9 +220,8 @@ def _read_rows(path: Path) -> dict[str, ImageItem]:
                     "its own"
                 )
             mask = None if values.get("mask") is None else locate(values["mask"])
-            items[key] = ImageItem(
-                locate(image), mask, values.get("category"), values.get("reference"), values
-            )
+            category, reference, means = (values.get(n) for n in ("category", "reference", "mask_means"))
+            items[key] = ImageItem(locate(image), mask, category, reference, values, means)
     except ManifestError as error:
         raise DataError(str(error)) from error
     return items

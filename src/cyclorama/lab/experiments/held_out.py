@@ -126,5 +126,5 @@ def _build_set(
     items = {}
     for record, image, mask in zip(records, images, masks, strict=True):
         meta = {"product_id": record.product_id, "brand": record.brand}
-        items[record.id] = ImageItem(image, mask, record.category, None, meta)
+        items[record.id] = ImageItem(image, mask, record.category, None, meta, record.mask_means)
     return ImageSet(name, items)

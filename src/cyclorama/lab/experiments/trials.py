@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ def make_trial(
             failures[key] = row["reason"]
         else:
             product = held_out.products.items[key]
-            items[key] = ImageItem(folder / row["output"], product.mask, product.category, key, product.meta)
+            items[key] = replace(product, image=folder / row["output"], reference=key)
             seconds.append(row["seconds"])
     median = sorted(seconds)[len(seconds) // 2] if seconds else None
     return MadeTrial(ImageSet(trial.method, items), failures, median, result.finished)
