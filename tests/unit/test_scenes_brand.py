@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -52,6 +54,25 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     write_brand(found, path)
     assert read_brand(path) == found
     assert Brand.of(found.style, "studio", 7) == found
+
+
+def test_workers_that_find_the_same_style_write_it_at_once(tmp_path: Path) -> None:
+    brand = Brand(wall=(1, 1, 1), floor=(0, 0, 0), props=(1, 0, 0), accent=(0, 0, 1))
+    workers = 4
+    start = Barrier(workers, timeout=10)
+
+    def write(worker: int) -> list[Brand]:
+        found = []
+        for turn in range(40):
+            path = tmp_path / f"{turn}.yaml"
+            start.wait()
+            write_brand(brand, path)
+            found.append(read_brand(path))
+        return found
+
+    with ThreadPoolExecutor(workers) as pool:
+        assert list(pool.map(write, range(workers))) == [[brand] * 40] * workers
+    assert len(list(tmp_path.iterdir())) == 40
 
 
 @pytest.mark.parametrize(

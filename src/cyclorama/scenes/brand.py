@@ -158,5 +158,5 @@ def format_brand(brand: Brand) -> str:
 
 
 def write_brand(brand: Brand, path: Path) -> None:
-    """Write ``brand`` into the YAML file ``path``. Raises OutputError."""
-    write_atomic(path, format_brand(brand).encode())
+    """Write ``brand`` into the YAML file ``path``, which others may write at once. Raises OutputError."""
+    write_atomic(path, format_brand(brand).encode(), shared=True)
