@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cyclorama.errors import UnknownIdError
 from cyclorama.generation import scenes
 from cyclorama.generation.items import Item
 from cyclorama.generation.model import open_model
@@ -67,6 +68,21 @@ def test_errors_name_files_as_they_were_uploaded(tmp_path: Path) -> None:
     [held] = claim(store, add_asset(store, name="shoe.jpg"), {})
     path = tmp_path / "blobs" / held.digests["image"][:2] / held.digests["image"]
     assert explain(ValueError(f"cannot read {path}: torn"), held) == "cannot read shoe.jpg: torn"
+    store.close()
+
+
+def test_a_file_that_was_gone_is_looked_for_again(model: Path, tmp_path: Path) -> None:
+    save_product(tmp_path / "a.png", 0)
+    store = Store(tmp_path / "data")
+    data = (tmp_path / "a.png").read_bytes()
+    [first, *_] = claim(store, add_asset(store, content=data), SETTINGS)
+    maker = Maker(open_model(model), "cpu", "float32", store.blobs, tmp_path)
+    store.blobs.drop(first.digests["image"])
+    with pytest.raises(UnknownIdError, match="is gone"):
+        maker.make(first, Watch())
+    store.blobs.put(data)
+    assert set(maker.make(first, Watch())[1]) == {"file", "plate", "thumbnail"}
+    maker.close()
     store.close()
 
 

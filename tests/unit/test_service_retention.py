@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import time
 from collections.abc import Iterator
@@ -14,14 +16,16 @@ from sqlalchemy import select, update
 
 from cyclorama.errors import DiskFullError, UnknownIdError
 from cyclorama.service import context, retention
-from cyclorama.service.assets import keep_asset
+from cyclorama.service.assets import drop_asset, keep_asset
 from cyclorama.service.context import Service
+from cyclorama.service.decisions import delete_image
 from cyclorama.service.jobs import submit_job
 from cyclorama.service.retention import DAY, Swept, sweep
 from cyclorama.service.schemas import JobItem, JobRequest
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
 from cyclorama.service.tables import assets, images, jobs
+from cyclorama.service.uploads import keep_file
 
 
 @pytest.fixture
@@ -119,6 +123,43 @@ def test_jobs_go_with_all_that_is_theirs_unless_approved(store: Store, tmp_path:
     age_files(tmp_path)
     assert sweep(store, ServiceSettings(keep_jobs=90)) == Swept(jobs=1, files=2)
     assert [read_state(store, id) for id in (waiting, old, approved)] == ["queued", None, "done"]
+
+
+def finish_with(store: Store, image: str, files: dict[str, str]) -> None:
+    with store.write() as connection:
+        connection.execute(update(images).where(images.c.id == image).values(files=files))
+
+
+def test_a_deleted_image_leaves_what_assets_of_any_key_are(store: Store) -> None:
+    photo, logo = upload(store, "photo"), store.blobs.put(b"logo")
+    for key in ("k", "another"):
+        keep_asset(store, key, logo, 4, "logo.png", "image/png", {})
+    poster = make_job(store, photo)
+    finish_with(store, poster, {"file": store.blobs.put(b"poster"), "logo": logo})
+    delete_image(store, "k", poster)
+    assert store.blobs.read(logo) == b"logo"
+    assert not store.blobs.has(hashlib.sha256(b"poster").hexdigest())
+
+
+def test_a_deleted_asset_leaves_what_finished_images_hold(store: Store) -> None:
+    photo, logo = upload(store, "photo"), store.blobs.put(b"logo")
+    asset, _ = keep_asset(store, "k", logo, 4, "logo.png", "image/png", {})
+    poster = make_job(store, photo)
+    finish_with(store, poster, {"file": store.blobs.put(b"poster"), "logo": logo})
+    drop_asset(store, "k", asset["id"])
+    assert store.blobs.read(logo) == b"logo"
+    delete_image(store, "k", poster)
+    assert not store.blobs.has(logo), "nobody names it now"
+
+
+def test_an_upload_brings_back_bytes_that_are_gone(store: Store, tmp_path: Path) -> None:
+    children = SimpleNamespace(run=lambda *_: {"media_type": "image/png", "width": 1})
+    service: Any = SimpleNamespace(store=store, children=children)
+    first, new = keep_file(service, "k", io.BytesIO(b"bytes"), "a.png")
+    assert new
+    store.blobs.drop(first["sha256"])
+    again, new = keep_file(service, "k", io.BytesIO(b"bytes"), "b.png")
+    assert not new and again["id"] == first["id"] and store.blobs.read(first["sha256"]) == b"bytes"
 
 
 def test_a_young_file_without_a_row_stays(store: Store, tmp_path: Path) -> None:

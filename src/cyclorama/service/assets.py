@@ -49,11 +49,8 @@ def add_thumbnail(store: Store, row: RowMapping, digest: str) -> None:
 
 
 def drop_asset(store: Store, key: str, id: str) -> None:
-    """Forget the asset; its file goes too, if no other key has it. Raises UnknownIdError."""
+    """Forget the asset; its file goes too, if no other key and no image has it. Raises UnknownIdError."""
     with store.write() as connection:
         row = find(connection, assets, id, key)
         connection.execute(delete(assets).where(assets.c.seq == row["seq"]))
-        same = select(assets.c.id).where(assets.c.sha256 == row["sha256"])
-        if connection.execute(same).first() is None:
-            for digest in filter(None, (row["sha256"], row["facts"].get("thumbnail"))):
-                store.blobs.drop(digest)
+        store.drop_unnamed(connection, filter(None, (row["sha256"], row["facts"].get("thumbnail"))))

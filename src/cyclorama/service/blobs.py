@@ -80,6 +80,10 @@ class Blobs:
             raise refuse(part, error) from error
         return hasher.hexdigest()
 
+    def has(self, digest: str) -> bool:
+        """Whether ``digest`` is there."""
+        return bool(self._system.exists(self._locate(digest)))
+
     def read(self, digest: str) -> bytes:
         """The bytes of ``digest``. Raises UnknownIdError."""
         with self.open(digest) as file:

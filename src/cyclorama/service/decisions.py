@@ -58,20 +58,17 @@ def decide(store: Store, key: str, id: str, change: ImageChange) -> RowMapping:
 
 
 def delete_image(store: Store, key: str, id: str) -> None:
-    """Delete the image's files that no other image has. Raises UnknownIdError, NotReadyError (being made)."""
+    """Delete the image's files that neither another image nor an asset has.
+
+    Raises UnknownIdError, NotReadyError (being made).
+    """
     with store.write() as connection:
         row = find(connection, images, id, key)
         if row["state"] in ("queued", "running"):
             raise NotReadyError(f"image {id} is {row['state']}; cancel its job first")
         gone = {"state": "cancelled", "files": None, "result": None}
         connection.execute(update(images).where(images.c.id == id).values(**gone))
-        kept = {
-            digest
-            for (files,) in connection.execute(select(images.c.files).where(images.c.state == "done"))
-            for digest in (files or {}).values()
-        }
-        for digest in set((row["files"] or {}).values()) - kept:
-            store.blobs.drop(digest)
+        store.drop_unnamed(connection, (row["files"] or {}).values())
 
 
 def keep_file(store: Store, id: str, kind: str, digest: str) -> None:

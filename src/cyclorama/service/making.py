@@ -253,7 +253,7 @@ class Maker:
                 future.set_result(self._load_anew(claim))
             except BaseException as error:
                 future.set_exception(error)
-                if not isinstance(error, InputError):  # what another try may not meet
+                if not isinstance(error, InputError) or isinstance(error, UnknownIdError):  # may pass
                     self._products.pop(key, None)
         return future.result()
 

@@ -22,7 +22,7 @@ from cyclorama.service.brands import list_assets
 from cyclorama.service.events import drop_old_events
 from cyclorama.service.jobs import OPEN, list_request_assets
 from cyclorama.service.settings import ServiceSettings
-from cyclorama.service.store import Store, get_time
+from cyclorama.service.store import Store, get_time, list_named
 from cyclorama.service.tables import assets, batches, deliveries, events, idempotency, images, jobs
 
 DAY = 86400.0
@@ -129,18 +129,11 @@ def _drop_unnamed(store: Store) -> int:
     before = time.time() - YOUNG_SECONDS
     found = [file.digest for file in store.blobs.scan() if file.written < before]
     with store.read() as connection:
-        named = set(_list_named(connection))
+        named = set(list_named(connection))
     gone = [digest for digest in found if digest not in named]
     for digest in gone:
         store.blobs.drop(digest)
     return len(gone)
-
-
-def _list_named(connection: Connection) -> Iterator[str]:
-    for sha256, facts in connection.execute(select(assets.c.sha256, assets.c.facts)):
-        yield from filter(None, (sha256, facts.get("thumbnail")))
-    for (files,) in connection.execute(select(images.c.files).where(images.c.state == "done")):
-        yield from (files or {}).values()
 
 
 def _make_room(store: Store, limit: int) -> tuple[int, int]:

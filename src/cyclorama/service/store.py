@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cyclorama.errors import OutputError, UnknownIdError
 from cyclorama.service.blobs import Blobs
-from cyclorama.service.tables import assets, make_tables
+from cyclorama.service.tables import assets, images, make_tables
 
 BUSY_SECONDS = 20
 """How long a writer waits for another one."""
@@ -75,10 +75,23 @@ class Store:
         """Let go of all connections."""
         self.engine.dispose()
 
+    def drop_unnamed(self, connection: Connection, digests: Iterable[str]) -> None:
+        """Delete those blobs of ``digests`` that no asset and no finished image has."""
+        for digest in set(digests) - set(list_named(connection)):
+            self.blobs.drop(digest)
+
     def find_asset(self, id: str, key: str) -> RowMapping:
         """The row of asset ``id`` of ``key``. Raises UnknownIdError."""
         with self.read() as connection:
             return find(connection, assets, id, key)
+
+
+def list_named(connection: Connection) -> Iterator[str]:
+    """The digests of all blobs that rows name."""
+    for sha256, facts in connection.execute(select(assets.c.sha256, assets.c.facts)):
+        yield from filter(None, (sha256, facts.get("thumbnail")))
+    for (files,) in connection.execute(select(images.c.files).where(images.c.state == "done")):
+        yield from (files or {}).values()
 
 
 def find(connection: Connection, table: Any, id: str, key: str) -> RowMapping:

@@ -86,14 +86,14 @@ def keep_file(service: Service, key: str, file: IO[bytes], name: str) -> tuple[R
         path = path.rename(folder / digest)
         known = find_known(service.store, key, digest)
         if known is not None:  # it was looked at before
-            stated = [known[column] for column in ("sha256", "bytes", "name", "media_type", "facts")]
-            return keep_asset(service.store, key, *stated)
-        facts = service.children.run(inspect, path)
-        media_type = facts.pop("media_type")
-        size = path.stat().st_size
-        with path.open("rb") as copy:
-            digest = service.store.blobs.put_file(copy)
-    return keep_asset(service.store, key, digest, size, clean_name(name), media_type, facts)
+            stated = [known[column] for column in ("bytes", "name", "media_type", "facts")]
+        else:
+            facts = service.children.run(inspect, path)
+            stated = [path.stat().st_size, clean_name(name), facts.pop("media_type"), facts]
+        if known is None or not service.store.blobs.has(digest):
+            with path.open("rb") as copy:
+                service.store.blobs.put_file(copy)
+    return keep_asset(service.store, key, digest, *stated)
 
 
 def keep_address(service: Service, key: str, url: str) -> tuple[RowMapping, bool]:
@@ -117,7 +117,7 @@ async def find_thumbnail(service: Service, key: str, id: str) -> str:
     """
     row = await run_in_threadpool(service.store.find_asset, id, key)
     known = row["facts"].get("thumbnail")
-    if known is not None:
+    if known is not None and await run_in_threadpool(service.store.blobs.has, known):
         return str(known)
     return await to_thread.run_sync(_draw_thumbnail, service, row, limiter=service.children.entry)
 
