@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from cyclorama.errors import (
     InProgressError,
@@ -46,9 +46,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened = Store(tmp_path, url)
     if url is not None:
         with opened.write() as connection:
-            for table in tables.metadata.sorted_tables:
-                if table.name != "versions":
-                    connection.execute(table.delete())
+            names = [table.name for table in tables.metadata.sorted_tables if table.name != "versions"]
+            connection.execute(text(f"TRUNCATE {', '.join(names)} RESTART IDENTITY"))
     yield opened
     opened.close()
 

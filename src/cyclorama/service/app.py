@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -90,8 +90,7 @@ def create_app(settings: ServiceSettings) -> FastAPI:
             senders.stop()
             for task in (following, sweeping):
                 task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(following, sweeping, return_exceptions=True)
             await asyncio.to_thread(service.stop_work, 0.0)
             await asyncio.wait([warm])
             children.close()

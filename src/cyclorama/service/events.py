@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import to_thread
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,12 @@ KEPT_SECONDS = 24 * 3600
 """How long a reader may be away and still go on without a gap."""
 QUEUED = 256
 """Events that wait for one reader."""
+SETTLE_SECONDS = 3.0
+"""So long a missing number may still be written: PostgreSQL gives numbers before it keeps their rows."""
+RETRY_SECONDS = 1.0
+"""Between two looks while they fail."""
+_LATEST = 512
+_LOG = logging.getLogger("cyclorama.service")
 
 
 def write_event(connection: Connection, key: str, job: str, type: str, **values: Any) -> None:
@@ -38,14 +45,31 @@ def read_events(
     if jobs:
         query = query.where(events.c.job.in_(jobs))
     with store.read() as connection:
+        query = query.where(events.c.seq <= _find_settled(connection))
         rows = connection.execute(query.order_by(events.c.seq).limit(limit)).all()
     return [(row.seq, row.data) for row in rows]
 
 
 def find_last_event(store: Store) -> int:
-    """The number of the newest event, 0 without any."""
+    """The number of the newest event before which none is still to come, 0 without any."""
     with store.read() as connection:
+        return _find_settled(connection)
+
+
+def _find_settled(connection: Connection) -> int:
+    """As :func:`find_last_event`: later ones wait for numbers between, until those are too late to come."""
+    if connection.dialect.name == "sqlite":  # one writer at a time: the numbers are in the order of commits
         return connection.execute(select(func.max(events.c.seq))).scalar() or 0
+    latest = select(events.c.seq, events.c.created).order_by(events.c.seq.desc()).limit(_LATEST)
+    rows, settled = connection.execute(latest).all(), 0
+    befores = [row.seq for row in rows[1:]]
+    if rows:
+        befores.append(0 if len(rows) < _LATEST else rows[-1].seq - 1)
+    for row, before in zip(rows, befores, strict=True):
+        settled = settled or row.seq
+        if before != row.seq - 1 and row.created > get_time() - SETTLE_SECONDS:
+            settled = 0
+    return settled
 
 
 def find_first_event(store: Store) -> int:
@@ -55,9 +79,11 @@ def find_first_event(store: Store) -> int:
 
 
 def drop_old_events(store: Store) -> None:
-    """Delete what is older than a reader may be away."""
+    """Delete what is older than a reader may be away, but the newest, from which numbers go on."""
     with store.write() as connection:
-        connection.execute(delete(events).where(events.c.created < get_time() - KEPT_SECONDS))
+        newest = select(func.max(events.c.seq)).scalar_subquery()
+        old = (events.c.created < get_time() - KEPT_SECONDS, events.c.seq < newest)
+        connection.execute(delete(events).where(*old))
 
 
 @dataclass(eq=False)
@@ -94,6 +120,7 @@ class Feed:
         self._store = store
         self._readers: set[Subscription] = set()
         self._wanted, self._ready = asyncio.Event(), asyncio.Event()
+        self._last = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self.stopping = False
         """Whether readers shall say good-bye."""
@@ -129,27 +156,35 @@ class Feed:
             reader.arrived.set()
 
     async def run(self) -> None:
-        """Look for new events while anybody follows, until cancelled."""
-        self._loop, changes = asyncio.get_running_loop(), Changes(self._store)
-        try:
-            while True:
-                await self._wanted.wait()
-                last = await to_thread(find_last_event, self._store)
-                self._ready.set()
-                while self._readers:
-                    if changes.poll():
-                        for row in await to_thread(_read_new, self._store, last):
-                            last = row.seq
-                            for reader in self._readers:
-                                if reader.key == row.key and (not reader.jobs or row.job in reader.jobs):
-                                    reader.put(row.seq, row.data)
-                    await asyncio.sleep(changes.pause)
-                self._wanted.clear()
-                self._ready.clear()
-        finally:
-            changes.close()
+        """Look for new events while anybody follows, until cancelled; a look that fails is taken again."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            await self._wanted.wait()
+            try:
+                with closing(Changes(self._store)) as changes:
+                    await self._follow(changes)
+            except Exception:  # such as a database that starts anew
+                _LOG.exception("the events cannot be read; again in %s s", RETRY_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self, changes: Changes) -> None:
+        """Hand events on until nobody follows; after an error from the first one that was not."""
+        if not self._ready.is_set():
+            self._last = await to_thread(find_last_event, self._store)
+            self._ready.set()
+        while self._readers:
+            if changes.poll():
+                for row in await to_thread(_read_new, self._store, self._last):
+                    self._last = row.seq
+                    for reader in self._readers:
+                        if reader.key == row.key and (not reader.jobs or row.job in reader.jobs):
+                            reader.put(row.seq, row.data)
+            await asyncio.sleep(changes.pause)
+        self._wanted.clear()
+        self._ready.clear()
 
 
 def _read_new(store: Store, last: int) -> Sequence[Any]:
     with store.read() as connection:
-        return connection.execute(select(events).where(events.c.seq > last).order_by(events.c.seq)).all()
+        new = (events.c.seq > last, events.c.seq <= _find_settled(connection))
+        return connection.execute(select(events).where(*new).order_by(events.c.seq)).all()

@@ -30,6 +30,8 @@ from cyclorama.service.tables import jobs as jobs_table
 from cyclorama.service.webhooks import check_address
 
 MAX_WAIT_SECONDS = 120.0
+LOOK_SECONDS = 5.0
+"""After so long without an event the state is read all the same."""
 
 
 async def submit(
@@ -74,7 +76,8 @@ async def wait_for_job(service: Service, key: str, job: str, seconds: float) -> 
     async with service.feed.subscribe(key, [job]) as events:
         state = await run_in_threadpool(read)
         while state in jobs.OPEN and (left := until - time.monotonic()) > 0 and not service.feed.stopping:
-            if any(data["type"] == "done" for _, data in await events.take(left)) or events.dropped:
+            taken = await events.take(min(left, LOOK_SECONDS))
+            if not taken or events.dropped or any(data["type"] == "done" for _, data in taken):
                 state = await run_in_threadpool(read)
     return state
 
@@ -96,7 +99,7 @@ async def wait_for_parts(service: Service, key: str, id: str) -> RowMapping:
             left = until - time.monotonic()
             if left <= 0 or service.feed.stopping:
                 raise NotReadyError(f"no worker has taken image {id} apart yet; ask again")
-            for _, data in await events.take(left):
+            for _, data in await events.take(min(left, LOOK_SECONDS)):
                 if data["type"] == "parts" and data["image"] == id and data.get("error"):
                     kind = getattr(errors, data["error"]["error"], CycloramaError)
                     raise kind(data["error"]["reason"])
