@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import json
 import os
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,14 +19,17 @@ from sqlalchemy import select, update
 
 from cyclorama.errors import DiskFullError, UnknownIdError
 from cyclorama.service import context, retention
+from cyclorama.service.archive import send_archive
 from cyclorama.service.assets import drop_asset, keep_asset
 from cyclorama.service.context import Service
-from cyclorama.service.decisions import delete_image
+from cyclorama.service.decisions import delete_image, keep_image, read_done
 from cyclorama.service.jobs import submit_job
+from cyclorama.service.leases import claim_image, publish_image
 from cyclorama.service.retention import DAY, Swept, sweep
 from cyclorama.service.schemas import JobItem, JobRequest
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store
+from cyclorama.service.submit import read_detail
 from cyclorama.service.tables import assets, images, jobs
 from cyclorama.service.uploads import keep_file
 
@@ -152,6 +158,43 @@ def test_a_deleted_asset_leaves_what_finished_images_hold(store: Store) -> None:
     assert not store.blobs.has(logo), "nobody names it now"
 
 
+PLAIN = {"media_type": "image/png", "suffix": ".png", "seed": 1, "recipe": {}}
+POSTER = {"poster": {"language": "en", "family": "x", "attempt": 1, "faults": {}}}
+
+
+@pytest.mark.parametrize(
+    ("order", "result", "first"),
+    [
+        ({}, PLAIN, "images/p.png"),
+        ({"poster": {"texts": {"en": {"headline": "Hi"}}}}, PLAIN | POSTER, "posters/p-square.png"),
+    ],
+)
+def test_an_archive_holds_what_is_left_of_a_job(
+    store: Store, order: dict[str, Any], result: dict[str, Any], first: str
+) -> None:
+    asset, _ = keep_asset(store, "k", store.blobs.put(b"photo"), 5, "p.png", "image/png", {})
+    request = JobRequest.model_validate({"items": [{"image": asset["id"]}], **order})
+    with store.write() as connection:
+        job = submit_job(connection, request, "k", "scenes")
+    held = claim_image(store, "w", ["scenes"], 0)
+    assert held is not None
+    publish_image(store, held, result, {"file": store.blobs.put(b"one")})
+    changed = keep_image(
+        store, read_done(store, "k", held.image), result, {"file": store.blobs.put(b"two")}, 1.0
+    )
+    delete_image(store, "k", changed["id"])
+
+    async def read() -> bytes:
+        service: Any = SimpleNamespace(store=store)
+        answer = send_archive(service, read_detail(service, "k", job))
+        return b"".join([bytes(piece) async for piece in answer.body_iterator])  # type: ignore[arg-type]
+
+    with zipfile.ZipFile(io.BytesIO(asyncio.run(read()))) as archive:
+        assert archive.namelist() == [first, "results.jsonl"] and archive.read(first) == b"one"
+        rows = [json.loads(line) for line in archive.read("results.jsonl").splitlines()]
+    assert [(row["state"], row.get("file")) for row in rows] == [("done", first), ("cancelled", None)]
+
+
 def test_an_upload_brings_back_bytes_that_are_gone(store: Store, tmp_path: Path) -> None:
     children = SimpleNamespace(run=lambda *_: {"media_type": "image/png", "width": 1})
     service: Any = SimpleNamespace(store=store, children=children)
@@ -206,8 +249,6 @@ def test_nothing_is_taken_in_when_the_disk_is_nearly_full(
 
 
 def test_a_sweep_that_fails_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    import asyncio
-
     calls = []
 
     def fail(*_: Any) -> None:

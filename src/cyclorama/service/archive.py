@@ -47,10 +47,11 @@ class _Pipe:
 
 def send_archive(service: Service, job: JobDetail) -> StreamingResponse:
     """The zip of ``job``, made while it is sent: no more than a block of it is in memory."""
+    names = name_images(job)
     with service.store.read() as connection:
         query = select(images.c.id, images.c.files).where(images.c.job == job.id, images.c.state == "done")
-        files = {row.id: row.files for row in connection.execute(query)}
-    return _send(_write(service, job, files), f"{job.id}.zip")
+        files = {row.id: row.files["file"] for row in connection.execute(query) if row.id in names}
+    return _send(_write(service, job, names, files), f"{job.id}.zip")
 
 
 def send_images(service: Service, rows: Sequence[RowMapping]) -> StreamingResponse:
@@ -93,10 +94,11 @@ def _send(pieces: Iterator[bytes], name: str) -> StreamingResponse:
 
 
 def name_images(job: JobDetail) -> dict[str, str]:
-    """Image to its path in the archive, as the command would name it; no two are equal."""
+    """Finished image to its path in the archive, as the command would name it; no two are equal."""
     stems = build_stems([_name_item(job, number) for number in range(job.items)])
+    done = [image for image in job.images if image.state == "done"]
     if job.request.poster is not None:
-        return {image.id: f"posters/{stems[image.item]}{_end_poster(job, image)}.png" for image in job.images}
+        return {image.id: f"posters/{stems[image.item]}{_end_poster(job, image)}.png" for image in done}
     layouts = job.request.settings.build_layouts()
     suffix = job.request.settings.encoding.suffix
 
@@ -108,15 +110,15 @@ def name_images(job: JobDetail) -> dict[str, str]:
         ending = build_ending(layout, image.candidate, image.candidate)
         return f"images/{stems[image.item]}{ending}-{image.id[3:9]}{SUFFIXES[kind]}"
 
-    return {image.id: name(image) for image in job.images}
+    return {image.id: name(image) for image in done}
 
 
 def _end_poster(job: JobDetail, image: Image) -> str:
     """Size and language, and what tells an edited poster from the one it was made of."""
-    assert job.request.poster is not None
-    texts = list(job.request.poster.texts)
-    language = image.poster.language if image.poster is not None else texts[image.candidate - 1]
-    parts = [job.request.poster.sizes[image.output], *([language] if len(texts) > 1 else [])]
+    order, made = job.request.poster, image.poster
+    assert order is not None
+    assert made is not None
+    parts = [order.sizes[image.output], *([made.language] if len(order.texts) > 1 else [])]
     return "-".join(["", *parts, *([] if image.parent is None else [image.id[3:9]])])
 
 
@@ -124,16 +126,15 @@ def _name_item(job: JobDetail, number: int) -> str:
     return next(image.name for image in job.images if image.item == number)
 
 
-def _write(service: Service, job: JobDetail, files: dict[str, dict[str, str]]) -> Iterator[bytes]:
+def _write(service: Service, job: JobDetail, names: dict[str, str], files: dict[str, str]) -> Iterator[bytes]:
     pipe: Any = _Pipe()
-    names = name_images(job)
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         lines = []
         for image in job.images:
             stated = image.model_dump(mode="json", exclude_none=True)
             if image.id in files:
                 stated["file"] = names[image.id]
-                with service.store.blobs.open(files[image.id]["file"]) as source:
+                with service.store.blobs.open(files[image.id]) as source:
                     yield from _copy(archive, pipe, names[image.id], source)
             lines.append(stated)
         text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
