@@ -22,10 +22,12 @@ from cyclorama.errors import (
     UnknownIdError,
 )
 from cyclorama.generation.settings import GenerateConfig
-from cyclorama.service import batch_input, batches, tables
+from cyclorama.service import batch_input, batch_runner, batches, tables
 from cyclorama.service.batch_input import clean_path, look_at_table, unpack_images
+from cyclorama.service.batch_runner import BatchRunner
 from cyclorama.service.batch_schemas import BatchRequest
 from cyclorama.service.brands import BrandKit, BrandReference, add_brand, dress_batch
+from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, find
 from service_store import add_asset
 
@@ -191,6 +193,50 @@ def test_states_of_a_batch(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
         assert find(connection, tables.batches, id, "local")["retry"] is True
     batches.drop_batch(store, "local", id)
     assert not batches.find_folder(store, id).exists()
+
+
+def read_runner(store: Store, id: str) -> tuple[str, str | None]:
+    row = batches.find_batch(store, "local", id)
+    return row["state"], row["runner"]
+
+
+def test_a_batch_goes_on_under_another_name_of_its_machine_once_nobody_is_at_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, ids = ServiceSettings(data=store.folder), {}
+    for state in ("queued", "checking"):
+        ids[state] = add(store)
+        batches.ask(store, "local", ids[state], state, None)
+    started: list[str] = []
+    child = SimpleNamespace(start=lambda: started.append("one"), is_alive=lambda: True)
+    context = SimpleNamespace(Process=lambda **_: child)
+    monkeypatch.setattr(batch_runner.multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr(batch_runner.socket, "gethostname", lambda: "old")
+    old = BatchRunner(settings, store)
+    begun = [old._begin(what) for what in ("run", "check")]
+    assert len(started) == 2 and read_runner(store, ids["queued"]) == ("running", old._name)
+    monkeypatch.setattr(batch_runner.socket, "gethostname", lambda: "new")
+    new = BatchRunner(settings, store)
+    new._recover_left()
+    assert read_runner(store, ids["queued"]) == ("running", old._name), "its lock is held"
+    assert new._begin("run") is None
+    for one in begun:
+        assert one is not None
+        one.lock.close()  # as the end of its process does
+    new._recover_left()
+    assert [read_runner(store, ids[state]) for state in ids] == [("queued", None), ("checking", None)]
+    again = new._begin("run")
+    assert again is not None and read_runner(store, ids["queued"]) == ("running", new._name)
+    again.lock.close()
+
+
+def test_a_batch_whose_files_are_elsewhere_is_left_alone(store: Store, tmp_path: Path) -> None:
+    id = add(store)
+    with store.write() as connection:
+        connection.execute(update(tables.batches).values(state="running", runner="other:1"))
+    batches.find_folder(store, id).rename(tmp_path / "elsewhere")
+    BatchRunner(ServiceSettings(data=store.folder), store)._recover_left()
+    assert read_runner(store, id) == ("running", "other:1")
 
 
 def test_a_batch_takes_what_its_brand_says_where_it_says_nothing_itself(store: Store) -> None:

@@ -17,19 +17,19 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sqlalchemy import RowMapping, select, update
 from sqlalchemy.exc import OperationalError
 
-from cyclorama.errors import CycloramaError
+from cyclorama.errors import CycloramaError, OutputError
+from cyclorama.files import lock_file
 from cyclorama.service.batch_work import TOLD, summarise, work
 from cyclorama.service.batches import find_folder
 from cyclorama.service.events import write_event
 from cyclorama.service.health import has_room
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.store import Store, get_time
-from cyclorama.service.supervise import is_alive
 from cyclorama.service.tables import batches
 from cyclorama.service.webhooks import order_delivery
 
@@ -38,6 +38,9 @@ LOOK_SECONDS = 0.25
 TELL_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 """For the images in hand, after a cancel."""
+RECOVER_SECONDS = 15.0
+LOCK = "runner.lock"
+"""In a batch's folder: locked while a server has a child at it."""
 LOSSES = 3
 """A batch whose child died so often has failed."""
 _WAITING = {"check": "checking", "run": "queued"}
@@ -50,6 +53,7 @@ class _BatchChild:
     key: str
     folder: Path
     process: Any
+    lock: IO[bytes]
     told: float
     rows: int = -1
     """Done, as was told last."""
@@ -89,10 +93,16 @@ class BatchRunner:
                 child.process.kill()
                 child.process.join()
             self._settle(what, child)
+            child.lock.close()
         self._children = dict.fromkeys(_WAITING)
 
     def _watch(self) -> None:
+        recovered = time.monotonic()
         while not self._stopping.wait(LOOK_SECONDS):
+            if time.monotonic() - recovered > RECOVER_SECONDS:
+                recovered = time.monotonic()
+                with suppress(OperationalError):  # the next time
+                    self._recover_left()
             for what, child in self._children.items():
                 try:
                     if child is None:
@@ -101,6 +111,7 @@ class BatchRunner:
                         self._look(what, child)
                     else:
                         self._settle(what, child)
+                        child.lock.close()
                         self._children[what] = None
                 except OperationalError as error:  # such as a full disk
                     _LOG.error("the batches' store takes nothing: %s", error.orig)
@@ -117,12 +128,16 @@ class BatchRunner:
         if row is None:
             return None
         id, folder = row["id"], find_folder(self._store, row["id"])
+        lock = _lock(folder)
+        if lock is None:
+            return None
         values: dict[str, Any] = {"state": _WORKING[what], "runner": self._name}
         if what == "run":
             values["started"] = get_time()
         with self._store.write() as connection:
             taken = update(batches).where(batches.c.id == id, *waiting).values(**values)
             if not connection.execute(taken).rowcount:
+                lock.close()
                 return None
             write_event(connection, row["key"], id, "started", state=values["state"])
         (folder / TOLD).unlink(missing_ok=True)
@@ -131,7 +146,7 @@ class BatchRunner:
             target=work, args=(self._settings, folder, order, what, os.getpid()), name=f"cyclorama-{what}"
         )
         process.start()
-        return _BatchChild(id, row["key"], folder, process, time.monotonic())
+        return _BatchChild(id, row["key"], folder, process, lock, time.monotonic())
 
     def _look(self, what: str, child: _BatchChild) -> None:
         """End a child whose batch was cancelled; tell how far the others are."""
@@ -192,16 +207,32 @@ class BatchRunner:
             return connection.execute(select(batches).where(batches.c.id == id)).mappings().first()
 
     def _recover_left(self) -> None:
-        """A child ends with its server: what an earlier start had in work waits again."""
-        machine = self._name.partition(":")[0]
-        mine = batches.c.runner.startswith(f"{machine}:", autoescape=True)
-        with self._store.write() as connection:
-            for row in connection.execute(select(batches).where(mine)).mappings().all():
-                process = int(row["runner"].rpartition(":")[2])
-                if process == os.getpid() or not is_alive(process):
-                    state = {"running": "queued"}.get(row["state"], row["state"])
-                    values = {"state": state, "runner": None}
-                    connection.execute(update(batches).where(batches.c.id == row["id"]).values(**values))
+        """A child ends with its server: what a server that is gone had in work here waits again."""
+        mine = {child.batch for child in self._children.values() if child is not None}
+        with self._store.read() as connection:
+            rows = connection.execute(select(batches).where(batches.c.runner.is_not(None))).mappings().all()
+        for row in rows:
+            folder = find_folder(self._store, row["id"])
+            if row["id"] in mine or not folder.is_dir() or (lock := _lock(folder, sure=True)) is None:
+                continue
+            state = {"running": "queued"}.get(row["state"], row["state"])
+            held = (batches.c.id == row["id"], batches.c.runner == row["runner"])
+            with lock, self._store.write() as connection:
+                connection.execute(update(batches).where(*held).values(state=state, runner=None))
+
+
+def _lock(folder: Path, sure: bool = False) -> IO[bytes] | None:
+    """The lock of the batch in ``folder``, until it is closed; None while another server has it.
+
+    ``sure``: also where the disk has no locks, so that nobody knows.
+    """
+    path = folder / LOCK
+    file = path.open("ab")
+    with suppress(OutputError):
+        if lock_file(file, path) or not sure:
+            return file
+    file.close()
+    return None
 
 
 def read_progress(out: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@
     DIR/batches/bt_…/common/    reference, style, backdrop
     DIR/batches/bt_…/out/       the run, as `cyclorama generate` writes it
     DIR/batches/bt_…/told.json  what the child process has found or done
+    DIR/batches/bt_…/runner.lock  held by the server whose child is at it
 
 A batch is ``open``; ``checking`` brings it back there. ``queued``, then ``running``, it ends ``done``,
 ``failed`` or ``cancelled``, and may be run again: what is finished stays.
