@@ -208,6 +208,34 @@ def test_plan_gives_the_layouts_that_posters_are_drawn_from(tmp_path: Path) -> N
     assert PosterRecord(**json.loads(record.read_text())).layout == layouts[0]
 
 
+def test_plan_of_names_that_differ_in_their_suffix_and_of_web_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product = make_product()
+    alpha = np.rint(product.matte * 255).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    for suffix, width in (("png", 200), ("webp", 90)):
+        rgba = Image.fromarray(np.dstack([product.pixels, alpha])).resize((width, 240))
+        rgba.save(tmp_path / "in" / f"vase.{suffix}", lossless=True)
+    (tmp_path / "texts.yaml").write_text("headline: Good morning\n")
+    options = ["--texts", str(tmp_path / "texts.yaml"), "--size", "160x200", "--category", "vase", "--quiet"]
+    assert main(["plan", str(tmp_path / "in"), "--out", str(tmp_path / "a"), *options]) == 0
+    rows = [json.loads(line) for line in (tmp_path / "a" / "plans.jsonl").read_text().splitlines()]
+    told = [json.loads((tmp_path / "a" / row["plans"]).read_text()) for row in rows]
+    assert [(row["name"], row["energy"]) for row in rows] == [
+        (one["name"], one["layouts"][0]["energy"]) for one in told
+    ]
+    assert [one["name"] for one in told] == ["vase.png", "vase.webp"]
+
+    asked: list[str] = []
+    data = (tmp_path / "in" / "vase.png").read_bytes()
+    monkeypatch.setattr("cyclorama.data.addresses.fetch", lambda url, policy: asked.append(url) or data)
+    (tmp_path / "t.csv").write_text("image\nhttps://cdn.shop.example/vase.png\n")
+    web = [str(tmp_path / "t.csv"), "--allow-urls", "cdn.shop.example", "--out", str(tmp_path / "b")]
+    assert main(["plan", *web, *options]) == 0
+    assert asked == ["https://cdn.shop.example/vase.png"]
+
+
 def test_people_label_posters_and_do_not_see_what_others_said(layout: PosterLayout, tmp_path: Path) -> None:
     posters, out = tmp_path / "posters", tmp_path / "labels"
     for name, planted in (("clean", {}), ("up", {"down": -0.1}), ("small", {"scale": 0.6})):

@@ -13,7 +13,7 @@ from cyclorama.generation.settings import InputSettings
 from cyclorama.posters.planning import Planner
 
 if TYPE_CHECKING:
-    from cyclorama.generation.items import Item
+    from cyclorama.generation.items import Item, ItemSource
     from cyclorama.generation.model import ModelHandle
     from cyclorama.imaging.product import Product
     from cyclorama.models.registry import Category
@@ -70,6 +70,7 @@ def plan(
     from cyclorama.files import check_output_folder, write_atomic
     from cyclorama.generation.items import Failure, ItemSource
     from cyclorama.generation.model import open_model
+    from cyclorama.generation.writers import build_stems
     from cyclorama.posters.canvases import read_canvas
     from cyclorama.posters.maker import PosterSettings, read_logo
     from cyclorama.posters.plan_sheet import draw_plans
@@ -95,12 +96,14 @@ def plan(
     )
     languages = find_languages(wordings, source.words)
     rows: list[dict[str, Any]] = []
-    for number, item in enumerate(source.iterate(out / "inputs"), 1):
+    items = list(source.iterate(out / "inputs"))
+    stems = build_stems([item.name for item in items])
+    for number, (item, own_stem) in enumerate(zip(items, stems, strict=True), 1):
         subject: tuple[Product, Category] | None = None
         for name, canvas in canvases.items():
             row: dict[str, Any] = {"name": item.name, "size": name}
             try:
-                subject = subject or _read_subject(handle, item, inputs)
+                subject = subject or _read_subject(handle, item, source)
                 product, category = subject
                 said = settle_words(merge_words(wordings, item.words, languages, f"row {number}"), look)
                 request = PlanRequest(product, canvas, said, choose_fonts(look, category.name), logo)
@@ -111,7 +114,7 @@ def plan(
                 rows.append(row | {"status": "failed", "error": failure.error, "reason": failure.reason})
                 print(f"{item.name}, {name}: {failure.error}: {failure.reason}", file=sys.stderr)
                 continue
-            stem = out / FOLDER / Path(item.name).with_suffix(f".{name}")
+            stem = out / FOLDER / f"{own_stem}.{name}"
             stem.parent.mkdir(parents=True, exist_ok=True)
             layouts = [layout.describe() for layout in found]
             text = json.dumps(
@@ -139,7 +142,7 @@ def plan(
     return 0 if rows and not failed else 1
 
 
-def _read_subject(handle: ModelHandle, item: Item, inputs: InputSettings) -> tuple[Product, Category]:
+def _read_subject(handle: ModelHandle, item: Item, source: ItemSource) -> tuple[Product, Category]:
     """An item's product and category. Raises what its image or its name is refused with."""
     from cyclorama.data.addresses import read_bytes
     from cyclorama.errors import InputError
@@ -148,9 +151,11 @@ def _read_subject(handle: ModelHandle, item: Item, inputs: InputSettings) -> tup
 
     if item.failure is not None or item.image is None:
         raise InputError("the row names no image" if item.failure is None else item.failure.reason)
-    mask = None if item.mask is None else read_bytes(item.mask)
-    product = Product.from_image(read_bytes(item.image), mask, mask_means=item.mask_means, name=item.name)
-    known = inputs.build_rules().choose(item.category, handle.registry, item.folders)
+    mask = None if item.mask is None else read_bytes(item.mask, urls=source.urls)
+    product = Product.from_image(
+        read_bytes(item.image, urls=source.urls), mask, mask_means=item.mask_means, name=item.name
+    )
+    known = source.settings.build_rules().choose(item.category, handle.registry, item.folders)
     return product, (known or recognise(product, handle.registry)).category
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -31,6 +32,7 @@ PART_BYTES = 24 * 2**20
 """Of files that are sent together."""
 FILE_BYTES = 32 * 2**20
 _HERE = ("dtype", "cutout", "storage", "retry", "overwrite", "channels_last", "compile", "in_flight")
+_ENDED = ("done", "failed")
 _SHARED = ("reference", "reference_mask", "style", "backdrop")
 
 
@@ -81,19 +83,21 @@ def generate(
     source = ItemSource(input, inputs, out)
     order = describe_order(source, inputs, settings, run, gate, model)
     client = Client(server, key)
-    batch = find_batch(client, out, order)
+    mark = mark_input(source)
+    batch = find_batch(client, out, order, mark)
     if batch is None:
         order |= {
             name: client.upload(path) for name in _SHARED if (path := getattr(inputs, name)) is not None
         }
         batch = send_inputs(client, source, quiet)
-        write_note(out, client, batch, order)
+        write_note(out, {"server": client.url, "batch": batch.id, "order": order, "input": mark})
     if batch.state in ("open", "cancelled"):
         client.run(batch.id, **read_note(out)["order"])
-    ended = follow(client, batch.id, quiet)
+    ended = batch if batch.state in _ENDED else follow(client, batch.id, quiet)
     if ended is None:
         return 130
     fetch(client, ended, out)
+    write_note(out, read_note(out) | {"fetched": True})
     return conclude(ended, out, quiet)
 
 
@@ -174,6 +178,21 @@ def list_files(source: ItemSource, scratch: Path) -> Iterator[tuple[str, Path]]:
                 yield name, path
 
 
+def mark_input(source: ItemSource) -> str:
+    """What is sent, in short: which table or folder, and of each file its name, size and time."""
+    from cyclorama.data.addresses import read_stamp
+
+    shared = [str(path) for name in _SHARED if (path := getattr(source.settings, name)) is not None]
+    hasher = hashlib.sha256()
+    with tempfile.TemporaryDirectory(prefix="cyclorama-mark-") as scratch:
+        listed = list_files(source, Path(scratch))
+        for name in (source.table.name, *shared):
+            hasher.update(f"{name}\n{read_stamp(name)}\n".encode("utf-8", "surrogateescape"))
+        for name, path in listed:
+            hasher.update(f"{name}\n{read_stamp(str(path))}\n".encode("utf-8", "surrogateescape"))
+    return hasher.hexdigest()
+
+
 def pack_files(files: Iterator[tuple[str, Path]]) -> Iterator[bytes]:
     """Zips of ``files``; one that is too large for the server is left out."""
     made, archive = io.BytesIO(), None
@@ -242,19 +261,22 @@ def conclude(batch: RemoteWork, out: Path, quiet: bool) -> int:
     return (1 if counts["done"] else 2) if counts["failed"] else 0
 
 
-def find_batch(client: Client, out: Path, order: dict[str, Any]) -> RemoteWork | None:
-    """The batch that an earlier run of the same command has left unfinished, if it is still there."""
+def find_batch(client: Client, out: Path, order: dict[str, Any], mark: str) -> RemoteWork | None:
+    """The batch that an earlier run of the same command on the same input has left, if it is still there.
+
+    One that has ended is left until its images were fetched.
+    """
     from cyclorama.errors import UnknownIdError
 
     note = read_note(out)
     known = {name: value for name, value in note.get("order", {}).items() if name not in _SHARED}
-    if note.get("server") != client.url or known != order:
+    if (note.get("server"), note.get("input"), known) != (client.url, mark, order):
         return None
     try:
         found = client.read(note["batch"])
     except UnknownIdError:
         return None
-    return None if found.state in ("done", "failed") else found
+    return None if found.state in _ENDED and note.get("fetched") else found
 
 
 def read_note(out: Path) -> dict[str, Any]:
@@ -266,9 +288,8 @@ def read_note(out: Path) -> dict[str, Any]:
     return note
 
 
-def write_note(out: Path, client: Client, batch: RemoteWork, order: dict[str, Any]) -> None:
-    """Keep in ``out`` which batch is made for it."""
+def write_note(out: Path, note: dict[str, Any]) -> None:
+    """Keep in ``out`` which batch of which server is made for it, of what order and input."""
     from cyclorama.files import write_atomic
 
-    note = {"server": client.url, "batch": batch.id, "order": order}
     write_atomic(out / NOTE, json.dumps(note, indent=1).encode())
