@@ -19,6 +19,7 @@ from cyclorama.errors import (
     OutputError,
     QueueFullError,
     QuotaError,
+    RequestError,
     UnknownIdError,
 )
 from cyclorama.service import jobs, leases, parts, tables, webhooks
@@ -275,9 +276,11 @@ def test_what_another_key_has_is_not_there(store: Store) -> None:
 
 
 def test_nothing_is_taken_in_beyond_the_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(QuotaError, match="201 images would make 201 waiting ones, the limit is 200"):
+    with pytest.raises(RequestError, match="201 images in one job, the limit is 200; send several jobs"):
         submit(store, items=67, candidates=3)
     submit(store, items=3)
+    with pytest.raises(QuotaError, match="198 images would make 201 waiting ones, the limit is 200"):
+        submit(store, items=66, candidates=3)
     monkeypatch.setattr(jobs, "MAX_WAITING", 4)
     with pytest.raises(QueueFullError, match="3 images wait here, the limit is 4"):
         submit(store, items=2, key="b")

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from cyclorama.config import to_plain
-from cyclorama.errors import NotReadyError, QueueFullError, QuotaError
+from cyclorama.errors import NotReadyError, QueueFullError, QuotaError, RequestError
 from cyclorama.service.events import write_event
 from cyclorama.service.idempotency import do_once
 from cyclorama.service.schemas import JobRequest
@@ -33,7 +33,7 @@ def submit_job(
 ) -> str:
     """Take ``request`` in and give the new job's id, all in the caller's transaction.
 
-    Raises UnknownIdError (an asset), QuotaError, QueueFullError.
+    Raises UnknownIdError (an asset), RequestError (more images than ``limit``), QuotaError, QueueFullError.
     """
     names = [_read_item(connection, item, key) for item in request.items]
     if request.poster is not None and request.poster.logo is not None:
@@ -45,6 +45,10 @@ def submit_job(
         for output in range(outputs)
         for candidate in range(1, candidates + 1)
     ]
+    if len(spots) > limit:
+        raise RequestError(
+            f"{len(spots)} images in one job, the limit is {limit}; send several jobs, or a batch", "items"
+        )
     _check_room(connection, key, len(spots), limit)
     job, now = make_id("jb"), get_time()
     values = to_request(request)
