@@ -21,6 +21,12 @@ from cyclorama.evaluation.reading import (
     match_references,
     open_images,
 )
+from cyclorama.generation.items import ItemSource
+from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.run import run_images
+from cyclorama.generation.settings import InputSettings
+from drawn import save_product
+from stand_in import StandIn, build_config
 
 
 def paint(number: int) -> np.ndarray:
@@ -74,6 +80,42 @@ def test_the_results_of_generate_leave_failures_out(tmp_path: Path):
     assert get_reference_styles(partners) == {"cold": ("", None), "warm": ("tea", None)}
     with pytest.raises(MissingImageError, match="no reference 'warm' for 'tea'"):
         match_references(images, from_arrays({"cold": paint(4)}))
+
+
+@pytest.mark.parametrize("storage", ["files", "webdataset"])
+@pytest.mark.parametrize("table", [False, True])
+def test_a_run_has_the_keys_of_its_input(tmp_path: Path, storage: str, table: bool):
+    """The digest in the column ``key`` of results is nobody's id, and a run knows sub-folders as its input
+    does."""
+    source = tmp_path / "in"
+    for number, name in enumerate(("p0", "shoes/p1", "shoes/p2")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        save_product(source / f"{name}.png", number, (64, 64))
+    if table:
+        (tmp_path / "list.csv").write_text("image\nin/p0.png\nin/shoes/p1.png\nin/shoes/p2.png\n")
+        source = tmp_path / "list.csv"
+    items, model = ItemSource(source, InputSettings(category="fruit")), StandIn()
+    config = build_config(storage=storage).replace(rules=items.settings.build_rules())
+    handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
+    run_images(items, tmp_path / "out", handle, config, load_model=lambda *_: model)
+    made, given = open_images(tmp_path / "out"), open_images(source)
+    assert made.keys == given.keys == (["p0", "p1", "p2"] if table else ["p0", "shoes/p1", "shoes/p2"])
+    assert find_partners(made, given).paired
+    rows = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
+    shown = [made.load(key).pixels for key in made.keys]
+    if storage == "files":
+        assert all(
+            np.array_equal(pixels, np.asarray(Image.open(tmp_path / "out" / row["output"])))
+            for pixels, row in zip(shown, rows, strict=True)
+        )
+        return
+    with tarfile.open(tmp_path / "out" / "webdataset" / "shard-000000.tar") as tar:
+        for pixels, row in zip(shown, rows, strict=True):
+            member = tar.extractfile(row["output"].partition(":")[2])
+            assert member is not None and np.array_equal(pixels, np.asarray(Image.open(member)))
+    (tmp_path / "out" / "webdataset" / "shard-000000.tar").unlink()
+    with pytest.raises(DataError, match=r"cannot read .*shard-000000\.tar"):
+        open_images(tmp_path / "out")
 
 
 def test_tables_and_their_mistakes(tmp_path: Path):

@@ -1,8 +1,9 @@
 """What is to be scored, and which original, mask and reference belong to each image?
 
 A key names one product image in every set that shows it: the file's path below its folder without suffix,
-a manifest row's ``id`` (else the stem of its input), a shard member's stem. Images come from folders, tables,
-shards or arrays and are decoded when asked for, so a set of any size costs no memory.
+a manifest row's ``id`` (else the stem of its input), a shard member's stem; a run's results have the keys of
+its input. Images come from folders, tables, shards or arrays and are decoded when asked for, so a set of any
+size costs no memory.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import numpy as np
 from cyclorama.data.addresses import read_bytes
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.records import Place, locate
+from cyclorama.data.shards import scan_shard
 from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
+from cyclorama.jobs.store import ShardStore
 from cyclorama.layout.elements import ENDING, PARTS
 from cyclorama.types import Matte, Pixels
 
@@ -202,23 +205,32 @@ def _hint(keys: Sequence[str]) -> str:
 
 
 def _read_rows(path: Path) -> dict[str, ImageItem]:
+    results = path.name in RESULTS
     try:
-        columns = {"image": "output"} if path.name in RESULTS else {}
-        table = open_table(path, columns=columns, check_files=False)
+        table = open_table(path, columns={"image": "output"} if results else {}, check_files=False)
+        kind = table.kind
+        if results:  # the first note of a run tells what its input is
+            notes = ShardStore(path.parent).load_values().get("notes") or [""]
+            kind = str(notes[0]).rpartition(": ")[2]
         items: dict[str, ImageItem] = {}
+        members: dict[str, str] = {}
         for row in table:
             values = row.values
+            if results and table.map.fields.get("id") != ("id",):
+                values.pop("id", None)  # no row has one, so the digest in the column ``key`` was taken for it
             if values.get("status", "done") != "done":
                 continue
             if row.error is not None:
                 raise DataError(f"{path}, {row.place}: {row.error}")
             image = values["image"]
-            key = _find_key(table.kind, row, image)
+            key = _find_key(kind, row, image)
             if key in items:
                 raise DataError(
                     f"{path}, {row.place}: the key {key!r} is there twice; give each image an id or name of "
                     "its own"
                 )
+            if results:
+                image = _find_member(image, members)
             mask = None if values.get("mask") is None else locate(values["mask"])
             category, reference, means = (values.get(n) for n in ("category", "reference", "mask_means"))
             items[key] = ImageItem(locate(image), mask, category, reference, values, means)
@@ -227,13 +239,28 @@ def _read_rows(path: Path) -> dict[str, ImageItem]:
     return items
 
 
+def _find_member(image: str, members: dict[str, str]) -> str:
+    """``image``, or where the member of a tar lies that a run's results name ``shard.tar:NAME``; ``members``
+    keeps what was found."""
+    stem, colon, name = image.rpartition(".tar:")
+    if not colon:
+        return image
+    if image not in members:
+        for entry in scan_shard(f"{stem}.tar"):
+            members |= {f"{stem}.tar:{entry.key}.{suffix}": at for suffix, at in entry.members.items()}
+    if image not in members:
+        raise DataError(f"{stem}.tar has no member {name}, which the results name; make the run again")
+    return members[image]
+
+
 def _find_key(kind: str, row: Row, image: Any) -> str:
-    if kind == "shards":
-        return str(row.values["shard_key"])
-    if kind == "folder":
-        return str(PurePosixPath(row.name).with_suffix(""))
+    """``kind``: of the table, or of a run's input where these are its results."""
     values = row.values
+    if kind == "shards" and "shard_key" in values:
+        return str(values["shard_key"])
     own = values.get("title") if "status" in values else values.get("input")  # of a run's results
+    if kind in ("folder", "shards"):
+        return str(PurePosixPath(str(own or row.name)).with_suffix(""))
     named = values.get("id") or own or (image if isinstance(image, str) else row.name)
     return str(named) if "id" in values else PurePosixPath(str(named)).stem
 
