@@ -69,6 +69,26 @@ def test_rows_that_move_to_other_shards_are_kept(folder: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_row_on_top_of_a_table_gives_the_tar_of_a_fresh_run(folder: Path) -> None:
+    """Members are named by row: a row that moves within its shard must not come under its old number."""
+    values = {"settings": {"batch_size": 1}, "storage": "webdataset", "shard_size": 16}
+    run(folder, **values)
+    save_product(folder / "new.png", 50)
+    names = ["new.png", "gone.png", *(f"p{i}.png" for i in range(7))]
+    write_manifest(folder, [{"image": name} for name in names])
+    result, _ = run(folder, **values)
+    assert (result.done, result.failed) == (8, 1)
+    run(folder, "fresh", **values)
+    assert read_stable(folder / "out") == read_stable(folder / "fresh")
+    with tarfile.open(folder / "out/webdataset/shard-000000.tar") as tar:
+        members = tar.getnames()
+    assert members == [f"{row:09d}.{end}" for row in (0, *range(2, 9)) for end in ("png", "json")]
+    save_product(folder / "p7.png", 7)
+    write_manifest(folder, [{"image": name} for name in [*names, "p7.png"]])
+    again, _ = run(folder, **values)
+    assert again.made == 1  # what did not move stays
+
+
 def test_touched_files_are_known_again_by_content(folder: Path) -> None:
     run(folder)
     before = read_stable(folder / "out")

@@ -198,10 +198,12 @@ class RowState:
         self.result = self.begin("failed") | {"error": failure.error, "reason": failure.reason}
 
     def reuse(self, earlier: Mapping[str, Any]) -> bool:
-        """Settle the row with an ``earlier`` run's result, if all its files are in place."""
+        """Settle the row with an ``earlier`` run's result, if its files are in place under their names."""
         images = [dict(image) for image in earlier.get("images") or []]
         files = [(file["name"], file["bytes"]) for image in images for file in image["files"]]
         writer = self.job.writer
+        if files and writer.numbered and earlier["row"] != self.plan.row:
+            return False
         if not writer.restore(self.shard, files):
             return False
         for image in images:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from cyclorama.errors import OutputError
 from cyclorama.files import refuse, write_atomic
@@ -124,6 +124,8 @@ class FileWriter:
     """
 
     out: Path
+    numbered: ClassVar[bool] = False
+    """Whether names hold the row's number, so that a row that moves needs other ones."""
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
         """The names of one image's files: ``images/STEM…``, and ``layers/STEM…`` of what belongs to it.
@@ -163,6 +165,8 @@ class TarWriter(FileWriter):
 
     The tar is written when its shard is finished; until then its files wait in the shard's work folder.
     """
+
+    numbered = True
 
     def build_names(self, row: int, stem: str, ending: str, suffixes: Sequence[str]) -> list[str]:
         """The row's number with the ending, without a dot or slash: WebDataset cuts keys at the first dot."""
