@@ -85,6 +85,12 @@ def test_two_sets_are_compared(world: Path, capsys: pytest.CaptureFixture[str]):
     for name in ("psnr", "ssim", "perceptual", "product_max_difference", "rim_delta_e"):
         assert found[name]["verdict"] == "first" and found[name]["first_wins"] == 8
     assert "images are few" in printed.err
+    rows = "".join(f"p{n},truth/p{n}.png,one\n" for n in range(8))  # all of one product: nothing about others
+    (world / "truth.csv").write_text(f"id,image,product_id\n{rows}")
+    arguments[-1] = world / "truth.csv"
+    assert run(*arguments, "--masks", world / "masks", "--features", network, "--metrics", "truth") == 0
+    found = {d["metric"]: d for d in json.loads(capsys.readouterr().out)["differences"]}
+    assert (found["psnr"]["verdict"], found["psnr"]["first_wins"]) == ("open", 8)
 
 
 def test_metrics_with_nothing_to_compare_are_named(world: Path, capsys: pytest.CaptureFixture[str]):

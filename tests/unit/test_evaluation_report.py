@@ -75,6 +75,21 @@ def test_comparison_counts_wins_in_each_metrics_direction():
         compare(rows[0], {"z": {"psnr": 1.0}}, ("a", "d"))
 
 
+def test_differences_are_drawn_by_product():
+    """Ten copies of every image of eight products say no more than one of each."""
+    random = np.random.default_rng(6)
+    one = [{f"k{n}": {"psnr": float(random.normal(20, 1))} for n in range(8)} for _ in range(2)]
+    many = [{f"{key}-{copy}": row for key, row in rows.items() for copy in range(10)} for rows in one]
+    products = {key: key.partition("-")[0] for key in many[0]}
+    (single,), (copied,) = compare(*one, ("a", "b")), compare(*many, ("a", "b"), products=products)
+    assert copied.difference.value == pytest.approx(single.difference.value)
+    width = single.difference.high - single.difference.low
+    assert copied.difference.low == pytest.approx(single.difference.low, abs=0.05 * width)
+    assert copied.difference.high == pytest.approx(single.difference.high, abs=0.05 * width)
+    assert copied.verdict == single.verdict == "open"
+    assert compare(*many, ("a", "b"))[0].verdict != "open"  # as if all were products of their own
+
+
 def test_compactness_of_two_clusters_is_their_geometry():
     angles = np.radians([-5, 5, 85, 95])
     values = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32) * 3

@@ -135,11 +135,13 @@ def test_means_spread_and_interval_are_those_of_the_seeds_and_products():
 def test_wins_are_counted_by_product_and_by_seed():
     ours = {seed: build_score(2 + seed, 4.0 + seed) for seed in (0, 1)}
     other = {seed: build_score(seed, 4.5) for seed in (0, 1)}
-    found = compute_wins("none", ("ours", ours), ("other", other))
+    found = compute_wins("none", ("ours", ours), ("other", other), PRODUCTS)
     (psnr,) = found.differences
     assert (psnr.first_wins, psnr.second_wins, psnr.verdict) == (12, 0, "first")
     assert psnr.difference.value == pytest.approx(2) and found.seeds_won == {"fid": (1, 2)}
-    back = compute_wins("none", ("other", other), ("ours", ours))
+    alone = compute_wins("none", ("ours", ours), ("other", other), dict.fromkeys(PRODUCTS, "p"))
+    assert alone.differences[0].difference.low is None and alone.differences[0].verdict == "open"
+    back = compute_wins("none", ("other", other), ("ours", ours), PRODUCTS)
     assert back.differences[0].verdict == "second" and back.seeds_won == {"fid": (1, 2)}
     assert (psnr.wins, back.differences[0].wins) == ("12 / 0 / 0", "0 / 12 / 0")
     neither = replace(psnr, metric="layout_copied")
@@ -213,8 +215,8 @@ def test_a_distance_is_won_in_all_seeds_or_open(won: int, verdict: str):
 def test_equal_distances_win_for_neither():
     scores = {0: build_score(0, 4.0), 1: build_score(0, 5.0)}
     other = {0: build_score(0, 4.0), 1: build_score(0, 6.0)}
-    assert compute_wins("none", ("a", scores), ("b", other)).seeds_won == {"fid": (1, 2)}
-    assert compute_wins("none", ("b", other), ("a", scores)).seeds_won == {"fid": (0, 2)}
+    assert compute_wins("none", ("a", scores), ("b", other), PRODUCTS).seeds_won == {"fid": (1, 2)}
+    assert compute_wins("none", ("b", other), ("a", scores), PRODUCTS).seeds_won == {"fid": (0, 2)}
 
 
 @pytest.mark.parametrize("condition", ["self", "pair"])

@@ -61,7 +61,7 @@ def evaluate(
     """
     from cyclorama.evaluation.compare import compare as compare_sets
     from cyclorama.evaluation.distances import LEAST, MOST, calibrate
-    from cyclorama.evaluation.measure import count_steps, evaluate_set, load_networks
+    from cyclorama.evaluation.measure import count_steps, evaluate_set, get_product, load_networks
     from cyclorama.evaluation.reading import attach_masks, find_partners, open_images
     from cyclorama.evaluation.report import Report, format_json
     from cyclorama.files import check_output_folder
@@ -94,7 +94,8 @@ def evaluate(
     differences = []
     if compare:
         first, second = found
-        differences = compare_sets(first.rows, second.rows, (first.name, second.name), settings.seed)
+        shows = {key: get_product(key, *(s.images for s in sets), truth) for key in first.rows}
+        differences = compare_sets(first.rows, second.rows, (first.name, second.name), settings.seed, shows)
     report = Report(found, tuple(differences), tuple(rows))
     if out is not None:
         _write(out, report)

@@ -105,11 +105,16 @@ class PairedDifference:
 
 
 def compare(
-    first: Mapping[str, MetricRow], second: Mapping[str, MetricRow], names: tuple[str, str], seed: int = 0
+    first: Mapping[str, MetricRow],
+    second: Mapping[str, MetricRow],
+    names: tuple[str, str],
+    seed: int = 0,
+    products: Mapping[str, str] | None = None,
 ) -> list[PairedDifference]:
     """The paired differences of every metric that both sets have, in the order of the report.
 
-    ``first`` and ``second`` map images to their rows. Raises MissingImageError if they share no image.
+    ``first`` and ``second`` map images to their rows, ``products`` to the product they show, the unit of the
+    intervals; None: each shows its own. Raises MissingImageError if they share no image.
     """
     common = [key for key in first if key in second]
     if not common:
@@ -121,7 +126,8 @@ def compare(
     for name, metric in METRICS.items():
         both = [key for key in common if name in first[key] and name in second[key]]
         pairs = [(first[key][name], second[key][name]) for key in both]
-        difference = estimate_mean([a - b for a, b in pairs], seed=seed)
+        groups = None if products is None else [products[key] for key in both]
+        difference = estimate_mean([a - b for a, b in pairs], groups, seed)
         if difference is None:
             continue
         above, below = sum(a > b for a, b in pairs), sum(a < b for a, b in pairs)

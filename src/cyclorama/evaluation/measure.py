@@ -219,7 +219,7 @@ def evaluate_set(
     estimates = {}
     for name in METRICS:
         keys = [key for key in rows if name in rows[key]]
-        products = [_get_product(partners, key) for key in keys]
+        products = [get_product(key, partners.images, partners.truth) for key in keys]
         found = estimate_mean([rows[key][name] for key in keys], products, settings.seed)
         if found is not None:
             estimates[name] = found
@@ -266,10 +266,9 @@ def _list_unscored(
     ]
 
 
-def _get_product(partners: Partners, key: str) -> str:
-    """The product that an image shows: the unit of the bootstrap."""
-    sets = [s for s in (partners.images, partners.truth) if s is not None and key in s]
-    named = (s.items[key].meta.get("product_id") for s in sets)
+def get_product(key: str, *sets: ImageSet | None) -> str:
+    """The product that image ``key`` shows, by the first of ``sets`` that knows: unit of the bootstrap."""
+    named = (s.items[key].meta.get("product_id") for s in sets if s is not None and key in s)
     return next((str(name) for name in named if name), key)
 
 

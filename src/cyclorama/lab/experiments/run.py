@@ -167,7 +167,7 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
         if config.chief in by_method:
             chief = (config.chief, by_method[config.chief])
             wins += [
-                compute_wins(condition, chief, (name, found))
+                compute_wins(condition, chief, (name, found), products)
                 for name, found in by_method.items()
                 if name != config.chief
             ]

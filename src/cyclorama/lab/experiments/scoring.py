@@ -218,10 +218,11 @@ def compute_wins(
     condition: Condition,
     chief: tuple[str, Mapping[int, TrialScore]],
     other: tuple[str, Mapping[int, TrialScore]],
+    products: Mapping[str, str],
 ) -> Wins:
     """Paired differences of two methods given as (name, scores by seed) under one condition.
 
-    Raises MissingImageError if they share no product.
+    ``products`` maps keys to the product they show. Raises MissingImageError if they share no product.
     """
     first, second = (_average(scores) for _, scores in (chief, other))
     names = (chief[0], other[0])
@@ -234,7 +235,7 @@ def compute_wins(
         ]
         if pairs:
             won[name] = (sum(a < b for a, b in pairs), len(pairs))
-    return Wins(condition, *names, tuple(compare(first, second, names)), won)
+    return Wins(condition, *names, tuple(compare(first, second, names, products=products)), won)
 
 
 def _average(scores: Mapping[int, TrialScore]) -> dict[str, MetricRow]:
