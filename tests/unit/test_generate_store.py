@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cyclorama.errors import OutputError
+from cyclorama.generation import run as run_module
 from cyclorama.generation.results import read_status
 from cyclorama.jobs import store as store_module
 from drawn import save_product
@@ -87,6 +88,32 @@ def test_a_row_on_top_of_a_table_gives_the_tar_of_a_fresh_run(folder: Path) -> N
     write_manifest(folder, [{"image": name} for name in [*names, "p7.png"]])
     again, _ = run(folder, **values)
     assert again.made == 1  # what did not move stays
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_table_cut_by_whole_shards_has_the_results_of_a_fresh_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    values = {"settings": {"batch_size": 1}, "shard_size": 2}
+    write_manifest(folder, [{"image": f"p{i}.png"} for i in range(4)])
+    run(folder, **values)
+    write_manifest(folder, [{"image": f"p{i}.png"} for i in range(2)])
+    if killed:  # before the results are written
+
+        def stop(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(run_module, "merge_results", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, **values)
+        monkeypatch.undo()
+    shrunk, _ = run(folder, **values)
+    assert (shrunk.rows, shrunk.done, shrunk.made) == (2, 2, 0)
+    assert [row["name"] for row in read_rows(folder)] == ["p0.png", "p1.png"]
+    run(folder, "fresh", **values)
+    for name in ("results.jsonl", "results.parquet", "index.html"):
+        assert (folder / "out" / name).read_bytes() == (folder / "fresh" / name).read_bytes()
+    assert run_module.ShardStore(folder / "out").list_shards() == [0]
 
 
 def test_touched_files_are_known_again_by_content(folder: Path) -> None:

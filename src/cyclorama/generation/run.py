@@ -193,8 +193,8 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
     result.finished = all(mark is not None for mark in marks)
     if not result.finished:
         return
-    store.drop_shards_from(len(marks))
-    if result.open_shards or not (store.out / TABLE_FILE).exists() or result.failed:
+    smaller = any(shard >= len(marks) for shard in store.list_shards())
+    if result.open_shards or smaller or not (store.out / TABLE_FILE).exists() or result.failed:
         shown: dict[str, list[dict[str, Any]]] = {"done": [], "failed": []}
         for row in merge_results(store, len(marks)):
             if len(shown[row["status"]]) < SHOWN_ROWS:
@@ -206,4 +206,5 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
         cards = [build_sheet_row(store.out, row, candidates) for row in done]
         page = build_sheet("Contact sheet", summary, cards, result.failures)
         write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
+    store.drop_shards_from(len(marks))  # last: a run killed before it knows by them that results are old
     store.clear_work()
