@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,12 +14,16 @@ from cyclorama.errors import ModelError, SettingsError
 from cyclorama.generation.learned import build_hidden_mask, choose_device, draw_grounds
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.task import Task
+from cyclorama.imaging.colour import ADOBE_RGB, build_profile, from_srgb
 from cyclorama.imaging.product import Product, Reference
 from cyclorama.models.registry import CategoryRegistry
 
 PIPELINE: Any = SimpleNamespace(image_size=64, image_multiple=8)
 REGISTRY = CategoryRegistry()
 REGISTRY.add("fruit")
+DISPLAY_P3 = build_profile(
+    "Display P3", (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+)
 
 
 def build_task(seed: int, level: int = 100, reference: Reference | None = None) -> Task:
@@ -56,6 +61,20 @@ def test_the_last_one_fills_the_batch_and_is_left_out_of_the_answer(
     assert given["masks"].sum((1, 2, 3)).tolist() == [400] * len(seeds)
     assert len(grounds) == 2
     assert given["reference_image"] is None is given["reference_mask"]
+
+
+@pytest.mark.parametrize("profile", [ADOBE_RGB, DISPLAY_P3])
+def test_a_product_of_a_wide_profile_is_shown_in_srgb(profile: bytes) -> None:
+    """The model has learned from sRGB, and its answer is taken as sRGB."""
+    srgb = np.full((64, 64, 3), (40, 170, 60), np.uint8)
+    shown = []
+    for pixels, icc_profile in ((srgb, None), (from_srgb(srgb, profile), profile)):
+        task = build_task(1)
+        product = replace(task.product, pixels=pixels, foreground=pixels, icc_profile=icc_profile)
+        _, given = draw([replace(task, product=product)], None, torch.zeros(1, 3, 1, 1))
+        shown.append((given["images"][0, :, 30, 30].numpy() + 1) * 127.5)
+    assert shown[0] == pytest.approx([40, 170, 60], abs=1e-3)
+    assert shown[1] == pytest.approx(shown[0], abs=2)
 
 
 def test_an_answer_becomes_levels_and_what_is_no_number_an_error() -> None:

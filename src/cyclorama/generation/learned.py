@@ -15,6 +15,7 @@ import torch
 from cyclorama.errors import ModelError, SettingsError
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.task import Pipeline, Task, compute_model_shape
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.masks import dilate
 from cyclorama.imaging.product import Product
 from cyclorama.imaging.transforms import fit_reference, fit_to_model
@@ -79,13 +80,14 @@ def draw_grounds(
     batch_shape: int | None,
     call: Callable[..., Any],
 ) -> list[npt.NDArray[Any] | ModelError]:
-    """The pipeline's backgrounds at the sizes of the products ``placed``, in levels of sRGB."""
+    """The pipeline's backgrounds at the sizes of the products ``placed``; it is shown and gives sRGB."""
     shape = compute_model_shape(pipeline, tasks[0].frame or placed[0].size, settings)
     fits = [fit_to_model(product.size, shape) for product in placed]
     extra = max(0, (batch_shape or 0) - len(tasks))
     order = [*range(len(tasks)), *[len(tasks) - 1] * extra]
     products = [
-        fit.apply_rgba(product.foreground, product.matte) for fit, product in zip(fits, placed, strict=True)
+        fit.apply_rgba(to_srgb(product.foreground, product.icc_profile), product.matte)
+        for fit, product in zip(fits, placed, strict=True)
     ]
     images = torch.cat([to_image(products[i][0]) for i in order])
     masks = torch.cat([to_mask_tensor(products[i][1]) for i in order])
