@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from cyclorama.data.examples import (
     compute_pack_hash,
     select_records,
 )
-from cyclorama.data.records import DataRecord
+from cyclorama.data.records import DataRecord, Place
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError, OutputError
 
@@ -280,6 +281,39 @@ def test_shard_fingerprints_follow_the_contents_not_the_place(
     )
     assert a == b
     assert a != c
+
+
+def test_content_hashes_see_every_file_wherever_it_lies(records: list[DataRecord], tmp_path: Path) -> None:
+    config = ExampleConfig(height=16, width=16)
+
+    def compute(chosen: list[DataRecord]) -> str:
+        return ExampleSource(chosen, config).compute_content_hash()
+
+    def move(place: Place | None, name: str) -> Path:
+        assert isinstance(place, Path)
+        return Path(shutil.copyfile(place, tmp_path / name))
+
+    plain = compute(records)
+    pairs = enumerate(records)
+    moved = [replace(r, image=move(r.image, f"i{n}.png"), mask=move(r.mask, f"m{n}.png")) for n, r in pairs]
+    held = [replace(r, image=r.image.read_bytes(), mask=r.mask.read_bytes()) for r in moved]  # type: ignore[union-attr]
+    assert plain == compute(moved) == compute(held)
+    changed = np.asarray(Image.open(moved[2].mask)).copy()
+    changed[0, 0] ^= 255
+    moved[2].mask.write_bytes(encode(changed))  # type: ignore[union-attr]
+    others = [moved, records[::-1], records[:3], [replace(records[0], category="tea"), *records[1:]]]
+    assert len({plain, *map(compute, others)}) == 5
+
+    hashes = {}
+    for name, chosen in (("a", records), ("b", records), ("c", moved)):
+        write_shards(to_samples(chosen), tmp_path / name)
+        for done in (True, False):
+            source = SourceConfig(path=tmp_path / name, require_done=False)
+            hashes[name, done] = ExampleSource.open(source, config).compute_content_hash()
+            for mark in (tmp_path / name).glob("*.done.json"):
+                mark.unlink()
+    for done in (True, False):
+        assert hashes["a", done] == hashes["b", done] != hashes["c", done]
 
 
 def test_an_interrupted_pack_is_not_used(records: list[DataRecord], tmp_path: Path) -> None:

@@ -105,8 +105,9 @@ def run(tmp_path, monkeypatch):
 
     def start(**changes: Any) -> _Run:
         prepared = SimpleNamespace(
-            networks=Networks(), builder=Builder(), draws=None, shown="shown", fingerprint="f"
-        )
+            networks=Networks(), builder=Builder(), draws=None, shown="shown", fingerprint="f", files=None,
+            start="s",
+        )  # fmt: skip
         return _Run(build(**{"ema_decay": None, **changes}), prepared, Accelerator(), tmp_path)
 
     return start

@@ -144,6 +144,23 @@ def read_bytes(address: Address | Path, limit: int = 2**28, urls: UrlPolicy | No
     return data
 
 
+def read_end(address: Address | Path, count: int = 4096) -> tuple[int, bytes]:
+    """(bytes, the last ``count`` of them) of what lies at ``address``, a member of a tar included.
+
+    Raises DataError.
+    """
+    if isinstance(address, bytes):
+        return len(address), address[-count:]
+    member = _MEMBER.fullmatch(str(address))
+    with open_file(member[1] if member else str(address)) as stream:
+        try:
+            size = int(member[3]) if member else stream.seek(0, io.SEEK_END)
+            stream.seek((int(member[2]) if member else 0) + max(0, size - count))
+            return size, stream.read(min(size, count))
+        except OSError as error:
+            raise DataError(f"cannot read {address!s:.200}: {error.strerror or error}") from error
+
+
 def read_stamp(address: Address) -> str:
     """A text that changes when the file may have changed: size and time, or what its store tells of it.
 

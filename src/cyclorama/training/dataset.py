@@ -67,12 +67,11 @@ class PickedData:
         return self._images[index][1]
 
 
-def open_data(config: DataConfig, out: Path, accelerator: Any) -> TrainingData:
-    """The images that ``config`` names, packed first if it says so (by the main process).
+def open_data(source: ExampleSource, config: DataConfig, out: Path, accelerator: Any) -> TrainingData:
+    """The images of ``source``, packed first if ``config`` says so (by the main process).
 
-    Raises DataError, ManifestError, OutputError.
+    Raises DataError, OutputError.
     """
-    source = open_split(config, config.source, config.limit)
     if not config.pack:
         return source
     folder = config.packed or out / "packed"
@@ -99,10 +98,10 @@ def choose_images(data: TrainingData, count: int, categories: Collection[str]) -
 
 
 def compute_fingerprint(data: TrainingData, probes: int = 64) -> str:
-    """16 hex digits that tell one training set from another.
+    """16 hex digits that tell one training set from another, also one in memory.
 
     Covers the number of images, all categories in order, and pixels and masks of up to ``probes``
-    images spread evenly over the set.
+    images spread evenly over the set; :meth:`ExampleSource.compute_content_hash` looks at all files.
     """
     digest = hashlib.blake2b(digest_size=8)
     count = len(data)

@@ -187,10 +187,17 @@ class _Run:
 
     def restore(self, state: TrainState, path: Path) -> None:
         """Go on from ``state``."""
-        if state.run["data"] != self.prepared.fingerprint:
+        prepared = self.prepared
+        files = {state.run.get("files"), prepared.files} - {None}  # older checkpoints say nothing of them
+        if state.run["data"] != prepared.fingerprint or len(files) > 1:
             raise CheckpointError(
                 f"checkpoint {path} was made on other images than {self.config.data.source.path} now "
                 f"gives; restore them or use another folder"
+            )
+        if state.run.get("start", prepared.start) != prepared.start:
+            raise CheckpointError(
+                f"checkpoint {path} was made from another start than "
+                f"{prepared.networks.start.folder} now holds; restore it or use another folder"
             )
         load_weights(self.parameters, state.weights, path)
         unpack_optimizer(self.optimizer, self.parameters, state.optimizer)
@@ -312,6 +319,8 @@ class _Run:
                 "stage": self.networks.stage.name,
                 "config": to_plain(self.config),
                 "data": self.prepared.fingerprint,
+                "files": self.prepared.files,
+                "start": self.prepared.start,
                 "scaler": self.scaler.state_dict() if self.scaler is not None else None,
             },
         )

@@ -21,7 +21,7 @@ from cyclorama.models.base import (
     save_base,
     tokenize,
 )
-from cyclorama.models.files import find_model
+from cyclorama.models.files import compute_model_hash, find_model
 from cyclorama.models.registry import CategoryRegistry, load_registry, save_registry
 from cyclorama.models.scratch import build_base
 from cyclorama.tensors import to_image
@@ -58,6 +58,10 @@ class Prepared:
     """Of the images that validation shows."""
     fingerprint: str
     """Of the training data."""
+    files: str | None
+    """Hash of the files of all training images; None of images in memory."""
+    start: str
+    """Hash of the model the run starts from."""
 
 
 def prepare_run(
@@ -69,9 +73,10 @@ def prepare_run(
     ``config.data.source`` names.
     Raises ConfigError, DataError, ModelError, OutputError.
     """
-    injected, needs = data is not None, stage.needs
+    source, needs = None, stage.needs
     if data is None:
-        data = open_data(config.data, out, accelerator)
+        source = open_split(config.data, config.data.source, config.data.limit)
+        data = open_data(source, config.data, out, accelerator)
     if len(data) == 0:
         raise DataError(f"{config.data.source.path} holds no image to train on")
     categories = sorted({data.category(index) for index in range(len(data))})
@@ -89,6 +94,8 @@ def prepare_run(
     settings = config.data
     cache, main = settings.cache or out / "cache", accelerator.is_main_process
     identity = {"data": fingerprint, "vae": compute_module_hash(base.vae)}
+    if source is not None:
+        identity["source"] = source.compute_fingerprint()
     images = None
     if settings.resident:
         images = ResidentImages.load(data, accelerator.device, max(1, settings.workers))
@@ -101,7 +108,7 @@ def prepare_run(
             lambda path: build_latents(path, data, base.vae, settings, accelerator.device, main),
             main=main,
         )
-    shown = _open_shown(config, data, injected, categories)
+    shown = _open_shown(config, data, source is None, categories)
     encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
     prompts = _cache_prompts(cache, start, base, categories, accelerator) if needs.prompts else None
@@ -125,6 +132,8 @@ def prepare_run(
         DrawSettings(config.seed, shape, timesteps, settings.flip, config.prompt_dropout),
         BatchBuilder(shown, shown_latents, prompts, needs, config.perturb, None, config.seed),
         fingerprint,
+        None if source is None else source.compute_content_hash(),
+        compute_model_hash(folder),
     )
 
 

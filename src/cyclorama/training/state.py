@@ -42,7 +42,7 @@ class TrainState:
     optimizer: Mapping[str, Tensor]
     """``{parameter}/{exp_avg|exp_avg_sq|step}``."""
     run: Mapping[str, Any]
-    """JSON: stage, config, data fingerprint, loss scaler."""
+    """JSON: stage, config, data fingerprint, hashes of the images' files and of the start, loss scaler."""
 
 
 def save_checkpoint(state: TrainState, folder: Path, keep: int) -> Path:
