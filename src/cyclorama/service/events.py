@@ -62,10 +62,10 @@ def _find_settled(connection: Connection) -> int:
         return connection.execute(select(func.max(events.c.seq))).scalar() or 0
     latest = select(events.c.seq, events.c.created).order_by(events.c.seq.desc()).limit(_LATEST)
     rows, settled = connection.execute(latest).all(), 0
-    befores = [row.seq for row in rows[1:]]
+    earlier = [row.seq for row in rows[1:]]
     if rows:
-        befores.append(0 if len(rows) < _LATEST else rows[-1].seq - 1)
-    for row, before in zip(rows, befores, strict=True):
+        earlier.append(0 if len(rows) < _LATEST else rows[-1].seq - 1)
+    for row, before in zip(rows, earlier, strict=True):
         settled = settled or row.seq
         if before != row.seq - 1 and row.created > get_time() - SETTLE_SECONDS:
             settled = 0
