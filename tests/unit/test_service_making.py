@@ -18,7 +18,7 @@ from cyclorama.generation.run import run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig
 from cyclorama.jobs.job import EngineSettings
 from cyclorama.service import jobs, leases
-from cyclorama.service.making import Maker, StoppedError, Watch, explain
+from cyclorama.service.making import KEPT_PRODUCTS, Maker, StoppedError, Watch, explain
 from cyclorama.service.schemas import JobRequest
 from cyclorama.service.store import Store
 from drawn import save_product
@@ -82,6 +82,26 @@ def test_a_file_that_was_gone_is_looked_for_again(model: Path, tmp_path: Path) -
         maker.make(first, Watch())
     store.blobs.put(data)
     assert set(maker.make(first, Watch())[1]) == {"file", "plate", "thumbnail"}
+    maker.close()
+    store.close()
+
+
+def test_copies_of_inputs_that_lie_elsewhere_go_with_their_products(model: Path, tmp_path: Path) -> None:
+    save_product(tmp_path / "a.png", 0)
+    store = Store(tmp_path / "data", None, "memory://copies")
+    asset = add_asset(store, content=(tmp_path / "a.png").read_bytes())
+    items = [{"image": asset, "category": "fruit"}] * (KEPT_PRODUCTS + 3)
+    request = JobRequest.model_validate({"items": items, "settings": {"preset": "fast"}})
+    jobs.submit_once(store, request, "local", "tiny", "s", None, "")
+    copies = tmp_path / "copies"
+    maker = Maker(open_model(model), "cpu", "float32", store.blobs, copies)
+    for _ in items:
+        held = leases.claim_image(store, "w", ["tiny"], 0)
+        assert held is not None
+        row, _ = maker._load(held)
+        assert row.files is not None and Path(row.files.paths["image"]).exists()
+        del row
+    assert len(list(copies.iterdir())) == KEPT_PRODUCTS
     maker.close()
     store.close()
 

@@ -6,9 +6,12 @@ The model, its scenes and plates, references, and the products used last stay in
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -262,8 +265,10 @@ class Maker:
         for name in ASSETS:
             if item.get(name) is not None and name not in claim.digests:
                 raise UnknownIdError(f"{name}: asset {item[name]} was deleted; upload it again")
-        paths = {name: self.blobs.fetch(digest, self.folder) for name, digest in claim.digests.items()}
+        folder = self.folder / f"{os.getpid()}-{os.urandom(8).hex()}"
+        paths = {name: self.blobs.fetch(digest, folder) for name, digest in claim.digests.items()}
         run = ImageRun(self.folder, config, self.handle)
+        weakref.finalize(run, shutil.rmtree, folder, ignore_errors=True)  # once nobody makes images of it
         found = CategoryRules().choose(item.get("category"), self.handle.registry)
         row = PlanRow(
             row=claim.item,

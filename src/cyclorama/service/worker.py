@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -33,6 +34,7 @@ from cyclorama.service.leases import (
     show_preview,
 )
 from cyclorama.service.parts import claim_parts, fail_parts, publish_parts
+from cyclorama.service.retention import DAY, list_old
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Changes, Store, get_time, upsert
 from cyclorama.service.tables import workers
@@ -67,6 +69,8 @@ def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
     from cyclorama.service.making import Maker  # loads what draws images
 
     folder = settings.data / "copies"
+    for left in list_old(folder.iterdir() if folder.is_dir() else (), DAY):  # by workers that were killed
+        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
     makers = {
         name: Maker(handle, settings.device, settings.dtype, store.blobs, folder)
         for name, handle in models.items()
