@@ -25,6 +25,16 @@ return [...document.querySelectorAll('body *')].flatMap((element) => [...element
 """Texts that are a key of the words, which a visitor must never see."""
 
 
+COUNT_ASKED = """
+window.asked = 0;
+const ask = window.fetch;
+window.fetch = (path, ...more) => {
+  if (String(path).startsWith('/v1/batches/')) window.asked += 1;
+  return ask(path, ...more);
+};
+"""
+
+
 @pytest.fixture(scope="module")
 def server(module_browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     running = ServiceProcess(tmp_path_factory.mktemp("studio") / "data", quick=True)
@@ -205,7 +215,9 @@ def press_word(driver: Any, word: str) -> None:
     driver.execute_script(f"{found}.click()")
 
 
-def test_a_table_is_dropped_mapped_checked_and_its_failures_are_listed(page: Any) -> None:
+def test_a_table_is_dropped_mapped_checked_and_its_failures_are_listed(
+    page: Any, server: ServiceProcess
+) -> None:
     table = "Nr,Foto\n1,/etc/hostname\n2,gone.png\n"
     page.execute_script(DROP, [["shop.csv", base64.b64encode(table.encode()).decode()]])
     see(page, "document.body.dataset.view === 'batch' && document.querySelectorAll('#batch td').length === 4")
@@ -221,8 +233,16 @@ def test_a_table_is_dropped_mapped_checked_and_its_failures_are_listed(page: Any
     see(page, f"{reasons}.length === 2", 120)
     page.refresh()
     assert "outside the table's folder" in see(page, f"{reasons}[0]")
+    press_word(page, "Back")
+    press_word(page, "Open")
+    see(page, f"{chosen}[0] === 'id'")
+    page.execute_script(COUNT_ASKED)
+    page.execute_script("new BroadcastChannel('cyclorama-events').postMessage({event: {type: 'resync'}})")
+    see(page, "window.asked > 0")
     press_word(page, "Make images")
     see(page, "document.querySelector('#batch .soft').innerText.includes('2 failed')", 120)
+    [batch] = server.get("/v1/batches")["items"]
+    assert server.get(f"/v1/batches/{batch['id']}")["request"]["columns"] == {"id": "Nr"}
     press_word(page, "Try again")
 
 
@@ -402,9 +422,20 @@ def test_a_poster_is_made_its_words_are_moved_written_and_saved(page: Any, serve
     click(page, ".editor-top .primary")
     see(page, f"{POSTERS} === 3")
     shown = read_box(page, "headline")
-    press(page, Keys.ESCAPE)
-    see(page, "!document.querySelector('dialog')")
     made = server.get("/v1/images")["items"][0]
+    page.execute_script(
+        "const field = document.querySelector('.poster-texts textarea'); field.value = 'Nights '.repeat(140);"
+        "field.dispatchEvent(new Event('input'))"
+    )
+    see(page, "document.querySelector('.poster-status .problem')")
+    page.execute_script("document.querySelector('.verdict-button.approve').click()")
+    time.sleep(1.0)  # for a verdict that must not come
+    assert server.get(f"/v1/images/{made['id']}")["decision"] == "open"
+    press(page, Keys.ESCAPE)
+    page.switch_to.alert.accept()  # the change is lost
+    told = [row["message"] for row in page.get_log("browser") if row["level"] == "SEVERE"]
+    assert told and all(f"/v1/images/{made['id']}/poster" in message for message in told)
+    see(page, "!document.querySelector('dialog')")
     assert (made["poster"]["language"], bool(made["parent"])) == ("de", True)
     draft = server.send(f"/v1/images/{made['id']}/poster/draft", {}).json
     kept = [100 * value for value in draft["boxes"]["headline"]]
@@ -519,9 +550,23 @@ def test_who_needs_a_key_comes_in_by_a_link_once(page: Any, tmp_path: Path) -> N
     page.get(f"{address}enter?code={link}")
     see(page, "document.querySelector('.drop.first h1') && !document.querySelector('#notice [role=alert]')")
     assert page.current_url.partition("#")[0] == address
-    file = PRODUCTS / "mug" / "01.webp"
-    page.execute_script(DROP, [["mug.webp", base64.b64encode(file.read_bytes()).decode()]])
+    page.execute_async_script(
+        "const [done] = arguments; const ask = () => fetch('/v1/jobs/none/cancel', {method: 'POST'});"
+        "Promise.all(Array.from({length: 125}, ask)).then((all) => done(all.at(-1).status))"
+    )
+    files = [PRODUCTS / name / "01.webp" for name in ("mug", "perfume", "sauce")]
+    first, second, third = (
+        [[f"{file.parent.name}.webp", base64.b64encode(file.read_bytes()).decode()]] for file in files
+    )
+    page.execute_script(DROP, first)  # the key's requests of this minute are used up
     see(page, f"{CUT} === 1")
+    page.execute_script(DROP, second)
+    page.execute_script("document.querySelectorAll('.tile')[1].querySelector('.tile-text .button').click()")
+    page.execute_script(DROP, third)
+    page.execute_script("document.querySelector('#toast .button').click()")
+    see(page, f"{CUT} === 3")
+    names = "[...document.querySelectorAll('.tile-name')].map((one) => one.innerText)"
+    assert page.execute_script(f"return {names}") == ["mug.webp", "perfume.webp", "sauce.webp"]
     page.delete_all_cookies()
     page.get(f"{address}enter?code={link}")
     assert "urn:cyclorama:error:AccessError" in page.page_source

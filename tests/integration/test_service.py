@@ -293,8 +293,12 @@ def test_events_come_in_order_and_go_on_where_a_reader_left(server: ServiceProce
     assert numbers == sorted(set(numbers))
     rest = server.follow(job, last=str(numbers[1]))
     assert [next(rest)["id"] for _ in numbers[2:]] == [str(number) for number in numbers[2:]]
-    unknown = server.follow(job, last="999999999")
-    assert next(unknown)["type"] == "resync"
+    unknown = server.follow(last="999999999")
+    first = next(unknown)
+    assert first["type"] == "resync" and numbers[-1] <= int(first["id"]) < 999999999
+    other = submit(server, asset)
+    assert next(event for event in unknown if event["job"] == other)["type"] == "queued"
+    server.wait_for(other)
 
 
 def test_a_request_that_comes_twice_is_done_once(server: ServiceProcess, asset: str) -> None:

@@ -56,7 +56,8 @@ async def _follow(service: Service, key: str, jobs: list[str], last: int | None)
         if last is None:
             last = await run_in_threadpool(find_last_event, service.store)
         elif await run_in_threadpool(_has_gap, service, last):
-            yield format_event({"type": "resync"})
+            last = min(last, await run_in_threadpool(find_last_event, service.store))
+            yield format_event({"type": "resync"}, last)
         while rows := await run_in_threadpool(read_events, service.store, key, jobs, last):
             for last, data in rows:
                 yield format_event(data, last)

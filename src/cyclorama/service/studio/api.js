@@ -10,7 +10,10 @@ export class ServerError extends Error {
   }
 }
 
-async function request(method, path, { body, headers = {}, signal } = {}) {
+const PATIENCE = 5; // seconds that a refusal may ask to wait for
+const TRIES = 60;
+
+async function request(method, path, { body, headers = {}, signal } = {}, tries = TRIES) {
   let answer;
   try {
     answer = await fetch(path, { method, body, headers, signal, credentials: "same-origin" });
@@ -19,6 +22,11 @@ async function request(method, path, { body, headers = {}, signal } = {}) {
     throw new ServerError({ type: "offline", detail: "" }, 0);
   }
   if (answer.ok) return answer;
+  const wait = Number(answer.headers.get("Retry-After") || Infinity);
+  if (answer.status === 429 && wait <= PATIENCE && tries > 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1000 * wait + 500 * Math.random()));
+    return request(method, path, { body, headers, signal }, tries - 1);
+  }
   throw new ServerError(await answer.json().catch(() => ({})), answer.status);
 }
 

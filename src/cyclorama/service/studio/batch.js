@@ -32,7 +32,7 @@ const add = tryTo(async (table, files) => {
   try {
     if (table || !state.batch) {
       const made = await (table ? sendFile("/v1/batches", table, "table") : send("POST", "/v1/batches"));
-      change({ batch: { id: made.id, columns: {}, aliases: {} } });
+      change({ batch: { id: made.id } });
     }
     for (const zip of files.filter(({ name }) => ZIP.test(name))) await sendFile(path("/files"), zip);
     const images = files.filter(({ name }) => !ZIP.test(name));
@@ -67,16 +67,19 @@ export async function load() {
 
 let due = null;
 
-/** Hear what happens to a batch. */
-export function hear(id) {
-  if (id !== state.batch?.id || due) return;
+/** Hear what happens to a batch; without an id, that something may have happened unheard. */
+export function hear(id = state.batch?.id) {
+  if (!id || id !== state.batch?.id || due) return;
   due = setTimeout(() => {
     due = null;
     load();
   }, 300);
 }
 
-const describe = () => ({ ...describeLook(), ...describeOrder(), columns: state.batch.columns, aliases: state.batch.aliases });
+/** What this page says of columns or category words, else what the batch was last asked with. */
+const said = (name) => state.batch[name] ?? server.batch.request[name] ?? {};
+
+const describe = () => ({ ...describeLook(), ...describeOrder(), columns: said("columns"), aliases: said("aliases") });
 
 const ask = (act, values) => tryTo(async () => {
   server.batch = await send("POST", path(`/${act}`), values?.());
@@ -84,7 +87,7 @@ const ask = (act, values) => tryTo(async () => {
 });
 
 const open = (id) => {
-  change({ batch: id && { id, columns: {}, aliases: {} } });
+  change({ batch: id && { id } });
   server.batch = null;
   tryTo(load)();
 };
@@ -118,7 +121,7 @@ function tell({ state: now, counts, seconds_left, table }) {
 }
 
 function drawColumns({ table }) {
-  const own = state.batch.columns;
+  const own = said("columns");
   const found = Object.fromEntries(Object.entries(table.fields).flatMap(([field, columns]) => columns.map((column) => [column, field])));
   const fieldOf = (column) => FIELDS.find((field) => own[field] === column) ?? (FIELDS.includes(found[column]) && !own[found[column]] ? found[column] : "");
   const choose = (column, field) => {
@@ -138,7 +141,7 @@ const drawRows = (rows) => h("ul", { class: "sheet faults", tabindex: 0, "aria-l
 const drawMade = ({ row, name }) => h("li", { key: row }, h("img", { alt: name, title: name, src: path(`/rows/${row}/image`), loading: "lazy" }));
 
 function drawCheck({ check }) {
-  const { aliases } = state.batch;
+  const aliases = said("aliases");
   const faults = check.faults.flatMap(({ examples }) => examples.map(({ row, name, reason }) => [row, name, reason]));
   const unknown = check.categories.filter(({ used }) => !used);
   return [

@@ -62,9 +62,10 @@ export function addImages(job, image, count = 4) {
   const { request } = job;
   const root = getRoot(job.id);
   const before = state.jobs.filter(({ under }) => under === root).length;
+  const seed = server.jobs.get(root)?.request.seed ?? request.seed; // the first's, so that none is asked for twice
   const { outputs: all } = request.settings;
   const outputs = all.length ? [all[image.output]] : [];
-  return start({ ...clean(request), items: [{ ...request.items[image.item], seed: null }], seed: request.seed + before + 1,
+  return start({ ...clean(request), items: [{ ...request.items[image.item], seed: null }], seed: seed + before + 1,
     settings: { ...request.settings, outputs, candidates: count } }, root);
 }
 
@@ -173,7 +174,7 @@ function refreshSoon(id) {
   due.add(id);
 }
 
-/** Take in what the server says of jobs; `other` hears of what else there is. */
+/** Take in what the server says of jobs; `other` hears of what else there is, without an id of anything. */
 export function followJobs(other) {
   listen((event) => {
     if (event.type === "resync") [...server.jobs.keys()].forEach(refreshSoon);
@@ -194,7 +195,9 @@ export function followJobs(other) {
   }, (open) => {
     server.gone = !open;
     render("notice");
-    if (open) [...server.jobs.values()].filter(isOpen).forEach(({ id }) => refreshSoon(id));
+    if (!open) return;
+    [...server.jobs.values()].filter(isOpen).forEach(({ id }) => refreshSoon(id));
+    other();
   });
 }
 
@@ -223,21 +226,31 @@ export function tellLook(job) {
 
 /** Approve, reject or open images again. */
 export async function decide(ids, decision, reasons = []) {
-  const changed = await Promise.all(ids.map((id) => tellServer(id, { decision, reasons })));
-  for (const image of changed) {
+  const answers = await Promise.allSettled(ids.map((id) => tellServer(id, { decision, reasons })));
+  for (const { value: image } of answers) {
+    if (!image) continue;
     const { images } = server.jobs.get(image.job) ?? { images: [] };
     const at = images.findIndex(({ id }) => id === image.id);
     if (at >= 0) images[at] = image;
   }
   render("images");
+  const refused = answers.find(({ reason }) => reason);
+  if (refused) throw refused.reason;
 }
 
+const PAUSE = 5000;
 let said = 0;
+let later = 0;
 onRender("images", () => {
   const open = [...server.jobs.values()].filter(isOpen);
   const now = Date.now();
   const live = document.getElementById("live");
-  if (now - said < 5000 || (!open.length && !live.textContent)) return;
+  if (!open.length && !live.textContent) return;
+  clearTimeout(later);
+  if (now - said < PAUSE) {
+    later = setTimeout(() => render("images"), PAUSE - (now - said));
+    return;
+  }
   said = now;
   live.textContent = open.length ? tellProgress(open) : t("job.ready");
 });

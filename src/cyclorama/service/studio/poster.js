@@ -299,29 +299,31 @@ class PosterEditor extends Editor {
     else return false;
   }
 
-  /** Keep the poster as it stands here, as a new one. */
+  /** Keep the poster as it stands here, as a new one; says whether it is kept. */
   async save() {
     this.saving = true;
     this.drawControls();
+    let kept = false;
     try {
       const found = await this.keep(await editPoster(this.image.id, this.order));
       this.job = found.job;
       this.begin(found.image);
       toast(t("poster.kept"));
+      kept = true;
     } catch (error) {
       this.problem = error.message || t("offline");
     }
     this.saving = false;
     this.drawControls();
+    return kept;
   }
 
   async takeAway(address) {
-    if (this.changed) await this.save();
-    if (!this.problem) save(address(this.image.id));
+    if (!this.changed || (await this.save())) save(address(this.image.id));
   }
 
   async verdict(decision) {
-    if (this.changed) await this.save();
+    if (this.changed && !(await this.save())) return;
     const now = findImage(this.image.id).image;
     await decide([this.image.id], now.decision === decision ? "open" : decision);
     Object.assign(this.image, { decision: findImage(this.image.id).image.decision });

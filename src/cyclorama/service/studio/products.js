@@ -102,10 +102,14 @@ const picker = (attributes) => {
 const choose = () => picker({});
 const chooseFolder = () => picker({ webkitdirectory: true });
 
-function remove(product) {
-  const before = state.products;
-  change({ products: before.filter(({ id }) => id !== product.id) }, "products", "panel", "nav");
-  toast(t("products.removed", { name: product.name }), t("undo"), () => change({ products: before }, "products", "panel", "nav"));
+function remove({ id, name }) {
+  const at = state.products.findIndex((one) => one.id === id);
+  const product = state.products[at];
+  change({ products: state.products.filter((one) => one.id !== id) }, "products", "panel", "nav");
+  toast(t("products.removed", { name }), t("undo"), () => {
+    change({ products: state.products.toSpliced(at, 0, product) }, "products", "panel", "nav");
+    if (!product.cutout && !product.problem) begin(id);
+  });
 }
 
 /** Open the mask editor on a product. */
