@@ -61,7 +61,7 @@ def name_rows(rows: Sequence[JudgedRow]) -> dict[int, str]:
 
 
 def build_meta(row: JudgedRow) -> dict[str, Any]:
-    """The JSON member of a kept row."""
+    """The JSON member of a kept row; without ``mask_means``, which is of the input's mask."""
     record = row.record
     meta: dict[str, Any] = {
         "id": record.key,
@@ -76,7 +76,8 @@ def build_meta(row: JudgedRow) -> dict[str, Any]:
     if row.decision is not None:
         meta["accepted_by"] = row.decision.who
     meta |= {name: value for name, value in row.values.items() if name not in meta}
-    return meta | {name: value for name, value in record.extra.items() if name not in meta}
+    left_out = {*meta, "mask_means"}
+    return meta | {name: value for name, value in record.extra.items() if name not in left_out}
 
 
 def _encode_open(

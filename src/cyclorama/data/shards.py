@@ -311,7 +311,7 @@ def read_rows(shards: Sequence[str]) -> Iterator[RawRow]:
                 values["image"] = entry.members[image]
             if mask is not None:
                 values["mask"] = entry.members[mask]
-                values.setdefault("mask_means", "product")
+                values["mask_means"] = "product"
             yield None, values, problem
 
 
