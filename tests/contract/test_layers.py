@@ -28,6 +28,7 @@ ROWS: list[set[str]] = [
 ]
 HEIGHT = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 SAME_ROW_ALLOWED = {
+    ("data", "imaging"),  # training sees the colours that a file's profile says
     ("models", "diffusion"),  # the pipeline runs the sampler; the sampler knows a callable, never a model
     ("generate", "generation"),  # one facade and its rooms
     ("generation", "generate"),

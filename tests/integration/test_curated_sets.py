@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 from _curating import SIDE, build_recipe, build_test_rules, draw_image, encode
 from PIL import Image
 
+from cyclorama.curate.records import Record
 from cyclorama.curate.run import run_curate
+from cyclorama.curate.store import decode_record
 from cyclorama.data.examples import ExampleConfig, ExampleSource, SourceConfig
 from cyclorama.data.shards import Sample, read_shards, write_shards
 from cyclorama.data.table import open_table
 from cyclorama.evaluation.reading import open_images
+from cyclorama.imaging.colour import build_profile, to_srgb
+from cyclorama.imaging.loading import LoadLimits, load_image
 from cyclorama.jobs.job import EngineSettings
 
 ENGINE = EngineSettings(threads=None)
@@ -72,3 +77,54 @@ def test_a_shards_mask_means_the_product_whatever_its_json_says(means: str, tmp_
     meta = {"category": "cup", "mask_means": means}
     write_shards([Sample("a", encode(draw_image(0)), encode(MASK), meta)], tmp_path)
     check_masks(tmp_path)
+
+
+P3 = build_profile(
+    "P3", (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+)
+GREEN = np.full((SIDE, SIDE, 3), (60, 180, 60), np.uint8)
+
+
+def read_colour(data: bytes) -> np.ndarray:
+    """The sRGB levels of a file's first pixel."""
+    loaded = load_image(data)
+    return to_srgb(loaded.pixels, loaded.icc_profile)[0, 0].astype(int)
+
+
+def test_a_wide_colour_is_one_colour_in_every_room(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(GREEN).save(stream, "PNG", icc_profile=P3)
+    (tmp_path / "a.png").write_bytes(stream.getvalue())
+    (tmp_path / "a.mask.png").write_bytes(encode(MASK))
+    (tmp_path / "m.csv").write_text("image,mask,category\na.png,a.mask.png,cup\n")
+    expected = to_srgb(GREEN, P3)[0, 0].astype(int)
+    assert np.abs(expected - GREEN[0, 0]).max() > 20
+    source = SourceConfig(path=tmp_path / "m.csv", kind="table")
+    seen = [
+        ExampleSource.open(source, ExampleConfig(height=SIDE, width=SIDE)).load(0)[0],
+        open_images(tmp_path / "m.csv").load("a").pixels,
+        decode_record(Record("a", "a.png"), stream.getvalue(), None, LoadLimits()).pixels,
+    ]
+    for pixels in seen:
+        assert np.abs(pixels - expected).max() <= 1
+    plain = draw_image(0)
+    assert (decode_record(Record("a", "a.png"), encode(plain), None, LoadLimits()).pixels == plain).all()
+
+
+def test_a_turned_photo_of_wide_colours_keeps_them_in_the_set(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    pixels = np.where(MASK[..., None] > 0, np.uint8(30), GREEN)
+    for name, exif in (("turned", turned), ("upright", Image.Exif())):
+        Image.fromarray(pixels).save(
+            tmp_path / f"{name}.jpg", quality=95, subsampling=0, icc_profile=P3, exif=exif
+        )
+    (tmp_path / "m.csv").write_text("image,category\nturned.jpg,cup\nupright.jpg,cup\n")
+    found = {
+        sample.meta["id"]: sample for sample in read_shards(curate(tmp_path / "m.csv", tmp_path / "out"))
+    }
+    assert found["upright.jpg"].image == (tmp_path / "upright.jpg").read_bytes()
+    assert found["turned.jpg"].image_suffix == "png"
+    colours = [read_colour(found[name].image) for name in ("turned.jpg", "upright.jpg")]
+    assert np.abs(colours[0] - colours[1]).max() <= 1
+    assert np.abs(colours[1] - to_srgb(GREEN, P3)[0, 0].astype(int)).max() <= 2

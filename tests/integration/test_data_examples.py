@@ -270,6 +270,15 @@ def test_labels_count_as_contents(records: list[DataRecord]) -> None:
     assert len(hashes) == 3
 
 
+def test_another_decoding_is_another_fingerprint(
+    records: list[DataRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ExampleSource(records, ExampleConfig(height=16, width=16))
+    before = source.compute_fingerprint(), compute_pack_hash(source)
+    monkeypatch.setattr("cyclorama.data.examples.VERSION", 2)
+    assert not {*before} & {source.compute_fingerprint(), compute_pack_hash(source)}
+
+
 def test_shard_fingerprints_follow_the_contents_not_the_place(
     records: list[DataRecord], tmp_path: Path
 ) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from cyclorama.data.decode import decode_example, fit_image
 from cyclorama.data.structured import Workbook, read_feed, read_json
 from cyclorama.data.text import Grid, Opener
 from cyclorama.errors import DataError, ManifestError
+from cyclorama.imaging.colour import ADOBE_RGB, SRGB, build_profile, to_srgb
+from cyclorama.imaging.loading import load_image
 
 
 def encode(array: np.ndarray) -> bytes:
@@ -70,6 +74,57 @@ def test_a_mask_has_the_images_aspect_and_two_sides() -> None:
     assert decode(grey)[1].max() == np.float32(128 / 255)
     with pytest.raises(DataError, match="x: no mask; training needs one"):
         decode_example(encode(image), None, None, (10, 10), "crop", "x")
+
+
+P3 = build_profile(
+    "P3", (0.68, 0.32, 0.265, 0.69, 0.15, 0.06), (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+)
+
+
+def decode_colour(image: Image.Image, kind: str = "PNG", **given: Any) -> tuple[Any, bytes]:
+    """What training sees of ``image``, and its file."""
+    stream = io.BytesIO()
+    image.save(stream, kind, **given)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:24, 8:24] = 255
+    data = stream.getvalue()
+    return decode_example(data, encode(mask), "product", (16, 16), "crop", "x")[0], data
+
+
+def test_wide_colours_are_seen_as_srgb_and_srgb_keeps_its_bits() -> None:
+    green = Image.new("RGB", (32, 32), (60, 180, 60))
+    for profile in (P3, ADOBE_RGB):
+        expected = to_srgb(np.asarray(green), profile)[0, 0].astype(int)
+        assert np.abs(expected - (60, 180, 60)).max() > 20
+        found, data = decode_colour(green, icc_profile=profile)
+        assert np.abs(found - expected).max() <= 1
+        loaded = load_image(data)
+        assert np.array_equal(to_srgb(loaded.pixels, loaded.icc_profile)[:16, :16], found)
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2  # Adobe RGB, said by EXIF alone
+    exif[0x0112] = 6
+    found, _ = decode_colour(green, "JPEG", exif=exif, quality=100, subsampling=0)
+    assert np.abs(found - to_srgb(np.asarray(green), ADOBE_RGB)[0, 0].astype(int)).max() <= 2
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    plain = np.asarray(Image.fromarray(noise).resize((16, 16), Image.Resampling.BICUBIC))
+    for given in ({}, {"icc_profile": SRGB}, {"icc_profile": b"damaged"}):
+        assert np.array_equal(decode_colour(Image.fromarray(noise), **given)[0], plain)
+
+
+def test_a_printers_colours_are_those_of_loading() -> None:
+    """What EXIF says of RGB is not said of CMYK."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 2
+    found, data = decode_colour(Image.new("CMYK", (32, 32), (180, 20, 180, 20)), "JPEG", exif=exif)
+    assert np.array_equal(found, load_image(data).pixels[:16, :16])
+
+
+def test_an_image_of_high_dynamic_range_is_named() -> None:
+    png = encode(np.zeros((32, 32, 3), np.uint8))
+    chunk = b"cICP" + bytes((9, 16, 0, 1))
+    png = png[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+    with pytest.raises(DataError, match=r"^x: not a readable image .*high dynamic range image \(PQ\)"):
+        decode_example(png, encode(np.zeros((32, 32), np.uint8)), "product", (16, 16), "crop", "x")
 
 
 def test_a_file_is_found_as_written_elsewhere(tmp_path: Path) -> None:

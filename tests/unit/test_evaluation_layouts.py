@@ -16,6 +16,7 @@ from cyclorama.evaluation.measure import evaluate_set
 from cyclorama.evaluation.reading import find_partners, open_images
 from cyclorama.evaluation.report import Report, build_json
 from cyclorama.evaluation.settings import EvaluationSettings
+from cyclorama.imaging.colour import ADOBE_RGB, to_srgb
 from cyclorama.layout import metrics_published as published
 from cyclorama.layout.elements import Box, Element, PosterLayout
 from cyclorama.layout.metrics import measure_layout
@@ -92,6 +93,14 @@ def test_rows_and_the_whole_set_are_what_the_functions_say(folder: Path) -> None
     assert found.estimates["layout_overlap"].count == 3
     values = build_json(Report((found,)), with_rows=True)["sets"][0]
     assert values["published"] == found.published and values["rows"]["on"] == both
+
+
+def test_a_background_is_scored_in_the_colours_it_has(folder: Path) -> None:
+    path = folder / "on.background.png"
+    Image.new("RGB", (WIDTH, HEIGHT), (60, 180, 60)).save(path, icc_profile=ADOBE_RGB)
+    found = read_layout(folder / "on.poster.json").background
+    expected = to_srgb(np.full((16, 16, 3), (60, 180, 60), np.uint8), ADOBE_RGB)[0, 0]
+    assert (found == expected).all() and expected[0] == 0
 
 
 def test_what_is_no_poster_is_said(folder: Path, tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def test_answers_are_written_when_there_are_new_ones_and_only_then(
     assert [bool(name) for name in saved] == [True, False, False, True, False]
 
 
+def test_answers_of_another_reading_are_not_taken_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = Rule("first")
+    before = judge(build_worker(folder, rule), folder)
+    monkeypatch.setattr("cyclorama.curate.store.FORMAT", 2)
+    after = judge(build_worker(folder, rule), folder)
+    assert rule.seen == [100, 100] and before["state"] != after["state"]
+
+
 @pytest.mark.parametrize(
     ("verdict", "accepted", "asked"),
     [

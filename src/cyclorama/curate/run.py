@@ -22,15 +22,13 @@ from cyclorama.curate.review import FILE_NAME, Decision, load_decisions
 from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
-from cyclorama.curate.store import TIMINGS_FILE, CurateStore, ImageCache
+from cyclorama.curate.store import FORMAT, TIMINGS_FILE, CurateStore, ImageCache
 from cyclorama.files import write_atomic
 from cyclorama.jobs.job import Engine, EngineSettings, Hooks
 from cyclorama.jobs.run import run_shards
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import FILE_NAME as REGISTRY
 from cyclorama.models.registry import load_registry, save_registry
-
-FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -46,11 +46,14 @@ from cyclorama.data.addresses import is_url, read_bytes
 from cyclorama.data.decode import open_image, read_mask
 from cyclorama.errors import DataError, InputError, MaskSizeError, OutputError
 from cyclorama.files import write_atomic
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import LoadLimits, load_image
 from cyclorama.imaging.masks import load_mask
 from cyclorama.jobs.store import RUN_FILE, ShardStore, decode_lines, encode_lines
 from cyclorama.types import Matte, Pixels, Size
 
+FORMAT = 3
+"""Of what is kept and of how images are read; another one voids every answer."""
 DONE_FILE, TIMINGS_FILE = "done.json", "timings.json"
 _STABLE = ("results.parquet", "pairs.jsonl", "review.jsonl", "index.html", "card.md", "categories.json")
 
@@ -238,12 +241,12 @@ a shop's further columns change without it."""
 
 
 def decode_record(record: Record, data: bytes, mask_data: bytes | None, limits: LoadLimits) -> RuleImage:
-    """The image in ``data`` with the mask in ``mask_data``, as the rules see it.
+    """The image in ``data`` with the mask in ``mask_data``, as the rules see it: in sRGB.
 
     Raises InputError: unreadable, animated, too large or too small; a mask that does not fit the image.
     """
     loaded = load_image(data, limits)
-    pixels, alpha = loaded.pixels, loaded.alpha
+    pixels, alpha = to_srgb(loaded.pixels, loaded.icc_profile), loaded.alpha
     if alpha is not None and float(alpha.min()) == 1.0:
         alpha = None
     if alpha is not None:
@@ -286,7 +289,8 @@ def settle(image: RuleImage, former: RuleImage) -> RuleImage:
 
 def compute_content_digest(record: Record, data: bytes, mask_data: bytes | None) -> str:
     """What an image's first results are kept under: digest of its files and of what is known about it."""
-    known = {name: getattr(record, name) for name in JUDGED_FIELDS}
+    known: dict[str, Any] = {name: getattr(record, name) for name in JUDGED_FIELDS}
+    known["format"] = FORMAT
     known["mask_means"] = record.extra.get("mask_means")
     digest = hashlib.sha256(json.dumps(known, sort_keys=True, ensure_ascii=False).encode())
     digest.update(hashlib.sha256(data).digest())

@@ -14,6 +14,8 @@ from PIL import ExifTags, Image, ImageOps
 
 from cyclorama.data.columns import MaskMeans
 from cyclorama.errors import DataError
+from cyclorama.imaging.colour import read_profile, to_srgb
+from cyclorama.imaging.decoding import decode
 from cyclorama.types import Matte, Pixels, Size
 
 ASPECT_TOLERANCE = 0.02
@@ -25,12 +27,26 @@ def open_image(data: bytes, where: str) -> Image.Image:
 
     Raises DataError naming ``where`` for bytes that are not one complete image.
     """
+    return _open(data, where)[0]
+
+
+def _open(data: bytes, where: str, coloured: bool = False) -> tuple[Image.Image, bytes | None]:
+    """As :func:`open_image`; with ``coloured`` also the profile of its colours, None for sRGB."""
+    profile = None
     try:
         with Image.open(io.BytesIO(data)) as opened:
             opened.load()
             image = ImageOps.exif_transpose(opened)
+            if coloured and image.mode == "CMYK":
+                image = Image.fromarray(decode(image, data, where)[0])
+            elif coloured:
+                profile, _ = read_profile(opened, data, where)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: not a readable image ({len(data)} bytes): {error}") from error
+    return _unify(image), profile
+
+
+def _unify(image: Image.Image) -> Image.Image:
     if image.mode in ("RGB", "RGBA", "L", "LA"):
         return image
     if image.mode.startswith("I"):  # 16 bits
@@ -101,14 +117,14 @@ def decode_example(
     fit: Literal["crop", "pad"],
     where: str,
 ) -> tuple[Pixels, Matte]:
-    """pixels uint8 (H, W, 3) and product_mask float32 (H, W) in [0, 1], both at ``target``.
+    """pixels uint8 (H, W, 3), sRGB, and product_mask float32 (H, W) in [0, 1], both at ``target``.
 
     ``mask`` None is only good with ``means`` "alpha": the image's own alpha channel is the mask then.
     The mask is area-averaged, the image resampled bicubically (both anti-aliased).
 
     Raises DataError: unreadable file, other aspect of the mask, no or only product left after fitting.
     """
-    opened = open_image(image, where)
+    opened, profile = _open(image, where, coloured=True)
     if mask is None and means != "alpha":
         raise DataError(f"{where}: no mask; training needs one for every image")
     marks = opened if mask is None else open_image(mask, f"{where} (mask)")
@@ -119,7 +135,8 @@ def decode_example(
             f"the image {opened.width} x {opened.height}; their aspects must agree"
         )
     product = read_mask(marks, means, where)
-    pixels = np.array(fit_image(opened.convert("RGB"), target, fit, Image.Resampling.BICUBIC, edge=True))
+    fitted = fit_image(opened.convert("RGB"), target, fit, Image.Resampling.BICUBIC, edge=True)
+    pixels = to_srgb(np.array(fitted), profile)
     levels = np.asarray(fit_image(product, target, fit, Image.Resampling.BOX, edge=False))
     if int(levels.max()) < 128:
         raise DataError(f"{where}: the mask marks no product after the {fit} to {target[1]} x {target[0]}")

@@ -221,7 +221,7 @@ class CycloramaNetwork(Network):
         return values
 
 
-FORMAT = "cyclorama-features-2"
+FORMAT = "cyclorama-features-3"
 
 
 class FeatureStore:

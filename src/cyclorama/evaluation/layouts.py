@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cyclorama.errors import DataError, LayoutError
 from cyclorama.evaluation.settings import MetricRow
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import load_image
 from cyclorama.layout import metrics_published as published
 from cyclorama.layout.elements import ENDING, PARTS, PosterLayout
@@ -62,7 +63,8 @@ def read_layout(path: Path) -> ScoredLayout:
     product = load_image(parts["product"])
     if product.alpha is None:
         raise DataError(f"{parts['product']}: no transparency; the product's part has it")
-    return ScoredLayout(layout, load_image(parts["background"]).pixels, product.alpha)
+    background = load_image(parts["background"])
+    return ScoredLayout(layout, to_srgb(background.pixels, background.icc_profile), product.alpha)
 
 
 def measure_poster(one: ScoredLayout) -> MetricRow:

@@ -21,6 +21,7 @@ from cyclorama.data.records import Place, locate
 from cyclorama.data.shards import scan_shard
 from cyclorama.data.table import Row, open_table
 from cyclorama.errors import DataError, ManifestError, MissingImageError
+from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import load_image
 from cyclorama.imaging.masks import load_mask
 from cyclorama.jobs.store import ShardStore
@@ -38,7 +39,7 @@ ReferenceStyle = tuple[str, str | None]
 class ScoredImage:
     """One decoded image.
 
-    ``pixels`` uint8 (H, W, 3); ``mask`` float32 (H, W) in [0, 1], 1 = product, None where unknown.
+    ``pixels`` uint8 (H, W, 3), sRGB; ``mask`` float32 (H, W) in [0, 1], 1 = product, None where unknown.
     """
 
     key: str
@@ -88,7 +89,8 @@ class ImageSet:
         item = self._find(key)
         pixels, mask = item.image, item.mask
         if not isinstance(pixels, np.ndarray):
-            pixels = load_image(read_place(pixels)).pixels
+            loaded = load_image(read_place(pixels))
+            pixels = to_srgb(loaded.pixels, loaded.icc_profile)
         if mask is not None and not isinstance(mask, np.ndarray):
             size = (pixels.shape[0], pixels.shape[1])
             mask = load_mask(read_place(mask), size, item.mask_means, allow_inverted=True)

@@ -26,7 +26,7 @@ from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition, ExperimentConfig
 from cyclorama.lab.experiments.trials import MadeTrial, Trial
 
-FORMAT = 3
+FORMAT = 4
 SCORES, FEATURES = "scores", "features"
 
 
