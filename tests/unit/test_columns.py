@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cyclorama.data.columns import (
     PARSERS,
@@ -17,6 +19,7 @@ from cyclorama.data.columns import (
     parse_text,
     split_images,
 )
+from cyclorama.data.table import open_table
 from cyclorama.errors import ManifestError
 
 
@@ -77,6 +80,19 @@ def test_what_the_user_names_goes_first() -> None:
         match_columns(["image"], {"colour": "x"}, (), "t")
     with pytest.raises(ManifestError, match=r"t: mask is to come from column 'm', .*found: 'image'"):
         match_columns(["image"], {"mask": "m"}, (), "t")
+
+
+def test_a_numbered_image_that_is_named_another_field_is_no_product(tmp_path: Path) -> None:
+    for name in ("a", "b", "am", "bm", "a3"):
+        Image.new("RGB", (32, 32)).save(tmp_path / f"{name}.png")
+    lines = ["image,image_2,image_3,gallery", "a.png,am.png,a3.png,", "b.png,bm.png,,"]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = open_table(tmp_path / "t.csv", columns={"mask": "image_2", "reference": "gallery"})
+    assert table.map.images == ("image", "image_3")
+    assert [Path(row.values["image"]).name for row in table] == ["a.png", "a3.png", "b.png"]
+    assert [Path(row.values["mask"]).name for row in table] == ["am.png", "am.png", "bm.png"]
+    with pytest.raises(ManifestError, match="missing column 'image'"):
+        match_columns(["image_2"], {"mask": "image_2"}, ("image",), "t")
 
 
 def test_type_is_a_category_in_one_shop_and_another_thing_in_the_other() -> None:

@@ -168,7 +168,7 @@ def match_columns(
             fields[name] = tuple(column for spelling in found for column in by_fold[spelling])
             taken.update(fields[name])
     main = fields.pop("image", ())
-    further = _find_further(columns, main)
+    further = _find_further([column for column in columns if column not in taken])
     images = tuple(dict.fromkeys([*main, *further]))
     missing = [name for name in required if not (images if name == "image" else fields.get(name))]
     if missing:
@@ -241,13 +241,13 @@ def _order_category(found: list[str], shop: str) -> list[str]:
     return others or (found if shop != "WooCommerce" else [])
 
 
-def _find_further(columns: Sequence[str], main: Sequence[str]) -> list[str]:
+def _find_further(columns: Sequence[str]) -> list[str]:
     """Columns of further images: those named so, then those with numbers, in the order of the numbers."""
-    named = [column for column in columns if fold(column) in _LISTS and column not in main]
+    named = [column for column in columns if fold(column) in _LISTS]
     numbered = []
     for place, column in enumerate(columns):
         found = _NUMBERED.fullmatch(fold(column))
-        if found and column not in main:
+        if found:
             numbered.append((int(found[1]), place, column))
     return named + [column for _, _, column in sorted(numbered)]
 
