@@ -17,6 +17,7 @@ from cyclorama.data import structured
 from cyclorama.data.addresses import find_file, read_bytes
 from cyclorama.data.decode import decode_example, fit_image
 from cyclorama.data.structured import Workbook, read_feed, read_json
+from cyclorama.data.table import open_table
 from cyclorama.data.text import Grid, Opener
 from cyclorama.errors import DataError, ManifestError
 from cyclorama.imaging.colour import ADOBE_RGB, SRGB, build_profile, to_srgb
@@ -193,3 +194,18 @@ def test_a_workbooks_sheet_is_the_one_with_images() -> None:
     found = Workbook(Opener(lambda: io.BytesIO(stream.getvalue()), "", "t"), find)
     assert (found.sheet, found.note) == ("products", "Excel, sheet 'products'; left out: notes")
     assert [cells for _, cells, _ in found.read(lambda _: True)] == [{"image": "a.png"}]
+
+
+def test_a_workbooks_errors_are_empty_cells_and_words_after_a_hash_are_kept(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    errors = ["#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"]
+    columns = [f"c{n}" for n in range(len(errors))]
+    book.active.append(["image", "title", *columns])
+    book.active.append(["a.png", "#NEW IN STORE", *errors])
+    book.active.append(["b.png", "#NoFilter", *(f"{error} or so" for error in errors)])
+    book.save(tmp_path / "t.xlsx")
+    first, second = (row.values for row in open_table(tmp_path / "t.xlsx", check_files=False))
+    assert [first["title"], second["title"]] == ["#NEW IN STORE", "#NoFilter"]
+    assert not any(first.get(name) for name in columns)
+    assert [second[name] for name in columns] == [f"{error} or so" for error in errors]

@@ -162,9 +162,16 @@ class Workbook:
                 yield from fill_grid(padded, self.grid, mapped, Counter())
 
 
+_ERRORS = {
+    "#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!",
+    "#BLOCKED!", "#CONNECT!", "#UNKNOWN!", "#BUSY!", "#EXTERNAL!", "#PYTHON!", "#GETTING_DATA",
+}  # fmt: skip
+"""What Excel writes into a cell whose formula has no value."""
+
+
 def _read_sheet(sheet: Any) -> Iterator[tuple[int, list[Any]]]:
     for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
-        values = [None if isinstance(cell, str) and cell.startswith("#N") else cell for cell in cells]
+        values = [None if cell in _ERRORS else cell for cell in cells]
         while values and values[-1] is None:
             values.pop()
         if any(str(cell).strip() for cell in values if cell is not None):
