@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from cyclorama.data.licences import (
     mark_model,
     save_set_licence,
 )
+from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
 from cyclorama.generation.model import find_licence
 
@@ -100,3 +102,46 @@ def test_the_published_set_is_restricted_and_a_broken_file_is_named(tmp_path: Pa
     (tmp_path / "licence.json").write_text("{}")
     with pytest.raises(DataError, match="which licences"):
         load_set_licence(tmp_path)
+
+
+def write_set(folder: Path, *licences: str | None) -> Path:
+    """Shards without ``licence.json`` whose JSON members state ``licences``."""
+    rows = [{"category": "cup"} | ({} if name is None else {"licence": name}) for name in licences]
+    write_shards([Sample(f"k{n}", b"x", b"y", row) for n, row in enumerate(rows)], folder)
+    return folder
+
+
+def test_shards_without_a_licence_file_count_what_their_images_state(tmp_path: Path) -> None:
+    marked = write_set(tmp_path / "marked", "CC-BY-NC-4.0", "CC0-1.0", None)
+    source = SourceConfig(path=marked)
+    expected = {"": 1, "CC-BY-NC-4.0": 1, "CC0-1.0": 1}
+    assert find_source_licence(source) == SetLicence(expected)
+    assert find_source_licence(SourceConfig(path=marked / "shard-000000.tar")) == SetLicence(expected)
+    (tmp_path / "model").mkdir()
+    found = mark_model(tmp_path / "model", tmp_path / "start", source)
+    assert found is not None and found.commercial_use == "forbidden"
+    assert "non-commercial" in find_licence(tmp_path / "model")
+
+
+def test_a_pattern_over_folders_takes_each_folders_licence(tmp_path: Path) -> None:
+    save_set_licence(count_licences(["CC-BY-NC-4.0"] * 2), write_set(tmp_path / "sets-a", None))
+    write_set(tmp_path / "sets-b", "CC0-1.0")
+    write_set(tmp_path / "other", "MIT")
+    found = find_source_licence(SourceConfig(path=tmp_path / "sets*" / "shard-*.tar"))
+    assert found == SetLicence({"CC-BY-NC-4.0": 2, "CC0-1.0": 1})
+
+
+@pytest.mark.parametrize("images", [None, 0, 2])
+def test_new_images_that_state_nothing_leave_a_free_start_unstated(
+    images: int | None, tmp_path: Path
+) -> None:
+    """None: no images are to be found at the source's path."""
+    start, model, new = tmp_path / "start", tmp_path / "model", tmp_path / "new"
+    for folder in (start, model):
+        folder.mkdir()
+    save_set_licence(count_licences(["CC0-1.0"] * 3), start)
+    if images is not None:
+        write_set(new, *[None] * images)
+    found = mark_model(model, start, SourceConfig(path=new))
+    assert found == SetLicence({"": images or 1, "CC0-1.0": 3})
+    assert json.loads((model / "licence.json").read_text())["commercial_use"] == "unstated"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cyclorama.data.licences import SetLicence
+from cyclorama.data.licences import SetLicence, is_restricted
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,24 @@ def test_one_line_says_what_a_set_allows(counts: dict[str, int], use: str, line:
 def test_merged_sets_count_both() -> None:
     merged = SetLicence({"MIT": 1}).merge(SetLicence({"MIT": 2, "CC0-1.0": 4}))
     assert merged.counts == {"CC0-1.0": 4, "MIT": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "restricted"),
+    [
+        ("CC_BY_NC_4.0", True),
+        ("CCBYNC", True),
+        ("ccbync-sa-4.0", True),
+        ("CC-BYNC", True),
+        ("cc by nc", True),
+        ("CC BY-NC-ND", True),
+        ("non_commercial", True),
+        ("research_only", True),
+        ("CC_BY_4.0", False),
+        ("CCBYSA", False),
+        ("Photo by Nco Ltd", False),
+        ("CC0_1.0", False),
+    ],
+)
+def test_a_mark_is_seen_in_every_spelling(text: str, restricted: bool) -> None:
+    assert is_restricted(text) == restricted

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from cyclorama.data.bg60k import LICENCE as PUBLISHED_LICENCE
 from cyclorama.data.examples import SourceConfig
 from cyclorama.data.records import load_records
+from cyclorama.data.shards import list_shards, scan_shard
 from cyclorama.errors import DataError
 from cyclorama.files import write_atomic
 
@@ -25,7 +26,8 @@ CARD_NAME = "MODEL_CARD.md"
 Use = Literal["allowed", "forbidden", "unstated"]
 """Commercial use: allowed by every image's licence, forbidden by one, or not stated for some."""
 _RESTRICTED = re.compile(
-    r"non.?commercial|\bnc\b|by-nc|academic|research.only|research.use|not.for.commercial|flux.*dev",
+    r"non.?commercial|\bnc\b|by-nc|academic|research.only|research.use|not.for.commercial|flux.*dev"
+    r"|cc\W?by\W?nc",
     re.IGNORECASE,
 )
 _UNSTATED = ("", "not stated", "unknown", "other")
@@ -67,7 +69,7 @@ def is_restricted(licence: str) -> bool:
     >>> is_restricted("CC-BY-NC-4.0"), is_restricted("Apache-2.0")
     (True, False)
     """
-    return bool(_RESTRICTED.search(licence))
+    return bool(_RESTRICTED.search(licence.replace("_", " ")))
 
 
 def is_stated(licence: str) -> bool:
@@ -106,15 +108,29 @@ def load_set_licence(folder: str | Path) -> SetLicence | None:
 
 
 def find_source_licence(source: SourceConfig) -> SetLicence | None:
-    """The licences of a training source; None for shards without ``licence.json``.
+    """The licences of a training source; None if there are no images.
 
+    Of shards, those in each folder's ``licence.json``, else what its images' JSON members state.
     Raises DataError, ManifestError.
     """
     if source.kind in ("bg60k", "bg1k", "bgpair"):
         return SetLicence({PUBLISHED_LICENCE: 1})
     if source.kind == "table":
         return count_licences(record.licence for record in load_records(source.path))
-    return load_set_licence(source.path if source.path.is_dir() else source.path.parent)
+    folders: dict[Path, list[Path]] = {}
+    try:
+        for shard in list_shards(source.path, source.require_done):
+            folders.setdefault(shard.parent, []).append(shard)
+    except DataError:  # no shards
+        folders[source.path if source.path.is_dir() else source.path.parent] = []
+    found = [load_set_licence(folder) or _count_members(shards) for folder, shards in folders.items()]
+    merged = reduce(SetLicence.merge, found)
+    return merged if merged.counts else None
+
+
+def _count_members(shards: Iterable[Path]) -> SetLicence:
+    stated = ((entry.meta or {}) for shard in shards for entry in scan_shard(str(shard)))
+    return count_licences(str(meta.get("licence") or meta.get("license") or "") for meta in stated)
 
 
 def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> SetLicence | None:
@@ -122,14 +138,15 @@ def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> S
 
     Writes ``licence.json`` and, where commercial use is forbidden, a first line ``Licence:`` in the model's
     card, which ``cyclorama models show`` and ``cyclorama catalogue check`` read. Nothing is known: nothing is
-    written, None. Invariant: a mark is never lost on the way from set to model to model.
+    written, None; new images that state nothing leave a known start unstated. Invariant: a mark is never lost
+    on the way from set to model to model.
 
     Raises DataError, ManifestError, OutputError.
     """
-    known = [one for one in (load_set_licence(start), find_source_licence(source)) if one is not None]
-    if not known:
+    before, new = load_set_licence(start), find_source_licence(source)
+    if before is None and new is None:
         return None
-    merged = reduce(SetLicence.merge, known)
+    merged = (before or SetLicence()).merge(new or SetLicence({"": 1}))
     save_set_licence(merged, folder)
     if merged.commercial_use == "forbidden":
         card = Path(folder) / CARD_NAME
