@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _curating import SIDE, build_recipe, build_test_rules, draw_image, encode
+from _curating import SIDE, BrightRule, build_recipe, build_test_rules, draw_image, encode
 from PIL import Image
 
-from cyclorama.curate.records import Record
+from cyclorama.curate.config import ReadingSettings
+from cyclorama.curate.records import Finding, Record, RuleImage
 from cyclorama.curate.run import run_curate
 from cyclorama.curate.store import decode_record
 from cyclorama.data.examples import ExampleConfig, ExampleSource, SourceConfig
+from cyclorama.data.fetch import UrlPolicy
 from cyclorama.data.shards import Sample, read_shards, write_shards
 from cyclorama.data.table import open_table
+from cyclorama.errors import FetchError
 from cyclorama.evaluation.reading import open_images
 from cyclorama.imaging.colour import build_profile, to_srgb
 from cyclorama.imaging.loading import LoadLimits, load_image
@@ -128,3 +131,51 @@ def test_a_turned_photo_of_wide_colours_keeps_them_in_the_set(tmp_path: Path) ->
     colours = [read_colour(found[name].image) for name in ("turned.jpg", "upright.jpg")]
     assert np.abs(colours[0] - colours[1]).max() <= 1
     assert np.abs(colours[1] - to_srgb(GREEN, P3)[0, 0].astype(int)).max() <= 2
+
+
+def test_a_photo_that_a_server_failed_to_give_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(encode(draw_image(number)))
+    names = ["0.png", "1.png", "https://cdn.shop.example/2.png"]
+    (tmp_path / "m.csv").write_text("\n".join(["image,category", *(f"{name},cup" for name in names)]))
+    recipe = RECIPE.replace(reading=ReadingSettings(urls=UrlPolicy(hosts=("*",))))
+    asked: list[str] = []
+    fails = True
+
+    def fetch(url: str, policy: UrlPolicy) -> bytes:
+        asked.append(url)
+        if fails:
+            raise FetchError(f"{url}: connection failed, after 4 tries")
+        return (tmp_path / "2.png").read_bytes()
+
+    judged: list[str] = []
+    judge = BrightRule.judge
+
+    def count(rule: BrightRule, image: RuleImage) -> Finding:
+        judged.append(image.record.key)
+        return judge(rule, image)
+
+    def run() -> tuple[int, int, int, dict[str, int]]:
+        """Rows looked at, images judged and fetched, and what came of the rows."""
+        asked.clear()
+        judged.clear()
+        engine = EngineSettings(threads=None, shard_size=1 if split else 3)
+        found = run_curate(
+            str(tmp_path / "m.csv"), tmp_path / f"out-{split}", recipe, engine, build=build_test_rules
+        )
+        assert found.finished and found.rows == 3
+        return found.looked_at, len(judged), len(asked), found.verdicts
+
+    monkeypatch.setattr("cyclorama.data.addresses.fetch", fetch)
+    monkeypatch.setattr(BrightRule, "judge", count)
+    every = {"keep": 3, "repair": 0, "review": 0, "drop": 0}
+    for split in (False, True):
+        fails = True
+        lacking = every | {"keep": 2, "drop": 1}
+        assert run() == (3, 2, 1, lacking)
+        assert run() == (1 if split else 3, 0, 1, lacking)
+        fails = False
+        assert run() == (1 if split else 3, 1, 1, every)
+        assert run() == (0, 0, 0, every)

@@ -160,6 +160,25 @@ def test_a_shard_counts_its_rows_and_the_time_of_each_rule(
     assert times["counts"] == {READING: 2, "decoding": 2, "slow": 2, "summary": 2}
 
 
+def test_a_shard_counts_the_remote_files_that_could_not_be_read(folder: Path) -> None:
+    worker = build_worker(folder, Rule("a"))
+    store, a = worker._store, str(folder / "a.png")
+    records = [
+        {"key": "a", "image": a},
+        {"key": "b", "image": str(folder / "gone.png")},
+        {"key": "c", "image": "memory://gone/c.png"},
+        {"key": "d", "image": a, "mask": "memory://gone/d.png"},
+    ]
+    for number, expected in ((4, 2), (2, 0)):
+        rows = [{"record": record, "accepted": False, "skip": False} for record in records[:number]]
+        store.save_plan(0, rows)
+        worker.process(0, Hooks())
+        mark = store.load_mark(0, "key")
+        assert mark is not None and mark["unread"] == expected
+        store.open_unread(0)
+        assert store.is_done(0, "key") == (expected == 0)
+
+
 def test_a_stop_ends_a_shard_between_its_rows(folder: Path) -> None:
     worker, stop = build_worker(folder, Rule("a", act=lambda image: stop.set())), threading.Event()
     rows = [

@@ -30,6 +30,7 @@ from cyclorama.curate.store import (
     to_values,
 )
 from cyclorama.curate.summary import summarise
+from cyclorama.data.addresses import is_remote
 from cyclorama.errors import (
     ConfigError,
     DataError,
@@ -74,6 +75,7 @@ class CurateWorker:
         self._turn = threading.Lock()
         self._seconds: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
+        self._unread = 0
 
     def process(self, shard: int, hooks: Hooks) -> ShardReport:
         """Judge the rows of ``shard``, or as many as there were before a stop was asked for.
@@ -86,13 +88,15 @@ class CurateWorker:
             results: list[dict[str, Any]] = []
             self._seconds.clear()
             self._counts.clear()
+            self._unread = 0
             for row in self._store.load_plan(shard):
                 if hooks.stopping():
                     return ShardReport(shard, advanced=len(results), finished=False)
                 results.append(self._judge(**row))
                 hooks.advanced(1)
             times = {"seconds": dict(self._seconds), "counts": dict(self._counts)}
-            self._store.save_shard(shard, self._job.keys[shard], results, times)
+            found = times | {"unread": self._unread}
+            self._store.save_shard(shard, self._job.keys[shard], results, found)
         count, seconds = len(results), time.perf_counter() - start
         return ShardReport(shard, done=count, made=count, advanced=count, wall_seconds=seconds)
 
@@ -126,6 +130,7 @@ class CurateWorker:
                 data = self.cache.read(row.image)
                 mask_data = None if row.mask is None else self.cache.read(row.mask)
         except DataError as error:
+            self._unread += is_remote(row.image) or is_remote(row.mask or "")  # may be there another time
             return judged | {"findings": [_refuse(str(error))], "layers": FROM_FILE}
         return judged | _Row(self, row, data, mask_data).judge(accepted)
 

@@ -80,6 +80,8 @@ def run_curate(
         plans = _plan(found, before, decisions, settings.shard_size)
         keys = _build_keys(plans, rules)
         job = CurateJob(out, settings, config, build, tuple(keys))
+        for shard in range(len(plans)):
+            store.open_unread(shard)
         items = {n: len(plan) for n, plan in enumerate(plans) if not store.is_done(n, keys[n])}
         for shard in items:
             store.forget_outcome()

@@ -94,6 +94,11 @@ class CurateStore(ShardStore):
         """Whether ``shard`` is finished under ``key``."""
         return self.load_mark(shard, key) is not None and self.get_rows(shard).is_file()
 
+    def open_unread(self, shard: int) -> None:
+        """A ``shard`` some of whose remote files could not be read is no longer finished."""
+        if (self.load_mark(shard) or {}).get("unread"):
+            self.get_mark(shard).unlink()
+
     def forget_outcome(self) -> None:
         """The outputs are about to change: they are no longer what the last run has finished."""
         (self.folder / DONE_FILE).unlink(missing_ok=True)
