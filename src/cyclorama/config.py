@@ -124,17 +124,19 @@ def apply_overrides(values: Any, overrides: Sequence[str]) -> Any:
     return changed
 
 
-def load_mapping(path: str | Path) -> Any:
+def load_mapping(path: str | Path, loader: Any = None) -> Any:
     """The plain values in the YAML (or JSON) file ``path``; an empty file is an empty mapping.
 
-    Raises ConfigError (file missing, not YAML).
+    ``loader``: of PyYAML, in place of its safe one. Raises ConfigError (file missing, not YAML).
     """
     import yaml
 
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        values = (
+            json.loads(text) if path.suffix.lower() == ".json" else yaml.load(text, loader or yaml.SafeLoader)
+        )
     except OSError as error:
         raise ConfigError(f"cannot read config {path}: {error.strerror or error}") from error
     except (yaml.YAMLError, ValueError) as error:

@@ -25,7 +25,7 @@ from cyclorama.posters.drawing import find_accent, list_layers, set_texts
 from cyclorama.posters.files import Poster, open_poster, write_poster
 from cyclorama.posters.maker import PosterMaker, PosterSettings, edit, find_calm, place
 from cyclorama.posters.record import PosterRecord, read_record
-from cyclorama.posters.words import PosterBrand, check_wordings, choose_fonts, read_brand, read_wordings
+from cyclorama.posters.words import PosterBrand, choose_fonts, read_brand
 from cyclorama.typography.drawing import lay_over
 
 WORDS = {"headline": "Slow evenings", "subline": "Eau de parfum", "price": "€ 59", "action": "Discover"}
@@ -351,21 +351,6 @@ def test_a_product_of_its_boxs_size_keeps_its_pixels(grounds: Grounds) -> None:
     assert standing.pixels[standing.matte == 1].shape == product.pixels[product.matte == 1].shape
 
 
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({}, "mapping"),
-        ({"headline": ""}, "say nothing"),
-        ({"en": {"head": "x"}}, "no roles"),
-        ({"english!": {"headline": "x"}}, "neither a role"),
-        ({"en": {"headline": "x"}, "de": {"price": "x"}}, "say different things"),
-        ({"en": "x"}, "roles with their words"),
-    ],
-)
-def test_words_that_are_none_are_refused(values: Any, words: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=words):
-        check_wordings(values)
-    path = tmp_path / "texts.yaml"
-    path.write_text(json.dumps(values))
-    with pytest.raises(SettingsError, match="texts.yaml"):
-        read_wordings(path)
+def test_an_edit_refuses_words_that_are_no_text(grounds: Grounds) -> None:
+    with pytest.raises(SettingsError, match=r"price is 49\.9; give its words as one text"):
+        edit(make()["en"], PosterBrand(), {**WORDS, "price": 49.9})  # type: ignore[dict-item]

@@ -30,7 +30,7 @@ from cyclorama.posters.files import Poster
 from cyclorama.posters.planning import Planner, PlanRequest, plan_poster
 from cyclorama.posters.record import PosterRecord
 from cyclorama.posters.remedies import Attempt, choose_next
-from cyclorama.posters.words import PosterBrand, Wording, choose_fonts, settle_words
+from cyclorama.posters.words import PosterBrand, Wording, check_wordings, choose_fonts, settle_words
 from cyclorama.scenes.model import draw_style
 from cyclorama.scenes.surface import Style
 from cyclorama.seeding import compute_seed
@@ -210,7 +210,7 @@ def edit(
         raise SettingsError(
             f"texts are {sorted(words)}; the poster has {sorted(record.texts)}, give words for these"
         )
-    words = settle_words({spoken: words}, brand)[spoken]
+    words = settle_words(check_wordings({spoken: dict(words)}), brand)[spoken]
     known = {element.id: element for element in record.layout.elements}
     for name in moves or {}:
         if name not in known or known[name].kind not in ("text", "logo"):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, get_args
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from cyclorama.config import Settings, load_config
+from cyclorama.config import Settings, build_config, load_mapping
 from cyclorama.errors import CycloramaError, SettingsError
 from cyclorama.layout.elements import LEADING_OTHERS, Role, find_leading
 from cyclorama.layout.task import Corner
@@ -38,6 +38,17 @@ def _read_colour(value: Any) -> Any:
     if not _COLOUR.fullmatch(value):
         raise ValueError("a colour as '#1f3a5c' (in quotes)")
     return tuple(int(value[k : k + 2], 16) for k in (1, 3, 5))
+
+
+class AsWritten(yaml.SafeLoader):
+    """Reads each value of a file as the text that stands there (``39.90``, ``Yes``, ``12:30``), and what is
+    empty as None."""
+
+
+AsWritten.yaml_implicit_resolvers = {
+    first: [one for one in kinds if one[0].endswith((":null", ":merge"))]
+    for first, kinds in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class PosterBrand(Settings):
@@ -97,7 +108,7 @@ def read_brand(path: Path | None) -> PosterBrand:
     """The brand of a YAML file; files it names lie beside it. Raises ConfigError, SettingsError."""
     if path is None:
         return PosterBrand()
-    brand = load_config(PosterBrand, path)
+    brand = build_config(PosterBrand, load_mapping(path, AsWritten), str(path))
     beside = {
         name: path.parent / value
         for name in ("logo", "style")
@@ -116,7 +127,7 @@ def read_wordings(path: Path) -> dict[str, Wording]:
     Raises SettingsError with the file and what is wrong in it.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.load(path.read_text(encoding="utf-8"), AsWritten)  # a safe loader
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror or error}; give a YAML file with the words") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -143,10 +154,11 @@ def check_wordings(values: Any, where: str = "texts") -> dict[str, Wording]:
             raise SettingsError(f"{where}: {language}: give roles with their words")
         if unknown := [role for role in wording if role not in ROLES]:
             raise SettingsError(f"{where}: {language}: {unknown} are no roles; there are {', '.join(ROLES)}")
-        empty = [role for role, words in wording.items() if not str(words or "").strip()]
-        if empty:
+        if empty := [role for role, words in wording.items() if words is None or not str(words).strip()]:
             raise SettingsError(f"{where}: {language}: {empty} say nothing; leave them out")
-        found[language] = {role: str(wording[role]) for role in ROLES if role in wording}
+        for role, words in wording.items():
+            _check_text(words, f"{where}: {language}: {role}")
+        found[language] = {role: wording[role] for role in ROLES if role in wording}
     roles = [tuple(wording) for wording in found.values()]
     if len(set(roles)) > 1:
         raise SettingsError(
@@ -155,6 +167,17 @@ def check_wordings(values: Any, where: str = "texts") -> dict[str, Wording]:
             "give each of them the same roles"
         )
     return found
+
+
+def _check_text(words: Any, where: str) -> None:
+    """Raise SettingsError if a role's words are no text."""
+    if isinstance(words, str):
+        return
+    if isinstance(words, dict) and words and all(_LANGUAGE.fullmatch(str(key)) for key in words):
+        raise SettingsError(
+            f"{where} holds languages ({', '.join(map(str, words))}); languages stand above roles"
+        )
+    raise SettingsError(f"{where} is {words!r}; give its words as one text (in Python, a str)")
 
 
 def find_languages(file: Mapping[str, Wording], columns: Mapping[str, Collection[str]]) -> tuple[str, ...]:
