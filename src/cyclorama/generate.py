@@ -20,7 +20,7 @@ from cyclorama.generation.batches import build_batches, choose_usual_size, compu
 from cyclorama.generation.engine import sample_images
 from cyclorama.generation.model import ModelHandle, open_model
 from cyclorama.generation.recognise import recognise
-from cyclorama.generation.result import Generated, describe_image
+from cyclorama.generation.result import Generated, describe_image, describe_looks
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.task import Model, Task, compute_model_shape
@@ -190,16 +190,16 @@ class BackgroundGenerator:
                 for found, product in zip(named, loaded, strict=True)
             ]
             followed = {id(source): load_reference(self.fetch(source)) for source in references}
-            plates = _spread(backdrop, count, "backdrop")
-            looks = zip(_spread(style, count, "style"), references, plates, strict=True)
-            styles = [self.load_style(*look) for look in looks]
+            looks = _spread(style, count, "style"), _spread(backdrop, count, "backdrop")
+            styles = [self.load_style(*look) for look in zip(looks[0], references, looks[1], strict=True)]
+            said = [describe_looks(*look) for look in zip(*looks, strict=True)]
             tasks = []
             for i, product in enumerate(loaded):
                 seeds = compute_item_seeds(run_seed, product.name, own_seeds[i], config.candidates)
                 for layout in config.build_layouts():
                     for s in seeds:
                         values = (s, followed[id(references[i])], styles[i], product.name)
-                        tasks.append((layout, Task(product, categories[i], *values)))
+                        tasks.append((layout, Task(product, categories[i], *values), said[i]))
             made = self._sample(tasks, config)
         return made[0] if len(made) == 1 and sources[0] is products else made
 
@@ -229,16 +229,17 @@ class BackgroundGenerator:
     ) -> Generated:
         """The image of a ``recipe`` (``Generated.recipe``, or what :func:`load_metadata` reads), made again.
 
-        ``product``, ``mask`` and ``reference`` are those it was made of. Raises SettingsError for a recipe of
-        another model, a reference that is missing or too many, and as calling does.
+        All else is what it was made of. Raises SettingsError for a recipe of another model, a reference,
+        style or backdrop that is missing or too many, and as calling does.
         """
         if recipe.get("model_hash") != self.model.hash:
             raise SettingsError(
                 f"the recipe is of model {recipe.get('model')} ({recipe.get('model_hash')}), this one is "
                 f"{self.model.name} ({self.model.hash}); load that one"
             )
-        if (recipe["reference"] is None) != (reference is None):
-            raise SettingsError(f"the recipe's reference is {recipe['reference']}; give it, or none for None")
+        for name, given in {"reference": reference, "style": style, "backdrop": backdrop}.items():
+            if ((said := recipe.get(name)) is None) != (given is None):
+                raise SettingsError(f"the recipe's {name} is {said}; give it, or none for None")
         settings = {**recipe["settings"], **recipe.get("canvas", {})}
         settings = {name: value for name, value in settings.items() if name not in _FILE_ONLY}
         made: Generated = self(
@@ -266,14 +267,14 @@ class BackgroundGenerator:
         return FittedStyle(Path(style).stem, self.model.read_style(Path(style)))
 
     def _sample(
-        self, tasks: Sequence[tuple[CanvasLayout, Task]], settings: GenerateConfig
+        self, tasks: Sequence[tuple[CanvasLayout, Task, dict[str, str]]], settings: GenerateConfig
     ) -> list[Generated]:
         shapes = [
             (
                 *compute_model_shape(self.pipeline, layout.compute_size(task.product.size), settings),
                 task.reference is not None,
             )
-            for layout, task in tasks
+            for layout, task, _ in tasks
         ]
         device = str(getattr(self.pipeline, "device", "cpu"))
         results: dict[int, Generated] = {}
@@ -284,13 +285,13 @@ class BackgroundGenerator:
                     product=layout.place(task.product, task.category.share),
                     frame=layout.compute_size(task.product.size),
                 )
-                for layout, task in (tasks[i] for i in batch.members)
+                for layout, task, _ in (tasks[i] for i in batch.members)
             ]
             sampled = sample_images(self.pipeline, members, settings, batch.places)
             for i, result in zip(batch.members, sampled, strict=True):
                 if isinstance(result, Exception):
                     raise result
-                layout, task = tasks[i]
+                layout, task, looks = tasks[i]
                 recipe = describe_image(
                     self.model,
                     result.settings,
@@ -301,6 +302,7 @@ class BackgroundGenerator:
                     identifier=result.identifier,
                     reference=None if task.reference is None else task.reference.name,
                     mask_source=task.product.mask_source,
+                    **looks,
                 )
                 results[i] = replace(result, recipe=recipe)
         return [results[i] for i in range(len(tasks))]

@@ -120,6 +120,9 @@ def test_a_style_through_the_api_and_its_scene_must_exist(shop: Path) -> None:
     one = make(shop / "p0.png", style=path, **chosen)
     two = make([shop / "p0.png"], style=[read_brand(path)], **chosen)[0]
     assert np.array_equal(one.pixels, two.pixels) and one.style == "red"
+    assert np.array_equal(make.again(one.recipe, shop / "p0.png", style=path).pixels, one.pixels)
+    with pytest.raises(SettingsError, match=r"the recipe's style is red.yaml; give it"):
+        make.again(one.recipe, shop / "p0.png")
     assert not np.array_equal(make(shop / "p0.png", **chosen).pixels, one.pixels)
     with pytest.raises(SettingsError, match="a style and a reference"):
         make(shop / "p0.png", style=path, reference=shop / "p0.png", **chosen)

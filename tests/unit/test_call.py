@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from cyclorama import load_metadata
 from cyclorama.errors import ImageError, SettingsError
 from cyclorama.generate import BackgroundGenerator, Generated, ModelHandle
+from cyclorama.generation.model import open_scenes
+from cyclorama.scenes.brand import Brand
+from cyclorama.scenes.model import draw_style
 from drawn import save_product
+from flat_scenes import FlatScenes
 from stand_in import StandIn
 
 
@@ -120,6 +126,38 @@ def test_a_recipe_gives_the_image_again(generator: Any, paths: list[Path]) -> No
             generator.again(recipe, paths[0], reference=reference)
     plain = generator(paths[0], category="fruit", reference=paths[1])
     assert np.array_equal(generator.again(plain.recipe, paths[0], reference=paths[1]).pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("look", ["style", "backdrop"])
+def test_a_recipe_says_whether_a_style_or_a_backdrop_was_given(
+    look: str, paths: list[Path], tmp_path: Path
+) -> None:
+    generator = BackgroundGenerator(FlatScenes(), open_scenes())
+    style = tmp_path / "red.yaml"
+    style.write_text("arrangement: 2\nwall: '#d02030'\nfloor: '#802018'\nprops: '#a03020'\naccent: gold\n")
+    Image.new("RGB", (96, 64), (90, 120, 90)).save(tmp_path / "plate.png")
+    file = {"style": style, "backdrop": tmp_path / "plate.png"}[look]
+    values: dict[str, Any] = {"category": "perfume", "seed": 3, "preset": "fast"}
+    plain, made = generator(paths[0], **values), generator(paths[0], **values, **{look: file})
+    assert set(made.recipe) - set(plain.recipe) == {look} and made.recipe[look] == file.name
+    listed = generator(paths[:2], **values, **{look: [None, file]})
+    assert [image.recipe.get(look) for image in listed] == [None, file.name]
+    for recipe in (made.recipe, load_metadata(made.save(tmp_path / "made.png"))):
+        assert np.array_equal(generator.again(recipe, paths[0], **{look: file}).pixels, made.pixels)
+        with pytest.raises(SettingsError, match=rf"the recipe's {look} is {file.name}; give it, or none"):
+            generator.again(recipe, paths[0])
+        with pytest.raises(SettingsError, match="the recipe's reference is None"):
+            generator.again(recipe, paths[0], reference=paths[1], **{look: file})
+    with pytest.raises(SettingsError, match=f"the recipe's {look} is None; give it, or none for None"):
+        generator.again(plain.recipe, paths[0], **{look: file})
+
+
+def test_a_brand_that_is_given_as_an_object_is_said_in_the_recipe(paths: list[Path]) -> None:
+    generator = BackgroundGenerator(FlatScenes(), open_scenes())
+    brand = Brand.of(draw_style("perfume", 1))
+    made = generator(paths[0], category="perfume", style=brand)
+    assert made.recipe["style"] == "brand" and "backdrop" not in made.recipe
+    assert np.array_equal(generator.again(made.recipe, paths[0], style=brand).pixels, made.pixels)
 
 
 def test_a_generator_travels_with_a_lock_of_its_own(generator: Any) -> None:

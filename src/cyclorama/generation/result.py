@@ -105,12 +105,22 @@ def describe_image(
     """The recipe as plain values: all that an image was made of, and nothing that differs between equal runs.
 
     ``settings``: as rows state them. ``source``: input (its name), seed, category, identifier, reference (its
-    file's name) and mask_source. An output among several also names its canvas, so that it can be made again
-    by its own size or aspect.
+    file's name), mask_source and :func:`describe_looks`. An output among several also names its canvas, so
+    that it can be made again by its own size or aspect.
     """
     made_by = {"model": model.name, "model_hash": model.hash, "settings": settings}
     canvas = {"layout": layout.name, "canvas": layout.describe()} if layout.name else {}
     return {"cyclorama": __version__} | source | made_by | canvas
+
+
+def describe_looks(style: object, backdrop: object) -> dict[str, str]:
+    """What a recipe says of a product's style and backdrop, where they are given: their files' names."""
+    looks = {"style": style, "backdrop": backdrop}
+    return {
+        name: Path(look).name if isinstance(look, str | Path) else "brand"
+        for name, look in looks.items()
+        if look is not None
+    }
 
 
 def encode_files(

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from cyclorama.generation.job import ReferenceCache, load_style
-from cyclorama.generation.result import describe_image
+from cyclorama.generation.result import describe_image, describe_looks
 from cyclorama.generation.scenes import draw_reference
 from cyclorama.generation.settings import SCENE_REFERENCE
 from cyclorama.generation.shard import RowState
@@ -56,9 +56,5 @@ def describe_recipe(row: RowState, layout: int, candidate: int, product: Product
         identifier=found.identifier,
         reference=None if plan.reference is None else PurePosixPath(plan.reference).name,
         mask_source=product.mask_source,
-        **{
-            name: PurePosixPath(address).name
-            for name in ("style", "backdrop")
-            if (address := getattr(plan, name)) is not None
-        },
+        **describe_looks(plan.style, plan.backdrop),
     )
