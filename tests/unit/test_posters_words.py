@@ -86,3 +86,32 @@ def test_a_brands_words_are_taken_as_they_are_written(tmp_path: Path) -> None:
         read_brand(tmp_path / "brand.yaml")
     (tmp_path / "brand.yaml").write_text("panel: [1, 2, 3]\n")
     assert read_brand(tmp_path / "brand.yaml").panel == (1, 2, 3)
+
+
+@pytest.mark.parametrize("name", ["fonts", "headline_fonts"])
+def test_a_brands_fonts_lie_beside_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shop, outside = tmp_path / "shop", tmp_path / "outside"
+    (shop / "faces").mkdir(parents=True)
+    outside.mkdir()
+    for file in (shop / "own.ttf", outside / "other.ttf"):
+        file.write_bytes(b"font")
+    (shop / "brand.yaml").write_text(
+        f"{name}: [own.ttf, faces, serif, system, sans, {outside / 'other.ttf'}]"
+    )
+    expected = [str(Path("shop/own.ttf")), str(Path("shop/faces")), "serif", "system", "sans"]
+    assert getattr(read_brand(Path("shop/brand.yaml")), name) == (*expected, str(outside / "other.ttf"))
+    (tmp_path / "here.ttf").write_bytes(b"font")
+    (shop / "brand.yaml").write_text(f"{name}: [own.ttf, here.ttf, {outside / 'gone.ttf'}]")
+    with pytest.raises(SettingsError) as caught:
+        read_brand(Path("shop/brand.yaml"))
+    missing = f"{Path('shop/here.ttf')}, {outside / 'gone.ttf'}"
+    assert str(caught.value).startswith(f"{Path('shop/brand.yaml')}: {missing} is not there; paths are rel")
+
+
+@pytest.mark.parametrize("name", ["logo", "style"])
+def test_a_file_of_a_brand_that_is_missing_is_refused(name: str, tmp_path: Path) -> None:
+    for value in ("gone.png", str(tmp_path / "gone.png")):
+        (tmp_path / "brand.yaml").write_text(f"{name}: {value}")
+        with pytest.raises(SettingsError, match=r"gone.png is not there"):
+            read_brand(tmp_path / "brand.yaml")

@@ -23,6 +23,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _COLOUR = re.compile("#[0-9a-fA-F]{6}")
 RGB = tuple[int, int, int]
 
+FONTS = ("sans", "serif", "system")
+"""What a brand's fonts name beside files and folders."""
 DEFAULT_LANGUAGE = "en"
 Wording = dict[str, str]
 """Role to words, in reading order."""
@@ -109,12 +111,15 @@ def read_brand(path: Path | None) -> PosterBrand:
     if path is None:
         return PosterBrand()
     brand = build_config(PosterBrand, load_mapping(path, AsWritten), str(path))
-    beside = {
-        name: path.parent / value
-        for name in ("logo", "style")
-        if (value := getattr(brand, name)) is not None and not value.is_absolute()
+    beside: dict[str, Any] = {
+        name: path.parent / value for name in ("logo", "style") if (value := getattr(brand, name)) is not None
     }
-    if missing := [str(file) for file in beside.values() if not file.is_file()]:
+    missing = [str(file) for file in beside.values() if not file.is_file()]
+    for name in ("fonts", "headline_fonts"):
+        fonts = {font: font if font in FONTS else str(path.parent / font) for font in getattr(brand, name)}
+        missing += [place for font, place in fonts.items() if font not in FONTS and not Path(place).exists()]
+        beside[name] = tuple(fonts.values())
+    if missing:
         raise SettingsError(
             f"{path}: {', '.join(missing)} is not there; paths are relative to the brand's file"
         )
