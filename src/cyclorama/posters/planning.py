@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,14 +15,17 @@ from cyclorama.imaging.layout import find_box
 from cyclorama.imaging.product import Product
 from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules, plan_fixed, plan_random
-from cyclorama.layout.settle import settle
-from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
+from cyclorama.layout.task import Corner, LayoutTask, TextShape, draw_silhouette
 from cyclorama.posters.words import PosterBrand, Wording, build_block, runs_from_right
 from cyclorama.seeding import compute_seed
 from cyclorama.types import Size
 from cyclorama.typography.fitting import measure_widths
 
 Planner = Literal["rules", "fixed", "random"]
+_OPPOSITE: dict[Corner | None, Corner] = {
+    "top-left": "top-right", "top-right": "top-left",
+    "bottom-left": "bottom-right", "bottom-right": "bottom-left",
+}  # fmt: skip
 MOST_LINES = 4
 BUTTON = 1.5
 """How much wider than its words a button is, in em."""
@@ -82,27 +85,29 @@ def plan_poster(request: PlanRequest, planner: Planner, count: int, seed: int) -
     """Layouts, best first, from a run's ``seed`` and the product's name. Raises LayoutError and typography's
     errors."""
     task, seed = build_task(request), compute_seed(seed, request.product.name, "plan")
+    mirrored = all(map(runs_from_right, request.wordings)) and not task.locks
+    if mirrored:  # planned for the product and the corner as a mirror shows them
+        task = replace(
+            task,
+            silhouette=None if task.silhouette is None else task.silhouette[:, ::-1],
+            logo_corner=_OPPOSITE.get(task.logo_corner),
+        )
     if planner == "rules":
         found = plan_by_rules(task, count, seed)
     else:
         found = [plan_fixed(task) if planner == "fixed" else plan_random(task, seed)]
-    if all(map(runs_from_right, request.wordings)) and not task.locks:
+    if mirrored:
         found = [mirror(layout) for layout in found]
-        keep = task.silhouette is None or bool((task.silhouette == task.silhouette[:, ::-1]).all())
-        if not keep:  # the product itself is not mirrored: settled anew about its true outline
-            found = [settle(layout, task) for layout in found]
     if not found:
         raise LayoutError("no layout was found; fewer words or a larger canvas")
     return found
 
 
 def mirror(layout: PosterLayout) -> PosterLayout:
-    """The layout with left and right exchanged, its logo left where it is."""
+    """The layout with left and right exchanged."""
     sides = {"left": "right", "right": "left", "center": "center"}
     elements = tuple(
-        element
-        if element.kind == "logo" and element.locked
-        else element.model_copy(
+        element.model_copy(
             update={
                 "box": (1 - element.box[2], element.box[1], 1 - element.box[0], element.box[3]),
                 "align": sides[element.align],
