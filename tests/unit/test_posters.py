@@ -7,6 +7,8 @@ import json
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -290,6 +292,16 @@ def test_layers_put_together_are_the_poster(grounds: Grounds, tmp_path: Path) ->
     with Image.open(tmp_path / "c.bare.png") as image:
         bare = np.asarray(image)
     assert (lay_over(bare, poster.drawn.above) == poster.drawn.pixels).all()
+
+
+@pytest.mark.parametrize("stem", ["plain", "Salt & Pepper", 'a"b', "50% off #1", "50%25 <x>", "größe?"])
+def test_an_svg_names_the_image_beside_it(grounds: Grounds, stem: str, tmp_path: Path) -> None:
+    write_poster(make()["en"], tmp_path, stem, "svg")
+    root = ElementTree.parse(tmp_path / f"{stem}.svg").getroot()
+    [image] = root.iter("{http://www.w3.org/2000/svg}image")
+    name = unquote(image.attrib["href"])
+    assert name == f"{stem}.bare.png" and (tmp_path / name).is_file()
+    assert set(image.attrib["href"]).isdisjoint('#? "&<') and image.attrib["width"] == "400"
 
 
 def test_an_edit_renders_nothing_and_the_same_words_give_the_same_poster(

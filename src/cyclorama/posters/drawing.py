@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
@@ -298,7 +299,7 @@ def draw_svg(drawn: DrawnPoster, image: str) -> str:
     groups = "".join(write_svg(text, colour) for text, colour in drawn.texts)
     size = f'width="{width}" height="{height}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size}>'
-    return f'{head}<image href="{image}" {size}/>{groups}</svg>\n'
+    return f'{head}<image href="{quote(image)}" {size}/>{groups}</svg>\n'
 
 
 def list_layers(drawn: DrawnPoster, product: Product) -> list[tuple[str, npt.NDArray[np.uint8]]]:
