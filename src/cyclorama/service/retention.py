@@ -70,7 +70,7 @@ def sweep(store: Store, settings: ServiceSettings) -> Swept:
         connection.execute(delete(idempotency).where(idempotency.c.created < now - DAY))
         connection.execute(delete(deliveries).where(deliveries.c.created < now - DELIVERY_DAYS * DAY))
         gone_batches = [] if days is None else _forget_batches(connection, now - days * DAY)
-    for path in [*(find_folder(store, id) for id in gone_batches), *list_old(list_left(store))]:
+    for path in [*(find_folder(store, id) for id in gone_batches), *_list_old(list_left(store))]:
         shutil.rmtree(path, ignore_errors=True)
     files = _drop_unnamed(store)
     if settings.store_limit is not None:
@@ -160,13 +160,13 @@ def _make_room(store: Store, limit: int) -> tuple[int, int]:
 def _clear_incoming(store: Store) -> None:
     """What requests left behind that a kill cut short."""
     incoming = store.folder / "incoming"
-    for path in list_old(incoming.iterdir() if incoming.is_dir() else ()):
+    for path in _list_old(incoming.iterdir() if incoming.is_dir() else ()):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def list_old(paths: Iterable[Path], seconds: float = YOUNG_SECONDS) -> Iterator[Path]:
+def _list_old(paths: Iterable[Path]) -> Iterator[Path]:
     """Those of ``paths`` that are no request's in work."""
-    before = time.time() - seconds
+    before = time.time() - YOUNG_SECONDS
     for path in paths:
         with suppress(OSError):
             if path.stat().st_mtime < before:

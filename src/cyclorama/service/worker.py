@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import delete
@@ -34,7 +35,6 @@ from cyclorama.service.leases import (
     show_preview,
 )
 from cyclorama.service.parts import claim_parts, fail_parts, publish_parts
-from cyclorama.service.retention import DAY, list_old
 from cyclorama.service.settings import ServiceSettings, open_models
 from cyclorama.service.store import Changes, Store, get_time, upsert
 from cyclorama.service.tables import workers
@@ -69,8 +69,7 @@ def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
     from cyclorama.service.making import Maker  # loads what draws images
 
     folder = settings.data / "copies"
-    for left in list_old(folder.iterdir() if folder.is_dir() else (), DAY):  # by workers that were killed
-        shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    _clear_copies(folder)
     makers = {
         name: Maker(handle, settings.device, settings.dtype, store.blobs, folder)
         for name, handle in models.items()
@@ -92,6 +91,14 @@ def run_worker(id: str, settings: ServiceSettings, threads: int | None) -> None:
     with suppress(OperationalError), store.write() as connection:
         connection.execute(delete(workers).where(workers.c.id == id))
     store.close()
+
+
+def _clear_copies(folder: Path) -> None:
+    """What workers that were killed left behind a day ago."""
+    for left in folder.iterdir() if folder.is_dir() else ():
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > 24 * 3600:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _end_with(parent: Any) -> None:
