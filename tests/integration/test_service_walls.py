@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import update
 
 from asgi import Answer, ask
 from cyclorama.data import fetch
@@ -21,6 +22,7 @@ from cyclorama.service.archive import name_images
 from cyclorama.service.auth import COOKIE
 from cyclorama.service.settings import ServiceSettings
 from cyclorama.service.submit import read_detail
+from cyclorama.service.tables import images
 
 
 @pytest.fixture(scope="module")
@@ -346,6 +348,8 @@ def test_names_inside_an_archive_are_safe_and_unique(server: Any) -> None:
     order = json.dumps({"items": [{"image": id, "name": name} for name in names]}).encode()
     job = call(server, "POST", "/v1/jobs", body=order, kind="application/json")
     assert job.status == 202
+    with server.service.store.write() as connection:
+        connection.execute(update(images).where(images.c.job == job.json["id"]).values(state="done"))
     paths = list(name_images(read_detail(server.service, key, job.json["id"])).values())
     assert len({path.lower() for path in paths}) == len(names)
     for path in paths:

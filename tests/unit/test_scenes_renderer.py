@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from cyclorama.scenes import geometry as g
-from cyclorama.scenes.render import _albedo_scene, clear_view, load_mitsuba, render_image, render_mask
+from cyclorama.scenes.render import (
+    _albedo_scene,
+    clear_view,
+    load_mitsuba,
+    render_image,
+    render_mask,
+    render_noisy,
+)
 from cyclorama.scenes.stage import Camera, Light, Part, Stage
 from cyclorama.scenes.surface import Surface, glass, ice, light, matte, metal, plastic
 
@@ -30,6 +37,15 @@ def test_a_small_lamp_lights_the_floor_by_its_area_over_the_square_of_its_distan
     found = render_image(stage, 16, 64, 1, depth=2)[8, 8]
     expected = [to_srgb(0.5 * r * 0.2**2 / (np.pi * 2**2)) for r in lamp.radiance]
     assert found.tolist() == pytest.approx(expected, abs=5)
+
+
+def test_a_stage_of_many_lamps_is_sampled_alike_however_often_it_is_built() -> None:
+    lamps = [
+        Light((k - 2.0, 0.0, 2.0), (0.0, 0.0, 0.0), 0.2 + 0.1 * k, (9.0, 5.0, 1.0 + k)) for k in range(5)
+    ]
+    camera = Camera((0.0, -3.0, 3.0), (0.0, 0.0, 0.0), 30.0)
+    stage = Stage([Part(g.floor(4, -2, 2), matte((1, 1, 1)))], [], lamps, (0.1, 0.1, 0.1), 0.5, camera)
+    assert len({render_noisy(stage, 8, 1, 1).tobytes() for _ in range(200)}) == 1
 
 
 def look_at(surface: Surface, sky: float = 0.5) -> np.ndarray:

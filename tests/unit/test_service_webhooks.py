@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -115,7 +116,7 @@ def test_the_end_of_a_batch_is_told_but_not_that_of_its_check(
             working = {"state": batch_runner._WORKING[what], "runner": runner._name}
             connection.execute(update(batches_table).values(working))
         (folder / TOLD).write_text(json.dumps(said))
-        runner._settle(what, batch_runner._BatchChild(id, "local", folder, None, 0.0))
+        runner._settle(what, batch_runner._BatchChild(id, "local", folder, None, io.BytesIO(), 0.0))
     assert batches.find_batch(store, "local", id)["state"] == "done"
     sent.answers = [204, 204]
     try_once(store)

@@ -211,12 +211,14 @@ def _scene(
     entries: dict[str, Any] = {"type": "scene"}
     entries["integrator"] = {"type": "path", "max_depth": depth, "rr_depth": depth + 1}
     entries["sensor"] = _camera(mi, stage.camera, size, samples, crop)
+    # numbered anew: shapes that scenes share have the numbers that they had without a product
+    entries |= {f"part{k:04d}": shape for k, shape in enumerate([*product, *others])}
     entries["sky"] = {
         "type": "constant",
         "radiance": {"type": "rgb", "value": list(stage.sky)},
         "sampling_weight": max(float(np.mean(stage.sky)), 1e-6),
     }
-    for k, lamp in enumerate(stage.lights):
+    for k, lamp in reversed(list(enumerate(stage.lights))):
         half = lamp.size / 2
         weight = _weigh(lamp.radiance, lamp.size**2, lamp.position, lamp.target)
         radiance = {"type": "rgb", "value": list(lamp.radiance)}
@@ -227,9 +229,7 @@ def _scene(
             .scale([half, half, 1]),
             "emitter": {"type": "area", "radiance": radiance, "sampling_weight": weight},
         }
-    # numbered anew: shapes that scenes share have the numbers that they had without a product
-    entries |= {f"part{k:04d}": shape for k, shape in enumerate([*product, *others])}
-    return mi.load_dict(entries, parallel=False)
+    return mi.load_dict(entries, parallel=False, optimize=False)  # optimized, lamps' order is left to chance
 
 
 def build_shapes(stage: Stage, parts: list[Part], first: int = 0) -> list[Any]:

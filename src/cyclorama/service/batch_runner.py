@@ -93,7 +93,6 @@ class BatchRunner:
                 child.process.kill()
                 child.process.join()
             self._settle(what, child)
-            child.lock.close()
         self._children = dict.fromkeys(_WAITING)
 
     def _watch(self) -> None:
@@ -111,7 +110,6 @@ class BatchRunner:
                         self._look(what, child)
                     else:
                         self._settle(what, child)
-                        child.lock.close()
                         self._children[what] = None
                 except OperationalError as error:  # such as a full disk
                     _LOG.error("the batches' store takes nothing: %s", error.orig)
@@ -170,7 +168,12 @@ class BatchRunner:
                     write_event(connection, child.key, child.batch, "progress", **values)
 
     def _settle(self, what: str, child: _BatchChild) -> None:
-        """Write down what a child that has ended has told, unless its batch was cancelled meanwhile."""
+        """Write down what a child that has ended has told, and let go of its batch."""
+        with child.lock:
+            self._write_down(what, child)
+
+    def _write_down(self, what: str, child: _BatchChild) -> None:
+        """What a child has told, unless its batch was cancelled meanwhile."""
         row = self._read(child.batch)
         if row is None or row["state"] != _WORKING[what] or row["runner"] != self._name:
             return
