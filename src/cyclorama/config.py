@@ -21,7 +21,7 @@ import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic._internal._model_construction import ModelMetaclass
 
-from cyclorama.errors import ConfigError, CycloramaError
+from cyclorama.errors import ConfigError, CycloramaError, SettingsError
 
 T = TypeVar("T")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -122,6 +122,25 @@ def apply_overrides(values: Any, overrides: Sequence[str]) -> Any:
             except yaml.YAMLError as error:
                 raise ConfigError(f"--set {override!r}: the value is not valid YAML: {error}") from error
     return changed
+
+
+def read_pairs(value: Any, form: str, what: str = "") -> Any:
+    """One or several ``left=right`` texts as a mapping; what is none of these as it is.
+
+    Raises SettingsError (a text without ``=``, or with nothing beside it) that says ``form``.
+
+    >>> read_pairs(("image=Bild 1",), "FIELD=NAME")
+    {'image': 'Bild 1'}
+    """
+    if not isinstance(value, str | tuple | list):
+        return value
+    pairs: dict[str, str] = {}
+    for text in (value,) if isinstance(value, str) else value:
+        left, _, right = (part.strip() for part in str(text).partition("="))
+        if not (left and right):
+            raise SettingsError(f"{what}{text!r} is not understood: write it as {form}")
+        pairs[left] = right
+    return pairs
 
 
 def load_mapping(path: str | Path, loader: Any = None) -> Any:

@@ -72,6 +72,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "UnknownCategoryError",
         "'sofa'",
     ),
+    "column without =": (("no_image.csv", "--column", "image"), "SettingsError", "FIELD=NAME"),
     "category map is no mapping": (("ok.png", "--category-map", "map.yaml"), "SettingsError", "pairs"),
     "category map missing": (("ok.png", "--category-map", "gone.yaml"), "ConfigError", "No such file"),
     "manifest without image column": (("no_image.csv",), "ManifestError", "'photo_file'"),

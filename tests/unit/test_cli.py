@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import cyclorama
 from cyclorama import cli
 from cyclorama.errors import SettingsError
+from cyclorama.generation import settings
 
 HEAVY = {
     "torch",
@@ -147,3 +149,52 @@ def test_the_demo_says_what_its_sheet_cannot_show(
     assert cli.main(["demo", "--out", str(tmp_path / "out"), *options]) == 2
     assert "the demo's sheet shows one image a row" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def read_columns(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> tuple[Any, ...]:
+    """The exit code of ``generate`` with these options, and the columns that its source is told."""
+    found: list[dict[str, str]] = []
+
+    def stop(source: Any, inputs: Any, out: Path) -> Any:
+        found.append(inputs.columns)
+        raise SettingsError("far enough")
+
+    monkeypatch.setattr("cyclorama.generation.items.ItemSource", stop)
+    return cli.main(["generate", "table.csv", "--out", "not-there", *arguments]), *found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "columns"),
+    [
+        (["--column", "image=Bild 1"], {"image": "Bild 1"}),
+        (["--column=image=Bild 1"], {"image": "Bild 1"}),
+        (["--column", "image=a", "--column", "price=b=c"], {"image": "a", "price": "b=c"}),
+        (["--column.image", "a", "--column.price=b"], {"image": "a", "price": "b"}),
+        (["--column.image", "a=b"], {"image": "a=b"}),
+        ([], {}),
+    ],
+)
+def test_columns_are_named_as_field_and_name(
+    arguments: list[str], columns: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_columns(monkeypatch, arguments) == (2, columns)
+
+
+def test_every_form_of_columns_in_help_and_docs_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [*(Path(__file__).parents[2] / "docs").glob("*.md"), Path(settings.__file__)]
+    forms = {
+        form for page in pages for form in re.findall(r"--column[.= ]\w+[= ][\w…]+", page.read_text("utf-8"))
+    }
+    assert {"--column image=NAME", "--column price=NAME"} <= forms
+    for form in sorted(forms):
+        field, _, name = re.split("[.= ]", form, maxsplit=1)[1].partition("=")
+        assert read_columns(monkeypatch, form.split(" ")) == (2, {field: name}), form
+
+
+@pytest.mark.parametrize("text", ["image", "image=", "=Bild", " = "])
+def test_a_column_of_another_form_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["generate", "table.csv", "--out", "not-there", "--column", text]) == 2
+    assert capsys.readouterr().err == (
+        f"cyclorama: SettingsError: column: {' '.join(repr(text).split())} is not understood: write it as "
+        "FIELD=NAME, such as 'image=Bild 1'\n"
+    )

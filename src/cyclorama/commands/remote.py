@@ -130,7 +130,7 @@ def describe_order(
     if source.table.kind == "image" and (inputs.style or inputs.reference):
         made.setdefault("shared_sets", False)
     order = {
-        "columns": dict(inputs.column),
+        "columns": inputs.columns,
         "encoding": inputs.encoding,
         "category": inputs.category,
         "aliases": dict(inputs.build_rules().mapping),

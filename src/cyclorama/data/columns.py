@@ -175,7 +175,8 @@ def match_columns(
         plural = "s" if len(missing) > 1 else ""
         raise ManifestError(
             f"{where}: missing column{plural} {', '.join(map(repr, missing))}; {_list(columns)}. "
-            f"Rename a column, add the missing one, or say which one it is (columns: {missing[0]}: …)."
+            f"Rename a column, add the missing one, or say which one it is (--column "
+            f"{missing[0]}=NAME, in a recipe columns: {missing[0]}: NAME)."
         )
     used = {*images, *(column for found in fields.values() for column in found)}
     rest = tuple(column for column in columns if column not in used)

@@ -86,7 +86,7 @@ class ItemSource:
         self.name = str(source)
         self.table: Table = open_table(
             text if source is not None else "",
-            columns=self.settings.column,
+            columns=self.settings.columns,
             encoding=self.settings.encoding,
             urls=self.urls,
             left_out=left_out,

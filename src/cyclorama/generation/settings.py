@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar, cast
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from cyclorama.config import Settings
+from cyclorama.config import Settings, read_pairs
 from cyclorama.data.columns import MaskMeans
 from cyclorama.diffusion.settings import GUIDANCE, LEAST_REUSED, PRESETS, SamplingConfig
 from cyclorama.errors import CycloramaError, InputError, SettingsError
@@ -47,6 +47,7 @@ def _split_commas(value: Any) -> Any:
     return tuple(part.strip() for text in value for part in str(text).split(","))
 
 
+_COLUMNS = BeforeValidator(lambda value: read_pairs(value, "FIELD=NAME, such as 'image=Bild 1'"))
 SCENE_REFERENCE = "cyclorama://scene"
 """Address of the reference that is no file: the set that is rendered for the product itself."""
 
@@ -77,14 +78,19 @@ class InputSettings(Settings):
     """Style file (YAML) of rendered sets, for every input with no style or reference of its own."""
     backdrop: Path | None = None
     """Photo of an empty place to set products into, where they have no style, reference or backdrop."""
-    column: dict[str, str] = Field(default_factory=dict)
-    """Which column of the table is which: --column.image "Bild 1" --column.category Sparte."""
+    column: Annotated[dict[str, str] | tuple[str, ...], _COLUMNS] = Field(default_factory=dict)
+    """Take FIELD from the table's column NAME: FIELD=NAME, such as image="Bild 1"; may be repeated."""
     encoding: str | None = None
     """Encoding of a text table where it cannot be told (cp1251, shift_jis, big5)."""
     allow_urls: tuple[str, ...] = ()
     """Host whose https addresses may be read as images (*.shop.example; * for all); may be repeated."""
     inside: bool = False
     """Take no file from elsewhere than below the input's folder, web addresses apart: for others' tables."""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Field to its column."""
+        return cast("dict[str, str]", self.column)
 
     @property
     def reference_address(self) -> str | None:

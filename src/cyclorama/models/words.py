@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from cyclorama.config import load_mapping
+from cyclorama.config import load_mapping, read_pairs
 from cyclorama.errors import SettingsError, UnknownCategoryError
 from cyclorama.models.registry import Category, CategoryRegistry, normalise_name
 from cyclorama.models.vocabulary import (
@@ -247,13 +247,7 @@ def load_category_rules(
         if not isinstance(values, dict) or {str} != {*map(type, values), *map(type, values.values()), str}:
             raise SettingsError(f"category map {map_file} must hold pairs 'given name: category', both text")
         mapping.update(values)
-    for text in aliases:
-        given, separator, target = text.partition("=")
-        if not (separator and given.strip() and target.strip()):
-            raise SettingsError(
-                f"alias {text!r} is not understood: write it as given=category, such as 'lipstick=perfume'"
-            )
-        mapping[given.strip()] = target.strip()
+    mapping.update(read_pairs(tuple(aliases), "given=category, such as 'lipstick=perfume'", "alias "))
     return CategoryRules(
         mapping, None if default is not None and normalise_name(default) == AUTO else default, strict
     )
