@@ -107,7 +107,12 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "guidance below 0": (("ok.png", *FRUIT, "--guidance", "-1"), "SettingsError", "got '-1'"),
     "scheduler unknown": (("ok.png", *FRUIT, "--scheduler", "DDIMM"), "SettingsError", "DDIM"),
     "size not understood": (("ok.png", *FRUIT, "--size", "big"), "SettingsError", "WIDTHxHEIGHT"),
-    "size too small": (("ok.png", *FRUIT, "--size", "20x400"), "SettingsError", "at least 64, got 20"),
+    "size too small": (
+        ("ok.png", *FRUIT, "--size", "20x400"),
+        "SettingsError",
+        "width must be from 64 to 8192",
+    ),
+    "size too long": (("ok.png", *FRUIT, "--size", "1600x90"), "SettingsError", "10 times the shorter"),
     "aspect not understood": (("ok.png", *FRUIT, "--aspect", "wide"), "SettingsError", "WIDTH:HEIGHT"),
     "size and aspect": (
         ("ok.png", *FRUIT, "--size", "128x96", "--aspect", "1:1"),

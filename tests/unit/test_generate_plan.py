@@ -20,6 +20,8 @@ from cyclorama.generation.writers import build_ending, build_stems
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.words import CategoryRules, load_category_rules
 
+LONG = "the longer side must be at most 10 times the shorter"
+
 
 def test_names_keep_folders_and_tell_suffixes_apart() -> None:
     names = ["a.png", "shoes/a.jpg", "a.jpg", "b.tar.gz.webp", "über/日本.png"]
@@ -337,6 +339,30 @@ def test_layouts_of_the_settings() -> None:
 def test_outputs_that_contradict_are_refused(values: dict, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         GenerateConfig(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"outputs": ("728x90,970x250,320x50",)},
+            "output '320x50': height must be from 64 to 8192 pixels, got 50",
+        ),
+        ({"size": "9000x100"}, "size '9000x100': width must be from 64 to 8192 pixels, got 9000"),
+        ({"size": (50, 320)}, "size '320x50': height must be from 64 to 8192 pixels, got 50"),
+        ({"outputs": ("1:1", "1600x90")}, f"output '1600x90': {LONG}, got 17.7778 times"),
+        ({"size": "100x1001"}, f"size '100x1001': {LONG}, got 10.01 times"),
+    ],
+)
+def test_sizes_outside_the_limits_are_named_with_their_side(values: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{message}$"):
+        GenerateConfig(**values)
+
+
+def test_sizes_up_to_the_limits_are_taken() -> None:
+    sizes = [(90, 728), (64, 640), (640, 64), (8192, 8192), (820, 8192)]
+    layouts = GenerateConfig(outputs=tuple(f"{w}x{h}" for h, w in sizes)).build_layouts()
+    assert [layout.size for layout in layouts] == sizes
 
 
 def test_aspects_are_width_to_height() -> None:

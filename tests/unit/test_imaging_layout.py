@@ -294,7 +294,7 @@ def test_faint_dust_does_not_count_as_product() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": (32, 512)}, "at least 64, got 32"),
+        ({"size": (32, 512)}, "^size '512x32': height must be from 64 to 8192 pixels, got 32$"),
         ({"size": (64, 64.0)}, "must be a valid integer, got 64.0"),
         ({"size": (64, 64), "aspect": (1, 1)}, "give one of them"),
         ({"aspect": (1, 11)}, "1:10 to 10:1, got 11:1"),

@@ -196,7 +196,7 @@ def test_layers_put_together_are_the_poster(desk: Desk) -> None:
         ({"poster": {"texts": {}}}, "poster.texts"),
         ({"poster": {"sizes": ["huge"]}}, "square, portrait, story"),
         ({"poster": {"sizes": ["9x"]}}, "9x"),
-        ({"poster": {"sizes": ["9000x100"]}}, "at most 8192"),
+        ({"poster": {"sizes": ["9000x100"]}}, "width must be from 64 to 8192"),
         ({"poster": {"accent": "red"}}, "poster.accent"),
         ({"poster": {"avoid": ["slow"]}}, "the headline says 'slow'"),
         ({"settings": {"candidates": 2}}, "settings.candidates"),

@@ -30,7 +30,9 @@ MAX_PIXELS = 100_000_000
 """Largest canvas, height times width."""
 MAX_ASPECT = 10.0
 """Longest canvas, longer side to shorter side."""
-Side = Annotated[int, Field(strict=True, ge=64, le=8192)]
+MIN_SIDE, MAX_SIDE = 64, 8192
+"""Shortest and longest side of a size, pixels."""
+Side = Annotated[int, Field(strict=True)]
 ROOM_SHARE = 0.6
 """Share of the canvas that a product may take where its category says nothing else."""
 ROOM_SLACK = 1.2
@@ -91,7 +93,7 @@ class CanvasLayout(Settings):
     name: str = ""
     """Ending of the images' names (``16x9``); empty for none."""
     size: tuple[Side, Side] | None = None
-    """(height, width) of the canvas; None follows the input."""
+    """(height, width) of the canvas, sides of 64 to 8192 pixels; None follows the input."""
     aspect: tuple[int, int] | None = None
     """(height, width) in any unit: the smallest canvas of this shape that holds the whole input, unscaled."""
     placement: Placement | None = None
@@ -109,6 +111,8 @@ class CanvasLayout(Settings):
                 f"size {format_size(self.size)} and aspect {format_size(self.aspect, ':')} are both given; "
                 "a size has its own aspect, give one of them"
             )
+        if self.size is not None:
+            self._check_size(self.size)
         if self.aspect and (min(self.aspect) < 1 or max(self.aspect) > MAX_ASPECT * min(self.aspect)):
             raise SettingsError(
                 f"aspect must be 1:{MAX_ASPECT:g} to {MAX_ASPECT:g}:1, got {format_size(self.aspect, ':')}"
@@ -127,6 +131,19 @@ class CanvasLayout(Settings):
                     f"of {format_size(shape, ':')}; use at most {largest:.3g}, or a smaller margin"
                 )
         return self
+
+    def _check_size(self, size: Size) -> None:
+        what = f"{'output' if self.name else 'size'} '{format_size(size)}'"
+        for side, length in zip(("width", "height"), reversed(size), strict=True):
+            if not MIN_SIDE <= length <= MAX_SIDE:
+                raise SettingsError(
+                    f"{what}: {side} must be from {MIN_SIDE} to {MAX_SIDE} pixels, got {length}"
+                )
+        if max(size) > MAX_ASPECT * min(size):
+            raise SettingsError(
+                f"{what}: the longer side must be at most {MAX_ASPECT:g} times the shorter, "
+                f"got {max(size) / min(size):g} times"
+            )
 
     @property
     def keeps(self) -> bool:

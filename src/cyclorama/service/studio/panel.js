@@ -98,7 +98,7 @@ function drawSizes() {
   const own = state.sizes.filter((size) => !known.has(size));
   const add = () => {
     const [width, height] = ["width", "height"].map((side) => Number(document.getElementById(`own-${side}`).value));
-    if (!(width >= 64 && height >= 64 && width <= 8192 && height <= 8192)) return toast(t("sizes.limit"));
+    if (!(width >= 64 && height >= 64 && width <= 8192 && height <= 8192 && width <= 10 * height && height <= 10 * width)) return toast(t("sizes.limit"));
     if (!state.sizes.includes(`${width}x${height}`)) toggleSize(`${width}x${height}`);
   };
   const side = (name) => h("input", { id: `own-${name}`, class: "input", type: "number", min: 64, max: 8192, inputmode: "numeric", placeholder: t(`sizes.${name}`), "aria-label": t(`sizes.${name}`), key: name });
