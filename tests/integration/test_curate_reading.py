@@ -79,7 +79,9 @@ def test_embedded_images_are_kept_and_web_images_need_their_host_allowed(tmp_pat
     assert "cannot be kept" in read_input(str(tmp_path / "hf.parquet"), READING).rows[0].problem
     (tmp_path / "web.csv").write_text("image,sku\nhttps://cdn.shop.example/a.png,1\n")
     refused = read_input(str(tmp_path / "web.csv"), READING).rows[0]
-    assert refused.problem.startswith("row 1 (line 2): https://cdn.shop.example/a.png is a web address")
+    assert refused.problem.startswith(
+        "row 1 (line 2): column 'image': https://cdn.shop.example/a.png is a web address"
+    )
     allowed = ReadingSettings(urls={"hosts": ["cdn.shop.example"]})
     row = read_input(str(tmp_path / "web.csv"), allowed).rows[0]
     assert (row.problem, row.record.image) == ("", "https://cdn.shop.example/a.png")
@@ -112,7 +114,7 @@ def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
     assert [row.problem for row in rows[:2]] == ["", ""]
     assert rows[2].problem == "row 3 (line 3): column 'image' is empty"
     assert rows[3].problem.startswith("row 4 (line 4): not valid JSON")
-    assert rows[4].problem == "row 5 (line 5): column 'impressions': got '-1', need a whole number from 0"
+    assert rows[4].problem == "row 5 (line 5): column 'pv': got '-1', need a whole number from 0"
 
 
 def test_a_folder_gives_masks_notes_and_categories(tmp_path):

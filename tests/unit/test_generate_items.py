@@ -123,6 +123,24 @@ def test_parquet_rows(folder: Path, registry: CategoryRegistry) -> None:
     expect_rows(plan_source(folder / "m.parquet", folder / "plan", registry), folder)
 
 
+def test_a_missing_file_is_named_with_the_column_of_the_table(
+    folder: Path, registry: CategoryRegistry, tmp_path: Path
+) -> None:
+    table = folder / "t.csv"
+    table.write_text(
+        "Foto;Kategorie;style_file;Bild 2\ngone.png;fruit;;\na.png;fruit;gone.yaml;\na.png;fruit;;gone.jpg\n"
+    )
+    rows = plan_source(table, tmp_path / "work", registry)
+    said = [row.failure and row.failure.reason for row in rows]
+    gone = "(relative paths count from the table's folder)"
+    assert said == [
+        f"row 1: column 'Foto': no such file 'gone.png' {gone}",
+        f"row 2: column 'style_file': no such file 'gone.yaml' {gone}",
+        None,
+        f"row 4: column 'Bild 2': no such file 'gone.jpg' {gone}",
+    ]
+
+
 def test_a_folder_gives_its_images_their_folders_as_categories(
     folder: Path, registry: CategoryRegistry
 ) -> None:

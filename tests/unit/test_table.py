@@ -165,7 +165,7 @@ def test_a_file_has_one_name_and_address_looked_for_or_not(cell: str, tmp_path: 
     table = tmp_path / "t.csv"
     table.write_text(f"image\n{cell}\n", encoding="utf-8")
     rows = [next(iter(open_table(table, check_files=check))) for check in (True, False)]
-    assert rows[0] == rows[1] == (1, cell, {"image": str(path)}, None, 2)
+    assert rows[0] == rows[1] == (1, cell, {"image": str(path)}, None, 2, {"image": "image"})
 
 
 def test_tables_without_rows_are_refused(tmp_path: Path) -> None:
@@ -185,3 +185,54 @@ def test_notes_tell_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "in" / ".b").write_bytes(b"x")
     assert open_table(tmp_path / "in").notes[1:] == ["skipped or mended: 1 × hidden file"]
     assert Row(3, "a", {}, line=None).place == "row 3" and Row(3, "a", {}, None, 4).place == "row 3 (line 4)"
+
+
+GERMAN = """sku;Foto;Kategorie;style_file;Startwert;Bild 2;Maske
+1;gone.png;perfume;;;;
+2;sub;perfume;;;;
+3;../a.png;perfume;;;;
+4;https://x.example/a.png;perfume;;;;
+5;a.png;perfume;gone.yaml;;;
+6;a.png;perfume;;soon;;
+7;a.png;perfume;;;gone.jpg;
+8;;perfume;;;;
+9;a.png;perfume;;;;gone.png
+"""
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_an_error_names_the_column_as_the_table_does(inside: bool, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "a.png").touch()
+    columns = {"seed": "Startwert", "mask": "Maske"}
+    rows = build_csv(tmp_path, GERMAN, columns=columns, check_files=True, inside=inside)
+    gone = "(relative paths count from the table's folder)"
+    assert [row.error for row in rows] == [
+        f"column 'Foto': no such file 'gone.png' {gone}",
+        "column 'Foto': 'sub' is a folder, not a file",
+        "column 'Foto': '../a.png' is outside the table's folder; name a file below it"
+        if inside
+        else f"column 'Foto': no such file '../a.png' {gone}",
+        "column 'Foto': https://x.example/a.png is a web address, and those are not read; allow its host "
+        "(--allow-urls HOST)",
+        f"column 'style_file': no such file 'gone.yaml' {gone}",
+        "column 'Startwert': got 'soon', need a whole number from 0 to 2**63 - 1",
+        None,
+        f"column 'Bild 2': no such file 'gone.jpg' {gone}",
+        "column 'Foto' is empty",
+        f"column 'Maske': no such file 'gone.png' {gone}",
+    ]
+
+
+def test_cells_that_are_no_text_name_the_column_as_the_table_does(tmp_path: Path) -> None:
+    records: list[dict[str, Any]] = [{"Foto": 3}, {"Foto": "a\0.png"}, {"Foto": "a.png", "Kategorie": ["x"]}]
+    rows = list(build(tmp_path, *records))
+    assert [row.error for row in rows] == [
+        "column 'Foto' must be a file path, got 3",
+        "column 'Foto' holds a NUL character: 'a\\x00.png'",
+        "column 'Kategorie' must be text, got ['x']",
+    ]
+    (row,) = build_csv(
+        tmp_path, "Foto,Maske\na.png,\n", columns={"mask": "Maske"}, required=("image", "mask")
+    )
+    assert row.error == "column 'Maske' is empty"

@@ -307,16 +307,16 @@ _KEPT_TEXT = re.compile(r"=\"(.*)\"|'(\d+)")
 """What keeps a spreadsheet from reading an id as a number."""
 
 
-def parse_text(value: Any, column: str) -> str | None:
+def parse_text(value: Any, field: str, column: str | None = None) -> str | None:
     """Trimmed text, or None for an empty cell; whole numbers lose their ``.0`` in ids.
 
     Raises ManifestError for a list, a mapping, a truth value.
     """
     if isinstance(value, str):
         value = value.strip()
-        if column in ("title", "text"):
+        if field in ("title", "text"):
             return value or None
-        if column in ("id", "product_id"):
+        if field in ("id", "product_id"):
             if kept := _KEPT_TEXT.fullmatch(value):
                 return kept[1] or kept[2]
             if whole := _WHOLE.fullmatch(value):
@@ -327,9 +327,9 @@ def parse_text(value: Any, column: str) -> str | None:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         value = value[0]
     if isinstance(value, dict) and isinstance(value.get("name"), str):  # a shop's JSON
-        return parse_text(value["name"], column)
+        return parse_text(value["name"], field, column)
     if isinstance(value, bool | list | tuple | dict | bytes):
-        raise ManifestError(f"column {column!r} must be text, got {value!r:.80}")
+        raise ManifestError(f"column {column or field!r} must be text, got {value!r:.80}")
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     if isinstance(value, float | Decimal) and math.isfinite(value) and value % 1 == 0:
@@ -337,7 +337,7 @@ def parse_text(value: Any, column: str) -> str | None:
     return str(value)
 
 
-def parse_seed(value: Any, column: str = "seed") -> int | None:
+def parse_seed(value: Any, field: str = "seed", column: str | None = None) -> int | None:
     """A seed, or None for an empty cell. Raises ManifestError unless it is a whole number up to 2**63 - 1."""
     try:
         text = parse_text(value, "id")
@@ -347,38 +347,40 @@ def parse_seed(value: Any, column: str = "seed") -> int | None:
     except (ValueError, ManifestError):
         seed = -1
     if not 0 <= seed <= MAX_SEED:
-        raise ManifestError(f"column {column!r}: got {value!r}, need a whole number from 0 to 2**63 - 1")
+        raise ManifestError(
+            f"column {column or field!r}: got {value!r}, need a whole number from 0 to 2**63 - 1"
+        )
     return seed
 
 
-def parse_mask_means(value: Any, column: str) -> str | None:
+def parse_mask_means(value: Any, field: str, column: str | None = None) -> str | None:
     """One of :data:`MaskMeans`, or None for an empty cell. Raises ManifestError for anything else."""
-    text = parse_text(value, column)
+    text = parse_text(value, field, column)
     if text is None or text.lower() in get_args(MaskMeans):
         return text and text.lower()
     allowed = ", ".join(map(repr, get_args(MaskMeans)))
-    raise ManifestError(f"column 'mask_means': got {value!r}, allowed: {allowed}")
+    raise ManifestError(f"column {column or field!r}: got {value!r}, allowed: {allowed}")
 
 
-def parse_count(value: Any, column: str) -> int | None:
+def parse_count(value: Any, field: str, column: str | None = None) -> int | None:
     """A count, or None for an empty cell; ``1,234`` is read. Raises ManifestError for anything else."""
-    text = parse_text(value, column)
+    text = parse_text(value, field, column)
     if text is None:
         return None
     digits = _WHOLE.sub(r"\1", text.replace(",", "").replace(" ", ""))
     if not digits.isdecimal():
-        raise ManifestError(f"column {column!r}: got {text!r}, need a whole number from 0")
+        raise ManifestError(f"column {column or field!r}: got {text!r}, need a whole number from 0")
     return int(digits)
 
 
-PARSERS: dict[str, Callable[[Any, str], Any]] = {
+PARSERS: dict[str, Callable[[Any, str, str], Any]] = {
     **dict.fromkeys(SPELLINGS, parse_text),
     "seed": parse_seed,
     "mask_means": parse_mask_means,
     "impressions": parse_count,
     "clicks": parse_count,
 }
-"""How a field's cell is read."""
+"""How a field's cell is read; errors name the column."""
 
 
 def has_image_column(names: Iterable[Any], given: Mapping[str, str]) -> int:

@@ -25,6 +25,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -60,6 +61,8 @@ class Row(NamedTuple):
     error: str | None = None
     line: int | None = None
     """Line of the file where the row ends, or of the sheet; None where there are no lines."""
+    columns: Mapping[str, str] = MappingProxyType({})
+    """Field of a file -> the table's column that names it in this row."""
 
     @property
     def place(self) -> str:
@@ -115,9 +118,9 @@ class Table:
             for line, cells, problem in self._source.rows(lambda column: column not in self.map.rest):
                 if not self._known.issuperset(cells):
                     self._match(cells)
-                for place, values, reason in self._expand(cells, problem, group):
+                for place, values, reason, named in self._expand(cells, problem, group):
                     number += 1
-                    yield Row(number, place or f"row-{number}", values, reason, line)
+                    yield Row(number, place or f"row-{number}", values, reason, line, named)
 
     def _match(self, names: Iterable[str]) -> None:
         """Find the fields of the columns, ``names`` among them."""
@@ -131,8 +134,10 @@ class Table:
 
     def _expand(
         self, cells: Mapping[str, Any], problem: str | None, group: _Group
-    ) -> list[tuple[str, dict[str, Any], str | None]]:
-        """(name, values, error) for each image of a record; nothing for one that only tells of a variant."""
+    ) -> list[tuple[str, dict[str, Any], str | None, dict[str, str]]]:
+        """(name, values, error, columns) for each image of a record; nothing for one that only tells of a
+        variant.
+        """
         images: list[Any] = []
         for column, several in self._images:
             cell = cells.get(column)
@@ -141,8 +146,9 @@ class Table:
         if images[1:]:
             images = list(dict.fromkeys(images))
         values: dict[str, Any] = {}
+        named: dict[str, str] = {}
         try:
-            self._read_values(cells, values)
+            self._read_values(cells, values, named)
         except ManifestError as error:
             problem = problem or str(error)
         if self.map.shop and not group.add(self.map.shop, cells, values, images):
@@ -151,28 +157,38 @@ class Table:
             problem = f"column {self.map.images[0]!r} is empty"
         if problem is not None:
             name = str(images[0]) if images and isinstance(images[0], str) else ""
-            return [(name, {**values, "image": name} if name else values, problem)]
+            return [(name, {**values, "image": name} if name else values, problem, named)]
         rows = []
         for place, image in enumerate(images, 1):
             row, reason = values if len(images) == 1 else dict(values), None
+            column = self._find_column(cells, image)
             if len(images) > 1 or self.map.shop == "Shopify":
                 row["image_number"] = group.number + place
             if self._below is not None and isinstance(image, str) and _USUAL.fullmatch(image):
                 row["image"], name = self._below + image, image
             else:
                 try:
-                    row["image"] = self._find(image, "image")
+                    row["image"] = self._find(image, column)
                 except InputError as error:
                     reason = str(error)
                     row["image"] = image if isinstance(image, str) else ""
                 name = self._name(image, cells, values)
-            rows.append((name, row, reason))
+            rows.append((name, row, reason, {**named, "image": column}))
         if self.map.shop == "Shopify":
             group.number += len(images)
         return rows
 
-    def _read_values(self, cells: Mapping[str, Any], values: dict[str, Any]) -> None:
-        """Fill ``values``; what stands before the first bad cell stays. Raises ManifestError, FetchError."""
+    def _find_column(self, cells: Mapping[str, Any], image: Any) -> str:
+        """The column of images that ``image`` stands in."""
+        if len(self._images) == 1:
+            return self._images[0][0]
+        return next(name for name, several in self._images if image in split_images(cells.get(name), several))
+
+    def _read_values(self, cells: Mapping[str, Any], values: dict[str, Any], named: dict[str, str]) -> None:
+        """Fill ``values``, and ``named`` with the columns of files, up to the first bad cell.
+
+        Raises ManifestError.
+        """
         for column in self.map.rest:
             cell = cells.get(column)
             cell = cell.strip() if isinstance(cell, str) else cell
@@ -180,7 +196,7 @@ class Table:
                 values[column] = cell
         for field, parse, columns in self._texts:
             for column in columns:
-                value = parse(cells.get(column), field)
+                value = parse(cells.get(column), field, column)
                 if value is not None:
                     values[field] = value
                     break
@@ -189,12 +205,14 @@ class Table:
         if self._options.words and (words := self._read_words(cells)):
             values["words"] = words
         for field, columns in self._files:
-            found = [cell for column in columns for cell in split_images(cells.get(column), False)]
-            if found:
-                self._read_file(field, found[0], values)
+            for column in columns:
+                if found := split_images(cells.get(column), False):
+                    named[field] = column
+                    self._read_file(field, found[0], column, values)
+                    break
         for field in self._options.required:
             if field != "image" and field not in values:
-                raise ManifestError(f"column {field!r} is empty")
+                raise ManifestError(f"column {self.map.fields[field][0]!r} is empty")
 
     def _read_words(self, cells: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         found: dict[str, dict[str, str]] = {}
@@ -205,33 +223,33 @@ class Table:
                     found.setdefault(language, {})[role] = words
         return found
 
-    def _read_file(self, field: str, cell: Any, values: dict[str, Any]) -> None:
+    def _read_file(self, field: str, cell: Any, column: str, values: dict[str, Any]) -> None:
         if field == "mask" and isinstance(cell, str) and not is_image_name(cell.split("?")[0]):
             try:  # a file of another name, or a remark such as "white background"
-                values["mask"] = self._locate(cell, "mask", True)
+                values["mask"] = self._locate(cell, column, True)
             except ManifestError:
                 values["mask_note"] = cell
             return
-        try:
-            values[field] = self._find(cell, field)
-        except InputError as error:
-            raise ManifestError(str(error)) from None
+        values[field] = self._find(cell, column)
 
-    def _find(self, cell: Any, field: str) -> str | bytes:
-        """The address in a cell. Raises ManifestError (no such file, no path), FetchError (refused)."""
+    def _find(self, cell: Any, column: str) -> str | bytes:
+        """The address in a cell. Raises ManifestError (no such file, no path, an address that is refused)."""
         if isinstance(cell, bytes):
             return cell
         if not isinstance(cell, str):
-            raise ManifestError(f"column {field!r} must be a file path, got {cell!r:.80}")
-        address = self._locate(cell, field, self._options.check_files)
+            raise ManifestError(f"column {column!r} must be a file path, got {cell!r:.80}")
+        address = self._locate(cell, column, self._options.check_files)
         if is_url(address):
-            check_url(address, self._options.urls)
+            try:
+                check_url(address, self._options.urls)
+            except InputError as error:
+                raise ManifestError(f"column {column!r}: {error}") from None
         return address
 
-    def _locate(self, cell: str, field: str, check: bool) -> str:
+    def _locate(self, cell: str, column: str, check: bool) -> str:
         if self._options.inside:
-            check_inside(self.folder, cell, field)
-        return find_file(self.folder, cell, field, check)
+            check_inside(self.folder, cell, column)
+        return find_file(self.folder, cell, column, check)
 
     def _name(self, image: Any, cells: Mapping[str, Any], values: Mapping[str, Any]) -> str:
         if not isinstance(image, str):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,6 +58,8 @@ class Item:
     failure: Failure | None = None
     words: str | None = None
     """A poster's words as JSON: language, empty for all, to role to words."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Field of a file -> the table's column that names it."""
 
 
 class ItemSource:
@@ -168,6 +170,7 @@ class ItemSource:
                 get("licence"),
                 failure,
                 _write_words(row) if self._words else None,
+                row.columns,
             )
 
     def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:

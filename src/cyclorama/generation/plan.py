@@ -204,8 +204,9 @@ def _write_inputs(
                         found = (stamp if place > 1 else _read_stamp)(address)
                         if found is None:
                             try:
-                                address = find_file("", address, FILES[place])  # as Windows writes it
-                                item = replace(item, **{FILES[place]: address})  # type: ignore[arg-type]
+                                kind = FILES[place]  # once more, as Windows writes it
+                                address = find_file("", address, item.columns.get(kind, kind))
+                                item = replace(item, **{kind: address})  # type: ignore[arg-type]
                                 found = _read_stamp(address) or ""
                             except CycloramaError as error:
                                 said = f"row {number + 1}: {name_files(item, str(error))}"
