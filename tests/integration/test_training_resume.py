@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from _training import TinyData, build_config, load_state, save_tiny_model
+from _training import TINY_SHAPE, TinyData, build_config, load_state, save_tiny_model
 
 from cyclorama.errors import CheckpointError, NonFiniteLossError, OutputError
 from cyclorama.training import state as state_module
@@ -169,3 +170,22 @@ def test_a_loss_that_is_no_number_ends_the_run_with_evidence(finished, monkeypat
     (evidence,) = out.glob("non_finite_*.json")
     assert '"samples": [\n  8,\n  9,\n  10,\n  11\n ]' in evidence.read_text(encoding="utf-8")
     assert_same_state(before, load_state(out))
+
+
+def test_a_run_that_died_before_a_checkpoint_leaves_nothing_to_the_next(tmp_path, monkeypatch):
+    config = build_config(steps=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            StageNetworks,
+            "forward",
+            lambda networks, batch: networks["unet"].conv_in.bias.sum() * float("nan"),
+        )
+        with pytest.raises(NonFiniteLossError, match="there is no checkpoint yet"):
+            train(STAGES["base"], config, tmp_path, data=TinyData())
+    other = config.replace(
+        model=config.model.replace(build=TINY_SHAPE.replace(unet_channels=(12, 20))), seed=5
+    )
+    result = train(STAGES["base"], other, tmp_path, data=TinyData())
+    assert result.model is not None
+    unet = json.loads((result.model / "unet" / "config.json").read_text(encoding="utf-8"))
+    assert unet["block_out_channels"] == [12, 20]

@@ -94,16 +94,23 @@ def test_no_image_and_an_image_that_fits_no_latent_are_refused(tmp_path, acceler
         prepare_run(build_stage(), build(), tmp_path, accelerator, Data("tea", width=12))
 
 
-def test_a_start_is_built_once(tmp_path, accelerator, base, monkeypatch) -> None:
+def test_a_start_is_built_anew_until_a_checkpoint_was_made_from_it(
+    tmp_path, accelerator, base, monkeypatch
+) -> None:
     shape = {"build": {"patch": 4, "latent_channels": 2}}
     fitted = []
     base.vae.fit = fitted.append
     monkeypatch.setattr(prepare, "FIT_IMAGES", 3)
     data = Data(*"abcde")
-    for _ in range(2):
-        folder = find_start(build_stage(), build(model=shape), data, ["a", "b"], tmp_path, accelerator)
-        assert folder == tmp_path / "start" and load_registry(folder).names == ["a", "b"]
-    assert data.loaded == [0, 2, 4] and [images.shape for images in fitted] == [(3, 3, 8, 8)]
+    for names in (["a", "b"], ["b", "c"]):
+        folder = find_start(build_stage(), build(model=shape), data, names, tmp_path, accelerator)
+        assert folder == tmp_path / "start" and load_registry(folder).names == names
+    checkpoint = tmp_path / "checkpoints/step-00000004"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text('{"files": {}}')
+    find_start(build_stage(), build(model=shape), data, ["d"], tmp_path, accelerator)
+    assert load_registry(folder).names == ["b", "c"]
+    assert data.loaded == [0, 2, 4] * 2 and [images.shape for images in fitted] == [(3, 3, 8, 8)] * 2
 
 
 def test_a_start_is_a_trained_base_where_the_stage_needs_one(tmp_path, accelerator, base) -> None:

@@ -42,6 +42,7 @@ from cyclorama.training.dataset import (
 )
 from cyclorama.training.resident import ResidentBatchBuilder, ResidentImages
 from cyclorama.training.stage import StageNetworks, Start, TrainStage
+from cyclorama.training.state import find_checkpoint
 
 FIT_IMAGES = 512
 """Images, spread evenly over the set, that a new autoencoder's analysis is fitted to."""
@@ -168,7 +169,10 @@ def find_start(
     out: Path,
     accelerator: Any,
 ) -> Path:
-    """The model folder a run starts from; with ``model.build`` it is made once, as ``OUT/start``."""
+    """The model folder a run starts from; with ``model.build`` it is made as ``OUT/start``.
+
+    One that is there is taken only by a run that goes on: without a checkpoint it is made anew.
+    """
     if config.model.base is not None:
         return find_model(config.model.base)
     if not stage.from_scratch:
@@ -176,7 +180,8 @@ def find_start(
             f"stage {stage.name!r} needs model.base, a trained base; model.build makes an untrained one"
         )
     start = out / "start"
-    if accelerator.is_main_process and not (start / "model_index.json").is_file():
+    kept = find_checkpoint(out / "checkpoints") is not None and (start / "model_index.json").is_file()
+    if accelerator.is_main_process and not kept:
         _build_start(config, data, categories, start)
     accelerator.wait_for_everyone()
     return start
