@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from cyclorama.cli import main
+from cyclorama.commands.train import load_train_config
 from cyclorama.data.shards import Sample, write_shards
 from cyclorama.errors import ConfigError, DataError
 from cyclorama.models.base import encode_image, encode_prompts, load_base, load_part, load_vae
@@ -254,6 +255,18 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
         assert sheet.size == (64, 64)
     assert list((out / "tensorboard").iterdir())
     assert load_base(out / "model").image_size == 32
+
+
+def test_the_tiny_recipe_goes_through_all_stages_as_it_stands(tmp_path):
+    recipe, model = Path(__file__).parents[2] / "recipes" / "tiny.yaml", None
+    for stage in ("base", "category", "personality", "joint"):
+        start = () if model is None else ("model.build=null", f"model.base={model}")
+        config = load_train_config(recipe, start, steps=2)
+        assert config.model.train_text_encoder
+        model = train(STAGES[stage], config, tmp_path / stage, data=TinyData()).model
+        moved = {name.split(".")[0] for name in load_state(tmp_path / stage).weights}
+        assert moved == ({"unet", "text_encoder"} if stage == "base" else MOVED[stage])
+    assert CycloramaPipeline.from_pretrained(model).registry.names == ["fruit", "perfume"]
 
 
 def test_a_discriminator_teaches_the_decoder_and_stays_behind(tmp_path):

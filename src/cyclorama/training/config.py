@@ -72,7 +72,7 @@ class ModelConfig(Settings):
     fresh: bool = False
     """Start the stage's generators anew even if ``base`` holds trained ones."""
     train_text_encoder: bool = False
-    """Stage ``base``: train the text encoder, too (for one built from scratch)."""
+    """Stage ``base``: train the text encoder, too (for one built from scratch); nothing in other stages."""
 
     @model_validator(mode="after")
     def _check_start(self) -> Self:

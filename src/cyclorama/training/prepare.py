@@ -112,7 +112,13 @@ def prepare_run(
     shown = _open_shown(config, data, source is None, categories)
     encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
-    prompts = _cache_prompts(cache, start, base, categories, accelerator) if needs.prompts else None
+    prompts = None
+    if needs.prompts and "text_encoder" in trained:  # what it makes of the words changes with it
+        prompts = PromptTable(
+            tokenize(base.tokenizer, _list_texts(start, categories)).numpy(), (*categories,)
+        )
+    elif needs.prompts:
+        prompts = _cache_prompts(cache, start, base, categories, accelerator)
     networks = StageNetworks(stage, start, base.scheduler, trained, frozen)
     if config.channels_last:
         networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -220,12 +226,14 @@ def extend_registry(registry: CategoryRegistry, categories: list[str]) -> Catego
     return extended
 
 
+def _list_texts(start: Start, categories: list[str]) -> list[str]:
+    return list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
+
+
 def _cache_prompts(
     folder: Path, start: Start, base: BaseModel, categories: list[str], accelerator: Any
 ) -> PromptTable:
-    texts = list_prompt_texts([start.registry.resolve(name).prompts for name in categories])
-    if start.config.model.train_text_encoder:
-        return PromptTable(tokenize(base.tokenizer, texts).numpy(), tuple(categories))
+    texts = _list_texts(start, categories)
 
     def build(path: Path) -> None:
         encoder: Any = base.text_encoder.to(accelerator.device)
