@@ -257,6 +257,23 @@ def test_the_command_trains_from_shards(tmp_path, capsys):
     assert load_base(out / "model").image_size == 32
 
 
+@pytest.mark.parametrize(
+    ("crop", "message"),
+    [
+        (40, r"crop 40 is larger than data\.image_size 32; give at most 32"),
+        (30, r"crop 30 is no multiple of the autoencoder's patch of 4 pixels; .* data\.image_size 32"),
+    ],
+)
+def test_a_crop_that_fits_no_image_or_no_latent_is_refused(crop, message, model, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        build_config(crop=crop)
+    with pytest.raises(ConfigError, match=message):  # the model says its patch when it is opened
+        train(STAGES["autoencoder"], build_config(str(model), crop=crop), tmp_path, data=TinyData())
+    assert not (tmp_path / "cache").exists()
+    config = build_config(crop=28, steps=1)
+    assert train(STAGES["autoencoder"], config, tmp_path / "fits", data=TinyData()).step == 1
+
+
 def test_the_tiny_recipe_goes_through_all_stages_as_it_stands(tmp_path):
     recipe, model = Path(__file__).parents[2] / "recipes" / "tiny.yaml", None
     for stage in ("base", "category", "personality", "joint"):

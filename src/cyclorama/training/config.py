@@ -165,7 +165,8 @@ class TrainConfig(Settings):
     latent_jitter: AtLeast0 = 0.05
     """Stage ``autoencoder``: standard deviation of the noise on the latents the decoder learns from."""
     crop: Count | None = None
-    """Stage ``autoencoder``: side in pixels of the random part of an image that each sample shows."""
+    """Stage ``autoencoder``: side in pixels of the random part of an image that each sample shows; a multiple
+    of the autoencoder's patch."""
     perceptual: AtLeast0 = 0.0
     """Stage ``autoencoder``: weight of the distance of EfficientNet-Lite0's features."""
     discriminator: DiscriminatorConfig | None = None
@@ -190,7 +191,21 @@ class TrainConfig(Settings):
             )
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(f"set exactly one of steps and epochs, got {self.steps} and {self.epochs}")
+        self.check_crop(self.model.build.patch if self.model.build is not None else 1)
         return self
+
+    def check_crop(self, patch: int) -> None:
+        """Raise ConfigError for a ``crop`` that no image holds, or no autoencoder of ``patch`` pixels."""
+        if self.crop is None:
+            return
+        size = self.data.image_size
+        if self.crop > size:
+            raise ConfigError(f"crop {self.crop} is larger than data.image_size {size}; give at most {size}")
+        if self.crop % patch:
+            raise ConfigError(
+                f"crop {self.crop} is no multiple of the autoencoder's patch of {patch} pixels; give one, at "
+                f"most data.image_size {size}"
+            )
 
     def compute_steps(self, count: int) -> int:
         """Optimiser steps of the whole run over ``count`` images."""

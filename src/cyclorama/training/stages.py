@@ -142,6 +142,7 @@ def build_autoencoder_networks(start: Start, base: BaseModel) -> Networks:
             f"stage 'autoencoder' trains a PatchAutoencoder, but {start.folder} has a "
             f"{type(base.vae).__name__}; use model.build, or a base made by it"
         )
+    start.config.check_crop(base.vae_scale)
     base.vae.requires_grad_(False)
     base.vae.refiner.requires_grad_(True)
     trained: dict[str, nn.Module] = {"vae": base.vae}
