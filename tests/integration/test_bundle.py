@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from _training import TINY_SHAPE, TinyData, build_config
 
 from cyclorama.cli import main
+from cyclorama.data.examples import SourceConfig
+from cyclorama.data.licences import SetLicence, count_licences, load_set_licence, save_set_licence
 from cyclorama.errors import ModelFormatError
+from cyclorama.generation.model import find_licence
 from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import CategoryRegistry
 from cyclorama.models.scratch import BaseShape, build_base
+from cyclorama.training.config import DataConfig, ModelConfig
+from cyclorama.training.loop import train
+from cyclorama.training.stages import STAGES
 from tiny_models import build_tiny_pipeline
 
 SHAPE = BaseShape(
@@ -55,6 +62,52 @@ def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path) -> None:
     build_tiny_pipeline().save_pretrained(tmp_path / "sd")
     with pytest.raises(ModelFormatError, match="only a PatchAutoencoder"):
         CycloramaPipeline.from_pretrained(tmp_path / "sd").bundle(tmp_path / "model", {})
+
+
+def _mark(folder: Path, *licences: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    save_set_licence(count_licences(licences), folder)
+    return folder
+
+
+def test_a_mark_goes_from_an_autoencoder_to_the_base_and_into_the_bundle(tmp_path: Path) -> None:
+    def train_stage(stage: str, source: Path, model: ModelConfig) -> Path:
+        data = DataConfig(source=SourceConfig(path=source), image_size=32)
+        config = build_config(steps=1, data=data, model=model)
+        found = train(STAGES[stage], config, tmp_path / stage, data=TinyData()).model
+        assert found is not None
+        return found
+
+    marked = _mark(tmp_path / "marked", "CC-BY-NC-4.0", "CC0-1.0")
+    free = _mark(tmp_path / "free", "CC0-1.0")
+    autoencoder = train_stage("autoencoder", marked, ModelConfig(build=TINY_SHAPE))
+    base = train_stage("base", free, ModelConfig(build=TINY_SHAPE, autoencoder=str(autoencoder)))
+    model = train_stage("category", free, ModelConfig(base=str(base)))
+    assert main(["models", "bundle", "--model", str(model), "--out", str(tmp_path / "out")]) == 0
+    line = "non-commercial use only; trained on images under CC-BY-NC-4.0"
+    for folder in (autoencoder, base, model, tmp_path / "out"):
+        licence = load_set_licence(folder)
+        assert licence is not None and licence.commercial_use == "forbidden"
+        assert find_licence(folder) == line
+
+
+def test_a_bundle_has_the_licences_of_both_models_and_the_model_s_cards(tmp_path: Path) -> None:
+    base = _base(0)
+    CycloramaPipeline.from_base(base).save_pretrained(tmp_path / "model")
+    save_base(base, tmp_path / "autoencoder")
+    arguments = ["--model", tmp_path / "model", "--autoencoder", tmp_path / "autoencoder", "--out"]
+    (tmp_path / "model" / "README.md").write_text("licence: MIT\n")
+
+    def bundle(name: str) -> Path:
+        assert main(["models", "bundle", *map(str, arguments), str(tmp_path / name)]) == 0
+        return tmp_path / name
+
+    assert load_set_licence(bundle("unknown")) is None and find_licence(tmp_path / "unknown") == "MIT"
+    _mark(tmp_path / "model", "MIT")
+    assert load_set_licence(bundle("unstated")) == SetLicence({"": 1, "MIT": 1})
+    _mark(tmp_path / "autoencoder", "CC-BY-NC-4.0")
+    assert load_set_licence(bundle("marked")) == SetLicence({"CC-BY-NC-4.0": 1, "MIT": 1})
+    assert find_licence(tmp_path / "marked").startswith("non-commercial use only")
 
 
 @pytest.mark.parametrize("seed", [0, 5])

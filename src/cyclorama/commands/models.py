@@ -102,7 +102,7 @@ def add_category(
 
 @models.command
 def bundle(*, model: Path, out: Path, autoencoder: Path | None = None, aliases: Path | None = None) -> None:
-    """Make a trained model ready to ship: aliases, half precision, files below 16 MB.
+    """Make a trained model ready to ship: aliases, half precision, files below 16 MB, cards and licences.
 
     Parameters
     ----------
@@ -116,12 +116,20 @@ def bundle(*, model: Path, out: Path, autoencoder: Path | None = None, aliases: 
         YAML: category name to a list of aliases.
     """
     from cyclorama.config import load_mapping
+    from cyclorama.data.licences import mark_bundle
+    from cyclorama.files import write_atomic
+    from cyclorama.models.files import CARDS, find_model
     from cyclorama.models.pipeline import CycloramaPipeline
 
     names = {} if aliases is None else load_mapping(aliases)
     pipeline = CycloramaPipeline.from_pretrained(model)
     pipeline.bundle(autoencoder, names)
     pipeline.save_pretrained(out, max_shard_size="14MB")
+    parts = [find_model(part) for part in (model, autoencoder) if part is not None]
+    for name in CARDS:
+        if (parts[0] / name).is_file():
+            write_atomic(out / name, (parts[0] / name).read_bytes())
+    mark_bundle(out, parts)
     files = sorted(out.rglob("*.safetensors"))
     total = sum(f.stat().st_size for f in files) / 2**20
     print(f"wrote {out}: {len(files)} weight files, {total:.1f} MiB")

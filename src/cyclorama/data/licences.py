@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -146,12 +146,26 @@ def mark_model(folder: str | Path, start: str | Path, source: SourceConfig) -> S
     before, new = load_set_licence(start), find_source_licence(source)
     if before is None and new is None:
         return None
-    merged = (before or SetLicence()).merge(new or SetLicence({"": 1}))
-    save_set_licence(merged, folder)
-    if merged.commercial_use == "forbidden":
+    return _save_mark((before or SetLicence()).merge(new or SetLicence({"": 1})), folder)
+
+
+def mark_bundle(folder: str | Path, parts: Sequence[str | Path]) -> SetLicence | None:
+    """Carry the licences of the models ``parts``, of which the one in ``folder`` was made, over to it.
+
+    Writes as :func:`mark_model` does. Of some parts nothing is known: the rest leaves the whole unstated.
+    """
+    known = [load_set_licence(part) for part in parts]
+    if not any(known):
+        return None
+    return _save_mark(reduce(SetLicence.merge, (found or SetLicence({"": 1}) for found in known)), folder)
+
+
+def _save_mark(licence: SetLicence, folder: str | Path) -> SetLicence:
+    save_set_licence(licence, folder)
+    if licence.commercial_use == "forbidden":
         card = Path(folder) / CARD_NAME
-        line = f"Licence: {merged.describe()}\n"
+        line = f"Licence: {licence.describe()}\n"
         old = card.read_text(encoding="utf-8") if card.is_file() else ""
         if not old.startswith(line):
             write_atomic(card, (f"{line}\n{old}" if old else line).encode())
-    return merged
+    return licence

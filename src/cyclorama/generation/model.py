@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cyclorama.bundled import find_bundled
+from cyclorama.data.licences import load_set_licence
 from cyclorama.errors import ModelError, ModelFormatError, SettingsError, import_learned
 from cyclorama.generation.scenes import (
     SCENES,
@@ -21,7 +22,7 @@ from cyclorama.generation.scenes import (
 )
 from cyclorama.imaging.colour import to_srgb
 from cyclorama.imaging.loading import load_image
-from cyclorama.models.files import list_files, load_json, read_header
+from cyclorama.models.files import CARDS, list_files, load_json, read_header
 from cyclorama.models.registry import CategoryRegistry, load_registry
 from cyclorama.processes import count_threads
 from cyclorama.scenes.backdrop import Backdrop
@@ -191,8 +192,14 @@ def describe_model(model: str | Path | None = None) -> dict[str, Any]:
 
 
 def find_licence(folder: Path) -> str:
-    """The licence a model's card or LICENSE file states, or ``not stated``."""
-    for name in ("README.md", "MODEL_CARD.md", "LICENSE"):
+    """The licence a model's card or LICENSE file states, or ``not stated``.
+
+    Where its ``licence.json`` forbids commercial use, that is said, whatever else they state.
+    """
+    known = load_set_licence(folder)
+    if known is not None and known.commercial_use == "forbidden":
+        return known.describe()
+    for name in CARDS:
         path = folder / name
         if not path.is_file():
             continue

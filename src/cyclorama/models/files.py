@@ -26,7 +26,7 @@ _WEIGHTS = re.compile(
 )
 _PREFERRED = ("", "fp16", "bf16")
 _UNUSED = ("safety_checker",)
-_CARDS = ("README.md", "MODEL_CARD.md", "LICENSE")
+CARDS = ("README.md", "MODEL_CARD.md", "LICENSE")
 _PICKLED = {".bin", ".pt", ".ckpt", ".pth"}
 _HEADER_LIMIT = 100_000_000
 
@@ -44,7 +44,7 @@ def choose_files(names: Iterable[str]) -> list[str]:
             folders.setdefault(path.parent.as_posix(), []).append(path.name)
     chosen = []
     for folder, files in folders.items():
-        texts = [f for f in files if f.endswith((".json", ".txt")) or (folder == "." and f in _CARDS)]
+        texts = [f for f in files if f.endswith((".json", ".txt")) or (folder == "." and f in CARDS)]
         weights = choose_weights(files)[0] if "config.json" in files else []
         chosen += [file if folder == "." else f"{folder}/{file}" for file in (*texts, *weights)]
     return sorted(chosen)

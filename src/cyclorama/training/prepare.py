@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cyclorama.data.licences import mark_bundle
 from cyclorama.errors import ConfigError, DataError, UnknownCategoryError
 from cyclorama.models.base import (
     BaseModel,
@@ -197,9 +198,10 @@ def _build_start(config: TrainConfig, data: TrainingData, categories: list[str],
     assert config.model.build is not None
     registry = extend_registry(CategoryRegistry(), categories)
     texts = [text for c in registry.categories for text in (c.prompts.full, c.prompts.product)]
-    base = build_base(config.model.build, texts, seed=config.seed)
+    base, autoencoder = build_base(config.model.build, texts, seed=config.seed), None
     if config.model.autoencoder is not None:
-        base.vae = load_vae(find_model(config.model.autoencoder) / "vae", torch.float32)
+        autoencoder = find_model(config.model.autoencoder)
+        base.vae = load_vae(autoencoder / "vae", torch.float32)
         own, asked = base.vae.config.latent_channels, (base.latent_channels, config.model.build.patch)
         if (own, base.vae_scale) != asked:
             raise ConfigError(
@@ -213,6 +215,8 @@ def _build_start(config: TrainConfig, data: TrainingData, categories: list[str],
     start.mkdir(parents=True)
     save_registry(registry, start)
     save_base(base, start)
+    if autoencoder is not None:
+        mark_bundle(start, [autoencoder])
 
 
 def extend_registry(registry: CategoryRegistry, categories: list[str]) -> CategoryRegistry:
