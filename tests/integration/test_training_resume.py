@@ -16,7 +16,7 @@ from _training import TINY_SHAPE, TinyData, build_config, load_state, save_tiny_
 from cyclorama.errors import CheckpointError, NonFiniteLossError, OutputError
 from cyclorama.training import state as state_module
 from cyclorama.training.config import DataConfig, DiscriminatorConfig
-from cyclorama.training.loop import train
+from cyclorama.training.loop import _Run, train
 from cyclorama.training.stage import StageNetworks
 from cyclorama.training.stages import STAGES
 from cyclorama.training.state import find_checkpoint, list_checkpoints
@@ -189,3 +189,44 @@ def test_a_run_that_died_before_a_checkpoint_leaves_nothing_to_the_next(tmp_path
     assert result.model is not None
     unet = json.loads((result.model / "unet" / "config.json").read_text(encoding="utf-8"))
     assert unet["block_out_channels"] == [12, 20]
+
+
+def list_steps(out: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_killed_run_that_goes_on_tells_of_each_step_once(model, tmp_path, monkeypatch):
+    checkpoint = build_config().checkpoint.replace(every_steps=2)
+    config = build_config(str(model), steps=5, checkpoint=checkpoint)
+    take, out = _Run._take_step, tmp_path / "run"
+
+    def die_at(last: int):
+        def step(run, batches, log):
+            if run.step == last:
+                raise KeyError("killed")
+            take(run, batches, log)
+
+        monkeypatch.setattr(_Run, "_take_step", step)
+        with pytest.raises(KeyError, match="killed"):
+            train(STAGES["base"], config, out, data=TinyData(), resume=True)
+
+    die_at(1)  # before any checkpoint
+    assert list_steps(out) == [1]
+    die_at(3)
+    assert list_steps(out) == [1, 2, 3]
+    monkeypatch.setattr(_Run, "_take_step", take)
+    train(STAGES["base"], config, out, data=TinyData(), resume=True)
+    assert list_steps(out) == [1, 2, 3, 4, 5]
+
+
+def test_a_folder_in_which_a_run_trains_is_refused_to_a_second(model, tmp_path):
+    config = build_config(str(model), steps=1)
+
+    class Second(TinyData):
+        def load(self, index):
+            with pytest.raises(OutputError, match=f"another run is writing to {tmp_path}"):
+                train(STAGES["base"], config, tmp_path, data=TinyData())
+            return super().load(index)
+
+    assert train(STAGES["base"], config, tmp_path, data=Second()).step == 1
+    assert list_steps(tmp_path) == [1]

@@ -75,12 +75,24 @@ def test_rows_hold_the_mean_since_the_last_one_and_the_speed_without_pauses(tmp_
 
 def test_lines_without_a_terminal_are_half_a_minute_apart(tmp_path, clock, capsys):
     with open_log(tmp_path, step=0, every=1) as log:
-        assert log._writer.purge_step is None
+        assert log._writer.purge_step == 1
         for step, seconds in ((1, 1.0), (2, 29.5), (3, 0.5), (4, 29.9)):
             clock[0] += seconds
             log.add_step(step, 1.0, 1.0, 1.0)
     lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines() if line]
     assert lines == ["step 1/20", "step 3/20"]
+
+
+def test_rows_of_steps_that_are_taken_again_are_dropped(tmp_path, clock):
+    path = tmp_path / "metrics.jsonl"
+    kept = '{"step": 2, "loss": 1.5}\n{"step": 10, "loss": 1.25}\n'
+    path.write_text(kept + '{"step": 11, "loss": 1.0}\n{"step": 12, "lo')
+    with open_log(tmp_path, main=False):
+        assert path.read_text() != kept
+    with open_log(tmp_path):
+        assert path.read_text() == kept
+    with open_log(tmp_path, step=0):
+        assert path.read_text() == ""
 
 
 def test_other_processes_say_nothing(tmp_path, clock, capsys):

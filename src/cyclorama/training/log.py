@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cyclorama.files import write_atomic
 from cyclorama.tensors import to_pixels
 from cyclorama.training.batch import BatchBuilder, Draws
 from cyclorama.training.stage import StageNetworks
@@ -26,7 +27,10 @@ LINE_SECONDS = 30.0
 
 
 class RunLog:
-    """Progress of one run; says nothing unless ``main``. ``metrics.jsonl`` is appended to on resume."""
+    """Progress of one run; says nothing unless ``main``.
+
+    ``metrics.jsonl`` keeps its rows up to ``step``, from which the run goes on; later ones are written anew.
+    """
 
     def __init__(self, out: Path, *, step: int, steps: int, batch_size: int, every: int, main: bool) -> None:
         self.main = main
@@ -39,8 +43,10 @@ class RunLog:
         if main:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1 if step else None)
-            self._file = (out / "metrics.jsonl").open("a", encoding="utf-8")
+            self._writer: Any = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+            metrics = out / "metrics.jsonl"
+            write_atomic(metrics, _keep_rows(metrics, step))
+            self._file = metrics.open("a", encoding="utf-8")
             self._console = Console(stderr=True)
             self._bar = Progress(
                 BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn(),
@@ -103,6 +109,12 @@ class RunLog:
             self._bar.stop()
             self._writer.close()
             self._file.close()
+
+
+def _keep_rows(path: Path, step: int) -> bytes:
+    """The rows of the steps up to ``step``; a torn last line, as a kill leaves it, is of a later one."""
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    return b"".join(line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step)
 
 
 @torch.no_grad()

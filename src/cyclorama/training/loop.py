@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from cyclorama.errors import (
     NonFiniteLossError,
     OutputError,
 )
+from cyclorama.files import hold_folder
 from cyclorama.jobs.progress import catch_stop
 from cyclorama.training.batch import (
     TrainBatch,
@@ -89,31 +92,38 @@ def train(
     """Run ``stage`` in folder ``out``; the model is in ``out/model`` at the end.
 
     ``data`` replaces the images that ``config.data.source`` names. ``resume`` goes on from the newest
-    complete checkpoint, if there is one.
+    complete checkpoint, if there is one. While it runs, no second one trains in ``out``.
     Raises ConfigError, DataError, ModelError, CheckpointError, NonFiniteLossError, OutputError,
     MissingDependencyError.
     """
     missing = [name for name in ("accelerate", "tensorboard", "tokenizers") if find_spec(name) is None]
     if missing:
         raise MissingDependencyError(f'training needs {", ".join(missing)}: pip install "cyclorama[train]"')
-    found = find_checkpoint(out / "checkpoints")
-    if found is not None and not resume:
-        raise OutputError(
-            f"{out} already holds a run (checkpoint {found.name}); add --resume or name another folder"
-        )
     accelerator = build_accelerator(config)
     _check_share(config, accelerator.num_processes)
-    main = accelerator.is_main_process
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the run folder {out}: {error.strerror or error}") from error
-    loaded = None
+    main = accelerator.is_main_process  # holds the folder for all processes of the run
+    with hold_folder(out, partial(print, file=sys.stderr)) if main else contextlib.nullcontext():
+        return _train_held(stage, config, out, resume, data, accelerator)
+
+
+def _train_held(
+    stage: TrainStage,
+    config: TrainConfig,
+    out: Path,
+    resume: bool,
+    data: TrainingData | None,
+    accelerator: Any,
+) -> TrainingResult:
+    found, loaded = find_checkpoint(out / "checkpoints"), None
     if found is not None:
+        if not resume:
+            raise OutputError(
+                f"{out} already holds a run (checkpoint {found.name}); add --resume or name another folder"
+            )
         loaded = load_checkpoint(found)
         _check_same_run(loaded, stage, config, found)
     prepared = prepare_run(stage, config, out, accelerator, data)
-    if main:
+    if accelerator.is_main_process:
         save_config(config, out / "config.yaml")
     run = _Run(config, prepared, accelerator, out)
     if loaded is not None and found is not None:
