@@ -163,6 +163,25 @@ def load_mapping(path: str | Path, loader: Any = None) -> Any:
     return {} if values is None else values
 
 
+def load_names(path: Path | None, what: str) -> dict[str, list[str]]:
+    """Category -> names of the file at ``path``; a single text counts as a list of one.
+
+    Raises ConfigError, also for anything but texts; it calls the values ``what``.
+    """
+    if path is None:
+        return {}
+    values = load_mapping(path)
+    result: dict[str, list[str]] = {}
+    for name, given in values.items() if isinstance(values, dict) else [("", None)]:
+        names = [given] if isinstance(given, str) else given
+        if not isinstance(name, str) or not name.strip() or not isinstance(names, list):
+            raise ConfigError(f"{path}: {what} must map a category's name to a name or a list of names")
+        if not all(isinstance(one, str) and one.strip() for one in names):
+            raise ConfigError(f"{path}: {what} of {name!r} must be names, got {given!r}")
+        result[name] = names
+    return result
+
+
 def build_config(cls: type[T], values: Any, where: str = "config") -> T:
     """A ``cls`` from nested plain values.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from cyclorama.errors import ModelFormatError
 from cyclorama.generation.model import find_licence
 from cyclorama.models.base import BaseModel, save_base
 from cyclorama.models.pipeline import CycloramaPipeline
-from cyclorama.models.registry import CategoryRegistry
+from cyclorama.models.registry import CategoryRegistry, load_registry
 from cyclorama.models.scratch import BaseShape, build_base
 from cyclorama.training.config import DataConfig, ModelConfig
 from cyclorama.training.loop import train
@@ -52,6 +53,24 @@ def test_bundle_takes_the_trained_decoder_and_the_aliases(tmp_path: Path) -> Non
     full = CycloramaPipeline.from_pretrained(tmp_path / "out")
     expected = base.unet.state_dict()["conv_in.weight"].half().float()
     assert torch.equal(full.unet.state_dict()["conv_in.weight"], expected)
+
+
+def test_a_single_text_is_one_alias_and_other_values_are_refused(tmp_path: Path, capsys: Any) -> None:
+    registry = CategoryRegistry()
+    registry.add("perfume")
+    pipeline = CycloramaPipeline.from_base(_base(0), registry=registry)
+    pipeline.save_pretrained(tmp_path / "model")
+    path = tmp_path / "aliases.yaml"
+    arguments = ["--model", tmp_path / "model", "--aliases", path, "--out", tmp_path / "out"]
+    for values in ("perfume: 5", "perfume: [scent, 5]", "perfume: {a: b}", "[perfume]", "5: [scent]"):
+        path.write_text(values)
+        assert main(["models", "bundle", *map(str, arguments)]) == 2
+        assert "aliases" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    path.write_text("perfume: scent")
+    assert main(["models", "bundle", *map(str, arguments)]) == 0
+    assert load_registry(tmp_path / "out").resolve("perfume").aliases == ("scent",)
+    pipeline.bundle(None, {"perfume": "scent"})
+    assert pipeline.registry.resolve("perfume").aliases == ("scent",)
 
 
 def test_a_decoder_of_another_encoder_is_refused(tmp_path: Path) -> None:

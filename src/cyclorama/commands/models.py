@@ -113,15 +113,15 @@ def bundle(*, model: Path, out: Path, autoencoder: Path | None = None, aliases: 
     autoencoder
         Model folder whose decoder replaces the model's.
     aliases
-        YAML: category name to a list of aliases.
+        YAML: category name to an alias or a list of them.
     """
-    from cyclorama.config import load_mapping
+    from cyclorama.config import load_names
     from cyclorama.data.licences import mark_bundle
     from cyclorama.files import write_atomic
     from cyclorama.models.files import CARDS, find_model
     from cyclorama.models.pipeline import CycloramaPipeline
 
-    names = {} if aliases is None else load_mapping(aliases)
+    names = load_names(aliases, "aliases")
     pipeline = CycloramaPipeline.from_pretrained(model)
     pipeline.bundle(autoencoder, names)
     pipeline.save_pretrained(out, max_shard_size="14MB")

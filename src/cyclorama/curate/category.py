@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from cyclorama.config import Settings, load_mapping
+from cyclorama.config import Settings, load_names
 from cyclorama.curate.records import Finding, Record, Summary, Verdict
 from cyclorama.errors import ConfigError
 from cyclorama.models.registry import Category, CategoryRegistry
@@ -193,7 +193,7 @@ class CategoryRule:
     def _load_aliases(self, path: Path | None) -> dict[str, str]:
         """Key of every name in the file to the category it stands for."""
         aliases: dict[str, str] = {}
-        for category, names in _load_names(path, "aliases").items():
+        for category, names in load_names(path, "aliases").items():
             for name in (category, *names):
                 target = normalise_name(category)
                 taken = aliases.setdefault(self._fold(name), target)
@@ -205,7 +205,7 @@ class CategoryRule:
         """Key of every category in the file to the key of the one above; no category lies above itself."""
         parents = {
             self._resolve(normalise_name(category))[0]: self._resolve(normalise_name(above[0]))[0]
-            for category, above in _load_names(path, "parents").items()
+            for category, above in load_names(path, "parents").items()
             if above
         }
         for start in parents:
@@ -216,19 +216,3 @@ class CategoryRule:
                     raise ConfigError(f"{path}: category {start!r} lies above itself; mend the circle")
                 seen.add(at)
         return parents
-
-
-def _load_names(path: Path | None, what: str) -> dict[str, list[str]]:
-    """Name -> names of the file at ``path``; a single text counts as a list of one. Raises ConfigError."""
-    if path is None:
-        return {}
-    values = load_mapping(path)
-    result: dict[str, list[str]] = {}
-    for name, given in values.items() if isinstance(values, dict) else [("", None)]:
-        names = [given] if isinstance(given, str) else given
-        if not isinstance(name, str) or not name.strip() or not isinstance(names, list):
-            raise ConfigError(f"{path}: {what} must map a category's name to a name or a list of names")
-        if not all(isinstance(one, str) and one.strip() for one in names):
-            raise ConfigError(f"{path}: {what} of {name!r} must be names, got {given!r}")
-        result[name] = names
-    return result

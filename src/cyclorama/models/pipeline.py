@@ -160,7 +160,7 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
         parts = {name: getattr(self, name) for name in (*BASE_PARTS, *GENERATORS)}
         save_parts(parts, folder, "CycloramaPipeline", max_shard_size)
 
-    def bundle(self, autoencoder: str | Path | None, aliases: Mapping[str, Sequence[str]]) -> None:
+    def bundle(self, autoencoder: str | Path | None, aliases: Mapping[str, str | Sequence[str]]) -> None:
         """Make this ready to ship: half precision, the decoder of model ``autoencoder``, more ``aliases``.
 
         A decoder may be trained while the other stages already use its fixed encoder; only one with the same
@@ -173,7 +173,10 @@ class CycloramaPipeline(DiffusionPipeline, BaseSizes):
             if not torch.equal(self.vae.analysis.weight, trained.analysis.weight):
                 raise ModelFormatError("the autoencoder's encoder is not the one this model was trained with")
             self.register_modules(vae=trained)
-        extra = {self.registry.resolve(name).name: tuple(names) for name, names in aliases.items()}
+        extra = {
+            self.registry.resolve(name).name: (names,) if isinstance(names, str) else tuple(names)
+            for name, names in aliases.items()
+        }
         categories = self.registry.categories
         self.registry = CategoryRegistry(
             [Category(c.name, c.id, (*c.aliases, *extra.get(c.name, ()))) for c in categories]
