@@ -127,6 +127,32 @@ def test_masks_and_notes_stand_beside_their_images(tmp_path: Path) -> None:
     assert len(names(tmp_path, pair=False)) == 7
 
 
+@pytest.mark.parametrize(
+    ("photo", "mask"),
+    [
+        ("a0.png", "masks/a0.png"),
+        ("a0.jpg", "masks/a0.png"),
+        ("a0.jpg", "masks/a0_mask.png"),
+        ("perfume/a0.png", "perfume/masks/a0.png"),
+        ("perfume/a0.png", "masks/perfume/a0.png"),
+        ("shop/perfume/new/a0.png", "shop/masks/perfume/new/a0-mask.png"),
+        ("shop/images/a0.png", "shop/images/masks/a0.png"),
+    ],
+)
+def test_a_folder_masks_anywhere_on_the_way_to_a_photo_holds_its_mask(
+    tmp_path: Path, photo: str, mask: str
+) -> None:
+    write(tmp_path, photo, mask, photo.replace("a0", "b0"))
+    rows = {row.name: row.values.get("mask") for row in open_table(tmp_path)}
+    assert list(rows) == [photo, photo.replace("a0", "b0")]
+    assert [value and Path(value).relative_to(tmp_path).as_posix() for value in rows.values()] == [mask, None]
+
+
+def test_a_folder_masks_without_their_photos_holds_products(tmp_path: Path) -> None:
+    write(tmp_path, "masks/a.jpg", "masks/deep/a.jpg", "mugs/b.jpg")
+    assert names(tmp_path) == ["masks/a.jpg", "masks/deep/a.jpg", "mugs/b.jpg"]
+
+
 def test_the_output_folder_inside_the_input_is_left_out(tmp_path: Path) -> None:
     write(tmp_path, "a.jpg", "out/images/a.jpg", "masks/a.png")
     assert names(tmp_path, left_out=[tmp_path / "out", tmp_path / "masks"]) == ["a.jpg"]

@@ -2,8 +2,9 @@
 
 In a folder every image is a row, whatever its name ends in: a file with another ending is known by its first
 bytes. Links to folders are followed, each real folder once. Folders and files that systems leave behind are
-skipped and counted. Beside ``cup.jpg`` may stand its mask (``cup.mask.png``, ``cup_mask.png``, or
-``masks/cup.png`` beside ``images/cup.jpg``) and what is known about it (``cup.json``).
+skipped and counted. Beside ``cup.jpg`` may stand its mask (``cup.mask.png``, ``cup_mask.png``) and what is
+known about it (``cup.json``). The mask of ``shop/mugs/cup.jpg`` may also stand in a folder ``masks``:
+``shop/mugs/masks/cup.png``, ``shop/masks/mugs/cup.png``; that of ``images/cup.jpg`` in ``masks/cup.png``.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ def read_folder(listing: Listing, pair: bool = True) -> Iterator[RawRow]:
             notes[stem] = name
         else:
             skipped[f"no image ({suffix.lower() or 'without an ending'})"] += 1
-    masks = {name: mask for name in images if pair and (mask := _find_mask(name, by_stem))}
+    apart = any("masks/" in name for name in images)
+    masks = {name: mask for name in images if pair and (mask := _find_mask(name, by_stem, apart))}
     taken = set(masks.values())
     for name in images:
         if name in taken:
@@ -146,15 +148,17 @@ def read_folder(listing: Listing, pair: bool = True) -> Iterator[RawRow]:
     listing.skipped = listing.walked + skipped
 
 
-def _find_mask(name: str, by_stem: Mapping[str, str]) -> str | None:
-    """The mask of the image at ``name``, if there is one."""
-    path = PurePosixPath(name)
-    stem, parts = str(path.with_suffix("")), path.parts
-    wanted = [f"{stem}{ending}" for ending in MASK_ENDINGS]
-    for place, part in enumerate(parts[:-1]):
-        if part in IMAGE_FOLDERS:
-            other = str(PurePosixPath(*parts[:place], "masks", *parts[place + 1 :]).with_suffix(""))
-            wanted += [other, *(f"{other}{ending}" for ending in MASK_ENDINGS)]
+def _find_mask(name: str, by_stem: Mapping[str, str], apart: bool) -> str | None:
+    """The mask of the image at ``name``, if there is one; ``apart``: there are folders ``masks``, too."""
+    stem = os.path.splitext(name)[0]  # noqa: PTH122 - a million times
+    parts, stems = stem.split("/"), list[str]()
+    if apart and "masks" not in parts[:-1]:
+        places = range(len(parts))
+        swapped = [place for place in places[:-1] if parts[place] in IMAGE_FOLDERS]
+        stems += ["/".join((*parts[:place], "masks", *parts[place + 1 :])) for place in swapped]
+        stems += ["/".join((*parts[:place], "masks", *parts[place:])) for place in reversed(places)]
+    wanted = [stem + ending for ending in MASK_ENDINGS]
+    wanted += [other + ending for other in stems for ending in ("", *MASK_ENDINGS)]
     return next((by_stem[candidate] for candidate in wanted if candidate in by_stem), None)
 
 
