@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,15 @@ def test_a_style_through_the_api_and_its_scene_must_exist(shop: Path) -> None:
     assert make.model.read_style(path).scene == "yoga mat"
     with pytest.raises(ConfigError, match=r"red.yaml:1: scene: unknown category 'yoga mat'"):
         read_brand(path)
+
+
+@pytest.mark.parametrize("look", ["reference", "style"])
+def test_a_generator_that_has_drawn_in_a_style_can_be_pickled(shop: Path, look: str) -> None:
+    generator = BackgroundGenerator.from_pretrained(scenes=shop / "sets")
+    chosen: dict[str, Any] = {"category": "yoga mat", "size": "64x64", "preset": "fast"}
+    chosen[look] = {"reference": shop / "p1.png", "style": shop / "red.yaml"}[look]
+    products = [shop / "p0.png", shop / "p0.png"]  # two share a set, whose plate is kept
+    made = generator(products, **chosen)
+    again = pickle.loads(pickle.dumps(generator))(products, **chosen)
+    for one, other in zip(made, again, strict=True):
+        assert np.array_equal(one.pixels, other.pixels) and one.style == other.style

@@ -213,11 +213,17 @@ class Plate:
 
 
 class Plates:
-    """The plates used last; what an image looks like does not depend on which they are."""
+    """The plates used last; what an image looks like does not depend on which they are.
+
+    Can be pickled; the plates stay behind.
+    """
 
     def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
         """Keeps up to ``kept_bytes``, and the last one whatever its size."""
         self._limit, self._kept = kept_bytes, OrderedDict[tuple[ProductSet, int], Plate]()
+
+    def __reduce__(self) -> tuple[type[Plates], tuple[int]]:
+        return Plates, (self._limit,)
 
     def get(self, shown: ProductSet, samples: int) -> Plate:
         """The plate of ``shown`` with ``samples`` a pixel."""
