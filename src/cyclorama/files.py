@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -191,3 +191,34 @@ def check_output_folder(folder: Path) -> None:
     """Raises OutputError if a file stands where the output ``folder`` should be."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"output {folder} is a file; give a folder with --out")
+
+
+RESULTS = ("results.jsonl", "results.parquet", "plans.jsonl", "index.html")
+"""Files that runs write into their output folder."""
+
+
+class Written:
+    """What a run writes below its output folder: ``names`` there, and RESULTS. No input may lie there."""
+
+    def __init__(self, out: Path, names: Iterable[str]) -> None:
+        places = [out / name for name in (*names, *RESULTS)]
+        self._places = {os.path.realpath(place): place for place in places}
+        self._folders: dict[str, str] = {}
+
+    def find(self, address: str) -> Path | None:
+        """The place that ``address``, a path or another address, is or lies in, links followed."""
+        path = expand_path(address).rpartition("::")[0] or expand_path(address)  # of a tar's member
+        if "://" in path:
+            return None
+        folder, name = os.path.split(path)
+        if folder not in self._folders:  # a million rows lie in few folders
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(self._folders[folder], name)  # noqa: PTH114, PTH118
+        return next((self._places[p] for p in self._places if f"{real}/".startswith(f"{p}/")), None)
+
+    def check(self, address: str) -> None:
+        """Raise OutputError if an input at ``address`` lies there."""
+        if place := self.find(address):
+            raise OutputError(
+                f"{address} lies where this run writes, in {place}; give another folder with --out"
+            )

@@ -188,6 +188,11 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "output is a file": (("ok.png", *FRUIT, "--out", "notes.docx"), "OutputError", "is a file"),
     "output holds other images": (("ok.png", *FRUIT, "--out", "used"), "OutputError", "--overwrite"),
+    "input lies where the run writes": (
+        ("used/images", *FRUIT, "--out", "used", "--overwrite"),
+        "OutputError",
+        "another folder",
+    ),
 }
 """Nothing can start: exit code 2."""
 

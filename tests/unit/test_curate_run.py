@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cyclorama.curate import run
+from cyclorama.curate.config import CurateConfig
+from cyclorama.curate.reading import Input, InputRow
 from cyclorama.curate.records import Finding, Record, Verdict
+from cyclorama.errors import OutputError
+from cyclorama.files import Written
 
 KEYS = "abcd"
 DECISIONS: dict[str, Any] = {
@@ -51,3 +56,20 @@ def test_a_plan_names_what_is_accepted_and_what_is_skipped() -> None:
     assert [[row["record"]["key"] for row in plan] for plan in plans] == [["a", "b", "c"], ["d"]]
     told = [(row["accepted"], row["skip"]) for plan in plans for row in plan]
     assert told == [(False, False), (True, False), (False, True), (True, True)]
+
+
+def test_inputs_in_a_folder_that_the_run_tidies_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "review").mkdir()
+    (tmp_path / "review/a.png").write_bytes(b"mine")
+    with pytest.raises(OutputError, match="review lies where this run writes"):
+        run.run_curate(str(tmp_path / "review"), tmp_path, CurateConfig())
+    assert (tmp_path / "review/a.png").read_bytes() == b"mine"
+    rows = [
+        InputRow(Record("a", str(tmp_path / "review/a.png"))),
+        InputRow(Record("b", str(tmp_path / "b.png"), mask=str(tmp_path / "set/b.png"))),
+        InputRow(Record("c", str(tmp_path / "cache/files/c"))),
+        InputRow(Record("d", "https://shop.example/set/d.png")),
+    ]
+    found = run._refuse_written(Input("CSV", rows), Written(tmp_path, run.WRITTEN))
+    said = "it lies where this run writes, in {}; choose another --out"
+    assert [row.problem for row in found.rows] == [said.format("review"), said.format("set"), "", ""]

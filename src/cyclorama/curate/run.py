@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ from cyclorama.curate.reviewing import write_review
 from cyclorama.curate.settling import JudgedRow, ask_set_rule, settle_rows
 from cyclorama.curate.splits import assign_set_splits
 from cyclorama.curate.store import FORMAT, TIMINGS_FILE, CurateStore, ImageCache
-from cyclorama.files import write_atomic
+from cyclorama.files import Written, write_atomic
 from cyclorama.jobs.job import Engine, EngineSettings, Hooks
 from cyclorama.jobs.run import run_shards
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.registry import FILE_NAME as REGISTRY
 from cyclorama.models.registry import load_registry, save_registry
+
+WRITTEN = ("set", "rejects", "review", "journal")
+"""Below its output folder, where a run writes over and removes files; not the cache, which only grows."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,11 @@ def run_curate(
     """
     hooks, settings = hooks or Hooks(), engine_settings or DEFAULT_ENGINE
     store = CurateStore(out)
-    cache = ImageCache(store.cache, config.reading)
+    cache, written = ImageCache(store.cache, config.reading), Written(out, WRITTEN)
+    written.check(os.path.abspath(source) if "://" not in source else source)  # noqa: PTH100
     with store.lock(noted=hooks.noted):
         rules = build(config)
-        found = read_input(source, config.reading, cache.keep)
+        found = _refuse_written(read_input(source, config.reading, cache.keep), written)
         store.save_values({"input": source, "kind": found.kind, "recipe": to_plain(config)})
         decisions = load_decisions(out / FILE_NAME)
         # with the identifiers of earlier runs, so that no category ever changes its own
@@ -117,6 +122,19 @@ def run_curate(
     reasons = Counter(row.rule for row in rows if row.verdict == Verdict.DROP)
     shards = -(-len(kept) // config.output.shard_size)
     return CurateResult(len(rows), verdicts, dict(sorted(reasons.items())), looked_at, shards, finished=True)
+
+
+def _refuse_written(found: Input, written: Written) -> Input:
+    """``found`` with a problem in each row that has a file where the run writes."""
+    rows = []
+    for row in found.rows:
+        files = [address for address in (row.record.image, row.record.mask) if address and not row.problem]
+        if place := next(filter(None, map(written.find, files)), None):
+            row = replace(
+                row, problem=f"it lies where this run writes, in {place.name}; choose another --out"
+            )
+        rows.append(row)
+    return replace(found, rows=rows)
 
 
 def judge_records(

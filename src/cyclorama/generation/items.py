@@ -14,8 +14,13 @@ from cyclorama.data.columns import MaskMeans
 from cyclorama.data.folders import IMAGE_SUFFIXES
 from cyclorama.data.table import Row, Table, UrlPolicy, open_table
 from cyclorama.errors import SettingsError
-from cyclorama.files import write_atomic
+from cyclorama.files import Written, write_atomic
 from cyclorama.generation.settings import InputSettings
+
+FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
+IMAGE_FOLDERS, POSTER_FOLDERS = ("images", "layers", "webdataset", "journal"), ("posters", "plans", "journal")
+"""Below the output folder, where runs write over what is there; not ``styles``, which are found once and kept
+for a run to name."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,9 @@ class ItemSource:
     ) -> None:
         """``out`` is no input, also where it lies inside the folder; ``words``: items hold those of a poster.
 
-        Raises ManifestError (nothing there, empty, unknown format, no column for the image, no rows),
-        SettingsError (a mask that cannot belong to the inputs).
+        Raises OutputError (an input lies where a run into ``out`` writes), ManifestError (nothing there,
+        empty, unknown format, no column for the image, no rows), SettingsError (a mask that cannot belong to
+        the inputs).
         """
         self.settings, self._words = settings or InputSettings(), words
         hosts = self.settings.allow_urls
@@ -86,6 +92,11 @@ class ItemSource:
         if text.strip() and "://" not in text and not text.startswith("~"):
             text = os.path.abspath(text)  # noqa: PTH100 - without following links
         self.name = str(source)
+        self._written = None if out is None else Written(out, POSTER_FOLDERS if words else IMAGE_FOLDERS)
+        if self._written is not None:
+            shared = (getattr(self.settings, name) for name in ("mask", *FILES[2:]))
+            for given in (text, *(str(path.absolute()) for path in shared if isinstance(path, Path))):
+                self._written.check(given)
         self.table: Table = open_table(
             text if source is not None else "",
             columns=self.settings.columns,
@@ -138,11 +149,13 @@ class ItemSource:
         for row in self.table:
             get = row.values.get
             image, mask, own, own_mask, style, backdrop = map(get, FILES)
+            failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
+            if self._written is not None and failure is None:
+                failure = self._find_written(row)
             if bytes in (type(image), type(mask), type(own), type(own_mask), type(backdrop)):
                 image, mask, own, own_mask, backdrop = (
                     _keep(v, embedded) for v in (image, mask, own, own_mask, backdrop)
                 )
-            failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
             if own or style or backdrop:
                 looks = {"reference": own, "style file": style, "backdrop": backdrop}
                 given = [name for name, address in looks.items() if address]
@@ -173,6 +186,14 @@ class ItemSource:
                 row.columns,
             )
 
+    def _find_written(self, row: Row) -> Failure | None:
+        for column in FILES:
+            address = row.values.get(column)
+            if type(address) is str and self._written and (place := self._written.find(address)):
+                reason = f"its {column} lies where this run writes, in {place.name}; choose another --out"
+                return Failure("OutputError", f"{row.place}: {reason}")
+        return None
+
     def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:
         if self.table.kind == "image":
             return str(masks.absolute()), None
@@ -191,9 +212,6 @@ def _write_words(row: Row) -> str | None:
     if title := row.values.get("title"):
         words[""] = {**words.get("", {}), "title": title}
     return json.dumps(words, ensure_ascii=False) if words else None
-
-
-FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
 
 
 def name_files(row: Any, reason: str) -> str:
