@@ -193,7 +193,11 @@ def check_output_folder(folder: Path) -> None:
         raise OutputError(f"output {folder} is a file; give a folder with --out")
 
 
-RESULTS = ("results.jsonl", "results.parquet", "plans.jsonl", "index.html")
+OUTPUT_FOLDERS = ("images", "layers", "webdataset", "journal", "styles", "posters", "plans")
+"""Folders that runs fill below their output folder."""
+RECORD = "journal/run.json"
+"""What a run of images or posters says of itself, ``source``, its input's address, included."""
+RESULTS = ("results.jsonl", "results.parquet", "plans.jsonl", "remote.json", "index.html")
 """Files that runs write into their output folder."""
 
 

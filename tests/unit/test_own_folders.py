@@ -18,12 +18,14 @@ from cyclorama.jobs.job import Hooks
 from drawn import save_product
 from stand_in import StandIn, build_config
 
+FRUIT = InputSettings(category="fruit")
+
 
 def run(source: Path, out: Path, hooks: Hooks | None = None, **values: Any) -> RunResult:
     model = StandIn()
     handle = ModelHandle("stand-in", Path(), "0" * 12, model.registry)
-    items = ItemSource(source, InputSettings(category="fruit"), out)
-    return run_images(items, out, handle, build_config(**values), hooks, load_model=lambda *_: model)
+    config = build_config(**values).replace(rules=FRUIT.build_rules())
+    return run_images(ItemSource(source, FRUIT, out), out, handle, config, hooks, load_model=lambda *_: model)
 
 
 def draw(*paths: Path) -> None:
@@ -94,3 +96,37 @@ def test_rows_whose_files_lie_where_the_run_writes_fail_by_name(tmp_path: Path) 
     assert found[1]["reason"] == f"row 2 (line 2): {said.format('image')}"
     assert found[3]["reason"] == f"row 4 (line 4): {said.format('mask')}"
     assert (tmp_path / "shop/images/b.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [".", "out"])
+def test_a_run_into_its_own_input_does_not_take_its_images_for_inputs(tmp_path: Path, place: str) -> None:
+    draw(tmp_path / "a.png", tmp_path / "sub/b.png")
+    (tmp_path / "sub/b.png").rename(tmp_path / "sub/b")  # an image known by its first bytes
+    out = tmp_path / place
+    first, second = run(tmp_path, out), run(tmp_path, out)
+    assert (first.made, second.made, second.kept, second.rows) == (2, 0, 2, 2)
+    assert [row["name"] for row in read_rows(out)] == ["a.png", "sub/b"]
+    assert run(tmp_path, out, overwrite=True).rows == 2
+    other = run(tmp_path, tmp_path / "other", settings={"batch_size": 1})  # nor those of another run on it
+    assert (other.rows, other.made) == (2, 2)
+    found = ItemSource(tmp_path, FRUIT)  # as `cyclorama check` reads it
+    assert [item.name for item in found.iterate(tmp_path / "scratch")] == ["a.png", "sub/b"]
+    assert len(ItemSource(out / "images").table.notes) > 0  # images are an input where they are asked for
+
+
+def test_a_folder_of_files_known_by_content_stays_one_beside_results(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / "a")
+    assert (run(tmp_path, tmp_path).made, run(tmp_path, tmp_path).rows) == (1, 1)
+    assert ItemSource(tmp_path).table.kind == "folder"  # not the table results.parquet
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_photos_of_the_input_are_no_results_of_it(tmp_path: Path, overwrite: bool) -> None:
+    draw(tmp_path / "a.png", tmp_path / "images/a.png")
+    before = (tmp_path / "images/a.png").read_bytes()
+    with pytest.raises(
+        OutputError, match="is the input, too, and its images holds files that no run recorded"
+    ):
+        run(tmp_path, tmp_path, overwrite=overwrite)
+    assert (tmp_path / "images/a.png").read_bytes() == before

@@ -20,6 +20,7 @@ from typing import Any
 from cyclorama.data.addresses import is_remote, open_file, open_system, read_bytes, resolve_address
 from cyclorama.data.structured import RawRow
 from cyclorama.errors import CycloramaError, ManifestError
+from cyclorama.files import OUTPUT_FOLDERS, RECORD, RESULTS
 
 _SUFFIXES = """.png .apng .jpg .jpeg .jpe .jfif .mpo .webp .bmp .dib .tif .tiff .gif .avif .heic .heif .jp2
     .j2k .jpf .jpx .jxl .psd .ppm .pgm .pbm .pnm"""
@@ -61,7 +62,10 @@ def read_start(address: str) -> bytes:
 
 
 class Listing:
-    """The files below a folder, relative to it, sorted; and how many were skipped for which reason."""
+    """The files below a folder, relative to it, sorted; and how many were skipped for which reason.
+
+    What runs on this very folder have written, into it or below it, is skipped.
+    """
 
     def __init__(self, folder: str, left_out: Collection[str | Path] = ()) -> None:
         self.folder = folder
@@ -72,7 +76,10 @@ class Listing:
             names = (str(path).removeprefix(start).lstrip("/") for path in sorted(system.find(start)))
             self.files = [name for name in names if self._keep_remote(name)]
         else:
-            self.files = sorted(self._walk(folder, "", {os.path.realpath(folder)}))
+            self._root = os.path.realpath(folder)
+            if self._is_output(folder):
+                self._left_out.update(f"{self._root}/{name}" for name in (*OUTPUT_FOLDERS, *RESULTS))
+            self.files = sorted(self._walk(folder, "", {self._root}))
         self.skipped = self.walked
 
     def _walk(self, folder: str, below: str, seen: set[str]) -> Iterator[str]:
@@ -86,7 +93,7 @@ class Listing:
         for entry in entries:
             if entry.is_dir():
                 real = os.path.realpath(entry.path)
-                if real in self._left_out:
+                if real in self._left_out or self._is_output(entry.path):
                     self.walked["folder of the output or of masks"] += 1
                 elif _SYSTEM_FOLDERS.fullmatch(entry.name):
                     self.walked["system folder"] += 1
@@ -97,8 +104,19 @@ class Listing:
                 else:
                     seen.add(real)
                     yield from self._walk(entry.path, f"{below}{entry.name}/", seen)
+            elif not below and f"{self._root}/{entry.name}" in self._left_out:
+                self.walked["file of the output"] += 1
             elif self._keep_file(entry.name):
                 yield below + entry.name
+
+    def _is_output(self, folder: str) -> bool:
+        """Whether a run on this listing's own folder has written into ``folder``."""
+        try:
+            with open(f"{folder}/{RECORD}", encoding="utf-8") as file:  # noqa: PTH123 - maybe a million folders
+                source = json.load(file).get("source")
+        except (OSError, ValueError, AttributeError):
+            return False
+        return bool(source) and os.path.realpath(source) == self._root
 
     def _keep_file(self, name: str) -> bool:
         if _SYSTEM_FILES.fullmatch(name):

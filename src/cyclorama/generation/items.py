@@ -13,8 +13,8 @@ from typing import Any
 from cyclorama.data.columns import MaskMeans
 from cyclorama.data.folders import IMAGE_SUFFIXES
 from cyclorama.data.table import Row, Table, UrlPolicy, open_table
-from cyclorama.errors import SettingsError
-from cyclorama.files import Written, write_atomic
+from cyclorama.errors import OutputError, SettingsError
+from cyclorama.files import OUTPUT_FOLDERS, RECORD, RESULTS, Written, expand_path, write_atomic
 from cyclorama.generation.settings import InputSettings
 
 FILES = ("image", "mask", "reference", "reference_mask", "style", "backdrop")
@@ -88,10 +88,13 @@ class ItemSource:
         self.urls = UrlPolicy(hosts=hosts) if hosts else None
         mask = self.settings.mask
         left_out = [path for path in (out, mask) if path is not None]
-        text = str(source)
-        if text.strip() and "://" not in text and not text.startswith("~"):
+        text = expand_path(str(source))
+        if text.strip() and "://" not in text:
             text = os.path.abspath(text)  # noqa: PTH100 - without following links
-        self.name = str(source)
+        self.name, self.address = str(source), text
+        if out is not None and os.path.realpath(text) == os.path.realpath(out):
+            _check_recorded(out)
+            left_out += [out / name for name in (*OUTPUT_FOLDERS, *RESULTS)]
         self._written = None if out is None else Written(out, POSTER_FOLDERS if words else IMAGE_FOLDERS)
         if self._written is not None:
             shared = (getattr(self.settings, name) for name in ("mask", *FILES[2:]))
@@ -204,6 +207,18 @@ class ItemSource:
                 return str(mask.absolute()), None
         reason = f"no mask {beside.with_suffix('')}.* for {row.name} in the folder given with --mask"
         return None, Failure("MissingMaskError", reason)
+
+
+def _check_recorded(out: Path) -> None:
+    """Raise OutputError if the folder ``out``, which is the input, has photos where runs write."""
+    if any((out / name).exists() for name in (RECORD, "plans.jsonl", "remote.json")):
+        return
+    for folder in (out / name for name in OUTPUT_FOLDERS):
+        if folder.is_dir() and any(folder.iterdir()):
+            raise OutputError(
+                f"{out} is the input, too, and its {folder.name} holds files that no run recorded; choose "
+                f"another folder with --out"
+            )
 
 
 def _write_words(row: Row) -> str | None:

@@ -103,6 +103,7 @@ def run_images(
                 "format": FORMAT,
                 "cyclorama": __version__,
                 "input": named.name if named else "",
+                "source": named.address if named else "",
                 "notes": named.notes if named else [],
                 "model": model.name,
                 "model_hash": model.hash,

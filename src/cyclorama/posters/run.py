@@ -88,6 +88,7 @@ def run_posters(source: ItemSource, job: PosterJob, hooks: Hooks | None = None) 
             {
                 "cyclorama": __version__,
                 "input": source.name,
+                "source": source.address,
                 "notes": source.notes,
                 "model": job.model.name,
                 "model_hash": job.model.hash,
