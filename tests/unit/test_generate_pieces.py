@@ -18,9 +18,8 @@ from cyclorama.generation.job import RowFiles, hash_file, inspect_row, read_size
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.results import RESULT_SCHEMA, format_status, merge_results, read_status
 from cyclorama.generation.run import RunResult, iterate_rows, note_moved_rows
-from cyclorama.generation.shard import name_moved
 from cyclorama.generation.writers import FileWriter, TarWriter
-from cyclorama.jobs.store import ShardStore
+from cyclorama.jobs.store import ShardStore, name_moved
 from stand_in import ROW, build_config, build_job, run, write_manifest
 from stand_in import shop as shop
 
@@ -185,19 +184,20 @@ def test_status_counts_finished_rows_of_open_shards(folder: Path) -> None:
         2,
     ]
     assert whole["bytes"] == sum(path.stat().st_size for path in (folder / "out/images").iterdir())
-    with ShardStore(folder / "out").open_journal(1) as journal:
-        for entry in (
-            {"row": 4, "result": {"status": "done"}},
-            {"row": 5, "spot": [0, 0]},
-            {"row": 4, "result": {"status": "done"}},
-        ):
+    store = ShardStore(folder / "out")
+    result = store.load_rows(1)[0]
+    for path in (store.get_mark(1), store.get_rows(1)):
+        path.unlink()
+    with store.open_journal(1) as journal:
+        for entry in ({"row": 4, "result": result}, {"row": 5, "spot": [0, 0]}, {"row": 4, "result": result}):
             journal.append(entry)
+        journal.append({"row": 5, "result": result | {"plan_key": "of another plan"}})
     status = read_status(folder / "out")
-    names = ("done", "pending", "finished_shards", "finished_in_open_shards")
-    assert [status[name] for name in names] == [4, 3, 1, 1]
+    names = ("done", "pending", "images", "finished_shards", "finished_in_open_shards")
+    assert [status[name] for name in names] == [5, 2, 5, 1, 1]
     text = format_status(status).splitlines()
     assert text[1:3] == [
-        "4 of 7 rows done, 0 failed, 3 pending (57.1%)",
+        "5 of 7 rows done, 0 failed, 2 pending (71.4%)",
         "1 of 2 shards finished, 1 rows finished in open ones",
     ]
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from cyclorama import cli
+from cyclorama.commands.generate import finish
 from cyclorama.errors import OutputError
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
+from cyclorama.generation.results import format_status, read_status
 from cyclorama.generation.run import RunResult, run_images
 from cyclorama.generation.settings import InputSettings
 from cyclorama.jobs.job import Hooks
@@ -130,3 +132,43 @@ def test_photos_of_the_input_are_no_results_of_it(tmp_path: Path, overwrite: boo
     ):
         run(tmp_path, tmp_path, overwrite=overwrite)
     assert (tmp_path / "images/a.png").read_bytes() == before
+
+
+def test_a_stopped_run_says_what_is_done_and_what_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(*(tmp_path / f"in/p{k}.png" for k in range(5)))
+    (tmp_path / "in/torn.png").write_bytes(b"\x89PNG\r\n")
+    rows = [{"image": f"p{k}.png"} for k in range(5)] + [{"image": "gone.png"}, {"image": "torn.png"}]
+    table = tmp_path / "in/m.jsonl"
+    table.write_text("".join(json.dumps({"category": "fruit"} | row) + "\n" for row in rows))
+    out, made = tmp_path / "out", [0]
+
+    def advance(count: int) -> None:
+        made[0] += count
+
+    stopping = Hooks(advanced=advance, stopping=lambda: made[0] >= 4)
+    result = run(table, out, stopping, settings={"batch_size": 1}, in_flight=1, shard_size=256)
+    images = list((out / "images").iterdir())
+    assert len(images) == result.made == result.done == 4 and not result.finished
+    assert (result.failed, result.rows, result.kept) == (2, 7, 0)
+    status = read_status(out)
+    assert (status["done"], status["failed"], status["pending"], status["images"]) == (4, 2, 1, 4)
+    assert (status["finished_in_open_shards"], status["failed_in_open_shards"]) == (6, 2)
+    assert status["bytes"] == sum(path.stat().st_size for path in images)
+    assert {f["error"]: f["count"] for f in status["failures"]} == {
+        "ManifestError": 1,
+        "UnreadableImageError": 1,
+    }
+    assert "4 of 7 rows done, 2 failed, 1 pending (85.7%)" in format_status(status).splitlines()
+    assert finish(result, out) == 130
+    told = capsys.readouterr()
+    assert told.out == "4 images made, 2 inputs failed\n"
+    assert told.err == "cyclorama: stopped with 1 of 7 rows left; run the same command again to go on\n"
+    again = run(table, out, settings={"batch_size": 1}, shard_size=256)
+    assert (again.made, again.kept, again.finished) == (1, 4, True)
+    assert finish(again, out) == 1
+    assert (
+        capsys.readouterr().out
+        == f"1 images made, 4 kept from before, 2 inputs failed; see {out}/index.html\n"
+    )

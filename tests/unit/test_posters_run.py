@@ -160,6 +160,9 @@ def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(
     stopping: Callable[[], bool] = lambda: sum(done) >= 6  # noqa: E731
     stopped = run(shop, tmp_path / "out", Hooks(advanced=done.append, stopping=stopping))
     assert not stopped.finished and not (tmp_path / "out" / "results.jsonl").exists()
+    status = read_status(tmp_path / "out")
+    counts = [status[name] for name in ("rows", "images", "done", "failed", "pending")]
+    assert counts == [4, stopped.made, stopped.made // 4, 0, 4 - stopped.made // 4]  # four posters an input
     again = run(shop, tmp_path / "out")
     assert again.finished and 0 < again.made < 12
     assert read_all(tmp_path / "out") == whole

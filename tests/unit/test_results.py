@@ -57,26 +57,37 @@ def mark(store: ShardStore, shard: int, done: int, errors: dict[str, int], secon
 
 
 def test_status_sums_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "load_plan", lambda folder: SimpleNamespace(keys=["k"] * 4, rows=16))
+    columns = {"error": [None] * 4, "key": ["a", "b", "c", "d"]}
+    plan = SimpleNamespace(
+        keys=["k"] * 4,
+        rows=16,
+        shard_size=4,
+        read_column=lambda shard, name: columns[name] if shard == 1 else [],
+    )
+    monkeypatch.setattr(results, "load_plan", lambda folder: plan)
     store = ShardStore(tmp_path)
     store.save_values({"input": "shop.csv", "model": "m"})
     assert read_status(tmp_path)["seconds_per_row"] is None
     mark(store, 0, 3, {"A": 1}, 4.5)
     mark(store, 2, 2, {"B": 2, "A": 0}, 3.0)
     with store.open_journal(1) as journal:
+        files = [{"name": "a.png", "bytes": 7}, {"name": "a.psd", "bytes": 9}]
+        done = {"status": "done", "plan_key": "b", "images": [{"files": files}], "model_seconds": 2.5}
+        torn = {"status": "failed", "plan_key": "d", "name": "d", "key": "x", "error": "A", "reason": "torn"}
         for entry in (
-            {"row": 4, "result": {"status": "done"}},
-            {"row": 5, "spot": [0, 0]},
-            {"row": 4, "result": {"status": "done"}},
+            {"row": 5, "result": done},
+            {"row": 6, "spot": [0, 0]},
+            {"row": 5, "result": done},
+            {"row": 7, "result": torn},
         ):
             journal.append(entry)
     assert read_status(tmp_path) == {
-        "out": str(tmp_path), "input": "shop.csv", "model": "m", "rows": 16, "done": 5, "failed": 3,
-        "finished_in_open_shards": 1, "failed_in_open_shards": 0,
-        "pending": 8, "images": 10, "shards": 4, "finished_shards": 2,
-        "bytes": 504, "seconds_per_row": 1.5,
+        "out": str(tmp_path), "input": "shop.csv", "model": "m", "rows": 16, "done": 6, "failed": 4,
+        "finished_in_open_shards": 2, "failed_in_open_shards": 1,
+        "pending": 6, "images": 11, "shards": 4, "finished_shards": 2,
+        "bytes": 520, "seconds_per_row": 10 / 6,
         "failures": [
-            {"error": "B", "count": 2, "example": "2: B"}, {"error": "A", "count": 1, "example": "0: A"}
+            {"error": "A", "count": 2, "example": "0: A"}, {"error": "B", "count": 2, "example": "2: B"}
         ],
     }  # fmt: skip
     with pytest.raises(InputError, match="no folder at"):

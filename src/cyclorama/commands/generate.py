@@ -163,7 +163,8 @@ def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
                 file=sys.stderr,
             )
         kept = f", {result.kept} kept from before" if result.kept else ""
-        print(f"{result.made} images made{kept}, {result.failed} inputs failed; see {out / 'index.html'}")
+        see = f"; see {out / 'index.html'}" if result.finished else ""
+        print(f"{result.made} images made{kept}, {result.failed} inputs failed{see}")
         if result.shards > 1 and result.made:
             print(
                 f"{result.made / max(result.work.wall_seconds, 1e-9):.2f} images/s; planned in "
@@ -172,7 +173,7 @@ def finish(result: RunResult, out: Path, quiet: bool = False) -> int:
     if not result.finished:
         left = result.rows - result.done - result.failed
         print(
-            f"cyclorama: stopped with {left} rows in unfinished shards; run the same command again to go on",
+            f"cyclorama: stopped with {left} of {result.rows} rows left; run the same command again to go on",
             file=sys.stderr,
         )
         return 130

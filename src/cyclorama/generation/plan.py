@@ -112,9 +112,12 @@ class Plan:
 
     def read_keys(self, shard: int) -> list[str]:
         """The keys of the rows of ``shard``."""
+        return self.read_column(shard, "key")
+
+    def read_column(self, shard: int, name: str) -> list[Any]:
+        """The values of the rows of ``shard`` in the column ``name``."""
         with pa.memory_map(str(self.folder / ROWS_FILE)) as source:
-            keys: list[str] = pa.ipc.open_file(source).get_batch(shard).column("key").to_pylist()
-        return keys
+            return _to_list(pa.ipc.open_file(source).get_batch(shard).column(name))
 
     def iterate(self) -> Iterator[PlanRow]:
         """All rows in order."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from cyclorama.errors import InputError
 from cyclorama.files import refuse
-from cyclorama.generation.plan import load_plan
+from cyclorama.generation.plan import Plan, load_plan
 from cyclorama.jobs.store import ShardStore
 
 JSON_FILE, TABLE_FILE = "results.jsonl", "results.parquet"
@@ -123,11 +123,75 @@ def _flatten(value: Any) -> Any:
     return json.dumps(value, sort_keys=True, ensure_ascii=False) if nested else value
 
 
+def build_mark(rows: Iterable[Mapping[str, Any]], per_input: int = 1) -> dict[str, Any]:
+    """What a shard's mark says, so that nobody has to read its ``rows``: inputs done and failed, images,
+    times, files, failures.
+
+    An input counts once ``per_input`` of its rows are there, as failed if one of them is.
+    """
+    failures: dict[str, list[Any]] = {}
+    inputs: dict[int, list[Mapping[str, Any]]] = {}
+    files: list[tuple[str, int]] = []
+    seconds, images = 0.0, 0
+    for row in rows:
+        inputs.setdefault(row["row"], []).append(row)
+        seconds += row.get("model_seconds", row.get("seconds")) or 0.0
+        for image in list_images(row):
+            images += 1
+            files += [_name_file(file) for file in image["files"]]
+        if row["status"] == "failed":
+            found = failures.setdefault(row["error"], [0, f"{row['name']}: {row['reason']}"])
+            found[0] += 1
+    whole = [group for group in inputs.values() if len(group) == per_input]
+    failed = [[row for row in group if row["status"] == "failed"] for group in whole]
+    return {
+        "rows": len(whole),
+        "done": sum(not group for group in failed),
+        "failed": sum(bool(group) for group in failed),
+        "refused": sum(any(not row["key"] for row in group) for group in failed),
+        "images": images,
+        "model_seconds": seconds,
+        "files": files,
+        "failures": failures,
+    }
+
+
+def list_images(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The images of a result ``row``, each with its files; a poster's row is its own image."""
+    if "images" in row:
+        return row["images"] or []
+    return [row] if row.get("output") else []
+
+
+def _name_file(file: Any) -> tuple[str, int]:
+    return (file["name"], file["bytes"]) if isinstance(file, dict) else tuple(file)
+
+
+def read_settled(store: ShardStore, plan: Plan, shard: int, per_input: int = 1) -> list[dict[str, Any]]:
+    """The rows of a ``shard`` without a mark on which nothing is left to do: what its journal holds, what is
+    taken over from earlier runs, and inputs that cannot be used."""
+    rows = []
+    if any(plan.read_column(shard, "error")):
+        for row in plan.read_shard(shard):
+            if (failure := row.failure) is not None:
+                stated = {"row": row.row, "name": row.name, "key": None, "status": "failed"}
+                rows += [stated | {"error": failure.error, "reason": failure.reason}] * per_input
+    found = store.read_rows(shard)
+    if found:
+        start = shard * plan.shard_size
+        numbers = {key: start + place for place, key in enumerate(plan.read_column(shard, "key"))}
+        latest = {(row.get("plan_key"), row.get("size"), row.get("language")): row for row in found}
+        rows += [row | {"row": numbers[key]} for (key, *_), row in latest.items() if key in numbers]
+    return rows
+
+
 SHOWN = 5
 
 
 def read_status(out: Path) -> dict[str, Any]:
     """Counts of rows and shards, seconds per row, bytes and the commonest failures, as plain values.
+
+    Rows count as soon as they are finished, also where their shard is not.
 
     Raises InputError (no such folder), OutputError (no run in it).
     """
@@ -135,6 +199,7 @@ def read_status(out: Path) -> dict[str, Any]:
         raise InputError(f"no folder at {out}; give the --out of a run")
     store = ShardStore(out)
     plan, run = load_plan(store.plan_folder), store.load_values()
+    per_input = run.get("rows_per_input", 1)
     counts: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     examples: dict[str, str] = {}
@@ -142,12 +207,12 @@ def read_status(out: Path) -> dict[str, Any]:
     for shard, key in enumerate(plan.keys):
         mark = store.load_mark(shard, key)
         if mark is None:
-            entries = store.read_journal(shard)
-            ended = {entry["row"]: entry["result"]["status"] for entry in entries if "result" in entry}
-            counts["in work"] += len(ended)
-            counts["failed in work"] += sum(status == "failed" for status in ended.values())
-            continue
-        counts.update(shards=1, done=mark["done"], failed=mark["failed"], images=mark["images"])
+            mark = build_mark(read_settled(store, plan, shard, per_input), per_input)
+            counts["in work"] += mark["done"] + mark["failed"]
+            counts["failed in work"] += mark["failed"]
+        else:
+            counts["shards"] += 1
+        counts.update(done=mark["done"], failed=mark["failed"], images=mark["images"])
         counts["bytes"] += sum(size for _, size in mark["files"])
         seconds += mark["model_seconds"]
         for error, (count, example) in mark["failures"].items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +20,13 @@ from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel, open_network
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.plan import FORMAT, Plan, build_plan
-from cyclorama.generation.results import JSON_FILE, TABLE_FILE, merge_results
+from cyclorama.generation.results import JSON_FILE, TABLE_FILE, build_mark, merge_results, read_settled
 from cyclorama.generation.settings import RunConfig
-from cyclorama.generation.shard import name_moved
 from cyclorama.generation.sheet import SHEET_NAME, SHOWN_ROWS, build_sheet, build_sheet_row, describe_run
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import Engine, Hooks
 from cyclorama.jobs.run import Totals, build_engine, run_shards
-from cyclorama.jobs.store import ShardStore
+from cyclorama.jobs.store import ShardStore, name_moved
 
 R = TypeVar("R", bound=ImageRun)
 FOLDERS = ("images", "webdataset", "layers")
@@ -184,14 +184,16 @@ def iterate_rows(out: Path) -> Iterator[dict[str, Any]]:
 
 
 def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
-    """Count what stands; with every shard finished, write results and sheet, drop shards the plan no longer
-    has."""
+    """Count what stands, also in unfinished shards; with every shard finished, write results and sheet, drop
+    shards the plan no longer has."""
     marks = [store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys)]
-    result.done = sum(mark["done"] for mark in marks if mark is not None)
-    result.failed = sum(mark["failed"] for mark in marks if mark is not None)
-    result.refused = sum(mark["refused"] for mark in marks if mark is not None)
-    result.kept = max(0, sum(mark["images"] for mark in marks if mark is not None) - result.made)
     result.finished = all(mark is not None for mark in marks)
+    counts = Counter[str]()
+    for shard, mark in enumerate(marks):
+        mark = mark or build_mark(read_settled(store, job.plan, shard))
+        counts.update({name: mark[name] for name in ("done", "failed", "refused", "images")})
+    result.done, result.failed, result.refused = counts["done"], counts["failed"], counts["refused"]
+    result.kept = max(0, counts["images"] - result.made)
     if not result.finished:
         return
     smaller = any(shard >= len(marks) for shard in store.list_shards())

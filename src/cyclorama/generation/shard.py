@@ -14,10 +14,11 @@ from cyclorama.generation.items import Failure
 from cyclorama.generation.job import ImageRun, RowFiles
 from cyclorama.generation.plan import PlanRow
 from cyclorama.generation.recognise import recognise
+from cyclorama.generation.results import build_mark
 from cyclorama.generation.task import Model, compute_model_shape
 from cyclorama.generation.writers import build_ending, has_size
 from cyclorama.imaging.product import Product
-from cyclorama.jobs.store import ShardStore, compute_key
+from cyclorama.jobs.store import ShardStore, compute_key, name_moved
 from cyclorama.models.registry import Category
 from cyclorama.models.words import CategoryMatch, compute_sure
 from cyclorama.types import Size
@@ -357,30 +358,9 @@ class ShardState:
         return batches
 
     def build_mark(self) -> dict[str, Any]:
-        """What the shard's mark says, so that nobody has to read its rows: counts, times, files, failures."""
-        failures: dict[str, list[Any]] = {}
-        files, done, refused = [], 0, 0
-        seconds = images = 0.0
-        for row in self.rows:
-            result = row.result or {}
-            done += result["status"] == "done"
-            images += len(row.list_images())
-            seconds += result.get("model_seconds") or 0.0
-            files += [(file["name"], file["bytes"]) for p in row.list_images() for file in p["files"]]
-            if result["status"] == "failed":
-                refused += result["key"] is None
-                found = failures.setdefault(result["error"], [0, f"{row.plan.name}: {result['reason']}"])
-                found[0] += 1
-        return {
-            "rows": len(self.rows), "done": done, "failed": len(self.rows) - done, "refused": refused,
-            "images": int(images),
-            "model_seconds": seconds, "files": files, "failures": failures,
-        }  # fmt: skip
-
-
-def name_moved(shard: int) -> str:
-    """The file of rows that other shards had finished before the plan moved them to ``shard``."""
-    return f"work/moved-{shard:06d}.json"
+        """What the shard's mark says."""
+        named = ({"row": row.plan.row, "name": row.plan.name} | (row.result or {}) for row in self.rows)
+        return build_mark(named)
 
 
 def _rank(entry: Mapping[str, Any]) -> tuple[bool, bool, float]:

@@ -140,6 +140,12 @@ class ShardStore:
         except (OSError, ValueError):
             return []
 
+    def read_rows(self, shard: int) -> list[dict[str, Any]]:
+        """All rows that are known of ``shard``, finished or in work; the latest of a row comes last."""
+        entries = self.read_journal(shard)
+        noted = [row for e in entries for row in e.get("rows", [e["result"]] if "result" in e else [])]
+        return [*self.load_rows(shard), *self.load_values(name_moved(shard)).get("rows", []), *noted]
+
     def list_shards(self) -> list[int]:
         """Numbers of all shards with a mark, in order."""
         found = (self.folder / "shards").glob("shard-*.done.json")
@@ -155,6 +161,11 @@ class ShardStore:
     def clear_work(self) -> None:
         """Remove what is left of finished work."""
         shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+
+def name_moved(shard: int) -> str:
+    """The file of rows that other shards had finished before the plan moved them to ``shard``."""
+    return f"work/moved-{shard:06d}.json"
 
 
 def parse_entries(data: bytes) -> Iterator[dict[str, Any]]:

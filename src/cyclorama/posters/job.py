@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,8 @@ from cyclorama.generation.job import (
     rename_paths,
 )
 from cyclorama.generation.plan import PlanRow
-from cyclorama.generation.shard import RowState, name_moved
+from cyclorama.generation.results import build_mark
+from cyclorama.generation.shard import RowState
 from cyclorama.generation.sheet import SHOWN_ROWS, name_thumbnails, write_thumbnail
 from cyclorama.generation.styles import FittedStyle
 from cyclorama.generation.writers import has_size
@@ -182,9 +183,7 @@ class _ShardWork:
         self.journal, self.hooks = journal, hooks
         store = worker.store
         self.scratch = store.get_work(shard) / "inputs"
-        moved = store.load_values(name_moved(shard)).get("rows", [])
-        noted = [row for entry in journal.entries for row in entry["rows"]]
-        self.earlier = self._group([*store.load_rows(shard), *moved, *noted])
+        self.earlier = self._group(store.read_rows(shard))
         self.results: list[dict[str, Any]] = []
         self.states: list[RowState] = []
         self.advanced = self.made = self.reused = 0
@@ -367,31 +366,6 @@ def _state_plan(state: RowState) -> dict[str, Any]:
         "category_given": plan.category_given,
         "plan_key": plan.key,
         "stem": plan.output,
-    }
-
-
-def build_mark(rows: Sequence[Mapping[str, Any]], images_per_row: int) -> dict[str, Any]:
-    """What a shard's mark says of its ``rows``: inputs done and failed (with one poster that failed),
-    posters, times, files, failures."""
-    failures: dict[str, list[Any]] = {}
-    failed, refused = set(), set()
-    for row in rows:
-        if row["status"] == "failed":
-            failed.add(row["row"])
-            found = failures.setdefault(row["error"], [0, f"{row['name']}: {row['reason']}"])
-            found[0] += 1
-            if not row["key"]:
-                refused.add(row["row"])
-    inputs = len(rows) // images_per_row
-    return {
-        "rows": inputs,
-        "done": inputs - len(failed),
-        "failed": len(failed),
-        "refused": len(refused),
-        "images": sum(row["status"] != "failed" for row in rows),
-        "model_seconds": sum(row.get("seconds") or 0.0 for row in rows),
-        "files": [file for row in rows for file in row["files"]],
-        "failures": failures,
     }
 
 

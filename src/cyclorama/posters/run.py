@@ -94,6 +94,7 @@ def run_posters(source: ItemSource, job: PosterJob, hooks: Hooks | None = None) 
                 "model_hash": job.model.hash,
                 "settings": job.describe(),
                 "shard_size": job.engine.shard_size,
+                "rows_per_input": job.images_per_row,
             }
         )
         result = PosterResult(rows=plan.rows)
