@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from cyclorama.cli import main
-from cyclorama.errors import SettingsError
+from cyclorama.errors import OutputError, SettingsError
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import open_scenes
 from cyclorama.generation.results import read_status
@@ -185,6 +185,21 @@ def test_what_is_unchanged_is_kept(shop: Path, tmp_path: Path) -> None:
     assert run(shop, out, words={"en": {"headline": "Good night"}}).made == 8
     run(shop, tmp_path / "fresh", words={"en": {"headline": "Good night"}})
     assert read_rows(out) == read_rows(tmp_path / "fresh")
+
+
+def test_posters_of_another_input_are_not_written_over(shop: Path, tmp_path: Path) -> None:
+    out, small = tmp_path / "out", {"canvases": {"160x200": (200, 160)}, "words": {"en": WORDS["en"]}}
+    run(shop, out, **small)
+    before, other, notes = read_all(out), tmp_path / "other", list[str]()
+    other.mkdir()
+    (other / "vase1.png").write_bytes((shop / "vase0.png").read_bytes())
+    with pytest.raises(OutputError, match="vase1.160x200.png, an image of another input"):
+        run(other, out, **small)
+    assert read_all(out) == before
+    (other / "vase1.png").rename(other / "new.png")
+    assert run(other, out, Hooks(noted=notes.append), **small).made == 1
+    assert notes == ["3 images of earlier rows are no longer part of this run; they stay in posters/"]
+    assert before.items() >= {n: d for n, d in read_all(out).items() if "vase" in n}.items()
 
 
 def test_failed_inputs_are_tried_again_when_asked(

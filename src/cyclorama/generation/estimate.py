@@ -15,6 +15,7 @@ from PIL import Image
 
 from cyclorama.errors import ImageError, MaskError
 from cyclorama.generation.batches import choose_batch_size, measure_job
+from cyclorama.generation.earlier import compare_left, find_left
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel
 from cyclorama.generation.model import ModelHandle
@@ -98,6 +99,9 @@ def estimate_job(source: ItemSource, job: R, trial: Callable[[R], tuple[float, f
     store = ShardStore(job.out)
     with tempfile.TemporaryDirectory(prefix="cyclorama-plan-") as scratch:
         job, finished = plan_job(source, job, Path(scratch) / "plan")
+        if not job.config.run.overwrite:
+            stale = [shard for shard in store.list_known() if shard not in finished]
+            compare_left(job, store, find_left(store, stale), finished, source)
         plan = job.plan
         ahead = [shard for shard in range(len(plan.keys)) if shard not in finished]
         rows = sum(map(plan.count_rows, ahead))

@@ -30,7 +30,7 @@ from cyclorama.generation.settings import SCENE_REFERENCE, RunConfig
 from cyclorama.generation.sheet import write_thumbnail
 from cyclorama.generation.styles import STYLES, FittedStyle, FittedStyles
 from cyclorama.generation.task import Model
-from cyclorama.generation.writers import FileWriter, TarWriter
+from cyclorama.generation.writers import FileWriter, TarWriter, build_ending
 from cyclorama.imaging.cutout import RembgNetwork
 from cyclorama.imaging.layout import CanvasLayout
 from cyclorama.imaging.product import Product, Reference
@@ -93,6 +93,14 @@ class ImageRun:
     def images_per_row(self) -> int:
         """Candidates of all canvases."""
         return self.config.settings.candidates * len(self.layouts)
+
+    def locate_images(self, shard: int, row: int, stem: str) -> list[str]:
+        """The addresses below the output folder of the images of a ``row`` with the path ``stem``."""
+        run, settings = self.config.run, self.config.settings
+        kept = 1 if run.keep == "best" else settings.candidates
+        endings = [build_ending(each.name, k + 1, kept) for each in self.layouts for k in range(kept)]
+        names = [self.writer.build_names(row, stem, end, [settings.encoding.suffix])[0] for end in endings]
+        return [self.writer.locate(shard, name) for name in names]
 
     def describe_settings(self, referenced: bool = False) -> dict[str, Any]:
         """The settings that change an image, as rows and images with or without a reference state them."""

@@ -97,6 +97,16 @@ class Plan:
     keys: tuple[str, ...]
     """One per shard: digest of its rows' keys."""
 
+    def move(self, folder: Path) -> Plan:
+        """The plan in another ``folder`` of the same disk, in place of the one there. Raises OutputError."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in (ROWS_FILE, INDEX_FILE):
+                (self.folder / name).replace(folder / name)
+        except OSError as error:
+            raise refuse(folder, error) from error
+        return replace(self, folder=folder)
+
     def count_rows(self, shard: int) -> int:
         """Rows of ``shard``."""
         return min(self.shard_size, self.rows - shard * self.shard_size)

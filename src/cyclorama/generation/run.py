@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from cyclorama import __version__
 from cyclorama.files import write_atomic
 from cyclorama.generation.batches import choose_batch_size
+from cyclorama.generation.earlier import compare_left, find_left
 from cyclorama.generation.items import Item, ItemSource
 from cyclorama.generation.job import ImageRun, LoadModel, open_network
 from cyclorama.generation.model import ModelHandle
@@ -89,10 +90,8 @@ def run_images(
     job = ImageJob(out, config, model, load_model=load_model, gate=gate)
     open_network(config.run.cutout)
     with store.lock(() if config.run.overwrite else FOLDERS, hooks.noted):
-        if config.run.overwrite:
-            shutil.rmtree(store.folder, ignore_errors=True)
         start = time.perf_counter()
-        job, finished = plan_job(source, job, store.plan_folder)
+        job, finished = plan_run(source, job, hooks)
         plan, images = job.plan, job.images_per_row
         items = {s: images * plan.count_rows(s) for s in range(len(plan.keys)) if s not in finished}
         size = choose_batch_size(job, engine, store.load_values(), images * plan.rows if items else 0)
@@ -133,6 +132,26 @@ def settle_config(config: RunConfig, engine: Engine, model: ModelHandle) -> RunC
     device, dtype = engine.call(settings, model.choose_device, settings.device, config.run.dtype)
     settings = engine.settle(settings.replace(device=device))
     return config.replace(engine=settings, run=config.run.replace(dtype=dtype))
+
+
+def plan_run(source: ItemSource | Iterable[Item], job: R, hooks: Hooks) -> tuple[R, set[int]]:
+    """The job with its plan in the output folder, and the shards that need no work. ``hooks`` are told of
+    images that no row has any more. Raises OutputError (an image of another input would be replaced)."""
+    store, overwrite = ShardStore(job.out), job.config.run.overwrite
+    left = find_left(store, store.list_known()) if overwrite else {}
+    if overwrite:
+        shutil.rmtree(store.folder, ignore_errors=True)
+    folder = store.folder / "plan.new"  # the plan before stays until this one is agreed to
+    try:
+        job, finished = plan_job(source, job, folder)
+        left = left or find_left(store, [shard for shard in store.list_known() if shard not in finished])
+        note = compare_left(job, store, left, finished, source)
+        job = job.replace(plan=job.plan.move(store.plan_folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if note:
+        hooks.noted(note)
+    return job, finished
 
 
 def plan_job(source: ItemSource | Iterable[Item], job: R, folder: Path) -> tuple[R, set[int]]:

@@ -151,6 +151,12 @@ class ShardStore:
         found = (self.folder / "shards").glob("shard-*.done.json")
         return sorted(int(path.name.removeprefix("shard-").partition(".")[0]) for path in found)
 
+    def list_known(self) -> list[int]:
+        """Numbers of all shards of which rows are known, finished or in work, in order."""
+        patterns = ("shards/shard-*.jsonl", "work/shard-*", "work/moved-*.json")
+        names = [path.name for pattern in patterns for path in self.folder.glob(pattern)]
+        return sorted({int(name.partition("-")[2].partition(".")[0]) for name in names})
+
     def drop_shards_from(self, count: int) -> None:
         """Forget shards that a smaller plan no longer has."""
         for shard in self.list_shards():

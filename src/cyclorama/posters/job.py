@@ -74,6 +74,15 @@ class PosterJob(ImageRun):
         """Canvases in all languages."""
         return len(self.canvases) * len(self.languages)
 
+    def name_ending(self, canvas: str, language: str) -> str:
+        """What follows an input's own name in that of a poster, suffix apart."""
+        return f".{canvas}" + (f".{language}" if len(self.languages) > 1 else "")
+
+    def locate_images(self, shard: int, row: int, stem: str) -> list[str]:
+        """The addresses below the output folder of the posters of a ``row`` with the path ``stem``."""
+        endings = [self.name_ending(canvas, spoken) for canvas in self.canvases for spoken in self.languages]
+        return [f"{FOLDER}/{stem}{ending}.png" for ending in endings]
+
     def read_words(self, row: PlanRow) -> dict[str, Wording]:
         """Language to what a row's posters say. Raises SettingsError."""
         return merge_words(self.wordings, row.words, self.languages, f"row {row.row + 1}")
@@ -258,7 +267,7 @@ class _ShardWork:
         seconds = (time.perf_counter() - start) / len(found)
         rows = []
         for language, poster in found.items():
-            ending = f".{canvas}" + (f".{language}" if len(job.languages) > 1 else "")
+            ending = job.name_ending(canvas, language)
             stem = job.out / FOLDER / (plan.output + ending)
             stem.parent.mkdir(parents=True, exist_ok=True)
             files = write_poster(poster, stem.parent, stem.name, job.layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,7 @@ from cyclorama.generation.estimate import Estimate, estimate_job
 from cyclorama.generation.items import ItemSource
 from cyclorama.generation.job import open_network
 from cyclorama.generation.results import JSON_FILE, RESULT_SCHEMA, TABLE_FILE, merge_results
-from cyclorama.generation.run import note_moved_rows, plan_job, settle_config
+from cyclorama.generation.run import note_moved_rows, plan_run, settle_config
 from cyclorama.generation.sheet import (
     SHEET_NAME,
     SHOWN_ROWS,
@@ -75,9 +74,7 @@ def run_posters(source: ItemSource, job: PosterJob, hooks: Hooks | None = None) 
     job = job.replace(config=settle_config(config, engine, job.model))
     open_network(config.run.cutout)
     with store.lock(() if config.run.overwrite else (FOLDER,), hooks.noted):
-        if config.run.overwrite:
-            shutil.rmtree(store.folder, ignore_errors=True)
-        job, finished = plan_job(source, job, store.plan_folder)
+        job, finished = plan_run(source, job, hooks)
         plan = job.plan
         items = {
             shard: job.images_per_row * plan.count_rows(shard)
@@ -150,7 +147,7 @@ def _build_card(job: PosterJob, rows: list[dict[str, Any]]) -> SheetRow:
         if kind in names and (job.out / names[kind]).exists():
             cells.append(Cell(caption, f"{caption.capitalize()} of {first['name']}", names[kind]))
     for row in rows:
-        ending = f".{row['size']}" + (f".{row['language']}" if len(job.languages) > 1 else "")
+        ending = job.name_ending(row["size"], row["language"])
         thumbnail = name_thumbnails(row["stem"], ending, False, None)["result"]
         label = f"{row['size']}, {row['language']}" + ("" if row["status"] == "done" else ": marked")
         alt = f"Poster of {row['name']}, {label}"
