@@ -10,6 +10,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -185,10 +186,8 @@ def mark_input(source: ItemSource) -> str:
     shared = [str(path) for name in _SHARED if (path := getattr(source.settings, name)) is not None]
     hasher = hashlib.sha256()
     with tempfile.TemporaryDirectory(prefix="cyclorama-mark-") as scratch:
-        listed = list_files(source, Path(scratch))
-        for name in (source.table.name, *shared):
-            hasher.update(f"{name}\n{read_stamp(name)}\n".encode("utf-8", "surrogateescape"))
-        for name, path in listed:
+        given = [(name, name) for name in (source.table.name, *shared)]
+        for name, path in chain(given, list_files(source, Path(scratch))):
             hasher.update(f"{name}\n{read_stamp(str(path))}\n".encode("utf-8", "surrogateescape"))
     return hasher.hexdigest()
 

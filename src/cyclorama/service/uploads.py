@@ -117,7 +117,7 @@ async def find_thumbnail(service: Service, key: str, id: str) -> str:
     """
     row = await run_in_threadpool(service.store.find_asset, id, key)
     known = row["facts"].get("thumbnail")
-    if known is not None and await run_in_threadpool(service.store.blobs.has, known):
+    if known is not None:
         return str(known)
     return await to_thread.run_sync(_draw_thumbnail, service, row, limiter=service.children.entry)
 
