@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from cyclorama.service.assets import keep_asset
 from cyclorama.service.schemas import JobRequest
 from cyclorama.service.store import Store
@@ -22,6 +24,11 @@ def find_postgres() -> str | None:
     found = shutil.which("initdb")
     places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     return str(places[-1]) if places else None
+
+
+NEEDS_POSTGRES = pytest.mark.skipif(
+    find_postgres() is None, reason="needs a PostgreSQL server; install Debian's postgresql"
+)
 
 
 @contextmanager

@@ -17,11 +17,7 @@ from cyclorama.service import events, jobs, leases, tables
 from cyclorama.service.events import Feed, find_last_event, read_events, write_event
 from cyclorama.service.store import Store
 from cyclorama.service.submit import wait_for_job
-from service_store import add_asset, find_postgres, order, run_postgres
-
-NEEDS_POSTGRES = pytest.mark.skipif(
-    find_postgres() is None, reason="needs a PostgreSQL server; install Debian's postgresql"
-)
+from service_store import NEEDS_POSTGRES, add_asset, order, run_postgres
 
 
 @pytest.fixture

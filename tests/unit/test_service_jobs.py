@@ -27,11 +27,8 @@ from cyclorama.service.events import find_last_event, read_events
 from cyclorama.service.idempotency import keep_answer
 from cyclorama.service.store import Changes, Store
 from cyclorama.service.store import find as find_row
-from service_store import add_asset, find_postgres, order, run_postgres
+from service_store import NEEDS_POSTGRES, add_asset, order, run_postgres
 
-NEEDS_POSTGRES = pytest.mark.skipif(
-    find_postgres() is None, reason="needs a PostgreSQL server; install Debian's postgresql"
-)
 DATABASES = ["sqlite", pytest.param("postgres", marks=NEEDS_POSTGRES)]
 
 
