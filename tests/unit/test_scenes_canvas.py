@@ -1,4 +1,4 @@
-"""Words' places stay free of props, and no canvas is higher than its backdrop."""
+"""Words' places stay free of props, and no canvas is wider or higher than its set."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from cyclorama.scenes.calm import PATTERN, RELIEF, clear_boxes, fade, find_seen
-from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.geometry import Mesh, grid_surface, merge_meshes, rounded_box
-from cyclorama.scenes.stage import Camera, Part, Stage, project
+from cyclorama.scenes.grammar.reader import load_category
+from cyclorama.scenes.model import CutOut, set_stage
+from cyclorama.scenes.render import _shapes_in_black, load_mitsuba
+from cyclorama.scenes.stage import Camera, Light, Part, Stage, cast_rays, compute_axes, project
 from cyclorama.scenes.surface import Surface
 
 PLAIN = Surface((0.5, 0.5, 0.5))
@@ -60,32 +63,96 @@ def test_what_carries_the_product_stays() -> None:
     assert clear_boxes(stage, [(0.0, 0.0, 1.0, 1.0)]).parts == [podium]
 
 
+def look_past(stage: Stage) -> float:
+    """Share of a grid of rays from the camera that meet nothing of the set."""
+    mi = load_mitsuba()
+    scene = mi.load_dict({"type": "scene", **_shapes_in_black(mi, stage.parts)}, parallel=False)
+    places = np.stack(np.meshgrid((np.arange(16) + 0.5) / 16, (np.arange(16) + 0.5) / 16), -1).reshape(-1, 2)
+    rays = cast_rays(places, stage.camera)
+    return float(np.mean([not scene.ray_test(mi.Ray3f(list(stage.camera.origin), d.tolist())) for d in rays]))
+
+
+@pytest.mark.parametrize("canvas", [(90, 728), (600, 160), (400, 1200), (1200, 400)])
+@pytest.mark.parametrize(
+    "name", ["camera", "cream jar", "jewellery", "musical instrument", "suitcase", "whisky"]
+)
+def test_banners_and_skyscrapers_show_nothing_but_set(name: str, canvas: tuple[int, int]) -> None:
+    category = load_category(name)
+    foreground, matte = np.zeros((*canvas, 3), np.uint8), np.zeros(canvas, np.float32)
+    side = min(canvas)
+    top, left = canvas[0] - int(0.95 * side), (canvas[1] - side // 2) // 2
+    box_ = (top, left, int(0.8 * side), side // 2)
+    matte[top : top + box_[2], left : left + box_[3]] = 1
+    for seed in range(3):
+        stage = fit_canvas(set_stage(CutOut(foreground, matte, box_), category, seed).stage)
+        assert look_past(stage) == 0
+        for light in stage.lights:
+            seen = project(np.array([light.position]), stage.camera)[0]
+            ahead = (
+                np.dot(np.subtract(light.position, stage.camera.origin), compute_axes(stage.camera)[2]) > 0
+            )
+            assert not (ahead and (seen > 0).all() and (seen < 1).all()), "no lamp is seen"
+
+
 @pytest.mark.parametrize("textured", [False, True])
-def test_a_low_backdrop_goes_on_upwards(textured: bool) -> None:
+def test_a_low_wall_goes_on_upwards(textured: bool) -> None:
     texture = np.arange(8 * 4 * 3, dtype=np.uint8).reshape(8, 4, 3) if textured else None
-    low = make_wall(1.6, texture)
-    stage = make_stage(low)
-    assert see(low, stage)[:, 1].min() > 0.01
-    [raised] = raise_backdrop(stage).parts
+    wall = make_wall(2.5, texture)
+    stage = replace(make_stage(wall), camera=replace(CAMERA, aspect=0.4, fov=70.0))
+    assert see(wall, stage)[:, 1].min() > 0.2
+    [raised] = fit_canvas(stage).parts
     assert see(raised, stage)[:, 1].min() < 0
-    assert np.allclose(raised.mesh.vertices[:2], low.mesh.vertices[:2])
+    assert np.allclose(raised.mesh.vertices[:4], wall.mesh.vertices)
+    assert np.ptp(raised.mesh.vertices[:, 2]) % 2.5 == pytest.approx(0), "whole copies of it"
     if textured:
-        assert texture is not None and isinstance(raised.surface.colour, np.ndarray)
-        added = len(raised.surface.colour) - 8
-        assert (raised.surface.colour[:added] == texture[0]).all() and (
-            raised.surface.colour[added:] == texture
-        ).all()
-        per_row = (raised.mesh.vertices[:, 2].max()) / len(raised.surface.colour)
-        assert per_row == pytest.approx(1.6 / 8, rel=0.1), "the image is not stretched"
+        above = raised.mesh.uv[raised.mesh.vertices[:, 2] > 2.6]
+        assert len(above) and (above[:, 1] == np.float32(1 - 0.5 / 8)).all(), "its uppermost row"
+        assert set(raised.mesh.uv[:, 0]) == {np.float32(0.125), np.float32(0.875)}, "no pixel of the far side"
 
 
-def test_a_high_one_and_a_pattern_stay_as_they_are() -> None:
-    stage = make_stage(make_wall(9.0))
-    assert raise_backdrop(stage) is stage
-    tiled = replace(make_wall(1.6).surface, tiles=(4.0, 2.0))
-    stage = make_stage(Part(make_wall(1.6).mesh, tiled))
-    assert raise_backdrop(stage) is stage
-    assert raise_backdrop(make_stage()).parts == []
+def test_a_sweep_goes_on_upwards_by_its_wall_alone() -> None:
+    turn = np.radians(np.arange(0, 91, 9))
+    profile = [(-4.0, 0.0), *zip(2 + np.sin(turn), 1 - np.cos(turn), strict=True), (3.0, 3.0)]
+    sweep = Part(grid_surface(np.array([[[x, y, z] for x in (-6.0, 6.0)] for y, z in profile])), PLAIN)
+    stage = replace(make_stage(sweep), camera=replace(CAMERA, aspect=0.4, fov=70.0))
+    [raised] = fit_canvas(stage).parts
+    added = raised.mesh.vertices[len(sweep.mesh.vertices) :]
+    assert len(added) and added[:, 1] == pytest.approx(3.0), "no ceiling"
+    assert see(raised, stage)[:, 1].min() < 0 < see(sweep, stage)[:, 1].min()
+
+
+def test_ground_goes_on_behind_where_no_wall_stands() -> None:
+    ground = Part(grid_surface(np.array([[[x, y, 0.0] for x in (-3, 3)] for y in (-4, 2)])), PLAIN)
+    steep = Camera((0.0, -3.0, 5.0), (0.0, 0.0, 0.0), 60.0, aspect=0.5)
+    stage = replace(make_stage(ground), camera=steep)
+    assert see(ground, stage)[:, 1].min() > 0
+    [deeper] = fit_canvas(stage).parts
+    assert see(deeper, stage)[:, 1].min() < 0
+    walled = replace(stage, parts=[ground, make_wall(9.0)])
+    assert np.ptp(fit_canvas(walled).parts[0].mesh.vertices[:, 1]) == 6
+
+
+def test_what_reaches_as_far_as_the_camera_sees_stays_as_it_is() -> None:
+    wall, vase = make_wall(9.0), make_box(0.8, 0, 0.1)
+    stage = make_stage(wall, vase)
+    assert [id(part) for part in fit_canvas(stage).parts] == [id(wall), id(vase)]
+    assert fit_canvas(make_stage()).parts == []
+    banner = replace(stage, camera=replace(CAMERA, aspect=8.0, fov=80.0))
+    assert fit_canvas(banner).parts[1] is vase, "a prop is no wall"
+
+
+def test_a_lamp_in_sight_is_raised_and_as_bright() -> None:
+    lamp = Light((1.5, 1.0, 1.6), (0.0, 0.0, 0.5), 1.0, (9.0, 8.0, 7.0))
+    far = Light((2.6, -2.6, 3.4), (0.0, 0.2, 0.3), 2.0, (9.0, 8.0, 7.0))
+    stage = replace(
+        make_stage(make_wall(9.0)), lights=[lamp, far], camera=replace(CAMERA, fov=60.0, aspect=3.0)
+    )
+    raised, same = fit_canvas(stage).lights
+    assert same is far
+    assert raised.position[:2] == lamp.position[:2] and raised.target == lamp.target
+    assert project(np.array([raised.position]), stage.camera)[0, 1] < 0
+    gain = np.sum(np.subtract(raised.position, lamp.target) ** 2) / (1.5**2 + 1 + 1.1**2)
+    assert raised.radiance == pytest.approx([gain * value for value in lamp.radiance])
 
 
 def test_a_pattern_behind_words_fades_and_slow_changes_stay() -> None:
@@ -147,36 +214,21 @@ def test_a_fence_goes_as_a_whole_and_of_scattered_things_those_in_the_box() -> N
     assert scattered.mesh.vertices[:, 0].max() < 0.6
 
 
-def test_a_view_goes_on_to_both_sides_of_a_wide_canvas() -> None:
-    texture = np.zeros((8, 10, 3), np.uint8)
-    texture[:, 0], texture[:, -1] = 50, 200
-    corners = np.array([[-2, 3, -1], [1.6, 3, -1], [1.6, 3, 4], [-2, 3, 4]], np.float32)
-    uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32)
-    normals = np.tile(np.array([[0, -1, 0]], np.float32), (4, 1))
-    view = Part(Mesh(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32), normals, uv), Surface(texture))
-    stage = replace(make_stage(view, make_box(0.8, 0, 0.1)), camera=replace(CAMERA, aspect=1.91, fov=50.0))
-    assert see(view, stage)[:, 0].min() > 0 and see(view, stage)[:, 0].max() < 1
-    wider, box_ = widen_backdrop(stage).parts
+def test_a_wall_goes_on_to_both_sides_as_its_mirror_image() -> None:
+    texture = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
+    corners = np.array([[-2, 3, -1], [2.4, 3, -1], [2.4, 3, 9], [-2, 3, 9]], np.float32)
+    wall = Part(replace(make_wall(9.0).mesh, vertices=corners), Surface(texture, tiles=(3.0, 2.0)))
+    stage = replace(make_stage(wall), camera=replace(CAMERA, aspect=4.0, fov=75.0))
+    assert see(wall, stage)[:, 0].min() > 0 and see(wall, stage)[:, 0].max() < 1
+    [wider] = fit_canvas(stage).parts
     seen = see(wider, stage)
-    assert seen[:, 0].min() < 0 and seen[:, 0].max() > 1 and box_ is stage.parts[1]
-    colour = wider.surface.colour
-    width = colour.shape[1]
-    assert set(colour[0, : width // 8, 0]) == {50} and set(colour[0, -width // 8 :, 0]) == {200}
-    scale = np.ptp(wider.mesh.vertices[:, 0]) / 3.6
-    assert width == pytest.approx(10 * scale, abs=2), "the view keeps its scale"
-    for aim in (-0.4, 0.45):  # seen across more than 0.9 of the width; the camera above, so edges lean
-        nearly = replace(stage, camera=Camera((aim, -5.0, 2.4), (aim, 0.0, 0.5), 33.0, aspect=1.91))
-        shown = see(view, nearly)[:, 0]
-        assert shown.min() > 0 or shown.max() < 1
-        edges = see(widen_backdrop(nearly).parts[0], nearly)[:, 0]
-        assert np.sort(edges)[1] <= 0 and np.sort(edges)[-2] >= 1, "every corner is outside the image"
-    square = replace(stage, camera=replace(CAMERA, fov=20.0))
-    assert widen_backdrop(square) is square
-    wall = make_wall(9.0)
-    before = replace(stage, parts=[wall, view])
-    assert widen_backdrop(before) is before, "a thing before a wall stays as wide as it is"
-    cut = replace(
-        view.mesh, vertices=np.array([[-2, 3, 1], [1.6, 3, 1.2], [0, 3, 4], [-1, 3, -1]], np.float32)
-    )
-    odd = replace(stage, parts=[Part(cut, view.surface)])
-    assert widen_backdrop(odd) is odd, "and so does what has no upright edges"
+    assert seen[:, 0].min() < 0 and seen[:, 0].max() > 1
+    assert wider.surface is wall.surface
+    columns: dict[float, set[float]] = {}
+    for (x, _, _), (u, _) in zip(wider.mesh.vertices, wider.mesh.uv, strict=True):
+        columns.setdefault(round(float(x), 3), set()).add(float(u))
+    assert all(len(found) == 1 for found in columns.values()), "neighbours meet at the same column"
+    assert sorted(columns) == pytest.approx(np.arange(len(columns)) * 4.4 + min(columns))
+    a, b, c = wider.mesh.vertices[wider.mesh.faces.T]
+    assert (np.cross(b - a, c - a)[:, 1] < 0).all(), "every copy faces the camera"
+    assert (wider.mesh.normals == [0, -1, 0]).all()

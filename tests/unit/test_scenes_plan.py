@@ -54,7 +54,7 @@ def test_an_item_is_described_in_full() -> None:
         "scene_id": "milk-carton-b-00000000000000ff",
         "seed": 3,
         "split": "train",
-        "renderer": "cyclorama-synth/7",
+        "renderer": "cyclorama-synth/8",
         "licence": "CC0-1.0",
         "palette": ["#ff8000", "#336699", "#000000", "#ffffff"],
     }

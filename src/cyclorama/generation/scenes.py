@@ -41,7 +41,7 @@ PRESETS = {"quality": (1536, 9), "balanced": (1024, 4), "fast": (512, 4)}
 """Name to (larger side that is rendered, light samples a pixel); larger canvases are scaled up from that."""
 PREVIEW_SIDE, PREVIEW_SAMPLES = 128, 8
 """Longer side of a preview, pixels, and its light samples a pixel."""
-RENDERER = "22"
+RENDERER = "23"
 """Raised when equal files give other pixels."""
 
 

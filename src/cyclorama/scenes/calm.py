@@ -64,7 +64,7 @@ def clear_boxes(stage: Stage, boxes: Sequence[CalmBox]) -> Stage:
     groups = group_parts([piece for _, piece in loose])
     for number in range(int(groups.max(initial=-1)) + 1):
         members = [loose[n] for n in np.flatnonzero(groups == number)]
-        if not any(_crosses(find_seen(piece, stage), box) for _, piece in members for box in boxes):
+        if not any(crosses(find_seen(piece, stage), box) for _, piece in members for box in boxes):
             for k, piece in members:
                 left.setdefault(k, []).append(piece)
     for k, pieces in left.items():
@@ -125,7 +125,7 @@ def fade(texture: Texture, wraps: bool) -> Texture:
 
 
 def _calm(part: Part, seen: NDArray[np.float64], boxes: Sequence[CalmBox]) -> Part:
-    if not any(_crosses(seen, box) for box in boxes):
+    if not any(crosses(seen, box) for box in boxes):
         return part
     mesh, surface = _press(part.mesh), part.surface
     if isinstance(surface.colour, np.ndarray):
@@ -158,14 +158,7 @@ def _split(part: Part) -> list[Part]:
     owner = labels[place][mesh.faces[:, 0]]
     order = np.argsort(owner, kind="stable")
     starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
-    return [Part(_take(mesh, faces), part.surface) for faces in np.split(mesh.faces[order], starts[1:])]
-
-
-def _take(mesh: Mesh, faces: NDArray[np.int32]) -> Mesh:
-    """The part of a mesh that ``faces`` (N, 3) of it are."""
-    used, renamed = np.unique(faces, return_inverse=True)
-    corners = renamed.reshape(-1, 3).astype(np.int32)
-    return Mesh(mesh.vertices[used], corners, mesh.normals[used], mesh.uv[used])
+    return [Part(mesh.take(faces), part.surface) for faces in np.split(mesh.faces[order], starts[1:])]
 
 
 def _join(part: Part, pieces: list[Part]) -> Part:
@@ -202,7 +195,7 @@ def _find_frames(pieces: Sequence[Part], stage: Stage) -> NDArray[np.float64]:
     return np.array([[*points.min(0), *points.max(0)] for points in seen] or [[0.0, 0.0, 1.0, 1.0]])
 
 
-def _crosses(seen: NDArray[np.float64], box: CalmBox) -> bool:
+def crosses(seen: NDArray[np.float64], box: CalmBox) -> bool:
     """Whether the hull of what is seen may meet the box: their upright rectangles do."""
     if len(seen) == 0:
         return False

@@ -1,4 +1,9 @@
-"""Fits a set to its canvas: a backdrop up to the upper edge and out to both sides."""
+"""Fits a set to its canvas: ground, walls and views go on as far as the camera sees, lamps are out of sight.
+
+Sets are dressed for canvases about as wide as high; on a banner the camera looks past their ends. What is as
+large as the set goes on there as its own mirror image: no pattern breaks off. A view, as of hills behind a
+window, goes on upwards as its uppermost row: more sky, not a second ground.
+"""
 
 from __future__ import annotations
 
@@ -7,106 +12,131 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cyclorama.scenes.calm import CalmBox, clear_boxes, find_seen, is_wide
-from cyclorama.scenes.stage import Part, Stage, project
+from cyclorama.scenes.calm import NEAREST, THIN, CalmBox, clear_boxes, crosses, find_seen
+from cyclorama.scenes.geometry import Mesh, merge_meshes
+from cyclorama.scenes.stage import Camera, Light, Part, Stage, cast_rays, compute_axes, project
+from cyclorama.scenes.surface import Surface
 
-MOST_RISE = 20.0
-"""Most that a backdrop is raised; the product is 1 high."""
+WIDE, HIGH = 4.0, 2.4
+"""What is so wide goes on to both sides, and what is so high, too, upwards; the product is 1 high."""
+FLAT = 0.5
+"""What is no higher is ground, which goes on behind where no wall stands."""
+UPRIGHT = 0.02
+"""Most that a face that stands leans, as the sine of its angle."""
+MOST_COPIES = 8
+"""Of one thing on one side; on the steepest view of ground its end is never out of sight."""
+IMAGE = (0.0, 0.0, 1.0, 1.0)
+OUTSIDE = 0.02
+"""How far beyond the image's edges things go on, in shares of it."""
+UPPER = [(0.0, -OUTSIDE), (1.0, -OUTSIDE)]
 
 
 def fit_canvas(stage: Stage, calm: Sequence[CalmBox] = ()) -> Stage:
-    """``stage`` with its backdrop as wide and as high as the camera sees, and no props in ``calm`` boxes."""
-    return raise_backdrop(clear_boxes(widen_backdrop(stage), calm))
+    """``stage`` with nothing but set wherever the camera looks, and no props in ``calm`` boxes."""
+    parts, spans = [*stage.parts], [np.ptp(part.mesh.vertices, axis=0) for part in stage.parts]
+    seen = [crosses(find_seen(part, stage), IMAGE) for part in parts]
+    large = [k for k in range(len(parts)) if seen[k] and spans[k][0] >= WIDE]
+    walled = any(spans[k][2] >= HIGH for k in large)
+    for k in large:
+        if spans[k][2] >= HIGH:
+            parts[k] = _go_up(parts[k], stage)
+        elif spans[k][2] <= FLAT and not walled:
+            parts[k] = _go_back(parts[k], stage)
+        parts[k] = _go_aside(parts[k], stage)
+    lights = [_hide(light, stage) for light in stage.lights]
+    return clear_boxes(replace(stage, parts=parts, lights=lights), calm)
 
 
-def raise_backdrop(stage: Stage) -> Stage:
-    """``stage`` with its backdrop as high as the camera sees.
+def _go_aside(part: Part, stage: Stage) -> Part:
+    """As wide as the camera sees at the part's far end."""
+    edges = [(x, y) for x in (-OUTSIDE, 1 + OUTSIDE) for y in (0.0, 0.5, 1.0)]
+    seen = _meet(stage, 1, float(part.mesh.vertices[:, 1].max()), edges)[:, 0]
+    return _repeat(part, part.mesh, 0, float(np.nanmin([0.0, *seen])), float(np.nanmax([0.0, *seen])))
 
-    Sets are dressed for canvases that are little higher than wide; on a high one with the product low the
-    camera looks over the wall or the view behind. Its uppermost row goes on upwards.
-    """
-    found = [(find_seen(part, stage), k) for k, part in enumerate(stage.parts)]
-    walls = [(float(seen[:, 1].min()), k) for seen, k in found if len(seen) and is_wide(seen)]
-    if not walls or min(walls)[0] <= 0:
-        return stage
-    number = min(walls)[1]
-    part = stage.parts[number]
+
+def _go_up(part: Part, stage: Stage) -> Part:
+    """As high as the camera sees."""
+    wall = _take_wall(part.mesh)
+    if len(wall.faces) == 0:
+        return part
+    seen = _meet(stage, 1, float(wall.vertices[:, 1].max()), UPPER)[:, 2]
+    low, high = float(wall.vertices[:, 2].min()), float(np.nanmax([0.0, *seen]))
+    if _is_view(part.surface):
+        top = wall.uv[wall.vertices[:, 2].argmax(), 1]
+        wall = replace(wall, uv=np.stack([wall.uv[:, 0], np.full_like(wall.uv[:, 1], top)], 1))
+    return _repeat(part, wall, 2, low, high)
+
+
+def _go_back(part: Part, stage: Stage) -> Part:
+    """As deep as the camera sees."""
     low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
-    if part.surface.tiles != (1.0, 1.0) or high[2] - low[2] < 4 * (high[1] - low[1]):
-        return stage  # no upright plane, or a pattern that does not go on
-    tall, rise = float(high[2] - low[2]), _find_rise(part, stage)
-    vertices = part.mesh.vertices.copy()
-    vertices[vertices[:, 2] > high[2] - 1e-3 * tall, 2] += rise
-    surface = part.surface
-    if isinstance(surface.colour, np.ndarray):
-        rows = math.ceil(len(surface.colour) * rise / tall)
-        colour = np.concatenate([np.repeat(surface.colour[:1], rows, 0), surface.colour])
-        surface = replace(surface, colour=colour)
-    parts = [*stage.parts]
-    parts[number] = Part(replace(part.mesh, vertices=vertices), surface)
-    return replace(stage, parts=parts)
+    seen = _meet(stage, 2, float(high[2]), UPPER)[:, 1]
+    return _repeat(part, part.mesh, 1, float(low[1]), float(np.nanmax([0.0, *seen])))
 
 
-def widen_backdrop(stage: Stage) -> Stage:
-    """``stage`` with its view or wall, where that is an upright plane, as wide as the camera sees.
-
-    Sets are dressed for canvases that are little wider than high. The outermost columns go on outwards.
-    """
-    found: list[tuple[float, int]] = []
-    tops: dict[int, float] = {}  # where each thing that reaches across begins
-    for k, part in enumerate(stage.parts):
-        low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
-        wide, deep, tall = high - low
-        textured = isinstance(part.surface.colour, np.ndarray) and part.surface.tiles != (1.0, 1.0)
-        seen = find_seen(part, stage)
-        if len(seen) == 0:
-            continue
-        (left, top), (right, bottom) = seen.min(0), seen.max(0)
-        if is_wide(seen):
-            tops[k] = float(top)
-        if textured or min(wide, tall) < 4 * deep:
-            continue
-        if left < 0.4 and right > 0.6 and right - left > 0.4 and bottom - top > 0.2:
-            found.append((float(high[1]), k))
-    if not found:
-        return stage
-    _, number = max(found)
-    part = stage.parts[number]
-    own = find_seen(part, stage)[:, 1].min()
-    if any(top <= own for k, top in tops.items() if k != number):
-        return stage  # no backdrop but a thing before one
-    low, high = part.mesh.vertices.min(0), part.mesh.vertices.max(0)
-    wide = float(high[0] - low[0])
-    across = part.mesh.vertices[:, 0]
-    ends = across < low[0] + 1e-3 * wide, across > high[0] - 1e-3 * wide
-    edges = [project(part.mesh.vertices[end], stage.camera)[:, 0] for end in ends]
-    left, right = float(edges[0].max()), float(edges[1].min())
-    if left <= 0 and right >= 1:
-        return stage  # wide enough
-    grow = [wide * max(0.0, gap + 0.05) / (right - left) for gap in (left, 1 - right)]
-    vertices = part.mesh.vertices.copy()
-    if min(np.ptp(vertices[end, 2]) for end in ends) < 0.9 * float(high[2] - low[2]):
-        return stage  # no upright edges
-    vertices[ends[0], 0] -= grow[0]
-    vertices[ends[1], 0] += grow[1]
-    surface = part.surface
-    if isinstance(surface.colour, np.ndarray):
-        turned = part.mesh.uv[ends[0], 0].mean() > part.mesh.uv[ends[1], 0].mean()
-        columns = [math.ceil(surface.colour.shape[1] * share / wide) for share in grow]
-        sides = columns[::-1] if turned else columns
-        colour = np.pad(surface.colour, ((0, 0), (sides[0], sides[1]), (0, 0)), mode="edge")
-        surface = replace(surface, colour=colour)
-    parts = [*stage.parts]
-    parts[number] = Part(replace(part.mesh, vertices=vertices), surface)
-    return replace(stage, parts=parts)
+def _meet(stage: Stage, axis: int, value: float, places: list[tuple[float, float]]) -> NDArray[np.float64]:
+    """Points (N, 3) where the camera's rays through image ``places`` meet the plane ``axis`` = ``value``; NaN
+    where they do not."""
+    rays, origin = cast_rays(np.array(places), stage.camera), np.array(stage.camera.origin)
+    with np.errstate(divide="ignore"):
+        way = (value - origin[axis]) / rays[:, axis]
+    return np.asarray(origin + np.where(np.isfinite(way) & (way > 0), way, np.nan)[:, None] * rays)
 
 
-def _find_rise(part: Part, stage: Stage) -> float:
-    """How much higher the part must be for its upper edge to be seen above the image."""
-    corners = part.mesh.vertices
-    top = corners[corners[:, 2] > corners[:, 2].max() - 1e-3]
-    rise = 0.0
-    while rise < MOST_RISE and float(project(top + np.array([0, 0, rise]), stage.camera)[:, 1].max()) > -0.02:
-        rise += 0.1
-    return rise
+def _repeat(part: Part, mesh: Mesh, axis: int, low: float, high: float) -> Part:
+    """``part`` with mirror images of ``mesh`` put to its ends, until these reach from ``low`` to ``high``."""
+    first, last = float(mesh.vertices[:, axis].min()), float(mesh.vertices[:, axis].max())
+    copies = [part.mesh]
+    for end, beyond in ((first, first - low), (last, high - last)):
+        copy, step = mesh, math.copysign(last - first, end - (first + last) / 2)
+        for number in range(min(MOST_COPIES, math.ceil(beyond / (last - first)))):
+            copy = _mirror(copy, axis, end + number * step)
+            copies.append(copy)
+    if len(copies) == 1:
+        return part
+    mesh = merge_meshes(copies)
+    if _is_view(part.surface):  # beyond the middle of its outermost pixels it begins anew
+        half = 0.5 / np.array(np.shape(part.surface.colour)[1::-1], np.float32)
+        mesh = replace(mesh, uv=mesh.uv.clip(half, 1 - half))
+    return Part(mesh, part.surface)
+
+
+def _is_view(surface: Surface) -> bool:
+    return isinstance(surface.colour, np.ndarray) and surface.tiles == (1.0, 1.0)
+
+
+def _mirror(mesh: Mesh, axis: int, place: float) -> Mesh:
+    side, shift = np.ones(3), np.zeros(3)
+    side[axis], shift[axis] = -1, 2 * place
+    turned = mesh.scaled(*side).moved(*shift)
+    return replace(turned, faces=turned.faces[:, ::-1].copy())
+
+
+def _take_wall(mesh: Mesh) -> Mesh:
+    """What of ``mesh`` goes on upwards: all of a sheet; of a sweep the faces that stand."""
+    wide, deep, tall = np.ptp(mesh.vertices, axis=0)
+    if deep <= THIN * min(wide, tall):
+        return mesh
+    a, b, c = mesh.vertices[mesh.faces.T]
+    across = np.cross(b - a, c - a)
+    return mesh.take(mesh.faces[np.abs(across[:, 2]) <= UPRIGHT * np.linalg.norm(across, axis=1)])
+
+
+def _hide(light: Light, stage: Stage) -> Light:
+    """``light`` raised above what the camera sees, if it is seen, and as bright on its target."""
+    right, up, _ = compute_axes(Camera(light.position, light.target, 90.0))
+    half, origin, target = light.size / 2, np.array(light.position), np.array(light.target)
+    corners = origin + half * np.array([right + up, right - up, -right - up, up - right])
+    ahead = (corners - np.array(stage.camera.origin)) @ compute_axes(stage.camera)[2] > NEAREST
+    if not ahead.any() or not crosses(project(corners[ahead], stage.camera), IMAGE):
+        return light
+    rise = np.zeros(3)
+    while project(corners + rise, stage.camera)[:, 1].max() > 0:
+        rise[2] += 0.1
+    position = origin + rise
+    gain = float(np.sum((position - target) ** 2) / np.sum((origin - target) ** 2))
+    red, green, blue = light.radiance
+    radiance = gain * red, gain * green, gain * blue
+    return replace(light, position=tuple(position.tolist()), radiance=radiance)

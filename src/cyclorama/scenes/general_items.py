@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cyclorama.scenes.canvas import raise_backdrop, widen_backdrop
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.compose import (
     PRODUCTS_PER_CATEGORY,
     ItemPlan,
@@ -68,7 +68,7 @@ def build_general_stage(plan: ItemPlan) -> tuple[Stage, Style, str]:
         stage.product = [wear(part, age) for part in stage.product]
         stage.parts = [wear(part, age) for part in stage.parts]
     _relight(stage, rng)
-    stage = widen_backdrop(raise_backdrop(stage))
+    stage = fit_canvas(stage)
     lowest = float(compute_bounds(stage.parts)[0][2]) - 0.01
     stage.add(floor(80, -40, 40).moved(0, 0, lowest), Surface(style.floor))  # seen where the set ends
     return stage, style, host.name

@@ -48,6 +48,12 @@ class Mesh:
         m32 = m.astype(np.float32)
         return Mesh(self.vertices @ m32.T, self.faces, self.normals @ m32.T, self.uv)
 
+    def take(self, faces: IntArray) -> Mesh:
+        """The part of the mesh that ``faces`` (N, 3) of it are."""
+        used, renamed = np.unique(faces, return_inverse=True)
+        corners = renamed.reshape(-1, 3).astype(np.int32)
+        return Mesh(self.vertices[used], corners, self.normals[used], self.uv[used])
+
 
 def merge_meshes(meshes: Sequence[Mesh]) -> Mesh:
     """One mesh that holds all of ``meshes`` (at least one)."""

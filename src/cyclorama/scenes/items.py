@@ -40,7 +40,7 @@ from cyclorama.scenes.render import clear_view, render_image, render_mask
 from cyclorama.scenes.stage import SceneCategory, Stage
 from cyclorama.seeding import MAX_SEED
 
-RENDERER = "cyclorama-synth/7"
+RENDERER = "cyclorama-synth/8"
 LICENCE = "CC0-1.0"
 MASK_SAMPLES = 16
 

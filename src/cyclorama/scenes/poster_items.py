@@ -23,8 +23,8 @@ from cyclorama.errors import LayoutError
 from cyclorama.layout.elements import Box, PosterLayout
 from cyclorama.layout.planners import plan_by_rules
 from cyclorama.layout.task import LayoutTask, TextShape, draw_silhouette
-from cyclorama.scenes.calm import clear_boxes, group_parts
-from cyclorama.scenes.canvas import raise_backdrop
+from cyclorama.scenes.calm import group_parts
+from cyclorama.scenes.canvas import fit_canvas
 from cyclorama.scenes.card import solve_camera
 from cyclorama.scenes.compose import ItemPlan, build_neutral, build_product, derive, slug_of
 from cyclorama.scenes.render import (
@@ -91,7 +91,7 @@ def render_poster(
     stage.camera, mask = _stand(stage, category, box, canvas, elevation)
     category.dress(stage, chance, style)
     words = [element.box for element in layout.select("text")]
-    stage = raise_backdrop(clear_boxes(stage, words))
+    stage = fit_canvas(stage, words)
     clear_view(stage, mask)
     longer, seed = max(canvas), derive("poster", plan.index, plan.scene_id) % 2**31
     image = render_image(stage, longer, samples, seed)
