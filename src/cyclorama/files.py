@@ -220,6 +220,13 @@ class Written:
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(self._folders[folder], name)  # noqa: PTH114, PTH118
         return next((self._places[p] for p in self._places if f"{real}/".startswith(f"{p}/")), None)
 
+    def find_fault(self, files: Mapping[str, Any]) -> str:
+        """What is wrong with a row of ``files``, address by column, if one lies there; empty if none does."""
+        for column, address in files.items():
+            if type(address) is str and (place := self.find(address)):
+                return f"its {column} lies where this run writes, in {place.name}; choose another --out"
+        return ""
+
     def check(self, address: str) -> None:
         """Raise OutputError if an input at ``address`` lies there."""
         if place := self.find(address):

@@ -59,6 +59,7 @@ def test_the_table_tells_ratio_change_and_fault_and_ends_with_a_command_that_is_
     assert " ".join(lines[0]) == "--dtype bfloat16 --compile not here: no C++ compiler"
     command = " ".join(lines[1]).removeprefix("fastest here: ")
     assert command == "cyclorama generate INPUT --out OUT --model 'own model' --dtype bfloat16"
+    assert format_timings(rows, "m", "cuda:1").endswith("--model m --device cuda:1 --dtype bfloat16")
     assert format_timings(rows[:1], "m").splitlines()[-1].startswith("nothing is worth it here: cyclorama")
 
 

@@ -71,5 +71,10 @@ def test_inputs_in_a_folder_that_the_run_tidies_are_refused(tmp_path: Path) -> N
         InputRow(Record("d", "https://shop.example/set/d.png")),
     ]
     found = run._refuse_written(Input("CSV", rows), Written(tmp_path, run.WRITTEN))
-    said = "it lies where this run writes, in {}; choose another --out"
-    assert [row.problem for row in found.rows] == [said.format("review"), said.format("set"), "", ""]
+    said = "its {} lies where this run writes, in {}; choose another --out"
+    assert [row.problem for row in found.rows] == [
+        said.format("image", "review"),
+        said.format("mask", "set"),
+        "",
+        "",
+    ]

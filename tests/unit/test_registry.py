@@ -62,6 +62,16 @@ def test_taken_names_and_ids_are_refused() -> None:
         CategoryRegistry([Category("a", 1), Category("b", 1)])
 
 
+def test_aliases_that_are_one_text_are_refused_and_not_taken_letter_by_letter(tmp_path: Path) -> None:
+    registry = _registry()
+    with pytest.raises(ModelFormatError, match="aliases of category 'tea' are the text 'cha'; give a list"):
+        registry.add("tea", "cha")
+    assert "tea" not in registry.names
+    (tmp_path / "categories.json").write_text('{"categories": [{"name": "tea", "id": 1, "aliases": "cha"}]}')
+    with pytest.raises(ModelFormatError, match=r"registry: aliases of 'tea' are the text 'cha', not a list"):
+        load_registry(tmp_path)
+
+
 def test_missing_registry_is_empty_and_a_broken_one_refused(tmp_path: Path) -> None:
     assert load_registry(tmp_path).names == []
     (tmp_path / "categories.json").write_text('{"categories": [{"name": "x"}]}')

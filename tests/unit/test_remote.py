@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from cyclorama.client import RemoteWork
 from cyclorama.commands import remote
+from cyclorama.errors import OutputError
 from drawn import save_product
 
 ENDED = {"done": 1, "images": 1, "failed": 0}
@@ -98,3 +102,27 @@ def test_a_batch_that_ended_is_fetched_and_not_made_again(server: Server, tmp_pa
     assert server.log == [("bt_0", "a.png"), "run bt_0", "fetch bt_0"]
     assert remote.generate(str(tmp_path / "a.png"), out=tmp_path / "out", quiet=True) == 0
     assert server.log[3:] == [("bt_1", "a.png"), "run bt_1", "fetch bt_1"]
+
+
+@pytest.mark.parametrize("note", ["remote.json", "journal/run.json"])
+def test_an_image_of_another_file_of_the_same_name_is_kept(server: Server, tmp_path: Path, note: str) -> None:
+    for place, name in enumerate(("a", "b")):
+        save_product(tmp_path / name / "cup.png", place, (32, 32), soft=False)
+    earlier, out = tmp_path / "a/cup.png", tmp_path / "out"
+    assert remote.generate(str(earlier), out=out, quiet=True) == 0
+    if note != "remote.json":  # made on this machine
+        (out / "remote.json").unlink()
+        (out / "journal").mkdir()
+        (out / note).write_text(json.dumps({"source": str(earlier)}))
+    digest = hashlib.sha256(earlier.read_bytes()).hexdigest()
+    row = {"name": "cup.png", "content_sha256": digest, "output": "images/cup.png"}
+    (out / "results.jsonl").write_text(json.dumps(row) + "\n" + json.dumps({"name": "torn.png"}) + "\n")
+    server.log.clear()
+    with pytest.raises(OutputError, match=rf"has an image of another cup.png, of {earlier}; choose another"):
+        remote.generate(str(tmp_path / "b/cup.png"), out=out, quiet=True)
+    assert not server.log, "nothing was sent"
+    shutil.copy(earlier, tmp_path / "b/cup.png")
+    assert remote.generate(str(tmp_path / "b/cup.png"), out=out, quiet=True) == 0, "the same image"
+    save_product(earlier, 1, (48, 32), soft=False)
+    (out / "remote.json").write_text(json.dumps({"source": str(earlier)}))
+    assert remote.generate(str(earlier), out=out, quiet=True) == 0, "the same input, renewed"

@@ -60,7 +60,7 @@ def advise(*, model: str = "bundled", device: str = "auto", seconds: float = 30)
     rows = timing.time_options(
         lambda other: handle.load(where, other or dtype), where.startswith("cpu"), seconds / 4
     )
-    print(timing.format_timings(rows, model))
+    print(timing.format_timings(rows, model, device))
 
 
 @models.command

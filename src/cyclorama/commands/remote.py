@@ -87,11 +87,13 @@ def generate(
     mark = mark_input(source)
     batch = find_batch(client, out, order, mark)
     if batch is None:
+        check_earlier(source, out)
         order |= {
             name: client.upload(path) for name in _SHARED if (path := getattr(inputs, name)) is not None
         }
         batch = send_inputs(client, source, quiet)
-        write_note(out, {"server": client.url, "batch": batch.id, "order": order, "input": mark})
+        note = {"server": client.url, "batch": batch.id, "order": order, "input": mark}
+        write_note(out, note | {"source": source.address})
     if batch.state in ("open", "cancelled"):
         client.run(batch.id, **read_note(out)["order"])
     ended = batch if batch.state in _ENDED else follow(client, batch.id, quiet)
@@ -190,6 +192,28 @@ def mark_input(source: ItemSource) -> str:
         for name, path in chain(given, list_files(source, Path(scratch))):
             hasher.update(f"{name}\n{read_stamp(str(path))}\n".encode("utf-8", "surrogateescape"))
     return hasher.hexdigest()
+
+
+def check_earlier(source: ItemSource, out: Path) -> None:
+    """Raise OutputError if ``out`` has an image of another input by the name of a file of ``source``."""
+    from cyclorama.errors import OutputError
+    from cyclorama.generation.job import hash_file
+    from cyclorama.generation.results import JSON_FILE
+    from cyclorama.jobs.store import ShardStore
+
+    earlier = read_note(out).get("source") or ShardStore(out).load_values().get("source")
+    if earlier in (None, source.address) or not (out / JSON_FILE).exists():
+        return
+    with (out / JSON_FILE).open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    known = {row["name"]: row["content_sha256"] for row in rows if row.get("output")}
+    with tempfile.TemporaryDirectory(prefix="cyclorama-mark-") as scratch:
+        for item in source.iterate(Path(scratch)):
+            path = Path(item.image or "")
+            if item.name in known and path.is_file() and hash_file(path) != known[item.name]:
+                raise OutputError(
+                    f"{out} has an image of another {item.name}, of {earlier}; choose another --out"
+                )
 
 
 def pack_files(files: Iterator[tuple[str, Path]]) -> Iterator[bytes]:

@@ -126,14 +126,9 @@ def run_curate(
 
 def _refuse_written(found: Input, written: Written) -> Input:
     """``found`` with a problem in each row that has a file where the run writes."""
-    rows = []
-    for row in found.rows:
-        files = [address for address in (row.record.image, row.record.mask) if address and not row.problem]
-        if place := next(filter(None, map(written.find, files)), None):
-            row = replace(
-                row, problem=f"it lies where this run writes, in {place.name}; choose another --out"
-            )
-        rows.append(row)
+    files = [{"image": row.record.image, "mask": row.record.mask} for row in found.rows]
+    faults = [row.problem or written.find_fault(own) for row, own in zip(found.rows, files, strict=True)]
+    rows = [replace(row, problem=fault) for row, fault in zip(found.rows, faults, strict=True)]
     return replace(found, rows=rows)
 
 

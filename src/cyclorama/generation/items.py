@@ -154,7 +154,8 @@ class ItemSource:
             image, mask, own, own_mask, style, backdrop = map(get, FILES)
             failure = None if row.error is None else Failure("ManifestError", f"{row.place}: {row.error}")
             if self._written is not None and failure is None:
-                failure = self._find_written(row)
+                fault = self._written.find_fault({column: row.values.get(column) for column in FILES})
+                failure = Failure("OutputError", f"{row.place}: {fault}") if fault else None
             if bytes in (type(image), type(mask), type(own), type(own_mask), type(backdrop)):
                 image, mask, own, own_mask, backdrop = (
                     _keep(v, embedded) for v in (image, mask, own, own_mask, backdrop)
@@ -188,14 +189,6 @@ class ItemSource:
                 _write_words(row) if self._words else None,
                 row.columns,
             )
-
-    def _find_written(self, row: Row) -> Failure | None:
-        for column in FILES:
-            address = row.values.get(column)
-            if type(address) is str and self._written and (place := self._written.find(address)):
-                reason = f"its {column} lies where this run writes, in {place.name}; choose another --out"
-                return Failure("OutputError", f"{row.place}: {reason}")
-        return None
 
     def _find_mask(self, masks: Path, row: Row) -> tuple[str | None, Failure | None]:
         if self.table.kind == "image":

@@ -96,8 +96,8 @@ def choose_fastest(rows: list[Timing]) -> Timing | None:
     return min(worth, key=lambda row: statistics.median(row.ratios), default=None)
 
 
-def format_timings(rows: list[Timing], model: str) -> str:
-    """A table of ``rows``, and the command that ``model`` is fastest with."""
+def format_timings(rows: list[Timing], model: str, device: str = "auto") -> str:
+    """A table of ``rows``, and the command that ``model`` is fastest with on ``device``."""
     lines = [
         f"{'options':<42}{'s/step':>8}{'ratio':>8}{'(from, to)':>16}{'moved, of 255':>15}{'first, s':>10}"
     ]
@@ -112,10 +112,11 @@ def format_timings(rows: list[Timing], model: str) -> str:
             f"{name:<42}{row.seconds:>8.3f}{middle:>8.2f}{span:>16}{row.moved:>15.1f}{row.first:>10.1f}"
         )
     fastest = choose_fastest(rows)
-    options = "" if fastest is None else " " + " ".join(fastest.options)
+    options: tuple[str, ...] = () if device == "auto" else ("--device", device)
+    options += () if fastest is None else fastest.options
     what = "nothing is worth it here" if fastest is None else "fastest here"
     return "\n".join(
-        [*lines, f"{what}: cyclorama generate INPUT --out OUT --model {shlex.quote(model)}{options}"]
+        [*lines, f"{what}: cyclorama generate INPUT --out OUT {shlex.join(('--model', model, *options))}"]
     )
 
 

@@ -97,8 +97,10 @@ class CategoryRegistry:
     def add(self, name: str, aliases: Iterable[str] = ()) -> Category:
         """Add a category with the next free id and return it.
 
-        Raises ModelFormatError if the name or an alias is taken.
+        Raises ModelFormatError if the name or an alias is taken, or the aliases are one text.
         """
+        if isinstance(aliases, str):
+            raise ModelFormatError(f"aliases of category {name!r} are the text {aliases!r}; give a list")
         next_id = max((c.id for c in self.categories), default=-1) + 1
         category = Category(name, next_id, tuple(aliases))
         self._index(category)
@@ -153,6 +155,9 @@ def load_registry(folder: str | Path) -> CategoryRegistry:
         return CategoryRegistry()
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["categories"]
+        for row in rows:
+            if isinstance(row["aliases"], str):
+                raise TypeError(f"aliases of {row['name']!r} are the text {row['aliases']!r}, not a list")
         return CategoryRegistry([Category(r["name"], int(r["id"]), tuple(r["aliases"])) for r in rows])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelFormatError(f"{path} is not a category registry: {error}") from error
