@@ -14,7 +14,7 @@ from diffusers.optimization import get_cosine_schedule_with_warmup
 
 from cyclorama.cli import main
 from cyclorama.commands.train import load_train_config
-from cyclorama.config import build_config, load_config, save_config, to_plain
+from cyclorama.config import build_config, load_config, load_mapping, save_config, to_plain
 from cyclorama.diffusion.objective import WeightAverage
 from cyclorama.errors import ConfigError, MissingDependencyError
 from cyclorama.training import loop
@@ -232,6 +232,14 @@ def test_every_training_recipe_is_a_valid_config_with_its_command(recipe):
     text = recipe.read_text(encoding="utf-8")
     assert f"--config {recipe.relative_to(ROOT).as_posix()}" in text and "# Expected: " in text
     assert load_config(TrainConfig, recipe).batch_size > 0
+
+
+def test_starts_of_recipes_that_lie_in_the_repository_are_models():
+    recipes = [load_mapping(path) for path in sorted((ROOT / "recipes").rglob("*.yaml"))]
+    starts = {str(recipe["model"]["base"]) for recipe in recipes if (recipe.get("model") or {}).get("base")}
+    here = {start for start in starts if (ROOT / start.split("/")[0]).is_dir() and start[:5] != "runs/"}
+    assert here == {"bundled/src/cyclorama_bundled/model"}
+    assert [start for start in here if not (ROOT / start / "model_index.json").is_file()] == []
 
 
 def test_the_paper_recipe_holds_the_papers_numbers():
