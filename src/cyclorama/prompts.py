@@ -7,6 +7,8 @@ from dataclasses import dataclass
 EMPTY_PROMPT = ""
 GENERAL = "studio"
 """The category of products that have none of their own."""
+PRODUCT_PROMPT = "A photo of {category}"
+"""The product prompt as a template."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ def build_prompts(category: str, identifier: str) -> Prompts:
     >>> build_prompts("perfume", "sks 0").full
     'A photo of perfume, in the background of sks 0'
     """
-    return Prompts(
-        product=f"A photo of {category}",
-        background=f"in the background of {identifier}",
-        full=f"A photo of {category}, in the background of {identifier}",
-    )
+    product = PRODUCT_PROMPT.replace("{category}", category)
+    background = f"in the background of {identifier}"
+    return Prompts(product, background, full=f"{product}, {background}")

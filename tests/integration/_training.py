@@ -71,14 +71,14 @@ def build_config(base: str | None = None, **changes: Any) -> TrainConfig:
     return TrainConfig(**{**values, **changes})
 
 
-def save_tiny_model(folder: Path) -> Path:
+def save_tiny_model(folder: Path, seed: int = 1) -> Path:
     """A whole tiny model in ``folder`` whose generators are not silent."""
     registry = CategoryRegistry()
     for name in ("fruit", "perfume"):
         registry.add(name)
     base = build_base(TINY_SHAPE, ["A photo of fruit, in the background of sks 0"])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
+        torch.manual_seed(seed)
         pipeline = CycloramaPipeline.from_base(base, registry=registry)
         for generator in (pipeline.category_generator, pipeline.personality_generator):
             for conv in (*generator.controlnet_down_blocks, generator.controlnet_mid_block):

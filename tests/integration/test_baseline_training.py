@@ -18,6 +18,7 @@ from cyclorama.cli import main
 from cyclorama.commands.train import StageName
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ConfigError, ModelFormatError
+from cyclorama.lab.baselines import latent
 from cyclorama.lab.baselines.background_features import load_background_features
 from cyclorama.lab.baselines.protocol import open_baseline
 from cyclorama.lab.baselines.stages import STAGES as LAB_STAGES
@@ -102,6 +103,27 @@ def test_two_and_two_steps_are_four_and_the_model_paints(stage, model, tmp_path)
         assert handle.settings["hint_fill"] == 0.0
     index = json.loads((whole.model / "model_index.json").read_text())
     assert index["_class_name"].startswith(("StableDiffusion", "PaintByExample"))
+
+
+@pytest.mark.parametrize("stage", ["inpaint", "controlnet"])
+def test_a_baseline_is_shown_and_used_with_the_kind_of_prompt_it_has_learnt(
+    stage, model, tmp_path, monkeypatch
+):
+    seen, encode = [], latent.encode_prompts
+    monkeypatch.setattr(latent, "encode_prompts", lambda *given: seen.extend(given[2]) or encode(*given))
+    validation = ValidationConfig(every_steps=1, images=2, num_inference_steps=2)
+    config = build_config(str(model), steps=1, validation=validation)
+    for kind, texts in (("product", {"", "A photo of perfume", "A photo of fruit"}), ("full", None)):
+        made = train(STAGES[stage], config.replace(prompt=kind), tmp_path / kind, data=TinyData())
+        shown = set(seen)
+        seen.clear()
+        call(made.model, stage)
+        if texts is None:
+            assert shown > {""} and all("in the background of" in text for text in shown - {""})
+        else:
+            assert shown == texts and set(seen) == {"", "A photo of perfume"}
+        assert set(seen) <= shown
+        seen.clear()
 
 
 def test_in_painting_predicts_from_latents_mask_and_product(model, tmp_path):

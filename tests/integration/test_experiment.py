@@ -260,3 +260,22 @@ def test_the_command_runs_a_recipe(
     printed = capsys.readouterr()
     assert "# One" in printed.out and "| all | " in printed.out and "index.html" in printed.err
     assert "all, pair, seed 1: 4 images" in printed.err
+
+
+def test_two_models_make_one_row(world: Path, done: Path, tmp_path: Path):
+    models = {"first": str(world / "model"), "second": str(tmp_path / "second")}
+    save_tiny_model(tmp_path / "second", seed=2)
+    methods = (
+        MethodConfig(name="both", model=("first", "second")),
+        MethodConfig(name="first", model="first"),
+    )
+    config = build(world, models=models, methods=methods, sheet_rows=0)
+    result = run_experiment(config, RunOptions(out=tmp_path / "out", store=done.parent / "store"))
+    assert result is not None
+    both, first = result.results
+    assert len(both.values["fid"].by_seed) == 4 and both.values["psnr"].count == 16
+    assert both.values["psnr"].by_seed[:2] == first.values["psnr"].by_seed
+    assert both.values["psnr"].by_seed[2] != both.values["psnr"].by_seed[0]
+    assert result.methods["both"]["model"] == "model, second"
+    assert result.methods["both"]["hash"].startswith(f"{result.methods['first']['hash']}, ")
+    assert json.loads((tmp_path / "out" / "done.json").read_text())["trials"] == 6

@@ -43,6 +43,19 @@ def test_masks_are_equal_and_images_nearly(rendered, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
+def test_another_set_or_quality_is_packed_anew(rendered, tmp_path, capsys):
+    other = tmp_path / "other"
+    claim_folder(other, {})
+    write_shard(other, RenderConfig(seed=4, size=64, samples=1, shard_size=2, categories=("whisky",)), 0, 2)
+    out = tmp_path / "packed"
+    for folder, quality, said in ((other, 92, "1 of 1"), (rendered, 92, "2 of 2"), (rendered, 80, "2 of 2")):
+        assert main(["lab", "pack", str(folder), "--out", str(out), "--quality", str(quality)]) == 0
+        assert f"{said} shards packed" in capsys.readouterr().out
+    assert {open_set(out).category(i) for i in range(4)} == {"perfume", "mug"}
+    assert main(["lab", "pack", str(other), "--out", str(out)]) == 2
+    assert f"holds shard-000001.tar, which {other} has not" in capsys.readouterr().err
+
+
 def test_bad_requests_are_named(rendered, tmp_path, capsys):
     assert main(["lab", "pack", str(rendered), "--out", str(tmp_path), "--quality", "0"]) == 2
     assert "--quality is 0; give 1 to 100" in capsys.readouterr().err

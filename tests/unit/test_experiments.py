@@ -106,6 +106,12 @@ def test_only_keeps_methods_by_their_names():
         load_experiment(RECIPES / "table1.yaml", [], "mine")
     with pytest.raises(ConfigError, match="weights go with a baseline"):
         MethodConfig(name="ours", weights="x")
+    with pytest.raises(ConfigError, match="a prompt goes with a baseline; ours has its own"):
+        MethodConfig(name="ours", prompt="x")
+    several = MethodConfig(name="twice", kind="controlnet", model=("a", "b"))
+    assert several.models == ("a", "b") and MethodConfig(name="ours").models == (None,)
+    with pytest.raises(ConfigError, match="'twice' wants the model 'b', which is not under models: a"):
+        build(methods=(several,), models={"a": "here"})
 
 
 def build_score(offset: float, fid: float, count: int = 12) -> TrialScore:
@@ -118,9 +124,9 @@ PRODUCTS = {f"k{n}": f"p{n // 2}" for n in range(12)}
 
 
 def test_means_spread_and_interval_are_those_of_the_seeds_and_products():
-    scores = {0: build_score(0, 5.0), 1: build_score(1, 7.0), 2: build_score(5, 6.0)}
+    scores = {(0, n): build_score(*v) for n, v in enumerate([(0, 5.0), (1, 7.0), (5, 6.0)])}
     found = aggregate("ours", "pair", scores, PRODUCTS)
-    base = statistics.fmean(row["psnr"] for row in scores[0].rows.values())
+    base = statistics.fmean(row["psnr"] for row in scores[0, 0].rows.values())
     psnr, fid = found.values["psnr"], found.values["fid"]
     assert psnr.mean == pytest.approx(base + 2) and psnr.by_seed == pytest.approx((base, base + 1, base + 5))
     assert psnr.spread == pytest.approx(np.std([0, 1, 5], ddof=1)) and psnr.count == 36
@@ -128,21 +134,21 @@ def test_means_spread_and_interval_are_those_of_the_seeds_and_products():
     expected = estimate_mean([v for v, _ in pooled], [p for _, p in pooled])
     assert (psnr.low, psnr.high) == (expected.low, expected.high)
     assert (fid.mean, fid.spread, fid.low, fid.count) == (6.0, 1.0, None, 3)
-    single = aggregate("ours", "pair", {0: scores[0]}, PRODUCTS).values["psnr"]
+    single = aggregate("ours", "pair", {(0, 0): scores[0, 0]}, PRODUCTS).values["psnr"]
     assert single.spread is None and single.low < single.mean < single.high
 
 
 def test_wins_are_counted_by_product_and_by_seed():
-    ours = {seed: build_score(2 + seed, 4.0 + seed) for seed in (0, 1)}
-    other = {seed: build_score(seed, 4.5) for seed in (0, 1)}
+    ours = {(0, seed): build_score(2 + seed, 4.0 + seed) for seed in (0, 1)}
+    other = {(0, seed): build_score(seed, 4.5) for seed in (0, 1)}
     found = compute_wins("none", ("ours", ours), ("other", other), PRODUCTS)
     (psnr,) = found.differences
     assert (psnr.first_wins, psnr.second_wins, psnr.verdict) == (12, 0, "first")
-    assert psnr.difference.value == pytest.approx(2) and found.seeds_won == {"fid": (1, 2)}
+    assert psnr.difference.value == pytest.approx(2) and found.seeds_won == {"fid": (1, 1, 2)}
     alone = compute_wins("none", ("ours", ours), ("other", other), dict.fromkeys(PRODUCTS, "p"))
     assert alone.differences[0].difference.low is None and alone.differences[0].verdict == "open"
     back = compute_wins("none", ("other", other), ("ours", ours), PRODUCTS)
-    assert back.differences[0].verdict == "second" and back.seeds_won == {"fid": (1, 2)}
+    assert back.differences[0].verdict == "second" and back.seeds_won == {"fid": (1, 1, 2)}
     assert (psnr.wins, back.differences[0].wins) == ("12 / 0 / 0", "0 / 12 / 0")
     neither = replace(psnr, metric="layout_copied")
     assert (neither.wins, neither.verdict) == ("–", "–")
@@ -201,22 +207,60 @@ def test_the_best_of_several_methods_is_bold():
     assert alone.rows[1] == ("b", "2.00", "–", "–")
 
 
-@pytest.mark.parametrize(("won", "verdict"), [(3, "b"), (2, "open"), (0, "a")])
-def test_a_distance_is_won_in_all_seeds_or_open(won: int, verdict: str):
-    wins = Wins("none", "b", "a", (), {"fid": (won, 3), "kid": (3, 3)})
+@pytest.mark.parametrize(
+    ("won", "lost", "verdict"), [(3, 0, "b"), (2, 1, "open"), (0, 3, "a"), (0, 2, "open"), (0, 0, "open")]
+)
+def test_a_distance_is_won_in_all_seeds_or_open(won: int, lost: int, verdict: str):
+    wins = Wins("none", "b", "a", (), {"fid": (won, lost, 3), "kid": (3, 0, 3)})
     result = build_result(wins=(wins,))
     table = build_tables(result)[1]
     assert table.caption == "b against a (none)" and len(table.rows) == 1
     assert table.rows[0][3:] == (f"nearer in {won} of 3 seeds", "", verdict)
     text = format_json(result)
-    assert text.endswith("}\n") and json.loads(text)["wins"][0]["seeds_won"]["fid"] == [won, 3]
+    assert text.endswith("}\n") and json.loads(text)["wins"][0]["seeds_won"]["fid"] == [won, lost, 3]
 
 
 def test_equal_distances_win_for_neither():
-    scores = {0: build_score(0, 4.0), 1: build_score(0, 5.0)}
-    other = {0: build_score(0, 4.0), 1: build_score(0, 6.0)}
-    assert compute_wins("none", ("a", scores), ("b", other), PRODUCTS).seeds_won == {"fid": (1, 2)}
-    assert compute_wins("none", ("b", other), ("a", scores), PRODUCTS).seeds_won == {"fid": (0, 2)}
+    scores = {(0, 0): build_score(0, 4.0), (0, 1): build_score(0, 5.0)}
+    other = {(0, 0): build_score(0, 4.0), (0, 1): build_score(0, 6.0)}
+    assert compute_wins("none", ("a", scores), ("b", other), PRODUCTS).seeds_won == {"fid": (1, 0, 2)}
+    assert compute_wins("none", ("b", other), ("a", scores), PRODUCTS).seeds_won == {"fid": (0, 1, 2)}
+
+
+def score_one(fid: float, **psnr: float) -> TrialScore:
+    return TrialScore({key: {"psnr": value} for key, value in psnr.items()}, {"fid": fid}, {}, ())
+
+
+def test_several_trainings_are_one_row_with_all_of_them_in_its_spread():
+    scores = {
+        (0, 0): score_one(1, k0=10, k1=12),
+        (0, 1): score_one(2, k0=11, k1=13),
+        (1, 0): score_one(5, k0=14, k1=16),
+        (1, 1): score_one(6, k0=15, k1=17),
+    }
+    found = aggregate("ours", "none", scores, PRODUCTS)
+    psnr, fid = found.values["psnr"], found.values["fid"]
+    assert psnr.by_seed == (11, 12, 15, 16) and psnr.count == 8 and fid.by_seed == (1, 2, 5, 6)
+    assert (psnr.mean, fid.mean) == (13.5, 3.5)
+    assert psnr.spread == pytest.approx(np.std([11, 12, 15, 16], ddof=1))
+    failed = {(1, 0): replace(scores[1, 0], failures={"k2": "why"})}
+    assert aggregate("ours", "none", failed, PRODUCTS).failures == {"k2, seed 0, model 2": "why"}
+    rival = {(0, 0): score_one(2, k0=11, k1=15), (0, 1): score_one(5, k0=13, k1=15)}
+    wins = compute_wins("none", ("ours", scores), ("rival", rival), PRODUCTS)
+    # ours is 12 and 13 in the first seed, 14 and 15 in the second; its FID 3 and 4
+    (found_psnr,) = wins.differences
+    assert (found_psnr.first, found_psnr.second) == (13.5, 13.5)
+    assert (found_psnr.first_wins, found_psnr.second_wins) == (1, 1)
+    assert found_psnr.difference.value == pytest.approx(0) and wins.seeds_won == {"fid": (1, 1, 2)}
+
+
+def test_a_seed_counts_where_both_methods_have_it():
+    whole = {(0, 0): score_one(1, k0=10, k1=20), (0, 1): score_one(1, k0=30, k1=40)}
+    lacking = {(0, 0): score_one(1, k0=10, k1=20), (0, 1): score_one(1, k0=30)}
+    for one, other in ((whole, lacking), (lacking, whole)):
+        (psnr,) = compute_wins("none", ("a", one), ("b", other), PRODUCTS).differences
+        assert (psnr.first, psnr.second, psnr.difference.value) == (20, 20, 0)
+        assert (psnr.first_wins, psnr.second_wins, psnr.ties) == (0, 0, 2)
 
 
 @pytest.mark.parametrize("condition", ["self", "pair"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cyclorama.errors import DataError, MissingImageError
+from cyclorama.evaluation.features import compute_set_digest
 from cyclorama.evaluation.reading import (
     ImageSet,
     attach_masks,
@@ -77,6 +79,13 @@ def test_a_reference_is_found_by_key_or_file_name() -> None:
     assert [find_reference(name, references) for name in names] == [
         *("three", "three", "sets/one", "sets/one", "sets/one", "sets/two.png", None, None)
     ]
+
+
+def test_a_set_of_other_masks_is_another_set() -> None:
+    plain = build("a", "b")
+    inverted = ImageSet("x", {k: replace(item, mask_means="background") for k, item in plain.items.items()})
+    assert compute_set_digest(plain) == compute_set_digest(build("a", "b", name="other"))
+    assert len({compute_set_digest(found) for found in (plain, inverted, build("a"))}) == 3
 
 
 def test_images_have_their_keys_from_a_folder_or_a_runs_results(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_a_hint_is_filled_as_its_control_net_was_trained(tmp_path: Path) -> None
     found = controlnet.open_method(str(base), BaselineOptions(weights=theirs, prompt="a {category}"))
     assert found.settings == {"prompt": "a {category}", "hint_fill": -1.0}
     assert found.name == "controlnet:published" and found.hash != own.hash
+    (base / "text_encoder/config.json").write_text('{"prompt": "A photo of {category}"}')
+    trained = controlnet.open_method(str(base), BaselineOptions())
+    assert trained.settings["prompt"] == "A photo of {category}"
+    asked = controlnet.open_method(str(base), BaselineOptions(prompt="a {category}"))
+    assert asked.settings["prompt"] == "a {category}"
     stated = controlnet.open_method(str(base), BaselineOptions(weights=theirs, hint_fill=0))
     assert stated.settings["hint_fill"] == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image, ImageOps
 from cyclorama.errors import DataError, ModelNotFoundError, OutputError, SettingsError
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
+from cyclorama.jobs.job import Hooks
 from cyclorama.lab.experiments import trials
 from cyclorama.lab.experiments.held_out import HeldOutSet, open_held_out
 from cyclorama.lab.experiments.recipe import ExperimentConfig, MethodConfig
@@ -25,6 +27,7 @@ from cyclorama.lab.experiments.trials import (
     ModelCache,
     OpenedMethod,
     Trial,
+    compare_decoders,
     find_folder,
     make_trial,
     open_method,
@@ -151,7 +154,7 @@ def test_ours_and_baselines_are_opened_with_their_settings(monkeypatch: pytest.M
     config = configure(Path("set"), methods=(ours,), steps=20, guidance=3.0)
     asked: list[Any] = []
     monkeypatch.setattr(trials, "open_model", lambda place: asked.append(place) or handle())
-    opened = open_method(ours, config)
+    opened = open_method(ours, config, None)
     assert asked == ["bundled"] and opened.uses_reference and not opened.needs_reference
     settings = opened.settings
     assert (settings.num_inference_steps, settings.guidance_scale, settings.category_strength) == (
@@ -159,9 +162,9 @@ def test_ours_and_baselines_are_opened_with_their_settings(monkeypatch: pytest.M
         1.0,
         0.5,
     )
-    plain = open_method(MethodConfig(name="o"), config).settings
+    plain = open_method(MethodConfig(name="o"), config, None).settings
     assert (plain.num_inference_steps, plain.guidance_scale) == (20, 3.0)
-    lama = open_method(MethodConfig(name="lama", kind="lama"), config)
+    lama = open_method(MethodConfig(name="lama", kind="lama"), config, None)
     assert (lama.model.name, lama.uses_reference, lama.settings.describe()["method"]) == (
         "lama:bundled", False, "lama"
     )  # fmt: skip
@@ -202,7 +205,7 @@ def test_missing_models_end_the_run_or_leave_a_row_out(monkeypatch: pytest.Monke
     ):
         open_methods(configure(Path("set")), ["tea", "fruit", "mug", "tea"])
     needy = open_as(here, needs_reference=True)
-    monkeypatch.setattr(trials, "open_method", lambda method, config: needy)
+    monkeypatch.setattr(trials, "open_method", lambda method, config, name: needy)
     with pytest.raises(SettingsError, match=r"'here' \(ours\) paints after a reference alone"):
         open_methods(configure(Path("set"), methods=(here,)), ["fruit"])
     assert list(
@@ -216,7 +219,10 @@ def test_a_folder_says_all_that_an_image_depends_on() -> None:
     trial = Trial("a", "pair", 3)
     place = find_folder(Path("store"), trial, method, held_out, "cuda:1", "float32")
     assert place == Path("store/images") / f"paint-by-example-{method.digest}-cuda-float32-abc-pair-s3"
-    assert trial.label == "a, pair, seed 3"
+    assert trial.label == "a, pair, seed 3" and replace(trial, model=1).label == "a, pair, seed 3, model 2"
+    sets = replace(method, model=SimpleNamespace(hash="0" * 12, learned=False))  # type: ignore[arg-type]
+    place = find_folder(Path("store"), trial, sets, held_out, "cuda:1", "float16")
+    assert "-cpu-float32-" in place.name and sets.choose_machine("cuda", "float16") == ("cpu", "float32")
 
 
 def test_a_model_is_loaded_again_for_another_method_device_or_type(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +241,54 @@ def test_a_model_is_loaded_again_for_another_method_device_or_type(monkeypatch: 
     cache.load(one, one.model, "cuda", "float32")
     cache.load(one, one.model, "cuda", "float16")
     assert loads[3:] == [("cuda", "float32"), ("cuda", "float16")]
+
+
+def test_another_choice_of_images_leaves_those_that_are_there(tmp_path: Path) -> None:
+    folder, method, model = write_set(tmp_path / "set", 4), open_as(MethodConfig(name="ours")), StandIn()
+    cache = ModelCache()
+    cache._key, cache._loaded = (method.load_key, "cpu", "float32"), model
+
+    def make(condition: Any = "self", **chosen: Any) -> list[str]:
+        held_out = open_held_out(configure(folder, **chosen))
+        place, machine = tmp_path / condition, ("cpu", "float32")
+        made = make_trial(Trial("ours", condition, 0), method, held_out, place, machine, cache, Hooks())
+        return list(made.images.items)
+
+    assert make() == ["k0", "k1", "k2", "k3"]
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "self").rglob("p*.png")}
+    asked = len(model.calls)
+    assert make(images=2) == ["k0", "k1"] and make(images=3) == ["k0", "k1", "k2"]
+    assert make() == ["k0", "k1", "k2", "k3"] and len(model.calls) == asked
+    assert {path: path.stat().st_mtime_ns for path in before} == before and len(before) == 4
+
+
+def test_what_failed_is_tried_again_where_images_are_made(tmp_path: Path) -> None:
+    held_out = open_held_out(configure(write_set(tmp_path / "set")))
+    method = open_as(MethodConfig(name="ours"))
+
+    def make(model: StandIn, hooks: Hooks | None) -> Any:
+        cache = ModelCache()
+        cache._key, cache._loaded = (method.load_key, "cpu", "float32"), model
+        trial = Trial("ours", "none", 0)
+        return make_trial(trial, method, held_out, tmp_path / "out", ("cpu", "float32"), cache, hooks)
+
+    assert list(make(StandIn(room=0), Hooks()).failures) == ["k0", "k1", "k2"]
+    assert list(make(StandIn(), None).failures) == ["k0", "k1", "k2"], "only looked at"
+    assert list(make(StandIn(), Hooks()).images.items) == ["k0", "k1", "k2"]
+
+
+def test_different_autoencoders_are_told(tmp_path: Path) -> None:
+    opened = {}
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name / "vae").mkdir(parents=True)
+        (tmp_path / name / "vae/config.json").write_bytes(content)
+        method = open_as(MethodConfig(name=name))
+        opened[name] = (replace(method, model=replace(method.model, folder=tmp_path / name)),)
+    opened["lama"] = (open_as(MethodConfig(name="lama", kind="lama")),)
+    (note,) = compare_decoders(opened)
+    assert re.search(r"autoencoders differ \(\w{12}: a, b; \w{12}: c\), so", note)
+    del opened["c"]
+    assert compare_decoders(opened) == []
 
 
 def test_a_trial_makes_what_is_missing_and_names_what_failed(tmp_path: Path) -> None:

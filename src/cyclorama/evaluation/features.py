@@ -288,10 +288,10 @@ def load_table(path: Path) -> FeatureTable:
 
 
 def compute_set_digest(images: ImageSet) -> str:
-    """16 hex digits that change with the keys, files, their sizes or times."""
+    """16 hex digits that change with the keys, files, their sizes or times, and what their masks mean."""
     digest = hashlib.sha256()
     for key, item in images.items.items():
-        digest.update(f"{key}\n".encode())
+        digest.update(f"{key}\n{item.mask_means or ''}".encode())
         for place in (item.image, item.mask):
             if isinstance(place, np.ndarray):
                 digest.update(place.tobytes())

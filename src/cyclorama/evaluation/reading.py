@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -83,6 +84,11 @@ class ImageSet:
     def keys(self) -> list[str]:
         """All keys, sorted."""
         return list(self.items)
+
+    @cached_property
+    def named(self) -> dict[str, str]:
+        """File names, as keys end, to their first keys."""
+        return {Path(key).name: key for key in reversed(self.keys)}
 
     def load(self, key: str) -> ScoredImage:
         """The decoded image. Raises MissingImageError, ImageError, MaskError (naming the file)."""
@@ -352,9 +358,8 @@ def find_reference(name: str, references: ImageSet) -> str | None:
     for wanted in (name, Path(name).stem):
         if wanted in references:
             return wanted
-        for key in references.keys:
-            if Path(key).name == wanted:
-                return key
+        if wanted in references.named:
+            return references.named[wanted]
     return None
 
 

@@ -106,15 +106,18 @@ def pack_items(items: list[RenderedItem]) -> bytes:
     return out.getvalue()
 
 
-def is_done(folder: Path, number: int, count: int) -> bool:
-    """Whether shard ``number`` is complete with ``count`` items and its bytes are those of its done mark."""
+def is_done(folder: Path, number: int, count: int, source: str | None = None) -> bool:
+    """Whether shard ``number`` is complete with ``count`` items of ``source`` and its bytes are those of its
+    done mark."""
     mark, path = done_path(folder, number), shard_path(folder, number)
     if not mark.exists() or not path.exists():
         return False
     try:
         said = json.loads(mark.read_text())
         return bool(
-            said["count"] == count and said["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+            said["count"] == count
+            and said.get("source") == source
+            and said["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
         )
     except (ValueError, KeyError, TypeError):
         return False
@@ -135,12 +138,14 @@ def write_shard(
     save_shard(folder, number, items)
 
 
-def save_shard(folder: Path, number: int, items: list[RenderedItem]) -> None:
-    """Write shard ``number`` of ``items``, then its done mark."""
+def save_shard(folder: Path, number: int, items: list[RenderedItem], source: str | None = None) -> None:
+    """Write shard ``number`` of ``items``, then its done mark, with what they were made of."""
     data = pack_items(items)
     done_path(folder, number).unlink(missing_ok=True)
     write_atomic(shard_path(folder, number), data)
-    mark = {"count": len(items), "sha256": hashlib.sha256(data).hexdigest()}
+    mark: dict[str, object] = {"count": len(items), "sha256": hashlib.sha256(data).hexdigest()}
+    if source is not None:
+        mark["source"] = source
     write_atomic(done_path(folder, number), json.dumps(mark, sort_keys=True).encode())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ from cyclorama.models.perceptual import PerceptualDistance
 from cyclorama.models.pipeline import CycloramaPipeline
 from cyclorama.models.registry import save_registry
 from cyclorama.models.speed import combine_guidance
-from cyclorama.prompts import EMPTY_PROMPT
+from cyclorama.prompts import EMPTY_PROMPT, PRODUCT_PROMPT
 from cyclorama.tensors import build_generator
 from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.config import TrainConfig
@@ -63,7 +63,15 @@ def build_base_networks(start: Start, base: BaseModel) -> Networks:
 def build_generator_networks(
     start: Start, base: BaseModel, trains: tuple[str, ...], needs: tuple[str, ...] = ()
 ) -> Networks:
-    """The generators that the stage ``trains`` on the frozen base, and those it ``needs`` trained already."""
+    """The generators that the stage ``trains`` on the frozen base, and those it ``needs`` trained already.
+
+    Raises ConfigError.
+    """
+    if start.config.prompt != "full":
+        raise ConfigError(
+            f"prompt is {start.config.prompt!r}, but with our generators the base takes the full prompt; "
+            "leave it out"
+        )
     for name in needs:
         if not (start.folder / name).is_dir():
             raise ConfigError(
@@ -282,8 +290,15 @@ def save_base_parts(networks: StageNetworks, folder: Path) -> None:
     for name, network in networks.trained.items():
         if name != "discriminator":
             setattr(base, name, network)
+    if "unet" in networks.trained:
+        state_prompt(base, networks.start.config.prompt)
     save_base(base, folder)
     save_registry(networks.start.registry, folder)
+
+
+def state_prompt(base: BaseModel, kind: Literal["full", "product"]) -> None:
+    """Write into the text encoder's configuration which kind of prompt ``base`` has learnt."""
+    base.text_encoder.config.prompt = PRODUCT_PROMPT if kind == "product" else None
 
 
 def build_pipeline(networks: StageNetworks) -> CycloramaPipeline:

@@ -19,7 +19,7 @@ from torch import Tensor
 from cyclorama.bundled import find_bundled
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.lab.baselines.background_features import BackgroundFeatures, load_background_features
-from cyclorama.lab.baselines.folders import build_handle, find_weights, load_base_on
+from cyclorama.lab.baselines.folders import build_handle, find_prompt, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import OnStep, Predictor, TextBaseline, guide
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
@@ -148,7 +148,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     folder = find_weights(find_bundled("model") if model is None else model, "blended", BASE_PARTS, REMEDY)
     features = load_background_features(options.features)
     settings = {
-        "prompt": options.prompt,
+        "prompt": find_prompt(folder, options.prompt),
         "features": f"{features.name}-{features.weights_hash}",
         "guide_strength": options.guide_strength,
     }

@@ -21,6 +21,7 @@ from cyclorama.errors import ModelFormatError
 from cyclorama.lab.baselines.folders import (
     build_handle,
     check_parts,
+    find_prompt,
     find_weights,
     load_base_on,
 )
@@ -120,7 +121,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     trained_with = 0.0 if card.get("_class_name") == Branch.__name__ else -1.0
     fill = trained_with if options.hint_fill is None else options.hint_fill
     source, parts = options.weights or model, (*BASE_PARTS, place.absolute())
-    settings = {"prompt": options.prompt, "hint_fill": fill}
+    settings = {"prompt": find_prompt(folder, options.prompt), "hint_fill": fill}
     return build_handle("controlnet", source, folder, parts, _load, place, options, fill, settings=settings)
 
 

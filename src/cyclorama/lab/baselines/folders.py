@@ -14,7 +14,7 @@ from cyclorama.errors import ModelFormatError, ModelNotFoundError
 from cyclorama.lab.baselines.options import BaselineName
 from cyclorama.lab.baselines.protocol import Baseline, BaselineHandle, open_registry
 from cyclorama.models.base import BaseModel, load_base
-from cyclorama.models.files import fetch_model
+from cyclorama.models.files import fetch_model, load_json
 
 _KEPT = {".safetensors", ".json", ".txt", ".pt", ".ckpt", ".pth"}
 
@@ -46,6 +46,11 @@ def load_base_on(folder: Path, device: str, dtype: str) -> BaseModel:
     for network in (base.unet, base.vae, base.text_encoder):
         network.to(device)
     return base
+
+
+def find_prompt(folder: Path, given: str | None) -> str | None:
+    """The template of prompts: ``given``, else what the model in ``folder`` has learnt; None: full."""
+    return given or load_json(folder / "text_encoder" / "config.json").get("prompt")
 
 
 def check_parts(folder: Path, parts: Sequence[str], remedy: str) -> None:

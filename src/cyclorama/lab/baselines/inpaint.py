@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cyclorama.diffusion.settings import SamplingConfig
 from cyclorama.errors import ModelFormatError
-from cyclorama.lab.baselines.folders import build_handle, find_weights, load_base_on
+from cyclorama.lab.baselines.folders import build_handle, find_prompt, find_weights, load_base_on
 from cyclorama.lab.baselines.latent import Predictor, TextBaseline, guide, see_channels
 from cyclorama.lab.baselines.options import BaselineOptions
 from cyclorama.lab.baselines.protocol import BaselineHandle, Inputs
@@ -88,7 +88,7 @@ def open_method(model: str | None, options: BaselineOptions) -> BaselineHandle:
     """The handle of an in-painting model. Raises ModelNotFoundError, ModelFormatError."""
     folder = find_weights(model, "inpaint", BASE_PARTS, REMEDY)
     check_input_channels(folder, REMEDY)
-    settings = {"prompt": options.prompt}
+    settings = {"prompt": find_prompt(folder, options.prompt)}
     return build_handle("inpaint", model, folder, BASE_PARTS, _load, options, settings=settings)
 
 

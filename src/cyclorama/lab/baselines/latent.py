@@ -84,7 +84,7 @@ class TextBaseline(LatentBaseline):
 
     def encode_categories(self, categories: Sequence[Category], guided: bool) -> Tensor:
         """Embeddings (B, L, D) of the categories' prompts; (2B, L, D), empty prompts first, if ``guided``."""
-        template = self.options.prompt
+        template = self.options.prompt or getattr(self.text_encoder.config, "prompt", None)
         texts = [
             category.prompts.full if template is None else template.replace("{category}", category.name)
             for category in categories

@@ -26,8 +26,8 @@ class BaselineOptions(Settings):
     features: str = "cyclorama"
     """blended: the network that guides, cyclorama, cyclorama=FOLDER or clip=FOLDER_OR_HUB_ID."""
     prompt: str | None = None
-    """Text for the base with {category} in it (default: the model's own where it knows the category, else
-    'A photo of {category}')."""
+    """Text for the base with {category} in it (default: the kind of prompt that the model has learnt where it
+    knows the category, else 'A photo of {category}')."""
     hint_fill: float | None = None
     """controlnet: value of removed pixels in the hint (default: what it was trained with, 0 for ours, -1 for
     published in-painting ControlNets)."""

@@ -20,7 +20,7 @@ from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.settings import GenerateConfig
 from cyclorama.lab.baselines.options import BASELINES, BaselineName, BaselineOptions
 from cyclorama.models.registry import Category, CategoryRegistry, Found, load_registry
-from cyclorama.prompts import Prompts
+from cyclorama.prompts import PRODUCT_PROMPT, Prompts
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +157,7 @@ class OpenCategory(Category):
     @property
     def prompts(self) -> Prompts:
         """The product prompt in all places that want a product; no background prompt."""
-        product = f"A photo of {self.name}"
+        product = PRODUCT_PROMPT.replace("{category}", self.name)
         return Prompts(product=product, background="", full=product)
 
 

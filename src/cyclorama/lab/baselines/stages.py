@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -35,7 +34,7 @@ from cyclorama.models.generators import Branch, predict_noise
 from cyclorama.models.registry import save_registry
 from cyclorama.training.batch import BatchNeeds, TrainBatch
 from cyclorama.training.stage import StageNetworks, Start, TrainStage
-from cyclorama.training.stages import compute_noise_loss, show_generated
+from cyclorama.training.stages import compute_noise_loss, show_generated, state_prompt
 
 Networks = tuple[dict[str, nn.Module], dict[str, nn.Module]]
 """(trained, frozen) by name."""
@@ -135,8 +134,10 @@ def _build_unet(base: BaseModel) -> Any:
 
 
 def _load_texts(networks: StageNetworks, vae: Any = None) -> BaseModel:
-    """The start's base with the stage's UNet (and ``vae``) in its place, all on the UNet's device."""
+    """The start's base with the stage's UNet (and ``vae``) in its place, all on the UNet's device; it says
+    which kind of prompt the stage has learnt."""
     base, unet = load_base(networks.start.folder), networks["unet"].eval()
+    state_prompt(base, networks.start.config.prompt)
     base.unet = unet
     base.vae = base.vae.to(unet.device) if vae is None else vae
     base.text_encoder = base.text_encoder.to(unet.device)
@@ -155,7 +156,7 @@ def _build_stage(
     """The stage whose model is saved in the layout of diffusers' ``class_name`` with trained ``parts``."""
 
     def save(networks: StageNetworks, folder: Path) -> None:
-        save_base(replace(load_base(networks.start.folder), unet=networks["unet"]), folder)
+        save_base(_load_texts(networks), folder)
         save_registry(networks.start.registry, folder)
         for part in parts:
             networks[part].save_pretrained(folder / part, safe_serialization=True)

@@ -35,8 +35,8 @@ def baseline(
 ) -> int:
     """Make images with another method under the conditions of `cyclorama generate`, to compare.
 
-    lama fills everything but the product, without reference or category. inpaint, controlnet and blended
-    (Blended Diffusion, guided by the reference's background features) start from the noised reference.
+    lama fills everything but the product, without reference or category. inpaint and controlnet start from
+    the noised reference; blended (Blended Diffusion) is guided by the reference's background features.
     paint-by-example needs a reference. The product is composited back for every method. INPUT, DIR and exit
     codes are those of `cyclorama generate`. Weights: docs/baselines.md
 

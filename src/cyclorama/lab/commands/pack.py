@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 def pack(rendered: Path, /, *, out: Path, quality: int = 92) -> int:
     """Store a set's images as WebP, an eighth of their size; training reads the result as it reads the set.
 
-    Masks keep every level. What is packed already stays, so that a growing set is packed step by step.
+    Masks keep every level. What is packed already of the same shard at that quality stays, so that a growing
+    set is packed step by step.
 
     Parameters
     ----------
@@ -23,7 +25,7 @@ def pack(rendered: Path, /, *, out: Path, quality: int = 92) -> int:
     quality
         Quality of the WebP images, 1 to 100.
     """
-    from cyclorama.errors import DataError, SettingsError
+    from cyclorama.errors import DataError, OutputError, SettingsError
     from cyclorama.files import check_output_folder
     from cyclorama.scenes.shards import is_done, list_finished, read_shard, save_shard
 
@@ -33,12 +35,17 @@ def pack(rendered: Path, /, *, out: Path, quality: int = 92) -> int:
     shards = list_finished(rendered)
     if not shards:
         raise DataError(f"{rendered} holds no finished shard; make a set with `cyclorama lab render`")
+    foreign = sorted({path.name for path in list_finished(out)} - {path.name for path in shards})
+    if foreign:
+        raise OutputError(f"{out} holds {foreign[0]}, which {rendered} has not; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     packed = before = after = 0
     for path in shards:
         number, items = int(path.stem.removeprefix("shard-")), list(read_shard(path))
-        if not is_done(out, number, len(items)):
-            save_shard(out, number, [_shrink(item, quality) for item in items])
+        with path.open("rb") as file:
+            source = f"{hashlib.file_digest(file, 'sha256').hexdigest()} at {quality}"
+        if not is_done(out, number, len(items), source):
+            save_shard(out, number, [_shrink(item, quality) for item in items], source)
             packed += 1
         before += path.stat().st_size
         after += (out / path.name).stat().st_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,21 +23,31 @@ class HeldOutSet:
     folder: Path
     digest: str
     """12 hex digits of the manifest's content."""
-    items: tuple[Item, ...]
-    """Inputs as `cyclorama generate` takes them, without seeds of their own: the experiment's seeds rule."""
+    every: tuple[Item, ...]
+    """Inputs of the whole set as `cyclorama generate` takes them, without seeds of their own: the
+    experiment's seeds rule."""
+    truths: ImageSet
+    """The true images of the whole set."""
     truth: ImageSet
     products: ImageSet
     """What the methods were given; its pixels must come back where the mask is 1."""
     pairs: ImageSet | None
     """The references of the set's pairs under the products' keys, None where the set has none."""
 
-    def build_inputs(self, condition: Condition) -> list[Item]:
-        """The inputs under ``condition``: with no reference, the pair's, or the product's own image."""
+    @property
+    def items(self) -> list[Item]:
+        """The inputs of the experiment."""
+        return [item for item in self.every if str(item.id) in self.truth.items]
+
+    def build_inputs(self, condition: Condition, also: Collection[str] = ()) -> list[Item]:
+        """The inputs under ``condition``, with no reference, the pair's, or the product's own image; and
+        those of the set with a key in ``also``."""
+        chosen = [item for item in self.every if str(item.id) in {*self.truth.items, *also}]
         if condition == "pair":
-            return list(self.items)
+            return chosen
         result = []
-        for item in self.items:
-            own = self.truth.items[str(item.id)]
+        for item in chosen:
+            own = self.truths.items[str(item.id)]
             if condition == "self":
                 assert isinstance(own.image, Path) and (own.mask is None or isinstance(own.mask, Path))
                 mask = None if own.mask is None else str(own.mask.absolute())
@@ -73,23 +83,23 @@ def open_held_out(config: ExperimentConfig) -> HeldOutSet:
                 f"{path}: {record.id!r} has no reference, but the experiment wants pairs; take a set of "
                 f"`cyclorama lab render --kind bgpair`, or --set conditions=[none]"
             )
-    wanted = {record.id for record in records}
     items = [
         replace(item, seed=None, id=record.id)
         for item, record in zip(ItemSource(path).iterate(path.parent), every, strict=True)
-        if record.id in wanted
     ]
     truths: list[Place] = [  # a set without that column shows its products in the true image already
         record.image if (named := record.extra.get("truth")) is None else path.parent / str(named)
-        for record in records
+        for record in every
     ]
+    truth = _build_set(f"truth of {path.parent.name}", every, truths)
     references = [record.reference for record in records if record.reference is not None]
     masked = all(record.reference_mask is not None for record in records)
     return HeldOutSet(
         path.parent,
         hashlib.blake2b(path.read_bytes(), digest_size=6).hexdigest(),
         tuple(items),
-        _build_set(f"truth of {path.parent.name}", records, truths),
+        truth,
+        truth.select([record.id for record in records]),
         _build_set(f"products of {path.parent.name}", records, [record.image for record in records]),
         None
         if len(references) < len(records)

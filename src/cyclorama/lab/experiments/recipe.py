@@ -29,8 +29,9 @@ class MethodConfig(BaselineOptions):
     name: Annotated[str, Field(pattern=r"\S")]
     """As the table shows it."""
     kind: Kind = "ours"
-    model: str | None = None
-    """A name under the experiment's ``models``; None: what the package carries."""
+    model: str | tuple[str, ...] | None = None
+    """A name under the experiment's ``models``, or several, trainings from several seeds that make one row;
+    None: what the package carries."""
     steps: Annotated[int | None, Field(ge=1)] = None
     """Denoising steps; None: the experiment's. Likewise guidance and scheduler."""
     guidance: float | None = None
@@ -49,7 +50,14 @@ class MethodConfig(BaselineOptions):
     def _check_weights(self) -> Self:
         if self.kind == "ours" and self.weights is not None:
             raise ConfigError(f"method {self.name!r}: weights go with a baseline; name our model under model")
+        if self.kind == "ours" and self.prompt is not None:
+            raise ConfigError(f"method {self.name!r}: a prompt goes with a baseline; ours has its own")
         return self
+
+    @property
+    def models(self) -> tuple[str | None, ...]:
+        """The names of its models."""
+        return self.model if isinstance(self.model, tuple) else (self.model,)
 
 
 class ExperimentConfig(Settings):
@@ -112,7 +120,7 @@ class ExperimentConfig(Settings):
         if self.compared is not None and self.compared not in names:
             raise ConfigError(f"compared is {self.compared!r}; the methods are {', '.join(names)}")
         for method in self.methods:
-            for name in (method.model, method.weights):
+            for name in (*method.models, method.weights):
                 if name is not None and name not in self.models:
                     raise ConfigError(
                         f"method {method.name!r} wants the model {name!r}, which is not under models: "

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product, starmap
+from itertools import product
 from pathlib import Path
 
 from cyclorama import __version__
@@ -20,7 +20,14 @@ from cyclorama.jobs.job import EngineSettings, Hooks, ShardReport
 from cyclorama.jobs.run import run_shards
 from cyclorama.lab.experiments.held_out import open_held_out
 from cyclorama.lab.experiments.recipe import ExperimentConfig, RunOptions
-from cyclorama.lab.experiments.scoring import MethodResult, Scorer, TrialScore, Wins, aggregate, compute_wins
+from cyclorama.lab.experiments.scoring import (
+    MethodResult,
+    Scorer,
+    TrialScore,
+    Wins,
+    aggregate,
+    compute_wins,
+)
 from cyclorama.lab.experiments.table import (
     ExperimentResult,
     format_json,
@@ -28,7 +35,15 @@ from cyclorama.lab.experiments.table import (
     format_page,
     write_sheet,
 )
-from cyclorama.lab.experiments.trials import ModelCache, Trial, find_folder, make_trial, open_methods
+from cyclorama.lab.experiments.trials import (
+    ModelCache,
+    OpenedMethod,
+    Trial,
+    compare_decoders,
+    find_folder,
+    make_trial,
+    open_methods,
+)
 
 DONE = "done.json"
 TABLE, RESULT, PAGE = "table.md", "result.json", "index.html"
@@ -53,22 +68,32 @@ class Bench:
     @cached_property
     def trials(self) -> dict[Trial, Path]:
         """Every trial with the folder of its images, those of one method together."""
-        trials = starmap(Trial, product(self.methods, self.config.conditions, self.config.seeds))
+        rows = product(self.config.conditions, self.config.seeds)
+        trials = [
+            Trial(name, condition, seed, model)
+            for (name, models), (condition, seed) in product(self.methods.items(), rows)
+            for model in range(len(models))
+        ]
         return {
-            trial: find_folder(self.store, trial, self.methods[trial.method], self.held_out, *self.machine)
+            trial: find_folder(self.store, trial, self.get_method(trial), self.held_out, *self.machine)
             for trial in trials
         }
+
+    def get_method(self, trial: Trial) -> OpenedMethod:
+        """The method of ``trial`` with its model."""
+        return self.methods[trial.method][trial.model]
 
     @cached_property
     def work(self) -> list[Trial]:
         """The trials to do: two rows of the recipe may ask for the same images."""
         return list({folder: trial for trial, folder in reversed(self.trials.items())}.values())[::-1]
 
-    def score(self, trial: Trial, hooks: Hooks) -> TrialScore | None:
-        """Make what ``trial`` lacks and score it; None if it was stopped before its end."""
-        method, folder = self.methods[trial.method], self.trials[trial]
+    def score(self, trial: Trial, hooks: Hooks | None = None) -> TrialScore | None:
+        """Make what ``trial`` lacks and score it; None if it was stopped before its end. Without ``hooks``
+        what has failed is not tried again."""
+        method, folder = self.get_method(trial), self.trials[trial]
         made = make_trial(trial, method, self.held_out, folder, self.machine, self.models, hooks)
-        if not made.finished or hooks.stopping():
+        if not made.finished or (hooks is not None and hooks.stopping()):
             return None
         if len(made.images) < 2:
             reason = next(iter(made.failures.values()), "")
@@ -130,7 +155,7 @@ def run_experiment(
     done = run_shards(job, dict.fromkeys(range(len(bench.work)), len(bench.held_out.items)), hooks).done
     if done < len(bench.work):
         return None
-    scores = {trial: bench.score(trial, Hooks()) for trial in bench.trials}
+    scores = {trial: bench.score(trial) for trial in bench.trials}
     found = {trial: score for trial, score in scores.items() if score is not None}
     result = build_result(bench, found)
     sheets = write_sheets(bench, options.out)
@@ -160,9 +185,10 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
     products = {key: str(item.meta.get("product_id") or key) for key, item in held_out.products.items.items()}
     results, wins = list[MethodResult](), list[Wins]()
     for condition in config.conditions:
-        by_method = {
-            name: {seed: scores[Trial(name, condition, seed)] for seed in config.seeds} for name in methods
-        }
+        by_method: dict[str, dict[tuple[int, int], TrialScore]] = {name: {} for name in methods}
+        for trial, score in scores.items():
+            if trial.condition == condition:
+                by_method[trial.method][trial.model, trial.seed] = score
         results += [aggregate(name, condition, found, products) for name, found in by_method.items()]
         if config.chief in by_method:
             chief = (config.chief, by_method[config.chief])
@@ -172,6 +198,7 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
                 if name != config.chief
             ]
     notes = dict.fromkeys(note for score in scores.values() for note in score.notes)
+    notes |= dict.fromkeys(compare_decoders(methods))
     biases = [s.distances["fid_bias"] for s in scores.values() if "fid_bias" in s.distances]
     if biases:
         note = (
@@ -187,8 +214,12 @@ def build_result(bench: Bench, scores: dict[Trial, TrialScore]) -> ExperimentRes
         data=f"{len(held_out.items)} products of {held_out.folder.name} (manifest {held_out.digest})",
         machine=", ".join(bench.machine),
         methods={
-            name: {"model": m.model.name, "hash": m.model.hash, "settings": m.settings.describe()}
-            for name, m in methods.items()
+            name: {
+                "model": ", ".join(m.model.name for m in several),
+                "hash": ", ".join(m.model.hash for m in several),
+                "settings": several[0].settings.describe(),
+            }
+            for name, several in methods.items()
         },
         missing=bench.missing,
         results=tuple(results),

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import TypeAdapter
 
@@ -26,6 +27,8 @@ from cyclorama.lab.experiments.held_out import HeldOutSet
 from cyclorama.lab.experiments.recipe import COLUMNS, Condition, ExperimentConfig
 from cyclorama.lab.experiments.trials import MadeTrial, Trial
 
+Scores: TypeAlias = "Mapping[tuple[int, int], TrialScore]"
+"""The scores of a method's models under one condition: (model, seed) to score."""
 FORMAT = 4
 SCORES, FEATURES = "scores", "features"
 
@@ -133,15 +136,16 @@ class Value:
     """One metric of one method under one condition."""
 
     mean: float
-    """Mean over the seeds."""
+    """Mean over the seeds, and the models where there are several."""
     spread: float | None
-    """Standard deviation of the seeds' means (N - 1); None with one seed."""
+    """Standard deviation of the means of each model and seed (N - 1); None with one."""
     low: float | None
-    """95 % interval by bootstrap over products, all seeds of a product together; None for distances."""
+    """95 % interval by bootstrap over products, all images of a product together; None for distances."""
     high: float | None
     by_seed: tuple[float, ...]
+    """The means of each seed with the first model, then with the next."""
     count: int
-    """Values that went in: products times seeds; seeds for distances."""
+    """Values that went in: products times seeds times models; without products for distances."""
 
 
 @dataclass(frozen=True)
@@ -152,38 +156,39 @@ class MethodResult:
     condition: Condition
     values: dict[str, Value]
     failures: dict[str, str]
-    """``key, seed N`` to reason."""
+    """``key, seed N``, and the model after the first, to reason."""
     seconds_per_image: float | None
 
 
 @dataclass(frozen=True)
 class Wins:
-    """The chief method against another, product by product (means over the seeds), and seed by seed."""
+    """The chief method against another, by product (means over seeds and models) and seed by seed."""
 
     condition: Condition
     chief: str
     other: str
     differences: tuple[PairedDifference, ...]
     """``first`` is the chief."""
-    seeds_won: dict[str, tuple[int, int]]
-    """Distance to (seeds in which the chief is nearer, seeds)."""
+    seeds_won: dict[str, tuple[int, int, int]]
+    """Distance to (seeds in which the chief is nearer, in which the other is, seeds)."""
 
 
 def aggregate(
     method: str,
     condition: Condition,
-    scores: Mapping[int, TrialScore],
+    scores: Scores,
     products: Mapping[str, str],
 ) -> MethodResult:
-    """The result of one method from its ``scores`` by seed; ``products`` maps keys to the product they show.
+    """The result of one method from its ``scores``; ``products`` maps keys to the product they show.
 
     A metric that a product has in some seeds only counts where it is.
     """
     values: dict[str, Value] = {}
+    scores = dict(sorted(scores.items()))
     for name in METRICS:
         found = {
-            seed: {key: row[name] for key, row in score.rows.items() if name in row}
-            for seed, score in scores.items()
+            cell: {key: row[name] for key, row in score.rows.items() if name in row}
+            for cell, score in scores.items()
         }
         means = [statistics.fmean(rows.values()) for rows in found.values() if rows]
         if not means:
@@ -197,7 +202,9 @@ def aggregate(
         if means:
             values[name] = _build_value(means, None, len(means))
     failures = {
-        f"{key}, seed {seed}": why for seed, score in scores.items() for key, why in score.failures.items()
+        f"{key}, seed {seed}{f', model {model + 1}' if model else ''}": why
+        for (model, seed), score in scores.items()
+        for key, why in score.failures.items()
     }
     seconds = [s.seconds_per_image for s in scores.values() if s.seconds_per_image is not None]
     return MethodResult(method, condition, values, failures, statistics.median(seconds) if seconds else None)
@@ -215,40 +222,49 @@ def _build_value(means: Sequence[float], estimate: MeanEstimate | None, count: i
 
 
 def compute_wins(
-    condition: Condition,
-    chief: tuple[str, Mapping[int, TrialScore]],
-    other: tuple[str, Mapping[int, TrialScore]],
-    products: Mapping[str, str],
+    condition: Condition, chief: tuple[str, Scores], other: tuple[str, Scores], products: Mapping[str, str]
 ) -> Wins:
-    """Paired differences of two methods given as (name, scores by seed) under one condition.
+    """Paired differences of two methods given as (name, scores) under one condition.
 
-    ``products`` maps keys to the product they show. Raises MissingImageError if they share no product.
+    ``products`` maps keys to the product they show. A seed counts where both have it, for a metric of a
+    product as for a distance. Raises MissingImageError if they share no product.
     """
-    first, second = (_average(scores) for _, scores in (chief, other))
-    names = (chief[0], other[0])
+    seeds = sorted({seed for _, seed in chief[1]} & {seed for _, seed in other[1]})
+    sides = [
+        [[s for (_, n), s in scores.items() if n == seed] for seed in seeds] for _, scores in (chief, other)
+    ]
     won = {}
     for name in DISTANCES:
-        pairs = [
-            (chief[1][seed].distances[name], other[1][seed].distances[name])
-            for seed in chief[1]
-            if seed in other[1] and name in chief[1][seed].distances and name in other[1][seed].distances
-        ]
+        means = [[_mean(s.distances.get(name) for s in scores) for scores in side] for side in sides]
+        pairs = [(a, b) for a, b in zip(*means, strict=True) if a is not None and b is not None]
         if pairs:
-            won[name] = (sum(a < b for a, b in pairs), len(pairs))
-    return Wins(condition, *names, tuple(compare(first, second, names, products=products)), won)
+            won[name] = (sum(a < b for a, b in pairs), sum(a > b for a, b in pairs), len(pairs))
+    first, second = _average(sides)
+    differences = compare(first, second, (chief[0], other[0]), products=products)
+    return Wins(condition, chief[0], other[0], tuple(differences), won)
 
 
-def _average(scores: Mapping[int, TrialScore]) -> dict[str, MetricRow]:
-    """The means over seeds of every product's metrics."""
-    rows: dict[str, MetricRow] = {}
-    for key in sorted({key for score in scores.values() for key in score.rows}):
-        found = [score.rows[key] for score in scores.values() if key in score.rows]
-        rows[key] = {
-            name: statistics.fmean(values)
-            for name in METRICS
-            if (values := [row[name] for row in found if name in row])
-        }
+def _average(sides: Sequence[Sequence[Sequence[TrialScore]]]) -> tuple[dict[str, MetricRow], ...]:
+    """For each of two sides, given as scores by seed and model, every product's metrics: the means over the
+    seeds in which both sides have them."""
+    rows: tuple[dict[str, MetricRow], ...] = ({}, {})
+    for key in sorted({key for side in sides for scores in side for score in scores for key in score.rows}):
+        shown = [[[s.rows[key] for s in scores if key in s.rows] for scores in side] for side in sides]
+        for side, row in zip(shown, rows, strict=True):
+            if any(side):
+                row[key] = {}
+        for name in METRICS:
+            means = [[_mean(row.get(name) for row in found) for found in side] for side in shown]
+            pairs = [(a, b) for a, b in zip(*means, strict=True) if a is not None and b is not None]
+            if pairs:
+                for row, values in zip(rows, zip(*pairs, strict=True), strict=True):
+                    row[key][name] = statistics.fmean(values)
     return rows
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def find_best(results: Sequence[MethodResult], column: str) -> str | None:

@@ -25,8 +25,9 @@ from cyclorama.lab.experiments.scoring import MethodResult, Value, Wins, find_be
 
 NOT_TRAINED = "not trained"
 READING = (
-    "Mean over seeds ± standard deviation of the seeds' means; in brackets the 95 % interval of the mean by "
-    "bootstrap over products, all seeds of a product together. Distances between sets have the spread alone. "
+    "Mean over seeds, and over trainings where a method has several, ± standard deviation of their means; in "
+    "brackets the 95 % interval of the mean by bootstrap over products, all images of a product together. "
+    "Distances between sets have the spread alone. "
     "The best of a column is bold, whether or not the difference is certain: see the paired differences."
 )
 CONDITIONS = {
@@ -115,9 +116,9 @@ def _tabulate_wins(result: ExperimentResult, wins: Wins) -> ReportTable:
             verdict = {"first": wins.chief, "second": wins.other}.get(found.verdict, found.verdict)
             values = (metric.format(found.first), metric.format(found.second))
             rows.append((metric.title, *values, found.difference.format(metric.digits), found.wins, verdict))
-    for name, (won, seeds) in wins.seeds_won.items():
+    for name, (won, lost, seeds) in wins.seeds_won.items():
         if name in result.recipe["columns"]:
-            verdict = wins.chief if won == seeds else wins.other if won == 0 else "open"
+            verdict = wins.chief if won == seeds else wins.other if lost == seeds else "open"
             rows.append((COLUMNS[name].title, "", "", f"nearer in {won} of {seeds} seeds", "", verdict))
     caption = f"{wins.chief} against {wins.other} ({wins.condition})"
     heads = ("metric", wins.chief, wins.other, "difference (95 % interval)", "wins / losses / ties", "better")

@@ -51,6 +51,10 @@ class OpenedMethod:
             f"ours {self.model.hash}" if self.config.kind == "ours" else f"{self.config.kind} {self.digest}"
         )
 
+    def choose_machine(self, device: str, dtype: str) -> tuple[str, str]:
+        """Where it runs and in which numbers, given those of the learned; sets are rendered on the CPU."""
+        return (device, dtype) if self.model.learned else ("cpu", "float32")
+
     @property
     def digest(self) -> str:
         """10 hex digits over weights and settings."""
@@ -60,30 +64,30 @@ class OpenedMethod:
 
 def open_methods(
     config: ExperimentConfig, categories: Sequence[str | None], skip_missing: bool = False
-) -> tuple[dict[str, OpenedMethod], dict[str, str]]:
-    """(methods by name, reasons of those that are missing by name), each in the recipe's order.
+) -> tuple[dict[str, tuple[OpenedMethod, ...]], dict[str, str]]:
+    """(methods by name, one a model; reasons of those missing by name), in the recipe's order.
 
     ``categories`` are those of the held-out set. Raises ModelError for the first method without its model,
     unless ``skip_missing``; SettingsError (a method that cannot do without a reference under the condition
     ``none``, categories that a model does not know, a setting outside its range), ModelNotFoundError
     (nothing is left).
     """
-    opened: dict[str, OpenedMethod] = {}
+    opened: dict[str, tuple[OpenedMethod, ...]] = {}
     missing: dict[str, str] = {}
     for method in config.methods:
         try:
-            opened[method.name] = open_method(method, config)
+            opened[method.name] = tuple(open_method(method, config, name) for name in method.models)
         except ModelError as error:
             if not skip_missing:
                 raise type(error)(
                     f"method {method.name!r}: {error}. Nothing was started; train it, say where it is with "
-                    f"--set models.{method.model or 'NAME'}=FOLDER, or leave it out with --skip-missing"
+                    f"--set models.{method.models[0] or 'NAME'}=FOLDER, or leave it out with --skip-missing"
                 ) from error
             missing[method.name] = " ".join(str(error).split())
     if not opened:
         first = next(iter(missing.values()))
         raise ModelNotFoundError(f"no method of {config.title!r} has its model: {first}")
-    for name, found in opened.items():
+    for name, found in ((name, found) for name, several in opened.items() for found in several):
         if found.needs_reference and "none" in config.conditions:
             raise SettingsError(
                 f"method {name!r} ({found.config.kind}) paints after a reference alone, but the experiment "
@@ -93,8 +97,8 @@ def open_methods(
     return opened, missing
 
 
-def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
-    """The method with its weights found and hashed. Raises ModelError, SettingsError."""
+def open_method(method: MethodConfig, config: ExperimentConfig, name: str | None) -> OpenedMethod:
+    """The method with the weights of model ``name`` found and hashed. Raises ModelError, SettingsError."""
     settings = GenerateConfig(
         num_inference_steps=method.steps or config.steps,
         guidance_scale=config.guidance if method.guidance is None else method.guidance,
@@ -107,7 +111,7 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
         batch_size=config.batch_size,
     )
     settings.build_sampling()
-    model = config.find_model(method.model)
+    model = config.find_model(name)
     if method.kind == "ours":
         return OpenedMethod(method, open_model(BUNDLED if model is None else model), settings)
     from cyclorama.lab.baselines.protocol import BaselineRunSettings, open_baseline
@@ -117,6 +121,21 @@ def open_method(method: MethodConfig, config: ExperimentConfig) -> OpenedMethod:
     handle = open_baseline(method.kind, model, options)
     own = BaselineRunSettings.of(settings, handle)
     return OpenedMethod(method, handle, own, handle.needs_reference, handle.uses_reference)
+
+
+def compare_decoders(methods: Mapping[str, Sequence[OpenedMethod]]) -> list[str]:
+    """A note if the methods' images come from different autoencoders."""
+    from cyclorama.lab.baselines.folders import compute_weights_hash
+
+    found: dict[str, list[str]] = {}
+    for name, several in methods.items():
+        for vae in {method.model.folder / "vae" for method in several}:
+            if vae.is_dir():
+                found.setdefault(compute_weights_hash(vae), []).append(name)
+    if len(found) < 2:
+        return []
+    groups = "; ".join(f"{digest}: {', '.join(names)}" for digest, names in found.items())
+    return [f"autoencoders differ ({groups}), so the table compares them, too; let all have one decoder"]
 
 
 def _check_categories(name: str, method: OpenedMethod, categories: Sequence[str | None]) -> None:
@@ -137,16 +156,18 @@ def _check_categories(name: str, method: OpenedMethod, categories: Sequence[str 
 
 @dataclass(frozen=True)
 class Trial:
-    """One method under one condition from one seed."""
+    """One method under one condition from one seed with one of its models."""
 
     method: str
     condition: Condition
     seed: int
+    model: int = 0
 
     @property
     def label(self) -> str:
-        """For people: ``ours, pair, seed 0``."""
-        return f"{self.method}, {self.condition}, seed {self.seed}"
+        """For people: ``ours, pair, seed 0``; models after the first are numbered."""
+        model = f", model {self.model + 1}" if self.model else ""
+        return f"{self.method}, {self.condition}, seed {self.seed}{model}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +189,7 @@ def find_folder(
 ) -> Path:
     """Where the trial's images lie below ``store``; equal for equal images, whatever the experiment."""
     kind = re.sub(r"[^a-z0-9]+", "-", method.config.kind)
-    machine = device.partition(":")[0]
+    machine, dtype = method.choose_machine(device.partition(":")[0], dtype)
     parts = (kind, method.digest, machine, dtype, held_out.digest, trial.condition, f"s{trial.seed}")
     return store / "images" / "-".join(parts)
 
@@ -182,19 +203,23 @@ def make_trial(
     models: ModelCache,
     hooks: Hooks | None = None,
 ) -> MadeTrial:
-    """Make the images of ``trial`` that ``folder`` lacks. ``machine`` is (device, dtype).
+    """Make the images of ``trial`` that ``folder`` lacks; what failed before is tried again.
 
-    A failing input is in ``failures``. Raises OutputError (another run is at work in the folder, full disk),
-    ModelError.
+    ``machine`` is (device, dtype), ``hooks`` None only looks at what is there. What the folder has of other
+    images of the set stays in it. A failing input is in ``failures``. Raises OutputError (another run is at
+    work in the folder, full disk), ModelError.
     """
     default = None if method.uses_reference else ANY_CATEGORY
+    device, dtype = method.choose_machine(*machine)
+    retry: Any = None if hooks is None else "failed"
     config = RunConfig(
         method.settings,
-        RunSettings(seed=trial.seed, dtype=machine[1]),  # type: ignore[arg-type]
-        EngineSettings(device=machine[0]),
+        RunSettings(seed=trial.seed, dtype=dtype, retry=retry),  # type: ignore[arg-type]
+        EngineSettings(device=device),
         CategoryRules(default=default),
     )
-    load, inputs = partial(models.load, method), held_out.build_inputs(trial.condition)
+    made = {str(row["id"]) for row in iterate_rows(folder) if row["status"] == "done"}
+    load, inputs = partial(models.load, method), held_out.build_inputs(trial.condition, made)
     try:
         result = run_images(inputs, folder, method.model, config, hooks, load_model=load)
     except OutputError as error:
@@ -204,6 +229,8 @@ def make_trial(
     seconds = []
     for row in iterate_rows(folder):
         key = str(row["id"])
+        if key not in held_out.products.items:
+            continue
         if row["status"] == "failed":
             failures[key] = row["reason"]
         else:
