@@ -283,6 +283,12 @@ def test_exactly_one_start_and_one_length_are_given() -> None:
             build(model=model)
 
 
+def test_a_decoder_must_fit_the_patch_where_it_is_built() -> None:
+    with pytest.raises(ConfigError, match="patch 4 cannot be halved for each of 4 decoder_widths"):
+        build(model={"build": {"patch": 4}})
+    build(model={"build": {"patch": 4}, "autoencoder": "own"})
+
+
 def test_a_run_leaves_its_settings_and_is_not_begun_twice(run, record, monkeypatch) -> None:
     one = run(checkpoint={"every_minutes": None}, validation={"every_steps": None})
     stage: Any = SimpleNamespace(name="base")

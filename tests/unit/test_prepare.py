@@ -97,7 +97,7 @@ def test_no_image_and_an_image_that_fits_no_latent_are_refused(tmp_path, acceler
 def test_a_start_is_built_anew_until_a_checkpoint_was_made_from_it(
     tmp_path, accelerator, base, monkeypatch
 ) -> None:
-    shape = {"build": {"patch": 4, "latent_channels": 2}}
+    shape = {"build": {"patch": 4, "latent_channels": 2, "decoder_widths": [8, 8]}}
     fitted = []
     base.vae.fit = fitted.append
     monkeypatch.setattr(prepare, "FIT_IMAGES", 3)

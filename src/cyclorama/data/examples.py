@@ -256,8 +256,8 @@ class PackedExamples:
     def prepare(cls, examples: ExampleSource, folder: Path) -> PackedExamples:
         """The packed form of ``examples`` in ``folder``, built if it is not there or no longer fits.
 
-        Of several runs that share the folder one packs and the others wait; of several processes of a run, let
-        one prepare and the others open. Progress is shown while packing.
+        Of several runs that share the folder one packs and the others wait; of several processes of a run,
+        let one prepare and the others open. Progress is shown while packing.
         Raises DataError (a bad image), OutputError (not enough room, disk full).
         """
         wanted = compute_pack_hash(examples)

@@ -82,6 +82,8 @@ class ModelConfig(Settings):
             )
         if self.autoencoder is not None and self.build is None:
             raise ConfigError("autoencoder goes with `build`; a `base` brings its own autoencoder")
+        if self.build is not None and self.autoencoder is None:
+            self.build.check_autoencoder()
         return self
 
 
