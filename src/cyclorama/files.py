@@ -110,16 +110,19 @@ def _sync(file: IO[bytes]) -> None:
             raise
 
 
-def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> bool:
+def lock_file(
+    file: IO[bytes], path: Path, patience: float = 0.0, noted: Callable[[str], None] = lambda text: None
+) -> bool:
     """Lock ``file``, opened at ``path``, until it is closed; False if this system or disk has no locks.
 
-    Raises OutputError if another holder keeps it for ``patience`` seconds.
+    ``noted`` is told if another holder is waited for. Raises OutputError if that one keeps it for
+    ``patience`` seconds.
     """
     try:
         import fcntl
     except ImportError:
         return False
-    deadline = time.monotonic() + patience
+    deadline, waiting = time.monotonic() + patience, False
     while True:
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,6 +134,9 @@ def lock_file(file: IO[bytes], path: Path, patience: float = 0.0) -> bool:
                 raise OutputError(
                     f"another run is writing to {path.parent}; wait for it, or choose another folder"
                 ) from error
+            if not waiting:
+                noted(f"another run is writing to {path.parent}; waiting for it")
+            waiting = True
             time.sleep(POLL_SECONDS)
 
 
@@ -140,8 +146,8 @@ def open_locked(
 ) -> Iterator[IO[bytes]]:
     """The file at ``path``, created with its folder if need be: locked, unbuffered, to read and append to.
 
-    ``noted`` is told if the disk has no locks. Raises OutputError (disk; another holder for ``patience``
-    seconds).
+    ``noted`` is told if the disk has no locks, and if another holder is waited for. Raises OutputError (disk;
+    another holder for ``patience`` seconds).
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +156,7 @@ def open_locked(
         action = "append to a file" if path.exists() and os.access(path, os.W_OK) else ""
         raise refuse(path, error, action) from error
     with file:
-        if not lock_file(file, path, patience):
+        if not lock_file(file, path, patience, noted):
             noted(f"the disk of {path.parent} has no file locks; make sure that no second run writes to it")
         yield file
 

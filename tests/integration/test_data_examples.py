@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -263,6 +265,26 @@ def test_packing_happens_once_and_again_when_contents_or_size_change(
         PackedExamples(folder, source.config)
 
 
+def test_two_runs_that_share_a_packed_folder_and_start_together_pack_once(
+    records: list[DataRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ExampleSource(records, ExampleConfig(height=24, width=24))
+    load, decoded = source.load, list[int]()
+
+    def decode(index: int) -> tuple[np.ndarray, np.ndarray]:
+        decoded.append(index)
+        time.sleep(0.1)  # meanwhile the other one comes along
+        return load(index)
+
+    monkeypatch.setattr(source, "load", decode)
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(PackedExamples.prepare, [source] * 2, [tmp_path / "packed"] * 2))
+    assert decoded == [0, 1, 2, 3]
+    monkeypatch.undo()
+    for packed in found:
+        assert_equal_examples(packed, source)
+
+
 def test_labels_count_as_contents(records: list[DataRecord]) -> None:
     config = ExampleConfig(height=16, width=16)
     relabelled = [replace(records[0], category="tea"), *records[1:]]
@@ -362,8 +384,11 @@ def test_damaged_packs_and_full_disks_say_so(
     with pytest.raises(OutputError, match=r"needs 0\.0 GB"):
         PackedExamples.prepare(source, tmp_path / "full")
     monkeypatch.undo()
-    with pytest.raises(OutputError, match="cannot pack into"):
+    with pytest.raises(OutputError, match="cannot write .*Not a directory"):
         PackedExamples.prepare(source, records[0].image / "below")
+    (tmp_path / "other" / "meta.jsonl").mkdir(parents=True)
+    with pytest.raises(OutputError, match="cannot pack into .*other: Is a directory"):
+        PackedExamples.prepare(source, tmp_path / "other")
 
 
 def test_rendered_shards_are_read_as_written(tmp_path: Path) -> None:

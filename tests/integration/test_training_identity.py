@@ -13,8 +13,10 @@ from _training import SIZE, TinyData, build_config, load_state, save_tiny_model
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from cyclorama.config import build_config as build_settings
+from cyclorama.config import to_plain
 from cyclorama.data.examples import SourceConfig
-from cyclorama.errors import CheckpointError
+from cyclorama.errors import CheckpointError, ConfigError, DataError, ModelNotFoundError
 from cyclorama.models.base import encode_image, load_base
 from cyclorama.tensors import to_image
 from cyclorama.training.config import DataConfig, TrainConfig
@@ -84,6 +86,31 @@ def test_latents_are_of_the_images_as_they_are_now(
     assert len(list((out / "cache").glob("latents-*.npy"))) == 2
     expected = encode_image(load_base(model).vae, to_image(pixels)).numpy()[0]
     np.testing.assert_allclose(found[UNPROBED, 0], expected, atol=2e-3)
+
+
+WRONG = (
+    ("category", {"model": {"base": "/no/model"}}, ModelNotFoundError, "no model folder at '/no/model'"),
+    ("category", {"model": {"build": {}}}, ConfigError, r"stage 'category' needs model\.base"),
+    ("personality", {"fresh": "category_generator"}, ConfigError, "needs a trained category generator"),
+    ("autoencoder", {"crop": 6}, ConfigError, "crop 6 is no multiple of the autoencoder's patch of 4"),
+    ("base", {"size": 34}, DataError, "images of 34 x 34 pixels do not fit the base"),
+    ("base", {"validation": {"split": "none"}}, DataError, "in split 'none'"),
+)
+
+
+@pytest.mark.parametrize(("stage", "wrong", "error", "message"), WRONG)
+def test_a_wrong_recipe_is_told_before_the_images_are_packed(
+    model: Path, images: Path, tmp_path: Path, stage: str, wrong: dict[str, Any], error: Any, message: str
+) -> None:
+    changes, base = dict(wrong), tmp_path / "base"
+    shutil.copytree(model, base)
+    shutil.rmtree(base / changes.pop("fresh", "none"), ignore_errors=True)
+    config = build(base, images)
+    config = config.replace(data=config.data.replace(image_size=changes.pop("size", SIZE)))
+    config = build_settings(TrainConfig, {**to_plain(config), **changes})
+    with pytest.raises(error, match=message):
+        train(STAGES[stage], config, tmp_path / "out")
+    assert not {path.name for path in (tmp_path / "out").iterdir()} & {"packed", "cache"}
 
 
 def test_a_run_goes_on_with_the_same_images_elsewhere_and_with_no_others(

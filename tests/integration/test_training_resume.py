@@ -219,6 +219,45 @@ def test_a_killed_run_that_goes_on_tells_of_each_step_once(model, tmp_path, monk
     assert list_steps(out) == [1, 2, 3, 4, 5]
 
 
+def test_a_stopped_run_that_goes_on_shows_and_tells_what_one_that_was_not_does(model, tmp_path, monkeypatch):
+    validation = build_config().validation.replace(every_steps=2)
+    config = build_config(str(model), steps=5, log_every_steps=3, validation=validation)
+    take = _Run._take_step
+    stops = [4, 5]  # a sheet is due at 4; 5 is the last step
+
+    def step(run, batches, log):
+        take(run, batches, log)
+        if run.step in stops:
+            stops.remove(run.step)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    out = {name: tmp_path / name for name in ("whole", "cut")}
+    train(STAGES["base"], config, out["whole"], data=TinyData())
+    with monkeypatch.context() as patched:
+        patched.setattr(_Run, "_take_step", step)
+        ends = [train(STAGES["base"], config, out["cut"], data=TinyData(), resume=True) for _ in range(3)]
+    assert [(end.step, end.stopped_by) for end in ends] == [(4, 15), (5, 15), (5, None)]
+    rows, sheets = {}, {}
+    for name, folder in out.items():
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        rows[name] = [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+        sheets[name] = {path.name: path.read_bytes() for path in (folder / "validation").iterdir()}
+    assert sorted(sheets["cut"]) == [f"step-0000000{step}.png" for step in (2, 4, 5)]
+    assert sheets["cut"] == sheets["whole"]
+    assert [row["step"] for row in rows["cut"]] == [2, 3, 4, 5]
+    assert rows["cut"] == rows["whole"]
+    assert_same_state(load_state(out["whole"]), load_state(out["cut"]))
+
+
+def test_the_loss_of_a_row_is_of_all_its_steps_also_when_the_run_was_stopped(model, tmp_path):
+    config = build_config(str(model), steps=4, log_every_steps=4)
+    train(STAGES["base"], config, tmp_path / "whole", data=TinyData())
+    train(STAGES["base"], config.replace(steps=3), tmp_path / "cut", data=TinyData())
+    train(STAGES["base"], config, tmp_path / "cut", data=TinyData(), resume=True)
+    whole, cut = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("whole", "cut"))
+    assert whole["loss"] == cut["loss"] and whole["step"] == cut["step"] == 4
+
+
 def test_a_folder_in_which_a_run_trains_is_refused_to_a_second(model, tmp_path):
     config = build_config(str(model), steps=1)
 

@@ -187,8 +187,10 @@ def test_a_held_file_is_waited_for_as_long_as_patience_lasts(
         with pytest.raises(OutputError, match="another run"), open_locked(path, patience):
             pass
         assert clock.sleeps == sleeps
-    with open_locked(path, 30.0):
+    notes: list[str] = []
+    with open_locked(path, 30.0, notes.append):
         assert clock.sleeps == 7
+    assert notes == [f"another run is writing to {tmp_path}; waiting for it"]
 
 
 def test_without_posix_locks_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from cyclorama.errors import CheckpointError, ConfigError, NonFiniteLossError, O
 from cyclorama.training import loop
 from cyclorama.training.batch import TrainBatch
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
+from cyclorama.training.log import locate_sheet
 from cyclorama.training.loop import _check_share, _is_multiple, _Run, compute_learning_rate
 
 PLAIN = {"data": {"source": {"path": "shards"}}, "model": {"base": "folder"}, "steps": 6, "batch_size": 8}
@@ -227,12 +228,18 @@ def test_a_run_goes_on_from_its_step_and_takes_no_step_at_the_end(run, record) -
     assert again.step == 6 and record.saved == [] and again.model == one.out / "model"
 
 
-def test_a_stopped_run_saves_and_shows_nothing(run, record, monkeypatch) -> None:
+def test_a_stopped_run_saves_and_leaves_its_sheet_to_the_next(run, record, monkeypatch) -> None:
     one = run(checkpoint={"every_minutes": None}, validation={"every_steps": 1})
-    monkeypatch.setattr(one, "_agree_on", lambda number: 15 if one.step == 3 else None)
+    stops = [3]
+    monkeypatch.setattr(one, "_agree_on", lambda number: 15 if one.step in stops else None)
     result = one.train()
     assert (result.step, result.stopped_by, result.model) == (3, 15, None)
     assert [s[0] for s in record.saved] == [3] and record.shown == [1, 2]
+    stops.clear()
+    assert one.train().step == 6 and record.shown == [1, 2, 3, 4, 5, 6]
+    locate_sheet(one.out, 6).parent.mkdir()
+    locate_sheet(one.out, 6).touch()
+    assert one.train().step == 6 and record.shown == [1, 2, 3, 4, 5, 6]
 
 
 def test_processes_agree_on_a_signal(run) -> None:
@@ -281,6 +288,12 @@ def test_exactly_one_start_and_one_length_are_given() -> None:
     for model in ({}, {"base": "folder", "build": {}}):
         with pytest.raises(ConfigError, match="set exactly one of `base`"):
             build(model=model)
+
+
+def test_a_decoder_must_fit_the_patch_where_it_is_built() -> None:
+    with pytest.raises(ConfigError, match="patch 4 cannot be halved for each of 4 decoder_widths"):
+        build(model={"build": {"patch": 4}})
+    build(model={"build": {"patch": 4}, "autoencoder": "own"})
 
 
 def test_a_run_leaves_its_settings_and_is_not_begun_twice(run, record, monkeypatch) -> None:

@@ -7,6 +7,7 @@ import torch
 from diffusers import AutoencoderKL
 from diffusers.utils import logging as diffusers_log
 
+from cyclorama.errors import ConfigError
 from cyclorama.models.base import (
     compute_vae_scale,
     decode_latents,
@@ -51,6 +52,53 @@ def test_a_base_from_scratch_has_the_sizes_asked_for(base):
     other = build_base(SHAPE, ["A photo of perfume"], seed=6)
     assert torch.equal(base.unet.conv_in.weight, again.unet.conv_in.weight)
     assert not torch.equal(base.unet.conv_in.weight, other.unet.conv_in.weight)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decoder_widths": (20, 12)}, "decoder_widths"),
+        ({"decoder_widths": ()}, "decoder_widths"),
+        ({"decoder_widths": (8,) * 5}, r"patch 8 .* 5 decoder_widths; .* 16"),
+        ({"patch": 3}, r"patch 3 .* 3 decoder_widths; .* 4"),
+        ({"latent_channels": 193}, "latent_channels 193 .* 192"),
+        ({"unet_channels": (8, 18)}, r"unet_channels \[8, 18\] .* norm_groups 4"),
+        ({"unet_channels": ()}, "unet_channels"),
+        ({"attention_heads": 9}, "attention_heads 9 .* 8"),
+        ({"attention_heads": 17, "attention_from": 1}, "attention_heads 17 .* 16"),
+        ({"text_width": 7}, "text_width"),
+    ],
+)
+def test_sizes_that_no_layer_takes_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        SHAPE.replace(**changes).check_autoencoder()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"decoder_widths": (8,)},
+        {"decoder_widths": (8,) * 4},
+        {"patch": 12},
+        {"latent_channels": 192},
+        {"unet_channels": (4,), "attention_heads": 4},
+        {"attention_heads": 16, "attention_from": 1},
+        {"attention_from": 9},
+        {"text_width": 2},
+    ],
+)
+def test_sizes_at_the_limit_are_built_fitted_and_run(changes):
+    shape = SHAPE.replace(**changes)
+    shape.check_autoencoder()
+    base = build_base(shape, ["a"])
+    image = torch.rand(2, 3, 8 * shape.patch, 8 * shape.patch, generator=torch.Generator().manual_seed(0))
+    base.vae.fit(2 * image - 1)
+    latents = encode_image(base.vae, 2 * image - 1)
+    assert latents.shape == (2, shape.latent_channels, 8, 8)
+    assert decode_latents(base.vae, latents).shape == image.shape
+    prompts = encode_prompts(base.tokenizer, base.text_encoder, ["a", "b"])
+    assert base.unet(latents, 1, prompts).sample.shape == latents.shape
+    assert base.vae.config.blocks[0] == 3 and len(base.vae.config.blocks) == len(shape.decoder_widths)
 
 
 def test_prompts_are_cut_and_padded_and_any_text_can_be_encoded(base):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -114,7 +115,29 @@ def test_cached_arrays_are_built_once_and_bear_their_mark(tmp_path):
 
     with pytest.raises(OutputError, match=r"cannot write the training cache .*No space left.*data\.cache"):
         load_or_build(folder, "y", {}, fail, main=True)
-    assert not list(folder.glob("*y-*"))
+    assert [path.suffix for path in folder.glob("*y-*")] == [".lock"]
+
+
+def test_two_runs_that_share_a_cache_and_start_together_build_an_array_once(tmp_path, capsys):
+    built, found = [], {}
+
+    def build(path):
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(4,))
+        built.append(path)
+        time.sleep(0.3)  # meanwhile the other one comes along
+        array[:] = 1
+
+    def run(name):
+        found[name] = load_or_build(tmp_path, "latents", {}, build, main=True).tolist()
+
+    runs = [threading.Thread(target=run, args=(name,)) for name in "ab"]
+    for one in runs:
+        one.start()
+    for one in runs:
+        one.join()
+    assert found == {"a": [1] * 4, "b": [1] * 4} and len(built) == 1
+    note = f"another run is writing to {tmp_path}; waiting for it"
+    assert capsys.readouterr().err == f"{note}\n"
 
 
 @pytest.mark.parametrize("flip", [True, False])

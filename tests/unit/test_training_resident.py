@@ -19,7 +19,7 @@ from cyclorama.scenes.features import open_trunk
 from cyclorama.tensors import to_image
 from cyclorama.training import resident
 from cyclorama.training.batch import BatchBuilder, BatchNeeds, DrawSettings, sample_draws
-from cyclorama.training.config import DataConfig
+from cyclorama.training.config import DataConfig, TrainConfig
 from cyclorama.training.dataset import PromptTable
 from cyclorama.training.resident import ResidentBatchBuilder, ResidentImages, augment_hints, perturb_batch
 from cyclorama.training.stages import crop_batch
@@ -96,6 +96,16 @@ def test_zoomed_samples_are_parts_of_their_images(builders):
 def test_zoom_needs_images_on_the_accelerator():
     with pytest.raises(ConfigError, match="resident"):
         build_config(DataConfig, {"source": {"path": "x"}, "zoom": 0.5})
+
+
+def test_settings_that_resident_images_ignore_are_refused():
+    data = {"source": {"path": "x"}, "resident": True}
+    with pytest.raises(ConfigError, match=r"cache_dtype float32 .* resident"):
+        build_config(DataConfig, {**data, "cache_dtype": "float32"})
+    recipe = {"data": data, "model": {"base": "b"}, "steps": 1}
+    with pytest.raises(ConfigError, match=r"perturb\.shape rect .* data\.resident"):
+        build_config(TrainConfig, {**recipe, "perturb": {"shape": "rect"}})
+    assert build_config(TrainConfig, recipe).perturb.shape == "elliptical"
 
 
 def test_a_batch_is_a_function_of_seed_and_first_number(builders):
@@ -196,6 +206,14 @@ def test_crops_are_encoded_anew(builders):
     windows = batch.image.unfold(2, 24, 1).unfold(3, 24, 1)
     for whole, part in zip(windows, cut.image, strict=True):
         assert bool((whole.permute(1, 2, 0, 3, 4) == part).flatten(2).all(2).any())
+
+
+def test_crops_are_the_same_however_a_batch_is_divided(builders):
+    vae, plain, _ = builders
+    whole = crop_batch(plain.build(draw(3, 8)), 24, vae, seed=1)
+    parts = [crop_batch(plain.build(draw(first, 4)), 24, vae, seed=1) for first in (3, 7)]
+    for name in ("image", "latents", "noise"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
 
 
 def test_fine_resolutions_may_go_without_attention():

@@ -45,6 +45,22 @@ def test_the_newest_are_kept_and_an_older_one_of_the_same_step_is_replaced(tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000002", "step-00000010"]
 
 
+def test_what_a_killed_save_left_is_removed_by_the_next(tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(path):
+        raise Killed
+
+    for step in (2, 3):
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr("cyclorama.training.state._sync", die)
+            save_checkpoint(build_state(step), tmp_path, keep=2)
+    assert (tmp_path / ".partial-step-00000003").is_dir()
+    save_checkpoint(build_state(10), tmp_path, keep=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000010"]
+
+
 def test_incomplete_and_other_formats_are_named(tmp_path):
     path = save_checkpoint(build_state(), tmp_path, keep=2)
     whole = (path / "ema.safetensors").read_bytes()

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,7 +37,7 @@ from cyclorama.data.shards import (
     load_done_mark,
 )
 from cyclorama.errors import ConfigError, DataError, OutputError
-from cyclorama.files import write_atomic
+from cyclorama.files import open_locked, write_atomic
 from cyclorama.types import Matte, Pixels, Size
 
 
@@ -253,17 +256,16 @@ class PackedExamples:
     def prepare(cls, examples: ExampleSource, folder: Path) -> PackedExamples:
         """The packed form of ``examples`` in ``folder``, built if it is not there or no longer fits.
 
-        With several processes, let one prepare and the others open. Progress is shown while packing.
+        Of several runs that share the folder one packs and the others wait; of several processes of a run,
+        let one prepare and the others open. Progress is shown while packing.
         Raises DataError (a bad image), OutputError (not enough room, disk full).
         """
         wanted = compute_pack_hash(examples)
-        try:
-            found = _load_hash(folder)
-        except DataError:
-            found = ""
-        if found != wanted:
+        if not _holds(folder, wanted):
             try:
-                _pack(examples, folder, wanted)
+                with open_locked(folder / ".lock", math.inf, partial(print, file=sys.stderr)):
+                    if not _holds(folder, wanted):
+                        _pack(examples, folder, wanted)
             except OutputError:
                 raise
             except OSError as error:
@@ -282,12 +284,18 @@ class PackedExamples:
         return np.array(self._pixels[index]), self._masks[index].astype(np.float32) / np.float32(255)
 
 
+def _holds(folder: Path, wanted: str) -> bool:
+    try:
+        return _load_hash(folder) == wanted
+    except DataError:
+        return False
+
+
 def _pack(examples: ExampleSource, folder: Path, pack_hash: str) -> None:
     from rich.console import Console
     from rich.progress import track
 
     count, (height, width) = len(examples), examples.config.size
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "done.json").unlink(missing_ok=True)
     needed = count * height * width * 4
     arrays = [folder / "pixels.npy", folder / "masks.npy"]

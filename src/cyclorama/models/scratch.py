@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
-from pydantic import Field
+from pydantic import Field, model_validator
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from cyclorama.config import Settings
+from cyclorama.errors import ConfigError
 from cyclorama.models.autoencoder import PatchAutoencoder
 from cyclorama.models.base import BaseModel
 
 Count = Annotated[int, Field(ge=1)]
+Width = Annotated[int, Field(ge=8, multiple_of=8)]
 
 PROMPT_LENGTH = 32
 """Tokens of a prompt in bases built here (Stable Diffusion's have 77)."""
@@ -28,22 +30,52 @@ class BaseShape(Settings):
     image_size: Count = 256
     """Native side in pixels."""
     patch: Count = 16
-    """Pixels per latent position along a side, a power of two."""
+    """Pixels per latent position along a side; a multiple of 2 ** (number of ``decoder_widths`` - 1)."""
     latent_channels: Count = 8
-    unet_channels: tuple[Count, ...] = (96, 160)
+    """At most the 3 x patch x patch values of a patch."""
+    unet_channels: Annotated[tuple[Count, ...], Field(min_length=1)] = (96, 160)
+    """Channels per resolution, fine to coarse, multiples of ``norm_groups``."""
     unet_layers: Count = 1
     """Residual blocks per resolution."""
     attention_from: Annotated[int, Field(ge=0)] = 0
     """First resolution, fine to coarse, whose blocks attend to the prompt and to themselves."""
     attention_heads: Count = 4
+    """At most the channels of a resolution that attends."""
     norm_groups: Count = 16
-    text_width: Count = 64
+    text_width: Annotated[int, Field(ge=2, multiple_of=2)] = 64
     text_layers: Count = 2
-    decoder_widths: tuple[Count, ...] = (192, 128, 96, 48)
+    decoder_widths: Annotated[tuple[Width, ...], Field(min_length=1)] = (192, 128, 96, 48)
     """Channels of the autoencoder's refiner, coarse to fine."""
     whitening: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Share of the latents' spectrum that is levelled; see PatchAutoencoder."""
     prediction_type: Literal["epsilon", "v_prediction"] = "v_prediction"
+
+    @model_validator(mode="after")
+    def _check_layers(self) -> Self:
+        channels = self.unet_channels
+        if any(count % self.norm_groups for count in channels):
+            raise ConfigError(
+                f"unet_channels {list(channels)} must be multiples of norm_groups {self.norm_groups}"
+            )
+        narrowest = min((*channels[self.attention_from :], channels[-1]))
+        if self.attention_heads > narrowest:
+            raise ConfigError(
+                f"attention_heads {self.attention_heads} are more than the {narrowest} channels that attend"
+            )
+        return self
+
+    def check_autoencoder(self) -> None:
+        """Raise ConfigError if no autoencoder of these sizes can be fitted to images."""
+        widths = len(self.decoder_widths)
+        if self.patch % 2 ** (widths - 1):
+            raise ConfigError(
+                f"patch {self.patch} cannot be halved for each of {widths} decoder_widths; give fewer, or a "
+                f"multiple of {2 ** (widths - 1)}"
+            )
+        if self.latent_channels > 3 * self.patch**2:
+            raise ConfigError(
+                f"latent_channels {self.latent_channels} are more than a patch's {3 * self.patch**2} values"
+            )
 
 
 def build_tokenizer(texts: Sequence[str], length: int = PROMPT_LENGTH) -> CLIPTokenizer:
@@ -100,7 +132,7 @@ def build_base(shape: BaseShape, texts: Sequence[str], seed: int = 0) -> BaseMod
             patch=shape.patch,
             latent_channels=shape.latent_channels,
             widths=shape.decoder_widths,
-            blocks=(3, *(2,) * (len(shape.decoder_widths) - 2), 1),
+            blocks=(3, *(2,) * (len(shape.decoder_widths) - 2), 1)[: len(shape.decoder_widths)],
             whitening=shape.whitening,
         )
     return BaseModel(unet, vae, text_encoder.eval(), tokenizer, build_ddim(shape.prediction_type))

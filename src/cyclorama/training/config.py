@@ -48,9 +48,13 @@ class DataConfig(Settings):
     """Threads that prepare coming batches while one is trained on; 0 prepares them in the loop."""
 
     @model_validator(mode="after")
-    def _check_zoom(self) -> Self:
+    def _check_resident(self) -> Self:
         if self.zoom < 1 and not self.resident:
             raise ConfigError(f"zoom {self.zoom:g} needs resident: true; other batches show whole images")
+        if self.resident and self.cache_dtype != "float16":
+            raise ConfigError(
+                f"cache_dtype {self.cache_dtype} does not go with resident: true, whose latents are float16"
+            )
         return self
 
 
@@ -82,6 +86,8 @@ class ModelConfig(Settings):
             )
         if self.autoencoder is not None and self.build is None:
             raise ConfigError("autoencoder goes with `build`; a `base` brings its own autoencoder")
+        if self.build is not None and self.autoencoder is None:
+            self.build.check_autoencoder()
         return self
 
 
@@ -191,6 +197,10 @@ class TrainConfig(Settings):
             )
         if (self.steps is None) == (self.epochs is None):
             raise ConfigError(f"set exactly one of steps and epochs, got {self.steps} and {self.epochs}")
+        if self.data.resident and self.perturb.shape != "elliptical":
+            raise ConfigError(
+                f"perturb.shape {self.perturb.shape} does not go with data.resident, which dilates by discs"
+            )
         self.check_crop(self.model.build.patch if self.model.build is not None else 1)
         return self
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import sys
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +27,7 @@ from torch import Tensor, nn
 
 from cyclorama.data.examples import ExampleConfig, ExampleSource, PackedExamples, SourceConfig
 from cyclorama.errors import OutputError
+from cyclorama.files import open_locked
 from cyclorama.jobs.store import compute_key
 from cyclorama.models.base import encode_image
 from cyclorama.models.speed import compute_digest
@@ -151,23 +155,25 @@ def load_or_build(
 ) -> Array:
     """The array of ``identity`` in ``folder``, memory-mapped; built by the main process if missing.
 
-    The other processes wait for the done mark. Raises OutputError (full disk, folder not writable).
+    The other processes, and other runs that share ``folder``, wait until it is built. Raises OutputError
+    (full disk, folder not writable).
     """
     path = folder / f"{name}-{compute_key(identity)}.npy"
     done = path.with_suffix(".done")
-    if not done.exists() and main:
-        partial = folder / f".partial-{path.name}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            build(partial)
-            partial.replace(path)
-            done.write_text(json.dumps({"bytes": path.stat().st_size}) + "\n", encoding="utf-8")
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise OutputError(
-                f"cannot write the training cache {path}: {error.strerror or error}; free some space or "
-                f"set data.cache to a folder on another disk"
-            ) from error
+    if main and not done.exists():
+        part = folder / f".partial-{path.name}"
+        with open_locked(path.with_suffix(".lock"), math.inf, partial(print, file=sys.stderr)):
+            try:
+                if not done.exists():
+                    build(part)
+                    part.replace(path)
+                    done.write_text(json.dumps({"bytes": path.stat().st_size}) + "\n", encoding="utf-8")
+            except OSError as error:
+                part.unlink(missing_ok=True)
+                raise OutputError(
+                    f"cannot write the training cache {path}: {error.strerror or error}; free some space or "
+                    f"set data.cache to a folder on another disk"
+                ) from error
     while not done.exists():
         time.sleep(0.5)
     array: Array = np.load(path, mmap_mode="r")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -34,10 +35,11 @@ class RunLog:
 
     def __init__(self, out: Path, *, step: int, steps: int, batch_size: int, every: int, main: bool) -> None:
         self.main = main
+        self.losses: list[float] = []
+        """Of the steps since the last row; a run that goes on brings its own list."""
         self._every, self._steps = every, steps
         self._batch_size = batch_size
         self._smoothed: float | None = None
-        self._losses: list[float] = []
         self._mark = (time.perf_counter(), step)
         self._said = 0.0
         if main:
@@ -60,7 +62,7 @@ class RunLog:
             return
         last = loss if self._smoothed is None else self._smoothed
         self._smoothed = SMOOTHING * last + (1 - SMOOTHING) * loss
-        self._losses.append(loss)
+        self.losses.append(loss)
         self._bar.update(self._task, completed=step)
         if step % self._every:
             return
@@ -72,8 +74,8 @@ class RunLog:
         if self._bar.disable and now - self._said >= LINE_SECONDS:
             self._said = now
             self._console.print(f"step {step}/{self._steps}, {text}", highlight=False)
-        mean = float(np.mean(self._losses))
-        self._losses = []
+        mean = float(np.mean(self.losses))
+        self.losses.clear()
         row = {"loss": mean, "grad_norm": grad_norm, "learning_rate": learning_rate}
         self.add_scalars(step, {**row, "images_per_second": rate})
 
@@ -117,6 +119,11 @@ def _keep_rows(path: Path, step: int) -> bytes:
     return b"".join(line for line in lines if line.endswith(b"\n") and json.loads(line)["step"] <= step)
 
 
+def locate_sheet(out: Path, step: int) -> Path:
+    """Where the validation sheet of ``step`` lies, once it is whole."""
+    return out / "validation" / f"step-{step:08d}.png"
+
+
 @torch.no_grad()
 def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path, log: RunLog) -> None:
     """Show the images of ``shown`` with the networks as they are: ``validation/step-N.png``, and logged.
@@ -130,9 +137,9 @@ def validate(networks: StageNetworks, shown: BatchBuilder, step: int, out: Path,
     networks.train()
     rows = torch.cat([column.float().cpu() for column in columns], dim=3)
     sheet = to_pixels(torch.cat(list(rows), dim=1).nan_to_num())
-    path = out / "validation" / f"step-{step:08d}.png"
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(sheet).save(path)
     log.add_sheet(step, sheet)
     if scalars:
         log.add_scalars(step, scalars)
+    encoded = io.BytesIO()
+    Image.fromarray(sheet).save(encoded, "PNG")
+    write_atomic(locate_sheet(out, step), encoded.getvalue())

@@ -43,7 +43,7 @@ from cyclorama.training.batch import (
 )
 from cyclorama.training.config import OptimiserConfig, TrainConfig, list_differences
 from cyclorama.training.dataset import TrainingData
-from cyclorama.training.log import RunLog, validate
+from cyclorama.training.log import RunLog, locate_sheet, validate
 from cyclorama.training.prepare import Prepared, prepare_run
 from cyclorama.training.stage import TrainStage
 from cyclorama.training.state import (
@@ -194,6 +194,7 @@ class _Run:
         self.scaler = getattr(accelerator, "scaler", None)
         self.steps = config.compute_steps(len(prepared.builder.data))
         self.step = 0
+        self.losses: list[float] = []  # of the steps that no row of the log tells of
 
     def restore(self, state: TrainState, path: Path) -> None:
         """Go on from ``state``."""
@@ -215,19 +216,22 @@ class _Run:
             self.ema.load(state.ema, state.step)
         if self.scaler is not None and state.run.get("scaler"):
             self.scaler.load_state_dict(state.run["scaler"])
-        self.step = state.step
+        self.step, self.losses = state.step, state.run.get("losses", [])
 
     def train(self) -> TrainingResult:
         """All remaining steps, with checkpoints and validation on the way, and the export."""
         main, parts = self.accelerator.is_main_process, self.config.gradient_accumulation
         every, size = self.config.log_every_steps, self.config.batch_size
-        checkpoint, sheet_steps = self.config.checkpoint, self.config.validation.every_steps
+        checkpoint = self.config.checkpoint
         log = RunLog(self.out, step=self.step, steps=self.steps, batch_size=size, every=every, main=main)
+        log.losses = self.losses
         saved_at, saved_step = time.monotonic(), self.step
         items = range(self.step * parts, self.steps * parts)
         batches = iterate_ahead(self._build_batch, items, self.config.data.workers)
         model = stopped = None
         with log, catch_stop(quiet=not main) as stop, contextlib.closing(batches):
+            if self.step > 0 and not locate_sheet(self.out, self.step).exists():
+                self._show(log)  # what a run that was stopped here left out
             while self.step < self.steps and stopped is None:
                 self._take_step(batches, log)
                 stopped = self._agree_on(stop.number)
@@ -239,10 +243,8 @@ class _Run:
                     with log.pause():
                         self._save()
                     saved_at, saved_step = time.monotonic(), self.step
-                shown = sheet_steps is not None and (last or _is_multiple(self.step, sheet_steps))
-                if main and shown and stopped is None:
-                    with log.pause(), self._averaged():
-                        validate(self.networks, self.prepared.shown, self.step, self.out, log)
+                if stopped is None:
+                    self._show(log)
             if stopped is None:
                 if main:
                     with self._averaged():
@@ -332,9 +334,18 @@ class _Run:
                 "files": self.prepared.files,
                 "start": self.prepared.start,
                 "scaler": self.scaler.state_dict() if self.scaler is not None else None,
+                "losses": self.losses,
             },
         )
         save_checkpoint(state, self.out / "checkpoints", self.config.checkpoint.keep)
+
+    def _show(self, log: RunLog) -> None:
+        """The validation sheet of this step, if one is due."""
+        every = self.config.validation.every_steps
+        due = every is not None and (self.step == self.steps or _is_multiple(self.step, every))
+        if due and self.accelerator.is_main_process:
+            with log.pause(), self._averaged():
+                validate(self.networks, self.prepared.shown, self.step, self.out, log)
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:

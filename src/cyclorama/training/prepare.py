@@ -69,16 +69,15 @@ class Prepared:
 def prepare_run(
     stage: TrainStage, config: TrainConfig, out: Path, accelerator: Any, data: TrainingData | None = None
 ) -> Prepared:
-    """Open the data, load or build the start, fill the cache, let autoencoder and text encoder go.
+    """Load or build the start, open the data, fill the cache, let autoencoder and text encoder go.
 
     ``out`` is the run's folder, in which the main process writes; ``data`` replaces what
-    ``config.data.source`` names.
+    ``config.data.source`` names. What is wrong with the recipe is told before all images are packed.
     Raises ConfigError, DataError, ModelError, OutputError.
     """
-    source, needs = None, stage.needs
+    source, needs, settings = None, stage.needs, config.data
     if data is None:
-        source = open_split(config.data, config.data.source, config.data.limit)
-        data = open_data(source, config.data, out, accelerator)
+        data = source = open_split(settings, settings.source, settings.limit)
     if len(data) == 0:
         raise DataError(f"{config.data.source.path} holds no image to train on")
     categories = sorted({data.category(index) for index in range(len(data))})
@@ -92,8 +91,10 @@ def prepare_run(
             f"{base.image_multiple} ({base.vae_scale} per latent)"
         )
     trained, frozen = stage.build(start, base)
+    shown = _open_shown(config, data, source is None, categories)
+    if source is not None:
+        data = open_data(source, settings, out, accelerator)
     fingerprint = compute_fingerprint(data)
-    settings = config.data
     cache, main = settings.cache or out / "cache", accelerator.is_main_process
     identity = {"data": fingerprint, "vae": compute_module_hash(base.vae)}
     if source is not None:
@@ -110,7 +111,6 @@ def prepare_run(
             lambda path: build_latents(path, data, base.vae, settings, accelerator.device, main),
             main=main,
         )
-    shown = _open_shown(config, data, source is None, categories)
     encoded = [encode_image(base.vae, to_image(shown.load(i)[0])) for i in range(len(shown))]
     shown_latents = torch.stack(encoded).float().numpy()
     prompts = None

@@ -187,11 +187,13 @@ def compute_autoencoder_loss(networks: StageNetworks, batch: TrainBatch) -> Tens
 
 
 def crop_batch(batch: TrainBatch, side: int, vae: Any, seed: int) -> TrainBatch:
-    """The batch's images cut to a square of ``side`` pixels each at a place drawn for it, encoded anew."""
+    """The batch's images cut to a square of ``side`` pixels each, encoded anew.
+
+    A sample's place is drawn from ``seed`` and its number: it is the same in any batch.
+    """
     assert batch.image is not None
     height, width = batch.image.shape[-2:]
-    generator = build_generator(seed, batch.numbers[0], "crop")
-    places = torch.rand((len(batch.image), 2), generator=generator)
+    places = torch.stack([torch.rand(2, generator=build_generator(seed, n, "crop")) for n in batch.numbers])
     tops, lefts = (places * torch.tensor([height - side + 1, width - side + 1])).long().T.tolist()
     image = torch.stack(
         [x[:, y : y + side, z : z + side] for x, y, z in zip(batch.image, tops, lefts, strict=True)]

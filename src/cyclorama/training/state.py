@@ -42,7 +42,8 @@ class TrainState:
     optimizer: Mapping[str, Tensor]
     """``{parameter}/{exp_avg|exp_avg_sq|step}``."""
     run: Mapping[str, Any]
-    """JSON: stage, config, data fingerprint, hashes of the images' files and of the start, loss scaler."""
+    """JSON: stage, config, data fingerprint, hashes of the images' files and of the start, loss scaler, and
+    the losses that no row of metrics.jsonl tells of yet."""
 
 
 def save_checkpoint(state: TrainState, folder: Path, keep: int) -> Path:
@@ -54,7 +55,8 @@ def save_checkpoint(state: TrainState, folder: Path, keep: int) -> Path:
     partial = folder / f".partial-{target.name}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
+        for left in folder.glob(".partial-*"):  # by a save that was killed
+            shutil.rmtree(left, ignore_errors=True)
         partial.mkdir()
         files = {}
         for part in _PARTS:
