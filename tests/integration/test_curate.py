@@ -208,6 +208,22 @@ def test_a_changed_file_alone_is_judged_anew(tmp_path, monkeypatch):
     assert read_stable(tmp_path / "out") == read_stable(tmp_path / "fresh")
 
 
+def test_names_and_texts_that_are_no_unicode_do_not_end_the_run(tmp_path):
+    manifest = write_input(tmp_path / "shop")
+    rows = [json.loads(line) for line in manifest.read_text().splitlines() if line.startswith('{"')]
+    rows[0] |= {"id": "half \ud83d", "cate_name": "Cup \ud83d", "\ud83d": "\ud83d", "brand": "\ud83d"}
+    latin = os.fsdecode(b"\xe9.png")
+    (manifest.parent / rows[7]["img_path"]).rename(manifest.parent / latin)
+    rows[7]["img_path"] = latin
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    assert curate(manifest, tmp_path / "out").rows == len(rows)
+    found = read_results(tmp_path / "out")
+    assert [found[0][name] for name in ("key", "verdict", "category")] == ["half ?", "keep", "Cup ?"]
+    assert (found[7]["image"], found[7]["rule"]) == (f"{manifest.parent}/?.png", "reading")
+    kept = next(read_shards(tmp_path / "out" / "set")).meta
+    assert (kept["id"], kept["brand"], kept["?"]) == ("half ?", "?", "?")
+
+
 def test_decisions_are_taken_in_with_who_and_when(manifest, tmp_path, monkeypatch):
     out = tmp_path / "out"
     curate(manifest, out)
