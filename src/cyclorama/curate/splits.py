@@ -165,7 +165,8 @@ def propose_pairs(
     """
     decided = decided or {}
     accepted = [pair for pair, choice in decided.items() if choice == "accept"]
-    served, used = (Counter(keys) for keys in (zip(*accepted, strict=True) if accepted else ((), ())))
+    served = Counter(product for product, _ in accepted)
+    used = Counter(reference for _, reference in accepted)
     usable = [
         (row, category, row.mask_shape)
         for row, category in sorted(zip(rows, categories, strict=True), key=lambda pair: pair[0].record.key)
