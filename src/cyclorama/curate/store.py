@@ -22,8 +22,7 @@ killed and whatever engine and number of workers it had.
 The cache holds, per image content, one JSON file with every answer ever given about it, and beside it what
 rules have repaired, as PNG layers. A key is a digest of the image as the rule saw it and of the rule's name,
 version and settings, so a run takes over exactly what would come out again. Files of web servers and files
-embedded in a table are kept here, too. The cache and
-the journal may be deleted at any time between runs.
+embedded in a table are kept here, too. The cache and the journal may be deleted at any time between runs.
 """
 
 from __future__ import annotations
