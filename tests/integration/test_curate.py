@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +208,22 @@ def test_a_changed_file_alone_is_judged_anew(tmp_path, monkeypatch):
     assert read_stable(tmp_path / "out") == read_stable(tmp_path / "fresh")
 
 
+def test_names_and_texts_that_are_no_unicode_do_not_end_the_run(tmp_path):
+    manifest = write_input(tmp_path / "shop")
+    rows = [json.loads(line) for line in manifest.read_text().splitlines() if line.startswith('{"')]
+    rows[0] |= {"id": "half \ud83d", "cate_name": "Cup \ud83d", "\ud83d": "\ud83d", "brand": "\ud83d"}
+    latin = os.fsdecode(b"\xe9.png")
+    (manifest.parent / rows[7]["img_path"]).rename(manifest.parent / latin)
+    rows[7]["img_path"] = latin
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    assert curate(manifest, tmp_path / "out").rows == len(rows)
+    found = read_results(tmp_path / "out")
+    assert [found[0][name] for name in ("key", "verdict", "category")] == ["half ?", "keep", "Cup ?"]
+    assert (found[7]["image"], found[7]["rule"]) == (f"{manifest.parent}/?.png", "reading")
+    kept = next(read_shards(tmp_path / "out" / "set")).meta
+    assert (kept["id"], kept["brand"], kept["?"]) == ("half ?", "?", "?")
+
+
 def test_decisions_are_taken_in_with_who_and_when(manifest, tmp_path, monkeypatch):
     out = tmp_path / "out"
     curate(manifest, out)
@@ -226,6 +244,23 @@ def test_decisions_are_taken_in_with_who_and_when(manifest, tmp_path, monkeypatc
     assert rows["07.png"]["reason"] == "rejected by Bo: ugly"
     assert rows["08.png"]["verdict"] == "keep"  # the next best of the rejected one's duplicates
     assert "04.png" in {sample.meta["id"] for sample in read_shards(out / "set")}
+
+
+@pytest.mark.parametrize("deleted", [("cache",), ("journal",), ("cache", "journal")])
+@pytest.mark.parametrize("rejected", [(), ("07.png",)])
+def test_cache_and_journal_may_be_deleted(manifest, finished, tmp_path, deleted, rejected):
+    out, fresh = tmp_path / "out", tmp_path / "fresh"
+    shutil.copytree(finished, out)
+    fresh.mkdir()
+    for folder in deleted:
+        shutil.rmtree(out / folder)
+    for folder, key in itertools.product((out, fresh), rejected):
+        save_decision(folder / FILE_NAME, Decision(key, "reject", "Bo", 1.0))
+    assert curate(manifest, out).finished and curate(manifest, fresh).finished
+    assert read_stable(out) == read_stable(fresh)
+    masks = [row["product_mask"] for row in read_results(out) if row["product_mask"]]
+    assert masks and all((out / name).is_file() for name in masks)
+    assert curate(manifest, out).looked_at == 0
 
 
 def test_a_decision_about_another_image_does_not_count(tmp_path):

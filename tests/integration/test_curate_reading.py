@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from _curating import SIDE, draw_image, encode
 
 from cyclorama.curate.config import ReadingSettings
-from cyclorama.curate.reading import read_input, read_stamps
+from cyclorama.curate.reading import InputRow, read_input, read_stamps
 from cyclorama.curate.records import Record
 from cyclorama.curate.store import ImageCache, decode_record
 from cyclorama.data.addresses import read_bytes
@@ -115,6 +117,36 @@ def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
     assert rows[2].problem == "row 3 (line 3): column 'image' is empty"
     assert rows[3].problem.startswith("row 4 (line 4): not valid JSON")
     assert rows[4].problem == "row 5 (line 5): column 'pv': got '-1', need a whole number from 0"
+
+
+def test_names_and_texts_that_are_no_unicode_are_cleaned(tmp_path):
+    """A file's name in Latin-1, and half an emoji, as a shop's export cuts texts."""
+    for name in (b"ok.png", b"caf\xe9.png", b"m\xe9.png"):
+        (tmp_path / os.fsdecode(name)).write_bytes(encode(draw_image(0)))
+    half = "\ud83d"
+    lines = [
+        {"image": "ok.png", "id": f"a{half}", "sku": f"b{half}", "category": f"c{half}", "brand": f"d{half}"},
+        {"image": "ok.png", "licence": f"e{half}", "language": f"f{half}", f"g{half}": f"h{half}"},
+        {"image": os.fsdecode(b"caf\xe9.png")},
+        {"image": "ok.png", "mask": os.fsdecode(b"m\xe9.png")},
+        {"image": f"x{half}.png"},
+        {"image": f"x{half}.png", "pv": f"-1{half}"},
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    rows = read_input(str(tmp_path / "m.jsonl"), READING).rows
+    assert len(rows) == 6
+    assert all(json.dumps([asdict(row.record), row.problem], ensure_ascii=False).encode() for row in rows)
+    image = str(tmp_path / "ok.png")
+    assert rows[0] == InputRow(Record("a?", image, product_id="b?", category="c?", brand="d?"))
+    assert rows[1] == InputRow(Record("ok.png", image, licence="e?", language="f?", extra={"g?": "h?"}))
+    assert rows[2] == InputRow(
+        Record("caf?.png", str(tmp_path / "caf?.png")),
+        f"the name of its image is no valid Unicode: '{tmp_path}/caf\\udce9.png'; rename the file",
+    )
+    assert (rows[3].record.key, rows[3].record.mask) == ("ok.png-2", str(tmp_path / "m?.png"))
+    assert rows[3].problem.startswith("the name of its mask is no valid Unicode")
+    assert [row.record.key for row in rows[4:]] == ["x?.png", "x?.png-2"] and rows[4].problem
+    assert rows[5].problem.startswith("row 6 (line 6): column 'pv'")
 
 
 def test_a_folder_gives_masks_notes_and_categories(tmp_path):

@@ -16,7 +16,14 @@ from cyclorama.curate.judging import READING
 from cyclorama.curate.outputs import RESULTS_FILE
 from cyclorama.curate.report import CARD_FILE, REPORT_FILE
 from cyclorama.curate.report_statistics import FEW, MANY
-from cyclorama.curate.review import FILE_NAME, IMAGE_FOLDER, Decision, load_review_items, save_decision
+from cyclorama.curate.review import (
+    FILE_NAME,
+    IMAGE_FOLDER,
+    Choice,
+    Decision,
+    load_review_items,
+    save_decision,
+)
 from cyclorama.curate.reviewing import PAIRS_FILE
 from cyclorama.curate.run import CurateResult, run_curate
 from cyclorama.curate.settling import OUTPUT, REVIEW
@@ -173,7 +180,9 @@ def test_review_and_pairs(out: Path) -> None:
         f"pair:{product}|{reference}": 1.0 for product, reference in PAIRS.items()
     }
     lines = [json.loads(line) for line in (out / PAIRS_FILE).read_text().splitlines()]
-    assert {line["product_id"]: line["reference_id"] for line in lines} == PAIRS
+    assert {line["product_key"]: line["reference_key"] for line in lines} == PAIRS
+    products = [(line["product_id"], line["reference_product_id"]) for line in lines]
+    assert products == [("p0", "p5"), ("p0", "p4"), ("p3", "p4"), ("p4", "p3"), ("p5", "p0")]
     assert {line["state"] for line in lines} == {"proposed"}
     assert [line["reference"] for line in lines] == [name.replace(".", "_") for name in PAIRS.values()]
     shown = {image.path for item in (first, *pairs) for image in item.images}
@@ -208,7 +217,7 @@ def test_people_decide_and_it_runs_again(manifest: Path, out: Path) -> None:
         key: [EVIDENCE] if key == "05.png" else [EVIDENCE, MASK] for key in set(decided) - {"06.png"}
     }
     lines = [json.loads(line) for line in (out / PAIRS_FILE).read_text().splitlines()]
-    states = {(line["product_id"], line["reference_id"]): line["state"] for line in lines}
+    states = {(line["product_key"], line["reference_key"]): line["state"] for line in lines}
     assert set(states.values()) <= {"proposed", "accepted"} and "00.jpg" not in {key for key, _ in states}
     assert not (out / IMAGE_FOLDER / "left over.jpg").exists()
     store = CurateStore(out)
@@ -216,3 +225,29 @@ def test_people_decide_and_it_runs_again(manifest: Path, out: Path) -> None:
     assert marks == store.compute_digests(store.list_stable()) and len(marks) > 20
     again = run(manifest, out)
     assert (again.looked_at, again.verdicts) == (0, result.verdicts)
+
+
+def test_decisions_about_pairs_outlive_further_products(tmp_path: Path) -> None:
+    manifest, out = write_input(tmp_path / "shop"), tmp_path / "out"
+    run(manifest, out)
+    items = {item.key: item for item in load_review_items(out)}
+    choices: dict[str, Choice] = {"pair:01.png|09.jpg": "accept", "pair:07.png|09.jpg": "reject"}
+    for key, choice in choices.items():
+        save_decision(out / FILE_NAME, Decision(key, choice, "Ada", 86400.0, "", items[key].basis))
+    save_decision(out / FILE_NAME, Decision("pair:09.jpg|07.png", "accept", "Ada", 86400.0, "", "of old"))
+    for count in (11, 41):
+        write_input(manifest.parent, count)
+        run(manifest, out)
+        lines = [json.loads(line) for line in (out / PAIRS_FILE).read_text().splitlines()]
+        states = {f"pair:{line['product_key']}|{line['reference_key']}": line["state"] for line in lines}
+        assert {key: state for key, state in states.items() if state != "proposed"} == {
+            "pair:01.png|09.jpg": "accepted",
+            "pair:07.png|09.jpg": "rejected",
+        }
+        assert {line["decided_by"] for line in lines if line["state"] != "proposed"} == {"Ada"}
+        sevens = [line["state"] for line in lines if line["product_key"] == "07.png"]
+        assert sevens == ["rejected", "proposed"]
+        assert [line["product_key"] for line in lines] == sorted(line["product_key"] for line in lines)
+        asked = load_review_items(out)
+        assert [item.key for item in asked if item.kind == "pair"] == list(states)
+        assert all((out / image.path).is_file() for item in asked for image in item.images)

@@ -201,9 +201,14 @@ def test_without_any_mask_a_studio_product_is_keyed_and_a_network_asked_else() -
     assert nothing.reason.endswith("0.75 is the least; give masks or set mask.cutout_network")
 
 
-def test_transparency_goes_before_a_mask_and_a_network_comes_last() -> None:
-    found = MaskRule().judge(_image(1 - _mask(), alpha=_mask()))
+def test_a_rows_own_mask_goes_before_transparency_and_a_network_comes_last() -> None:
+    corners = np.ones((SIDE, SIDE), dtype=np.float32)
+    for rows in (slice(8), slice(-8, None)):
+        corners[rows, :8] = corners[rows, -8:] = 0  # a banner with its corners cut off
+    found = MaskRule().judge(_image(_mask(), alpha=corners))
+    assert (found.verdict, found.reason) == (Verdict.KEEP, "")
     assert np.array_equal(found.repaired.mask, _mask())
+    assert np.array_equal(MaskRule().judge(_image(None, alpha=_mask())).repaired.mask, _mask())
 
     class Network:
         name = "drawn"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from cyclorama.curate.records import SHAPE_SIDE, Record, Summary
-from cyclorama.curate.review import pair_key
-from cyclorama.curate.splits import PairsSettings, compute_shape_similarity, propose_pairs
+from cyclorama.curate.review import Choice, find_pair, pair_key
+from cyclorama.curate.splits import PairsSettings, build_proposal, compute_shape_similarity, propose_pairs
 from cyclorama.errors import ConfigError
 
 
@@ -68,6 +70,63 @@ def test_a_reference_serves_only_so_many_and_order_does_not_matter() -> None:
     assert all(p.product_key != p.reference_key for p in proposals)
     shuffled = random.Random(3).sample(rows, 30)
     assert propose_pairs(shuffled, ["mug"] * 30, settings) == proposals
+
+
+def test_equal_outlines_all_get_a_pair() -> None:
+    rows = [summary(f"k{n:03d}", f"p{n}", None, box(32, 16)) for n in range(100)]
+    proposals = propose_pairs(rows, ["book"] * 100, PairsSettings())
+    assert len({p.product_key for p in proposals}) == len(proposals) == 100
+    assert max(Counter(p.reference_key for p in proposals).values()) <= 3
+
+
+def test_accepted_pairs_are_taken_and_rejected_ones_make_room_for_the_next_best() -> None:
+    rows = [summary(key, f"p{key}", None, box(32, width)) for key, width in zip("abcd", (16, 16, 15, 12))]
+    settings = PairsSettings(per_reference=1)
+    free = {(p.product_key, p.reference_key) for p in propose_pairs(rows, ["mug"] * 4, settings)}
+    assert free == {("a", "b"), ("b", "a"), ("c", "d"), ("d", "c")}
+    decided: dict[tuple[str, str], Choice] = {("a", "d"): "accept", ("b", "a"): "reject"}
+    found = [(p.product_key, p.reference_key) for p in propose_pairs(rows, ["mug"] * 4, settings, decided)]
+    assert found == [("b", "c"), ("c", "a"), ("d", "b")]  # a has its own; d is used up; b's best is refused
+
+
+def test_more_rejections_than_are_looked_at_leave_the_next_best() -> None:
+    rows = [summary(f"k{n:02d}", f"p{n}", None, box(32, 16)) for n in range(30)]
+    decided: dict[tuple[str, str], Choice] = {("k00", f"k{n:02d}"): "reject" for n in range(1, 29)}
+    found = {
+        p.product_key: p.reference_key for p in propose_pairs(rows, ["mug"] * 30, PairsSettings(), decided)
+    }
+    assert found["k00"] == "k29"
+
+
+def test_beyond_the_limit_a_new_row_changes_few_pairs() -> None:
+    widths = random.Random(1)
+    rows = [summary(f"k{n:02d}", f"p{n}", None, box(32, widths.randint(10, 32))) for n in range(60)]
+    settings = PairsSettings(group_limit=30, shape_similarity=0.3)
+    before = {p.product_key for p in propose_pairs(rows, ["mug"] * 60, settings)}
+    more = [summary("a", "p", None, box(32, 20)), *rows]
+    after = {p.product_key for p in propose_pairs(more, ["mug"] * 61, settings)}
+    assert len(before) == len(after) == 30 and len(before & after) >= 29
+
+
+def test_a_pair_is_described_by_what_its_rows_share() -> None:
+    one, other = summary("a", "p1", "Acme", box(32, 16)), summary("b", "p2", "acme ", box(32, 12))
+    branded = build_proposal(one, other, ("mug", "cup"))
+    assert branded is not None and branded.reason == "same brand Acme; outlines overlap by 75%"
+    blank = replace(other, record=replace(other.record, brand=" "))
+    same = build_proposal(one, blank, ("mug", "Mug"))
+    assert same is not None and (same.reason, same.numbers["same_brand"]) == (
+        "same category; outlines overlap by 75%",
+        0,
+    )
+    assert build_proposal(one, blank, ("mug", "cup")) is None
+    assert build_proposal(one, summary("c", "p1", "Acme", box(32, 16)), ("mug", "mug")) is None
+    assert build_proposal(one, summary("c", "p2", "Acme", None), ("mug", "mug")) is None
+
+
+def test_a_pairs_rows_are_found_by_its_key() -> None:
+    assert find_pair(pair_key("a", "b"), {"a", "b"}) == ("a", "b")
+    assert find_pair(pair_key("a|b", "c"), {"a|b", "c"}) == ("a|b", "c")
+    assert find_pair(pair_key("a", "b"), {"a"}) is find_pair("a|b", {"a", "b"}) is None
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -208,3 +208,31 @@ def test_a_reason_that_is_no_rule_has_its_own_line_in_the_card(
     write_report(store, cache, outcomes, CurateConfig(), ["clicks", "text"], ["a note"])
     assert "a note" in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert hashlib.sha256(b"tar").hexdigest() in (tmp_path / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [0.24] * 3 + [0.24000000000000005] * 3,
+        [1.0, 1.0000000000000002],
+        [-1e308, 1e308],
+        [1e308, 1.5e308],
+        [5e-324, 1e-323],
+        [0.0, np.inf],
+    ],
+)
+def test_numbers_that_differ_by_rounding_or_beyond_measure_have_no_distribution(numbers: list[float]) -> None:
+    rows = [outcome(n, Verdict.KEEP) for n in range(len(numbers))]
+    for row, number in zip(rows, numbers, strict=True):
+        row.findings = [Finding("clicks", Verdict.KEEP, numbers={"rate": number})]
+    assert collect_statistics(rows).distributions == ()
+
+
+def test_a_far_value_beside_equal_ones_widens_the_range() -> None:
+    numbers = [0.24] * 300 + [0.24000000000000005] * 300 + [1e6]
+    rows = [outcome(n, Verdict.KEEP) for n in range(len(numbers))]
+    for row, number in zip(rows, numbers, strict=True):
+        row.findings = [Finding("clicks", Verdict.KEEP, numbers={"rate": number})]
+    (found,) = collect_statistics(rows).distributions
+    assert (found.low, found.high) == (0.24, 1e6)
+    assert (found.kept[0], found.kept[-1], sum(found.kept)) == (600, 1, 601)

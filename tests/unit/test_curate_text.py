@@ -14,6 +14,7 @@ from cyclorama.curate.records import Record, RuleImage, Verdict
 from cyclorama.curate.text import TextRule, TextSettings, count_repeats, measure_seam
 from cyclorama.curate.text_finding import FindingSettings, FoundText, RapidTextFinder, draw_texts
 from cyclorama.errors import ConfigError
+from cyclorama.evaluation.preservation import compute_edit_distance
 
 SIDE = 128
 _MARKS = ("© Sample", "sample", "SAMPIE", "Sample")
@@ -204,6 +205,30 @@ def test_the_same_words_over_product_and_background_are_a_watermark() -> None:
     assert count_repeats(marks[:3], marks[3:]) == 4
     assert count_repeats([], marks) == 0 and count_repeats(marks, []) == 0
     assert count_repeats(marks, [_text(0, 0, 9, 9, text="other")]) == 1
+
+
+def test_only_readings_that_can_be_the_same_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def compare(words: str, other: str) -> int:
+        compared.append((words, other))
+        return compute_edit_distance(words, other)
+
+    monkeypatch.setattr("cyclorama.curate.text.compute_edit_distance", compare)
+    texts = [_text(0, 0, 9, 9, text="abcdefghi"[:length]) for length in range(1, 10)]
+    assert count_repeats([], texts) == 0 and compared == []
+    assert count_repeats(texts[:8], texts[8:]) == 4  # of nine letters: those of 6 to 9
+    assert [len(other) for _, other in compared] == [9, 6, 7, 8]
+    compared.clear()
+    assert count_repeats(texts[4:], texts[:4]) == 3
+    assert {(len(words), len(other)) for words, other in compared} == {
+        (3, 2),
+        (3, 3),
+        (3, 4),
+        (4, 3),
+        (4, 4),
+        (4, 5),
+    }
 
 
 def test_seam_is_zero_on_one_colour_and_the_step_on_a_patch() -> None:

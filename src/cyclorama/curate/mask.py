@@ -1,6 +1,6 @@
 """Which pixels are the product, and is that mask right?
 
-A mask comes from the file's transparency, else from the input, else a plain light background is keyed
+A mask comes from the input, else from the file's transparency, else a plain light background is keyed
 (and the bundled network asked about it), else a network finds it (the bundled one if none is named). Whatever
 its source it is then checked: size, pieces, holes, contact with the frame, and whether its outline lies on an
 edge of the image.
@@ -95,6 +95,7 @@ class MaskRule:
     """Finds or takes an image's product mask and checks it."""
 
     name = "mask"
+    version = "2"
 
     def __init__(self, settings: MaskSettings | None = None, network: CutoutNetwork | None = None) -> None:
         self.settings = settings or MaskSettings()
@@ -142,10 +143,10 @@ class MaskRule:
 
     def _get_mask(self, image: RuleImage) -> tuple[Matte | None, str]:
         """The mask, or None and why there is none."""
-        if image.alpha is not None and has_shape(image.alpha):
-            return image.alpha, ""
         if image.mask is not None:
             return image.mask, ""
+        if image.alpha is not None and has_shape(image.alpha):
+            return image.alpha, ""
         why = "neither transparency nor a mask, and keying is switched off"
         if self.settings.key_background:
             keyed = key_studio_background(image.pixels, KeyingConfig())

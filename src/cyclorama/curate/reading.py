@@ -1,7 +1,7 @@
 """From an input of any kind to rows: what :func:`cyclorama.data.table.open_table` reads, or a published set.
 
 Every row of a table and every image of a folder becomes one row, also if it cannot be used; the reason
-stands in the row.
+stands in the row. All texts of a row can be written as UTF-8.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _to_text(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip().encode("utf-8", "replace").decode()
+    return str(value).strip()
 
 
 def _read_published(
@@ -122,11 +122,11 @@ def _read_published(
 
 
 def _complete(rows: Iterable[InputRow], settings: ReadingSettings) -> list[InputRow]:
-    """Unique keys, and the recipe's word where a row has none."""
+    """Texts that can be written, unique keys, and the recipe's word where a row has none."""
     taken: dict[str, int] = {}
     names = set()
     done = []
-    for row in rows:
+    for row in map(_clean_row, rows):
         record, key = row.record, row.record.key
         while key in names:
             taken[record.key] = taken.get(record.key, 1) + 1
@@ -139,6 +139,25 @@ def _complete(rows: Iterable[InputRow], settings: ReadingSettings) -> list[Input
         record = replace(record, key=key, licence=licence, language=language, extra=extra)
         done.append(replace(row, record=record))
     return done
+
+
+def _clean_row(row: InputRow) -> InputRow:
+    """``row`` in texts that UTF-8 can write; a problem in it if the name of its file is none of them."""
+    record, problem = row.record, row.problem
+    texts: dict[str, Any] = {
+        name: _clean(text) for name, text in vars(record).items() if isinstance(text, str)
+    }
+    for name in ("image", "mask"):
+        address = getattr(record, name)
+        if texts.get(name) != address:
+            problem = problem or f"the name of its {name} is no valid Unicode: {address!r}; rename the file"
+    extra = {_clean(name): _clean(text) for name, text in record.extra.items()}
+    return InputRow(replace(record, **texts, extra=extra), _clean(problem))
+
+
+def _clean(text: str) -> str:
+    """``text`` with a question mark for every half of a surrogate pair."""
+    return text.encode("utf-8", "replace").decode()
 
 
 REMOTE_THREADS = 16

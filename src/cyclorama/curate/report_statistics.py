@@ -127,17 +127,25 @@ def _count_products(rows: Sequence[JudgedRow]) -> int:
 
 
 def _compute_distribution(name: str, kept: list[float], others: list[float]) -> Distribution | None:
-    """Counts from the 0.5th to the 99.5th percentile, the rest at the ends; None for a constant."""
+    """Counts from the 0.5th to the 99.5th percentile, the rest at the ends.
+
+    None for numbers that are equal but for rounding, or too large to be summed.
+    """
     groups = [np.array([v for v in group if np.isfinite(v)], np.float64) for group in (kept, others)]
     both = np.concatenate(groups)
-    if not len(both) or not np.ptp(both):
+    if not len(both) or not _is_range(*(whole := (float(both.min()), float(both.max())))):
         return None
-    low, high = np.percentile(both, [0.5, 99.5]).tolist()
-    if high <= low:
-        low, high = float(both.min()), float(both.max())
+    within = np.percentile(both, [0.5, 99.5]).tolist()
+    low, high = within if _is_range(*within) else whole
     clipped = (np.clip(group, low, high) for group in groups)
     first, second = (tuple(np.histogram(group, BINS, (low, high))[0].tolist()) for group in clipped)
     return Distribution(name, low, high, first, second, float(np.median(both)))
+
+
+def _is_range(low: float, high: float) -> bool:
+    """Whether bins can part the numbers from ``low`` to ``high``."""
+    greatest = max(abs(low), abs(high))
+    return greatest < 1e300 and high - low > max(1e-9 * greatest, 1e-300)
 
 
 _WIDTH, _ROW, _LEFT, _RIGHT = 640, 26, 110, 70

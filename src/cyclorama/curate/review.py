@@ -14,7 +14,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -74,6 +74,19 @@ class Decision:
 def pair_key(product_key: str, reference_key: str) -> str:
     """The key under which a pair of a product and a reference is decided."""
     return f"pair:{product_key}|{reference_key}"
+
+
+def find_pair(key: str, known: Container[str]) -> tuple[str, str] | None:
+    """The keys of the product and the reference, both ``known``, that :func:`pair_key` made ``key`` of.
+
+    None if there are none.
+    """
+    parts = key.removeprefix("pair:").split("|")
+    for cut in range(1, len(parts)):
+        product, reference = "|".join(parts[:cut]), "|".join(parts[cut:])
+        if key == pair_key(product, reference) and product in known and reference in known:
+            return product, reference
+    return None
 
 
 def load_decisions(path: str | Path) -> dict[str, Decision]:

@@ -12,7 +12,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cyclorama.curate.config import CurateConfig
 from cyclorama.curate.records import Box, RuleImage, Verdict
-from cyclorama.curate.review import IMAGE_FOLDER, Decision, ReviewImage, ReviewItem, save_review_items
+from cyclorama.curate.review import (
+    IMAGE_FOLDER,
+    Choice,
+    Decision,
+    ReviewImage,
+    ReviewItem,
+    find_pair,
+    save_review_items,
+)
 from cyclorama.curate.settling import (
     JudgedRow,
     build_review_item,
@@ -20,7 +28,7 @@ from cyclorama.curate.settling import (
     get_layers_after,
     list_against,
 )
-from cyclorama.curate.splits import BGPAIR, PairProposal, propose_pairs
+from cyclorama.curate.splits import BGPAIR, PairProposal, build_proposal, propose_pairs
 from cyclorama.curate.store import FROM_FILE, CurateStore, ImageCache
 from cyclorama.errors import DataError, InputError
 from cyclorama.files import write_atomic
@@ -149,36 +157,63 @@ def _write_pairs(
     decisions: Mapping[str, Decision],
     set_keys: Mapping[int, str],
 ) -> list[tuple[ReviewItem, tuple[int, int]]]:
-    """Write the proposals with what people said of them; the review's items with their rows' places."""
+    """Write the pairs with what people said of them; the review's items with their rows' places."""
     places = {row.record.key: place for place, row in enumerate(rows)}
-    aside = [row for row in rows if row.is_kept and row.split == BGPAIR and row.summary is not None]
-    proposals: list[PairProposal] = []
-    if config.pairs is not None and aside:
-        summaries = [row.summary for row in aside if row.summary is not None]
-        proposals = propose_pairs(summaries, [row.category for row in aside], config.pairs)
     items, lines = [], []
-    for proposal in proposals:
+    for proposal, decision in _propose(rows, config, decisions):
         product, reference = (places[key] for key in (proposal.product_key, proposal.reference_key))
-        images = tuple(
-            ReviewImage(f"{IMAGE_FOLDER}/{rows[place].state[:32]}.jpg", label)
-            for place, label in ((product, "product"), (reference, "reference"))
-        )
-        title = f"{proposal.product_key} in the style of {proposal.reference_key}"
-        item = ReviewItem(proposal.key, "pair", title, images, (proposal.reason,), proposal.numbers)
-        decision = decisions.get(proposal.key)
         line: dict[str, object] = {
             "product": set_keys[product],
             "reference": set_keys[reference],
-            "product_id": proposal.product_key,
-            "reference_id": proposal.reference_key,
+            "product_key": proposal.product_key,
+            "reference_key": proposal.reference_key,
+            "product_id": rows[product].record.product_id,
+            "reference_product_id": rows[reference].record.product_id,
             "category": rows[product].category,
             "reason": proposal.reason,
             "state": "proposed",
         }
-        if decision is not None and decision.basis in ("", item.basis):
+        if decision is not None:
             line |= {"state": f"{decision.choice}ed", "decided_by": decision.who}
             line["decided_at"] = format_time(decision.when)
-        items.append((item, (product, reference)))
+        items.append((_build_item(proposal, rows[product], rows[reference]), (product, reference)))
         lines.append(line)
     write_atomic(store.out / PAIRS_FILE, encode_lines(lines))
     return items
+
+
+def _propose(
+    rows: Sequence[JudgedRow], config: CurateConfig, decisions: Mapping[str, Decision]
+) -> list[tuple[PairProposal, Decision | None]]:
+    """Pairs in the order of their products: those that people decided about, with what they said, and new."""
+    aside = {row.record.key: row for row in rows if row.is_kept and row.split == BGPAIR}
+    summaries = {key: row.summary for key, row in aside.items() if row.summary is not None}
+    if config.pairs is None or not summaries:
+        return []
+    found: list[tuple[PairProposal, Decision | None]] = []
+    decided: dict[tuple[str, str], Choice] = {}
+    for decision in decisions.values():
+        pair = find_pair(decision.key, summaries)
+        if pair is None:
+            continue
+        product, reference = (aside[key] for key in pair)
+        both = summaries[pair[0]], summaries[pair[1]]
+        proposal = build_proposal(*both, (product.category, reference.category))
+        if proposal is None:
+            continue
+        if decision.basis in ("", _build_item(proposal, product, reference).basis):
+            found.append((proposal, decision))
+            decided[pair] = decision.choice
+    categories = [aside[key].category for key in summaries]
+    found.sort(key=lambda one: one[0].reference_key)
+    found += [(new, None) for new in propose_pairs([*summaries.values()], categories, config.pairs, decided)]
+    return sorted(found, key=lambda one: one[0].product_key)
+
+
+def _build_item(proposal: PairProposal, product: JudgedRow, reference: JudgedRow) -> ReviewItem:
+    images = tuple(
+        ReviewImage(f"{IMAGE_FOLDER}/{row.state[:32]}.jpg", label)
+        for row, label in ((product, "product"), (reference, "reference"))
+    )
+    title = f"{proposal.product_key} in the style of {proposal.reference_key}"
+    return ReviewItem(proposal.key, "pair", title, images, (proposal.reason,), proposal.numbers)

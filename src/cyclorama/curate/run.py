@@ -75,6 +75,7 @@ def run_curate(
     written.check(os.path.abspath(source) if "://" not in source else source)  # noqa: PTH100
     with store.lock(noted=hooks.noted):
         rules = build(config)
+        store.open_uncached()
         found = _refuse_written(read_input(source, config.reading, cache.keep), written)
         store.save_values({"input": source, "kind": found.kind, "recipe": to_plain(config)})
         decisions = load_decisions(out / FILE_NAME)

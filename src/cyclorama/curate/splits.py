@@ -20,7 +20,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from cyclorama.config import Settings, Share
 from cyclorama.curate.records import Record, Summary
-from cyclorama.curate.review import pair_key
+from cyclorama.curate.review import Choice, pair_key
 from cyclorama.errors import ConfigError
 from cyclorama.seeding import MAX_SEED, compute_seed
 
@@ -123,65 +123,103 @@ def compute_shape_similarity(
     return np.asarray(shared / np.maximum(united, 1e-9), np.float32)
 
 
+def build_proposal(
+    product: Summary, reference: Summary, categories: tuple[str | None, str | None]
+) -> PairProposal | None:
+    """The pair of two rows with these settled ``categories``, however little their shapes are alike.
+
+    None if they are none: one product, neither brand nor category in common, no ``mask_shape``.
+    """
+    if (
+        product.mask_shape is None
+        or reference.mask_shape is None
+        or not _is_other_product(product, reference)
+    ):
+        return None
+    brand, category = (
+        bool(_fold(one)) and _fold(one) == _fold(other)
+        for one, other in ((product.record.brand, reference.record.brand), categories)
+    )
+    if not (brand or category):
+        return None
+    alike = float(compute_shape_similarity(product.mask_shape[None], reference.mask_shape[None])[0, 0])
+    ground = f"same brand {product.record.brand}" if brand else "same category"
+    numbers = {"shape_similarity": alike, "same_brand": float(brand)}
+    reason = f"{ground}; outlines overlap by {alike:.0%}"
+    return PairProposal(product.record.key, reference.record.key, reason, numbers)
+
+
 def propose_pairs(
-    rows: Sequence[Summary], categories: Sequence[str | None], settings: PairsSettings
+    rows: Sequence[Summary],
+    categories: Sequence[str | None],
+    settings: PairsSettings,
+    decided: Mapping[tuple[str, str], Choice] | None = None,
 ) -> list[PairProposal]:
     """Proposals among ``rows`` (those of the pairs' split), each in turn as the product, in order of keys.
 
     ``categories`` are the rows' settled ones. A reference shows another product than its partner; the same
     brand goes before the same category, then the more similar shape, then a fixed order by hash. Rows without
-    ``mask_shape`` take no part. The result does not depend on the order of ``rows``.
+    ``mask_shape`` take no part. Pairs (product's, reference's key) that people have ``decided`` about are not
+    proposed again; accepted ones count as their product's and their reference's. The result does not depend
+    on the order of ``rows``.
     """
+    decided = decided or {}
+    accepted = [pair for pair, choice in decided.items() if choice == "accept"]
+    served = Counter(product for product, _ in accepted)
+    used = Counter(reference for _, reference in accepted)
     usable = [
         (row, category, row.mask_shape)
         for row, category in sorted(zip(rows, categories, strict=True), key=lambda pair: pair[0].record.key)
         if row.mask_shape is not None
     ]
+    keys = [row.record.key for row, _, _ in usable]
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, (row, category, _) in enumerate(usable):
-        if row.record.brand:
-            groups["brand", _fold(row.record.brand)].append(place)
-        if settings.same_category and category:
-            groups["category", _fold(category)].append(place)
+        if brand := _fold(row.record.brand):
+            groups["brand", brand].append(place)
+        if settings.same_category and (named := _fold(category)):
+            groups["category", named].append(place)
     found: dict[int, list[tuple[int, float, int, int]]] = defaultdict(list)
     for (kind, name), members in sorted(groups.items()):
-        kept = _sample(members, name, settings.group_limit)
+        kept = _sample(members, keys, name, settings.group_limit)
         shapes = np.stack([usable[m][2] for m in kept]).astype(np.float32)
+        hashes = np.array([compute_seed(0, keys[m], "pair") for m in kept], np.uint64)
         wanted = settings.per_product + settings.per_reference * 4
-        for product, shape in zip(kept, shapes, strict=True):
+        for product, shape, own in zip(kept, shapes, hashes, strict=True):
+            if served[keys[product]] >= settings.per_product:
+                continue
             values = compute_shape_similarity(shape[None], shapes)[0]
+            ties = hashes * (own | np.uint64(1))  # wraps: every product has its own order of equal shapes
             fitting = (
                 int(other)
-                for other in np.argsort(-values, kind="stable")
+                for other in np.lexsort((ties, -values))
                 if values[other] >= settings.shape_similarity
                 and _is_other_product(usable[product][0], usable[kept[other]][0])
+                and (keys[product], keys[kept[other]]) not in decided
             )
             for other, _ in zip(fitting, range(wanted)):
-                reference = kept[other]
-                tie = compute_seed(0, f"{product}|{reference}", "pair")
                 rank = 0 if kind == "brand" else 1
-                found[product].append((rank, -float(values[other]), tie, reference))
-    used: dict[int, int] = defaultdict(int)
+                found[product].append((rank, -float(values[other]), int(ties[other]), kept[other]))
     proposals = []
     for product in sorted(found):
-        chosen: list[int] = []
-        for rank, distance, _, reference in sorted(found[product]):
-            if reference in chosen or used[reference] >= settings.per_reference:
-                continue
-            chosen.append(reference)
-            used[reference] += 1
-            ground = "same category" if rank else f"same brand {usable[product][0].record.brand}"
-            keys = usable[product][0].record.key, usable[reference][0].record.key
-            reason = f"{ground}; outlines overlap by {-distance:.0%}"
-            numbers = {"shape_similarity": -distance, "same_brand": float(rank == 0)}
-            proposals.append(PairProposal(*keys, reason, numbers))
-            if len(chosen) == settings.per_product:
+        chosen: set[int] = set()
+        for _, _, _, reference in sorted(found[product]):
+            if served[keys[product]] == settings.per_product:
                 break
+            if reference in chosen or used[keys[reference]] >= settings.per_reference:
+                continue
+            chosen.add(reference)
+            served[keys[product]] += 1
+            used[keys[reference]] += 1
+            both = usable[product], usable[reference]
+            proposal = build_proposal(both[0][0], both[1][0], (both[0][1], both[1][1]))
+            if proposal is not None:
+                proposals.append(proposal)
     return proposals
 
 
-def _sample(members: list[int], name: str, limit: int) -> list[int]:
-    return sorted(sorted(members, key=lambda m: compute_seed(0, m, f"pairs of {name}"))[:limit])
+def _sample(members: list[int], keys: Sequence[str], name: str, limit: int) -> list[int]:
+    return sorted(sorted(members, key=lambda m: compute_seed(0, keys[m], f"pairs of {name}"))[:limit])
 
 
 def _is_other_product(row: Summary, other: Summary) -> bool:
@@ -190,5 +228,5 @@ def _is_other_product(row: Summary, other: Summary) -> bool:
     return row.record.product_id is None or row.record.product_id != other.record.product_id
 
 
-def _fold(name: str) -> str:
-    return " ".join(name.casefold().split())
+def _fold(name: str | None) -> str:
+    return " ".join((name or "").casefold().split())

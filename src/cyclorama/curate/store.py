@@ -22,7 +22,7 @@ killed and whatever engine and number of workers it had.
 The cache holds, per image content, one JSON file with every answer ever given about it, and beside it what
 rules have repaired, as PNG layers. A key is a digest of the image as the rule saw it and of the rule's name,
 version and settings, so a run takes over exactly what would come out again. Files of web servers and files
-embedded in a table are kept here, too. The cache may be deleted at any time between runs.
+embedded in a table are kept here, too. The cache and the journal may be deleted at any time between runs.
 """
 
 from __future__ import annotations
@@ -68,8 +68,12 @@ class CurateStore(ShardStore):
     def lock(
         self, results: Sequence[str] = (), noted: Callable[[str], None] = lambda text: None
     ) -> AbstractContextManager[None]:
-        """A context that holds the output folder against a second run. Raises OutputError."""
-        if self.set.exists() and not (self.folder / RUN_FILE).exists():
+        """A context that holds the output folder against a second run.
+
+        Raises OutputError: another run is at work, or ``set`` is there without a sign of an earlier run.
+        """
+        signs = (self.folder / RUN_FILE, self.out / "results.parquet", self.out / "categories.json")
+        if self.set.exists() and not any(sign.exists() for sign in signs):
             raise OutputError(f"{self.set} was not made by a curating run; choose another folder with --out")
         return super().lock(results, noted)
 
@@ -89,6 +93,12 @@ class CurateStore(ShardStore):
                 f"cannot read {self._get_plan(shard)}: {error.strerror}; the output folder must be on a disk "
                 f"that all machines share, under one path"
             ) from error
+
+    def open_uncached(self) -> None:
+        """Without its cache no shard is finished: what its rows name there has gone."""
+        if not self.cache.is_dir():
+            self.drop_shards_from(0)
+            self.cache.mkdir()
 
     def is_done(self, shard: int, key: str) -> bool:
         """Whether ``shard`` is finished under ``key``."""

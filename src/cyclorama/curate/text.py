@@ -234,13 +234,21 @@ def count_repeats(behind: list[FoundText], on_product: list[FoundText]) -> int:
     Readings that differ in a third of their letters at most are the same, case and spaces apart. Words of
     fewer than three letters are not counted.
     """
+    if not behind:
+        return 0
     readings = ["".join(filter(str.isalnum, text.text.lower())) for text in (*on_product, *behind)]
     counts = [
-        sum(3 * compute_edit_distance(words, other) <= len(words) for other in readings)
+        sum(_is_same(words, other) for other in readings)
         for words in readings[: len(on_product)]
         if len(words) >= 3
     ]
-    return max(counts, default=0) if behind else 0
+    return max(counts, default=0)
+
+
+def _is_same(words: str, other: str) -> bool:
+    if 3 * abs(len(words) - len(other)) > len(words):  # at least as many letters differ
+        return False
+    return 3 * compute_edit_distance(words, other) <= len(words)
 
 
 def _get_product(image: RuleImage) -> Flags:
