@@ -163,15 +163,13 @@ def plan_job(source: ItemSource | Iterable[Item], job: R, folder: Path) -> tuple
     plan = build_plan(
         source, folder, config.rules, job.model.registry, job.describe(), config.engine.shard_size
     )
-    finished, retry = set(), set()
+    finished, again = set(), config.run.retry == "failed"
     for shard, key in enumerate(plan.keys):
         mark = store.load_mark(shard, key)
-        if mark is None or not job.writer.is_complete(shard, mark["files"]):
-            continue
-        finished.add(shard)
-        if mark["failed"] and config.run.retry == "failed":
-            retry.add(shard)
-    return job.replace(plan=plan, retry=frozenset(retry)), finished - retry
+        whole = mark is not None and job.writer.is_complete(shard, mark["files"])
+        if mark is not None and whole and not (again and mark["failed"]):
+            finished.add(shard)
+    return job.replace(plan=plan), finished
 
 
 def note_moved_rows(store: ShardStore, plan: Plan, open_shards: Sequence[int], finished: set[int]) -> None:
