@@ -207,16 +207,12 @@ def test_status_counts_finished_rows_of_open_shards(folder: Path) -> None:
 
 def test_only_rows_that_now_lie_in_another_shard_are_noted(tmp_path: Path) -> None:
     """Shards 0 and 1 were written; 0 is finished, and the rows are planned anew over 1 and 2."""
-    rows = {1: [{"plan_key": key} for key in "abc"]}
-    saved: dict[str, Any] = {name_moved(2): {"rows": [{"plan_key": "z"}]}}
-    store: Any = SimpleNamespace(
-        list_shards=lambda: [0, 1],
-        load_rows=rows.__getitem__,
-        load_values=lambda name: saved.get(name, {}),
-        save_values=lambda values, name: saved.update({name: values}),
-    )
+    store = ShardStore(tmp_path)
+    for shard, keys in enumerate(("x", "abc")):
+        store.save_shard(shard, "k", [{"plan_key": key} for key in keys], {})
+    store.save_values({"rows": [{"plan_key": "z"}]}, name_moved(2))
     plan: Any = SimpleNamespace(read_keys={1: ["a", "y"], 2: ["b", "z"]}.__getitem__)
     note_moved_rows(store, plan, [1, 2], {0})
-    assert saved == {name_moved(2): {"rows": [{"plan_key": "z"}, {"plan_key": "b"}]}}
+    assert store.load_values(name_moved(2)) == {"rows": [{"plan_key": "z"}, {"plan_key": "b"}]}
     note_moved_rows(store, plan, [1, 2], {0, 1})
-    assert len(saved) == 1
+    assert [path.name for path in (tmp_path / "journal/work").iterdir()] == ["moved-000002.json"]
