@@ -1,8 +1,10 @@
-"""Runs that go on where an earlier one ended: what is tried again, what is kept, and in how much memory."""
+"""Runs that go on where an earlier one ended: when they stop, what is tried again, what is kept,
+and in how much memory."""
 
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 import weakref
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cyclorama.errors import OutputError
 from cyclorama.generation import worker
 from cyclorama.generation.run import note_moved_rows
 from cyclorama.jobs.job import Hooks
@@ -175,3 +178,43 @@ def test_marks_are_read_one_by_one(folder: Path, monkeypatch: pytest.MonkeyPatch
     result, _ = run(folder, shard_size=1)
     assert (result.done, result.finished) == (7, True)
     assert len(held) >= 14 and max(held) <= 1
+
+
+# --- stops ---
+
+
+def test_a_stop_ends_the_fetching_of_inputs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_rows(folder, [i % 7 for i in range(64)])
+    inspect, seen = worker.inspect_row, list[int]()
+
+    def look(job: Any, row: Any, scratch: Path) -> Any:
+        seen.append(row.row)
+        time.sleep(0.02)
+        return inspect(job, row, scratch)
+
+    monkeypatch.setattr(worker, "inspect_row", look)
+    hooks = Hooks(stopping=lambda: len(seen) >= 8)
+    result, model = run(folder, shard_size=64, hooks=hooks, loaders=2)
+    assert (result.finished, result.made, model.calls) == (False, 0, [])
+    assert len(seen) < 32
+    monkeypatch.undo()
+    run(folder, shard_size=64)
+    run(folder, "fresh", shard_size=64)
+    assert read_stable(folder / "out") == read_stable(folder / "fresh")
+
+
+def test_a_disk_that_refuses_ends_the_fetching_of_inputs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(folder, [i % 7 for i in range(64)])
+    seen: list[int] = []
+
+    def look(job: Any, row: Any, scratch: Path) -> Any:
+        seen.append(row.row)
+        time.sleep(0.02)
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(worker, "inspect_row", look)
+    with pytest.raises(OutputError, match="disk full"):
+        run(folder, shard_size=64, loaders=2)
+    assert len(seen) < 32
