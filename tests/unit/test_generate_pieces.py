@@ -86,6 +86,46 @@ def test_a_tar_holds_its_rows_in_order_and_gives_them_back(tmp_path: Path) -> No
     assert not writer.restore(3, [("000000000.png", 2)])
 
 
+def write_tar(writer: TarWriter, work: Path, files: dict[str, bytes]) -> None:
+    rows = []
+    for number, (name, data) in enumerate(files.items()):
+        file = stage(work, name, data)
+        writer.publish(0, work, [file])
+        rows.append({"row": number, "settings": {}, "images": [{"seed": 5, "files": [file]}]})
+    writer.close_shard(0, rows)
+
+
+def test_a_tars_directory_is_read_once_for_all_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, opened, open_tar = TarWriter(tmp_path), list[Any](), tarfile.open
+
+    def count(*arguments: Any, **named: Any) -> Any:
+        opened.append(arguments)
+        return open_tar(*arguments, **named)
+
+    files = {f"00000000{number}.png": bytes([number]) * (600 + number) for number in range(9)}
+    write_tar(writer, tmp_path / "work", files)
+    monkeypatch.setattr(tarfile, "open", count)
+    waiting = tmp_path / "journal/work/shard-000000/tar"
+    for name, data in files.items():
+        assert not writer.restore(0, [(name, len(data) + 1)])
+        assert not (waiting / name).exists()
+        assert writer.restore(0, [(name, len(data))])
+        assert (waiting / name).read_bytes() == data
+        assert not writer.restore(0, [(f"x{name}", 1)])
+    assert len(opened) == 1
+    others = {name: b"y" * len(data) for name, data in files.items()}
+    write_tar(writer, tmp_path / "work", others)
+    assert writer.restore(0, [("000000003.png", 603)])
+    assert (waiting / "000000003.png").read_bytes() == b"y" * 603, "of the tar that is there now"
+    tar = tmp_path / "webdataset/shard-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:2000])
+    assert not writer.restore(0, [("000000001.png", 601)]), "torn"
+    tar.unlink()
+    assert not writer.restore(0, [("000000001.png", 601)])
+
+
 # --- before and after the model ---
 
 
