@@ -26,6 +26,7 @@ from cyclorama.posters.record import read_record
 from cyclorama.posters.run import PosterResult, run_posters
 from cyclorama.posters.words import find_languages, merge_words
 from flat_scenes import load_flat
+from stand_in import count_held_marks
 
 WORDS = {"en": {"headline": "Good morning"}, "de": {"headline": "Guten Morgen"}}
 CANVASES = {"160x200": (200, 160), "220x120": (120, 220)}
@@ -167,6 +168,14 @@ def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(
     assert again.finished and 0 < again.made < 12
     assert read_all(tmp_path / "out") == whole
     assert run(shop, tmp_path / "out").made == 0
+
+
+def test_marks_are_read_one_by_one(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3, 7):
+        (shop / f"torn{number}.png").write_bytes(b"no image")
+    held = count_held_marks(monkeypatch)
+    assert run(shop, tmp_path / "out", canvases={"160x200": (200, 160)}).refused == 5
+    assert len(held) >= 8 and max(held) <= 1
 
 
 def test_two_workers_give_the_bytes_of_one(shop: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:

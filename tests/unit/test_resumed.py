@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import time
 import tracemalloc
-import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,7 @@ from cyclorama.generation import worker
 from cyclorama.generation.run import note_moved_rows
 from cyclorama.jobs.job import Hooks
 from cyclorama.jobs.store import ShardStore, name_moved
-from stand_in import read_stable, run, write_manifest
+from stand_in import count_held_marks, read_stable, run, write_manifest
 from stand_in import shop as shop
 
 
@@ -151,26 +150,6 @@ def measure_notes(out: Path, shards: int) -> int:
 
 def test_no_more_than_a_shard_of_moved_rows_is_held(tmp_path: Path) -> None:
     assert measure_notes(tmp_path / "many", 48) < 1.5 * measure_notes(tmp_path / "few", 8)
-
-
-def count_held_marks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many marks lived each time that one was loaded; grows as they are."""
-    load, marks, held = ShardStore.load_mark, list[Any](), list[int]()
-
-    class Mark(dict[str, Any]):
-        """One that can be watched."""
-
-    def watch(self: ShardStore, shard: int, key: str | None = None) -> Any:
-        mark = load(self, shard, key)
-        held.append(sum(known() is not None for known in marks))
-        if mark is None:
-            return None
-        mark = Mark(mark)
-        marks.append(weakref.ref(mark))
-        return mark
-
-    monkeypatch.setattr(ShardStore, "load_mark", watch)
-    return held
 
 
 def test_marks_are_read_one_by_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
