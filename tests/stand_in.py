@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from cyclorama.generation.run import RunResult, run_images
 from cyclorama.generation.settings import GenerateConfig, RunConfig, RunSettings
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import EngineSettings, Hooks
+from cyclorama.jobs.store import ShardStore
 from cyclorama.models.registry import CategoryRegistry
 from drawn import save_product
 
@@ -122,3 +124,23 @@ def read_stable(out: Path) -> dict[str, bytes]:
     for part in ("images", "webdataset", "layers"):
         files += sorted(p for p in (out / part).rglob("*") if p.is_file())
     return {p.relative_to(out).as_posix(): p.read_bytes() for p in files}
+
+
+def count_held_marks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many marks lived each time that one was loaded; grows as they are."""
+    load, marks, held = ShardStore.load_mark, list[Any](), list[int]()
+
+    class Mark(dict[str, Any]):
+        """One that can be watched."""
+
+    def watch(self: ShardStore, shard: int, key: str | None = None) -> Any:
+        mark = load(self, shard, key)
+        held.append(sum(known() is not None for known in marks))
+        if mark is None:
+            return None
+        mark = Mark(mark)
+        marks.append(weakref.ref(mark))
+        return mark
+
+    monkeypatch.setattr(ShardStore, "load_mark", watch)
+    return held

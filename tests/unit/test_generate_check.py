@@ -19,6 +19,7 @@ from cyclorama.generation.items import ItemSource
 from cyclorama.generation.model import ModelHandle
 from cyclorama.generation.scenes import build_registry
 from cyclorama.generation.settings import GenerateConfig, InputSettings, RunConfig
+from cyclorama.jobs.store import ShardStore
 from drawn import save_product
 from stand_in import StandIn, build_config, build_job, read_rows, run, write_manifest
 from stand_in import shop as shop
@@ -238,6 +239,30 @@ def test_bytes_are_those_of_composites_on_every_canvas(folder: Path) -> None:
     assert measure(layers="png") > 2 * png
     write_manifest(folder, [{"image": "https://shop.example/a.png"}, {"image": "gone.png"}])
     assert measure() == 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("rows", "candidates", "asked"), [(64, 1, 1), (65, 1, 8), (33, 2, 8)])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_trial_asks_for_the_batch_that_the_run_will_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, rows: int, candidates: int, asked: int, overwrite: bool
+) -> None:
+    (folder / "unet").mkdir()
+    (folder / "unet/config.json").write_text('{"sample_size": 16}')
+    write_manifest(folder, [{"image": f"p{i % 7}.png"} for i in range(rows)])
+    tried: list[int | None] = []
+
+    def measure(job: Any) -> tuple[int, float]:
+        tried.append(job.config.settings.batch_size)
+        return 1, 0.5
+
+    monkeypatch.setattr(estimates, "measure_job", measure)
+    if overwrite:  # the earlier run's size goes with its records
+        values = {"model_hash": "0" * 12, "device": "cpu", "batch_size": 3}
+        ShardStore(folder / "out").save_values(values)
+    config = build_config({"batch_size": None, "candidates": candidates}, overwrite=overwrite)
+    handle = ModelHandle("stand-in", folder, "0" * 12, StandIn().registry)
+    ahead = estimates.estimate_run(ItemSource(folder / "m.jsonl"), folder / "out", handle, config)
+    assert (ahead.images, ahead.seconds_an_image, tried) == (rows * candidates, 0.5, [asked])
 
 
 def test_bytes_are_in_megabytes_below_one_gigabyte() -> None:

@@ -86,6 +86,46 @@ def test_a_tar_holds_its_rows_in_order_and_gives_them_back(tmp_path: Path) -> No
     assert not writer.restore(3, [("000000000.png", 2)])
 
 
+def write_tar(writer: TarWriter, work: Path, files: dict[str, bytes]) -> None:
+    rows = []
+    for number, (name, data) in enumerate(files.items()):
+        file = stage(work, name, data)
+        writer.publish(0, work, [file])
+        rows.append({"row": number, "settings": {}, "images": [{"seed": 5, "files": [file]}]})
+    writer.close_shard(0, rows)
+
+
+def test_a_tars_directory_is_read_once_for_all_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, opened, open_tar = TarWriter(tmp_path), list[Any](), tarfile.open
+
+    def count(*arguments: Any, **named: Any) -> Any:
+        opened.append(arguments)
+        return open_tar(*arguments, **named)
+
+    files = {f"00000000{number}.png": bytes([number]) * (600 + number) for number in range(9)}
+    write_tar(writer, tmp_path / "work", files)
+    monkeypatch.setattr(tarfile, "open", count)
+    waiting = tmp_path / "journal/work/shard-000000/tar"
+    for name, data in files.items():
+        assert not writer.restore(0, [(name, len(data) + 1)])
+        assert not (waiting / name).exists()
+        assert writer.restore(0, [(name, len(data))])
+        assert (waiting / name).read_bytes() == data
+        assert not writer.restore(0, [(f"x{name}", 1)])
+    assert len(opened) == 1
+    others = {name: b"y" * len(data) for name, data in files.items()}
+    write_tar(writer, tmp_path / "work", others)
+    assert writer.restore(0, [("000000003.png", 603)])
+    assert (waiting / "000000003.png").read_bytes() == b"y" * 603, "of the tar that is there now"
+    tar = tmp_path / "webdataset/shard-000000.tar"
+    tar.write_bytes(tar.read_bytes()[:2000])
+    assert not writer.restore(0, [("000000001.png", 601)]), "torn"
+    tar.unlink()
+    assert not writer.restore(0, [("000000001.png", 601)])
+
+
 # --- before and after the model ---
 
 
@@ -207,16 +247,12 @@ def test_status_counts_finished_rows_of_open_shards(folder: Path) -> None:
 
 def test_only_rows_that_now_lie_in_another_shard_are_noted(tmp_path: Path) -> None:
     """Shards 0 and 1 were written; 0 is finished, and the rows are planned anew over 1 and 2."""
-    rows = {1: [{"plan_key": key} for key in "abc"]}
-    saved: dict[str, Any] = {name_moved(2): {"rows": [{"plan_key": "z"}]}}
-    store: Any = SimpleNamespace(
-        list_shards=lambda: [0, 1],
-        load_rows=rows.__getitem__,
-        load_values=lambda name: saved.get(name, {}),
-        save_values=lambda values, name: saved.update({name: values}),
-    )
+    store = ShardStore(tmp_path)
+    for shard, keys in enumerate(("x", "abc")):
+        store.save_shard(shard, "k", [{"plan_key": key} for key in keys], {})
+    store.save_values({"rows": [{"plan_key": "z"}]}, name_moved(2))
     plan: Any = SimpleNamespace(read_keys={1: ["a", "y"], 2: ["b", "z"]}.__getitem__)
     note_moved_rows(store, plan, [1, 2], {0})
-    assert saved == {name_moved(2): {"rows": [{"plan_key": "z"}, {"plan_key": "b"}]}}
+    assert store.load_values(name_moved(2)) == {"rows": [{"plan_key": "z"}, {"plan_key": "b"}]}
     note_moved_rows(store, plan, [1, 2], {0, 1})
-    assert len(saved) == 1
+    assert [path.name for path in (tmp_path / "journal/work").iterdir()] == ["moved-000002.json"]

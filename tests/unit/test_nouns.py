@@ -9,7 +9,8 @@ import pytest
 
 from cyclorama.errors import UnknownCategoryError
 from cyclorama.generation.scenes import build_registry
-from cyclorama.models.registry import Category, CategoryRegistry
+from cyclorama.models import words
+from cyclorama.models.registry import Category, CategoryRegistry, normalise_name
 from cyclorama.models.vocabulary import LANGUAGES, get_words, list_nearest, load_categories
 from cyclorama.models.words import CategoryRules, match_word
 from cyclorama.scenes.grammar.reader import list_scenes
@@ -208,3 +209,23 @@ def test_a_runs_own_words_go_before_the_models() -> None:
     match = match_word("Beauty > Cosmetics", _shop(), {"cosmetics": "perfume"})
     assert match is not None
     assert (match.category.name, match.source) == ("perfume", "path, map")
+
+
+def test_a_map_is_made_ready_once_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry, seen = CategoryRegistry(), list[str]()
+    registry.add("fruit")
+    registry.add("perfume")
+
+    def count(name: str) -> str:
+        seen.append(name)
+        return normalise_name(name)
+
+    monkeypatch.setattr(words, "normalise_name", count)
+    names = [f"Shop > Level {number} > Kind {number}" for number in range(50)]
+    rules = CategoryRules(dict.fromkeys(names, "fruit") | {"*": "perfume"})
+    found = [rules.choose(name, registry) for name in (*names, "Qwrtz")]
+    assert [one and (one.category.name, one.source) for one in found] == [
+        *[("fruit", "map")] * 50,
+        ("perfume", "default"),
+    ]
+    assert len(seen) < 6 * len(names), "50 * 50 where it is made for each name"

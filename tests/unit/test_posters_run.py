@@ -26,6 +26,7 @@ from cyclorama.posters.record import read_record
 from cyclorama.posters.run import PosterResult, run_posters
 from cyclorama.posters.words import find_languages, merge_words
 from flat_scenes import load_flat
+from stand_in import count_held_marks
 
 WORDS = {"en": {"headline": "Good morning"}, "de": {"headline": "Guten Morgen"}}
 CANVASES = {"160x200": (200, 160), "220x120": (120, 220)}
@@ -169,6 +170,14 @@ def test_a_stopped_run_goes_on_and_a_finished_one_makes_nothing(
     assert run(shop, tmp_path / "out").made == 0
 
 
+def test_marks_are_read_one_by_one(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3, 7):
+        (shop / f"torn{number}.png").write_bytes(b"no image")
+    held = count_held_marks(monkeypatch)
+    assert run(shop, tmp_path / "out", canvases={"160x200": (200, 160)}).refused == 5
+    assert len(held) >= 8 and max(held) <= 1
+
+
 def test_two_workers_give_the_bytes_of_one(shop: Path, tmp_path: Path, whole: dict[str, bytes]) -> None:
     assert run(shop, tmp_path / "two", workers=2).made == 12
     assert read_all(tmp_path / "two") == whole
@@ -218,7 +227,8 @@ def test_failed_inputs_are_tried_again_when_asked(
     assert {row["error"] for row in result.failures} == {"UnreadableImageError", "RuntimeError"}
     monkeypatch.setattr(jobs.PosterMaker, "make", make)
     assert run(shop, tmp_path / "out").made == 0
-    assert run(shop, tmp_path / "out", retry="failed").made == 4
+    (tmp_path / "out/posters/vase2.160x200.en.png").unlink()  # the shard has no valid mark any more
+    assert run(shop, tmp_path / "out", retry="failed").made == 6
     run(shop, tmp_path / "fresh")
     assert read_rows(tmp_path / "out") == read_rows(tmp_path / "fresh")
 

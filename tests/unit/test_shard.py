@@ -193,11 +193,9 @@ def test_images_wanted_under_the_same_name_are_taken_over(tmp_path: Path) -> Non
 # --- shards ---
 
 
-def build_shard(
-    folder: Path, rows: list[Any], journal: Any = (), retry: bool = False, **values: Any
-) -> ShardState:
+def build_shard(folder: Path, rows: list[Any], journal: Any = (), **values: Any) -> ShardState:
     plan: Any = SimpleNamespace(read_shard=lambda shard: rows)
-    job = build_job(folder, build_config(**values)).replace(plan=plan, retry=frozenset([5] if retry else []))
+    job = build_job(folder, build_config(**values)).replace(plan=plan)
     return ShardState(job, 5, ShardStore(folder / "out"), journal)
 
 
@@ -225,7 +223,7 @@ def test_rows_of_earlier_runs_are_known_again(tmp_path: Path) -> None:
         "done", "failed", "done", "done", "failed",
     ]  # fmt: skip
     assert [row.reused for row in shard.rows] == [True, True, True, True, False]
-    again = build_shard(tmp_path, rows, [{"key": "k3", "result": FAILED}], retry=True)
+    again = build_shard(tmp_path, rows, [{"key": "k3", "result": FAILED}], retry="failed")
     assert [row.settled for row in again.rows] == [True, False, True, False, True]
     kept = build_shard(tmp_path, rows, [{"key": "k3", "result": FAILED}])
     assert [row.settled for row in kept.rows] == [True] * 5

@@ -66,3 +66,28 @@ def test_a_worker_answers_every_shard_it_is_sent(stop: bool, monkeypatch: pytest
     assert sorted((r.shard, r.finished) for r in reports) == [(4, not stop), (9, not stop)]
     assert sorted(value for kind, value in told if kind == "advanced") == ([] if stop else [4, 9])
     assert closed == [True]
+
+
+def test_all_are_told_to_stop_before_any_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, said = [100.0], list[tuple[Any, ...]]()
+    monkeypatch.setattr(in_process.time, "monotonic", lambda: now[0])
+
+    def build_member(name: str, busy: bool) -> Any:
+        living = [busy]
+
+        def join(timeout: float | None = None) -> None:
+            said.append((name, "join", timeout))
+            now[0] += 6 if timeout and living[0] else 0
+
+        process = SimpleNamespace(join=join, is_alive=lambda: living[0], terminate=lambda: living.clear())
+        connection = SimpleNamespace(send=lambda order: said.append((name, *order)), close=lambda: None)
+        return in_process._Member(process, connection, "cpu")  # type: ignore[arg-type]
+
+    job: Any = SimpleNamespace(engine=EngineSettings(device="cpu"))
+    team = in_process._Team(job, 1, Hooks())
+    team._members = [build_member(name, name != "c") for name in "abcd"]
+    team._dismiss()
+    orders = [(name, order) for name in "abcd" for order in ("stop", "end")]
+    assert said[:8] == orders
+    waits = [(one[0], one[2]) for one in said[8:] if one[2] is not None]
+    assert waits == [("a", 10.0), ("b", 4.0), ("c", 0.0), ("d", 0.0)]

@@ -164,7 +164,9 @@ def _try_image(job: ImageRun) -> tuple[float, float]:
     """The model's seconds and the bytes of an image, by trial."""
     engine = build_engine(job.engine)
     if job.engine.device.startswith("cpu"):  # there the model decides the batch, elsewhere the trial does
-        count = choose_batch_size(job, engine, ShardStore(job.out).load_values(), 0)
+        images = job.plan.rows * job.images_per_row
+        earlier = {} if job.config.run.overwrite else ShardStore(job.out).load_values()
+        count = choose_batch_size(job, engine, earlier, images)
         settings = job.config.settings.replace(batch_size=count)
         job = job.replace(config=job.config.replace(settings=settings))
     found: float = engine.call(job.engine, measure_job, job)[1]

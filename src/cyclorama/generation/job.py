@@ -13,7 +13,7 @@ import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
@@ -60,8 +60,6 @@ class ImageRun:
     load_model: LoadModel | None = None
     """None loads the handle's own pipeline, tuned as the settings ask."""
     gate: Callable[..., GateVerdict] | None = None
-    retry: frozenset[int] = field(default_factory=frozenset)
-    """Shards whose failed rows are tried again."""
 
     def __post_init__(self) -> None:
         if self.gate is None and self.config.gate is not None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cyclorama import __version__
-from cyclorama.files import write_atomic
+from cyclorama.errors import OutputError
+from cyclorama.files import refuse, write_atomic
 from cyclorama.generation.batches import choose_batch_size
 from cyclorama.generation.earlier import compare_left, find_left
 from cyclorama.generation.items import Item, ItemSource
@@ -27,7 +28,7 @@ from cyclorama.generation.sheet import SHEET_NAME, SHOWN_ROWS, build_sheet, buil
 from cyclorama.generation.worker import ImageJob
 from cyclorama.jobs.job import Engine, Hooks
 from cyclorama.jobs.run import Totals, build_engine, run_shards
-from cyclorama.jobs.store import ShardStore, name_moved
+from cyclorama.jobs.store import ShardStore, decode_lines, encode_lines, name_moved
 
 R = TypeVar("R", bound=ImageRun)
 FOLDERS = ("images", "webdataset", "layers")
@@ -163,36 +164,49 @@ def plan_job(source: ItemSource | Iterable[Item], job: R, folder: Path) -> tuple
     plan = build_plan(
         source, folder, config.rules, job.model.registry, job.describe(), config.engine.shard_size
     )
-    finished, retry = set(), set()
+    finished, again = set(), config.run.retry == "failed"
     for shard, key in enumerate(plan.keys):
         mark = store.load_mark(shard, key)
-        if mark is None or not job.writer.is_complete(shard, mark["files"]):
-            continue
-        finished.add(shard)
-        if mark["failed"] and config.run.retry == "failed":
-            retry.add(shard)
-    return job.replace(plan=plan, retry=frozenset(retry)), finished - retry
+        whole = mark is not None and job.writer.is_complete(shard, mark["files"])
+        if mark is not None and whole and not (again and mark["failed"]):
+            finished.add(shard)
+    return job.replace(plan=plan), finished
 
 
 def note_moved_rows(store: ShardStore, plan: Plan, open_shards: Sequence[int], finished: set[int]) -> None:
     """Write down, for each open shard, the finished rows that it finds in other shards, since rows were added
     or the shard size changed.
 
-    Must be done before any shard is written anew. Rows noted by an interrupted run stay. Raises OutputError.
+    Must be done before any shard is written anew. Rows noted by an interrupted run stay. Holds the rows of
+    one shard, and the keys of all. Raises OutputError.
     """
     stale = [shard for shard in store.list_shards() if shard not in finished]
     if not stale:
         return
     owners = {key: shard for shard in open_shards for key in plan.read_keys(shard)}
-    found: dict[int, list[dict[str, Any]]] = {}
-    for shard in stale:
-        for row in store.load_rows(shard):
-            owner = owners.get(row["plan_key"], shard)
-            if owner != shard:
-                found.setdefault(owner, []).append(row)
-    for owner, rows in found.items():
-        known = store.load_values(name_moved(owner)).get("rows", [])
-        store.save_values({"rows": [*known, *rows]}, name_moved(owner))
+    folder = store.folder / "work" / "moving"
+    shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed here: its shards still stand
+    try:
+        folder.mkdir(parents=True)
+        for shard in stale:
+            found: dict[int, list[dict[str, Any]]] = {}
+            for row in store.load_rows(shard):
+                owner = owners.get(row["plan_key"], shard)
+                if owner != shard:
+                    found.setdefault(owner, []).append(row)
+            for owner, rows in found.items():
+                with (folder / str(owner)).open("ab") as file:
+                    file.write(encode_lines(rows))
+        for path in folder.iterdir():
+            name = name_moved(int(path.name))
+            rows = [*store.load_values(name).get("rows", []), *decode_lines(path.read_bytes())]
+            latest = {(row["plan_key"], row.get("size"), row.get("language")): row for row in rows}
+            store.save_values({"rows": list(latest.values())}, name)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise refuse(folder, error) from error
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def iterate_rows(out: Path) -> Iterator[dict[str, Any]]:
@@ -205,20 +219,21 @@ def iterate_rows(out: Path) -> Iterator[dict[str, Any]]:
 def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
     """Count what stands, also in unfinished shards; with every shard finished, write results and sheet, drop
     shards the plan no longer has."""
-    marks = [store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys)]
-    result.finished = all(mark is not None for mark in marks)
-    counts = Counter[str]()
-    for shard, mark in enumerate(marks):
+    counts, marked = Counter[str](), 0
+    for shard, key in enumerate(job.plan.keys):
+        mark = store.load_mark(shard, key)
+        marked += mark is not None
         mark = mark or build_mark(read_settled(store, job.plan, shard))
         counts.update({name: mark[name] for name in ("done", "failed", "refused", "images")})
     result.done, result.failed, result.refused = counts["done"], counts["failed"], counts["refused"]
     result.kept = max(0, counts["images"] - result.made)
+    result.finished = marked == result.shards
     if not result.finished:
         return
-    smaller = any(shard >= len(marks) for shard in store.list_shards())
+    smaller = any(shard >= result.shards for shard in store.list_shards())
     if result.open_shards or smaller or not (store.out / TABLE_FILE).exists() or result.failed:
         shown: dict[str, list[dict[str, Any]]] = {"done": [], "failed": []}
-        for row in merge_results(store, len(marks)):
+        for row in merge_results(store, result.shards):
             if len(shown[row["status"]]) < SHOWN_ROWS:
                 shown[row["status"]].append(row)
         done, result.failures = shown.values()
@@ -228,5 +243,5 @@ def _conclude(store: ShardStore, job: ImageRun, result: RunResult) -> None:
         cards = [build_sheet_row(store.out, row, candidates) for row in done]
         page = build_sheet("Contact sheet", summary, cards, result.failures)
         write_atomic(store.out / SHEET_NAME, page.encode("utf-8", "backslashreplace"))
-    store.drop_shards_from(len(marks))  # last: a run killed before it knows by them that results are old
+    store.drop_shards_from(result.shards)  # last: a run killed before it knows by them that results are old
     store.clear_work()

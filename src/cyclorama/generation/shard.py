@@ -292,7 +292,7 @@ class ShardState:
         self.rows = [RowState(row, job, shard) for row in job.plan.read_shard(shard)]
         self.sampled = 0
         self._folder = store.get_work(shard)
-        retry = shard in job.retry
+        retry = job.config.run.retry == "failed"
         earlier = [*store.load_rows(shard), *store.load_values(name_moved(shard)).get("rows", [])]
         usable = [row for row in earlier if not (retry and row["status"] == "failed")]
         self._by_content = {row["key"]: row for row in usable if row["status"] == "done"}

@@ -132,8 +132,7 @@ class _ShardRun:
     def work(self) -> ShardReport:
         """Finish the shard, write its rows and mark, and clear its work folder; or end early if the run is
         stopped."""
-        self._inspect()
-        finished = all(row.settled for row in self.state.rows) or self._make()
+        finished = self._inspect() and (all(row.settled for row in self.state.rows) or self._make())
         results = [row.result for row in self.state.rows if row.result is not None]
         if finished:
             self.job.writer.close_shard(self.shard, results)
@@ -161,19 +160,26 @@ class _ShardRun:
                 self._settle(row, last=number == last)
         return True
 
-    def _inspect(self) -> None:
+    def _inspect(self) -> bool:
         """Headers and digests of all rows that are not finished; what is finished under equal contents is
-        kept."""
+        kept. False if the run was stopped before."""
         scratch = self.folder / "inputs"
         todo = [row for row in self.state.rows if not row.settled]
         futures = [self.worker.pool.submit(inspect_row, self.job, row.plan, scratch) for row in todo]
-        for row, future in zip(todo, futures, strict=True):
-            files = _try(future.result)
-            if isinstance(files, Exception):
-                self._fail(row, files)
-                continue
-            row.files = files
-            self.state.reuse_by_content(row)
+        try:
+            for row, future in zip(todo, futures, strict=True):
+                if self.hooks.stopping():
+                    return False
+                files = _try(future.result)
+                if isinstance(files, Exception):
+                    self._fail(row, files)
+                    continue
+                row.files = files
+                self.state.reuse_by_content(row)
+        finally:  # what nobody waits for any more is not begun
+            for future in futures:
+                future.cancel()
+        return True
 
     def _run(self, batches: Sequence[Batch[Spot]]) -> bool:
         flying: deque[tuple[Batch[Spot], Future[_Made]]] = deque()

@@ -13,6 +13,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -183,21 +184,20 @@ class TarWriter(FileWriter):
 
     def restore(self, shard: int, files: Sequence[tuple[str, int]]) -> bool:
         """Whether all wait for the tar, those of the shard's former tar taken out of it."""
-        waiting = self._waiting(shard)
-        missing = {name for name, size in files if not has_size(waiting / name, size)}
+        waiting, tar = self._waiting(shard), self._tar(shard)
+        missing = [(name, size) for name, size in files if not has_size(waiting / name, size)]
         if not missing:
             return True
         try:
-            with tarfile.open(self._tar(shard)) as tar:
-                members = {member.name: member for member in tar if member.name in missing}
-                if set(members) != missing:
-                    return False
-                for name, member in members.items():
-                    stream = tar.extractfile(member)
-                    if stream is None:
-                        return False
-                    write_atomic(waiting / name, stream.read())
-        except (OSError, tarfile.TarError) as error:
+            found = tar.stat()
+            places = _find_members(tar, found.st_ino, found.st_mtime_ns, found.st_size)
+            if any(places.get(name, (0, -1))[1] != size for name, size in missing):
+                return False
+            with tar.open("rb") as file:
+                for name, size in missing:
+                    file.seek(places[name][0])
+                    write_atomic(waiting / name, file.read(size))
+        except OSError as error:
             if isinstance(error, OutputError):
                 raise
             return False
@@ -244,6 +244,17 @@ class TarWriter(FileWriter):
 
     def _waiting(self, shard: int) -> Path:
         return ShardStore(self.out).get_work(shard) / "tar"
+
+
+@lru_cache(maxsize=4)  # a shard asks once a row, and few shards are in work at a time
+def _find_members(path: Path, *stamp: int) -> dict[str, tuple[int, int]]:
+    """Name to place and bytes of the files in a tar, which ``stamp`` tells from a later one; none if it is
+    damaged. Raises OSError."""
+    try:
+        with tarfile.open(path) as tar:
+            return {member.name: (member.offset_data, member.size) for member in tar if member.isreg()}
+    except tarfile.TarError:
+        return {}
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import threading
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from cyclorama.jobs.job import DEATHS, SHARDS_AT_A_TIME, EngineSettings, Hooks, 
 from cyclorama.processes import count_gpus, set_threads
 
 _POLL = 0.2
+_DISMISSAL = 10.0
+"""Seconds that workers have in all to finish the batch in hand, once the run is over."""
 
 
 def _list_devices(device: str) -> list[str]:
@@ -173,9 +176,11 @@ class _Team:
 
     def _dismiss(self) -> None:
         for member in self._members:
+            _send(member, ("stop",))
             _send(member, ("end",))
+        deadline = time.monotonic() + _DISMISSAL
         for member in self._members:
-            member.process.join(timeout=10)
+            member.process.join(timeout=max(0.0, deadline - time.monotonic()))
             if member.process.is_alive():
                 member.process.terminate()
                 member.process.join()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from cyclorama.config import load_mapping, read_pairs
@@ -188,6 +189,13 @@ class CategoryRules:
             if name is not None and match_word(name, registry) is None:
                 registry.resolve(name)
 
+    @cached_property
+    def _targets(self) -> tuple[dict[str, str], str | None]:
+        """Normalised name to what it is mapped to, and what all other names are."""
+        normal = {normalise_name(name): target for name, target in self.mapping.items()}
+        fallback = normal.pop(CATCH_ALL, self.default)
+        return normal, fallback
+
     def choose(
         self, given: str | None, registry: CategoryRegistry, folders: Sequence[str] = ()
     ) -> CategoryMatch | None:
@@ -196,8 +204,7 @@ class CategoryRules:
 
         Raises UnknownCategoryError (naming the nearest; ``strict``), SettingsError (``strict``, no name).
         """
-        normal = {normalise_name(name): target for name, target in self.mapping.items()}
-        fallback = normal.pop(CATCH_ALL, self.default)
+        normal, fallback = self._targets
         if given is not None and normalise_name(given) in ("", AUTO):
             given = None
         if given is None and self.default is None:

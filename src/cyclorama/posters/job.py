@@ -355,7 +355,7 @@ class _ShardWork:
         for row in rows:
             if row.get("key"):
                 found.setdefault(row["key"], {})[row["language"]] = row
-        retry = self.shard in self.job.retry
+        retry = self.job.config.run.retry == "failed"
         out, languages = self.job.out, list(self.job.languages)
         return {
             key: [group[language] for language in languages]

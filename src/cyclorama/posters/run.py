@@ -112,14 +112,15 @@ def estimate_posters(source: ItemSource, job: PosterJob) -> Estimate:
 
 def _conclude(store: ShardStore, job: PosterJob, result: PosterResult) -> None:
     """With every shard finished: results, sheet, and nothing left of smaller plans."""
-    marks = [store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys)]
-    result.finished = all(mark is not None for mark in marks)
+    marks = (store.load_mark(shard, key) for shard, key in enumerate(job.plan.keys))
+    refused = [None if mark is None else mark["refused"] for mark in marks]
+    result.finished = None not in refused
     if not result.finished:
         return
-    result.refused = sum(mark["refused"] for mark in marks if mark is not None)
-    store.drop_shards_from(len(marks))
+    result.refused = sum(filter(None, refused))
+    store.drop_shards_from(len(refused))
     shown: dict[int, list[dict[str, Any]]] = {}
-    for row in merge_results(store, len(marks), POSTER_SCHEMA):
+    for row in merge_results(store, len(refused), POSTER_SCHEMA):
         result.posters[row["status"]] += 1
         if row["status"] == "failed" and len(result.failures) < SHOWN_ROWS:
             result.failures.append(row)
