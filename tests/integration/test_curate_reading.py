@@ -121,13 +121,13 @@ def test_bad_rows_stay_rows_and_keys_stay_unique(tmp_path):
 
 def test_names_and_texts_that_are_no_unicode_are_cleaned(tmp_path):
     """A file's name in Latin-1, and half an emoji, as a shop's export cuts texts."""
-    for name in (b"ok.png", b"caf\xe9.png", b"m\xe9.png"):
+    for name in (b"ok.png", b"sof\xe9.png", b"m\xe9.png"):
         (tmp_path / os.fsdecode(name)).write_bytes(encode(draw_image(0)))
     half = "\ud83d"
     lines = [
         {"image": "ok.png", "id": f"a{half}", "sku": f"b{half}", "category": f"c{half}", "brand": f"d{half}"},
         {"image": "ok.png", "licence": f"e{half}", "language": f"f{half}", f"g{half}": f"h{half}"},
-        {"image": os.fsdecode(b"caf\xe9.png")},
+        {"image": os.fsdecode(b"sof\xe9.png")},
         {"image": "ok.png", "mask": os.fsdecode(b"m\xe9.png")},
         {"image": f"x{half}.png"},
         {"image": f"x{half}.png", "pv": f"-1{half}"},
@@ -140,8 +140,8 @@ def test_names_and_texts_that_are_no_unicode_are_cleaned(tmp_path):
     assert rows[0] == InputRow(Record("a?", image, product_id="b?", category="c?", brand="d?"))
     assert rows[1] == InputRow(Record("ok.png", image, licence="e?", language="f?", extra={"g?": "h?"}))
     assert rows[2] == InputRow(
-        Record("caf?.png", str(tmp_path / "caf?.png")),
-        f"the name of its image is no valid Unicode: '{tmp_path}/caf\\udce9.png'; rename the file",
+        Record("sof?.png", str(tmp_path / "sof?.png")),
+        f"the name of its image is no valid Unicode: '{tmp_path}/sof\\udce9.png'; rename the file",
     )
     assert (rows[3].record.key, rows[3].record.mask) == ("ok.png-2", str(tmp_path / "m?.png"))
     assert rows[3].problem.startswith("the name of its mask is no valid Unicode")
