@@ -42,7 +42,8 @@ class HeldOutSet:
     def build_inputs(self, condition: Condition, also: Collection[str] = ()) -> list[Item]:
         """The inputs under ``condition``, with no reference, the pair's, or the product's own image; and
         those of the set with a key in ``also``."""
-        chosen = [item for item in self.every if str(item.id) in {*self.truth.items, *also}]
+        wanted = {*self.truth.items, *also}
+        chosen = [item for item in self.every if str(item.id) in wanted]
         if condition == "pair":
             return chosen
         result = []
