@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -24,6 +23,7 @@ from cyclorama.generation.result import load_metadata
 from cyclorama.generation.results import read_status
 from cyclorama.generation.settings import GenerateConfig
 from drawn import draw_product, draw_reference
+from stops import ask_to_stop
 from tiny_models import build_tiny_pipeline
 
 QUICK = GenerateConfig(num_inference_steps=2)
@@ -257,7 +257,7 @@ def test_a_stop_ends_after_the_batches_in_hand(
     def interrupted(*arguments: Any) -> Any:
         if not sent:
             sent.append(1)
-            os.kill(os.getpid(), signal.SIGINT)
+            ask_to_stop(signal.SIGINT)
         return original(*arguments)
 
     monkeypatch.setattr(engine, "sample_images", interrupted)

@@ -29,6 +29,7 @@ from cyclorama.generation.run import RunResult
 from cyclorama.generation.settings import RunConfig
 from drawn import save_product
 from quick_learned import run_quick
+from stops import ask_to_stop
 
 QUICK = Path(__file__).parents[1] / "quick_learned.py"
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -233,7 +234,7 @@ def test_a_stop_finishes_the_batch_in_hand(
     def interrupted(*arguments: Any) -> Any:
         made.append(1)
         if len(made) == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
+            ask_to_stop(signal.SIGTERM)
         return original(*arguments)
 
     monkeypatch.setattr(worker_module, "finish_image", interrupted)
