@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from _curating import BrightRule, read_stable, write_input
-from stops import ask_to_stop
 
 from cyclorama.cli import main
 from cyclorama.config import load_config, to_plain
@@ -19,6 +18,7 @@ from cyclorama.curate import config as rules
 from cyclorama.curate.config import CurateConfig
 from cyclorama.errors import ConfigError, ModelNotFoundError, SettingsError
 from cyclorama.jobs.job import EngineSettings
+from stops import ask_to_stop
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "curate.yaml"
 BARE = [
