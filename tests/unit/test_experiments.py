@@ -58,10 +58,10 @@ def test_every_recipe_is_valid_and_states_its_command(name: str):
 
 
 def test_the_tables_hold_the_papers_methods():
-    kinds = {
-        n: [m.kind for m in load_experiment(RECIPES / f"{n}.yaml", []).methods] for n in ("table1", "table2")
-    }
-    assert kinds["table1"] == ["lama", "inpaint", "controlnet", "ours", "ours"]
+    methods = {n: load_experiment(RECIPES / f"{n}.yaml", []).methods for n in ("table1", "table2")}
+    kinds = {name: [m.kind for m in found] for name, found in methods.items()}
+    assert kinds["table1"] == ["lama", "inpaint", "controlnet", "ours", "ours", "ours"]
+    assert [m.model for m in methods["table1"]][3:] == ["ours-on", "scenes", "ours"]
     assert kinds["table2"] == ["blended", "paint-by-example", "inpaint", "controlnet", "ours"]
     ablation = load_experiment(RECIPES / "table4.yaml", []).methods
     parts = [(m.category_strength, m.reference_strength, m.initial_latent) for m in ablation]
